@@ -50,7 +50,7 @@ class EliminationTree:
     @cached_property
     def pairs(self) -> dict[int, tuple[int, int]]:
         """The two nodes of which each node is made, for all nodes that are no leaves."""
-        return {made: (one, other) for one, other, made in self.merges}
+        return {node: (first, second) for first, second, node in self.merges}
 
     @property
     def root(self) -> int:
@@ -58,12 +58,12 @@ class EliminationTree:
         return self.merges[-1][2] if self.merges else 0
 
     def below(self, node: int) -> list[int]:
-        """A node and all that it is made of, in order."""
-        found, left = [], [node]
+        """A node and all nodes below it, in order."""
+        nodes, left = [], [node]
         while left:
-            found.append(left.pop())
-            left += self.pairs.get(found[-1], ())
-        return found[::-1]
+            nodes.append(left.pop())
+            left += self.pairs.get(nodes[-1], ())
+        return nodes[::-1]
 
     @cached_property
     def places(self) -> dict[int, int]:
@@ -89,32 +89,33 @@ class EliminationTree:
 
         The counts are those of the unknowns that the node eliminates, and of those that it keeps.
         """
-        found, counts = np.full(len(self.sizes), len(self.places)), {}
+        places, counts = np.full(len(self.sizes), len(self.places)), {}
         waiting: dict[int, frozenset[int]] = {}
-        fronts = Counter(block for own in self.blocks for block in own.tolist())  # that have it
+        # The number of fronts that have each block.
+        fronts = Counter(block for numbers in self.blocks for block in numbers.tolist())
         for node, place in self.places.items():
             if node in self.pairs:
-                left, right = (waiting.pop(one) for one in self.pairs[node])
+                left, right = (waiting.pop(child) for child in self.pairs[node])
                 shared = left & right
                 fronts.subtract(shared)
                 inner = [block for block in shared if fronts[block] == 1]
                 waiting[node] = (left | right).difference(inner)
-                found[inner] = place
+                places[inner] = place
                 rest = float(self.sizes[list(waiting[node])].sum())
                 counts[node] = float(self.sizes[inner].sum()), rest
             else:
                 waiting[node] = frozenset(self.blocks[node].tolist())
                 counts[node] = 0.0, float(self.sizes[self.blocks[node]].sum())
-        return found, counts
+        return places, counts
 
     @cached_property
     def _operations(self) -> dict[int, float]:
-        """The operations of each node; a merge eliminates `own` unknowns and keeps `rest`."""
+        """The operations of each node; a merge eliminates `inner` unknowns and keeps `rest`."""
         return {
-            node: 2 * own * (own**2 / 3 + own * rest + rest**2)
+            node: 2 * inner * (inner**2 / 3 + inner * rest + rest**2)
             if node in self.pairs
             else 4 / 3 * rest**3 + float(self.work[node])
-            for node, (own, rest) in self._counted[1].items()
+            for node, (inner, rest) in self._counted[1].items()
         }
 
     @property
@@ -127,19 +128,19 @@ class EliminationTree:
         """The number of entries of all triangular factors."""
         counts = self._counted[1]
         last = counts[self.root][1] ** 2 / 2
-        return last + sum(own * (own / 2 + rest) for own, rest in counts.values())
+        return last + sum(inner * (inner / 2 + rest) for inner, rest in counts.values())
 
     @cached_property
     def owners(self) -> dict[int, int]:
         """The rank that makes each node."""
         work = self._operations
-        found: dict[int, int] = {}
+        owners: dict[int, int] = {}
         for root, owner in shared_subtrees(self.pairs, work, self.root, world()).items():
-            found |= dict.fromkeys(self.below(root), owner)
+            owners |= dict.fromkeys(self.below(root), owner)
         for node in self.places:
-            if node not in found:
-                found[node] = found[self.pairs[node][0]]
-        return found
+            if node not in owners:
+                owners[node] = owners[self.pairs[node][0]]
+        return owners
 
     @cached_property
     def above(self) -> list[int]:
@@ -149,15 +150,15 @@ class EliminationTree:
     @cached_property
     def subtrees(self) -> list[int]:
         """The roots of the largest subtrees of single ranks, in order."""
-        parents = {one: node for node, pair in self.pairs.items() for one in pair}
-        own = (node for node in self.places if self._alone[node])
-        return [node for node in own if node == self.root or not self._alone[parents[node]]]
+        parents = {child: node for node, pair in self.pairs.items() for child in pair}
+        alone = (node for node in self.places if self._alone[node])
+        return [node for node in alone if node == self.root or not self._alone[parents[node]]]
 
     @cached_property
     def local(self) -> list[int]:
         """The nodes of this rank's subtrees, in order."""
-        own = (node for node in self.places if self._alone[node])
-        return [node for node in own if self.owners[node] == rank()]
+        alone = (node for node in self.places if self._alone[node])
+        return [node for node in alone if self.owners[node] == rank()]
 
     @cached_property
     def shared_blocks(self) -> Array:
@@ -168,12 +169,12 @@ class EliminationTree:
     @cached_property
     def _alone(self) -> dict[int, bool]:
         """Whether all nodes below each node belong to one rank."""
-        found: dict[int, bool] = {}
+        alone: dict[int, bool] = {}
         for node in self.places:
             pair = self.pairs.get(node, ())
-            same = all(self.owners[one] == self.owners[node] for one in pair)
-            found[node] = same and all(found[one] for one in pair)
-        return found
+            same = all(self.owners[child] == self.owners[node] for child in pair)
+            alone[node] = same and all(alone[child] for child in pair)
+        return alone
 
 
 def shared_subtrees(
@@ -181,8 +182,8 @@ def shared_subtrees(
 ) -> dict[int, int]:
     """The roots of disjoint subtrees, which together have all leaves, and their ranks.
 
-    The largest subtree is replaced by its two halves again and again. Of these choices the one is
-    taken with which the root is ready first. A choice with more subtrees must be faster by more
+    The largest subtree is replaced by its two halves again and again. Of these choices, that by
+    which the root is ready first is taken. A choice with more subtrees must be faster by more
     than 2 %, as more fronts have to be sent.
 
     Args:
@@ -192,11 +193,13 @@ def shared_subtrees(
         count: the number of ranks.
     """
     little, total = 0.02, dict[int, float]()
-    for node, own in work.items():
-        total[node] = own + sum(total[one] for one in pairs.get(node, ()))
+    for node, cost in work.items():
+        total[node] = cost + sum(total[part] for part in pairs.get(node, ()))
     roots, above, best, least = [root], list[int](), {root: 0}, total[root]
     for _ in range(16 * count if count > 1 else 0):
-        largest = max((one for one in roots if one in pairs), key=total.__getitem__, default=None)
+        largest = max(
+            (part for part in roots if part in pairs), key=total.__getitem__, default=None
+        )
         if largest is None:
             break
         roots.remove(largest)
@@ -204,13 +207,13 @@ def shared_subtrees(
         above.append(largest)
         owners: dict[int, int] = {}
         loads = [0.0] * count
-        for one in sorted(roots, key=total.__getitem__, reverse=True):
-            owners[one] = loads.index(min(loads))
-            loads[owners[one]] += total[one]
-        owner, ready = dict(owners), {one: loads[there] for one, there in owners.items()}
+        for part in sorted(roots, key=total.__getitem__, reverse=True):
+            owners[part] = loads.index(min(loads))
+            loads[owners[part]] += total[part]
+        owner, ready = dict(owners), {part: loads[there] for part, there in owners.items()}
         for node in reversed(above):  # each rank first finishes its subtrees
             here = owner[node] = owner[pairs[node][0]]
-            loads[here] = max(loads[here], *(ready[one] for one in pairs[node])) + work[node]
+            loads[here] = max(loads[here], *(ready[part] for part in pairs[node])) + work[node]
             ready[node] = loads[here]
         if ready[root] < (1 - little) * least:
             best, least = owners, ready[root]
@@ -220,8 +223,8 @@ def shared_subtrees(
 def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
     """An order of merges, two fronts at a time, up to one.
 
-    The fill of a merge is the number of entries that the merged front has more than both fronts
-    had. Of all pairs of fronts with a common block the one with the least fill is merged. Around a
+    The fill of a merge is the number of entries of the merged front, less those of both fronts. Of
+    all pairs of fronts with a common block, the pair with the least fill is merged. Around a
     point towards which cells become small this eliminates shell by shell, from inside to outside.
     Halvings of the domain at the point divide each shell; for ten shells they take ten times as
     many operations. For cells of one size halvings take fewer.
@@ -233,19 +236,19 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
     Reference: Rothberg and Eisenstat, Node selection strategies for bottom-up sparse matrix
     ordering (1998), for minimum fill.
     """
-    fronts = {leaf: frozenset(own.tolist()) for leaf, own in enumerate(blocks)}
-    unknowns = {leaf: int(sizes[list(own)].sum()) for leaf, own in fronts.items()}
+    fronts = {leaf: frozenset(numbers.tolist()) for leaf, numbers in enumerate(blocks)}
+    unknowns = {leaf: int(sizes[list(numbers)].sum()) for leaf, numbers in fronts.items()}
     counts = sizes.tolist()
     holders: dict[int, set[int]] = defaultdict(set)  # the fronts that have each block
-    for leaf, own in fronts.items():
-        for block in own:
+    for leaf, numbers in fronts.items():
+        for block in numbers:
             holders[block].add(leaf)
     pairs: list[tuple[int, int, int]] = []  # a heap of fill and fronts, some of them merged already
     merges: list[Merge] = []
 
-    def remaining(one: int, other: int) -> frozenset[int]:
+    def remaining(first: int, second: int) -> frozenset[int]:
         """The blocks of two fronts that remain after they are merged."""
-        left, right = fronts[one], fronts[other]
+        left, right = fronts[first], fronts[second]
         return (left | right).difference(
             block for block in left & right if len(holders[block]) == 2
         )
@@ -263,19 +266,19 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
         add_pairs(leaf, (other for other in beside(leaf) if leaf < other))
     while len(fronts) > 1:
         # Parts of the domain that nothing connects have no common block.
-        one, other = heapq.heappop(pairs)[1:] if pairs else (*fronts,)[:2]
-        if one not in fronts or other not in fronts:
+        first, second = heapq.heappop(pairs)[1:] if pairs else (*fronts,)[:2]
+        if first not in fronts or second not in fronts:
             continue
-        made, own = len(unknowns), remaining(one, other)
-        unknowns[made] = sum(counts[block] for block in own)
-        for front in (one, other):
+        merged, numbers = len(unknowns), remaining(first, second)
+        unknowns[merged] = sum(counts[block] for block in numbers)
+        for front in (first, second):
             for block in fronts.pop(front):
                 holders[block].discard(front)
-        fronts[made] = own
-        for block in own:
-            holders[block].add(made)
-        merges.append((one, other, made))
-        add_pairs(made, beside(made))
+        fronts[merged] = numbers
+        for block in numbers:
+            holders[block].add(merged)
+        merges.append((first, second, merged))
+        add_pairs(merged, beside(merged))
     return merges
 
 
@@ -286,7 +289,7 @@ class UnknownsOfRank:
     Args:
         sizes: the numbers of these unknowns in all blocks, (B,): zero in the blocks of other ranks.
         places: their places among all N unknowns, ascending, (m,).
-        shared: the places among the m unknowns of those that all ranks have, (s,).
+        shared: the places, among the m unknowns, of the unknowns that all ranks have, (s,).
         counted: whether a sum over the ranks counts each unknown by this rank, (m,).
         total: N.
     """
@@ -301,20 +304,22 @@ class UnknownsOfRank:
     def of(cls, tree: EliminationTree) -> "UnknownsOfRank":
         """The unknowns of this rank's leaves of a tree."""
         owners = np.array([tree.owners[node] for node in [*tree.places, tree.root]])
-        own = owners[tree.eliminated_at] == rank()
-        here = np.repeat(own | tree.shared_blocks, tree.sizes)
-        shared, counted = (np.repeat(one, tree.sizes)[here] for one in (tree.shared_blocks, own))
-        sizes = np.where(own | tree.shared_blocks, tree.sizes, 0)
+        owned = owners[tree.eliminated_at] == rank()
+        here = np.repeat(owned | tree.shared_blocks, tree.sizes)
+        shared, counted = (
+            np.repeat(mask, tree.sizes)[here] for mask in (tree.shared_blocks, owned)
+        )
+        sizes = np.where(owned | tree.shared_blocks, tree.sizes, 0)
         places = np.flatnonzero(here)
         return cls(sizes, places, np.flatnonzero(shared), counted, len(here))
 
     def added(self, parts: Array, numbers: Array) -> tuple[Array, Array]:
-        """The sums over the ranks of what they have for shared unknowns, and of further numbers.
+        """The sums over the ranks of their values of shared unknowns, and of further numbers.
 
         Args:
-            parts: what this rank has for each unknown, (m, n). Those of the shared ones become the
-                sums.
-            numbers: of each column, (n,).
+            parts: this rank's values of its unknowns, (m, n). The values of shared unknowns become
+                the sums.
+            numbers: a number for each column, (n,).
         """
         both = of_all(np.concatenate([parts[self.shared], numbers[None].astype(parts.dtype)]))
         parts[self.shared] = both[:-1]
@@ -322,15 +327,15 @@ class UnknownsOfRank:
 
     def products(self, one: Array, other: Array) -> Array:
         """This rank's parts of the inner products of the columns of vectors (m, n): (n,)."""
-        own = one[self.counted], other[self.counted]
-        found: Array = np.einsum("ij,ij->j", own[0].conj(), own[1]).real
-        return found
+        pair = one[self.counted], other[self.counted]
+        products: Array = np.einsum("ij,ij->j", pair[0].conj(), pair[1]).real
+        return products
 
     def whole(self, own: Array) -> Array:
         """The vectors of all unknowns, (N, n), from those of each rank, (m, n)."""
-        found: Array = np.zeros((self.total, own.shape[1]), own.dtype)
-        found[self.places[self.counted]] = own[self.counted]
-        return of_all(found)
+        vectors: Array = np.zeros((self.total, own.shape[1]), own.dtype)
+        vectors[self.places[self.counted]] = own[self.counted]
+        return of_all(vectors)
 
 
 def of_all(values: Array) -> Array:
