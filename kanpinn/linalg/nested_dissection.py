@@ -25,7 +25,7 @@ class BlockRows:
         blocks: the numbers of the blocks in the order of their columns, (b,).
         rows: the matrix without the factor, (r, columns). Several leaves may share it. The rows of
             a front are a square upper triangle.
-        factor: by which all entries of `rows` are multiplied.
+        factor: the factor of all entries of `rows`.
     """
 
     blocks: Array
@@ -50,7 +50,7 @@ class EliminatedBlocks:
 
 
 class Elimination(ABC):
-    """A step of an elimination. It transforms the right-hand sides of fronts in the same way.
+    """A step of an elimination, which transforms right-hand sides of fronts like their rows.
 
     eliminated: the blocks that it eliminates; None if there are none.
     """
@@ -61,8 +61,8 @@ class Elimination(ABC):
     def forward(self, waiting: dict[int, Array]) -> Array:
         """The right-hand sides z of the eliminated blocks, (x, n).
 
-        waiting: by number the right-hand sides of the fronts that are not merged yet, (c, n); gets
-            those of the new front in place of those that it is made of.
+        waiting: the right-hand sides of fronts that are not merged yet, (c, n), by number; those
+            of the new front replace those of the fronts in it.
         """
 
 
@@ -71,7 +71,7 @@ class LeafElimination(Elimination):
     """The first step for the rows of a leaf: they become an upper triangle.
 
     Args:
-        number: that of the front.
+        number: the number of the front.
         size: the number of its unknowns c.
         reflections: the transformation of its rows.
     """
@@ -94,15 +94,15 @@ class LeafElimination(Elimination):
         return step, BlockRows(order, step._square(reflections.triangle))
 
     def forward(self, waiting: dict[int, Array]) -> Array:
-        found = self._square(self.reflections.apply(waiting[self.number])[: self.size])
-        waiting[self.number] = found
-        return found[:0]
+        rows = self._square(self.reflections.apply(waiting[self.number])[: self.size])
+        waiting[self.number] = rows
+        return rows[:0]
 
     def _square(self, rows: Array) -> Array:
-        """As many rows as the front has unknowns, (c, n): with zeros where there are fewer."""
-        found = np.zeros((self.size, rows.shape[1]), rows.dtype, order="F")
-        found[: len(rows)] = rows
-        return found
+        """The rows and zeros below them, as many as the front has unknowns: (c, n)."""
+        square = np.zeros((self.size, rows.shape[1]), rows.dtype, order="F")
+        square[: len(rows)] = rows
+        return square
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +111,11 @@ class MergeElimination(Elimination):
 
     Args:
         merge: the numbers of the two fronts and of the one that they become.
-        places: where the unknowns of each of both that stay are in the merged front.
-        twice: the unknowns of the second front that stay and that the first one has too, a mask.
+        places: for each front, the places of its unknowns that stay in the merged front.
+        twice: a mask of these unknowns of the second front: those that the first has, too.
         size: the number of unknowns of the merged front.
         inner: the transformation of both fronts' rows for the blocks that are eliminated, if any.
-        solvable: what makes the rows that have been found for these solvable.
+        solvable: the transformation that makes the rows of these blocks solvable.
         outer: the transformation of the merged front and the rows left over from `inner`.
         eliminated: the blocks.
     """
@@ -143,30 +143,30 @@ class MergeElimination(Elimination):
         both = np.unique(np.concatenate(kept))
         blocks = both[np.lexsort((both, ranks[both]))]
         count, size = int(sizes[inner].sum()), int(sizes[blocks].sum())
-        first, second = (_within(blocks, sizes, own) for own in kept)
-        made = cls((*tree.pairs[node], node), (first, second), np.isin(second, first), size)
+        first, second = (_within(blocks, sizes, stay) for stay in kept)
+        step = cls((*tree.pairs[node], node), (first, second), np.isin(second, first), size)
         wide = [np.zeros((len(front.rows), size), front.rows.dtype, order="F") for front in pair]
         for front, columns, rows in zip(pair, (first, second), wide, strict=True):
             rows[:, columns] = front.rows[:, count:]
-        top, total, left = made._arranged(wide[0], wide[1])
+        top, total, left = step._arranged(wide[0], wide[1])
         transform = solvable = eliminated = outer = None
         if count:
-            one, other = (front.rows[:count, :count] for front in pair)
-            transform = StackedReflections.of(one, other, triangular=True)
+            triangles = (front.rows[:count, :count] for front in pair)
+            transform = StackedReflections.of(*triangles, triangular=True)
             solvable = Solvable.of(transform.triangle)
             rest, more = solvable.apply(*transform.apply(*top))
             left = np.concatenate([more, left])
             eliminated = EliminatedBlocks(inner, blocks, solvable.triangle, rest)
         if size and len(left):
             outer = StackedReflections.of(total, left, triangular=False)
-        made = replace(made, inner=transform, solvable=solvable, outer=outer, eliminated=eliminated)
-        return made, BlockRows(blocks, total if outer is None else outer.triangle)
+        step = replace(step, inner=transform, solvable=solvable, outer=outer, eliminated=eliminated)
+        return step, BlockRows(blocks, total if outer is None else outer.triangle)
 
     def _arranged(self, one: Array, other: Array) -> tuple[tuple[Array, Array], Array, Array]:
-        """Rows of both fronts, (c, n) each: the eliminated ones, the merged ones, and the others.
+        """Rows of both fronts, (c, n) each: the eliminated ones, the merged ones, and those left.
 
-        The rows that stay go where their columns are, and so they form an upper triangle together,
-        but for those of unknowns that both fronts have, which are left over.
+        A row that stays goes to the place of its unknown, so that these rows form an upper
+        triangle. For an unknown that both fronts have, the row of the second one is left over.
         """
         (first, second), count = self.places, len(one) - len(self.places[0])
         total = np.zeros((self.size, one.shape[1]), one.dtype, order="F")
@@ -176,13 +176,13 @@ class MergeElimination(Elimination):
         return top, total, other[count:][self.twice]
 
     def forward(self, waiting: dict[int, Array]) -> Array:
-        one, other, made = self.merge
-        both, total, left = self._arranged(waiting.pop(one), waiting.pop(other))
+        first, second, merged = self.merge
+        both, total, left = self._arranged(waiting.pop(first), waiting.pop(second))
         top = total[:0]
         if self.inner is not None and self.solvable is not None:
             top, more = self.solvable.apply(*self.inner.apply(*both))
             left = np.concatenate([more, left])
-        waiting[made] = total if self.outer is None else self.outer.apply(total, left)[0]
+        waiting[merged] = total if self.outer is None else self.outer.apply(total, left)[0]
         return top
 
 
@@ -191,8 +191,8 @@ class RootElimination(Elimination):
     """The last step: all blocks of the last front are eliminated.
 
     Args:
-        number: that of the front.
-        solvable: what makes its rows solvable.
+        number: the number of the front.
+        solvable: the transformation that makes its rows solvable.
         eliminated: the blocks.
     """
 
@@ -220,10 +220,10 @@ class Passage(Elimination):
     eliminated = None
 
     def take(self, waiting: dict[int, Any]) -> None:
-        """Send or receive a front, or its right-hand sides; waiting: those of this rank."""
-        found = passed(waiting.pop(self.node, None), self.source, self.target)
+        """Send or receive a front, or its right-hand sides; waiting: all of this rank."""
+        front = passed(waiting.pop(self.node, None), self.source, self.target)
         if rank() == self.target:
-            waiting[self.node] = found
+            waiting[self.node] = front
 
     def forward(self, waiting: dict[int, Array]) -> Array:
         self.take(waiting)
@@ -242,7 +242,7 @@ def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
     """The columns of some blocks in a front.
 
     Args:
-        blocks: those of the front, in order.
+        blocks: the blocks of the front, in order.
         sizes: the numbers of unknowns of all blocks.
         chosen: the blocks whose columns are wanted, in order.
     """
@@ -319,7 +319,7 @@ def _steps(
 
     Args:
         tree: the order of the merges.
-        nodes: those of this rank's subtrees, or those above all subtrees, in order.
+        nodes: the nodes of this rank's subtrees, or those above all subtrees, in order.
         fronts: the rows of this rank's leaves.
         waiting: the fronts that are not merged yet.
     """
@@ -364,21 +364,21 @@ def _solved(
 
     def forward(steps: Iterable[Step]) -> list[SolvedBlocks]:
         both = ((node, step.eliminated, step.forward(waiting)) for node, step in steps)
-        return [(node, own, right) for node, own, right in both if own is not None]
+        return [(node, blocks, right) for node, blocks, right in both if blocks is not None]
 
-    def substitute(own: EliminatedBlocks, right: Array) -> None:
+    def substitute(blocks: EliminatedBlocks, right: Array) -> None:
         inner, outer = (
-            columns_of_blocks(one, starts, tree.sizes) for one in (own.inner, own.outer)
+            columns_of_blocks(part, starts, tree.sizes) for part in (blocks.inner, blocks.outer)
         )
-        known = right - own.rest @ solution[outer]
-        solution[inner] = solve_triangular(own.triangle, known)
+        known = right - blocks.rest @ solution[outer]
+        solution[inner] = solve_triangular(blocks.triangle, known)
 
     with together():
         check_finite(right_sides.values())
         below = forward(local)
     last = forward(above)
-    count = max((one.shape[1] for one in right_sides.values()), default=0)
-    parts = 1 + any(np.iscomplexobj(one) for one in right_sides.values())  # of a number
+    count = max((part.shape[1] for part in right_sides.values()), default=0)
+    parts = 1 + any(np.iscomplexobj(part) for part in right_sides.values())  # of a number
     if world() > 1:  # a rank may have no leaf
         count, parts = map(int, extremes(torch.tensor([[count, parts]]).double())[1])
     solution = np.zeros((int(tree.sizes.sum()), count), complex if parts == 2 else float)
@@ -389,8 +389,8 @@ def _solved(
         values = torch.from_numpy(solution[there])
         solution[there] = from_rank(tree.owners[node], values).numpy()
     shared = solution.copy()
-    for _, own, right in reversed(below):
-        substitute(own, right)
+    for _, blocks, right in reversed(below):
+        substitute(blocks, right)
     return shared + summed([torch.from_numpy(solution - shared)])[0].numpy()
 
 
@@ -400,6 +400,6 @@ def check_finite(parts: Iterable[Array]) -> None:
     Raises:
         LinAlgError: if an entry is not finite.
     """
-    if not all(np.isfinite(one).all() for one in parts):
-        what = "an entry of a least-squares problem is not finite"
-        raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
+    if not all(np.isfinite(part).all() for part in parts):
+        message = "an entry of a least-squares problem is not finite"
+        raise torch.linalg.LinAlgError(message)  # type: ignore[attr-defined]
