@@ -17,7 +17,7 @@ class TriangularFactor:
 
     Args:
         factor: [R, z; 0, ρ], (k, p + 1) with k ≤ p + 1.
-        constant: is added to the squared norm, so that a quadratic of any value is represented.
+        constant: a term added to the squared norm, so that a quadratic of any value is represented.
     """
 
     factor: Tensor
@@ -42,11 +42,11 @@ class TriangularFactor:
         """Return a quadratic with the same R, but another gradient and value at x = 0.
 
         The target z solves 2 Rᵀz = gradient in the directions whose singular values exceed 1e-4 of
-        the largest. The eigenvalues of RᵀR, half the Hessian, are their squares, and quadrature
-        does not resolve smaller ones.
+        the largest. The eigenvalues of RᵀR, half the Hessian, are the squares of singular values,
+        and quadrature does not resolve smaller ones.
 
         Args:
-            gradient: of the quadratic at x = 0, (p,).
+            gradient: the gradient of the quadratic at x = 0, (p,).
             loss: its value at x = 0.
         """
         matrix, scale = self.matrix, column_scale(self.matrix)
@@ -76,9 +76,9 @@ class TriangularFactor:
         scale = column_scale(matrix)
         rcond = rank_tolerance(target.dtype) if rcond is None else rcond
         scaled = matrix / scale
-        if (found := _substituted(scaled, target, rcond)) is not None:
-            return found[0] / scale, found[1]
-        filled = scaled.any(dim=1)  # fewer rows than columns are stored as a square with empty ones
+        if (solved := _substituted(scaled, target, rcond)) is not None:
+            return solved[0] / scale, solved[1]
+        filled = scaled.any(dim=1)  # missing rows are stored as empty ones
         scaled, target = scaled[filled], target[filled]
         if target.device.type == "cpu":
             result = torch.linalg.lstsq(scaled, target[:, None], rcond=rcond, driver="gelsd")
@@ -155,7 +155,7 @@ class DampedSteps:
 
     def step(self, damping: float) -> Tensor:
         """Return x(λ), (p,), for the damping λ."""
-        s, largest = self.singular, self.singular[:1]  # none where no row depends on a parameter
+        s, largest = self.singular, self.singular[:1]  # empty if no row depends on a parameter
         filtered = s / (s**2 + damping * largest**2)
         # Directions of rounding errors alone would otherwise get arbitrarily long steps.
         filtered = torch.where(s > 5 * torch.finfo(s.dtype).eps * largest, filtered, 0)
@@ -228,9 +228,9 @@ def triangular_factor(chunks: Sequence[Rows], above: Tensor | None = None) -> Te
 def _eliminated(chunks: Sequence[Rows]) -> Tensor:
     """Return the factor, front by front.
 
-    Each front adds the rows whose first nonzero entry is in its WIDTH columns to those that the one
-    before has left. It has the columns in which these rows may have nonzero entries, and r. It
-    eliminates those in which no later row has entries.
+    Each front has the rows that the front before has left, and those whose first nonzero entry is
+    in its WIDTH columns. Its columns are those in which these rows may have nonzero entries, and r.
+    It eliminates the columns in which no later row has entries.
     """
     size = chunks[0][0].shape[1] + 1
     factor = chunks[0][0].new_zeros(size, size).T
@@ -247,16 +247,16 @@ def _eliminated(chunks: Sequence[Rows]) -> Tensor:
     for number in range((size - 1) // WIDTH + 1):
         rows = [(first == number).nonzero()[:, 0] for first in begins]
         used[: number * WIDTH // BLOCK] = False
-        for block, own in zip(blocks, rows, strict=True):
-            used |= block[:, own].any(dim=1)
+        for block, index in zip(blocks, rows, strict=True):
+            used |= block[:, index].any(dim=1)
         here = torch.cat([used.repeat_interleave(BLOCK)[: size - 1], last]) & there
         columns, done = here.nonzero()[:, 0], int(here[: (number + 1) * WIDTH].sum())
         place = torch.searchsorted(columns, before)
         active = [factor.new_zeros(len(columns), len(left)).index_copy(0, place, left.T)]
         active += [
-            torch.cat([j.T[columns[:-1, None], own], r[None, own]])
-            for (j, r), own in zip(chunks, rows, strict=True)
-            if len(own)
+            torch.cat([j.T[columns[:-1, None], index], r[None, index]])
+            for (j, r), index in zip(chunks, rows, strict=True)
+            if len(index)
         ]
         together = torch.cat(active, dim=1).T
         r = torch.linalg.qr(together, mode="r").R if len(active) > 1 else together
@@ -287,7 +287,7 @@ class Fold:
     def add(self, jacobian: Tensor, residual: Tensor) -> None:
         """Add the rows J (n, p) and r (n,) to the factor."""
         self.waiting.append((jacobian, residual))
-        # The p rows of R are factorised along with the chunks: fold only when these have more.
+        # The p rows of R are factorised along with the chunks: fold only when these have more rows.
         if sum(len(r) for _, r in self.waiting) > 2 * jacobian.shape[1]:
             self.factor = triangular_factor(self.waiting, self.factor)
             self.waiting = []
