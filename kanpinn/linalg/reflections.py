@@ -19,7 +19,7 @@ class Reflections:
 
     Args:
         vectors: the reflectors below the diagonal, and R above it, (r, c).
-        factors: their factors, (min(r, c),).
+        factors: the factors of the reflectors, (min(r, c),).
     """
 
     vectors: Array
@@ -50,7 +50,7 @@ class Reflections:
             return right_sides
         kind = "unmqr" if np.iscomplexobj(self.vectors) else "ormqr"
         (multiply,) = get_lapack_funcs((kind,), (self.vectors,))
-        found, _, _ = multiply(
+        transformed, _, _ = multiply(
             "L",
             _transposed(self.vectors),
             self.vectors[:, : len(self.factors)],
@@ -58,7 +58,7 @@ class Reflections:
             np.asfortranarray(right_sides),
             lwork=64 * right_sides.shape[1],
         )
-        return found
+        return transformed
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class StackedReflections:
     Args:
         triangle: R, (c, c).
         vectors: the reflectors in the rows of B, (r, c); none are needed in those of A.
-        factors: their triangular factors, (width, c).
+        factors: the triangular factors of the reflectors, (width, c).
         slanted: how many rows of B, its last ones, are an upper triangle.
     """
 
@@ -101,7 +101,7 @@ class StackedReflections:
         if not top.shape[1]:
             return top, below
         (tpmqrt,) = get_lapack_funcs(("tpmqrt",), (self.vectors,))
-        found = tpmqrt(
+        parts = tpmqrt(
             self.slanted,
             self.vectors,
             self.factors,
@@ -112,17 +112,18 @@ class StackedReflections:
             overwrite_a=1,
             overwrite_b=1,
         )
-        return found[0], found[1]
+        return parts[0], parts[1]
 
 
 @dataclass(frozen=True, eq=False)
 class Solvable:
-    """The rows R x + S y = z, with x_i = 0 where rounding is all that is left of R_ii.
+    """The rows R x + S y = z, with x_i = 0 where R_ii is zero up to rounding.
 
     Args:
         triangle: R, with rows of the unit matrix for these x_i, (c, c).
         kept: the other x_i, a mask (c,).
-        reflections: makes the columns of the other x_i a triangle again; None if all are kept.
+        reflections: the transformation that makes the columns of the other x_i a triangle again;
+            None if all are kept.
     """
 
     triangle: Array
@@ -132,27 +133,27 @@ class Solvable:
     @classmethod
     def of(cls, matrix: Array) -> "Solvable":
         """Find the x_i that rows leave open; matrix: R, (c, c), and anything below its diagonal."""
-        found = matrix = np.triu(matrix)
+        reduced = matrix = np.triu(matrix)
         kept, reflections = np.ones(len(matrix), dtype=bool), None
-        while True:  # without the columns of some, others may be empty
-            diagonal = np.abs(np.diag(found))
+        while True:  # without some columns, other diagonal entries may vanish
+            diagonal = np.abs(np.diag(reduced))
             empty = diagonal <= 1e-15 * diagonal.max(initial=0.0)
             if not empty.any():
                 break
             kept[kept.nonzero()[0][empty]] = False
             reflections = Reflections.of(matrix[:, kept])
-            found = reflections.triangle
+            reduced = reflections.triangle
         if reflections is None:
             return cls(matrix, kept, None)
         triangle = np.eye(len(matrix), dtype=matrix.dtype)
-        triangle[np.ix_(kept, kept)] = found
+        triangle[np.ix_(kept, kept)] = reduced
         return cls(triangle, kept, reflections)
 
     def apply(self, top: Array, left: Array) -> tuple[Array, Array]:
-        """Transform rows S or z (c, m) in the same way.
+        """Transform rows S or z (c, m), `top`, like the rows R.
 
         Returns:
-            The rows, with zeros for the x_i that are zero, and `left` with the rows that go on.
+            The rows, with zeros for the x_i that are zero, and `left` with the rows left over.
         """
         if self.reflections is None:
             return top, left
