@@ -20,14 +20,14 @@ Array = NDArray[Any]
 class Scratch:
     """Memory that is used again and again: taking much new memory takes as long as the products.
 
-    dtype: of the numbers.
+    dtype: the type of the numbers.
     """
 
     def __init__(self, dtype: type) -> None:
         self._numbers: Array = np.empty(0, dtype)
 
     def matrix(self, rows: int, columns: int) -> Array:
-        """A matrix of any numbers, which are overwritten by those of the next one."""
+        """A matrix of arbitrary numbers, which the next matrix overwrites."""
         if rows * columns > len(self._numbers):
             self._numbers = np.empty(rows * columns, self._numbers.dtype)
         return self._numbers[: rows * columns].reshape(rows, columns)
@@ -38,7 +38,7 @@ class HermitianFront:
     """A Hermitian matrix in some of the unknowns.
 
     Args:
-        places: those of its unknowns in the order of their elimination, (c,).
+        places: the places of its unknowns in the order of their elimination, (c,).
         matrix: (c, c).
     """
 
@@ -49,16 +49,16 @@ class HermitianFront:
     def merged(cls, parts: Sequence["HermitianFront"], scratch: Scratch) -> "HermitianFront":
         """The sum of some fronts, with ascending places.
 
-        scratch: for its matrix.
+        scratch: the memory for its matrix.
         """
-        places = np.unique(np.concatenate([one.places for one in parts]))
+        places = np.unique(np.concatenate([part.places for part in parts]))
         matrix = scratch.matrix(len(places), len(places))
         matrix[:] = 0
-        for one in parts:
-            for rows, from_rows in (runs := _runs(np.searchsorted(places, one.places))):
-                into, own = matrix[rows], one.matrix[from_rows]
+        for part in parts:
+            for rows, from_rows in (runs := _runs(np.searchsorted(places, part.places))):
+                into, entries = matrix[rows], part.matrix[from_rows]
                 for columns, from_columns in runs:
-                    into[:, columns] += own[:, from_columns]
+                    into[:, columns] += entries[:, from_columns]
         return cls(places, matrix)
 
 
@@ -92,18 +92,18 @@ class Eliminated:
         return step, HermitianFront(outer, left)
 
     def forward(self, right: Array) -> Array:
-        """Subtract what x adds from the right-hand sides of y, and replace those b of x by A⁻¹ b.
+        """Subtract BᴴA⁻¹ b from the right-hand sides of y, and replace b, those of x, by A⁻¹ b.
 
-        right: those of all unknowns, (m, n).
+        right: the right-hand sides of all unknowns, (m, n).
 
         Returns:
             bᴴ A⁻¹ b for each column, (n,). Their sum over all steps is the inner product of
             right-hand sides and solution.
         """
-        own = right[self.inner]
-        right[self.outer] -= self.rest.conj().T @ own
-        known = self.inverse @ own
-        products: Array = np.einsum("ij,ij->j", own.conj(), known).real
+        b = right[self.inner]
+        right[self.outer] -= self.rest.conj().T @ b
+        known = self.inverse @ b
+        products: Array = np.einsum("ij,ij->j", b.conj(), known).real
         right[self.inner] = known
         return products
 
@@ -121,8 +121,8 @@ def inverse_root(matrix: Array) -> Array:
     factorised, inverted = get_lapack_funcs(("potrf", "trtri"), (matrix,))
     triangle, fails = factorised(matrix)
     if not fails and bool((np.square(triangle.diagonal().real / lengths) > doubtful).all()):
-        found: Array = inverted(triangle)[0]
-        return found
+        root: Array = inverted(triangle)[0]
+        return root
     scale = np.where(lengths > 0, 1 / np.where(lengths > 0, lengths, 1.0), 0.0)
     values, vectors = np.linalg.eigh(matrix * scale * scale[:, None])
     known = values > singular * values[-1]
@@ -153,7 +153,7 @@ class FrontalInverse:
         sizes: the numbers of this rank's unknowns in all blocks, (B,). They may be fewer than those
             in the tree. Ranks have all unknowns that the fronts of several ranks have.
         leaf: gives the matrix of one of this rank's leaves, one block after the other.
-        dtype: of the matrices, float or complex.
+        dtype: the type of the matrices, float or complex.
 
     Reference: Duff and Reid, The multifrontal solution of indefinite sparse symmetric linear
     equations (1983); Ashcraft and Grimes, The influence of relaxed supernode partitions on the
@@ -175,15 +175,15 @@ class FrontalInverse:
         waiting: dict[int, HermitianFront] = {}
         self._scratch = Scratch(dtype), Scratch(dtype)
         with together():
-            own = [one for one in tree.subtrees if tree.owners[one] == rank()]
-            self._below = [step for one in own for step in self._subtree(one, waiting)]
+            roots = [root for root in tree.subtrees if tree.owners[root] == rank()]
+            self._below = [step for root in roots for step in self._subtree(root, waiting)]
         if tree.above:
             waiting = {root: self._shared(root, waiting.get(root)) for root in tree.subtrees}
         self._above = [step for node in tree.above for step in self._merge(node, waiting)]
         del self._scratch
-        none = np.zeros(0, dtype=np.int64)
-        inner = [np.arange(one.inner.start, one.inner.stop) for one in self._above]
-        self._top = np.concatenate([none, *inner])
+        empty = np.zeros(0, dtype=np.int64)
+        inner = [np.arange(step.inner.start, step.inner.stop) for step in self._above]
+        self._top = np.concatenate([empty, *inner])
 
     def __call__(self, right: Array, numbers: Array) -> tuple[Array, Array]:
         """The product with vectors, and further sums over the ranks.
@@ -196,34 +196,34 @@ class FrontalInverse:
             The product in this rank's unknowns, (m, n), and the sums over the ranks of the numbers,
             to which the inner products of vectors and product are added, (n,).
         """
-        found = right[self._order]
-        parts = [step.forward(found) for step in self._below]
-        own = sum(parts, numbers)
+        product = right[self._order]
+        parts = [step.forward(product) for step in self._below]
+        sums = sum(parts, numbers)
         if self._above:
             known = right[self._order[self._top]]
-            both = of_all(np.concatenate([found[self._top] - known, own[None]]))
-            found[self._top], own = known + both[:-1], both[-1].real
-        own = sum((step.forward(found) for step in self._above), own)
+            both = of_all(np.concatenate([product[self._top] - known, sums[None]]))
+            product[self._top], sums = known + both[:-1], both[-1].real
+        sums = sum((step.forward(product) for step in self._above), sums)
         for step in reversed(self._below + self._above):
-            step.backward(found)
-        found[self._ends[-1] :] = 0
-        return found[self._place], own
+            step.backward(product)
+        product[self._ends[-1] :] = 0
+        return product[self._place], sums
 
     def _subtree(self, root: int, waiting: dict[int, HermitianFront]) -> Iterator[Eliminated]:
         """The steps in a subtree of this rank. Its last front waits."""
         few, tree = 128, self._tree
         counts: dict[int, int] = {}  # of unknowns that are eliminated in the subtree of each node
-        at_once: dict[int, list[int]] = {}  # the leaves of subtrees with few
+        at_once: dict[int, list[int]] = {}  # the leaves of subtrees with few unknowns
         for node in tree.below(root):
             pair, place = tree.pairs.get(node, ()), tree.places[node]
             counts[node] = int(self._ends[place + 1] - self._ends[place])
-            counts[node] += sum(counts[one] for one in pair)
-            if counts[node] <= few and all(one in at_once for one in pair):
-                at_once[node] = [leaf for one in pair for leaf in at_once.pop(one)] or [node]
+            counts[node] += sum(counts[child] for child in pair)
+            if counts[node] <= few and all(child in at_once for child in pair):
+                at_once[node] = [leaf for child in pair for leaf in at_once.pop(child)] or [node]
                 continue
-            for one in pair:
-                if one in at_once:
-                    yield from self._leaves(one, at_once.pop(one), waiting)
+            for child in pair:
+                if child in at_once:
+                    yield from self._leaves(child, at_once.pop(child), waiting)
             yield from self._merge(node, waiting) if pair else self._leaves(node, [node], waiting)
         if root in at_once:
             yield from self._leaves(root, at_once.pop(root), waiting)
@@ -233,12 +233,12 @@ class FrontalInverse:
     ) -> Iterator[Eliminated]:
         """The step that merges leaves to a node."""
         return self._step(
-            node, [HermitianFront(self._places(one), self._leaf(one)) for one in leaves], waiting
+            node, [HermitianFront(self._places(leaf), self._leaf(leaf)) for leaf in leaves], waiting
         )
 
     def _merge(self, node: int, waiting: dict[int, HermitianFront]) -> Iterator[Eliminated]:
         """The step that merges two fronts."""
-        return self._step(node, [waiting.pop(one) for one in self._tree.pairs[node]], waiting)
+        return self._step(node, [waiting.pop(child) for child in self._tree.pairs[node]], waiting)
 
     def _step(
         self, node: int, parts: Sequence[HermitianFront], waiting: dict[int, HermitianFront]
@@ -262,7 +262,7 @@ class FrontalInverse:
         """The front of a subtree, which one rank has, on all ranks."""
         tree = self._tree
         leaves = [node for node in tree.below(root) if node not in tree.pairs]
-        places = np.unique(np.concatenate([self._places(one) for one in leaves]))
+        places = np.unique(np.concatenate([self._places(leaf) for leaf in leaves]))
         places = places[places >= self._ends[tree.places[root] + 1]]
         empty: Array = np.zeros((len(places), len(places)), self._dtype)
         matrix = torch.from_numpy(empty if own is None else own.matrix)
@@ -274,7 +274,7 @@ class AlikeFronts:
     """Fronts with the same matrix up to a factor.
 
     Args:
-        numbers: those of the fronts.
+        numbers: the numbers of the fronts.
         rows: the matrix T, (r, t).
         columns: the unknowns of each front, (c, t).
         factors: the factor f of each front's matrix f T, (c,).
@@ -304,13 +304,13 @@ class AlikeFronts:
         For a single vector only half of the symmetric matrix is read from memory: reading takes
         more time than multiplying.
         """
-        own = unknowns[self.columns]
-        if own.shape[0] * own.shape[2] > 1 or not own.size:
-            return self._scaled(_applied(self.gram, own), 2)
+        x = unknowns[self.columns]
+        if x.shape[0] * x.shape[2] > 1 or not x.size:
+            return self._scaled(_applied(self.gram, x), 2)
         name = "hemv" if np.iscomplexobj(self.gram) else "symv"
         (multiply,) = get_blas_funcs((name,), (self.gram,))
-        found: Array = multiply(self.factors[0] ** 2, self.gram, own.ravel(), lower=1)
-        return found.reshape(own.shape)
+        product: Array = multiply(self.factors[0] ** 2, self.gram, x.ravel(), lower=1)
+        return product.reshape(x.shape)
 
     def _scaled(self, parts: Array, power: int) -> Array:
         """The parts (c, r, n) of all fronts times powers of their factors."""
@@ -326,8 +326,8 @@ def alike_fronts(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[AlikeFro
         fronts: the rows by number.
     """
     starts, groups = np.cumsum(sizes) - sizes, dict[int, list[int]]()
-    for number, one in fronts.items():
-        groups.setdefault(id(one.rows), []).append(number)
+    for number, front in fronts.items():
+        groups.setdefault(id(front.rows), []).append(number)
     return [
         AlikeFronts(
             numbers,
@@ -352,8 +352,8 @@ class _BlockInverses:
 
     Args:
         columns: the unknowns of each block, (b, s).
-        inverses: for the same matrix its inverse, (1, s, s), otherwise those of all, (b, s, s).
-        factors: by which the inverse in each block is to be multiplied, (b, 1, 1).
+        inverses: the inverse of the same matrix, (1, s, s), or those of all matrices, (b, s, s).
+        factors: the factor of the inverse in each block, (b, 1, 1).
     """
 
     columns: Array
@@ -362,11 +362,11 @@ class _BlockInverses:
 
     def __call__(self, slope: Array) -> Array:
         """The products with the parts of vectors (N, n) in the blocks, (b, s, n)."""
-        own = slope[self.columns]
-        if len(self.inverses) == len(own):
-            return self.factors * (self.inverses @ own)
-        found: Array = self.factors * _applied(self.inverses[0], own)
-        return found
+        parts = slope[self.columns]
+        if len(self.inverses) == len(parts):
+            return self.factors * (self.inverses @ parts)
+        products: Array = self.factors * _applied(self.inverses[0], parts)
+        return products
 
 
 def _block_inverses(
@@ -375,17 +375,17 @@ def _block_inverses(
     """The inverses in the blocks of this rank."""
     sizes = unknowns.sizes
     matrices, places = {}, np.zeros(len(sizes), dtype=np.int64)
-    for size in np.unique(tree.sizes):  # all ranks have the same
+    for size in np.unique(tree.sizes):  # all ranks have the same sizes
         alike = np.flatnonzero(sizes == size)
         places[alike] = np.arange(len(alike))
         matrices[int(size)] = alike, np.zeros((len(alike), size, size), dtype)
-    for one in groups:
-        for number, factor in zip(one.numbers, one.factors, strict=True):
+    for group in groups:
+        for number, factor in zip(group.numbers, group.factors, strict=True):
             start = 0
             for block in tree.blocks[number]:
                 part = slice(start, start := start + int(sizes[block]))
-                matrices[int(sizes[block])][1][places[block]] += factor**2 * one.gram[part, part]
-    found, starts = [], np.cumsum(sizes) - sizes
+                matrices[int(sizes[block])][1][places[block]] += factor**2 * group.gram[part, part]
+    blocks, starts = [], np.cumsum(sizes) - sizes
     for size, (numbers, matrix) in matrices.items():
         of_several = tree.shared_blocks[numbers]
         matrix[of_several] = of_all(matrix[of_several])
@@ -398,25 +398,25 @@ def _block_inverses(
         single = np.array([alike[0] for alike in together if len(alike) == 1], dtype=np.int64)
         for alike, models in [*several, (single, single)]:
             values, vectors = np.linalg.eigh(scaled[models])
-            known = values > 1e-14 * values[:, -1:]  # the others are open: they stay zero
+            known = values > 1e-14 * values[:, -1:]  # other directions are open: they stay zero
             roots = np.where(known, 1 / np.sqrt(np.where(known, values, 1.0)), 0.0)
             roots = vectors * roots[:, None]
             inverses = roots @ roots.conj().transpose(0, 2, 1)
-            found.append(_BlockInverses(columns[alike], inverses, 1 / lengths[alike]))
-    return found
+            blocks.append(_BlockInverses(columns[alike], inverses, 1 / lengths[alike]))
+    return blocks
 
 
 def _alike(matrices: Array) -> list[Array]:
     """The numbers of equal matrices, (b, s, s), together.
 
-    Two are taken for equal if they have the same product with a random vector, up to rounding.
+    Matrices are taken for equal if they have the same product with a random vector, up to rounding.
     """
     rounding, vector = 1e-10, np.random.default_rng(0).standard_normal(matrices.shape[2])
     products = np.round(matrices @ vector / rounding).astype(complex)
-    found: dict[bytes, list[int]] = {}
-    for number, one in enumerate(products + 0.0):  # no negative zeros
-        found.setdefault(one.tobytes(), []).append(number)
-    return [np.array(numbers) for numbers in found.values()]
+    groups: dict[bytes, list[int]] = {}
+    for number, product in enumerate(products + 0.0):  # no negative zeros
+        groups.setdefault(product.tobytes(), []).append(number)
+    return [np.array(numbers) for numbers in groups.values()]
 
 
 class TwoLevel:
@@ -432,14 +432,14 @@ class TwoLevel:
     residual of A, until that is small enough.
 
     With several ranks each has some of the fronts, and of all vectors the entries of the unknowns
-    of these fronts. Each iteration adds up what ranks have for the unknowns that they share, and
-    takes the sums for the inner products along. All get the same x.
+    of these fronts. Each iteration adds up the ranks' values of shared unknowns, together with the
+    sums for the inner products. All get the same x.
 
     Args:
         tree: the blocks of each front, the numbers of their unknowns, and the fronts of each rank.
         fronts: the rows of this rank's fronts by number; those with the same matrix up to a factor
             share an array.
-        coarse: whether each unknown is a coarse one, (N,).
+        coarse: whether each unknown is coarse, (N,).
 
     Raises:
         LinAlgError: if an entry is not finite.
@@ -452,19 +452,19 @@ class TwoLevel:
         self, tree: EliminationTree, fronts: Mapping[int, BlockRows], coarse: Array
     ) -> None:
         with together():
-            check_finite(one.rows for one in fronts.values())
+            check_finite(front.rows for front in fronts.values())
             self._unknowns = UnknownsOfRank.of(tree)
             self._groups = alike_fronts(self._unknowns.sizes, fronts)
-        none = [np.zeros(0, dtype=np.int64)]
-        self._columns = np.concatenate(none + [one.columns.ravel() for one in self._groups])
-        is_complex = any(np.iscomplexobj(one.rows) for one in self._groups)
+        empty = [np.zeros(0, dtype=np.int64)]
+        self._columns = np.concatenate(empty + [group.columns.ravel() for group in self._groups])
+        is_complex = any(np.iscomplexobj(group.rows) for group in self._groups)
         self._dtype = complex if _most(is_complex) else float
         coarse, sizes = coarse[self._unknowns.places], self._unknowns.sizes
         self._coarse = np.flatnonzero(coarse)
         self._blocks = _block_inverses(tree, self._unknowns, self._groups, self._dtype)
         blocks = np.repeat(np.arange(len(tree.sizes)), sizes)
         counts = np.bincount(blocks, coarse, len(tree.sizes)).astype(np.int64)
-        parts: dict[int, tuple[Array, float]] = {}  # AᴴA of fronts in the coarse unknowns, a factor
+        parts: dict[int, tuple[Array, float]] = {}  # AᴴA of fronts in coarse unknowns, and a factor
         for group in self._groups:
             kept = np.flatnonzero(coarse[group.columns[0]])
             part = group.gram[np.ix_(kept, kept)]
@@ -475,7 +475,7 @@ class TwoLevel:
         self._together = FrontalInverse(
             tree, counts, lambda number: parts[number][1] * parts[number][0], self._dtype
         )
-        unknowns = np.array([float(tree.sizes[one].sum()) for one in tree.blocks])
+        unknowns = np.array([float(tree.sizes[numbers].sum()) for numbers in tree.blocks])
         self.operations = 4 * float(np.square(unknowns).sum())
 
     def solve(
@@ -491,7 +491,7 @@ class TwoLevel:
             right_sides: the right-hand sides b in the rows of each front, (r, n).
             tolerance: the error in the norm ‖A x‖, relative to that of x = 0.
             most: the largest number of iterations.
-            start: x before the first one, (N, n). It is zero by default, or if that is nearer.
+            start: x before the first iteration, (N, n); zero by default, or if zero is nearer.
 
         Returns:
             x; None if it takes more iterations, as predicted from those so far, or if rounding
@@ -502,17 +502,19 @@ class TwoLevel:
         """
         with together():
             check_finite(right_sides.values())
-        given = [np.stack([right_sides[number] for number in one.numbers]) for one in self._groups]
-        each = _most(max((one.shape[2] for one in given), default=0))  # a rank may have no front
+        given = [
+            np.stack([right_sides[number] for number in group.numbers]) for group in self._groups
+        ]
+        each = _most(max((b.shape[2] for b in given), default=0))  # a rank may have no front
         slope, count, before = self._adjoint(given, each), 0, np.inf
         change, rest = self._preconditioned(slope)
-        found, first = np.zeros_like(slope), rest
+        x, first = np.zeros_like(slope), rest
         if start is not None:
             start = start[self._unknowns.places].astype(self._dtype)
             nearer = self._slope(given, start)
             nearer_change, left = self._preconditioned(nearer)
             if _largest(left, first) < 1:
-                found, slope, change, rest = start, nearer, nearer_change, left
+                x, slope, change, rest = start, nearer, nearer_change, left
         while (reached := _largest(rest, first)) > tolerance:
             if reached > before / 2:  # rounding in A x is all that is left, or AᴴA is too inexact
                 if reached < 1e3 * tolerance:
@@ -529,35 +531,37 @@ class TwoLevel:
                 if not reached <= tolerance and (hopeless or count >= most):
                     return None
                 direction = change + _ratio(rest, last) * direction
-            found = found + correction
-            slope = self._slope(given, found)
+            x = x + correction
+            slope = self._slope(given, x)
             change, rest = self._preconditioned(slope)
-        return self._unknowns.whole(found)
+        return self._unknowns.whole(x)
 
     def _preconditioned(self, slope: Array) -> tuple[Array, Array]:
         """The preconditioner times vectors (m, n), and the inner products of both, (n,)."""
-        found = np.zeros_like(slope)
-        for one in self._blocks:
-            found[one.columns] = one(slope)
-        own = self._unknowns.products(slope, found)
-        together, products = self._together(slope[self._coarse], own)
-        found[self._coarse] += together
-        return found, products
+        change = np.zeros_like(slope)
+        for block in self._blocks:
+            change[block.columns] = block(slope)
+        sums = self._unknowns.products(slope, change)
+        together, products = self._together(slope[self._coarse], sums)
+        change[self._coarse] += together
+        return change, products
 
     def _slope(self, given: Sequence[Array], found: Array) -> Array:
         """Aᴴ (b - A x), (m, n), for b of the fronts of each group, (c, r, n), and x, (m, n)."""
-        products = [one.product(found) for one in self._groups]
-        rest = [b - own for b, own in zip(given, products, strict=True)]
+        products = [group.product(found) for group in self._groups]
+        rest = [b - product for b, product in zip(given, products, strict=True)]
         return self._adjoint(rest, found.shape[1])
 
     def _normal(self, unknowns: Array) -> tuple[Array, Array]:
         """AᴴA x, (m, n), and xᴴ AᴴA x, (n,)."""
-        own = self._gathered([one.normal(unknowns) for one in self._groups], unknowns.shape[1])
-        return self._unknowns.added(own, np.einsum("ij,ij->j", unknowns.conj(), own).real)
+        product = self._gathered(
+            [group.normal(unknowns) for group in self._groups], unknowns.shape[1]
+        )
+        return self._unknowns.added(product, np.einsum("ij,ij->j", unknowns.conj(), product).real)
 
     def _adjoint(self, rows: Sequence[Array], each: int) -> Array:
         """Aᴴ y, (m, n), for the rows of each group, (c, r, n); each: n."""
-        parts = [one.adjoint(own) for one, own in zip(self._groups, rows, strict=True)]
+        parts = [group.adjoint(y) for group, y in zip(self._groups, rows, strict=True)]
         return self._unknowns.added(self._gathered(parts, each), np.zeros(each))[0]
 
     def _gathered(self, parts: Sequence[Array], each: int) -> Array:
@@ -567,7 +571,7 @@ class TwoLevel:
             parts: the values of the fronts of each group, (c, t, n).
             each: n.
         """
-        flat = [np.zeros((0, each), self._dtype)] + [one.reshape(-1, each) for one in parts]
+        flat = [np.zeros((0, each), self._dtype)] + [part.reshape(-1, each) for part in parts]
         return np.stack([self._added(column) for column in np.concatenate(flat).T], axis=1)
 
     def _added(self, values: Array) -> Array:
