@@ -7,6 +7,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn.loss.terms import ResidualTerm, condition_terms, residual_term
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.equations import NormalDerivative
 from kanpinn.pde.expressions import Expression
 from kanpinn.solvers.discretization import SolveSettings, discretize
@@ -233,7 +234,7 @@ def terms_at(problem, surrogate, interior, boundary, weights) -> list[ResidualTe
     """The loss term of the equation, then those of the conditions, at given points."""
     equation, weight = problem.equation, weights["interior"]
     first = residual_term("interior", equation, interior, surrogate, "residual", weight=weight)
-    return [first, *condition_terms(problem, surrogate, boundary, weights["boundary"])]
+    return [first, *condition_terms(stated(problem), surrogate, boundary, weights["boundary"])]
 
 
 def solved_in_cells(

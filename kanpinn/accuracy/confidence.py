@@ -13,7 +13,7 @@ import torch
 from scipy.special import chdtri, ndtri, stdtrit
 from torch import Tensor
 
-from kanpinn.geometry import Domain, Points
+from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.linalg.qr import TriangularFactor, column_scale, fold, rank_tolerance
@@ -280,7 +280,7 @@ def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
     enough = 2 * sum(layer.coefficients.numel() for layer in layers)
     few = sum(term.rows * term.equations(surrogate) for term in terms) < enough
     first, domain = terms[0], surrogate.domain
-    if few and type(first) is ResidualTerm and not first.measured and isinstance(domain, Domain):
+    if few and isinstance(first, ResidualTerm) and first.name == "interior":
         fresh = sample(domain, enough, "gauss" if domain.dim <= 3 else "sobol")
         terms[0] = replace(first, points=fresh.to(torch.float64, like.device))
     return residuals if terms == list(residuals.terms) else Residuals(surrogate, terms)

@@ -68,7 +68,9 @@ class Box(Mapped, Domain):
 
     @property
     def boundary(self) -> Boundary:
-        faces = [Face(self, axis, upper) for axis in range(self.dim) for upper in (False, True)]
+        faces = [
+            Face(self, axis, upper) for axis in range(len(self.names)) for upper in (False, True)
+        ]
         return Boundary(tuple(faces))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
@@ -112,7 +114,7 @@ class Face(MappedPiece):
     def __post_init__(self) -> None:
         others = self.box.ranges[: self.axis] + self.box.ranges[self.axis + 1 :]
         measure = math.prod((high - low for _, low, high in others), start=1.0)
-        vars(self).update(names=self.box.names, dim=self.box.dim - 1, measure=measure)
+        vars(self).update(names=self.box.names, dim=len(others), measure=measure)
         vars(self)["side"] = self.axis, self.upper
 
     @property

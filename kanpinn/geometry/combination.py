@@ -29,11 +29,9 @@ from kanpinn.geometry.domain import (
     Sieved,
     Turned,
     across,
-    complement,
     interior_angle,
-    intersection,
-    union,
 )
+from kanpinn.geometry.levels import complement, intersection, union
 from kanpinn.geometry.planar import Planar, rectangle
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.product import Product
@@ -502,7 +500,7 @@ SIGNS = {"union": "|", "difference": "-", "intersection": "&"}
 
 def planar(domain: Domain) -> Planar | None:
     """Return a planar domain or a two-dimensional box as a `Planar`, None for other domains."""
-    if isinstance(domain, Box) and domain.dim == 2:
+    if isinstance(domain, Box) and len(domain.names) == 2:
         return rectangle(domain)
     return domain if isinstance(domain, Planar) else None
 

@@ -5,7 +5,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from typing import Any, ClassVar, cast
 
@@ -17,40 +16,6 @@ from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import Draw, axis_counts, gauss_product, sobol
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes
-
-Level = Callable[[Coords], Column]  # from points (n, d) to values (n, 1)
-# If the level functions of two sets are f and g, that of the intersection is f + g - sqrt(f² + g²),
-# of the union f + g + sqrt(f² + g²), and of the complement -f. Slopes of 1 at boundaries stay 1.
-# Reference: Rvachev and Sheiko, R-functions in boundary value problems in mechanics (1995).
-
-
-def intersection(*levels: Level) -> Level:
-    """Return the level function of an intersection."""
-    return levels[0] if len(levels) == 1 else partial(_joined, levels, -1)
-
-
-def union(*levels: Level) -> Level:
-    """Return the level function of a union."""
-    return levels[0] if len(levels) == 1 else partial(_joined, levels, 1)
-
-
-def complement(level: Level) -> Level:
-    """Return the level function of a complement."""
-    return partial(_negative, level)
-
-
-def _joined(levels: tuple[Level, ...], sign: int, coords: Coords) -> Column:
-    total = levels[0](coords)
-    # Keep the derivative of the root finite at corners, where both values are 0.
-    least = torch.finfo(coords.dtype).tiny
-    for level in levels[1:]:
-        value = level(coords)
-        total = total + value + sign * (total.square() + value.square() + least).sqrt()
-    return total
-
-
-def _negative(level: Level, coords: Coords) -> Column:
-    return -level(coords)
 
 
 class Region(ABC):
@@ -149,16 +114,6 @@ class Mapped(Region):
         Returns:
             The n images, in the precision and on the device of `unit`.
         """
-
-    def from_unit(self, unit: Coords) -> Points:
-        """Return `image` of points whose shape is checked.
-
-        Raises:
-            InputError: unless unit has the shape (n, dim).
-        """
-        if unit.ndim != 2 or unit.shape[1] != self.dim:
-            raise InputError(f"unit must have shape (n, {self.dim}), got {tuple(unit.shape)}")
-        return self.image(unit)
 
     def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
         if self.dim + more == 0:

@@ -34,7 +34,8 @@ from kanpinn.geometry.curves import (
     pair,
     two_names,
 )
-from kanpinn.geometry.domain import Boundary, Domain, Level, complement, intersection, union
+from kanpinn.geometry.domain import Boundary, Domain
+from kanpinn.geometry.levels import Level, complement, intersection, union
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.triangles import Triangles
@@ -569,7 +570,7 @@ def rectangle(box: Box) -> Planar:
     Raises:
         InputError: if the box does not have two dimensions.
     """
-    if box.dim != 2:
+    if len(box.names) != 2:
         raise InputError(f"a planar domain must have two coordinates, got {box!r}")
     (_, left, right), (_, bottom, top) = box.ranges
     corners = [(left, bottom), (right, bottom), (right, top), (left, top)]

@@ -7,7 +7,6 @@ from kanpinn.jets.jet import Jet as Jet
 from kanpinn.jets.jet import MissingChannel as MissingChannel
 from kanpinn.jets.jet import coefficients_along as coefficients_along
 from kanpinn.jets.jet import derivatives_of_parts as derivatives_of_parts
-from kanpinn.jets.jet import jet_at as jet_at
 from kanpinn.jets.jet import jet_of as jet_of
 from kanpinn.jets.jet import jet_of_stacked as jet_of_stacked
 from kanpinn.jets.jet import join as join

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Points
 
 SECOND_KINDS = ("none", "laplacian", "diagonal", "hessian")
 
@@ -459,14 +458,6 @@ def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Chann
         torch.cat(part, dim=-1).detach() if part else None for part in (gradients, seconds, lines)
     )
     return Jet(channels, value.detach(), *parts)
-
-
-def jet_at(function: Callable[[Points], Tensor], p: Points, channels: Channels) -> Jet:
-    """The jet of a function of points, see `jet_of`; a `Batch` of points keeps it."""
-    return p.once(
-        (function, channels),
-        lambda: jet_of(lambda x: function(Points(x, p.names)), p.coords, channels),
-    )
 
 
 def _forward_jet(function: Callable[[Tensor], Tensor], x: Tensor, channels: Channels) -> Jet:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from scipy.sparse.csgraph import connected_components
@@ -63,9 +62,8 @@ def scales_of(problem: Problem) -> Scales:
     for index, one in enumerate(problem.conditions()):
         if not one.measurements:
             places = one.points(few, 1.0, Generator().manual_seed(index), high - low)
-            residual = partial(one.stacked_residual, problem.fields, f"conditions()[{index}]")
             made[index] = len(rows)
-            rows.append(_Rows(residual, places, rates, one.sites))
+            rows.append(_Rows(one.stacked_residual, places, rates, one.sites))
     fields = low.new_zeros(len(problem.fields))
     given = [one.at_zero(fields) for one in rows]
     matrix = torch.cat([one.slopes(fields) for one in rows])

@@ -4,7 +4,6 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import ClassVar, Self
 
 import torch
@@ -160,8 +159,7 @@ def condition_terms(
             precision = sum(c.measurements / (c.noise or 1.0) ** 2 for c in conditions)
             part = condition.measurements / precision
         share = weight * condition.weight * part
-        what = f"conditions()[{i}]"
-        equation = partial(condition.stacked_residual, problem.fields, what)
+        what, equation = condition.title, condition.stacked_residual
         term = residual_term(
             name, equation, points, surrogate, what, weight=share, sites=condition.sites
         )

@@ -12,8 +12,10 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry import Domain, Piece, Points
+from kanpinn.geometry.box import coordinate_beyond
+from kanpinn.geometry.levels import complement
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, Coordinates, Jet, find_channels, jet_at, join
+from kanpinn.jets import Channels, Jet, find_channels, jet_of, join, zero_jet
 from kanpinn.networks.basis.chebyshev import chebyshev_polynomials
 from kanpinn.networks.layer import Function
 from kanpinn.networks.network import Imposition, Network, OutputMap
@@ -70,17 +72,22 @@ def polynomial_lift(
         bounds: the corners of the domain's bounding box, (d,) each.
         data: the pieces, and the functions that give the values there.
     """
-    checked = []
+    checked, fits = [], []
     for piece, values in data:
         spread, ends = sample(piece, 32 * 4**piece.dim, "sobol"), piece.rim
         checked.append((Points.cat([spread, ends]) if len(ends) else spread, values))
+        # At least n + 1 points along each direction determine a polynomial of degree n on a piece,
+        # and 2n + 1 on a curved one.
+        few = piece.gauss(4**piece.dim).coords
+        flat = torch.linalg.matrix_rank(few - few[:1], rtol=1e-9) <= piece.dim
+        fits.append((piece, values, (1, 2) if flat else (3, 4)))
     coords, expected = _values(checked)
     for degree in (0, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 36):
         powers = itertools.product(range(degree + 1), repeat=len(bounds[0]))
         exponents = torch.tensor([k for k in powers if sum(k) <= degree])
         if len(exponents) > 1000:  # a dense fit of more coefficients is slow
             break
-        fit = _values([(_fit_points(piece, degree), values) for piece, values in data])
+        fit = _values([(one.gauss((a * degree + b) ** one.dim), v) for one, v, (a, b) in fits])
         start = Polynomial(*bounds, exponents, exponents.new_zeros(0))
         # Coefficients that the data leave free decay with the degree: g is smooth inside, too.
         scale = 1.7 ** -exponents.sum(dim=1).double()
@@ -95,16 +102,6 @@ def polynomial_lift(
 def _values(parts: list[tuple[Points, Values]]) -> tuple[Tensor, Tensor]:
     values = torch.cat([function(points) for points, function in parts])
     return torch.cat([points.coords for points, _ in parts]), values
-
-
-def _fit_points(piece: Piece, degree: int) -> Points:
-    """Return enough points of a piece to determine the polynomials of a degree n on it.
-
-    At least n + 1 points along each direction are needed, and 2n + 1 on a curved piece.
-    """
-    coords = piece.gauss(4**piece.dim).coords
-    flat = torch.linalg.matrix_rank(coords - coords[:1], rtol=1e-9) <= piece.dim
-    return piece.gauss((degree + 2 if flat else 3 * degree + 4) ** piece.dim)
 
 
 def smooth_on(piece: Piece, function: Function) -> bool:
@@ -191,16 +188,19 @@ class ExactDirichlet:
     distance: OfCoords
     lift: OfCoords | None = None
 
-    def values(self, p: Points) -> Tensor:
-        """Return D and, unless the data are zero, g at n points, (n, 1 or 2)."""
-        distance = self.distance(p.coords)
-        return distance if self.lift is None else torch.cat([distance, self.lift(p.coords)], dim=1)
-
     def apply(self, points: Points, jet: Jet) -> Jet:
         """Return the jet of g + D·N from the jet of N."""
-        known = jet_at(self.values, points, jet.channels)
-        inner = known[0] * jet
-        return inner if self.lift is None else known[1] + inner
+        functions = [function for function in (self.distance, self.lift) if function is not None]
+        distance, *lift = points.once(
+            (self, jet.channels),
+            lambda: jet_of(
+                lambda x: torch.cat([function(x) for function in functions], dim=1),
+                points.coords,
+                jet.channels,
+            ),
+        ).components()
+        inner: Jet = distance * jet
+        return lift[0] + inner if lift else inner
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,8 @@ def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
             (n, m), or None for zero.
     """
     low, high = box.bounds
-    depths = tuple(partial(_depth, box, axis, upper) for axis, upper in data)
+    ends = tuple(partial(coordinate_beyond, axis, float(box.bounds[up][axis])) for axis, up in data)
+    depths = tuple(complement(f) if up else f for f, (_, up) in zip(ends, data, strict=True))
     sizes = tuple(float((high - low)[axis]) / 2 for axis, _ in data)
     lift, by_axis = None, dict[int, dict[float, Values | None]]()
     for (axis, upper), values in data.items():
@@ -300,13 +301,6 @@ def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
         for axis, ends in by_axis.items():
             lift = BooleanSum(lift, axis, ends, box.names)
     return ExactDirichlet(Distance(depths, sizes), lift)
-
-
-def _depth(box: Domain, axis: int, upper: bool, coords: Coords) -> Column:
-    """Return the distance of points from a face of a box."""
-    end = float(box.bounds[int(upper)][axis])
-    x = coords[:, axis, None]
-    return end - x if upper else x - end
 
 
 def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
@@ -341,7 +335,7 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
             raise NotExact(f"there is no smooth distance from the piece {piece.name}")
         values = carrier(apart)
         if values[0] < 0:
-            carrier, values = partial(_negative, carrier), -values
+            carrier, values = complement(carrier), -values
         size = float(values.max())
         if values.min() < 1e-9 * size or bool((carrier(ends) < -1e-9 * size).any()):
             raise NotExact(
@@ -359,10 +353,6 @@ def _same(a: Piece, b: Piece) -> bool:
         return a == b
     p, q = a.gauss(64).coords, b.gauss(64).coords
     return p.shape == q.shape and torch.allclose(p, q)
-
-
-def _negative(function: OfCoords, coords: Coords) -> Tensor:
-    return -function(coords)
 
 
 def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
@@ -667,14 +657,10 @@ def periodic_numbers(problem: BoundaryValueProblem, output: OutputMap | None) ->
 
     def holds(index: int) -> bool:
         points = conditions[index].few_points()
-        what = f"conditions()[{index}]"
-        ones = torch.ones_like(points.coords[:1])[0]
 
         def residual(channels: Channels) -> torch.Tensor:
-            coordinate = Coordinates(channels, points.coords, ones).dense()[0]
-            one = join([0 * coordinate + 1] * len(problem.fields))
-            u = output.apply(points, one)
-            return conditions[index].stacked_residual(problem.fields, what, points, u)
+            one = zero_jet(channels, points.coords, len(problem.fields)) + 1
+            return conditions[index].stacked_residual(points, output.apply(points, one))
 
         _, values = find_channels(residual, points.names)
         return bool(values.abs().max() <= 1e-8)

@@ -13,7 +13,7 @@ from kanpinn._support.distributed import extremes, summed
 from kanpinn._support.errors import InputError, integer
 from kanpinn.jets import Coordinates, Jet, stack
 from kanpinn.networks.basis import BASES, Basis, BSplines
-from kanpinn.networks.layer import Layer, Layers, derivatives
+from kanpinn.networks.layer import Layer, derivatives
 from kanpinn.networks.network import Network
 
 
@@ -385,7 +385,7 @@ class KAN(Network):
         for n_in, n_out, k, g in zip(width, width[1:], degrees, grids, strict=False):
             one = torch.ones(n_in, dtype=dtype)
             layers.append(KANLayer(BASES[basis].uniform(-one, one, g, k), n_out, base))
-        self.layers = cast(Sequence[KANLayer], Layers(layers))
+        self.layers = cast(Sequence[KANLayer], nn.ModuleList(layers))
         self.placed = False
         # Above three dimensions the extremes of an activation lie at corners of the domain that a
         # sample does not reach. The end intervals are then widened by this part of the sampled

@@ -1,4 +1,4 @@
-"""Layers, which are linear in their coefficients, and the tape that gives their Jacobian.
+"""which are linear in their coefficients, and the tape that gives their Jacobian.
 
 Beside those of networks, known functions with coefficients (an enrichment) are a layer; activation
 functions stand here with their derivatives.
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Coordinates, Jet, jet_at
+from kanpinn.jets import Channels, Coordinates, Jet, jet_of
 
 
 def derivatives(name: str, x: Tensor, order: int) -> list[Tensor]:
@@ -84,8 +84,7 @@ class Layer(nn.Module, ABC):
     @property
     def numbers_at_point(self) -> int:
         """The count of numbers of a kind that the evaluation at a point takes: the edges."""
-        shape = self.coefficients.shape
-        return math.prod(shape[::2])
+        return math.prod(self.coefficients.shape[::2])
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         """The output jet, computed in the fastest way that does not give a Jacobian."""
@@ -159,13 +158,6 @@ class Tape:
                     layer.jacobian(known, delta, out)
             found.append(columns if sites == 1 else columns.unflatten(1, (rows, -1)).sum(dim=2))
         return functools.reduce(torch.add, found).T
-
-
-class Layers(nn.ModuleList):
-    """A ModuleList that is typed as a sequence of layers."""
-
-
-Sequence.register(Layers)
 
 
 def get_coefficients(layers: Sequence[Layer]) -> Tensor:
@@ -244,8 +236,15 @@ class Known:
         return torch.cat(found, dim=1)
 
     def jet(self, points: Points, channels: Channels) -> Jet:
-        """The jet of all functions at points, with the derivatives that `channels` names."""
-        return jet_at(self.values, points, channels)
+        """The jet of all functions at points, with the derivatives that `channels` names.
+
+        A `Batch` of points keeps it.
+        """
+
+        def values(x: Tensor) -> Tensor:
+            return self.values(Points(x, points.names))
+
+        return points.once((self, channels), lambda: jet_of(values, points.coords, channels))
 
 
 class Enrichment(Layer):

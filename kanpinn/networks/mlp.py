@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, number, one_of
 from kanpinn.jets import Coordinates, Jet
-from kanpinn.networks.layer import Layer, Layers, derivatives
+from kanpinn.networks.layer import Layer, derivatives
 from kanpinn.networks.network import Network
 
 UNITS = ("tanh", "sine", "silu")
@@ -128,7 +128,7 @@ class MLP(Network):
         omega = 1.0 if frequency is None else float(frequency)
         frequencies = [1.0] + [omega] * (len(width) - 2)
         shapes = zip(names, width[:-1], width[1:], frequencies, strict=True)
-        layers = Layers(DenseLayer(name, i, o, dtype, w) for name, i, o, w in shapes)
+        layers = nn.ModuleList(DenseLayer(name, i, o, dtype, w) for name, i, o, w in shapes)
         self.layers = cast(Sequence[DenseLayer], layers)
         generator = torch.Generator().manual_seed(seed)
         for depth, layer in enumerate(self.layers):

@@ -171,7 +171,7 @@ class Network(nn.Module, ABC):
     at_scattered_points: bool = False
     pieces: Tensor | None = None  # of a box in which the output is smooth, for `rule_of_pieces`
     levels: Tensor | None = None  # how often each piece that pictures show was halved, (n,)
-    layers: Sequence[Layer]  # an instance of `Layers`
+    layers: Sequence[Layer]  # an `nn.ModuleList`
     enrichment: Enrichment | None  # known functions added to the output
     constants: Constants | None  # unknown numbers appended to the outputs
     sensitivities: Sensitivities | None  # where the fields follow from the unknown numbers

@@ -1,33 +1,15 @@
 """The surrogate of a solution: the domain's affine map, a network and an output map."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from kanpinn.geometry import Points
+from kanpinn.geometry import Domain, Points
 from kanpinn.jets import Channels, Coordinates, Jet, join, stack
 from kanpinn.networks.layer import Function, Known, Tape
 from kanpinn.networks.network import Network, OutputMap
 from kanpinn.pde.problem import Unknown
-
-
-@runtime_checkable
-class CoordinateBox(Protocol):
-    """The properties of a domain that a surrogate uses: its coordinates and bounding box."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the coordinates."""
-
-    @property
-    def bounds(self) -> tuple[Tensor, Tensor]:
-        """The lowest and the highest corner of the bounding box, (d,) each."""
-
-    @property
-    def dim(self) -> int:
-        """The number of coordinates d."""
 
 
 class Surrogate(nn.Module):
@@ -53,7 +35,7 @@ class Surrogate(nn.Module):
     def __init__(
         self,
         network: Network,
-        domain: CoordinateBox,
+        domain: Domain,
         output: OutputMap | None = None,
         inputs: Function | None = None,
         coefficients: Sequence[Unknown | None] = (),

@@ -4,10 +4,13 @@ import copy
 import functools
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Self, TypeVar
 
+import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, of_class
@@ -39,6 +42,7 @@ class BoundaryValueProblem(ABC):
     error_fields: tuple[str, ...] | None = None
     needs_conditions: bool = True
     is_stated: ClassVar[bool] = False  # whether `stated` made this copy
+    unknowns: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def conditions(self) -> Sequence[Condition]:
@@ -64,6 +68,14 @@ class BoundaryValueProblem(ABC):
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
         """Return the conditions of the class with those that follow from the equation."""
         return conditions
+
+    def with_conditions(self, conditions: Sequence[Condition]) -> Self:
+        """Return a copy whose `conditions()` are these, completed, each with its place in it."""
+        placed = tuple(
+            altered(c, all_fields=self.fields, title=f"conditions()[{i}]")
+            for i, c in enumerate(self.completed(conditions))
+        )
+        return altered(self, conditions=functools.partial(tuple, placed), is_stated=True)
 
     def enrichment(self) -> Sequence[Callable[[Points], Tensor]]:
         """Return known functions that are added to the network, such as those of `Corner`.
@@ -99,6 +111,21 @@ class BoundaryValueProblem(ABC):
         Raises:
             InputError: naming the attribute or the method, and what it must be.
         """
+        name, fields = type(self).__name__, self.fields
+        if not isinstance(getattr(self, "domain", None), Domain):
+            raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
+        if not fields or not all(isinstance(field, str) for field in fields):
+            raise InputError(f"{name}.fields must be a tuple of names, got {fields!r}")
+        for key in ("free_constant", "error_fields", "velocity_fields"):
+            chosen: Any = getattr(self, key, None)
+            if chosen is None or chosen == ():
+                continue
+            listed = isinstance(chosen, tuple | list) and {*chosen} <= {*fields}
+            if not listed or not chosen or len(chosen) != len({*chosen}):
+                raise InputError(
+                    f"{name}.{key} must be a tuple of some of the fields {', '.join(fields)}, got "
+                    f"{chosen!r}"
+                )
 
 
 P = TypeVar("P", bound=BoundaryValueProblem)
@@ -157,8 +184,7 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
                     f"{of_class(condition)} holds for all fields, with one coefficient and flux"
                 )
             seen[piece] = index
-    conditions = problem.completed(conditions)
-    return altered(problem, conditions=functools.partial(tuple, tuple(conditions)), is_stated=True)
+    return problem.with_conditions(conditions)
 
 
 def altered(problem: T, **attributes: object) -> T:
@@ -201,11 +227,11 @@ def prescribed_data(problem: BoundaryValueProblem) -> dict[str, list[Prescribed]
     Fields without prescribed values have an empty list. Values that depend on unknown numbers are
     left out.
     """
-    found: dict[str, list[Prescribed]] = {name: [] for name in problem.fields}
+    data: dict[str, list[Prescribed]] = {name: [] for name in problem.fields}
     for condition in problem.conditions():
-        for one in () if condition.numbers else condition.prescribed(problem.fields):
-            found[one.field].append(one)
-    return found
+        for prescribed in () if condition.numbers else condition.prescribed(problem.fields):
+            data[prescribed.field].append(prescribed)
+    return data
 
 
 def jumps(problem: BoundaryValueProblem) -> list[Jump]:
@@ -216,36 +242,23 @@ def jumps(problem: BoundaryValueProblem) -> list[Jump]:
     """
     low, high = problem.domain.bounds
     reach = 1e-9 * float((high - low).max())  # points closer than this are the same
-    found: list[Jump] = []
+    largest: list[Jump] = []
     for data in prescribed_data(problem).values():
         # The data of a single condition have no jumps, and skipping them saves time: in many
         # dimensions the rims have many points.
-        if len({id(one.condition) for one in data}) > 1:
-            found += _of_field(data, reach)
-    return sorted(found, key=lambda jump: -jump.gap)
-
-
-def _of_field(data: Sequence[Prescribed], reach: float) -> Iterator[Jump]:
-    rims = [one.piece.rim for one in data]
-    for (a, p), (b, q) in itertools.combinations(zip(data, rims, strict=True), 2):
-        if a.condition is b.condition:
-            continue
-        if a.piece == b.piece:
-            p = q = a.piece.gauss(9)
-        p, q = _within(p, q, reach), _within(q, p, reach)
-        # torch.cdist would lose half of the digits.
-        gaps = (p.coords[:, None] - q.coords).norm(dim=2)
-        i, j = (gaps <= reach).nonzero(as_tuple=True)
-        if len(i) and (jump := _largest(a, p[i], b, q[j])) is not None:
-            yield jump
-
-
-def _within(p: Points, q: Points, reach: float) -> Points:
-    """Return the points of p that lie in the bounding box of q, enlarged by reach."""
-    if not len(q):
-        return p[:0]
-    low, high = q.coords.amin(dim=0) - reach, q.coords.amax(dim=0) + reach
-    return p[((p.coords >= low) & (p.coords <= high)).all(dim=1)]
+        several = len({id(one.condition) for one in data}) > 1
+        rims = [(one, one.piece.rim) for one in data if several]
+        for (a, p), (b, q) in itertools.combinations(rims, 2):
+            if a.condition is b.condition:
+                continue
+            if a.piece == b.piece:
+                p = q = a.piece.gauss(9)
+            near = cKDTree(q.coords).query(p.coords, distance_upper_bound=reach)[1]
+            same = torch.as_tensor(near)
+            met = (same < len(q)).nonzero()[:, 0]  # at other points `near` is the number of points
+            if len(met) and (jump := _largest(a, p[met], b, q[same[met]])) is not None:
+                largest.append(jump)
+    return sorted(largest, key=lambda jump: -jump.gap)
 
 
 def _largest(a: Prescribed, p: Points, b: Prescribed, q: Points) -> Jump | None:

@@ -20,7 +20,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from torch import Generator, Tensor
@@ -39,7 +39,7 @@ from kanpinn.jets import (
     jet_of,
     random_jets,
 )
-from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.symbols import BoundaryModes, modes
 
@@ -135,6 +135,7 @@ class Probe:
     """
 
     def __init__(self, problem: BoundaryValueProblem) -> None:
+        problem = stated(problem)
         self.problem, self.domain, self.fields = problem, problem.domain, problem.fields
         self.name, self.conditions = type(problem).__name__, tuple(problem.conditions())
         low, high = self.domain.bounds
@@ -146,25 +147,20 @@ class Probe:
         """A few points of each condition."""
         return [condition.few_points() for condition in self.conditions]
 
-    def residual(self, index: int) -> ResidualFunction:
-        """The residual of a condition, by its index."""
-        what = f"conditions()[{index}]"
-        return partial(self.conditions[index].stacked_residual, self.fields, what)
-
-    def tried(self, index: int, points: Points) -> ProbedEquation:
-        """A condition, by its index, at some points."""
-        return ProbedEquation(self.residual(index), points, len(self.problem.columns))
+    def tried(self, residual: ResidualFunction, points: Points) -> ProbedEquation:
+        """The equation or a condition, by its residual, at some points."""
+        return ProbedEquation(residual, points, len(self.problem.columns))
 
     @cached_property
     def equation(self) -> ProbedEquation:
         """The equation at a few points of the domain."""
-        points = sample(self.domain, 5, "uniform")
-        return ProbedEquation(self.problem.equation, points, len(self.problem.columns))
+        return self.tried(self.problem.equation, sample(self.domain, 5, "uniform"))
 
     @cached_property
     def trials(self) -> list[ProbedEquation]:
         """Each condition at a few points."""
-        return [self.tried(index, points) for index, points in enumerate(self.places)]
+        both = zip(self.conditions, self.places, strict=True)
+        return [self.tried(condition.stacked_residual, points) for condition, points in both]
 
     def check_places(self) -> None:
         """Refuse points outside the domain, and points of a boundary condition that are inside.
@@ -214,21 +210,18 @@ class Probe:
     def forward(self) -> int:
         """1 where the solution evolves from the initial time, -1 from the final one, 0 else."""
         ends = [p for p in self.domain.boundary.pieces if p.side and p.side[0] == self.time]
-        late = [piece.side[1] for piece in ends if piece.side and self._at(piece)]
+        given = {piece for condition in self.conditions for piece in condition.pieces}
+        late = [piece.side[1] for piece in ends if piece.side and piece in given]
         if any(piece in c.tied for c in self.conditions for piece in ends):
             return 0
         return 0 if len({*late}) == 2 else -1 if any(late) else 1
-
-    def _at(self, piece: Piece) -> list[int]:
-        """The indices of the conditions that hold pointwise on a piece."""
-        return [index for index, c in enumerate(self.conditions) if piece in c.pieces]
 
     def _linearised(self, points: Points) -> Iterator[Linearised]:
         """Yield the equation linearised at random jets, positive ones and others.
 
         A nonlinear equation may be of another type at another jet.
         """
-        trial = ProbedEquation(self.problem.equation, points, len(self.problem.columns))
+        trial = self.tried(self.problem.equation, points)
         for jet in trial.jets:
             # Of either sign, and different in every entry.
             turned = jet.with_parts([8 * (t - 1) for t in jet.parts()])
@@ -240,12 +233,11 @@ class Probe:
 
         Where the equation loses its highest derivatives on the piece, it needs nothing there.
         """
-        indices, points = self._at(piece), piece.gauss(3)
-        conditions = tuple(self.conditions[index] for index in indices)
+        conditions, points = tuple(c for c in self.conditions if piece in c.pieces), piece.gauss(3)
         points = points[torch.linspace(0, len(points) - 1, min(3, len(points))).long()]
         normals = points.normals
         assert normals is not None
-        boundary = [self.tried(index, points).linearised() for index in indices]
+        boundary = [self.tried(c.stacked_residual, points).linearised() for c in conditions]
         given, least = sum(one.equations for one in boundary), None
         samples = ((e, r) for e in self._linearised(points) for r in range(len(points)))
         for equation, row in samples:
@@ -530,10 +522,10 @@ def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
         found = values(equation, p)
         total += float(weights @ found)
         size += float(weights @ found.abs())
-    for index, condition in enumerate(probe.conditions):
+    for condition in probe.conditions:
         for piece in condition.pieces:
             p, weights = piece.quadrature(nodes)
-            flux = _normal_coefficient(equation, p) * values(probe.residual(index), p)
+            flux = _normal_coefficient(equation, p) * values(condition.stacked_residual, p)
             total -= float(weights @ flux)
             size += float(weights @ flux.abs())
     return total, size

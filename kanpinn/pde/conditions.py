@@ -69,6 +69,8 @@ class Condition(ABC):
         inside: the domain in which the condition is a further equation, or None.
         fixed: the points of a condition that has points of its own, or None.
         periodic_in: the coordinate in which the condition makes all fields periodic, or None.
+        all_fields: the names of the problem's fields, and `title`: its name in messages,
+            such as "conditions()[0]". Both are set where a problem is stated, see `stated`.
 
     Raises:
         InputError: for a weight that is not positive and finite, for a place (boundary, piece,
@@ -105,6 +107,8 @@ class Condition(ABC):
     inside: Domain | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
     fixed: Points | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
     periodic_in: str | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
+    all_fields: Sequence[str] = dataclasses.field(default=(), init=False, repr=False, compare=False)
+    title: str = dataclasses.field(default="a condition", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
@@ -187,24 +191,23 @@ class Condition(ABC):
         """Return a few of its points, always the same, for trials."""
         return self.points(Collocation(5, 16, "uniform"), 1.0, Generator().manual_seed(0))
 
-    def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
+    def stacked_residual(self, p: Points, u: Jet) -> Tensor:
         """Return the residual as one tensor, (rows, equations), from the jet of all fields.
 
         Args:
-            fields: the names of the problem's fields.
-            what: the name of the condition in messages.
             p: the condition's points.
             u: the jet of all fields at these points, followed by those of unknown numbers.
 
         Raises:
             InputError: where the residual has another shape.
         """
-        columns = u.components()
+        columns, fields = u.components(), self.all_fields
+        assert fields, "residuals are those of conditions of a problem that is stated"
         if self.numbers:
-            values = [one.value for one in columns[len(fields) :]]
+            values = [number.value for number in columns[len(fields) :]]
             p = p.with_numbers(dict(zip(self.numbers, values, strict=True)))
         about = [columns[fields.index(name)] for name in self.about or fields]
-        return stack_equations(self.residual(p, *about), len(p) // self.sites, what)
+        return stack_equations(self.residual(p, *about), len(p) // self.sites, self.title)
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:

@@ -312,8 +312,7 @@ class Natural(OnBoundary):
     def _of_all(self, p: Points, u: Jet) -> Tensor:
         return self.residual(p, *u.components())
 
-    def stacked_residual(self, fields: Sequence[str], what: str, p: Points, u: Jet) -> Tensor:
-        return self._of_all(p, u)
+    stacked_residual = _of_all
 
     def residual(self, p: Points, *columns: Jet) -> Tensor:
         """Return ∂b/∂u + n·∂e/∂∇u for the fields that are free, (n, their number).

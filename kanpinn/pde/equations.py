@@ -36,31 +36,6 @@ KINDS = ("dirichlet", "neumann", "robin")
 OTHERS = "others"
 
 
-def check_values(
-    name: str, given: Value, p: Points, least: float | int = -math.inf, *, above: bool = True
-) -> None:
-    """Refuse a datum whose values at points are not finite or too small.
-
-    Args:
-        name: the name of the datum, for messages.
-        given: the datum, a number or a function of points.
-        p: the points.
-        least: the bound that the values have to exceed.
-        above: whether values equal to `least` are refused, too.
-
-    Raises:
-        InputError: naming the datum and the point.
-    """
-    values = values_of(given, p, 1, name)
-    good = values.isfinite() & ((values > least) if above else (values >= least))
-    if not good.all():
-        first = int((~good[:, 0]).nonzero()[0])
-        wanted = "finite" if least == -math.inf else f"{'above' if above else 'at least'} {least:g}"
-        raise InputError(
-            f"{name} must be {wanted}, is {float(values[first]):.3g} at {p.show(first)}"
-        )
-
-
 @dataclass(frozen=True)
 class NormalDerivative:
     """alpha u + beta ∂u/∂n of a known u, a function (n, 1) of points with normals."""
@@ -137,14 +112,14 @@ class Equation(Problem):
                 f"domain must be a kanpinn domain such as Box(x=(-1, 1)), got {domain!r}"
             )
         self.time = domain.time_name
+        self._coefficients: list[tuple[str, Value, float, bool]] = []  # with their limits
         self.space = tuple(name for name in domain.names if name != self.time)
         if exact is not None:
-            known = self.value("exact", exact)
+            known = self.coefficient("exact", exact)
             self.exact = known if callable(known) else Expression(repr(float(known)))
-        self._coefficients: list[tuple[str, Value, float, bool]] = []  # with their limits
         self._source: Value | None = None  # then it is derived from the exact solution
         if source is not None or exact is None:
-            self._source = self.value("source", 0.0 if source is None else source)
+            self._source = self.coefficient("source", 0.0 if source is None else source)
         self._conditions: list[Condition] = []
         for name in periodic:
             if name not in self.space:
@@ -205,13 +180,17 @@ class Equation(Problem):
 
     def check(self) -> None:
         super().check()
-        inside = sample(self.domain, 64, "sobol")
-        if self.exact is not None:
-            check_values("exact", self.exact, inside)
-        if self._source is not None:
-            check_values("source", self._source, inside)
+        p = sample(self.domain, 64, "sobol")
         for name, given, least, above in self._coefficients:
-            check_values(name, given, inside, least, above=above)
+            values = values_of(given, p, 1, name)
+            good = values.isfinite() & ((values > least) if above else (values >= least))
+            if not good.all():
+                first = int((~good[:, 0]).nonzero()[0])
+                bound = f"{'above' if above else 'at least'} {least:g}"
+                raise InputError(
+                    f"{name} must be {'finite' if least == -math.inf else bound}, is "
+                    f"{float(values[first]):.3g} at {p.show(first)}"
+                )
 
     def steady(self) -> None:
         """Refuse a domain with time, for equations without a time derivative."""

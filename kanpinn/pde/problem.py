@@ -9,13 +9,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, number
-from kanpinn.geometry import Boundary, Domain, Points
+from kanpinn.geometry import Boundary, Points
 from kanpinn.jets import (
     Channels,
     Jet,
@@ -122,75 +122,6 @@ def check_arguments(what: str, function: Callable, columns: Sequence[str] | None
         ) from None
 
 
-def check_fields(
-    name: str, domain: object, fields: Sequence[str], free_constant: Sequence[str]
-) -> None:
-    """Refuse a domain or names of fields that are missing or invalid.
-
-    Args:
-        name: the name of the problem's class, for the message.
-        domain, fields, free_constant: the class's attributes; None for a domain that is missing.
-
-    Raises:
-        InputError: naming the class and the attribute.
-    """
-    if not isinstance(domain, Domain):
-        raise InputError(f"{name}.domain must be a kanpinn domain such as Box(x=(-1, 1))")
-    if not fields or not all(isinstance(one, str) for one in fields):
-        raise InputError(f"{name}.fields must be a tuple of names, got {fields!r}")
-    if free_constant:
-        check_subset(name, "free_constant", free_constant, fields)
-
-
-def check_unknowns(
-    name: str, unknowns: object, fields: Sequence[str], coordinates: Sequence[str]
-) -> None:
-    """Refuse `unknowns` that is not a mapping from names to unknowns.
-
-    Refused are also names of coordinates, and exact values of unknowns that are fields.
-
-    Args:
-        name: the name of the problem's class, for the message.
-        unknowns: the class's attribute.
-        fields: the names of the problem's fields.
-        coordinates: the names of the domain's coordinates.
-
-    Raises:
-        InputError: naming the class and the unknown.
-    """
-    where = f"{name}.unknowns"
-    if not isinstance(unknowns, Mapping):
-        raise InputError(
-            f'{where} must map names to unknowns, {{"viscosity": kp.Unknown()}}, got {unknowns!r}'
-        )
-    for key, one in unknowns.items():
-        if not isinstance(key, str) or not key.isidentifier() or key in coordinates:
-            raise InputError(f"{where}: {key!r} is a coordinate, or no name for an unknown")
-        if not isinstance(one, Unknown):
-            raise InputError(f"{where}[{key!r}] must be a kanpinn Unknown, got {one!r}")
-        if key in fields and one.exact is not None:
-            raise InputError(f"{where}[{key!r}] is a field: its exact values are those of exact()")
-
-
-def check_subset(name: str, key: str, names: Any, fields: Sequence[str]) -> None:
-    """Refuse names that are not a tuple or list of distinct fields, at least one.
-
-    Args:
-        name: the name of the problem's class, for the message.
-        key: the name of the attribute.
-        names: the attribute's value.
-        fields: the names of the problem's fields.
-
-    Raises:
-        InputError: naming the class and the attribute.
-    """
-    listed = isinstance(names, tuple | list)
-    if not listed or not names or len(names) != len({*names}) or not {*names} <= {*fields}:
-        raise InputError(
-            f"{name}.{key} must be a tuple of some of the fields {', '.join(fields)}, got {names!r}"
-        )
-
-
 def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[str]) -> Condition:
     """The condition, with the names of unknown numbers if its data depend on some of them.
 
@@ -207,12 +138,10 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
     """
     p, columns = condition.few_points(), len(fields) + len(numbers)
     last: Exception | None = None
-    view = altered(condition, numbers=tuple(numbers))
-    for tried in (condition, view):
+    plain = altered(condition, all_fields=fields)
+    for tried in (plain, altered(plain, numbers=tuple(numbers))):
         try:
-            random_jets(
-                functools.partial(tried.stacked_residual, fields, "a condition"), p, columns
-            )
+            random_jets(tried.stacked_residual, p, columns)
             return tried
         except Exception as failure:  # by the user's own functions
             last = failure
@@ -440,20 +369,30 @@ class Problem(BoundaryValueProblem):
         Raises:
             InputError: naming the attribute or the method, and what it must be.
         """
-        name, domain = type(self).__name__, getattr(self, "domain", None)
-        check_fields(name, domain, self.fields, self.free_constant)
-        if self.error_fields is not None:
-            check_subset(name, "error_fields", self.error_fields, self.fields)
+        super().check()
+        name = type(self).__name__
         if self.velocity_fields is not None:
-            check_subset(name, "velocity_fields", self.velocity_fields, self.fields)
             axes = self.domain.dim - (self.domain.time_name is not None)
             if not len(self.velocity_fields) == 2 == axes:
                 raise InputError(
                     f"{name}.velocity_fields must name two fields of a problem in the plane, got "
                     f"{self.velocity_fields!r} and {axes} coordinates in space"
                 )
-        if self.unknowns != {}:
-            check_unknowns(name, self.unknowns, self.fields, self.domain.names)
+        where = f"{name}.unknowns"
+        if not isinstance(self.unknowns, Mapping):
+            raise InputError(
+                f'{where} must map names to unknowns, {{"viscosity": kp.Unknown()}}, got '
+                f"{self.unknowns!r}"
+            )
+        for key, unknown in self.unknowns.items():
+            if not isinstance(key, str) or not key.isidentifier() or key in self.domain.names:
+                raise InputError(f"{where}: {key!r} is a coordinate, or no name for an unknown")
+            if not isinstance(unknown, Unknown):
+                raise InputError(f"{where}[{key!r}] must be a kanpinn Unknown, got {unknown!r}")
+            if key in self.fields and unknown.exact is not None:
+                raise InputError(
+                    f"{where}[{key!r}] is a field: its exact values are those of exact()"
+                )
         if not (self.exact is None or callable(self.exact)):
             raise InputError(f"{name}.exact must be a method, or None, got {self.exact!r}")
         if self.is_from_energy and type(self).energy is Problem.energy:
@@ -520,9 +459,7 @@ def by_energy(problem: P) -> P:
     """
     if problem.is_from_energy:
         return problem
-    view = altered(problem, ignores_residual=True)
-    conditions = tuple(view.completed(problem.conditions()))
-    return altered(view, conditions=functools.partial(tuple, conditions))
+    return altered(problem, ignores_residual=True).with_conditions(problem.conditions())
 
 
 Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
@@ -604,9 +541,9 @@ class EigenProblem(BoundaryValueProblem):
         Raises:
             InputError: naming the attribute or the method, and what it must be.
         """
-        name, domain = type(self).__name__, getattr(self, "domain", None)
-        check_fields(name, domain, self.fields, self.free_constant)
-        if getattr(self, "unknowns", None):
+        super().check()
+        name = type(self).__name__
+        if self.unknowns:
             raise InputError(f"{name}.unknowns: an eigenvalue problem has none")
         check_arguments(f"{name}.operator", self.operator, self.fields)
         check_arguments(f"{name}.mass", self.mass, self.fields)

@@ -16,6 +16,7 @@ from kanpinn.jets import (
     ResidualFunction,
     find_channels,
 )
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem, exact_columns
 
 JetAt = Callable[[Points, Channels], Jet]
@@ -74,6 +75,7 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
     Raises:
         InputError: where a residual has the wrong shape.
     """
+    problem = stated(problem)
     kind, few = type(problem).__name__, Collocation(64, 64, "sobol")
     inside = sample(problem.domain, few.interior, few.sampler)
     size = float(jet(inside, Channels(inside.names)).value.detach().square().mean().sqrt())
@@ -83,8 +85,7 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
             continue  # noise keeps the residual from vanishing
         at = condition.points(few, 1.0, torch.Generator().manual_seed(0))
         name = f"{kind}.conditions()[{index}]"
-        equation = functools.partial(condition.stacked_residual, problem.fields, name)
-        yield _defect(jet, equation, at, condition.sites, size, name)
+        yield _defect(jet, condition.stacked_residual, at, condition.sites, size, name)
 
 
 def _defect(

@@ -16,6 +16,7 @@ from kanpinn._support.errors import InputError, instance, integer, nearest, one_
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.data import Data, Table
 from kanpinn.geometry import Points
+from kanpinn.geometry.box import Box
 from kanpinn.jets import Channels, Jet
 from kanpinn.loss import Residuals, ResidualTerm, Sparsity, Term
 from kanpinn.networks import KAN, Network, Surrogate
@@ -29,24 +30,6 @@ from kanpinn.solvers.state import Best, FreshLosses, Observer, SolverState
 SCALINGS = ("range", "standard", "quantile")
 
 Bounds = Mapping[str, Sequence[float | int]]
-
-
-@dataclass(frozen=True, eq=False)
-class Range:
-    """The input names of a table and the box that is mapped to [-1, 1]^d.
-
-    Args:
-        names: the names of the inputs.
-        bounds: the lowest and the highest corner of the box, (d,) each.
-    """
-
-    names: tuple[str, ...]
-    bounds: tuple[Tensor, Tensor]
-
-    @property
-    def dim(self) -> int:
-        """The number of inputs d."""
-        return len(self.names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +87,8 @@ def scaled_surrogate(
     if not table.classes:
         targets = table.targets
         output = Affine(targets.mean(dim=0).to(like), targets.std(dim=0, correction=0).to(like))
-    surrogate = Surrogate(network, Range(table.names, corners), output)
+    ranges = torch.stack(corners, dim=1).tolist()
+    surrogate = Surrogate(network, Box(**dict(zip(table.names, ranges, strict=True))), output)
     # Another first grid would change the function of a network that has been trained.
     if kan is not None and not kan.placed and scaling != "standard":
         ends, seen = (

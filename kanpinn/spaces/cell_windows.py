@@ -17,7 +17,7 @@ from kanpinn.geometry.product import PieceOverTime, at_one_time
 from kanpinn.jets import Channels, Coordinates, Jet, derivatives_of_parts, jet_of_stacked
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.constraints import periodic_axes, refuse_weights
-from kanpinn.networks.layer import Layers, Tape
+from kanpinn.networks.layer import Tape
 from kanpinn.networks.network import Imposition, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.spaces.cells.cells import CellLayer, Cells
@@ -138,7 +138,7 @@ class CellsInWindow(Network):
 
     def __init__(self, layer: CellLayer, modes: int) -> None:
         super().__init__()
-        self.layers, self.modes = cast(Sequence[CellLayer], Layers([layer])), modes
+        self.layers, self.modes = cast(Sequence[CellLayer], nn.ModuleList([layer])), modes
 
     @property
     def layer(self) -> CellLayer:

@@ -19,7 +19,7 @@ from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.basis import BSplines
-from kanpinn.networks.surrogate import CoordinateBox, Surrogate
+from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
 from kanpinn.spaces.galerkin import OutputFunctions, System
 from kanpinn.spaces.products import ProductSpace, product_system
@@ -329,7 +329,7 @@ class FunctionSpace:
         return made
 
 
-def space_of(domain: CoordinateBox) -> Domain:
+def space_of(domain: Domain) -> Domain:
     """The domain in space of a domain over a time, which is its last coordinate.
 
     Raises:

@@ -18,7 +18,7 @@ from kanpinn.jets import Jet
 from kanpinn.networks.basis import Basis, BSplines
 from kanpinn.networks.constraints import at_start, choose_imposition, periodic_axes, refuse_unfit
 from kanpinn.networks.kan import KAN, KANLayer, ProductLayer
-from kanpinn.networks.layer import Layer, Layers, Sensitivities, Tape
+from kanpinn.networks.layer import Layer, Sensitivities, Tape
 from kanpinn.networks.network import Imposition, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, prescribed_data
 from kanpinn.spaces.jets_in_time import Inputs, by_windows
@@ -101,7 +101,7 @@ class SeparableProducts(Separable):
 
     def __init__(self, bases: Sequence[BSplines], outputs: int, modes: int) -> None:
         super().__init__()
-        self.layers = cast(Sequence[ProductLayer], Layers([ProductLayer(bases, outputs)]))
+        self.layers = cast(Sequence[ProductLayer], nn.ModuleList([ProductLayer(bases, outputs)]))
         self.modes = modes
 
     @property

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.domain import Domain
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.jets import Jet, jet_of_stacked
@@ -625,7 +624,6 @@ class CellMarch(TimeState[CellAttempt]):
     ) -> None:
         super().__init__(settings, residuals, terms)
         network, domain = self.surrogate.network, self.surrogate.domain
-        assert isinstance(domain, Domain)
         self.network = cast(cell_windows.CellWindows, network)
         self.fields, self.order = self.network.fields, self.network.order
         counted = counted_fields(residuals, self.fields)

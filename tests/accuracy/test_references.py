@@ -374,7 +374,7 @@ def test_splines_of_a_grid_in_three_dimensions_with_two_fields(tmp_path, generat
     v = x[:, None, None] * y[None, :, None] * t**3
     path = write(tmp_path / "known.npz", {"x": x, "y": y, "t": t, "v": v})
     found = kp.DataFile(path, degree=3).build(Pair())
-    p = Pair.domain.from_unit(torch.rand(40, 3, generator=generator, dtype=torch.float64))
+    p = Pair.domain.image(torch.rand(40, 3, generator=generator, dtype=torch.float64))
     jet = found.jet(p, Channels(p.names, gradient=True))
     assert (jet.value[:, [1]] - p.x * p.y * p.t**3).abs().max() < 1e-13
     assert (jet.gradient[:, 2, [1]] - 3 * p.x * p.y * p.t**2).abs().max() < 1e-12

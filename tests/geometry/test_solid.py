@@ -117,7 +117,7 @@ def test_a_box_over_time_is_the_box_with_one_more_coordinate(generator):
     coords = 4 * torch.rand(1000, 3, dtype=torch.float64, generator=generator) - 2
     assert torch.equal(product.contains(coords, 0.1), box.contains(coords, 0.1))
     unit = sobol(0)(64, 3)
-    assert torch.equal(product.place(64, sobol(0)).coords, box.from_unit(unit).coords)
+    assert torch.equal(product.place(64, sobol(0)).coords, box.image(unit).coords)
     assert len(product.gauss(60)) == len(box.gauss(60)) == 64
     assert product.boundary.names == ("x_min", "x_max", "y_min", "y_max", "initial", "final")
 

@@ -185,7 +185,7 @@ def with_edges(width, functions) -> Surrogate:
 
 
 def random_points(generator, n=4000) -> Points:
-    return CUBE.from_unit(torch.rand(n, 3, generator=generator, dtype=torch.float64))
+    return CUBE.image(torch.rand(n, 3, generator=generator, dtype=torch.float64))
 
 
 def test_scores_of_known_functions(generator):

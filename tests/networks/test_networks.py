@@ -48,14 +48,14 @@ def network(request, generator):
 
 def inside(box, n: int, generator) -> Points:
     unit = torch.rand(n, box.dim, generator=generator, dtype=torch.float64)
-    return box.from_unit(unit)
+    return box.image(unit)
 
 
 def everywhere(box) -> Points:
     """A grid that holds the corners."""
     ticks = torch.linspace(0, 1, 9, dtype=torch.float64)
     unit = torch.cartesian_prod(*[ticks] * box.dim).reshape(-1, box.dim)
-    return box.from_unit(unit)
+    return box.image(unit)
 
 
 def scaled(function, box=BOX):
@@ -287,7 +287,7 @@ def test_boundary_data_hold_exactly_for_any_coefficients(shape, names, generator
     surrogate = exact_surrogate(box, names, smooth)
     for face in box.boundary.pieces:
         unit = torch.rand(40, face.dim, generator=generator, dtype=torch.float64)
-        p = face.from_unit(unit)
+        p = face.image(unit)
         error = (surrogate(p) - smooth(p)).abs().max() / smooth(p).abs().max()
         assert (error < 1e-14) == (face.name in names)
 
@@ -446,7 +446,7 @@ OPTIMIZERS = {
 def corners_and_grid(ticks: int = 13) -> Points:
     """A grid that holds the corners."""
     unit = torch.linspace(0, 1, ticks, dtype=torch.float64)
-    return PLATE.from_unit(torch.cartesian_prod(unit, unit))
+    return PLATE.image(torch.cartesian_prod(unit, unit))
 
 
 def activations(surrogate: Surrogate, points: Points) -> list[torch.Tensor]:

@@ -493,7 +493,7 @@ def test_a_draw_is_in_proportion_to_its_density_and_never_twice(generator):
 
 def test_r3_retains_what_is_above_the_mean_and_no_more(generator):
     current = kp.Points(
-        SQUARE.from_unit(torch.rand(500, 2, generator=generator).double()).coords, ("x", "y")
+        SQUARE.image(torch.rand(500, 2, generator=generator).double()).coords, ("x", "y")
     )
     size = corner(current)
     found = r3(current, SQUARE, "uniform", corner, generator)

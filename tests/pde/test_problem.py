@@ -47,7 +47,7 @@ class Derived(Given):
 
 @pytest.fixture
 def p(generator):
-    return kp.Box(x=(0, 2), y=(-1, 0.5)).from_unit(
+    return kp.Box(x=(0, 2), y=(-1, 0.5)).image(
         torch.rand(50, 2, generator=generator, dtype=torch.float64)
     )
 

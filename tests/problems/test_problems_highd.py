@@ -31,7 +31,7 @@ def unseen(surrogate, generator):
     """The network's input at random points of the box, many more than a solve uses."""
     domain = surrogate.domain
     unit = torch.rand(2**15, domain.dim, generator=generator, dtype=torch.float64)
-    return surrogate.coordinates(domain.from_unit(unit), Channels(domain.names))
+    return surrogate.coordinates(domain.image(unit), Channels(domain.names))
 
 
 def holds(layer, h) -> bool:

@@ -177,7 +177,7 @@ def test_residuals_vanish_on_the_reference(study, name):
 def test_schroedingers_residual_vanishes_on_the_breather(generator):
     problem = class_of("schroedinger")()
     unit = torch.rand(50, 2, generator=generator, dtype=torch.float64)
-    p = problem.domain.from_unit(unit)
+    p = problem.domain.image(unit)
 
     def breather(point):
         x, t = point

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -17,6 +16,7 @@ from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import ResidualFunction, find_channels
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.problem import Problem
 
@@ -249,7 +249,7 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
         Unsuitable: for a condition of another kind, two conditions on one piece, a piece without
             condition that is no outflow, and a Robin condition with a negative α + b·n/2.
     """
-    conditions, fixed, natural = problem.conditions(), [], []
+    conditions, fixed, natural = stated(problem).conditions(), [], []
     pieces = problem.domain.boundary.pieces
     for condition in conditions:
         if not condition.pieces or any(piece not in pieces for piece in condition.pieces):
@@ -268,7 +268,7 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
             continue
         data = conditions[held[0]].prescribed(problem.fields)
         if not data:
-            natural.append(_natural(problem, operator, piece, conditions[held[0]]))
+            natural.append(_natural(operator, piece, conditions[held[0]]))
         elif any(values.rate is not None for values in data):
             raise Unsuitable(f"a rate is prescribed on {piece.name}")
         else:
@@ -276,17 +276,14 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
     return Sides(tuple(fixed), tuple(natural))
 
 
-def _natural(
-    problem: Problem, operator: Operator, piece: Piece, condition: Condition
-) -> NaturalPiece:
+def _natural(operator: Operator, piece: Piece, condition: Condition) -> NaturalPiece:
     """Return the flux condition on a piece.
 
     Raises:
         Unsuitable: if the condition is on no flux, or α + b·n/2 is negative.
     """
     name = f"the condition on {piece.name}"
-    equation = partial(condition.stacked_residual, problem.fields, name)
-    p = piece.gauss(32)
+    equation, p = condition.stacked_residual, piece.gauss(32)
     read, terms = read_coefficients(equation, p, name), operator.at(p)
     kappa = flux_factor(read, -terms.second, p)
     if kappa is None:

@@ -8,7 +8,6 @@ a : ∇²u + b · ∇u + c u = f is multiplied by -v and integrated by parts,
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +39,7 @@ from kanpinn.geometry import Boundary, Curve, Domain, Piece, Planar, Points, Seg
 from kanpinn.geometry.planar import loops_of
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.jets import Channels, Jet, ResidualFunction
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.conditions import Constraint, Integral, OnBoundary
 from kanpinn.pde.problem import Problem
 
@@ -379,8 +379,8 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
     """
     on: list[CurveCondition | None] = [None] * len(domain.curves)
     mean = None
-    for index, condition in enumerate(problem.conditions()):
-        name, pieces = f"conditions()[{index}]", tuple[Piece, ...]()
+    for condition in stated(problem).conditions():
+        name, pieces = condition.title, tuple[Piece, ...]()
         match condition:
             case (
                 OnBoundary(boundary=Boundary() as boundary) | Constraint(on=Boundary() as boundary)
@@ -404,7 +404,7 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
             for number in same:
                 if on[number] is not None:
                     raise InputError(f"two conditions hold on {piece.name!r}, which has one")
-                equation = partial(condition.stacked_residual, problem.fields, name)
+                equation = condition.stacked_residual
                 t = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
                 here = _read(equation, domain.curves[number].points_at(t), name)
                 flux, essential = here.first.norm(dim=1) > 0, bool((here.zeroth != 0).all())

@@ -8,7 +8,6 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from numbers import Number
 from typing import Any
 
@@ -804,8 +803,7 @@ def check_linear(problem: EigenProblem) -> None:
     for index, condition in enumerate(problem.conditions()):
         places = condition.few_points()
         what = f"{name}.conditions()[{index}], {of_class(condition)},"
-        equation = partial(condition.stacked_residual, problem.fields, what)
-        _check(equation, places, len(problem.fields), what)
+        _check(condition.stacked_residual, places, len(problem.fields), what)
 
 
 def _check(equation: ResidualFunction, points: Points, m: int, what: str) -> Jet:

@@ -17,7 +17,6 @@ from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_wei
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import (
     Layer,
-    Layers,
     Sensitivities,
     Tape,
     get_coefficients,
@@ -369,7 +368,7 @@ class Cells(Network):
             set_coefficients(outer, torch.zeros_like(get_coefficients(outer)))
             fields -= outputs
         layer = CellLayer(tree, LocalPolynomials(degree, inputs), fields)
-        self.layers = cast(Sequence[CellLayer], Layers([layer.to(dtype)]))
+        self.layers = cast(Sequence[CellLayer], nn.ModuleList([layer.to(dtype)]))
         self._directions: CellLayer | None = None
         self.corners: CornerLayer | None = None
 
@@ -490,7 +489,7 @@ class Cells(Network):
         """
         made = deepcopy(self)
         layer = self.layer.with_functions(polynomials, tree, frames, coefficients)
-        made.layers = cast(Sequence[CellLayer], Layers([layer]))
+        made.layers = cast(Sequence[CellLayer], nn.ModuleList([layer]))
         return made
 
     @torch.no_grad()

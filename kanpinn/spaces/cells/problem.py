@@ -554,7 +554,6 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
         InputError: for what cells cannot solve.
     """
     domain = residuals.surrogate.domain
-    assert isinstance(domain, Domain)
     surrogate, loss = residuals.surrogate, list(residuals.terms)
     network = require_cells(surrogate.network)
     parameters = Parameters(network.constants, network.coefficient, surrogate)
