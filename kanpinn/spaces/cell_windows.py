@@ -60,7 +60,9 @@ class AtMoment:
 
 def channels_in_space(channels: Channels) -> Channels:
     """The derivatives in space that are needed for some derivatives in space and time."""
-    directions = tuple(dict.fromkeys(one[:-1] for one in channels.directions if any(one[:-1])))
+    directions = tuple(
+        dict.fromkeys(direction[:-1] for direction in channels.directions if any(direction[:-1]))
+    )
     order = channels.order if directions else 0
     return Channels(channels.names[:-1], channels.gradient, channels.second, directions, order)
 
@@ -69,13 +71,13 @@ def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
     """The jet of fields that are constant in time, with derivatives in space and time.
 
     Args:
-        jet: with derivatives in space, see `channels_in_space`.
-        channels: those in space and time.
+        jet: the jet with derivatives in space, see `channels_in_space`.
+        channels: the derivatives in space and time.
     """
     parts = {tuple(terms): i for i, terms in enumerate(derivatives_of_parts(jet.channels))}
     rows = jet.stacked()
     index = []
-    for terms in derivatives_of_parts(channels):  # those in time alone vanish
+    for terms in derivatives_of_parts(channels):  # derivatives in time vanish
         still = tuple((orders[:-1], factor) for orders, factor in terms if not orders[-1])
         index.append(parts.get(still, rows.shape[1]))
     rows = torch.cat([rows, torch.zeros_like(rows[:, :1])], dim=1)
@@ -98,7 +100,7 @@ def problem_in_space(
         domain: in space and time.
         counted: the numbers of the fields whose errors count.
         fields: the number of fields m.
-        order: p, that of the evolution in time.
+        order: p, the order of the evolution in time.
 
     Raises:
         InputError: for a domain or conditions that networks in cells do not support.
@@ -106,10 +108,10 @@ def problem_in_space(
     space, start = space_of(domain), float(domain.bounds[0][-1])
 
     def in_space(piece: Piece) -> Piece | None:
-        # None for the first or last moment, whose values a condition on the whole boundary has.
+        # None for the first or last moment, which a condition on the whole boundary includes.
         if isinstance(piece, PieceOverTime):
             return piece.piece
-        return next((one for one in space.boundary.pieces if one.side == piece.side), None)
+        return next((wall for wall in space.boundary.pieces if wall.side == piece.side), None)
 
     def moved(term: ResidualTerm) -> ResidualTerm:
         coords, normals = term.points.coords[:, :-1], term.points.normals
@@ -121,8 +123,8 @@ def problem_in_space(
             pieces=tuple(filter(None, map(in_space, term.pieces))),
         )
 
-    found = [moved(term) for term in (terms.equation, *terms.boundary)]
-    return problem_of_terms(found, space, counted, (order + 1) * fields)
+    spatial = [moved(term) for term in (terms.equation, *terms.boundary)]
+    return problem_of_terms(spatial, space, counted, (order + 1) * fields)
 
 
 class CellsInWindow(Network):
@@ -157,9 +159,9 @@ class CellsInWindow(Network):
         assert isinstance(coordinates, Coordinates)  # such networks have no other inputs
         channels = coordinates.channels
         value, scale = coordinates.value[:, :-1], coordinates.scale[:-1]
-        found = super().jet(Coordinates(channels_in_space(channels), value, scale), tape)
-        found = in_space_and_time(found, channels)
-        return product_in_time(found, coordinates, self.modes)
+        jet = super().jet(Coordinates(channels_in_space(channels), value, scale), tape)
+        jet = in_space_and_time(jet, channels)
+        return product_in_time(jet, coordinates, self.modes)
 
 
 class CellWindows(NetworkOfWindows[CellsInWindow]):
@@ -241,14 +243,14 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
 
         If there are more than 2^14, neighbouring windows are taken together.
         """
-        ends, found = self.ends.cpu() / 2, []
-        stride = -(-sum(len(one.layer.tree) for one in self.members) // 2**14)
+        ends, parts = self.ends.cpu() / 2, []
+        stride = -(-sum(len(member.layer.tree) for member in self.members) // 2**14)
         chosen = [*range(0, self.count, stride), self.count]
         for first, last in pairwise(chosen):
             boxes = (self.members[first].layer.tree.boxes + 1) / 2
             times = torch.stack([ends[first], ends[last]])[None, :, None]
-            found.append(torch.cat([boxes, times.expand(len(boxes), 2, 1)], dim=2))
-        return self._up_to_end(found)
+            parts.append(torch.cat([boxes, times.expand(len(boxes), 2, 1)], dim=2))
+        return self._up_to_end(parts)
 
     def go_around(self, axes: frozenset[int]) -> None:
         """Make the two ends of the given coordinates in space neighbours, and no other ends."""
@@ -279,11 +281,11 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
 
     def anew(self) -> "CellWindows":
         """A new network with the same settings."""
-        made = CellWindows(
+        network = CellWindows(
             self.width, self.polynomials.degree, self.start.roots, dtype=self.ends.dtype
         )
-        made.go_around(self.start.around)
-        return made.to(self.ends.device)
+        network.go_around(self.start.around)
+        return network.to(self.ends.device)
 
     def member(self, modes: int) -> CellsInWindow:
         """A new network for a window, on the first cells, with a number of polynomials in time."""
