@@ -23,8 +23,8 @@ from kanpinn.spaces.jets_in_time import at_times, powers_in_time
 class EvolutionTerms:
     """The terms of a loss by their part in an evolution, at points with 64 bits in main memory.
 
-    equation: the equation. initial: the conditions at the first moment. boundary: those that hold
-    at all times, with one point for each place. algebraic: the numbers of the fields of which no
+    equation: the equation. initial: the conditions at the first moment. boundary: the conditions at
+    all times, with one point for each place. algebraic: the numbers of the fields of which no
     equation has a derivative in time.
     """
 
@@ -93,8 +93,8 @@ def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
     """Whether a condition holds from the first moment to the last one.
 
     Pieces of the boundary at one moment, which belong to a whole boundary, do not matter. Of a
-    condition elsewhere than on pieces only its points are known: it is refused where random ones
-    hardly leave so much of the time.
+    condition that is not on pieces only the points are known: it is refused where random points
+    would hardly leave so much of the time free.
     """
     if not term.pieces:
         moments = term.points.coords[:, -1]
@@ -102,7 +102,7 @@ def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
         return len(moments) < 8 or float(moments.max() - moments.min()) >= (1 - gap) * (high - low)
     nodes, gap = 8, 0.05  # the first node of Gauss is at 2 % of an interval
     each = [piece.quadrature(nodes)[0].coords[:, -1] for piece in term.pieces]
-    lengths = [float(own.max() - own.min()) / (high - low) for own in each]
+    lengths = [float(t.max() - t.min()) / (high - low) for t in each]
     lasting = [length for length in lengths if length > 1e-9]
     return bool(lasting) and min(lasting) >= 1 - gap
 
@@ -110,21 +110,21 @@ def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
 def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -> Tensor:
     """The values of the fields at the first moment, and their rates, that the terms prescribe.
 
-    At each point the result is their least-squares solution of least norm, so that what is not
-    prescribed is zero.
+    At each point the result is the least-squares solution of least norm, so that values that are
+    not prescribed are zero.
 
     Args:
         terms: the conditions at the first moment.
-        points: n points there.
+        points: n points at the first moment.
         fields: the number of fields m.
 
     Returns:
-        (2, n, m).
+        The values and the rates, (2, n, m).
     """
     both = [linear_in_state(term, points, fields) for term in terms]
     matrices, values = zip(*both, strict=True)
-    found = torch.linalg.pinv(torch.cat(matrices, dim=1)) @ torch.cat(values, dim=1)[..., None]
-    return -found[..., 0].unflatten(1, (2, fields)).movedim(1, 0)
+    states = torch.linalg.pinv(torch.cat(matrices, dim=1)) @ torch.cat(values, dim=1)[..., None]
+    return -states[..., 0].unflatten(1, (2, fields)).movedim(1, 0)
 
 
 def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Tensor, Tensor]:
@@ -153,7 +153,7 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
         terms: the terms.
         fields: the number of fields.
         order: 2 with initial rates, 1 without.
-        scheme: that of the collocation in time.
+        scheme: the scheme of the collocation in time.
 
     Raises:
         InputError: for an equation with a derivative of higher order in time, or of lower order
@@ -166,7 +166,7 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
     slopes = Linearised.at(equation.equation, points, _wave(points, channels, fields)).slopes
     powers = powers_in_time(_wave(points, channels, fields, 0.0), channels.derivative_order)
     parts = [(slopes * power.stacked()[:, None]).sum(dim=2) for power in powers]
-    sizes = torch.stack([one.abs().amax(dim=0) for one in parts])
+    sizes = torch.stack([part.abs().amax(dim=0) for part in parts])
     small = 1e-8  # relative to the largest coefficient of the equation
     occurs = (sizes > small * sizes.amax(dim=(0, 2), keepdim=True)).any(dim=2).any(dim=1)
     highest = int(occurs.nonzero().max()) if occurs.any() else 0
@@ -215,8 +215,8 @@ class TimeScales:
     Args:
         ends: the first moment and the ends of the intervals, in increasing order; empty if nothing
             limits the windows.
-        share: the largest length of a window that begins in an interval or reaches into it, for
-            each stage, as a part of the length of the interval.
+        share: the largest length per stage of a window that begins in an interval or reaches into
+            it, as a part of the length of the interval.
     """
 
     ends: tuple[float, ...] = ()
@@ -230,8 +230,8 @@ class TimeScales:
         until it has 8 samples.
 
         Args:
-            samples: of c functions, (parts, c), for a number of parts that is a power of two.
-            begin, duration: of the whole time.
+            samples: the values of c functions, (parts, c); the number of parts is a power of two.
+            begin, duration: the first moment and the duration of the whole time.
             small: the largest error of the polynomials.
 
         Raises:
@@ -243,7 +243,7 @@ class TimeScales:
             raise InputError(f"samples must be as many as a power of two from {least}, got {parts}")
         if not samples.shape[1]:
             return cls()
-        starts, found, width = torch.zeros(1, dtype=torch.long), list[Tensor](), parts
+        starts, stops, width = torch.zeros(1, dtype=torch.long), list[Tensor](), parts
         while len(starts):
             pieces = samples.unflatten(0, (-1, width))[starts // width]
             places = (np.arange(width) + 0.5) / width * 2 - 1
@@ -251,17 +251,17 @@ class TimeScales:
             basis = torch.from_numpy(np.linalg.qr(powers)[0])
             left = pieces - basis @ (basis.T @ pieces)
             done = (left.abs().amax(dim=(1, 2)) <= small) | (width <= least)
-            found.append(starts[done] + width)
+            stops.append(starts[done] + width)
             halves = starts[~done, None] + torch.tensor([0, width // 2])
             starts, width = halves.flatten(), width // 2
-        ends = torch.cat(found).sort().values.double() / parts
+        ends = torch.cat(stops).sort().values.double() / parts
         return cls((begin, *(begin + duration * ends).tolist()))
 
     def reach(self, time: float, length: float, stages: int) -> float:
         """The length of the next window: the largest that the intervals permit, up to `length`.
 
-        A window that is too long for an interval that it reaches into ends where this begins, or
-        has the largest length that `share` permits there, whichever is longer.
+        A window that is too long for a later interval ends where this interval begins, or has the
+        largest length that `share` permits in it, whichever is longer.
 
         Args:
             time: the moment at which the window begins.
@@ -288,18 +288,18 @@ def time_scales_of(
     Args:
         terms: the terms.
         surrogate: gives the domain and the data that are built in.
-        fields: their number m.
-        tolerance: that of the march. Polynomials in the intervals fit each sampled function to a
-            tenth of it, but not less than 1e-6 and not more than 1e-3, in units of its range.
+        fields: the number of fields m.
+        tolerance: the tolerance of the march. Polynomials in the intervals fit each sampled
+            function to a tenth of it, from 1e-6 to 1e-3, in units of the function's range.
     """
     moments, places = 2048, 16
     low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
     parts = (torch.arange(moments, dtype=torch.float64) + 0.5) / moments
     times = low + (high - low) * parts
     every = terms.equation, *terms.boundary
-    found = [_samples(term, surrogate, fields, times, places) for term in every]
+    samples = [_samples(term, surrogate, fields, times, places) for term in every]
     small = min(1e-3, max(tolerance / 10, 1e-6))
-    return TimeScales.of_samples(torch.cat(found, dim=1), low, high - low, small)
+    return TimeScales.of_samples(torch.cat(samples, dim=1), low, high - low, small)
 
 
 def _samples(
@@ -314,8 +314,8 @@ def _samples(
         most: the largest number of places.
 
     Returns:
-        (k, c): the residuals of zero, and the differences between those of the wave and these, each
-        in units of its range. Those that are constant or infinite are left out.
+        (k, c): the residuals of zero, and the residuals of the wave less these, each in units of
+        its range. Constant and infinite residuals are left out.
     """
     chosen = torch.randperm(term.rows, generator=torch.Generator().manual_seed(0))[:most]
     places, count, rounding = term.chosen(chosen).points, len(times), 1e-9
@@ -326,9 +326,9 @@ def _samples(
         if surrogate.output is not None:
             jet = surrogate.output.apply(points, jet)
         residuals.append(term.equation(points, jet).reshape(count, -1))
-    none, wave = residuals
-    none = none.nan_to_num(0.0, 0.0, 0.0)  # a term may divide by a field
-    size, both = none.abs().amax(dim=0), torch.cat([none, wave - none], dim=1)
+    zero, wave = residuals
+    zero = zero.nan_to_num(0.0, 0.0, 0.0)  # a term may divide by a field
+    size, both = zero.abs().amax(dim=0), torch.cat([zero, wave - zero], dim=1)
     sizes = torch.cat([size, size + wave.abs().amax(dim=0)])  # of numbers with rounding errors
     ranges = both.amax(dim=0) - both.amin(dim=0)
     moving = ranges.isfinite() & (ranges > rounding * sizes)
