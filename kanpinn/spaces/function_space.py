@@ -42,11 +42,11 @@ def graded_breaks(
 
     Args:
         breaks: the old breaks, (G + 1,).
-        errors: those of splines on each of their intervals, (G,).
+        errors: the errors of splines on each old interval, (G,).
         degree: k.
         error: the error to aim at.
         most, least: the largest and the smallest number of intervals.
-        kinks: those of the old breaks that have a kink, and stay; None if there are none.
+        kinks: the old breaks that have a kink, and stay; None if there are none.
 
     Returns:
         The new breaks, from the first old one to the last. Neighbouring intervals differ in width
@@ -66,14 +66,14 @@ def graded_breaks(
     numbers = torch.cat([breaks.new_zeros(1), (widths / aims).cumsum(0)])
     numbers *= min(most, max(least, float(numbers[-1]))) / float(numbers[-1])
     places = numbers[torch.searchsorted(breaks, ends)].tolist()
-    found = [breaks[:1]]
+    parts = [breaks[:1]]
     for (low, high), end in zip(itertools.pairwise(places), ends[1:], strict=True):
         count = max(1, math.ceil((high - low) * (1 - 1e-12)))
         levels = torch.linspace(low, high, count + 1, dtype=breaks.dtype)[1:-1]
         right = torch.searchsorted(numbers, levels).clamp(1, len(numbers) - 1)
         share = (levels - numbers[right - 1]) / (numbers[right] - numbers[right - 1])
-        found += [breaks[right - 1] + share * (breaks[right] - breaks[right - 1]), end[None]]
-    return torch.cat(found)
+        parts += [breaks[right - 1] + share * (breaks[right] - breaks[right - 1]), end[None]]
+    return torch.cat(parts)
 
 
 Values = Callable[[Tensor], Tensor]  # places (n,) → values (n, c)
@@ -91,7 +91,7 @@ def kinks_of(values: Values, low: float, high: float) -> Tensor:
         low, high: the ends.
 
     Returns:
-        The places, in increasing order, (k,); none where there are so many that the function is
+        The places, in increasing order, (k,); empty if there are so many that the function is
         hardly smooth anywhere.
     """
     parts, coarse, fine, last, most = 320, 10, 20, 40, 20
@@ -103,9 +103,9 @@ def kinks_of(values: Values, low: float, high: float) -> Tensor:
     for halvings in range(last):
         rest = width.isfinite()
         x = start[:, None] + width[:, None] * nine  # nine values in each part
-        found = values(x.flatten()).unflatten(0, x.shape)  # (parts, 9, c)
-        fourth, where = found.diff(n=4, dim=1).abs().amax(dim=2).max(dim=1)
-        slopes = found.diff(dim=1).abs().amax(dim=(1, 2)) / width * 8
+        samples = values(x.flatten()).unflatten(0, x.shape)  # (parts, 9, c)
+        fourth, where = samples.diff(n=4, dim=1).abs().amax(dim=2).max(dim=1)
+        slopes = samples.diff(dim=1).abs().amax(dim=(1, 2)) / width * 8
         rounding = 64 * eps * (size + x.abs().amax() * slopes)
         fourth = torch.where(fourth > rounding, fourth, 0.0)
         if halvings == coarse:
@@ -141,9 +141,9 @@ def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodi
         return initial_values(initial, points, fields).movedim(0, 1).flatten(1)
 
     shift = 0.01 if periodic else 0.0  # around a circle the ends are places like all others
-    found = kinks_of(values, -1 + shift, 1 + shift)
-    at_seam = (found - 1).abs() < seam
-    inner = torch.where(found > 1, found - 2, found)[~at_seam]
+    places = kinks_of(values, -1 + shift, 1 + shift)
+    at_seam = (places - 1).abs() < seam
+    inner = torch.where(places > 1, places - 2, places)[~at_seam]
     ends = torch.tensor([-1.0, 1.0] if at_seam.any() else []).double()
     return torch.cat([inner, ends]).sort().values
 
@@ -169,7 +169,7 @@ class FunctionSpace:
         surrogate: the solution.
         terms: the equation, the initial values and the conditions on the boundary.
         breaks: the ends of the intervals of splines in each coordinate of scaled space, (G + 1,)
-            each; none for a network with hidden layers or without space.
+            each; empty for a network with hidden layers or without space.
         kinks: the places in scaled space where the initial values have kinks, (k,), all of them
             breaks; None if they are not known, or do not matter any more.
     """
@@ -215,25 +215,25 @@ class FunctionSpace:
     @cached_property
     def pattern(self) -> Separable:
         """A network for a window, with one polynomial, on these intervals."""
-        made = self.network.member(1)
+        pattern = self.network.member(1)
         if self.breaks:
             splines = self._splines
-            made.layers[0].reset(splines if len(splines) > 1 else splines[0])  # type: ignore[arg-type]
+            pattern.layers[0].reset(splines if len(splines) > 1 else splines[0])  # type: ignore[arg-type]
         elif self.network.in_space:
-            made.prepare(self.surrogate.inputs_at(self.rule[0]))
-        return made
+            pattern.prepare(self.surrogate.inputs_at(self.rule[0]))
+        return pattern
 
     @cached_property
     def _splines(self) -> list[BSplines]:
         """The splines of each axis."""
-        degree, found = self.degree, []
+        degree, splines = self.degree, []
         for axis, breaks in enumerate(self.breaks):
             before, after = breaks[:1].repeat(degree), breaks[-1:].repeat(degree)
             if axis in self.network.around:  # the knots go on around a circle
                 length = breaks[-1] - breaks[0]
                 before, after = breaks[-degree - 1 : -1] - length, breaks[1 : degree + 1] + length
-            found.append(BSplines(torch.cat([before, breaks, after])[None], degree))
-        return found
+            splines.append(BSplines(torch.cat([before, breaks, after])[None], degree))
+        return splines
 
     @cached_property
     def rule(self) -> tuple[Points, Tensor]:
@@ -269,14 +269,14 @@ class FunctionSpace:
     def initial(self) -> tuple[Tensor, Tensor]:
         """The coefficients of the initial values, (order, n, m), and the errors in each element."""
         system = self.system
-        found, values = system.initial(self.terms.initial)
-        found = system.consistent(found, float(self.surrogate.domain.bounds[0][-1]))
-        return found, system.by_elements(system.space.values(found[:1]) - values[0])
+        states, values = system.initial(self.terms.initial)
+        states = system.consistent(states, float(self.surrogate.domain.bounds[0][-1]))
+        return states, system.by_elements(system.space.values(states[:1]) - values[0])
 
     def moved(self, states: Tensor, old: "FunctionSpace") -> tuple[Tensor, Tensor]:
-        """The coefficients of states of another space, and the first one's change in each element.
+        """The coefficients of states of another space, and the first's change in each element.
 
-        states: (b, n, m).
+        states: the coefficients in the other space, (b, n, m).
         """
         system, space, other = self.system, self.system.space, old.system.space
         if isinstance(space, ProductSpace) and isinstance(other, ProductSpace):
@@ -285,8 +285,8 @@ class FunctionSpace:
             channels = Channels(self.surrogate.domain.names)
             there = old._functions.at_places(space.places, channels, other.spread)
             values = there.values(states).unflatten(-1, (len(states), -1)).movedim(1, 0)
-        found = torch.stack([system.projection(one) for one in values])
-        return found, system.by_elements(space.values(found[:1]) - values[0])
+        moved = torch.stack([system.projection(value) for value in values])
+        return moved, system.by_elements(space.values(moved[:1]) - values[0])
 
     def error(self, errors: Tensor) -> float:
         """The root mean square over space of errors in each element, (E,)."""
@@ -296,17 +296,17 @@ class FunctionSpace:
         """The space with intervals graded for a root mean square error of the splines.
 
         Args:
-            errors: the present ones on each interval of one coordinate after the other, (Σ G,).
-            error: the one to aim at.
+            errors: the present errors on each interval, one coordinate after the other, (Σ G,).
+            error: the error to aim at.
             smooth: whether the error falls like that of splines for smooth functions; otherwise it
                 is taken to be proportional to the width of an interval.
         """
-        most, found = self._most, []
+        most, regraded = self._most, []
         degree, part = self.degree if smooth else 0, error / math.sqrt(len(self.breaks))
-        for axis, own in enumerate(errors.split(self.counts)):
+        for axis, present in enumerate(errors.split(self.counts)):
             breaks, least = self.breaks[axis], self._least(axis)
-            found.append(graded_breaks(breaks, own, degree, part, most, least, self.kinks))
-        return replace(self, breaks=found)
+            regraded.append(graded_breaks(breaks, present, degree, part, most, least, self.kinks))
+        return replace(self, breaks=regraded)
 
     def with_kinks(self) -> "FunctionSpace":
         """The space with breaks at the kinks of the initial values, in one coordinate."""
@@ -323,10 +323,10 @@ class FunctionSpace:
         There may be several copies of the fields.
         """
         flat = self.system.space.coefficients(series).permute(1, 0, 2).flatten(1)
-        made = self.pattern.with_outputs(len(series), flat.shape[1])
-        layer = made.layers[-1]
+        network = self.pattern.with_outputs(len(series), flat.shape[1])
+        layer = network.layers[-1]
         layer.coefficients.copy_(flat.view_as(layer.coefficients))
-        return made
+        return network
 
 
 def space_of(domain: Domain) -> Domain:
