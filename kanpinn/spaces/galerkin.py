@@ -80,30 +80,30 @@ def parts_from(channels: Channels, derivative: Callable[[MultiIndex], Tensor]) -
     """The stacked parts of the jet of a function with given partial derivatives, (n, parts, …).
 
     Args:
-        channels: those of the jet.
+        channels: the derivatives in the jet.
         derivative: gives the partial derivatives, (n, …) each.
     """
     rows = []
     for terms in derivatives_of_parts(channels):
         each = ((derivative(index), factor) for index, factor in terms)
-        rows.append(total(one if factor == 1 else factor * one for one, factor in each))
+        rows.append(total(values if factor == 1 else factor * values for values, factor in each))
     return torch.stack(rows, dim=1)
 
 
 def coefficients_of_derivatives(slopes: Tensor, channels: Channels) -> dict[MultiIndex, Tensor]:
     """The coefficients of partial derivatives, from those of the parts of a stacked jet.
 
-    slopes: (…, parts, m).
+    slopes: the coefficients of the parts, (…, parts, m).
 
     Returns:
         (…, m) for each derivative that the jet carries.
     """
-    found: dict[MultiIndex, Tensor] = {}
+    coefficients: dict[MultiIndex, Tensor] = {}
     for part, terms in enumerate(derivatives_of_parts(channels)):
         for index, factor in terms:
-            one = factor * slopes[..., part, :]
-            found[index] = found[index] + one if index in found else one
-    return found
+            value = factor * slopes[..., part, :]
+            coefficients[index] = coefficients[index] + value if index in coefficients else value
+    return coefficients
 
 
 def errors_of_waves(
@@ -112,12 +112,12 @@ def errors_of_waves(
     """The sizes of waves e^(ω x) e^(rate t) along one coordinate with given residuals.
 
     Args:
-        channels: of the jets, with time as the last coordinate.
+        channels: the derivatives in the jets, with time as the last coordinate.
         linearised: the derivatives of the residuals by the parts of the fields' jets, in the mean
             over each of G intervals, (equations, G, parts, m).
         axis: the number of the coordinate.
         wave: ω in each interval, imaginary, (G,).
-        rate: of the change in time.
+        rate: the rate of the change in time.
         sizes: the root mean square residuals, (k, G, equations).
 
     Returns:
@@ -136,7 +136,7 @@ def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: 
     The equation is of first order in time. The wave that is damped least counts; the time is
     infinite if it is not damped. The arguments are those of `errors_of_waves`.
     """
-    small = 1e-12  # of a rate, which rounding makes
+    small = 1e-12  # the relative size of a rate that is rounding
     still, moving = (_symbols(channels, linearised, axis, wave, rate) for rate in (0.0, 1.0))
     if not bool(still.isfinite().all() & moving.isfinite().all()):
         return torch.full_like(wave.real, math.inf)
@@ -235,7 +235,7 @@ class MomentsInTime:
     @classmethod
     def of(cls, times: Array, rates: Sequence[Array]) -> Self:
         """The moments from arrays."""
-        return cls(torch.from_numpy(times), [torch.from_numpy(one) for one in rates])
+        return cls(torch.from_numpy(times), [torch.from_numpy(rate) for rate in rates])
 
 
 Space = TypeVar("Space", bound=TrialSpace)
@@ -274,8 +274,8 @@ class TermInSpace(Generic[Space]):
 
     def residual(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Tensor:
         """The residuals at k times, (k, rows, equations)."""
-        found = self.term.equation(points, self.jet(points, moments, states))
-        return found.view(len(moments.times), -1, found.shape[1])
+        rows = self.term.equation(points, self.jet(points, moments, states))
+        return rows.view(len(moments.times), -1, rows.shape[1])
 
     def linearised(self, moments: MomentsInTime, states: Tensor) -> Tensor:
         """The derivatives of the residuals at one time by the parts of the fields' jets.
@@ -313,15 +313,15 @@ class System(ABC, Generic[Space]):
     def highest(self) -> int:
         """The highest derivative in time that the jets need."""
         terms = (self.interior, *self.boundary)
-        return max(self.order, *(one.term.channels.derivative_order for one in terms))
+        return max(self.order, *(term.term.channels.derivative_order for term in terms))
 
     def points(self, moments: MomentsInTime) -> list[Batch]:
         """The places of the equation and of each condition at some moments."""
         terms = (self.interior, *self.boundary)
-        return [at_times(one.space.places, moments.times) for one in terms]
+        return [at_times(term.space.places, moments.times) for term in terms]
 
     def at_start(self, time: float, state: Tensor) -> tuple[MomentsInTime, Tensor]:
-        """A moment at which polynomials have given starts, and no unknowns count.
+        """A moment at which polynomials have given starts, and do not depend on their unknowns.
 
         Args:
             time: the moment.
@@ -339,19 +339,19 @@ class System(ABC, Generic[Space]):
         """The rows of the linear systems' right-hand sides at k moments, (k, n·m).
 
         Args:
-            points: those of the moments, see `points`.
+            points: the places at the moments, see `points`.
             moments: the moments.
             states: the coefficients of the polynomials, (b, n, m).
         """
 
     @abstractmethod
     def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
-        """The rows from a residual, of which conditions replace what they tie, (k, n·m).
+        """The rows from residuals, (k, n·m), with conditions in the rows of unknowns that they tie.
 
         Args:
-            residual: that of the equation, (k, places, m).
-            conditions: that of each condition, (k, rows, equations).
-            values: what vanishes where conditions prescribe the unknowns themselves, (k, n, m).
+            residual: the residual of the equation, (k, places, m).
+            conditions: the residual of each condition, (k, rows, equations).
+            values: the residuals of conditions that prescribe single unknowns, (k, n, m).
         """
 
     @abstractmethod
@@ -359,7 +359,7 @@ class System(ABC, Generic[Space]):
         """The linearised rows.
 
         Args:
-            linearised: the equation, see `TermInSpace.linearised`.
+            linearised: the linearised equation, see `TermInSpace.linearised`.
             moments: the moment at which it is linearised.
             states: the coefficients of the polynomials, (b, n, m).
         """
@@ -381,15 +381,13 @@ class System(ABC, Generic[Space]):
         data, initial = self.interior.data(points), initial_values(terms, points, self.space.fields)
         known = [data.value] + ([data.gradient[:, -1]] if self.order == 2 else [])  # type: ignore[index]
         values = initial[: self.order] - torch.stack(known)
-        return torch.stack([self.projection(one) for one in values]), values
+        return torch.stack([self.projection(value) for value in values]), values
 
     def consistent(self, states: Tensor, time: float) -> Tensor:
-        """States, of which the first is changed so that conditions at the boundary hold.
+        """The states, with the least change of the first so that conditions at the boundary hold.
 
-        The change is as small as possible.
-
-        Initial values that contradict the conditions would make the first window as wrong as they
-        are, however short it is.
+        The error of initial values that contradict the conditions would also be that of the first
+        window, however short it is.
 
         Args:
             states: the coefficients of the value and, for second order, the rate, (order, n, m).
@@ -412,7 +410,7 @@ class System(ABC, Generic[Space]):
     def sizes(self, residual: Tensor, axis: int) -> Tensor:
         """The root mean squares of a residual, (k, places, e), in the intervals of a coordinate.
 
-        In products of splines they are those of the part that the splines do not represent.
+        In products of splines, only the part counts that the splines do not represent.
 
         Returns:
             (k, G, e).
@@ -422,25 +420,25 @@ class System(ABC, Generic[Space]):
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
         """The root mean square errors in space in each interval, from the residual there.
 
-        The error of splines is a wave with a period of one interval, so the residual, which is that
-        of the linearised equation for the error, tells its size. Other functions are taken to
-        leave waves as short as the mean distance of as many points as there are functions.
+        The error of splines is a wave with a period of one interval. Its size follows from the
+        residual, which is the linearised equation applied to the error. Other functions are taken
+        to leave waves as short as the mean distance of as many points as there are functions.
 
         Args:
             linearised: the equation, see `TermInSpace.linearised`.
-            residual: that of the equation at the places, (k, places, equations).
-            rate: of the change of the error in time.
+            residual: the residual of the equation at the places, (k, places, equations).
+            rate: the rate of the change of the error in time.
 
         Returns:
             (k, intervals), over all fields together; one interval for other functions.
         """
-        channels, found = self.space.like.channels, []
+        channels, errors = self.space.like.channels, []
         for axis, mean, wave in self.waves(linearised):
             sizes = self.sizes(residual, axis)
-            found.append(errors_of_waves(channels, mean, axis, wave, rate, sizes))
-        if not found:
+            errors.append(errors_of_waves(channels, mean, axis, wave, rate, sizes))
+        if not errors:
             return residual.new_zeros(len(residual), 0)
-        return torch.cat(found, dim=1) if self.space.intervals else torch.stack(found).amax(dim=0)
+        return torch.cat(errors, dim=1) if self.space.intervals else torch.stack(errors).amax(dim=0)
 
     @torch.no_grad()
     def lifetimes(self, linearised: Tensor) -> Tensor:
@@ -478,7 +476,7 @@ class System(ABC, Generic[Space]):
     def raised(self, values: Tensor, missing: Tensor) -> Tensor:
         """Values whose root mean squares in the elements are larger by about given amounts.
 
-        Here the same number is added everywhere, the root mean square of the amounts.
+        By default the same number is added everywhere, the root mean square of the amounts.
 
         Args:
             values: of all fields at the places, (places, m).
@@ -505,7 +503,7 @@ class System(ABC, Generic[Space]):
 
 @dataclass(frozen=True, eq=False)
 class ElementSpace(TrialSpace):
-    """A trial space by elements, on each of which the same few functions do not vanish.
+    """A trial space by elements, on each of which only a few functions do not vanish.
 
     A spline space has an element for each interval; functions that vanish nowhere have one element.
     There are E elements with q places each.
@@ -514,7 +512,7 @@ class ElementSpace(TrialSpace):
         functions: the stacked jets of the functions, (E, q, parts, m or 1, local).
         index: the numbers of the functions of each element, (E, local).
         spread: for each coefficient of a network's output layer the number of its function, or, for
-            functions that vanish nowhere, the matrix (coefficients, n) that gives them.
+            functions that vanish nowhere, the matrix (coefficients, n) of their coefficients.
     """
 
     functions: Tensor
@@ -534,19 +532,19 @@ class ElementSpace(TrialSpace):
 
     def _combined(self, functions: Tensor, y: Tensor) -> Tensor:
         """Σ_i y_i ψ_i, (places, parts, b·m), of functions (E, q, parts, m or 1, local)."""
-        elements, q, rows, own, local = functions.shape
-        if elements * own == 1:
+        elements, q, rows, sets, local = functions.shape
+        if elements * sets == 1:
             flat = y[:, self.index[0]].movedim(1, 0).flatten(1)  # (local, b·m)
             return (functions.reshape(q * rows, local) @ flat).view(q, rows, -1)
         near = y[:, self.index].permute(1, 3, 2, 0)  # (E, m, local, b)
-        if own == 1:  # one set of functions for all fields
+        if sets == 1:  # one set of functions for all fields
             flat = functions.reshape(elements, q * rows, local)
-            found = torch.bmm(flat, near.permute(0, 2, 3, 1).reshape(elements, local, -1))
+            combined = torch.bmm(flat, near.permute(0, 2, 3, 1).reshape(elements, local, -1))
         else:
-            flat = functions.permute(0, 3, 1, 2, 4).reshape(elements * own, q * rows, local)
-            found = torch.bmm(flat, near.reshape(elements * own, local, -1))
-            found = found.view(elements, own, q * rows, -1).permute(0, 2, 3, 1)
-        return found.reshape(elements * q, rows, -1)
+            flat = functions.permute(0, 3, 1, 2, 4).reshape(elements * sets, q * rows, local)
+            combined = torch.bmm(flat, near.reshape(elements * sets, local, -1))
+            combined = combined.view(elements, sets, q * rows, -1).permute(0, 2, 3, 1)
+        return combined.reshape(elements * q, rows, -1)
 
     def coefficients(self, y: Tensor) -> Tensor:
         return y[..., self.spread, :] if self.spread.ndim == 1 else self.spread @ y
@@ -557,11 +555,12 @@ class ElementSpace(TrialSpace):
         linearised: see `TermInSpace.linearised`.
 
         Returns:
-            For each r (equations, E, q, m, local), the derivatives by that of each coefficient.
+            For each r the derivatives of the residuals by ∂^r/∂t^r of each coefficient,
+            (equations, E, q, m, local).
         """
         fields = linearised.shape[-1]
-        powers = [one.expand(-1, -1, -1, fields, -1) for one in self._powers]
-        return [torch.einsum("geqpf,eqpfl->geqfl", linearised, one) for one in powers]
+        powers = [power.expand(-1, -1, -1, fields, -1) for power in self._powers]
+        return [torch.einsum("geqpf,eqpfl->geqfl", linearised, power) for power in powers]
 
     @cached_property
     def _powers(self) -> list[Tensor]:
@@ -585,12 +584,12 @@ class OutputFunctions:
 
     @torch.no_grad()
     def near(self, points: Points, channels: Channels) -> tuple[Tensor, Jet]:
-        """The functions that do not vanish near each of n points: behind hidden layers, all.
+        """The functions that do not vanish near each of n points: with hidden layers, all of them.
 
         channels: the derivatives that are needed.
 
         Returns:
-            Their indices among the coefficients, (n, local), and their jets with that many
+            Their indices among the coefficients, (n, local), and their jets with `local`
             components.
         """
         member = self.member
@@ -638,13 +637,12 @@ class OutputFunctions:
     def on_intervals(self, channels: Channels, periodic: bool) -> ElementSpace:
         """The splines of a KAN of one coordinate without hidden layers.
 
-        Each interval has as many Gauss places as make the rule exact for the splines' degree, and
-        all together have half as many again as there are functions: otherwise no error could be
-        seen.
+        The Gauss rule in each interval is exact for the degree of the splines. There are at least
+        1.5 times as many places as functions: otherwise no error could be seen.
 
         Args:
             channels: the derivatives that are needed.
-            periodic: whether the first splines go on as the last ones.
+            periodic: whether the splines go on around a circle.
         """
         basis, domain = self.member.layers[0].basis, self.surrogate.domain
         breaks, count, degree = basis.breaks[0], basis.intervals, basis.degree
@@ -669,8 +667,8 @@ class OutputFunctions:
     def everywhere(self, points: Points, weights: Tensor, channels: Channels) -> ElementSpace:
         """Functions that vanish nowhere, such as those of random inner functions.
 
-        Combinations of the functions that are orthonormal over the places are its basis; those that
-        rounding cannot tell from zero are left out.
+        The basis is made of combinations of the functions that are orthonormal over the places.
+        Combinations that are zero up to rounding are left out.
 
         Args:
             points, weights: a quadrature rule in space, (P,).
@@ -686,7 +684,7 @@ class OutputFunctions:
         return self._space(points, weights[None], functions, index, spread)
 
     def at_places(self, points: Points, channels: Channels, spread: Tensor) -> ElementSpace:
-        """The functions of a space with some `spread` at single places, each of them an element."""
+        """The functions of a space with some `spread` at single places; a place is an element."""
         index, functions = self.near(points, channels)
         if spread.ndim == 1:
             index = spread[index]
@@ -701,10 +699,10 @@ class OutputFunctions:
         low = self.surrogate.domain.bounds[0].to(self.surrogate.low)
         points = Points(low[None], self.surrogate.domain.names)
         _, jet = self.near(points, channels)
-        one = jet.map(lambda t: t.sum(dim=-1, keepdim=True))
+        constant = jet.map(lambda t: t.sum(dim=-1, keepdim=True))
         zero = torch.zeros(1, 1, dtype=torch.long)
         spread = torch.zeros(self.member.layers[0].basis.size, dtype=torch.long)
-        return self._space(points, torch.ones_like(low[:1, None]), one, zero, spread)
+        return self._space(points, torch.ones_like(low[:1, None]), constant, zero, spread)
 
     def system(self, terms: EvolutionTerms, space: ElementSpace, order: int) -> "DirectSystem":
         """The equations in a trial space, with the conditions at the boundary.
@@ -712,20 +710,20 @@ class OutputFunctions:
         Args:
             terms: the equation and the conditions.
             space: a trial space of these functions.
-            order: of the equation in time.
+            order: the order of the equation in time.
         """
         surrogate, boundary = self.surrogate, []
         for term in terms.boundary:
             places = self.at_places(term.points, term.channels, space.spread)
             boundary.append(TermInSpace(surrogate, term, places))
-        made = DirectSystem(TermInSpace(surrogate, terms.equation, space), boundary, order)
+        system = DirectSystem(TermInSpace(surrogate, terms.equation, space), boundary, order)
         if not boundary:
-            return made
-        state, _ = made.initial(terms.initial)
-        start = made.at_start(float(surrogate.domain.bounds[0][-1]), state)
+            return system
+        state, _ = system.initial(terms.initial)
+        start = system.at_start(float(surrogate.domain.bounds[0][-1]), state)
         rows = condition_rows(boundary, space.size * space.fields, *start)
         if space.intervals or not self.member.in_space:
-            return replace(made, ties=ties_of(rows, 1.0))
+            return replace(system, ties=ties_of(rows, 1.0))
         # Many combinations of functions that vanish nowhere hardly differ from zero at the
         # boundary. From 1e-8 to 1e-4 errors on disks were the same; with 1e-10 they grew by many
         # digits.
@@ -736,7 +734,7 @@ class OutputFunctions:
                 f"march needs more than {count} places at walls for the network's functions: "
                 "boundary in [points], or Collocation(boundary=…), must be larger"
             )
-        return replace(made, ties=ties)
+        return replace(system, ties=ties)
 
 
 @dataclass(frozen=True, eq=False)
@@ -749,7 +747,7 @@ class Ties:
     whose functions satisfy them.
 
     Args:
-        numbers: of the unknowns, (u,).
+        numbers: the numbers of the unknowns, (u,).
         kept: the combinations, orthonormal columns (u, u - c).
         rows: the combinations (c, r) of all rows of the conditions that are independent.
     """
@@ -777,14 +775,14 @@ def condition_rows(
             rows = rows.unflatten(1, (-1, condition.term.sites)).sum(dim=2)
             by_order += [[]] * (r == len(by_order))
             by_order[r] = [*by_order[r], rows.transpose(0, 1).flatten(0, 1).numpy()]
-    return [np.concatenate(one) for one in by_order]
+    return [np.concatenate(parts) for parts in by_order]
 
 
 def ties_of(conditions: Sequence[Array], rate: float, small: float = 1e-10) -> list[Ties]:
     """The coefficients that linearised conditions tie.
 
     Args:
-        conditions: their rows for the derivatives of order r in time, see `condition_rows`.
+        conditions: the rows for the derivatives of order r in time, see `condition_rows`.
         rate: the size of a derivative in time, such as the inverse of a window's length.
         small: the relative size below which a combination of conditions is taken to hold anyway.
 
@@ -799,7 +797,7 @@ def ties_of(conditions: Sequence[Array], rate: float, small: float = 1e-10) -> l
             "march cannot impose a condition on walls that does not depend on the solution where "
             "it has its initial values"
         )
-    found, present = [], total != 0
+    ties, present = [], total != 0
     count, group = connected_components(present @ present.T)  # rows that share unknowns
     for number in range(count):
         rows = np.flatnonzero(group == number)
@@ -808,8 +806,8 @@ def ties_of(conditions: Sequence[Array], rate: float, small: float = 1e-10) -> l
         rank = int((sizes > small * sizes[0]).sum())
         combined = np.zeros((rank, len(total)))
         combined[:, rows] = u[:, :rank].T
-        found.append(Ties(numbers, v[rank:].T, combined))
-    return found
+        ties.append(Ties(numbers, v[rank:].T, combined))
+    return ties
 
 
 @dataclass(frozen=True, eq=False)
@@ -820,7 +818,7 @@ class DirectSystem(System[ElementSpace]):
     tested with function i has the number i·m + e.
 
     Args:
-        ties: what the conditions tie, see `ties_of`; one entry for each group of coupled unknowns.
+        ties: the tied unknowns, see `ties_of`; one entry for each group of coupled unknowns.
     """
 
     ties: Sequence[Ties] = ()
@@ -843,18 +841,18 @@ class DirectSystem(System[ElementSpace]):
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
         inside, *outside = points
         both = zip(self.boundary, outside, strict=True)
-        conditions = [one.residual(at, moments, states) for one, at in both]
-        found = self.interior.residual(inside, moments, states)
-        return self.imposed(found, conditions, states)
+        conditions = [condition.residual(at, moments, states) for condition, at in both]
+        residual = self.interior.residual(inside, moments, states)
+        return self.imposed(residual, conditions, states)
 
     def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
-        found = self.tested(residual).numpy()
+        whole = self.tested(residual).numpy()
         if self.ties:
-            rows = np.concatenate([one.flatten(1).numpy() for one in conditions], axis=1)
-            for one in self.ties:
-                tests = found[:, one.numbers] @ one.kept
-                found[:, one.numbers] = np.hstack([rows @ one.rows.T, tests])
-        return found
+            rows = np.concatenate([part.flatten(1).numpy() for part in conditions], axis=1)
+            for tie in self.ties:
+                tests = whole[:, tie.numbers] @ tie.kept
+                whole[:, tie.numbers] = np.hstack([rows @ tie.rows.T, tests])
+        return whole
 
     def tested(self, residual: Tensor) -> Tensor:
         """The integrals over space of residuals (k, places, m) times all functions, (k, n·m)."""
@@ -862,26 +860,26 @@ class DirectSystem(System[ElementSpace]):
         local = torch.einsum(
             "eqml,keqm->kelm", tests, residual.unflatten(1, self.space.weights.shape)
         )
-        found = residual.new_zeros(len(residual), self.space.size, residual.shape[2])
-        found.index_add_(1, index.flatten(), local.flatten(1, 2))
-        return found.flatten(1)
+        integrals = residual.new_zeros(len(residual), self.space.size, residual.shape[2])
+        integrals.index_add_(1, index.flatten(), local.flatten(1, 2))
+        return integrals.flatten(1)
 
     @torch.no_grad()
     def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
-        found = []
+        matrices = []
         slopes = self.space.by_functions(linearised)[: self.order + 1]
         tests = self.space.tests.expand(-1, -1, len(slopes[0]), -1)
-        for one in slopes:
-            local = torch.einsum("eqgt,geqfl->etglf", tests, one)
-            found.append(self.layout.assembled(local.flatten().numpy()))
+        for slope in slopes:
+            local = torch.einsum("eqgt,geqfl->etglf", tests, slope)
+            matrices.append(self.layout.assembled(local.flatten().numpy()))
         if self.ties:
             conditions = condition_rows(self.boundary, self.layout.unknowns, moments, states)
-            for matrix, rows in zip(found, conditions, strict=False):
+            for matrix, rows in zip(matrices, conditions, strict=False):
                 for tie in self.ties:
                     self.layout.tie(matrix, tie, rows)
 
         def factored(rates: Sequence[complex]) -> Solve:
-            both = zip(rates, found, strict=True)
+            both = zip(rates, matrices, strict=True)
             return self.layout.factored(np.add.reduce([rate * matrix for rate, matrix in both]))
 
         return factored
@@ -914,20 +912,20 @@ class DirectSystem(System[ElementSpace]):
 
     @torch.no_grad()
     def projection(self, values: Tensor) -> Tensor:
-        found = self._mass(self.tested(values[None])[0].numpy())
-        return torch.from_numpy(found).view(self.space.size, self.space.fields)
+        solved = self._mass(self.tested(values[None])[0].numpy())
+        return torch.from_numpy(solved).view(self.space.size, self.space.fields)
 
     @cached_property
     def _mass(self) -> Solve:
         """The factored system of the integrals of products of two functions."""
-        tests, own = self.space.tests, self.space.functions[:, :, 0]
-        mass = torch.einsum("eqmt,eqml->etlm", tests, own).expand(-1, -1, -1, self.space.fields)
+        tests, values = self.space.tests, self.space.functions[:, :, 0]
+        mass = torch.einsum("eqmt,eqml->etlm", tests, values).expand(-1, -1, -1, self.space.fields)
         local = torch.diag_embed(mass).permute(0, 1, 3, 2, 4)
         return self.layout.factored(self.layout.assembled(local.flatten().numpy()))
 
     @torch.no_grad()
     def consistent(self, states: Tensor, time: float) -> Tensor:
-        """The change is the least in the mean square over space.
+        """The states with the least change of the first one in the mean square over space.
 
         Conditions that contain derivatives in time say nothing about the first moment.
         """
@@ -939,14 +937,14 @@ class DirectSystem(System[ElementSpace]):
         for _ in range(passes):
             _, whole = self.at_start(time, states)
             values, *later = condition_rows(self.boundary, self.layout.unknowns, moments, whole)
-            own = values.any(axis=1) & ~np.any([one.any(axis=1) for one in later], axis=0)
-            if not own.any():
+            static = values.any(axis=1) & ~np.any([part.any(axis=1) for part in later], axis=0)
+            if not static.any():
                 return states
             both = zip(self.boundary, places, strict=True)
-            misfits = [one.residual(at, moments, whole).flatten() for one, at in both]
-            rows, right = values[own], torch.cat(misfits).numpy()[own]
+            misfits = [condition.residual(at, moments, whole).flatten() for condition, at in both]
+            rows, right = values[static], torch.cat(misfits).numpy()[static]
             if not self.space.intervals:
-                combined = np.concatenate([tie.rows[:, own] for tie in self.ties])
+                combined = np.concatenate([tie.rows[:, static] for tie in self.ties])
                 rows, right = combined @ rows, combined @ right
             near = np.stack([self._mass(np.ascontiguousarray(row)) for row in rows], axis=1)
             change = near @ np.linalg.lstsq(rows @ near, right, rcond=1e-10)[0]
