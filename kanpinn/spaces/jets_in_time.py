@@ -69,8 +69,8 @@ def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
 
     def combined(part: Tensor, order: int) -> Tensor:
         split = part.unflatten(-1, (-1, fields)).movedim(-2, 0)
-        found = rates[order] @ split.flatten(1)
-        return found.view(len(found), *split.shape[1:]).flatten(0, 1)
+        sums = rates[order] @ split.flatten(1)
+        return sums.view(len(sums), *split.shape[1:]).flatten(0, 1)
 
     gradient = second = lines = None
     if space.gradient is not None:
@@ -107,7 +107,7 @@ def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
 def powers_in_time(space: Jet, order: int) -> list[Jet]:
     """The jets of t^r / r! φ(x) at t = 0 for r = 0 … order, from the jets of φ.
 
-    By them a linearised residual is taken apart by the order of its derivatives in time.
+    With them a linearised residual is split by the order of its derivatives in time.
     """
     count = space.value.shape[-1]
     highest = max(order, space.channels.derivative_order)
