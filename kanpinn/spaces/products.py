@@ -41,13 +41,13 @@ from kanpinn.spaces.galerkin import (
 class Axis:
     """The functions of one coordinate x in [low, high], and a quadrature rule.
 
-    They are combinations of splines. The first `fixed` of them have the values 1 or 0 in the
-    conditions at the ends, one for each condition; the others satisfy them for zero data.
+    The functions are combinations of splines. Each of the first `fixed` ones has the value 1 in one
+    condition at the ends and 0 in the others; all others satisfy the conditions for zero data.
 
     Args:
         basis: the splines, whose knots are in scaled coordinates from -1 to 1.
         low, high: the ends.
-        places, weights: of the quadrature rule, (q,) each.
+        places, weights: the quadrature rule, (q,) each.
         means: the matrix (G, q) of the mean over the places of each interval.
         spread: the combinations, (splines, n).
         fixed: the number of conditions c.
@@ -68,9 +68,9 @@ class Axis:
     def free(cls, basis: BSplines, low: float, high: float, periodic: bool) -> Self:
         """The splines without conditions at the ends.
 
-        Measured: two Gauss places in each interval are enough to tell splines apart, but near ends,
-        where more of them meet; the error of an L2 projection is that of an exact rule. A cubic
-        term wants twice as many places as functions, and errors are seen only if there are more.
+        Measured: with two Gauss places in each interval, and more near the ends, where more splines
+        meet, the error of an L2 projection is that of an exact rule. A cubic term needs twice as
+        many places as functions, and errors are seen only with more places than functions.
         """
         degree, count, breaks = basis.degree, basis.intervals, basis.breaks[0]
         most = math.ceil((degree + 1) / 2)
@@ -145,14 +145,14 @@ class Axis:
             apart = 0.1 * math.sqrt(np.abs(form).max() / np.abs(mass).max())
             form = form + 0.5j * apart * (first - first.T)
         _, vectors = scipy.linalg.eigh(form, mass)
-        rates = [np.einsum("im,ij,jm->m", vectors.conj(), one, vectors) for one in matrices]
+        rates = [np.einsum("im,ij,jm->m", vectors.conj(), matrix, vectors) for matrix in matrices]
         padded = np.zeros((self.size, self.size), vectors.dtype)
         padded[self.fixed :, self.fixed :] = vectors
-        made = torch.from_numpy(padded)
+        whole = torch.from_numpy(padded)
         return Waves(
-            vectors=made,
-            functions=self.functions.to(made.dtype) @ made,
-            tests=made.mH @ self.tests.to(made.dtype),
+            vectors=whole,
+            functions=self.functions.to(whole.dtype) @ whole,
+            tests=whole.mH @ self.tests.to(whole.dtype),
             rates=torch.from_numpy(np.pad(np.stack(rates), ((0, 0), (self.fixed, 0)))),
         )
 
@@ -166,8 +166,8 @@ class Waves:
 
     Args:
         vectors: the combinations, columns (n, n).
-        functions: they and their first four derivatives at the places, (5, q, n).
-        tests: their conjugates times the weights, (n, q).
+        functions: the combinations and their first four derivatives at the places, (5, q, n).
+        tests: the conjugates of the combinations times the weights, (n, q).
         rates: the factors by which derivatives of the orders 0 … 4 multiply them, (5, n).
     """
 
@@ -182,14 +182,14 @@ class ProductSpace(TrialSpace):
     """Products Π_d ψ_(i_d)(x_d); the functions of the last coordinate vary fastest.
 
     Args:
-        axes: the functions of each coordinate, for all fields together or for each.
+        axes: the functions of each coordinate, for all fields together or for each field.
     """
 
     axes: Sequence[Sequence[Axis]]
 
     @property
     def line(self) -> Sequence[Axis]:
-        """The axes of the first field; those of all have the same places and splines."""
+        """The axes of the first field; the axes of all fields have the same places and splines."""
         return self.axes[0]
 
     @property
@@ -220,14 +220,14 @@ class ProductSpace(TrialSpace):
         kinds = ("vectors", "functions", "tests", "rates")
 
         def stacked(d: int, kind: str) -> Tensor:
-            return torch.stack([getattr(own[d].waves, kind) for own in self.axes], dim=-3)
+            return torch.stack([getattr(axes[d].waves, kind) for axes in self.axes], dim=-3)
 
         return [Waves(*(stacked(d, kind) for kind in kinds)) for d in range(len(self.line))]
 
     def tables(self, of_axis: Callable[[Axis], Tensor]) -> list[Tensor]:
-        """A tensor of each axis, those of the fields in the last dimension but two."""
+        """A tensor for each coordinate, with the fields in the last dimension but two."""
         return [
-            torch.stack([of_axis(own[d]) for own in self.axes], dim=-3)
+            torch.stack([of_axis(axes[d]) for axes in self.axes], dim=-3)
             for d in range(len(self.line))
         ]
 
@@ -246,14 +246,15 @@ class ProductSpace(TrialSpace):
         """The values of Σ_i y_i ψ_i at products of places of each coordinate.
 
         Args:
-            y: (b, n, m).
+            y: the coefficients, (b, n, m).
             places: (p_d,) for each coordinate.
 
         Returns:
             (b, Π p_d, m).
         """
         by_axis = [
-            torch.stack([own[d].at(some)[0] for own in self.axes]) for d, some in enumerate(places)
+            torch.stack([axes[d].at(some)[0] for axes in self.axes])
+            for d, some in enumerate(places)
         ]
         return self._multiplied(y, self.sizes, by_axis)
 
@@ -273,10 +274,10 @@ def along(t: Tensor, matrix: Tensor, d: int) -> Tensor:
         return torch.complex(along(t.real, matrix, d), along(t.imag, matrix, d))
     moved = t.movedim(2 + d, -1).to(matrix.dtype)
     if len(matrix) == 1:
-        found = moved @ matrix[0].T
+        product = moved @ matrix[0].T
     else:
-        found = moved @ matrix.mT.reshape(len(matrix), *[1] * (t.ndim - 4), *matrix.mT.shape[1:])
-    return found.movedim(-1, 2 + d)
+        product = moved @ matrix.mT.reshape(len(matrix), *[1] * (t.ndim - 4), *matrix.mT.shape[1:])
+    return product.movedim(-1, 2 + d)
 
 
 def along_all(t: Tensor, matrices: Iterable[Tensor]) -> Tensor:
@@ -309,8 +310,8 @@ def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiI
 
     def derivative(index: MultiIndex) -> Tensor:
         *space, time = index
-        found = partial(tuple(space) if not time else (0,) * len(space))
-        flat = found.flatten(2).permute(2, 0, 1).flatten(1)
+        values = partial(tuple(space) if not time else (0,) * len(space))
+        flat = values.flatten(2).permute(2, 0, 1).flatten(1)
         return flat if not time else torch.zeros_like(flat)
 
     return derivative
@@ -339,13 +340,13 @@ class SideCondition:
 def side_conditions(
     term: ResidualTerm, line: Sequence[Axis], fields: int, duration: float
 ) -> list[SideCondition]:
-    """Take a condition on sides of a box apart.
+    """Split a condition on sides of a box into one for each side and equation.
 
     Args:
         term: the condition.
         line: the axes, without conditions.
         fields: the number of fields m.
-        duration: of the evolution.
+        duration: the duration of the evolution.
 
     Raises:
         InputError: for a condition that is not linear, ties fields together, varies along a side or
@@ -354,16 +355,16 @@ def side_conditions(
     normals = term.points.normals
     if term.sites > 1 or normals is None:
         raise _refusal(term, "it does not hold at single points of walls")
-    found, left = list[SideCondition](), torch.ones(len(normals), dtype=torch.bool)
+    conditions, left = list[SideCondition](), torch.ones(len(normals), dtype=torch.bool)
     for d, axis in enumerate(line):
         for sign, end in ((-1.0, axis.low), (1.0, axis.high)):
             here = (normals[:, d] - sign).abs() < 1e-12
             if bool(here.any()):
                 left &= ~here
-                found += _on_side(term, line, (d, sign, end), here, fields, duration)
+                conditions += _on_side(term, line, (d, sign, end), here, fields, duration)
     if bool(left.any()):
         raise _refusal(term, "it does not hold on sides of the box")
-    return found
+    return conditions
 
 
 def _on_side(
@@ -378,7 +379,7 @@ def _on_side(
 
     Args:
         side: the coordinate that is constant there, the sign of the normal, and the value.
-        here: which points of the term are there, a mask.
+        here: a mask of the points of the term on this side.
         term, line, fields, duration: see `side_conditions`.
     """
     (d, sign, end), coords, channels = side, term.points.coords[here], term.channels
@@ -390,7 +391,7 @@ def _on_side(
                 raise _refusal(term, "it holds on a part of a side of the box")
 
     def linearised(times: Tensor) -> Linearised:
-        """At the products of the other coordinates' places at each of k times, times first."""
+        """The term at products of the other coordinates' places at each of k times, times first."""
         places = [torch.tensor([end]).double() if i == d else o.places for i, o in enumerate(line)]
         grid = tensor_grid(places)
         moments = times.repeat_interleave(len(grid))[:, None]
@@ -406,19 +407,19 @@ def _on_side(
         raise _refusal(term, "it is not linear")
     for equation, slopes in enumerate(linear.slopes.unbind(1)):
         by_index = coefficients_of_derivatives(slopes, channels)
-        small = 1e-10 * max(float(one.abs().max()) for one in by_index.values())
-        present = {i: one for i, one in by_index.items() if float(one.abs().max()) > small}
+        small = 1e-10 * max(float(slope.abs().max()) for slope in by_index.values())
+        present = {i: slope for i, slope in by_index.items() if float(slope.abs().max()) > small}
         if any(sum(index) > index[d] for index in present):
             raise _refusal(term, "it has derivatives along the wall or in time")
-        if any(float((one - one[:1]).abs().max()) > small for one in present.values()):
+        if any(float((slope - slope[:1]).abs().max()) > small for slope in present.values()):
             raise _refusal(term, "its factors vary along the wall or in time")
-        about = {int(f) for one in present.values() for f in (one[0].abs() > small).nonzero()}
+        about = {int(f) for slope in present.values() for f in (slope[0].abs() > small).nonzero()}
         if len(about) != 1:
             raise _refusal(term, "it is not about one field")
         (field,) = about
         factors = [0.0] * (channels.derivative_order + 1)
-        for index, one in present.items():
-            factors[index[d]] = float(one[0, field])
+        for index, slope in present.items():
+            factors[index[d]] = float(slope[0, field])
 
         def data(times: Tensor, equation: int = equation) -> Tensor:
             return -linearised(times).values[:, equation].unflatten(0, (len(times), -1))
@@ -438,8 +439,8 @@ class ProductFactor:
     """An operator Σ_α a_α ∂^α in space, and its approximate inverse.
 
     The means of the a_α over space give an operator with constant factors, which is diagonal in
-    products of the axes' `Waves`, but for the fields. GMRES with its inverse as preconditioner
-    solves for the unknowns that are not prescribed.
+    products of the axes' `Waves`, except between fields. GMRES with the inverse of this operator as
+    preconditioner solves for the unknowns that are not prescribed.
 
     Args:
         space: the space.
@@ -467,7 +468,7 @@ class ProductFactor:
         if bool(self.prescribed.any()):
             there = self._at_places(by_axes(known[None], space.sizes), space.functions)
             given = given - space.tested(there[None])[0]
-        adjoint = (one.vectors.mH for one in waves)
+        adjoint = (wave.vectors.mH for wave in waves)
         start = self._inverted(along_all(by_axes(given[None], space.sizes), adjoint))
         shape = start.shape
 
@@ -478,12 +479,12 @@ class ProductFactor:
 
         count = start.numel()
         operator = LinearOperator((count, count), applied, dtype=start.numpy().dtype)
-        found, unsolved = gmres(
+        solved, unsolved = gmres(
             operator, start.flatten().numpy(), rtol=reach, atol=0.0, restart=most, maxiter=1
         )
         if unsolved:
             raise np.linalg.LinAlgError(f"{most} iterations do not solve a stage's linear system")
-        y = along_all(torch.from_numpy(found).view(shape), (one.vectors for one in waves))
+        y = along_all(torch.from_numpy(solved).view(shape), (wave.vectors for wave in waves))
         y = y[0].flatten(1).T
         if y.is_complex() and not known.is_complex():
             y = y.real
@@ -505,19 +506,19 @@ class ProductFactor:
         """The inverse of the operator with constant factors for each product of waves."""
         space, waves = self.space, self.space.waves
         weights = space.weights.flatten()[:, None, None]
-        fields, own = self.prescribed.shape[1], len(space.axes)
+        fields, sets = self.prescribed.shape[1], len(space.axes)
         symbol: Tensor | float = 0.0
         for (*index, _), a in self.factors.items():
             mean = a[0] if len(a) == 1 else (weights * a).sum(dim=0) / weights.sum()
             columns = []
             for f in range(fields):
                 rate = torch.ones(()).double()
-                for r, one in zip(index, waves, strict=True):
-                    rate = rate[..., None] * one.rates[f % own, r]
+                for r, wave in zip(index, waves, strict=True):
+                    rate = rate[..., None] * wave.rates[f % sets, r]
                 columns.append(rate[..., None] * mean[:, f])
             symbol = symbol + torch.stack(columns, dim=-1)
         assert isinstance(symbol, Tensor)
-        if own > 1:  # the fields have different waves
+        if sets > 1:  # the fields have different waves
             symbol = torch.diag_embed(symbol.diagonal(dim1=-2, dim2=-1))
         fixed = self.prescribed.view(*space.sizes, fields)
         alone = torch.eye(fields).to(symbol)
@@ -548,26 +549,26 @@ class ProductSystem(System[ProductSpace]):
         return self.imposed(self.interior.residual(inside, moments, states), (), values)
 
     def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
-        found = self.space.tested(residual)
-        return torch.where(self.prescribed, values, found).flatten(1).numpy()
+        tested = self.space.tested(residual)
+        return torch.where(self.prescribed, values, tested).flatten(1).numpy()
 
     @cached_property
     def prescribed(self) -> Tensor:
-        """Which of the unknowns conditions on sides prescribe, (n, m)."""
+        """A mask of the unknowns that conditions on sides prescribe, (n, m)."""
         space = self.space
-        found = torch.zeros(*space.sizes, self.space.fields, dtype=torch.bool)
+        mask = torch.zeros(*space.sizes, self.space.fields, dtype=torch.bool)
         for f, by_axis in enumerate(self.sides):
             for d, some in enumerate(by_axis):
-                found[..., f].narrow(d, 0, len(some))[...] = True
-        return found.flatten(0, -2)
+                mask[..., f].narrow(d, 0, len(some))[...] = True
+        return mask.flatten(0, -2)
 
     def _on_sides(self, times: Tensor) -> Tensor:
-        """The prescribed unknowns at k times, (k, n, m), and zeros."""
+        """The prescribed unknowns at k times, and zeros for the others, (k, n, m)."""
         space = self.space
-        found = torch.zeros(len(times), *space.sizes, self.space.fields).double()
+        unknowns = torch.zeros(len(times), *space.sizes, self.space.fields).double()
         for f, by_axis in enumerate(self.sides):
             axes = space.axes[f % len(space.axes)]
-            for d, some in reversed(list(enumerate(by_axis))):  # the first coordinate's go before
+            for d, some in reversed(list(enumerate(by_axis))):  # the first coordinate goes before
                 others = [axis for number, axis in enumerate(axes) if number != d]
                 for number, side in enumerate(some):
                     data = side.data(times).unflatten(1, tuple(len(o.weights) for o in others))
@@ -575,17 +576,17 @@ class ProductSystem(System[ProductSpace]):
                         data = (data.movedim(1 + place, -1) @ other.projection.T).movedim(
                             -1, 1 + place
                         )
-                    found[..., f].select(1 + d, number)[...] = data
-        return found.flatten(1, -2)
+                    unknowns[..., f].select(1 + d, number)[...] = data
+        return unknowns.flatten(1, -2)
 
     @torch.no_grad()
     def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
         # The linearised equation Σ_α a_α ∂^α; α counts derivatives in time, too.
         space, factors = self.space, dict[MultiIndex, Tensor]()
-        found = coefficients_of_derivatives(linearised[:, 0], space.like.channels)
-        for index, one in found.items():
-            if index[-1] <= self.order and bool(one.any()):
-                a = one.movedim(1, 0)
+        slopes = coefficients_of_derivatives(linearised[:, 0], space.like.channels)
+        for index, slope in slopes.items():
+            if index[-1] <= self.order and bool(slope.any()):
+                a = slope.movedim(1, 0)
                 factors[index] = a[:1] if bool((a == a[:1]).all()) else a.contiguous()
 
         def factored(rates: Sequence[complex]) -> Solve:
@@ -606,22 +607,22 @@ class ProductSystem(System[ProductSpace]):
         return self.space.projection(values[None])[0]
 
     def waves(self, linearised: Tensor) -> list[tuple[int, Tensor, Tensor]]:
-        slopes, found = linearised[:, 0].unflatten(1, self.space.grid), []
+        slopes, waves = linearised[:, 0].unflatten(1, self.space.grid), []
         for d, axis in enumerate(self.space.line):
             others = [1 + number for number in range(len(self.space.line)) if number != d]
             means = torch.tensordot(slopes.mean(dim=others), axis.means, ([1], [1]))
-            found.append((d, means.movedim(-1, 1), axis.shortest_waves))
-        return found
+            waves.append((d, means.movedim(-1, 1), axis.shortest_waves))
+        return waves
 
     def sizes(self, residual: Tensor, axis: int) -> Tensor:
         return self._by_intervals(self._left(residual, axis), axis).sqrt()
 
     def by_elements(self, values: Tensor) -> Tensor:
-        found = [
+        parts = [
             self._by_intervals(self._left(values[None], d), d).sum(dim=2).sqrt()[0]
             for d in range(len(self.space.line))
         ]
-        return torch.cat(found)
+        return torch.cat(parts)
 
     def _left(self, values: Tensor, d: int) -> Tensor:
         """The part of values orthogonal to the splines along a coordinate (k, places, m)."""
@@ -651,9 +652,9 @@ def product_system(
     Args:
         surrogate: the solution.
         terms: the equation and the conditions.
-        splines: of each coordinate in space.
+        splines: the splines of each coordinate in space.
         around: the numbers of the coordinates that go around a circle.
-        order: of the equation in time.
+        order: the order of the equation in time.
 
     Raises:
         InputError: for a condition that products of splines cannot satisfy.
@@ -674,7 +675,9 @@ def product_system(
         [_tied(axis, some) for axis, some in zip(line, by_axis, strict=True)]
         for by_axis in by_field
     ]
-    kinds = {tuple((s.axis, s.end, s.factors) for some in own for s in some) for own in by_field}
+    kinds = {
+        tuple((s.axis, s.end, s.factors) for some in by_axis for s in some) for by_axis in by_field
+    }
     places = tensor_grid([axis.places for axis in line])
     coords = torch.cat([places, torch.full_like(places[:, :1], low[-1])], dim=1)
     like = Coordinates(channels, coords, torch.ones_like(coords[0])).dense()
@@ -695,7 +698,7 @@ def _tied(axis: Axis, sides: Sequence[SideCondition]) -> Axis:
     if not sides:
         return axis
     rows = torch.stack(
-        [  # what the functions have in each condition, (c, n)
+        [  # the values of the functions in each condition, (c, n)
             torch.tensor(side.factors).double()
             @ axis.at(torch.tensor([side.end]).double(), len(side.factors) - 1)[:, 0]
             for side in sides
