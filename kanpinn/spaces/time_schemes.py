@@ -29,8 +29,8 @@ class Stages:
     kind: "radau" or "gauss". count: s. nodes: c, (s,), increasing in (0, 1]. nodal: the Legendre
     series of a multiple of Π (τ - c_i) on the window, (s + 1,). slopes: D, (s, s), the inverse of
     the Butcher matrix. eigenvalues: those of D with imaginary parts of at least 0. vectors: the
-    columns of V that belong to them, doubled for a pair, whose conjugate they stand for as well.
-    rows: the rows of V⁻¹ that belong to them.
+    columns of V for these eigenvalues, doubled for a conjugate pair, of which one column is kept.
+    rows: the rows of V⁻¹ for these eigenvalues.
 
     Reference: Butcher, On the implementation of implicit Runge-Kutta methods (1976); Bickart
     (1977); Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8.
@@ -52,7 +52,7 @@ def stages(count: int, kind: str = "radau") -> Stages:
 
     Args:
         count: s, from 1 to 39. From 12 on the diagonalisation costs digits.
-        kind: "radau", whose last stage is the end of the window and which damps what is stiff;
+        kind: "radau", whose last stage is the end of the window and which damps stiff parts;
             "gauss" is symmetric in time, damps nothing and preserves quadratic invariants.
 
     Raises:
@@ -104,7 +104,7 @@ def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
     Args:
         nodes: the nodes, (n,).
         at: the places, (k,).
-        order: of the derivative, with respect to the nodes' own variable.
+        order: the order of the derivative, with respect to the variable of the nodes.
 
     Returns:
         (k, n): the derivative of polynomial j at place i.
@@ -126,8 +126,8 @@ def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[A
     """The polynomials of a window and their derivatives at the stages themselves.
 
     For an equation of second order the values there are those of the collocation method for value
-    and rate, which is stable, and not of the integral of the rate (see `at_moments`). They are the
-    same at the end.
+    and rate, which is stable, and not of the integral of the rate (see `at_moments`). Both have the
+    same value at the end.
 
     Args:
         stages: the stages.
@@ -135,11 +135,11 @@ def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[A
         order: the order of the equation in time, 1 or 2.
         highest: the highest derivative.
     """
-    found = at_moments(stages, stages.nodes, length, order, highest)
+    rates = at_moments(stages, stages.nodes, length, order, highest)
     if order == 2:
         values = np.linalg.inv(stages.slopes / length)
-        found[0] = np.hstack([found[0][:, :order], values])
-    return found
+        rates[0] = np.hstack([rates[0][:, :order], values])
+    return rates
 
 
 def at_moments(
@@ -156,7 +156,7 @@ def at_moments(
 def _stretched(rates: list[Array], length: float, order: int) -> list[Array]:
     """The polynomials of a window of length 1 for another length."""
     powers = np.minimum(np.arange(rates[0].shape[1]), order - 1.0)
-    return [one * length ** (powers - r) for r, one in enumerate(rates)]
+    return [rate * length ** (powers - r) for r, rate in enumerate(rates)]
 
 
 @lru_cache(maxsize=1000)
@@ -175,7 +175,7 @@ def _of_unit_window(
     if order == 2:
         starts[0][:, 1], starts[1][:, 1] = at, 1
     both = zip(starts[: highest + 1], unknowns[: highest + 1], strict=True)
-    return [np.hstack(one) for one in both]
+    return [np.hstack(pair) for pair in both]
 
 
 def series_in_time(stages: Stages, length: float, order: int) -> list[Array]:
@@ -190,7 +190,7 @@ def series_in_time(stages: Stages, length: float, order: int) -> list[Array]:
 def _series_of_unit_window(stages: Stages, order: int) -> list[Array]:
     nodes = (legendre.leggauss(stages.count + order)[0] + 1) / 2
     rates = _of_unit_window(stages, tuple(nodes), order, order)
-    return [legendre_series(nodes) @ one for one in rates]
+    return [legendre_series(nodes) @ rate for rate in rates]
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def error_form(stages: Stages, order: int, moment: float | None = None) -> Error
 
     Args:
         stages: the stages.
-        order: of the equation in time.
+        order: the order of the equation in time.
         moment: see `ErrorForm`; by default in the middle between the start and the first stage.
     """
     moment = float(stages.nodes[0] / 2) if moment is None else moment
