@@ -30,8 +30,8 @@ class Separable(Network):
     The network is linear in the coefficients of its output layer. Unlike sums of functions of
     x + λτ, such products lose no digits as windows become short.
 
-    modes: the number of Legendre polynomials. Last of the outputs of φ are the fields; there is an
-    output for each pair of polynomial and field.
+    modes: the number of Legendre polynomials. φ has an output for each pair of polynomial and
+    field; the field varies fastest.
 
     Reference: Jacob, Howard and Stinis, SPIKANs: separable physics-informed Kolmogorov–Arnold
     networks (2024), for products of KANs.
@@ -41,8 +41,8 @@ class Separable(Network):
     modes: int
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
-        found = super().jet(self.places(coordinates), tape)
-        return product_in_time(found, coordinates, self.modes)
+        space = super().jet(self.places(coordinates), tape)
+        return product_in_time(space, coordinates, self.modes)
 
     def with_outputs(self, modes: int, count: int) -> Self:
         """A network with the same functions of space, and other outputs, which are zero.
@@ -53,11 +53,11 @@ class Separable(Network):
             modes: the number of its Legendre polynomials.
             count: the number of its outputs.
         """
-        bases = [one for one in self.modules() if isinstance(one, Basis)]
-        made = copy.deepcopy(self, {id(basis): basis for basis in bases})
-        made.modes = modes
-        made.layers[-1].reset(outputs=count)
-        return made
+        bases = [module for module in self.modules() if isinstance(module, Basis)]
+        network = copy.deepcopy(self, {id(basis): basis for basis in bases})
+        network.modes = modes
+        network.layers[-1].reset(outputs=count)
+        return network
 
     def places(self, inputs: Inputs) -> Jet:
         """The inputs of φ: all inputs but the time, as a jet."""
@@ -65,7 +65,7 @@ class Separable(Network):
 
 
 class SeparableKAN(Separable, KAN):
-    """Its φ is a KAN. Without space, where time is the only input, φ is a constant of the input 0.
+    """Its φ is a KAN. Without space, with time as the only input, φ is constant: its input is 0.
 
     Args:
         width: units per layer of φ: first the inputs without the time, last an output for each pair
@@ -136,16 +136,16 @@ def legendre(tau: Jet, count: int) -> Jet:
     P_(j+1)^(r) = P_(j-1)^(r) + (2j + 1) P_j^(r-1).
     """
     at, zero = tau.value, torch.zeros_like(tau.value)
-    found = [zero + 1, at]
+    p = [zero + 1, at]
     for j in range(1, count - 1):
-        found.append(((2 * j + 1) * at * found[-1] - j * found[-2]) / (j + 1))
-    orders = [found]
+        p.append(((2 * j + 1) * at * p[-1] - j * p[-2]) / (j + 1))
+    orders = [p]
     for _ in range(max(1, tau.channels.derivative_order)):
-        below, own = orders[-1], [zero, orders[-1][0]]
+        below, d = orders[-1], [zero, orders[-1][0]]
         for j in range(1, count - 1):
-            own.append(own[-2] + (2 * j + 1) * below[j])
-        orders.append(own)
-    values = [torch.cat(one[:count], dim=-1) for one in orders]
+            d.append(d[-2] + (2 * j + 1) * below[j])
+        orders.append(d)
+    values = [torch.cat(each[:count], dim=-1) for each in orders]
     return tau.map(lambda t: t.expand(*t.shape[:-1], count)).chain(values)
 
 
@@ -154,8 +154,8 @@ Member = TypeVar("Member", bound=Network)
 
 def like(member: Member, tensor: Tensor) -> Member:
     """The network on the device and in the precision of a tensor: itself if it is there."""
-    own = member.layers[-1].coefficients
-    if (own.device, own.dtype) == (tensor.device, tensor.dtype):
+    present = member.layers[-1].coefficients
+    if (present.device, present.dtype) == (tensor.device, tensor.dtype):
         return member
     return copy.deepcopy(member).to(tensor.device, tensor.dtype)  # others share its tables
 
@@ -165,8 +165,8 @@ class NetworkOfWindows(Network, Generic[Member]):
 
     After the last window the output is constant in time. Its `layers` are those of the last window.
 
-    ends: of the windows in scaled time, (windows + 1,), 0 the first, up to 2. order: in time, 2 for
-    equations whose initial data have rates, otherwise 1.
+    ends: the ends of the windows in scaled time, (windows + 1,), from 0 up to 2. order: the order
+    in time, 2 for equations whose initial data have rates, otherwise 1.
     """
 
     ends: Tensor
@@ -201,14 +201,14 @@ class NetworkOfWindows(Network, Generic[Member]):
         Empty where the functions of space are not splines.
 
         Args:
-            number: of the window, by default the last one.
+            number: the number of the window, by default the last one.
         """
         return []
 
     @property
     def parameter_count(self) -> int:
         """The number of coefficients of all windows, and of unknown parameters."""
-        layers: list[Layer] = [layer for one in self.members for layer in one.layers]
+        layers: list[Layer] = [layer for member in self.members for layer in member.layers]
         if self.constants is not None:
             layers.append(self.constants)
         return sum(layer.coefficients.numel() for layer in layers)
@@ -217,14 +217,15 @@ class NetworkOfWindows(Network, Generic[Member]):
         """Take the order in time of a problem: 2 with initial rates, 1 without.
 
         Raises:
-            InputError: for what networks in windows cannot use, and where only some fields have
-                initial rates.
+            InputError: for settings that networks in windows cannot use, or if only some fields
+                have initial rates.
         """
         unusable = {"inputs": problem.inputs(), "enrichment": problem.enrichment()}
         refuse_unfit(problem, unusable, form, "a network in time windows")
         data = prescribed_data(problem)
         rates = {
-            any(one.rate is not None for one in data[f] if at_start(one)) for f in problem.fields
+            any(datum.rate is not None for datum in data[f] if at_start(datum))
+            for f in problem.fields
         }
         if len(rates) > 1:
             raise InputError(
@@ -285,13 +286,13 @@ class NetworkOfWindows(Network, Generic[Member]):
         return by_windows(
             coordinates,
             self.ends.tolist(),
-            lambda i, own: members[i].jet(own, tape if i == last else None),
+            lambda i, inside: members[i].jet(inside, tape if i == last else None),
         )
 
     def _up_to_end(self, pieces: list[Tensor]) -> Tensor:
         """The pieces of all windows, and those after the last one, (c, 2, d) as `pieces`.
 
-        pieces: those of each window, the last one at the end.
+        pieces: the pieces of each window, the last window at the end.
         """
         end = self.ends[-1].cpu() / 2
         if end < 1:  # there the output is constant in time
@@ -306,20 +307,20 @@ class Windows(NetworkOfWindows[Separable]):
 
     In each window the output is Σ_j P_j(τ) φ_j(x): a KAN φ of space, and Legendre polynomials of
     the window's time τ in [-1, 1] (see `Separable`). A window starts with the value at which the
-    one before it ends, to rounding, or to the error of a projection where its knots are others.
+    window before it ends, up to rounding, or to the error of a projection if the knots differ.
     After the last window the output is constant in time. A new network has one window. Its `layers`
     are those of the last window. Without hidden layers φ consists of splines, and in a box of
     several coordinates of products of splines of each coordinate (see `ProductLayer`).
 
     Args:
         width: units per layer, the inputs first, with time as the last input: [2, 1] in one space
-            dimension, [3, 1] in a rectangle, [3, 48, 1] in others, [1, 2] for two fields in time;
-            by default the inputs and fields of the problem without hidden layers.
+            dimension, [3, 1] in a rectangle, [3, 48, 1] in other domains of the plane, [1, 2] for
+            two fields in time; by default those of the problem without hidden layers.
         degree: spline degree per layer, or one for all layers; not used without space.
         grid: intervals per layer (and coordinate), or one number for all; not used without space.
         hidden: units of the hidden layers alone, [48]: a solve takes inputs and outputs from the
             problem.
-        seed: for the random coefficients.
+        seed: the seed of the random coefficients.
 
     Raises:
         InputError: for settings that a `KAN` refuses.
@@ -367,13 +368,13 @@ class Windows(NetworkOfWindows[Separable]):
         self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
 
     def member(self, modes: int, copies: int = 1) -> Separable:
-        """A new network for a window, with the hidden layers of all others, `copies` of fields."""
+        """A new network for a window, with the hidden layers of all, and `copies` of the fields."""
         (_, *hidden, fields), inputs = self._width, self._width[0] - 1
         outputs = fields * copies * modes
         if inputs > 1 and not hidden:
             degree, grid, dtype = (self._settings[name] for name in ("degree", "grid", "dtype"))
-            made = KAN([inputs, 1], degree, grid, dtype=dtype)
-            bases = [made.layers[0].basis.of_inputs([i]) for i in range(inputs)]
+            kan = KAN([inputs, 1], degree, grid, dtype=dtype)
+            bases = [kan.layers[0].basis.of_inputs([i]) for i in range(inputs)]
             return SeparableProducts(cast(Sequence[BSplines], bases), outputs, modes)
         width = [inputs, *hidden, outputs]
         return SeparableKAN(width, modes, seed=self.seed, **self._settings)
@@ -389,30 +390,32 @@ class Windows(NetworkOfWindows[Separable]):
     def breaks(self, number: int = -1) -> list[Tensor]:
         if not self.of_splines:
             return []
-        return [one.breaks[0] for one in self.members[number].modules() if isinstance(one, Basis)]
+        return [
+            basis.breaks[0] for basis in self.members[number].modules() if isinstance(basis, Basis)
+        ]
 
     @property
     def pieces(self) -> Tensor:  # type: ignore[override]
         """The parts of a box in space and time on which the output is smooth, (c, 2, 1 or 2).
 
         They are the lower and upper corners as fractions of the box: the windows in time, divided
-        by the intervals of splines if there is one coordinate in space. Above 2^14 of them,
-        neighbouring intervals are taken together.
+        by the intervals of splines if there is one coordinate in space. If there are more than
+        2^14, neighbouring intervals are taken together.
         """
-        most, found = 2**14, []
+        most, parts = 2**14, []
         ends = self.ends.cpu() / 2
         breaks: list[Tensor] = []
         if len(self.breaks()) == 1:
-            breaks = [(one.layers[0].basis.breaks[0].cpu() + 1) / 2 for one in self.members]
+            breaks = [(member.layers[0].basis.breaks[0].cpu() + 1) / 2 for member in self.members]
         stride = -(-sum(map(len, breaks)) // most) or 1
         for number, (start, end) in enumerate(pairwise(ends)):
             times = torch.stack([start, end])[None, :, None]
             if breaks:
-                own = torch.cat([breaks[number][:-1:stride], breaks[number][-1:]])
-                space = torch.stack([own[:-1], own[1:]], dim=1)[..., None]
+                kept = torch.cat([breaks[number][:-1:stride], breaks[number][-1:]])
+                space = torch.stack([kept[:-1], kept[1:]], dim=1)[..., None]
                 times = torch.cat([space, times.expand(len(space), 2, 1)], dim=2)
-            found.append(times)
-        return self._up_to_end(found)
+            parts.append(times)
+        return self._up_to_end(parts)
 
     @property
     def at_scattered_points(self) -> bool:  # type: ignore[override]
@@ -435,7 +438,9 @@ class Windows(NetworkOfWindows[Separable]):
         domain = problem.domain
         dim = domain.dim
         for i, condition in enumerate(problem.conditions()):
-            if condition.numbers and any(one.side == (dim - 1, False) for one in condition.pieces):
+            if condition.numbers and any(
+                piece.side == (dim - 1, False) for piece in condition.pieces
+            ):
                 raise InputError(
                     f"conditions()[{i}], {of_class(condition)}, has initial values that depend on "
                     "unknown numbers: a march takes unknown numbers in the equation and at walls"
@@ -476,30 +481,30 @@ class Windows(NetworkOfWindows[Separable]):
         Args:
             ends: the ends of the windows in scaled time, 0 the first, up to 2.
             members: their networks.
-            directions: those of the derivatives of all fields by the first number, the second, …
+            directions: the networks of the derivatives of all fields by each number, in order.
             sensitivities: the layer that sums the derivatives.
         """
         self._take(ends, members)
-        self._directions = nn.ModuleList([like(one, self.ends) for one in directions])
+        self._directions = nn.ModuleList([like(member, self.ends) for member in directions])
         self.sensitivities = sensitivities.to(self.ends.device, self.ends.dtype)
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
         self.sensitivities, self._directions = None, nn.ModuleList()
         if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
             directions = [self.member(modes, len(numbers)) for modes in self._modes(state, prefix)]
-            self._directions = nn.ModuleList(like(one, self.ends) for one in directions)
+            self._directions = nn.ModuleList(like(direction, self.ends) for direction in directions)
             self.sensitivities = Sensitivities(numbers).to(self.ends.device, self.ends.dtype)
         super()._load_from_state_dict(state, prefix, *args)
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
-        found = super().jet(coordinates, tape)
+        jet = super().jet(coordinates, tape)
         if self.sensitivities is None or tape is None:  # they add nothing but a Jacobian
-            return found
+            return jet
         directions = cast(Sequence[Separable], self._directions)
         by_number = by_windows(
-            coordinates, self.ends.tolist(), lambda i, own: directions[i].jet(own)
+            coordinates, self.ends.tolist(), lambda i, inside: directions[i].jet(inside)
         )
-        return found + self.sensitivities(by_number, tape)
+        return jet + self.sensitivities(by_number, tape)
 
 
 def require_windows(network: Network) -> Windows:
