@@ -92,7 +92,7 @@ class Trial:
     def resolved(self) -> bool:
         """Whether the error of the network is known, or smaller than the effect of noisy data."""
         numbers, fields = self.solution.estimated.values(), self.solution.spreads.values()
-        return all(estimate.resolved for estimate in (*numbers, *fields))
+        return all(n.resolved for n in numbers) and all(f.resolved for f in fields)
 
     @property
     def observed(self) -> bool:
@@ -297,7 +297,8 @@ def _by_fit(one: Trial, other: Trial, found: error_estimate.Comparison, ratio: f
         error = max(known.errors.l2_relative, torch.finfo(torch.float64).tiny)
         errors = known.errors.scaled((error**2 + trial.noise**2) ** 0.5 / error)
         with_noise.append(trial.estimated(errors, known.contraction))
-    return Verdict(*with_noise, ratio, settled)
+    first, second = with_noise
+    return Verdict(first, second, ratio, settled)
 
 
 def checked(trial: Trial, minimum: Trial) -> Trial:
@@ -692,7 +693,7 @@ class Climb:
     def far_behind(self, trial: Trial) -> Trial | None:
         """The latest trial but the last whose residual is large beside that of another trial."""
         most = error_estimate.LARGEST_CONTRACTION**2
-        far = [one for one in self.trials[:-1] if trial.loss <= most * one.loss]
+        far = [earlier for earlier in self.trials[:-1] if trial.loss <= most * earlier.loss]
         return far[-1] if far else None
 
     def following(self) -> Choice | None:
