@@ -10,7 +10,6 @@ Reference: Kreiss and Lorenz, Initial-boundary value problems and the Navier-Sto
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,129 +20,109 @@ from kanpinn.jets import Linearised
 from kanpinn.pde.symbols import exponents
 from kanpinn.tasks.time_state import TimeState
 
+PERIODS = (1e2, 1e3, 1e4)  # of the waves in the domain, whose growth is compared
+SHORTEST = 1e8  # periods of very short waves, which must not decay: then terms of high order help
+POWER = 0.75  # the growth increases at least like this power of the number of periods
+# The share of a real part in σ below which it is rounding, in a system: rounding separates σ that
+# are equal by the root of its size.
+STRAIGHT = 1e-6
 
-@dataclass(frozen=True)
-class GrowthTest:
-    """The search for waves that grow without bound.
 
-    The growth is that of waves with `numbers` periods in the domain: it has to increase in
-    proportion to the power `power` of their number at least. Very short waves, with `shortest`
-    periods, must not decay: then small terms of high order make up for the growth.
+@torch.no_grad()
+def unbounded_growth(
+    state: TimeState[Any], places: int = 24, negligible: float = 1e-6, shift: float = 0.5
+) -> str:
+    """The wave that grows without bound around the solution at a moment, in words.
+
+    The result is empty if there is none.
 
     Args:
+        state: the solution.
         places: the largest number of places that are examined.
         negligible: growth of less than this part of the largest |σ| anywhere does not count, since
             the solution is known to its error only.
-        numbers: of periods.
-        shortest: the number of periods of the shortest waves.
-        power: the least power of the growth.
-        straight: the share of a real part in σ below which it is rounding, in a system: rounding
-            separates σ that are equal by the root of its size.
-    """
-
-    places: int = 24
-    negligible: float = 1e-6
-    numbers: tuple[float, ...] = (1e2, 1e3, 1e4)
-    shortest: float = 1e8
-    power: float = 0.75
-    straight: float = 1e-6
-
-    @torch.no_grad()
-    def find(self, state: TimeState[Any], shift: float = 0.5) -> str:
-        """The wave that grows without bound around the solution at a moment, in words.
-
-        The result is empty if there is none.
-
         shift: where the places are between others, from 0 to 1.
-        """
-        if (solution := state.jet()) is None:
-            return ""
-        (points, jet), (low, high) = solution, state.surrogate.domain.bounds
-        count = min(self.places, len(points))
-        few = ((torch.arange(count) + shift) * len(points) / count).long()
-        points = points[few]
-        linearised = Linearised.at(state.terms.equation.equation, points, jet.rows(few))
-        if linearised.equations != jet.value.shape[1]:
-            return ""
-        found = self.fastest(linearised, (high - low).to(points.coords), state.order)
-        if found is None:
-            return ""
-        row, direction, rate = found
-        place = zip(points.names, points.coords[row].tolist(), strict=True)
-        where = ", ".join(f"{name} = {value:.4g}" for name, value in place)
-        length = 1 / float((self.numbers[1] * direction).norm())
-        return (
-            f"the equation is ill-posed forward in {points.names[-1]} near {where}: waves of "
-            f"length {length:.2g} grow at the rate {rate:.2g}, and shorter ones without bound; a "
-            "sign may be wrong"
-        )
+    """
+    if (solution := state.jet()) is None:
+        return ""
+    (points, jet), (low, high) = solution, state.surrogate.domain.bounds
+    count = min(places, len(points))
+    few = ((torch.arange(count) + shift) * len(points) / count).long()
+    points = points[few]
+    linearised = Linearised.at(state.terms.equation.equation, points, jet.rows(few))
+    if linearised.equations != jet.value.shape[1]:
+        return ""
+    found = fastest_wave(linearised, (high - low).to(points.coords), state.order, negligible)
+    if found is None:
+        return ""
+    row, direction, rate = found
+    place = zip(points.names, points.coords[row].tolist(), strict=True)
+    where = ", ".join(f"{name} = {value:.4g}" for name, value in place)
+    length = 1 / float((PERIODS[1] * direction).norm())
+    return (
+        f"the equation is ill-posed forward in {points.names[-1]} near {where}: waves of "
+        f"length {length:.2g} grow at the rate {rate:.2g}, and shorter ones without bound; a "
+        "sign may be wrong"
+    )
 
-    def fastest(
-        self, linearised: Linearised, lengths: Tensor, order: int
-    ) -> tuple[int, Tensor, float] | None:
-        """The fastest of the waves that grow without bound; None if there is none.
 
-        Args:
-            linearised: the equation at some places.
-            lengths: of the domain, the time last, (d,).
-            order: of the equation in time.
+def fastest_wave(
+    linearised: Linearised, lengths: Tensor, order: int, negligible: float = 1e-6
+) -> tuple[int, Tensor, float] | None:
+    """The fastest of the waves that grow without bound; None if there is none.
 
-        Returns:
-            The number of the place, the direction of the wave, and the rate of its growth.
-        """
-        found, largest, axes = None, 0.0, torch.diag(1 / lengths[:-1])
-        directions = list(axes)  # in periods per length
-        for i, j in itertools.combinations(range(len(axes)), 2):
-            for a, b in ((1, 1), (1, 3), (3, 1)):
-                directions += [a * axes[j] + b * axes[i], a * axes[j] - b * axes[i]]
-        for row in range(len(linearised.slopes)):
-            for direction in directions:
-                sigma = self._rates(linearised, row, direction, self.numbers[1], order)
-                largest = max(largest, float(abs(sigma).max(initial=0.0)))
-                if self._largest(sigma) > (found[2] if found else 0.0):
-                    rate = self._growth(linearised, row, direction, order)
-                    found = found if rate is None else (row, direction, rate)
-        return found if found and found[2] > self.negligible * largest else None
+    Args:
+        linearised: the equation at some places.
+        lengths: of the domain, the time last, (d,).
+        order: of the equation in time.
+        negligible: see `unbounded_growth`.
 
-    def _growth(
-        self, linearised: Linearised, row: int, direction: Tensor, order: int
-    ) -> float | None:
-        """The rate of the middle one of the waves if they grow without bound, else None."""
-        sigmas = [self._rates(linearised, row, direction, n, order) for n in self.numbers]
-        rates = [self._largest(one) for one in sigmas]
-        for (n, rate), (more, faster) in itertools.pairwise(zip(self.numbers, rates, strict=True)):
-            if rate <= 0 or faster < rate * (more / n) ** self.power:
-                return None
-        last = self._rates(linearised, row, direction, self.shortest, order)
-        if len(last) and last.real.max() < -self.straight * abs(last).max():
-            return None
-        return rates[1]
+    Returns:
+        The number of the place, the direction of the wave, and the rate of its growth.
+    """
+    found, largest, axes = None, 0.0, torch.diag(1 / lengths[:-1])
+    directions = list(axes)  # in periods per length
+    for i, j in itertools.combinations(range(len(axes)), 2):
+        for a, b in ((1, 1), (1, 3), (3, 1)):
+            directions += [a * axes[j] + b * axes[i], a * axes[j] - b * axes[i]]
+    for row, direction in itertools.product(range(len(linearised.slopes)), directions):
+        sigma = _exponents(linearised, row, direction, PERIODS[1], order)
+        largest = max(largest, float(abs(sigma).max(initial=0.0)))
+        if _growth(sigma) <= (found[2] if found else 0.0):
+            continue
+        rates = [_growth(_exponents(linearised, row, direction, n, order)) for n in PERIODS]
+        pairs = itertools.pairwise(zip(PERIODS, rates, strict=True))
+        if all(a > 0 and b >= a * (more / n) ** POWER for (n, a), (more, b) in pairs):
+            last = _exponents(linearised, row, direction, SHORTEST, order)
+            if not len(last) or last.real.max() >= -STRAIGHT * abs(last).max():
+                found = row, direction, rates[1]
+    return found if found and found[2] > negligible * largest else None
 
-    def _largest(self, sigma: np.ndarray) -> float:
-        """The largest real part of σ that is not rounding, or 0."""
-        one = 1e-12  # the rounding of a single σ
-        share, rounding = (one, one) if len(sigma) == 1 else (self.straight, 1e-10)
-        least = np.maximum(share * abs(sigma), rounding * abs(sigma).max(initial=0.0))
-        return float(sigma.real[sigma.real > least].max(initial=0.0))
 
-    def _rates(
-        self, linearised: Linearised, row: int, direction: Tensor, number: float, order: int
-    ) -> np.ndarray:
-        """The σ of a wave with a number of periods along a direction, at one of the places."""
-        start = torch.cat([2j * math.pi * number * direction, direction.new_zeros(1)])
-        time = torch.zeros_like(start)
-        time[-1] = 1
-        # In units of time in which the terms of the symbol have one size, no digits are lost.
-        still = linearised.along(row, 0 * start, time)[1 : order + 1]
-        size = float(linearised.symbol(row, start[None]).abs().max())
-        sizes = [abs(one).max() for one in still]
-        scales = [
-            (size / one) ** (1 / r) for r, one in enumerate(sizes, 1) if one > 1e-10 * max(sizes)
-        ]
-        found: list[np.ndarray] = []
-        for step in range(1 if linearised.equations * order == 1 else 3):
-            # Faster σ than fit to the size of the terms come from constraints that are eliminated.
-            scale = (min(scales, default=1.0) or 1.0) * 1e4**step
-            zeta = exponents(linearised.along(row, start, scale * time)[: order + 1])
-            found.append(scale * (zeta[abs(zeta) > 1] if step else zeta))
-        return np.concatenate(found)
+def _growth(sigma: np.ndarray) -> float:
+    """The largest real part of σ that is not rounding, or 0."""
+    one = 1e-12  # the rounding of a single σ
+    share, rounding = (one, one) if len(sigma) == 1 else (STRAIGHT, 1e-10)
+    least = np.maximum(share * abs(sigma), rounding * abs(sigma).max(initial=0.0))
+    return float(sigma.real[sigma.real > least].max(initial=0.0))
+
+
+def _exponents(
+    linearised: Linearised, row: int, direction: Tensor, number: float, order: int
+) -> np.ndarray:
+    """The σ of a wave with a number of periods along a direction, at one of the places."""
+    start = torch.cat([2j * math.pi * number * direction, direction.new_zeros(1)])
+    time = torch.zeros_like(start)
+    time[-1] = 1
+    # In units of time in which the terms of the symbol have one size, no digits are lost.
+    still = linearised.along(row, 0 * start, time)[1 : order + 1]
+    size = float(linearised.symbol(row, start[None]).abs().max())
+    sizes = [abs(one).max() for one in still]
+    scales = [(size / one) ** (1 / r) for r, one in enumerate(sizes, 1) if one > 1e-10 * max(sizes)]
+    found: list[np.ndarray] = []
+    for step in range(1 if linearised.equations * order == 1 else 3):
+        # Faster σ than fit to the size of the terms come from constraints that are eliminated.
+        scale = (min(scales, default=1.0) or 1.0) * 1e4**step
+        zeta = exponents(linearised.along(row, start, scale * time)[: order + 1])
+        found.append(scale * (zeta[abs(zeta) > 1] if step else zeta))
+    return np.concatenate(found)

@@ -16,7 +16,7 @@ from kanpinn.spaces.evolution_terms import TimeScales, sorted_terms, time_scales
 from kanpinn.spaces.time_schemes import stages
 from kanpinn.spaces.windows import NetworkOfWindows, Windows, require_windows
 from kanpinn.tasks.cell_march import CellMarch
-from kanpinn.tasks.growth import GrowthTest
+from kanpinn.tasks.growth import unbounded_growth
 from kanpinn.tasks.spline_march import SplineMarch
 from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState
 from kanpinn.tasks.window import Control, Window, windows_left
@@ -197,7 +197,7 @@ class MarchStage(Stage):
         scheme = stages(control.stages, self.settings.scheme)
         if not self.begun:
             state.start(scheme, length)
-            if growth := GrowthTest().find(state):
+            if growth := unbounded_growth(state):
                 raise InputError(f"march cannot solve this problem: {growth}")
             self.begun = True
         done = None if state.stopped else state.attempt(scheme, length, control.allowed)
@@ -263,8 +263,8 @@ class MarchStage(Stage):
             # One place is examined after each window, another one each time, and then all of them:
             # errors of the solution may turn the sign of a coefficient that vanishes there.
             golden, visible = 0.618, 1e-3
-            if GrowthTest(places=1).find(state, golden * self.accepted % 1):
-                growth = GrowthTest(negligible=visible).find(state)
+            if unbounded_growth(state, places=1, shift=golden * self.accepted % 1):
+                growth = unbounded_growth(state, negligible=visible)
         left = windows_left((self.network.ends / 2).tolist(), settings.steps)
         if growth:
             status = f"{FAILED}: {growth}; {KEPT}"
@@ -281,7 +281,12 @@ class MarchStage(Stage):
                 f"solution to the tolerance {settings.tolerance:.1e}"
             )
         else:
-            status = verdict(self.accepted, self.spent, settings.tolerance) if last else ""
+            much = 3.0  # times the tolerance
+            status = CONVERGED if last else ""
+            if last and self.spent > much * settings.tolerance:
+                status += f": the errors of {self.accepted} windows add up to {self.spent:.1e}"
+            if last and self.spent >= max(1, much * settings.tolerance):
+                status = f"stopped: the windows' errors are {self.spent:.1e}: nothing is resolved"
         steps = "1 Newton step" if window.iterations == 1 else f"{window.iterations} Newton steps"
         words = [
             f"window {self.accepted} up to {self._at(window.start + window.length)}",
@@ -298,7 +303,7 @@ class MarchStage(Stage):
         self.refused, status = self.refused + 1, ""
         self.control.shorten(window, self.refused)
         why = f"error {window.error:.1e}" if window.converged else "Newton's method fails"
-        if self.is_hopeless and (growth := GrowthTest().find(self.state)):
+        if self.is_hopeless and (growth := unbounded_growth(self.state)):
             status = f"{FAILED}: {growth}; {KEPT}"
         elif self.is_hopeless:
             early = "the initial values may contradict the equation, or the conditions at walls"
@@ -330,13 +335,3 @@ class MarchStage(Stage):
             latest, self.refused, self.control.length = self.state.latest, 0, self.duration / 100
             if latest is not None and latest.start < self.state.time:
                 self.control.length = latest.length
-
-
-def verdict(windows: int, spent: float, tolerance: float) -> str:
-    """The status after the last of some windows, whose errors add up to `spent`."""
-    much = 3.0  # times the tolerance
-    if spent <= much * tolerance:
-        return CONVERGED
-    if spent >= 1:
-        return f"stopped: the windows' errors are {spent:.1e}: nothing is resolved"
-    return f"{CONVERGED}: the errors of {windows} windows add up to {spent:.1e}"

@@ -526,20 +526,6 @@ class ShootingStage(Stage):
         last = until >= self.end or (growth >= 2 and until > near)
         self.until = self.end if last else until
 
-    def _shorten(self) -> bool:
-        """Fit fewer data, after those up to `until` could not be fitted; False if none are left."""
-        least = 1.1  # of the growth
-        if self.reached > self.begin:
-            if math.sqrt(self.growth) <= least:
-                return False
-            self._lengthen(math.sqrt(self.growth))
-        elif self.until <= self.shortest:
-            return False
-        else:
-            self.until = max(self.shortest, (self.begin + self.until) / 2)
-        self.search.begin(self.fitted, self.damping)
-        return True
-
     def step(self) -> Step:
         search, settings = self.search, self.settings.march(1.0 if self.fine else 100.0)
         until = self.march.end if self.fine else self.until
@@ -591,18 +577,14 @@ class ShootingStage(Stage):
             elif not self.data.until(self.until).fits(now.loss):
                 return self._failed(now)
             elif self.is_whole:
-                self._refine()
+                self.fine = True
+                self.search.begin(self.search.values)
             else:
                 self.reached, self.fitted = self.until, now.parameters
                 self._lengthen(min(2.0, self.growth**2))
                 self.search.begin(now.parameters, damping)
         notes = {"windows": float(len(now.pieces)), "damping": damping}
         return Step(now.loss, 1, finished, notes, words)
-
-    def _refine(self) -> None:
-        """Make the march to the tolerance."""
-        self.fine = True
-        self.search.begin(self.search.values)
 
     def _failed(self, now: Path | None = None) -> Step:
         """Go on with fewer data or, if the search has failed, from another start."""
@@ -612,7 +594,14 @@ class ShootingStage(Stage):
             return Step(loss, finished="stopped: no march with the tolerance fits the data")
         if now is not None and self.is_whole:
             search.keep_best(now)
-        if self._shorten():
+        least, fitted = 1.1, self.reached > self.begin  # least: of the growth
+        growth = math.sqrt(self.growth)
+        if growth > least if fitted else self.until > self.shortest:
+            if fitted:
+                self._lengthen(growth)
+            else:
+                self.until = max(self.shortest, (self.begin + self.until) / 2)
+            search.begin(self.fitted, self.damping)
             return Step(loss, words=f"fewer data, up to {self.names[-1]} = {self.until:.4g}")
         if search.begin_elsewhere():
             self._begin()
@@ -620,7 +609,8 @@ class ShootingStage(Stage):
             return Step(loss, words=f"the data are not fitted: {start}")
         if math.isinf(search.best_loss):
             return Step(loss, finished=NO_FIT)
-        self._refine()
+        self.fine = True
+        search.begin(search.values)
         return Step(loss, words="no start leads to a fit of the data: the best end is kept")
 
     @torch.no_grad()
