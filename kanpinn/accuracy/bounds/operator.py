@@ -232,10 +232,10 @@ class NaturalPiece:
 
 
 class Sides(NamedTuple):
-    """The pieces of a domain's boundary by what is prescribed on them.
+    """The pieces of a domain's boundary by the kind of their conditions.
 
-    fixed: those with prescribed values, and the indices of their conditions in `conditions()`.
-    natural: those with prescribed fluxes.
+    fixed: pieces with prescribed values, and the indices of their conditions in `conditions()`.
+    natural: pieces with prescribed fluxes.
     """
 
     fixed: tuple[tuple[Piece, int], ...]
