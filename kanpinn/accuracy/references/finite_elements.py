@@ -349,9 +349,9 @@ class CurveCondition:
     """The condition on one curve of the boundary.
 
     Args:
-        equation: its residual.
-        what: its name in messages.
-        essential: whether it prescribes values; else it prescribes the flux.
+        equation: the residual of the condition.
+        what: the name of the condition in messages.
+        essential: whether the condition prescribes values; otherwise it prescribes the flux.
     """
 
     equation: ResidualFunction
