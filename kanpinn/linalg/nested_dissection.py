@@ -163,7 +163,7 @@ class MergeElimination(Elimination):
         return step, BlockRows(blocks, total if outer is None else outer.triangle)
 
     def _arranged(self, one: Array, other: Array) -> tuple[tuple[Array, Array], Array, Array]:
-        """Rows of both fronts, (c, n) each: the eliminated ones, the merged ones, and those left.
+        """The rows of both fronts, (c, n) each: the eliminated, the merged, and those left over.
 
         A row that stays goes to the place of its unknown, so that these rows form an upper
         triangle. For an unknown that both fronts have, the row of the second one is left over.
