@@ -69,7 +69,7 @@ class StackedReflections:
         triangle: R, (c, c).
         vectors: the reflectors in the rows of B, (r, c); none are needed in those of A.
         factors: the triangular factors of the reflectors, (width, c).
-        slanted: how many rows of B, its last ones, are an upper triangle.
+        slanted: the number of the last rows of B that are an upper triangle.
     """
 
     triangle: Array
