@@ -361,8 +361,8 @@ class SSBroydenStage(Stage):
 
     Attributes:
         inverse: H, the inverse Hessian (P, P); None for the identity.
-        loss, gradient: those at the present coefficients; the gradient is None before the first
-            step.
+        loss, gradient: their values at the present coefficients; the gradient is None before the
+            first step.
         count: the number of iterations so far.
         mark: the loss at the last multiple of fifty iterations; infinite if there is none.
         points, factors: the collocation points and factors of the terms at which loss and gradient
