@@ -283,7 +283,7 @@ def as_methods(
         methods: a method, or a sequence of methods.
         network: the network that they train.
         resample: above 0 if points or weights change during the solve.
-        what: for the error message, how the settings would have to differ.
+        what: the required setting, for the error message.
 
     Raises:
         InputError: if `methods` is anything else, or has a method that cannot work on the network,
@@ -320,8 +320,8 @@ def require_kan(network: Network, name: str) -> KAN:
 class Refine(Method):
     """Refine the grids of a KAN; the function does not change, except by the projection below.
 
-    Knot insertion is exact: each interval is split into the same number of parts, and the widest
-    ones into one part more if the new number is not a multiple of the old one (8 → 10). Hidden
+    Knot insertion is exact: each interval is split into the same number of parts, the widest
+    intervals into one part more if the new number is not a multiple of the old one (8 → 10). Hidden
     grids that are wider than the range of their activations are cut down to it. Where this moves
     grid points (those next to the ends, or all of them if there are fewer intervals than before),
     the function is projected in L2; the history has its largest relative change as
