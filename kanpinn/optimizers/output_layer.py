@@ -359,7 +359,7 @@ class _Reduced:
     def damped(
         self, triangle: TriangularFactor, old: Tensor, full: tuple[float, Tensor], before: float
     ) -> tuple[float, float]:
-        """Take the best step among the full one and damped ones, or none if all raise the loss.
+        """Take the best of the full step and the damped steps, or none if all raise the loss.
 
         Args:
             triangle: the linearised residual at the old coefficients.
