@@ -414,14 +414,14 @@ def _kan(
     """A KAN with the inputs and fields of a problem.
 
     Args:
-        traits: of the problem.
-        hidden, degree, grid: of the network.
+        traits: the traits of the problem.
+        hidden, degree, grid: those of the network.
         splines: the number of output coefficients per field.
         points: the collocation points.
-        method: by default least squares; a solution that takes more than 8 Newton steps is not
-            resolved.
-        work: by default that of a dense Jacobian.
-        loss: its form.
+        method: the method; by default least squares, where a solution that takes more than 8 Newton
+            steps is not resolved.
+        work: the work; by default that of a dense Jacobian.
+        loss: the form of the loss.
     """
     arguments = {"width": [traits.inputs, *hidden, traits.fields], "degree": degree, "grid": grid}
     if work is None:
@@ -434,7 +434,7 @@ def _random(
 ) -> tuple[Choice, ...]:
     """Networks with random inner functions.
 
-    sizes: of each one the units, the degrees, and the intervals of the outer functions.
+    sizes: for each network the units, the degrees, and the intervals of the outer functions.
     """
     choices = []
     for units, degree, grid in sizes:
