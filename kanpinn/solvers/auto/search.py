@@ -365,7 +365,7 @@ class TrialSearch:
         observers: called with the state of a solve after every step.
         announce: called before each trial with the choice, the name of its family and the state of
             the search, and at the end with the choice that is kept; None to announce nothing.
-        checkpoint: a state of a search, as `announce` got it, which goes on with what is left of
+        checkpoint: the state of a search, as `announce` got it. The search goes on with the rest of
             the budget.
 
     Attributes:
