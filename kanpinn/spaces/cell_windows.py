@@ -97,7 +97,7 @@ def problem_in_space(
 
     Args:
         terms: the terms of the evolution.
-        domain: in space and time.
+        domain: the domain in space and time.
         counted: the numbers of the fields whose errors count.
         fields: the number of fields m.
         order: p, the order of the evolution in time.
@@ -180,7 +180,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         degree: k, from 1 to 30.
         cells: the number of cells along each coordinate in space before any is halved, or one
             number for all.
-        dtype: of the coefficients.
+        dtype: the type of the coefficients.
 
     Raises:
         InputError: for a width with fewer than two inputs or with hidden layers, or for a degree or
