@@ -149,9 +149,9 @@ def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodi
 
 
 def breaks_with(breaks: Tensor, kinks: Tensor) -> Tensor:
-    """The breaks with further ones at kinks, which replace those that are close to them.
+    """The breaks and the kinks, which replace breaks that are close to them.
 
-    breaks: in increasing order, (G + 1,). kinks: from the first to the last, (k,).
+    breaks: the old breaks in increasing order, (G + 1,). kinks: the kinks in this order, (k,).
     """
     kinks = kinks[(kinks > breaks[0]) & (kinks < breaks[-1])]
     inner, close = breaks[1:-1], 0.3 * float(breaks.diff().min())
