@@ -39,7 +39,7 @@ class TrialSpace(ABC):
 
     Args:
         places: the places, as points in space and time with some time.
-        weights: of the quadrature rule in space, (E, q) for E elements with q places each.
+        weights: the weights of the rule in space, (E, q) for E elements with q places each.
         like: a jet at the places, for its channels.
         size: the number of functions n.
         fields: the number of fields m.
@@ -463,7 +463,7 @@ class System(ABC, Generic[Space]):
         The splines of a window add their error also where the equation has damped earlier errors.
 
         Args:
-            error: of the value and, for second order, the rate, (order, n, m).
+            error: the error of the value and, for second order, the rate, (order, n, m).
             splines: the root mean square errors of splines in each element, (E,).
         """
         values = self.space.values(error[:1])
@@ -479,7 +479,7 @@ class System(ABC, Generic[Space]):
         By default the same number is added everywhere, the root mean square of the amounts.
 
         Args:
-            values: of all fields at the places, (places, m).
+            values: the values of all fields at the places, (places, m).
             missing: the amounts, (E,).
         """
         amount = (self.shares * missing.square()).sum().sqrt()
