@@ -41,8 +41,9 @@ from kanpinn.spaces.galerkin import (
 class Axis:
     """The functions of one coordinate x in [low, high], and a quadrature rule.
 
-    The functions are combinations of splines. Each of the first `fixed` ones has the value 1 in one
-    condition at the ends and 0 in the others; all others satisfy the conditions for zero data.
+    The functions are combinations of splines. Each of the first `fixed` functions has the value 1
+    in one condition at the ends and 0 in the others; all other functions satisfy the conditions for
+    zero data.
 
     Args:
         basis: the splines, whose knots are in scaled coordinates from -1 to 1.
@@ -161,8 +162,8 @@ class Axis:
 class Waves:
     """Combinations of functions that differentiation nearly preserves, orthonormal in L2.
 
-    They are complex around a circle. The first ones, for functions that conditions prescribe, are
-    zero.
+    They are complex around a circle. The first combinations, for functions that conditions
+    prescribe, are zero.
 
     Args:
         vectors: the combinations, columns (n, n).
