@@ -151,8 +151,8 @@ class MergeElimination(Elimination):
         top, total, left = step._arranged(wide[0], wide[1])
         transform = solvable = eliminated = outer = None
         if count:
-            triangles = (front.rows[:count, :count] for front in pair)
-            transform = StackedReflections.of(*triangles, triangular=True)
+            upper, lower = (front.rows[:count, :count] for front in pair)
+            transform = StackedReflections.of(upper, lower, triangular=True)
             solvable = Solvable.of(transform.triangle)
             rest, more = solvable.apply(*transform.apply(*top))
             left = np.concatenate([more, left])
