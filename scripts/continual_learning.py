@@ -36,7 +36,7 @@ from kanpinn.networks import Network, Surrogate
 from kanpinn.optimizers import Method
 from kanpinn.plotting.style import BLUE, GREY, STYLE, new_figure, style_of, tidy
 from kanpinn.solvers.loop import run_stages
-from kanpinn.solvers.state import FreshLosses, SolverState
+from kanpinn.solvers.state import Losses, SolverState
 
 PEAKS = 5
 HALF = 1 / PEAKS  # of a phase's interval
@@ -131,7 +131,7 @@ def teach(surrogate: Surrogate, x: Tensor, optimizer: Method, seed: int) -> None
         Channels(NAMES),
         lambda p, u: u.value - target(p.coords),
     )
-    losses = FreshLosses(lambda _: Residuals(surrogate, [term]))
+    losses = Losses(lambda _: Residuals(surrogate, [term]))
     run_stages(SolverState(losses, (optimizer,)), seed=seed)
 
 

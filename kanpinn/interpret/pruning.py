@@ -19,7 +19,7 @@ from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods
 from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import FreshLosses, SolverState
+from kanpinn.solvers.state import Losses, SolverState
 
 CHUNK = 2048
 
@@ -284,7 +284,7 @@ class Pruned:
         residuals = Residuals(surrogate, self.residuals.terms)
         chosen = LevenbergMarquardt() if optimizers is None else optimizers
         stages = as_methods(chosen, surrogate.network, 0)
-        run_stages(SolverState(FreshLosses(lambda _: residuals), stages), seed=seed)
+        run_stages(SolverState(Losses(lambda _: residuals), stages), seed=seed)
         return replace(self, residuals=residuals)
 
     @property

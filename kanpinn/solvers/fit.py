@@ -25,7 +25,7 @@ from kanpinn.networks.network import check_width
 from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods, load_libraries
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.solution import Solved
-from kanpinn.solvers.state import Best, FreshLosses, Observer, SolverState
+from kanpinn.solvers.state import Best, Losses, Observer, SolverState
 
 SCALINGS = ("range", "standard", "quantile")
 
@@ -445,7 +445,7 @@ def fit(
     if checkpoint is None:
         surrogate.prepare(points[share(len(points))])
     best = None if data.validation is None else Best(f"validation_{criterion(train)}", patience)
-    losses = FreshLosses(residuals, int(batch > 0))
+    losses = Losses(residuals, int(batch > 0))
     state = SolverState(losses, stages, budget, best, checkpoint)
     status = run_stages(state, measure, observers, seed, checkpoint)
     whole = residuals_of(points)  # on all rows, also if the last step used a batch

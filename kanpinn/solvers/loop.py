@@ -27,7 +27,7 @@ from kanpinn.optimizers import Method, Stage, Step, as_methods
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import UNKNOWN, Least, Observer, SolverState, copied, losses_of
+from kanpinn.solvers.state import UNKNOWN, Least, Losses, Observer, SolverState, copied
 from kanpinn.solvers.verification import judged, scan_data, warn_of_breaks
 
 LOG = logging.getLogger("kanpinn")
@@ -58,7 +58,7 @@ def solve_discretized(
     if world() > 1:
         _check_ranks(discretization, stages)
     with on_threads(network.threads):
-        losses = losses_of(discretization, stages)
+        losses = Losses.of(discretization, stages)
         if checkpoint is None:
             discretization.prepare()
         state = SolverState(losses, stages, budget_seconds, checkpoint=checkpoint)

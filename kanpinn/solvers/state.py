@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Thread
-from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy
 import torch
@@ -30,28 +30,79 @@ from kanpinn.solvers.discretization import Discretization
 UNKNOWN = "unknown_"  # prefix of a problem's unknown numbers in the history
 
 
-@dataclass
-class FreshLosses:
-    """A fixed loss, or one with fresh points in every epoch, which depend on its number alone.
+class Losses:
+    """The loss of each step: fixed, on fresh points in every epoch, or with what adapts to it.
+
+    The interior points may adapt to the residual in every epoch, and factors of the terms to the
+    present network. A method converges for the present points only: if points adapt, the next epoch
+    then begins at once, up to the method's limit of steps. Losses are reported without the factors.
+    The points depend on the seed, the epoch and the network; every rank computes all of them.
 
     Args:
-        draw: returns the loss of an epoch, given its number.
+        draw: returns the loss of an epoch, given its number and, if points adapt, those of the
+            interior.
         every: the steps of an epoch; 0 for the same loss in every step.
+        adapting: the discretization whose points or factors adapt; None if none do.
 
     kept: the names of the attributes that a checkpoint stores, tensors and plain values. They are
     restored before `first` is called.
+
+    Raises:
+        InputError: for an energy that adapts, which is an integral by quadrature.
     """
 
-    draw: Callable[[int], Residuals]
-    every: int = 0
-    _epoch: int = field(default=0, init=False)
-    kept: ClassVar[tuple[str, ...]] = ()
+    kept = ("epoch", "since", "early", "interior", "factors", "balanced")
+    rebalance = 100  # the factors are computed from a Jacobian or gradients
 
-    def first(self, step: int) -> Residuals:
-        """The loss with which a solve begins (step 0) or continues after `step` steps."""
-        self._epoch = step // self.every if self.every else 0
+    def __init__(
+        self,
+        draw: Callable[..., Residuals],
+        every: int = 0,
+        adapting: Discretization | None = None,
+    ) -> None:
+        if adapting is not None and adapting.loss.form == "energy":
+            raise InputError(
+                'the form "energy" is an integral: it takes neither adapted points nor a balance'
+            )
+        self.draw, self.every, self._discretization = draw, every, adapting
+        self.adapt = None if adapting is None else adapting.collocation.adapt
+        self.balance = None if adapting is None else adapting.loss.balance
+        self.epoch, self.since = 0, 0  # since: the first step of the epoch
+        self.early = False  # whether the next epoch begins before `every` steps
+        self.interior: Tensor | None = None  # the coordinates of adapted points
+        self.factors: dict[str, float] = {}
+        self.balanced: int | None = None  # the step at which the factors were computed
+
+    @classmethod
+    def of(cls, discretization: Discretization, methods: tuple[Method, ...]) -> "Losses":
+        """The losses of a solve: with fixed, fresh or adapted collocation points.
+
+        Args:
+            discretization: gives the loss of an epoch, and when to draw or adapt points and
+                factors.
+            methods: those of the solve.
+
+        Raises:
+            InputError: for a balance with a method that needs the same loss in every step, or
+                adaptation of an energy.
+        """
+        balance, points = discretization.loss.balance, discretization.collocation
+        if balance is not None:
+            as_methods(methods, discretization.surrogate.network, 1, "balance must be None")
+        adapts = balance is not None or points.adapt
+        return cls(discretization.residuals, points.resample, discretization if adapts else None)
+
+    def first(self) -> Residuals:
+        """The loss with which a solve begins or continues."""
         with together():
-            return self.draw(self._epoch)
+            if self.interior is None or self._discretization is None:
+                residuals = self.draw(self.epoch)
+            else:
+                surrogate = self._discretization.surrogate
+                interior = Points(self.interior, surrogate.domain.names)
+                interior = interior.to(surrogate.low.dtype, surrogate.low.device)
+                residuals = self.draw(self.epoch, interior)
+        return residuals.with_factors(self.factors) if self.factors else residuals
 
     def following(self, residuals: Residuals, step: int) -> Residuals:
         """The loss of the next step: the same object if nothing changes.
@@ -60,99 +111,20 @@ class FreshLosses:
             residuals: the loss of the last step.
             step: the number of steps done.
         """
-        if not self.every or step // self.every == self._epoch:
-            return residuals
-        return self.first(step)
-
-    def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
-        """The result of a step, adjusted if later steps minimise another loss.
-
-        Args:
-            residuals: the loss of the step.
-            done: the result as the optimizer gives it.
-            more: whether the optimizer's limit leaves further steps.
-        """
-        return done
-
-
-def losses_of(
-    discretization: Discretization, optimizers: tuple[Method, ...]
-) -> "FreshLosses | Adaptation":
-    """The sequence of losses of a solve: with fixed, fresh or adapted collocation points.
-
-    Args:
-        discretization: gives the loss of an epoch, and when to draw or adapt points and factors.
-        optimizers: the optimizers of the solve.
-
-    Raises:
-        InputError: for a balance with an optimizer that needs the same loss in every step, or
-            adaptation of an energy, which is an integral by quadrature.
-    """
-    if discretization.loss.balance is not None:
-        as_methods(optimizers, discretization.surrogate.network, 1, "balance must be None")
-    if discretization.loss.balance is not None or discretization.collocation.adapt:
-        return Adaptation(discretization)
-    return FreshLosses(discretization.residuals, discretization.collocation.resample)
-
-
-class Adaptation:
-    """Adapts points every `resample` steps, and the terms' factors every `rebalance` steps.
-
-    An optimizer converges for the present points only: if points adapt, the next epoch then begins
-    at once, up to the optimizer's limit of steps. Losses are reported without the factors. The
-    points depend on the seed, the epoch and the network; every rank computes all of them. It has
-    the methods of `FreshLosses`.
-
-    Args:
-        discretization: gives the loss of an epoch, and how the factors are computed.
-
-    Raises:
-        InputError: for an energy, which is an integral by quadrature.
-    """
-
-    kept = ("epoch", "since", "seen", "early", "interior", "factors", "balanced")
-    rebalance = 100  # the factors are computed from a Jacobian or gradients
-
-    def __init__(self, discretization: Discretization) -> None:
-        if discretization.loss.form == "energy":
-            raise InputError(
-                'the form "energy" is an integral: it takes neither adapted points nor a balance'
-            )
-        self._discretization = discretization
-        self.epoch = 0
-        self.since, self.seen = 0, -1  # the first step of the epoch; the last step checked
-        self.early = False  # whether the next epoch begins before `resample` steps
-        self.interior: Tensor | None = None  # the coordinates of adapted points
-        self.factors: dict[str, float] = {}
-        self.balanced: int | None = None  # the step at which the factors were computed
-
-    def first(self, step: int) -> Residuals:
-        interior, surrogate = None, self._discretization.surrogate
-        if self.interior is not None:
-            interior = Points(self.interior, surrogate.domain.names)
-            interior = interior.to(surrogate.low.dtype, surrogate.low.device)
-        with together():
-            residuals = self._discretization.residuals(self.epoch, interior)
-        return residuals.with_factors(self.factors) if self.factors else residuals
-
-    def following(self, residuals: Residuals, step: int) -> Residuals:
-        if step == self.seen:
-            return residuals
-        self.seen, chosen = step, self._discretization.collocation
-        if chosen.resample and (self.early or step - self.since >= chosen.resample):
+        if self.every and (self.early or step - self.since >= self.every):
             self.epoch, self.since, self.early = self.epoch + 1, step, False
-            if chosen.adapt:
+            if self.adapt:
                 with together():
                     self.interior = self._adapted(residuals).coords
-            residuals = self.first(step)
-        due = self.balanced is None or step - self.balanced >= self.rebalance
-        if (by := self._discretization.loss.balance) is not None and due:
-            self.factors, self.balanced = balance_factors(residuals, by), step
+            residuals = self.first()
+        if self.balance and (self.balanced is None or step - self.balanced >= self.rebalance):
+            self.factors, self.balanced = balance_factors(residuals, self.balance), step
             residuals = residuals.with_factors(self.factors)
         return residuals
 
     def _adapted(self, residuals: Residuals) -> Points:
         """The interior points of the next epoch, adapted to the present residual."""
+        assert self._discretization is not None
         chosen, domain = self._discretization.collocation, self._discretization.problem.domain
         stride = 7_368_787  # a large prime: other seeds and epochs have other generator seeds
         generator = torch.Generator().manual_seed(self._discretization.seed + stride * self.epoch)
@@ -175,9 +147,16 @@ class Adaptation:
         return r3(current, domain, chosen.fresh, sizes, generator)
 
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
-        if self._discretization.loss.balance is not None:
+        """The result of a step, adjusted if later steps minimise another loss.
+
+        Args:
+            residuals: the loss of the step.
+            done: the result as the method gives it.
+            more: whether the method's limit leaves further steps.
+        """
+        if self.balance is not None:
             done = replace(done, loss=residuals.loss(reported=True), loss_lags=False)
-        if done.converged and self._discretization.collocation.adapt and more:
+        if done.converged and self.adapt and more:
             self.early = True
             return replace(done, finished=None)
         return done
@@ -436,7 +415,7 @@ class SolverState:
 
     def __init__(
         self,
-        losses: FreshLosses | Adaptation,
+        losses: Losses,
         optimizers: tuple[Method, ...],
         budget_seconds: float | int | None = None,
         best: Best | None = None,
@@ -452,13 +431,11 @@ class SolverState:
         self.words, self.interrupted = "", False
         self.status: str | None = None
         self.last: dict[str, Any] | None = None
-        step = 0
         if checkpoint is not None:
             with expecting("the checkpoint"):
-                for name, value in (checkpoint.get("losses") or {}).items():
-                    setattr(losses, name, value)
-                step = int(checkpoint["step"])
-        self.residuals = losses.first(step)  # errors of the user's functions are theirs
+                for name in losses.kept:
+                    setattr(losses, name, checkpoint["losses"][name])
+        self.residuals = losses.first()  # errors of the user's functions are theirs
         self.surrogate = self.residuals.surrogate
         if checkpoint is not None:
             with expecting("the checkpoint"):

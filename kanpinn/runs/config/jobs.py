@@ -36,7 +36,7 @@ from kanpinn.solvers.error_estimate import with_estimate
 from kanpinn.solvers.fit import Fitted, check_columns, fit
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import default_optimizer, solve
-from kanpinn.solvers.state import Observer, losses_of
+from kanpinn.solvers.state import Losses, Observer
 
 Result = Solution | Eigensolution | Fitted
 
@@ -153,7 +153,7 @@ class SolveJob(Job):
         network = copy.deepcopy(self.network)
         with blaming(type(self.problem).__name__, self.problem, network):
             start = discretization.discretize(self.problem, network, self.settings, self.seed)
-            return losses_of(start, self.optimizers).first(0)
+            return Losses.of(start, self.optimizers).first()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -46,7 +46,7 @@ from kanpinn.solvers.eigen import spectrum
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.solution import Solved
 from kanpinn.solvers.solve import default_optimizer
-from kanpinn.solvers.state import FreshLosses, History, Observer, SolverState
+from kanpinn.solvers.state import History, Losses, Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells, require_cells
 from kanpinn.spaces.cells.system.cell_system import CellInverse
 from kanpinn.tasks.adapt import AdaptiveStage, dorfler_marking, part_to_refine
@@ -688,7 +688,7 @@ def eigen(
                     own["network"][name] = own["network"][name][..., : tensor.shape[-1]]
     with on_threads(network.threads):
         residuals = discretization.residuals()
-        losses = FreshLosses(lambda _: residuals)
+        losses = Losses(lambda _: residuals)
         state = SolverState(losses, (search,), budget, checkpoint=own)
         status = run_stages(state, None, observers, seed, own)
         if checkpoint is not None and state.stage is None:
