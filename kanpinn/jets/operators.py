@@ -7,7 +7,7 @@ residual then supplies a jet that carries it, so a problem does not declare the 
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -158,10 +158,7 @@ def partial(u: Jet, *names: str) -> Tensor:
         return _second(u, "hessian")[:, a * u.channels.dim + b]
     if len(axes) not in (3, 4):
         raise InputError(f"partial takes 1 to 4 coordinate names, got {names}")
-    terms = _polarisation(axes, u.channels.dim)
-    needed = Channels(u.channels.names, directions=tuple(terms), order=len(axes))
-    _require(u, needed)
-    return total(weight * _along(u, v, len(axes)) for v, weight in terms.items())
+    return _along_lines(u, _polarisation(axes, u.channels.dim), len(axes))
 
 
 def directional(u: Jet, direction: Sequence[float | int], order: int = 1) -> Tensor:
@@ -187,9 +184,7 @@ def directional(u: Jet, direction: Sequence[float | int], order: int = 1) -> Ten
             f"directional takes {u.channels.dim} numbers and an order of 1 to 4, "
             f"got {direction}, {order}"
         )
-    v = tuple(float(c) for c in direction)
-    _require(u, Channels(u.channels.names, directions=(v,), order=order))
-    return _along(u, v, order)
+    return _along_lines(u, {tuple(float(c) for c in direction): 1.0}, order)
 
 
 def biharmonic(u: Jet) -> Tensor:
@@ -204,13 +199,12 @@ def biharmonic(u: Jet) -> Tensor:
         tensor([[24.]])
     """
     _require_jet(u, "biharmonic")
-    names, dim = u.channels.names, u.channels.dim
+    dim = u.channels.dim
     terms: dict[tuple[float, ...], float] = {}
     for a, b in itertools.product(range(dim), repeat=2):
         for v, weight in _polarisation([a, a, b, b], dim).items():
             terms[v] = terms.get(v, 0.0) + weight
-    _require(u, Channels(names, directions=tuple(terms), order=4))
-    return total(weight * _along(u, v, 4) for v, weight in terms.items())
+    return _along_lines(u, terms, 4)
 
 
 def _polarisation(axes: list[int], dim: int) -> dict[tuple[float, ...], float]:
@@ -230,9 +224,12 @@ def _polarisation(axes: list[int], dim: int) -> dict[tuple[float, ...], float]:
     return {v: weight for v, weight in terms.items() if abs(weight) > 1e-14}
 
 
-def _along(u: Jet, v: tuple[float, ...], order: int) -> Tensor:
-    assert u.lines is not None
-    return u.lines[:, u.channels.directions.index(v), order - 1]
+def _along_lines(u: Jet, weights: Mapping[tuple[float, ...], float], order: int) -> Tensor:
+    """Σ_v w_v ∂_v^order u over directions v, (n, m)."""
+    known, lines = u.channels.directions, u.lines
+    if lines is None or not {*weights} <= {*known} or u.channels.order < order:
+        raise MissingChannel(Channels(u.channels.names, directions=tuple(weights), order=order))
+    return total(w * lines[:, known.index(v), order - 1] for v, w in weights.items())
 
 
 def _gradient(u: Jet) -> Tensor:
@@ -245,12 +242,6 @@ def _second(u: Jet, kind: str) -> Tensor:
     if u.second is None or SECOND_KINDS.index(u.channels.second) < SECOND_KINDS.index(kind):
         raise MissingChannel(Channels(u.channels.names, second=kind))
     return u.second
-
-
-def _require(u: Jet, needed: Channels) -> None:
-    has_lines = set(needed.directions) <= set(u.channels.directions)
-    if not has_lines or u.channels.order < needed.order:
-        raise MissingChannel(needed)
 
 
 def _axis(u: Jet, name: str) -> int:

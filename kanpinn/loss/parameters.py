@@ -63,11 +63,22 @@ class Parameters:
             part.copy_(own.view_as(part))
 
     def limited(self, old: Tensor, change: Tensor) -> Tensor:
-        """A change of the values that is not too large for positive numbers; (K,) each."""
-        if self.constants is None:
-            return change
-        first = len(old) - len(self.constants.unknowns)
-        return torch.cat([change[:first], self.constants.limited(old[first:], change[first:])])
+        """The nearest change of values that is not too large for positive numbers; (K,) each.
+
+        A change multiplies a positive number by a factor from 1/10 to 10, and all changes together
+        by one from 1e-12 to 1e12.
+
+        Args:
+            old: the values before, of which those of the unknown numbers are the last.
+            change: the wanted change.
+        """
+        step, most, limited = math.log(10), math.log(1e12), change.clone()
+        unknowns = [] if self.constants is None else [*self.constants.unknowns.values()]
+        for i, unknown in enumerate(unknowns, start=len(old) - len(unknowns)):
+            if unknown.positive:
+                new = (old[i] + change[i].clamp(-step, step)).clamp(-most, most)
+                limited[i] = new - old[i]
+        return limited
 
     def random(self, seed: int, start: int) -> Tensor:
         """Values (K,) for another start: random multiples of numbers' start values, see `Unknown`.
@@ -81,8 +92,8 @@ class Parameters:
         values = torch.zeros_like(self.values)
         if self.constants is not None:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + start)
-            numbers = self.constants.random(generator).to(values)
-            values[len(values) - len(numbers) :] = numbers
+            numbers = [u.random_start(generator) for u in self.constants.unknowns.values()]
+            values[len(values) - len(numbers) :] = values.new_tensor(numbers)
         return values
 
     def jets(self, p: Points, u: Jet, tape: Tape | None = None) -> list[Jet]:

@@ -59,13 +59,6 @@ class ProductLayer(Layer):
         shape = 1, math.prod(self.sizes), outputs or self.coefficients.shape[2]
         self.coefficients = nn.Parameter(self.basis.breaks.new_zeros(shape))
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved layer may have other knots than this one was created with.
-        saved = state_dict[prefix + "coefficients"]
-        trained = self.coefficients.requires_grad
-        self.coefficients = nn.Parameter(torch.empty_like(saved), requires_grad=trained)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         most = 2**22  # numbers at once: 32 MiB in float64
         local = math.prod(one.degree + 1 for one in self.bases)
@@ -151,13 +144,8 @@ class KANLayer(Layer):
                 f"the saved network has no {prefix}{missing[0]}: it is of another version of "
                 "kanpinn, or has another basis"
             )
-        # A saved layer may have another grid and other edges than this one was created with.
-        coefficients = state_dict[prefix + "coefficients"]
-        trained = self.coefficients.requires_grad
-        if coefficients.shape[::2] != state_dict[prefix + "kept"].shape:
+        if state_dict[prefix + "coefficients"].shape[::2] != state_dict[prefix + "kept"].shape:
             raise InputError(f"{prefix}coefficients and {prefix}kept are of different layers")
-        self.coefficients = nn.Parameter(torch.empty_like(coefficients), requires_grad=trained)
-        self.kept = torch.empty_like(state_dict[prefix + "kept"])
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:

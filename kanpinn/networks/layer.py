@@ -7,8 +7,9 @@ functions stand here with their derivatives.
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from numpy.polynomial.polynomial import polyder, polymul
@@ -89,6 +90,16 @@ class Layer(nn.Module, ABC):
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         """The output jet, computed in the fastest way that does not give a Jacobian."""
         return self.combine(self.product(h, self.coefficients)[1], h)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        # A saved layer may have tensors of other shapes; buffers may be shared with other objects.
+        for name, own in [*self._parameters.items(), *self._buffers.items()]:
+            saved, trained = state_dict.get(prefix + name), isinstance(own, nn.Parameter)
+            if own is None or saved is None or (trained and saved.shape == own.shape):
+                continue
+            empty = own.new_empty(saved.shape)
+            setattr(self, name, nn.Parameter(empty, own.requires_grad) if trained else empty)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, h: Jet | Coordinates, tape: "Tape | None" = None) -> Jet:
         """The output jet; if the tape contains this layer, it records what the Jacobian needs."""

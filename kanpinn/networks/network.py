@@ -1,6 +1,5 @@
 """The base class of networks, and constants that are found with a network."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Coordinates, Jet, join
+from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks.layer import Enrichment, Layer, Sensitivities, Tape
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.problem import Unknown
@@ -32,15 +31,6 @@ class Constants(Layer):
         self.unknowns = dict(unknowns)
         self.coefficients = nn.Parameter(like.new_zeros(len(unknowns)))
 
-    def beside(self, fields: Jet, tape: Tape | None = None) -> Jet:
-        """The jet of the fields followed by the jets of the unknown numbers.
-
-        Args:
-            fields: the jet of the fields.
-            tape: records the layers whose Jacobian is wanted.
-        """
-        return join([fields, self(fields, tape)])
-
     @property
     @torch.no_grad()
     def values(self) -> dict[str, float]:
@@ -55,28 +45,6 @@ class Constants(Layer):
         """The derivatives of the values by the coefficients, (k,)."""
         both = zip(self.unknowns.values(), self.coefficients, strict=True)
         return torch.stack([unknown.slope(c) for unknown, c in both])
-
-    def limited(self, old: Tensor, change: Tensor) -> Tensor:
-        """The nearest change of the coefficients (k,) that is not too large for positive numbers.
-
-        A change multiplies a positive number by a factor from 1/10 to 10, and all changes together
-        by one from 1e-12 to 1e12.
-
-        Args:
-            old: the coefficients before, (k,).
-            change: the wanted change, (k,).
-        """
-        step, most, new = math.log(10), math.log(1e12), old + change
-        for i, unknown in enumerate(self.unknowns.values()):
-            if unknown.positive:
-                new[i] = (old[i] + change[i].clamp(-step, step)).clamp(-most, most)
-        return new - old
-
-    def random(self, generator: torch.Generator) -> Tensor:
-        """Coefficients (k,) for random multiples of the start values, see `Unknown`."""
-        spread = 30.0
-        found = [one.random_start(spread, generator) for one in self.unknowns.values()]
-        return self.coefficients.new_tensor(found)
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         ones = h.value.new_ones(len(h.value), 1)

@@ -113,7 +113,7 @@ class Surrogate(nn.Module):
         if any(self.coefficients):
             found = enumerate(self.coefficients)
             jet = join([jet[i] if one is None else one.of(jet[i]) for i, one in found])
-        return constants.beside(jet, tape) if numbers and constants is not None else jet
+        return join([jet, constants(jet, tape)]) if numbers and constants is not None else jet
 
     @torch.no_grad()
     def evaluate(self, points: Points, channels: Channels) -> Jet:

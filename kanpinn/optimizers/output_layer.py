@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.linalg.qr import TriangularFactor, column_scale, outside_range
+from kanpinn.loss.parameters import Parameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import Layer, get_coefficients, set_coefficients
 from kanpinn.networks.surrogate import Surrogate
@@ -266,7 +267,7 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
         columns = len(old)
         new, rank = triangle.solve(old, rcond)
         predicted = triangle.loss(new - old)  # for a shorter step the fields are not known yet
-        new = reduced.limited(old, new)
+        new = old + reduced.parameters.limited(old, new - old)
         loss = reduced.follow(new)
         if not before - loss >= 0.5 * (before - predicted):
             loss, damping = reduced.damped(triangle, old, (loss, new), before)
@@ -303,22 +304,13 @@ class _Reduced:
     evaluations: int = 1
     layers: list[Layer] = field(init=False)
     unknown: Tensor = field(init=False)
+    parameters: Parameters = field(init=False)
 
     def __post_init__(self) -> None:
         self.layers = self.residuals.surrogate.network.output_layers
         self.unknown = unknown_columns(self.residuals.surrogate)
-
-    def limited(self, old: Tensor, new: Tensor) -> Tensor:
-        """Return the new coefficients (p,) with positive unknown numbers near the old ones."""
-        constants = self.residuals.surrogate.network.constants
-        if constants is not None:
-            numbers = slice(
-                -constants.coefficients.numel(), None
-            )  # the constants are the last layer
-            new[numbers] = old[numbers] + constants.limited(
-                old[numbers], new[numbers] - old[numbers]
-            )
-        return new
+        # The unknown numbers are the last coefficients.
+        self.parameters = Parameters(self.residuals.surrogate.network.constants)
 
     def fields_solution(self, triangle: TriangularFactor, old: Tensor) -> tuple[Tensor, int]:
         """Solve for the fields at fixed unknowns; return all coefficients (p,) and the rank."""
@@ -380,7 +372,7 @@ class _Reduced:
         def at(damping: float) -> float:
             change = torch.zeros_like(old)
             change[self.unknown] = steps.step(damping)
-            return self.follow(self.limited(old, old + change))
+            return self.follow(old + self.parameters.limited(old, change))
 
         damping, loss, _ = best_damping(at, 1e-6, before)
         if full[0] < min(loss, before):

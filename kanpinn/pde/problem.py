@@ -76,14 +76,14 @@ class Unknown:
             return c + self.start
         return c.chain([self.value(c.value)] * 5)  # exp and its derivatives up to the fourth
 
-    def random_start(self, spread: float, generator: torch.Generator) -> float:
+    def random_start(self, generator: torch.Generator) -> float:
         """Return c for a random multiple of the start value, or of 1 where that is 0.
 
-        The multiple lies between 1 / spread and spread; where the unknown may be negative, every
+        The multiple lies between 1/30 and 30; where the unknown may be negative, every
         fourth one has the other sign.
         """
         u, v = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
-        exponent = (2 * u - 1) * math.log(spread)
+        exponent = (2 * u - 1) * math.log(30.0)
         if self.positive:
             return exponent
         sign = -1.0 if v < 0.25 else 1.0

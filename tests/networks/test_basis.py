@@ -11,7 +11,6 @@ from cases import Known
 import kanpinn as kp
 from kanpinn.interpret import read
 from kanpinn.networks.basis import BASES, Basis, BSplines
-from kanpinn.networks.basis.basis import project
 
 LOW, HIGH = (torch.tensor(ends, dtype=torch.float64) for ends in ((-1.0, 0.3), (1.5, 2.0)))
 
@@ -107,7 +106,7 @@ def test_projections_are_orthogonal_and_measure_their_error(generator):
     c = coefficients(old, generator)
     for kind in BASES.values():
         new = kind.uniform(LOW, HIGH, 3, 4)
-        moved, error = project(c, old, new)
+        moved, error = Basis.represented(old, c, new)
         fine = BSplines.uniform(LOW, HIGH, 21, 9)  # its rule is exact on both grids
         x, weights = fine.quadrature()
         defect = sums(old, x, c) - sums(new, x, moved)

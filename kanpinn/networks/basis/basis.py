@@ -132,6 +132,9 @@ class Basis(nn.Module, ABC):
     def represented(self, coefficients: Tensor, new: "Basis") -> tuple[Tensor, float]:
         """Functions in another basis: exact if their space is in its own, else the L2 projection.
 
+        The integrals of the projection are exact, by a Gauss rule in each interval of both grids'
+        common refinement.
+
         Args:
             coefficients: those of the functions in this basis, (n_in, size, m).
             new: a basis of the same kind.
@@ -140,7 +143,19 @@ class Basis(nn.Module, ABC):
             The coefficients in the new basis, (n_in, size, m), and ‖f - Pf‖ / ‖f‖ in L2 over the
             new grid, 0 if the functions have not changed.
         """
-        return project(coefficients, self, new)
+        grid = new.breaks
+        merged = torch.cat([grid, self.breaks], dim=1)
+        merged = merged.clamp(grid[:, :1], grid[:, -1:]).sort(dim=1).values
+        x, weights = _gauss_points(merged, max(self.piece_degree, new.piece_degree))
+        root = weights.sqrt()[..., None]
+        goal = torch.einsum("nik,iko->nio", self.values(x)[:, 0], coefficients) * root
+        matrix = new.values(x)[:, 0] * root
+        driver = "gels" if matrix.is_cuda else "gelsd"  # torch's default is not reproducible
+        rows, columns = matrix.movedim(1, 0), goal.movedim(1, 0)
+        solution = torch.linalg.lstsq(rows, columns, driver=driver).solution
+        defect = torch.einsum("nik,iko->nio", matrix, solution) - goal
+        scale = torch.linalg.norm(goal)
+        return solution, float(torch.linalg.norm(defect) / scale) if scale > 0 else 0.0
 
     def fit(self, x: Tensor, values: Tensor) -> Tensor:
         """The least-squares fit of functions that are given by samples.
@@ -166,31 +181,6 @@ class Basis(nn.Module, ABC):
         """
         x, weights = _gauss_points(self.breaks, self.piece_degree)
         return x, weights / (self.breaks[:, -1] - self.breaks[:, 0])
-
-
-def project(coefficients: Tensor, old: Basis, new: Basis) -> tuple[Tensor, float]:
-    """The L2 projection of functions onto another basis, and its relative error.
-
-    The integrals are exact, by a Gauss rule in each interval of both grids' common refinement.
-
-    Args:
-        coefficients: those of the functions in the old basis, (n_in, size, m).
-        old: the basis of the functions.
-        new: the basis onto which they are projected.
-    """
-    grid = new.breaks
-    merged = torch.cat([grid, old.breaks], dim=1)
-    merged = merged.clamp(grid[:, :1], grid[:, -1:]).sort(dim=1).values
-    x, weights = _gauss_points(merged, max(old.piece_degree, new.piece_degree))
-    target = torch.einsum("nik,iko->nio", old.values(x)[:, 0], coefficients)
-    root = weights.sqrt()[..., None]
-    matrix = new.values(x)[:, 0] * root
-    driver = "gels" if matrix.is_cuda else "gelsd"  # torch's default is not reproducible
-    rows, goal = matrix.movedim(1, 0), (target * root).movedim(1, 0)
-    solution = torch.linalg.lstsq(rows, goal, driver=driver).solution
-    defect = torch.einsum("nik,iko->nio", matrix, solution) - target * root
-    scale = torch.linalg.norm(target * root)
-    return solution, float(torch.linalg.norm(defect) / scale) if scale > 0 else 0.0
 
 
 def _gauss_points(breaks: Tensor, degree: int) -> tuple[Tensor, Tensor]:

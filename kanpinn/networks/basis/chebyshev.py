@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.networks.basis.basis import Basis, project
+from kanpinn.networks.basis.basis import Basis
 from kanpinn.networks.basis.splines import BSplines, uniform_knots
 
 
@@ -94,7 +94,7 @@ class Chebyshev(Basis):
     def represented(self, coefficients: Tensor, new: Basis) -> tuple[Tensor, float]:
         """See `Basis.represented`; exact on every range if the degree is not lowered."""
         if (n := new.size) < self.size:
-            return project(coefficients, self, new)
+            return super().represented(coefficients, new)
         xi = torch.cos(torch.pi * (torch.arange(n).to(self.breaks) + 0.5) / n)
         low, high = new.breaks[:, 0], new.breaks[:, 1]
         x = low + (high - low) * (xi[:, None] + 1) / 2

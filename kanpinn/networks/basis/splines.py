@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.networks.basis.basis import Basis, project
+from kanpinn.networks.basis.basis import Basis
 
 
 def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Tensor:
@@ -412,7 +412,7 @@ class BSplines(Basis):
     def represented(self, coefficients: Tensor, new: Basis) -> tuple[Tensor, float]:
         """See `Basis.represented`; exact if all inner breaks of the old grid are kept."""
         if not isinstance(new, BSplines) or not contains_breaks(self.knots, new.knots, self.degree):
-            return project(coefficients, self, new)
+            return super().represented(coefficients, new)
         return refinement_matrix(self.knots, new.knots, self.degree) @ coefficients, 0.0
 
     def of_inputs(self, inputs: Sequence[int]) -> Self:

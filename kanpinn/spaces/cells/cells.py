@@ -117,12 +117,7 @@ class CellLayer(Layer):
         return made
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved network may have another tree than this one was created with.
-        for name in ("level", "place", "region", "frames", "sides"):
-            setattr(self, name, torch.empty_like(state[prefix + name]))
-        saved = state[prefix + "coefficients"]
-        self.coefficients = nn.Parameter(torch.empty_like(saved))
-        self._tree = None
+        self._tree = None  # a saved network may have another one
         super()._load_from_state_dict(state, prefix, *args)
 
     @property
