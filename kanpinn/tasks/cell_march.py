@@ -20,7 +20,7 @@ from kanpinn.spaces import cell_windows
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import CellProblem, counted_fields
-from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
+from kanpinn.spaces.cells.system.cell_system import CellSystem, ShiftedCells
 from kanpinn.spaces.cells.system.functions import CellFunctions, CellNorms
 from kanpinn.spaces.cells.system.memory import no_comparison, too_many
 from kanpinn.spaces.cells.system.terms import SampledTerm
@@ -36,67 +36,23 @@ SAVED = ("time", "size", "expected", "beyond", "limited")
 USED = ("about", "window", "served", "rate", "slow")  # what a checkpoint has of a linearisation
 
 
-@dataclass(frozen=True, eq=False)
-class TermInCells:
-    """A term at points of cells, for the state and rate of the fields at any moment.
+def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> Tensor:
+    """b of a term near a state and rate: its slopes times this minus residuals, (c, q, equations).
 
     Args:
-        sampled: the term, linearised at one moment.
+        term: the term, linearised.
+        state_and_rate: (N, L, (p + 1) m).
+        time: the moment of the residuals.
     """
-
-    sampled: SampledTerm
-    _jets: dict[tuple[float, ...], Tensor] = field(default_factory=dict, repr=False)
-
-    def parts(self, coefficients: Tensor) -> Tensor:
-        """The parts of the jets of functions at all points, (c, q, parts, f).
-
-        coefficients: of the functions in all cells, (N, L, f); real or complex.
-        """
-        if coefficients.is_complex():
-            return torch.complex(self.parts(coefficients.real), self.parts(coefficients.imag))
-        one = self.sampled
-        return one.about.of(coefficients).jets(one.at, one.term.channels, self._jets)
-
-    def residual(self, parts: Tensor, time: float) -> Tensor:
-        """The residuals of a state and rate at a moment, (c, q, equations).
-
-        parts: those of its jets, (c, q, parts, (p + 1) m).
-        """
-        term, at = cell_windows.at_moment(self.sampled.term, time), self.sampled.at
-        jet = jet_of_stacked(self.sampled.term.channels, parts.flatten(0, 1))
-        return term.equation(at.points, jet).unflatten(0, parts.shape[:2])
-
-    def in_time(self, coefficients: Tensor) -> tuple[Points, Jet]:
-        """The points in space and time, and the jets of the fields there.
-
-        coefficients: of the state and rate, (N, L, (p + 1) m).
-        """
-        moment = self.sampled.term.equation
-        assert isinstance(moment, cell_windows.AtMoment)
-        jet = jet_of_stacked(self.sampled.term.channels, self.parts(coefficients).flatten(0, 1))
-        return moment.at(self.sampled.at.points, jet)
-
-    def right(self, parts: Tensor, time: float) -> Tensor:
-        """b near a state and rate: its slopes times this minus residuals, (c, q, equations)."""
-        applied = torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes, parts)
-        return applied - self.residual(parts, time)
-
-    def sizes(self, parts: Tensor) -> Tensor:
-        """The sums of the absolute values of the slopes times derivatives, (c, q, equations)."""
-        return torch.einsum("cqepf,cqpf->cqe", self.sampled.slopes.abs(), parts.abs())
-
-    def of_rates(self, parts: Tensor) -> Tensor:
-        """The slopes times the derivatives in time, (c, q, equations).
-
-        parts: those of their jets, (c, q, parts, p m); real or complex.
-        """
-        slopes = self.sampled.slopes[..., -parts.shape[3] :].to(parts.dtype)
-        return torch.einsum("cqepf,cqpf->cqe", slopes, parts)
+    jets, moved = term.jets(state_and_rate), cell_windows.at_moment(term.term, time)
+    jet = jet_of_stacked(term.term.channels, jets.flatten(0, 1))
+    residuals = moved.equation(term.at.points, jet).unflatten(0, jets.shape[:2])
+    return torch.einsum("cqepf,cqpf->cqe", term.slopes, jets) - residuals
 
 
 @dataclass(eq=False)
 class LinearisedCells:
-    """An evolution in cells, K u + M u' = b or K u + M u' + N u'' = b, linearised at one moment.
+    """An evolution in cells linearised at one moment, with what windows have shown of it.
 
     Its order in time p is 1 or 2. The state is u, or u and u'. The state and rate are the state
     followed by the derivative of order p.
@@ -107,8 +63,7 @@ class LinearisedCells:
     more cost less than new factors.
 
     Args:
-        base: the equation and the conditions for the state and rate of m fields, (p + 1) m fields.
-        order: p.
+        cells: the equation and the conditions for the state and rate of m fields.
         about: the state and rate, and the moment, about which it is linearised.
         window: the number of stages and the length of the windows.
         served: the number of windows that have been solved with it.
@@ -116,29 +71,12 @@ class LinearisedCells:
         slow: whether Newton's method is expected to be too slow in the next one.
     """
 
-    base: CellSystem
-    order: int
+    cells: ShiftedCells
     about: tuple[Tensor, float]
     window: tuple[int, float]
     served: int = 0
     rate: float = 0.0
     slow: bool = False
-    _systems: dict[complex, CellSystem] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def of(
-        cls, places: CellSystem, about: tuple[Tensor, float], window: tuple[int, float], order: int
-    ) -> "LinearisedCells":
-        """The linearisation; places: the evolution in the cells, at any moment and solution."""
-        state_and_rate, time = about
-
-        solution = places.about.of(state_and_rate)
-        equation, boundary = (
-            [SampledTerm(cell_windows.at_moment(one.term, time), one.at, solution) for one in terms]
-            for terms in (places.equation, places.boundary)
-        )
-        base = replace(places, equation=equation, boundary=boundary)
-        return cls(base, order, about, window)
 
     def serve(self, rate: float) -> None:
         """Note the rate of Newton's steps in a window that has been solved with it."""
@@ -147,55 +85,17 @@ class LinearisedCells:
             self.rate = rate
         self.served, self.slow = self.served + 1, rate * growth > slow
 
-    @cached_property
-    def terms(self) -> list[TermInCells]:
-        """Equation and conditions."""
-        return [TermInCells(one) for one in (*self.base.equation, *self.base.boundary)]
 
-    def norm(self, function: Tensor) -> float:
-        """The L2 norm of the counted fields of a state over the domain; (N, L, p m)."""
-        return self.base.norms.total(self.base.about.of(function))
-
-    @property
-    def fields(self) -> int:
-        """The number of fields m."""
-        return self.base.equation[0].slopes.shape[-1] // (self.order + 1)
-
-    def system(self, rate: complex) -> CellSystem:
-        """The least-squares problem (K + rate M + rate² N) u = b, whose factors are kept."""
-        if rate not in self._systems:
-            self._systems[rate] = self.base.shifted(rate, self.order)
-        return self._systems[rate]
-
-    def solve(
-        self, rate: complex, starts: Tensor, right_hand_sides: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Find states x with the derivative in time x' = rate x - s that satisfy the equation.
-
-        Args:
-            rate: real or complex.
-            starts: s, (n, N, L, p m).
-            right_hand_sides: b for each of `terms`, (n, c, q, equations); None for zero.
-
-        Returns:
-            The states (n, N, L, p m), and each cell's part of the functional, (n, N).
-        """
-        system, m = self.system(rate), self.fields
-        less = [torch.zeros_like(starts[..., :m])]  # the derivative r is rate^r u - less[r]
-        for one in starts.split(m, dim=-1):
-            less.append(rate * less[-1] + one)
-        known = torch.cat(less[1:], dim=-1)
-        values = dict[AnyTerm, Tensor]()
-        for k, own in enumerate((*system.equation, *system.boundary)):
-            term = self.terms[k]
-            right = torch.stack([term.of_rates(term.parts(one)) for one in known])
-            values[own] = (
-                right if right_hand_sides is None else right + right_hand_sides[k]
-            ).movedim(0, -1)
-        found = system.solve(values, again=True)
-        fields = found.coefficients.movedim(-1, 0)
-        states = [rate**r * fields - less[r] for r in range(self.order)]
-        return torch.cat(states, dim=-1), found.shares.T
+def linearised_at(
+    places: CellSystem, state_and_rate: Tensor, time: float, order: int
+) -> ShiftedCells:
+    """An evolution in cells linearised at a moment; places: the evolution in the cells, at any."""
+    about = places.about.of(state_and_rate)
+    equation, boundary = (
+        [SampledTerm(cell_windows.at_moment(one.term, time), one.at, about) for one in terms]
+        for terms in (places.equation, places.boundary)
+    )
+    return ShiftedCells(replace(places, equation=equation, boundary=boundary), order)
 
 
 @dataclass(eq=False)
@@ -204,7 +104,7 @@ class CellNewton(Newton):
 
     With the inverse Butcher matrix D = V Λ V⁻¹, the states X_i at the stages have the derivatives
     Σ_j D_ij (X_j - x) / h in time. For W = V⁻¹ X these are λ/h W_λ - λ/h (V⁻¹ 1)_λ x, so that there
-    is one least-squares problem for each eigenvalue λ, see `LinearisedCells.solve`.
+    is one least-squares problem for each eigenvalue λ, see `ShiftedCells.solve`.
 
     Args:
         cells: the linearised equation.
@@ -215,7 +115,7 @@ class CellNewton(Newton):
 
     choice = StageChoice(9)  # beyond it a window has many least-squares problems
 
-    cells: LinearisedCells
+    cells: ShiftedCells
     stages: Stages
     start: float
     length: float
@@ -243,9 +143,8 @@ class CellNewton(Newton):
         assert before is not None
         self._right, rounding = self.right(states), 1e-11
         for term, one, two in zip(self.cells.terms, before, self._right, strict=True):
-            sizes = torch.stack(
-                [term.sizes(term.parts(own)) for own in self.states_and_rates(states)]
-            )
+            jets = torch.stack([term.jets(own) for own in self.states_and_rates(states)])
+            sizes = torch.einsum("cqepf,scqpf->scqe", term.slopes.abs(), jets.abs())
             if not bool(((one - two).abs() <= rounding * (sizes + two.abs())).all()):
                 return False
         return True
@@ -256,7 +155,9 @@ class CellNewton(Newton):
         return replace(self, first=window.states[0].view_as(self.first)), window
 
     def norms(self, values: Tensor) -> Tensor:
-        return torch.tensor([self.cells.norm(one.view_as(self.first)) for one in values]).double()
+        return torch.tensor(
+            [self.cells.base.norm(one.view_as(self.first)) for one in values]
+        ).double()
 
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
         """At the moment of `form` the ratio of the error's derivative to it is the real eigenvalue.
@@ -266,7 +167,7 @@ class CellNewton(Newton):
         real = float(self.stages.eigenvalues[self.real].real)
         form, states = error_form_of_ratio(self.stages, real), self.at_stages(unknowns)
         gap = self.corrected(states, form.moment)[0] - self.at(states, form.moment)[0]
-        return self.cells.norm(form.mean * gap), form.mean * gap.flatten(0, 1)[None]
+        return self.cells.base.norm(form.mean * gap), form.mean * gap.flatten(0, 1)[None]
 
     @cached_property
     def rates(self) -> list[complex]:
@@ -300,7 +201,7 @@ class CellNewton(Newton):
         return [
             torch.stack(
                 [
-                    term.right(term.parts(own), time)
+                    right_hand_side(term, own, time)
                     for own, time in zip(states_and_rates, times.tolist(), strict=True)
                 ]
             )
@@ -318,10 +219,11 @@ class CellNewton(Newton):
         row = row if isinstance(rate, complex) else row.real
         weights, total = torch.from_numpy(row), _plain(row.sum())
         right_hand_sides = [
-            torch.tensordot(weights, b.to(weights.dtype), dims=1)[None] for b in right
+            torch.tensordot(weights, b.to(weights.dtype), dims=1)[..., None] for b in right
         ]
-        found, shares = self.cells.solve(rate, rate * total * self.first[None], right_hand_sides)
-        return found[0], shares[0]
+        start = rate * total * self.first[..., None]
+        found, shares = self.cells.solve(rate, start, right_hand_sides)
+        return found[..., 0], shares[:, 0]
 
     def solved(self, right: Sequence[Tensor]) -> Tensor:
         """The states at the stages, (s, N, L, p m), for given b, see `right`."""
@@ -346,7 +248,7 @@ class CellNewton(Newton):
         ends = torch.zeros_like(starts)
         for number, rate in enumerate(self.rates):
             total = rate * _plain(self.stages.rows[number].sum())
-            found, _ = self.cells.solve(rate, total * starts)
+            found = self.cells.solve(rate, total * starts.movedim(0, -1))[0].movedim(-1, 0)
             last = complex(self.stages.vectors[-1, number])
             factor = last if isinstance(rate, complex) else last.real
             ends += (factor * found).real
@@ -355,7 +257,7 @@ class CellNewton(Newton):
     def damped(self, state: Tensor) -> Tensor:
         """A change of the state after a step with the real eigenvalue, (N, L, p m)."""
         rate = self.rates[self.real]
-        return self.cells.solve(rate, rate * state[None])[0][0]
+        return self.cells.solve(rate, rate * state[..., None])[0][..., 0]
 
     def corrected(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
         """The polynomials in time at a moment, corrected by a step with the real eigenvalue.
@@ -371,10 +273,11 @@ class CellNewton(Newton):
         state_and_rate = with_rates(state, slope, self.cells.fields)
         time = self.start + moment * self.length
         right_hand_sides = [
-            term.right(term.parts(state_and_rate), time)[None] for term in self.cells.terms
+            right_hand_side(term, state_and_rate, time)[..., None] for term in self.cells.terms
         ]
-        found, shares = self.cells.solve(rate, (rate * state - slope)[None], right_hand_sides)
-        return self.centred(found[0]), shares[0]  # jumps between cells become zero
+        start = (rate * state - slope)[..., None]
+        found, shares = self.cells.solve(rate, start, right_hand_sides)
+        return self.centred(found[..., 0]), shares[:, 0]  # jumps between cells become zero
 
 
 def state_at(
@@ -489,7 +392,7 @@ class SpaceError:
         real = float(equations.stages.eigenvalues[equations.real].real)
         left = equations.damped(equations.damped(self.shape))
         shape, beyond = factor * (self.shape + (real - 1) * left), factor * self.beyond
-        total = math.hypot(equations.cells.norm(shape), beyond)
+        total = math.hypot(equations.cells.base.norm(shape), beyond)
         cells = total / (self.total or 1.0) * self.cells
         return SpaceError(shape, cells, beyond, indicated, equations.length)
 
@@ -556,8 +459,7 @@ def compared_in_space(
         states = torch.stack(others)
         state_and_rate = with_rates(*state_at(scheme, length, initial, states, 0.5), cells.fields)
         places = problem.linearised(functions.of(state_and_rate), integrated=False)
-        about, window = (state_and_rate, moment + length / 2), (scheme.count, length)
-        there = LinearisedCells.of(places, about, window, cells.order)
+        there = linearised_at(places, state_and_rate, moment + length / 2, cells.order)
         window_there = CellNewton(there, scheme, moment, length, initial)
         after = window_there.centred(probe(window_there, states)[0])
         return functions.of(after), there.base.norms
@@ -579,7 +481,7 @@ def compared_in_space(
     change = after.minus(known.richer)
     squares.index_add_(0, parents, norms.of_cells(change).square())
     shape[parents[alike]] += norms.nearest(change, present.polynomials)[alike]
-    total, part = float(squares.sum()), cells.norm(shape)
+    total, part = float(squares.sum()), cells.base.norm(shape)
     beyond = max(0.0, total - part**2) ** 0.5
     return SpaceError(shape, squares.sqrt(), beyond, float(indicators.norm()), length)
 
@@ -658,7 +560,7 @@ class CellMarch(TimeState[CellAttempt]):
 
     def norm(self, function: Tensor) -> float:
         """The L2 norm of the counted fields of a function over the domain; (N, L, p m)."""
-        return self.places.norms.total(self.places.about.of(function))
+        return self.places.norm(function)
 
     def _take(self, geometry: CellGeometry, functions: Tensor) -> None:
         """Go on with other cells and functions."""
@@ -697,7 +599,10 @@ class CellMarch(TimeState[CellAttempt]):
         self.limited = self.settings.windows is None and first > 2 * allowed
 
     def jet(self) -> tuple[Points, Jet]:
-        return TermInCells(self.places.equation[0]).in_time(self.state_and_rate)
+        term = self.places.equation[0]
+        moment = term.term.equation
+        assert isinstance(moment, cell_windows.AtMoment)
+        return moment.at(term.at.points, term.jet(self.places.about.of(self.state_and_rate)))
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> CellAttempt | None:
         """Try a window, again with smaller cells while they are too large for it."""
@@ -831,8 +736,9 @@ class CellMarch(TimeState[CellAttempt]):
             states = value + self.guess(scheme, length).view(-1, *value.shape)
             state, middle = state_at(scheme, length, value, states, 0.5), self.time + length / 2
             about = with_rates(*state, self.fields), middle
-            self.kept = LinearisedCells.of(self.places, about, window, self.order)
-        return CellNewton(self.kept, scheme, self.time, length, value)
+            cells = linearised_at(self.places, *about, self.order)
+            self.kept = LinearisedCells(cells, about, window)
+        return CellNewton(self.kept.cells, scheme, self.time, length, value)
 
     def _tried(self, scheme: Stages, length: float) -> tuple[Window, CellNewton]:
         """Solve a window; again with a new linearisation, if it was solved with an older one."""
@@ -927,6 +833,5 @@ class CellMarch(TimeState[CellAttempt]):
         self.compared = [SpaceError(**one) for one in state["compared"]]
         self.latest, self.kept = window_of(state["latest"]), None
         if (kept := state["kept"]) is not None:
-            where = kept["about"], kept["window"]
-            self.kept = LinearisedCells.of(self.places, *where, self.order)
-            vars(self.kept).update(kept)
+            cells = linearised_at(self.places, *kept["about"], self.order)
+            self.kept = LinearisedCells(cells, **kept)

@@ -48,7 +48,8 @@ from kanpinn.solvers.solution import Solved
 from kanpinn.solvers.solve import default_optimizer
 from kanpinn.solvers.state import History, Losses, Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells, require_cells
-from kanpinn.spaces.cells.system.cell_system import CellInverse
+from kanpinn.spaces.cells.system.cell_system import ShiftedCells
+from kanpinn.spaces.cells.system.functions import CellFunctions
 from kanpinn.tasks.adapt import AdaptiveStage, dorfler_marking, part_to_refine
 from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
@@ -167,7 +168,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
 
     Attributes:
         trees: the number of trees so far.
-        block: the functions with which the next Krylov space starts, (N, L m, n); the `leading`
+        block: the functions with which the next Krylov space starts, (N, L, m, n); the `leading`
             ones span the modes.
         found: the eigenpairs on the present tree with the relative errors of the first ones,
             (count,); None before they are computed.
@@ -187,24 +188,16 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         network = require_cells(residuals.surrogate.network)
         AdaptiveStage.__init__(self, network, search.cells.tolerance, search.cells.cells, 1)
         network.corners = None  # those of a problem that was solved before
-        self.geometry = self.shifted.problem.start(network.tree)
+        self.problem = spectrum.problem_in_time(search.discretization)
+        self.geometry = self.problem.start(network.tree)
         self.trees, self.leading = 0, self.count
         self.block = self._random(self.count + self.spare)
         self.found: tuple[spectrum.CellPairs, Tensor] | None = None
         self._show()
 
-    @property
-    def shift(self) -> float:
-        """The present shift σ."""
-        return self.shifted.shift
-
-    @shift.setter
-    def shift(self, shift: float) -> None:
-        self.shifted = spectrum.ShiftedProblem.of(self.search.discretization, shift, self.up)
-
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.geometry = self.shifted.problem.cells(self.network.tree)
+        self.geometry = self.problem.cells(self.network.tree)
 
     def step(self) -> Step:
         self._begin_step()
@@ -216,7 +209,9 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         errors, last = shares.sum(dim=0), self.trees == self.settings.steps
         self.found, self.error.estimate = (pairs, errors), float(errors.max())
         step = Step(float(shares.sum()), words=f"{self.network.count} cells")
-        return self._assessed(pairs.inverse.system, (pairs, shares), errors, step, last=last)
+        return self._assessed(
+            pairs.cells.system(self.shift), (pairs, shares), errors, step, last=last
+        )
 
     def eigenpairs(self) -> tuple[spectrum.Spectrum, Tensor, Tensor]:
         if self.found is None:
@@ -230,14 +225,14 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return pairs.polished(ordered), torch.arange(self.count), estimates[ordered]
 
     def _random(self, count: int) -> Tensor:
-        """Random smooth functions, (N, L m, count)."""
-        polynomials, decay = self.network.polynomials, 0.3
+        """Random smooth functions, (N, L, m, count)."""
+        polynomials, decay, fields = self.network.polynomials, 0.3, self.network.own_fields
         seed = 1_000_003 * self.trees + self.search.discretization.seed
         generator = torch.Generator().manual_seed(seed)
-        sizes = (len(self.geometry.tree), polynomials.size, self.shifted.fields * count)
+        sizes = (len(self.geometry.tree), polynomials.size, fields * count)
         functions = torch.randn(sizes, generator=generator, dtype=torch.float64)
         functions *= (decay ** polynomials.powers.sum(dim=1))[:, None]
-        return functions.unflatten(2, (self.shifted.fields, count)).flatten(1, 2)
+        return functions.unflatten(2, (fields, count))
 
     def _pairs(self) -> tuple[spectrum.CellPairs, Tensor]:
         """The eigenpairs on the present tree, and the relative errors of λ by cells, (N, count).
@@ -257,7 +252,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
                 unsure = float((shares.sum(dim=0) * found.distances[: self.count]).max())
                 if closer is not None and abs(closer - float(values[0].real)) > 5 * unsure:
                     self.shift = closer
-                    pairs = self._nearest(self._inverse(), tolerance)
+                    pairs = self._nearest(replace(pairs.cells), tolerance)
                     shares = pairs.shares(self.count)
             enough = max(least, 1e-2 * float(shares.sum(dim=0).max()))
             if enough >= tolerance:
@@ -265,29 +260,36 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
                 factors = found.distances[: self.count] / self._sizes(found.values[: self.count])
                 return pairs, shares * factors
             tolerance = enough
-            pairs = self._nearest(pairs.inverse, tolerance)
+            pairs = self._nearest(pairs.cells, tolerance)
 
     def _outside(self, tolerance: float) -> spectrum.CellPairs:
         """The pairs for a shift beyond which there are no eigenvalues, or close to `near`."""
-        pairs, tries = self._nearest(self._inverse(), tolerance), 4
+        cells, tries = self._about_zero(self._block()), 4
+        self._check_size(cells.system(self.shift))
+        pairs = self._nearest(cells, tolerance)
         for _ in range(tries):
             first = spectrum.order(pairs.spectrum.values[: self.count], self.near, self.up)
             better = spectrum.better_shift(pairs.spectrum, first, self.near)
             if better is None:
                 break
             self.shift = better
-            pairs = self._nearest(self._inverse(), tolerance)
+            pairs = self._nearest(replace(cells), tolerance)  # without the factors before
         return pairs
 
-    def _inverse(self) -> CellInverse:
-        """The inverse on the present cells, whose number is checked."""
-        inverse = self.shifted.inverse(self.geometry, self.network.polynomials)
-        self._check_size(inverse.system)
-        return inverse
+    def _block(self) -> CellFunctions:
+        """The functions with which the next search begins."""
+        return CellFunctions(self.geometry, self.network.polynomials, self.block)
 
-    def _nearest(self, inverse: CellInverse, tolerance: float) -> spectrum.CellPairs:
+    def _about_zero(self, functions: CellFunctions) -> ShiftedCells:
+        """The evolution of the problem in the cells of some functions."""
+        zeros = torch.zeros_like(functions.coefficients[..., 0])
+        about = functions.of(torch.cat([zeros, zeros], dim=2))
+        return ShiftedCells(self.problem.linearised(about, integrated=False), order=1)
+
+    def _nearest(self, cells: ShiftedCells, tolerance: float) -> spectrum.CellPairs:
         """The nearest eigenpairs, with which the next search begins."""
-        pairs = spectrum.nearest_pairs(self.shifted, inverse, self.block, self.count, tolerance)
+        given = cells, self.shift, self.up, self.block, self.count, tolerance
+        pairs = spectrum.nearest_pairs(*given)
         self.block, self.leading = pairs.block(self.count + self.spare), pairs.columns(self.count)
         return pairs
 
@@ -301,14 +303,9 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
 
         Its degree is higher by 2, and its cells are smaller at singular corners.
         """
-        own, fields = self.network.polynomials, self.shifted.fields
-        fine = self.shifted.problem.deeper(self.geometry)
-        block = spectrum.moved_block(self.block, own, self.geometry, fine)
-        block = own.richer.padded(block.unflatten(1, (own.size, fields)).flatten(2))
-        start = block.unflatten(2, (fields, -1)).flatten(1, 2)
-        inverse = self.shifted.inverse(fine, own.richer)
-        tolerance = 1e-2 * self.tolerance
-        other = spectrum.nearest_pairs(self.shifted, inverse, start, self.count, tolerance)
+        start, tolerance = self._block().on(self.problem.deeper(self.geometry)).richer, 1e-2
+        given = self._about_zero(start), self.shift, self.up, start.coefficients, self.count
+        other = spectrum.nearest_pairs(*given, tolerance * self.tolerance)
         found = solved[0].spectrum
         values = found.values[: self.count]
         others = spectrum.paired(values, other.spectrum.values[: self.count + self.spare])
@@ -328,16 +325,16 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         shares, worst = solved[1], float(errors.max())
         errors = torch.where(errors > min(self.tolerance, worst / 2), errors, 0)
         squares = (shares * (errors / shares.sum(dim=0))).sum(dim=1)
-        squares = squares * self.shifted.problem.singularities.divisible(self.geometry)
+        squares = squares * self.problem.singularities.divisible(self.geometry)
         part = part_to_refine(self.tolerance**0.5, worst**0.5, self.settings.marking)
         self.marked = self.geometry.tree.everywhere(dorfler_marking(squares.sqrt(), part))
-        return self._why_too_many(solved[0].inverse.system, self.marked)
+        return self._why_too_many(solved[0].cells.system(self.shift), self.marked)
 
     def _refine(self, marked: Tensor) -> None:
-        old, self.geometry = self.geometry, self.shifted.problem.refined(self.geometry, marked)
-        first = self.block[:, :, : self.leading]
-        moved = spectrum.moved_block(first, self.network.polynomials, old, self.geometry)
-        self.block = torch.cat([moved, self._random(self.spare)], dim=2)
+        modes = self._block().of(self.block[..., : self.leading])
+        self.geometry = self.problem.refined(self.geometry, marked)
+        moved = modes.on(self.geometry).coefficients
+        self.block = torch.cat([moved, self._random(self.spare)], dim=3)
         self.found = self.marked = None
         self._show()
 

@@ -24,11 +24,8 @@ from kanpinn.networks import Network, Surrogate
 from kanpinn.networks.constraints import Groupwise
 from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
-from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import CellProblem, problem_in_cells
-from kanpinn.spaces.cells.system.cell_system import CellInverse
-from kanpinn.spaces.cells.system.functions import CellFunctions
+from kanpinn.spaces.cells.system.cell_system import ShiftedCells
 
 RESOLVED = 0.1  # an eigenvalue is resolved if its residual is below this part of ‖(L - σM) u‖
 REAL = 1e-8  # an imaginary part below this part of |λ - σ| is rounding of a double eigenvalue
@@ -542,67 +539,61 @@ def kato_temple(values: Tensor, norms: Tensor, others: Tensor) -> Tensor:
     return torch.where(gap < math.inf, torch.minimum(norms, estimates), norms)
 
 
-@dataclass(frozen=True, eq=False)
-class ShiftedProblem:
-    """(L - σM) v = M u in cells, with homogeneous conditions.
+def problem_in_time(discretization: Discretization[EigenProblem]) -> CellProblem:
+    """The evolution L u - M u' = 0 in cells with homogeneous conditions, whose modes are e^λt u.
 
-    Args:
-        shift: σ.
-        up: whether the spectrum is bounded from below, not from above.
-        problem: L - σM and the conditions.
-        mass: M.
-        fields: the number of fields m.
+    Its equation and conditions take m fields, or these and their derivatives u'. Without these the
+    equation is L u.
+
+    Raises:
+        InputError: for what cells cannot solve.
     """
+    problem, surrogate = discretization.problem, discretization.surrogate
+    fields, points = len(problem.fields), discretization.points()[0]
+    operator, mass = (
+        residual_term(what, equation, points, surrogate, what)
+        for what, equation in (("operator", problem.operator_values), ("mass", problem.mass_values))
+    )
 
-    shift: float
-    up: bool
-    problem: CellProblem
-    mass: ResidualTerm
-    fields: int
+    def evolution(p: Points, u: Jet) -> Tensor:
+        values, *rates = u.groups(fields)
+        found = problem.operator_values(p, values)
+        return found - problem.mass_values(p, rates[0]) if rates else found
 
-    @classmethod
-    def of(
-        cls, discretization: Discretization[EigenProblem], shift: float, up: bool
-    ) -> "ShiftedProblem":
-        """The problem of a discretization; up: see above.
+    def still(term: Term) -> Term:
+        assert isinstance(term, ResidualTerm)
+        return replace(term, equation=lambda p, u: term.equation(p, u.groups(fields)[0]))
 
-        Raises:
-            InputError: for what cells cannot solve.
-        """
-        problem, surrogate = discretization.problem, discretization.surrogate
-
-        def shifted(p: Points, u: Jet) -> Tensor:
-            return problem.operator_values(p, u) - shift * problem.mass_values(p, u)
-
-        points = discretization.points()[0]
-        operator, mass = (
-            residual_term(what, equation, points, surrogate, what)
-            for what, equation in (("operator", shifted), ("mass", problem.mass_values))
-        )
-        residuals = Residuals(surrogate, [operator, *discretization.penalties()], discretization)
-        return cls(shift, up, problem_in_cells(residuals), mass, len(problem.fields))
-
-    def inverse(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> CellInverse:
-        """The map from u to v on some cells."""
-        size = (len(geometry.tree), polynomials.size, self.fields)
-        zero = CellFunctions(geometry, polynomials, torch.zeros(size, dtype=torch.float64))
-        return CellInverse.of(self.problem.linearised(zero), self.mass)
+    channels = operator.channels | mass.channels
+    terms = [replace(operator, channels=channels, equation=evolution)]
+    terms += map(still, discretization.penalties())
+    return problem_in_cells(Residuals(surrogate, terms, discretization))
 
 
 @dataclass(frozen=True, eq=False)
 class CellPairs:
-    """The eigenpairs of a Krylov space of an inverse in cells, see `nearest_pairs`.
+    """Eigenpairs of T = (L - σM)⁻¹ M in cells, in the least-squares sense: those of a Krylov space.
+
+    With P the orthogonal projection onto the functions of the cells, for the inner product of the
+    least-squares functional, T is P A⁻¹ M for A = L - σM. If A⁻¹ M is self-adjoint in it, as for
+    self-adjoint A and M = 1 with conditions that hold exactly, the relative error of an eigenvalue
+    of T is the functional's least value over that of v = 0: it is quadratic in the error of the
+    mode. Where conditions and continuity hold in least squares only, it is the product of this
+    error and that of the adjoint problem's mode.
 
     Args:
         spectrum: all of them; their residuals are those of the projection onto the space.
-        inverse: the map T of which they are approximate eigenpairs.
+        cells: the evolution L u - M u' = 0.
+
+    Reference: Bramble and Osborn, Rate of convergence estimates for nonselfadjoint eigenvalue
+    approximations (1973).
     """
 
     spectrum: Spectrum
-    inverse: CellInverse
+    cells: ShiftedCells
 
     def block(self, count: int) -> Tensor:
-        """Real functions that span the nearest `count` modes, (N, L m, n) with n about `count`."""
+        """Real functions that span the nearest `count` modes, (N, L, m, n) with n about `count`."""
         columns, _ = self.spectrum.span(self._closed(torch.arange(count)))
         return self._by_cells(self.spectrum.basis @ columns)
 
@@ -611,8 +602,8 @@ class CellPairs:
         return len(self._closed(torch.arange(count)))
 
     def _by_cells(self, functions: Tensor) -> Tensor:
-        """Coefficients (N L m, n) in the shape (N, L m, n)."""
-        return functions.unflatten(0, (len(self.inverse.system.geometry.tree), -1))
+        """Coefficients (N L m, n) in the shape (N, L, m, n)."""
+        return functions.unflatten(0, (-1, self.cells.base.polynomials.size, self.cells.fields))
 
     def _closed(self, which: Tensor) -> Tensor:
         """Indices, each followed by the index of its complex conjugate where that is missing."""
@@ -629,43 +620,36 @@ class CellPairs:
         found = self.spectrum
         columns, _ = found.span(self._closed(which))
         inner = columns.T @ found.inverse @ columns
-        images = self.inverse(self._by_cells(found.basis @ columns)).coefficients.flatten(0, 1)
+        images, _ = self.cells.solve(found.shift, -self._by_cells(found.basis @ columns))
         vectors = columns.T.to(found.vectors) @ found.vectors[:, which]
         return replace(
             found,
             values=found.values[which],
             vectors=vectors / torch.linalg.vector_norm(vectors, dim=0),
             residuals=found.residuals[which],
-            basis=torch.linalg.solve(inner, images, left=False),
+            basis=torch.linalg.solve(inner, images.flatten(0, 2), left=False),
             inverse=inner,
         )
 
     def shares(self, count: int) -> Tensor:
         """The relative error of μ = 1/(λ - σ) that each cell is responsible for, (N, count).
 
-        It holds for modes of self-adjoint problems, see `CellInverse`.
+        It holds for modes of self-adjoint problems: the functional over that of v = 0.
         """
         modes = self.spectrum.modes(torch.arange(count)).coefficients
-        images = self.inverse(self._by_cells(torch.view_as_real(modes).flatten(1)))
-        shares, sizes = (
-            t.unflatten(-1, (-1, 2)).sum(dim=-1) for t in (images.shares, images.sizes)
-        )
+        functions = self._by_cells(torch.view_as_real(modes).flatten(1))
+        _, shares = self.cells.solve(self.spectrum.shift, -functions)
+        system, sizes = self.cells.system(self.spectrum.shift), shares.new_zeros(shares.shape[1])
+        for term, factors in zip(self.cells.base.equation, system.factors, strict=True):
+            weights = term.at.weights * system.weights[term.at.cells, None].square()
+            squares = weights, factors.square(), term.of_rates(functions).square()
+            sizes += torch.einsum("cq,e,cqen->n", *squares)
+        shares, sizes = (t.unflatten(-1, (-1, 2)).sum(dim=-1) for t in (shares, sizes))
         return shares / sizes
 
 
-def moved_block(
-    block: Tensor, polynomials: LocalPolynomials, old: CellGeometry, new: CellGeometry
-) -> Tensor:
-    """The coefficients of the same functions in other cells, which refine some of the old ones.
-
-    block: the coefficients in the old cells, (N, L m, n).
-    """
-    parts = block.unflatten(1, (polynomials.size, -1))
-    return CellFunctions(old, polynomials, parts).on(new).coefficients.flatten(1, 2)
-
-
 def nearest_pairs(
-    shifted: ShiftedProblem, inverse: CellInverse, block: Tensor, count: int, tolerance: float
+    cells: ShiftedCells, shift: float, up: bool, block: Tensor, count: int, tolerance: float
 ) -> CellPairs:
     """The eigenpairs of T = (L - σM)⁻¹ M with the largest μ = 1/(λ - σ).
 
@@ -674,26 +658,28 @@ def nearest_pairs(
     operator that is not normal.
 
     Args:
-        shifted: the problem with σ.
-        inverse: T on some cells.
-        block: start functions, (N, L m, p).
+        cells: the evolution L u - M u' = 0 on some cells.
+        shift: σ.
+        up: whether the spectrum is bounded from below, not from above.
+        block: start functions, (N, L, m, p).
         count: the number of pairs.
         tolerance: of the values μ.
     """
     most = max(12 * block.shape[-1], 100)  # columns of a space, after which it starts anew
+    norms, fields = cells.base.norms, cells.fields
 
     def apply(x: Tensor) -> Tensor:
-        return inverse.coordinates(inverse(inverse.coefficients(x)).coefficients)
+        return norms.coordinates(cells.solve(shift, -norms.coefficients(x, fields))[0])
 
     best = torch.inf
     for _ in range(4):
-        for space in krylov_spaces(apply, inverse.coordinates(block)):
-            found = Spectrum.of(shifted.shift, shifted.up, space.matrix, space.rest, space.basis)
+        for space in krylov_spaces(apply, norms.coordinates(block)):
+            found = Spectrum.of(shift, up, space.matrix, space.rest, space.basis)
             error = _error(found, count)
             if error <= tolerance or space.basis.shape[1] >= min(most, len(space.basis) // 2):
                 break
-        basis = inverse.coefficients(space.basis).flatten(0, 1)
-        pairs = CellPairs(replace(found, basis=basis), inverse)
+        basis = norms.coefficients(space.basis, fields).flatten(0, 2)
+        pairs = CellPairs(replace(found, basis=basis), cells)
         if error <= tolerance or error > 0.5 * best:
             break
         best, block = error, pairs.block(block.shape[-1])

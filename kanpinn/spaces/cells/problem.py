@@ -304,7 +304,9 @@ class CellProblem:
         interfaces, singular = [], self.singularities
         for at in geometry.at_interfaces(polynomials.degree) if self.interfaces else ():
             terms = [term for term in self.interfaces if at.piece in term.kinks]
-            interfaces.append(Interface(at, terms, about))
+            # Fluxes do not depend on derivatives in time, which may be further fields.
+            flux = replace(about, coefficients=about.coefficients[:, :, : self.fields])
+            interfaces.append(Interface(at, terms, flux))
         factors = singular.weights(geometry), singular.pollution(geometry)
         return CellSystem(about, equation, boundary, self.counted, *factors, interfaces)
 

@@ -20,7 +20,6 @@ from kanpinn.jets import Channels
 from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.nested_dissection import BlockRows, columns_of_blocks
 from kanpinn.linalg.reflections import Reflections
-from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellGeometry,
     CellPoints,
@@ -198,7 +197,11 @@ class CellSystem:
     @cached_property
     def norms(self) -> CellNorms:
         """Norms and means of functions in the cells."""
-        return CellNorms([term.at for term in self.equation], self.counted)
+        return CellNorms([term.at for term in self.equation], self.counted, self.polynomials)
+
+    def norm(self, coefficients: Tensor) -> float:
+        """The L2 norm of the counted fields of polynomials in the cells; (N, L, m)."""
+        return self.norms.total(self.about.of(coefficients))
 
     def indicators(self, shares: Tensor) -> Tensor:
         """The error by each cell up to a common factor, (N,): by the root of its share."""
@@ -207,25 +210,6 @@ class CellSystem:
     def is_linear(self, other: CellFunctions) -> bool:
         """Whether equation and conditions have the same linearisation about another function."""
         return all(one.is_linear(other) for one in (*self.equation, *self.boundary))
-
-    def shifted(self, rate: complex, order: int) -> "CellSystem":
-        """The problem K + rate M + rate² N for m fields, from that for these and their rates.
-
-        Args:
-            rate: real or complex.
-            order: the number of time derivatives of the m fields, which are further fields here.
-        """
-
-        def at_rate(term: SampledTerm) -> SampledTerm:
-            value, *others = term.slopes.chunk(order + 1, dim=-1)
-            for power, one in enumerate(others, 1):
-                value = value + rate**power * one
-            return term.with_slopes(value)
-
-        equation, boundary = (
-            [at_rate(one) for one in own] for own in (self.equation, self.boundary)
-        )
-        return replace(self, equation=equation, boundary=boundary)
 
     @property
     def right_hand_sides(self) -> dict[AnyTerm, Tensor]:
@@ -726,110 +710,73 @@ def _joined(rows: Sequence[Tensor]) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class CellImages:
-    """The functions v with A v = M u in the least-squares sense, for n functions u.
+class ShiftedCells:
+    """K u + M u' = b or K u + M u' + N u'' = b in cells, linearised, for derivatives u' = σ u - s.
+
+    For each rate σ that has occurred the factors are kept. The steps of a march are such problems,
+    and with K = L and M = -1 the images of the inverse of L - σ.
 
     Args:
-        coefficients: of the functions v, (N, L m, n).
-        shares: the part of each cell in the functional of each, (N, n).
-        sizes: the integrals of the squares of M u, with the factors of the equations, (n,).
+        base: the equation and the conditions for m fields followed by their derivatives in time,
+            (p + 1) m fields.
+        order: p, 1 or 2.
     """
 
-    coefficients: Tensor
-    shares: Tensor
-    sizes: Tensor
+    base: CellSystem
+    order: int
+    _systems: dict[complex, CellSystem] = field(default_factory=dict, init=False, repr=False)
 
+    @property
+    def fields(self) -> int:
+        """The number of fields m."""
+        return self.base.equation[0].slopes.shape[-1] // (self.order + 1)
 
-@dataclass(frozen=True, eq=False)
-class CellInverse:
-    """T = A⁻¹ M in the least-squares sense, for operators A and M and homogeneous conditions.
+    @property
+    def terms(self) -> list[SampledTerm]:
+        """Equation and conditions, for the fields and their derivatives in time."""
+        return [*self.base.equation, *self.base.boundary]
 
-    With P the orthogonal projection onto the functions of the cells, for the inner product of the
-    least-squares functional, T is P A⁻¹ M. If A⁻¹ M is self-adjoint in it, as for self-adjoint A
-    and M = 1 with conditions that hold exactly, the relative error of an eigenvalue of T is the
-    functional's least value over that of v = 0: it is quadratic in the error of the mode. Where
-    conditions and continuity hold in least squares only, it is the product of this error and that
-    of the adjoint problem's mode.
+    def system(self, rate: complex) -> CellSystem:
+        """The least-squares problem (K + σ M + σ² N) u = b of m fields; rate: σ."""
 
-    Args:
-        system: the least-squares problem with the equation A v = 0.
-        mass: M, at the points of each of the equation's terms.
+        def at_rate(term: SampledTerm) -> SampledTerm:
+            value, *others = term.slopes.chunk(self.order + 1, dim=-1)
+            for power, one in enumerate(others, 1):
+                value = value + rate**power * one
+            return term.with_slopes(value)
 
-    Reference: Bramble and Osborn, Rate of convergence estimates for nonselfadjoint eigenvalue
-    approximations (1973).
-    """
+        if rate not in self._systems:
+            both = (
+                [at_rate(one) for one in own] for own in (self.base.equation, self.base.boundary)
+            )
+            equation, boundary = both
+            self._systems[rate] = replace(self.base, equation=equation, boundary=boundary)
+        return self._systems[rate]
 
-    system: CellSystem
-    mass: Sequence[SampledTerm]
+    def solve(
+        self, rate: complex, starts: Tensor, right_hand_sides: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Find n states x with the derivatives in time x' = σ x - s that satisfy the equation.
 
-    @classmethod
-    def of(cls, system: CellSystem, mass: ResidualTerm) -> "CellInverse":
-        """The inverse for a least-squares problem; mass: M."""
-        equation = system.equation
-        fields, size = equation[0].slopes.shape[-1], system.polynomials.size
-        zeros = torch.zeros(len(system.geometry.tree), size, fields, dtype=torch.float64)
-        zero = system.about.of(zeros)
-        return cls(system, [SampledTerm(mass, one.at, zero) for one in equation])
+        Args:
+            rate: σ, real or complex.
+            starts: s, (N, L, p m, n).
+            right_hand_sides: b for each of `terms`, (c, q, equations, n); None for zero.
 
-    def __call__(self, coefficients: Tensor) -> CellImages:
-        """The images of functions; coefficients: theirs, (N, L m, n).
+        Returns:
+            The states (N, L, p m, n), and each cell's part of the functional, (N, n).
 
         Raises:
             LinAlgError: if an entry of the problem is not finite.
         """
-        system, size = self.system, self.system.polynomials.size
-        by_field = coefficients.unflatten(1, (size, -1))
-        functions = system.about.of(by_field)
-        sizes, values = coefficients.new_zeros(coefficients.shape[2]), dict[AnyTerm, Tensor]()
-        for term, mass, factors in zip(system.equation, self.mass, system.factors, strict=True):
-            jets = functions.jets(mass.at, mass.term.channels)
-            values[term] = torch.einsum("cqepm,cqpmn->cqen", mass.slopes, jets)
-            weights = mass.at.weights * system.weights[mass.at.cells, None].square()
-            terms = weights, factors.square(), values[term].square()
-            sizes += torch.einsum("cq,e,cqen->n", *terms)
+        system, values = self.system(rate), dict[AnyTerm, Tensor]()
+        less = [torch.zeros_like(starts[:, :, : self.fields])]  # ∂^r u is σ^r u - less[r]
+        for one in starts.split(self.fields, dim=2):
+            less.append(rate * less[-1] + one)
+        known = torch.cat(less[1:], dim=2)
+        for k, own in enumerate((*system.equation, *system.boundary)):
+            of_rates = self.terms[k].of_rates(known)
+            values[own] = of_rates if right_hand_sides is None else of_rates + right_hand_sides[k]
         found = system.solve(values, again=True)
-        return CellImages(found.coefficients.flatten(1, 2), found.shares, sizes)
-
-    @cached_property
-    def _roots(self) -> list[Tensor]:
-        """R for each group's cells, with ‖R c‖ the L2 norm of the function with coefficients c.
-
-        Each is (c, L, L), or (1, L, L) for equal cells. A small multiple of the unit matrix is in R
-        for functions that the points do not see.
-        """
-        found, tiny = [], 1e-6
-        for group in self.system.groups:
-            roots = []
-            for cell in group.cells:
-                one = self.system.terms[cell][0]
-                at = one.term.at
-                values = one.term.polynomials.values(at.at(one.place))
-                values = at.weights[one.place].sqrt()[:, None] * values
-                least = tiny * torch.linalg.matrix_norm(values, 2) * torch.eye(values.shape[1])
-                roots.append(torch.linalg.qr(torch.cat([values, least.to(values)]), mode="r")[1])
-                if at.alike:
-                    break
-            found.append(torch.stack(roots))
-        return found
-
-    def coordinates(self, coefficients: Tensor) -> Tensor:
-        """Coordinates (N L m, n) of functions, in which inner products are those of L2.
-
-        coefficients: theirs, (N, L m, n).
-        """
-        return self._by_cells(coefficients, torch.matmul).flatten(0, 1)
-
-    def coefficients(self, coordinates: Tensor) -> Tensor:
-        """The coefficients (N, L m, n) of functions with coordinates (N L m, n)."""
-        parts = coordinates.unflatten(0, (len(self.system.geometry.tree), -1))
-        return self._by_cells(
-            parts, lambda root, own: torch.linalg.solve_triangular(root, own, upper=True)
-        )
-
-    def _by_cells(self, parts: Tensor, apply: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """Apply R or its inverse to the parts of functions in all cells, (N, L m, n)."""
-        found = torch.empty_like(parts)
-        for group, root in zip(self.system.groups, self._roots, strict=True):
-            own = parts[group.cells].unflatten(1, (root.shape[1], -1)).flatten(2)
-            found[group.cells] = apply(root, own).reshape(parts[group.cells].shape)
-        return found
+        states = [rate**r * found.coefficients - less[r] for r in range(self.order)]
+        return torch.cat(states, dim=2), found.shares

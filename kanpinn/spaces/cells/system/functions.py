@@ -206,10 +206,53 @@ class CellNorms:
     Args:
         places: points of a quadrature rule in groups of cells; each cell is in one group, once.
         counted: the numbers of the fields that count in norms.
+        polynomials: the functions of each cell.
     """
 
     places: Sequence[CellPoints]
     counted: Sequence[int]
+    polynomials: LocalPolynomials
+
+    @cached_property
+    def _roots(self) -> list[Tensor]:
+        """R for each cell, with ‖R c‖ the L2 norm of the function with coefficients c.
+
+        (c, L, L), or (c, 1, 1) for whole cells, where polynomials are orthonormal. A small multiple
+        of the unit matrix is in R for functions that the points do not see.
+        """
+        found, tiny = [], 1e-6
+        for at in self.places:
+            if at.alike:
+                found.append((1 / at.scale).prod(dim=1).sqrt()[:, None, None])
+                continue
+            values = self.polynomials.values(at.local.flatten(0, 1)).unflatten(0, at.weights.shape)
+            values = at.weights.sqrt()[..., None] * values
+            size = tiny * torch.linalg.matrix_norm(values, 2)[:, None, None]
+            least = size * torch.eye(values.shape[2], dtype=values.dtype)
+            found.append(torch.linalg.qr(torch.cat([values, least], dim=1), mode="r").R)
+        return found
+
+    def coordinates(self, coefficients: Tensor) -> Tensor:
+        """Coordinates (N L m, n) of functions (N, L, m, n), with the inner products of L2."""
+        found = torch.empty_like(coefficients)
+        for at, root in zip(self.places, self._roots, strict=True):
+            own = coefficients[at.cells].flatten(2)
+            own = root * own if at.alike else root @ own
+            found[at.cells] = own.unflatten(2, coefficients.shape[2:])
+        return found.flatten(0, 2)
+
+    def coefficients(self, coordinates: Tensor, fields: int) -> Tensor:
+        """The coefficients (N, L, m, n) of functions with coordinates (N L m, n); fields: m."""
+        parts = coordinates.unflatten(0, (-1, self.polynomials.size, fields))
+        found = torch.empty_like(parts)
+        for at, root in zip(self.places, self._roots, strict=True):
+            own = parts[at.cells].flatten(2)
+            if at.alike:
+                own = own / root
+            else:
+                own = torch.linalg.solve_triangular(root, own, upper=True)
+            found[at.cells] = own.unflatten(2, parts.shape[2:])
+        return found
 
     def of_cells(self, one: CellFunctions) -> Tensor:
         """The L2 norms of the counted fields together over each cell's part of the domain, (N,)."""

@@ -42,6 +42,7 @@ class SampledTerm:
             raise InputError(f"the term {term.name} ties several points together, cells do not")
         self.term, self.at, self.about = term, at, about
         self._functions: dict[tuple[float, ...], Tensor] = {}
+        self._jets: dict[tuple[float, ...], Tensor] = {}
         found = Linearised.at(term.equation, at.points, self.jet(about))
         slopes, right = found.slopes, found.right
         finite = right.isfinite().all(dim=1) & slopes.isfinite().flatten(1).all(dim=1)
@@ -61,6 +62,27 @@ class SampledTerm:
         channels = self.term.channels
         found = function.jets(self.at if at is None else at, channels)
         return jet_of_stacked(channels, found.flatten(0, 1))
+
+    def jets(self, coefficients: Tensor) -> Tensor:
+        """The stacked jets of n functions at all points, (c, q, parts, m, n).
+
+        Those of the polynomials are kept for further functions.
+
+        coefficients: of the functions in all cells, (N, L, m, n); real or complex.
+        """
+        if coefficients.is_complex():
+            return torch.complex(self.jets(coefficients.real), self.jets(coefficients.imag))
+        return self.about.of(coefficients).jets(self.at, self.term.channels, self._jets)
+
+    def of_rates(self, rates: Tensor) -> Tensor:
+        """The slopes times the jets of the last fields, (c, q, equations, n).
+
+        rates: those fields, the derivatives in time, (N, L, p m, n); real or complex.
+        """
+        slopes = self.slopes[..., -rates.shape[2] :].to(rates.dtype)
+        if not bool(slopes.any()):  # as in most conditions
+            return slopes.new_zeros(*slopes.shape[:3], rates.shape[3])
+        return torch.einsum("cqepf,cqpfn->cqen", slopes, self.jets(rates))
 
     def functions(self, place: int) -> Tensor:
         """The jets of the polynomials of cell number `place` here, (q, parts, L).
