@@ -288,9 +288,9 @@ class UnknownsOfRank:
 
     Args:
         sizes: the numbers of these unknowns in all blocks, (B,): zero in the blocks of other ranks.
-        places: their places among all N unknowns, ascending, (m,).
+        places: the places of these unknowns among all N, ascending, (m,).
         shared: the places, among the m unknowns, of the unknowns that all ranks have, (s,).
-        counted: whether a sum over the ranks counts each unknown by this rank, (m,).
+        counted: a mask of the unknowns that a sum over the ranks takes from this rank, (m,).
         total: N.
     """
 
