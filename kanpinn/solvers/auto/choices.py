@@ -36,12 +36,12 @@ def steepness(problem: Problem) -> tuple[bool, float]:
     """Whether a network without cells hardly resolves the solutions, and the phase of their waves.
 
     For c₂ u_xx + c₁ u_x + c₀ u and a domain of the width L, waves have the phase √(c₀/c₂) L, and an
-    outflow layer has the width c₂ / c₁. The coefficients are those at fields that vanish, the
-    largest of all equations. Solutions are neither steep nor waves if the highest order of
-    derivatives is not 2, or the equation is not finite.
+    outflow layer has the width c₂ / c₁. The coefficients are those for zero fields, the largest
+    over all equations. Solutions are neither steep nor waves if the highest order of derivatives is
+    not 2, or the equation is not finite.
 
     Returns:
-        Whether the largest phase exceeds 15 or the ratio of L to the layer 225; the mean phase.
+        Whether the largest phase is above 15 or L above 225 layer widths, and the mean phase.
     """
     few = 64
     p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
@@ -234,7 +234,7 @@ class Choice:
         return replace(self._with_points(part, part), arguments=arguments, work=self.work * part**3)
 
     def with_more_points(self, factor: float, only_boundary: bool = False) -> "Choice":
-        """The choice with `factor` times as many points, on the boundary only or everywhere."""
+        """The choice with `factor` times as many points; only_boundary: only on the boundary."""
         denser = self._with_points(1.0 if only_boundary else factor, factor)
         counts = [choice.points.interior + choice.points.boundary for choice in (denser, self)]
         return replace(denser, work=self.work * counts[0] / counts[1])
