@@ -132,7 +132,7 @@ def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Te
 
     Args:
         term: the term.
-        points: n points at the first moment, where normals are those of the domain's beginning.
+        points: n points at the first moment; the normals there point backwards in time.
         fields: the number of fields m.
 
     Returns:
