@@ -386,7 +386,7 @@ class System(ABC, Generic[Space]):
     def consistent(self, states: Tensor, time: float) -> Tensor:
         """The states, with the least change of the first so that conditions at the boundary hold.
 
-        The error of initial values that contradict the conditions would also be that of the first
+        Initial values that contradict the conditions would leave an error of this size in the first
         window, however short it is.
 
         Args:
