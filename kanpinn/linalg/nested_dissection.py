@@ -111,8 +111,8 @@ class MergeElimination(Elimination):
 
     Args:
         merge: the numbers of the two fronts and of the one that they become.
-        places: for each front, the places of its unknowns that stay in the merged front.
-        twice: a mask of these unknowns of the second front: those that the first has, too.
+        places: for each front, the places in the merged front of its unknowns that stay.
+        twice: a mask of the second front's unknowns that stay: those of both fronts.
         size: the number of unknowns of the merged front.
         inner: the transformation of both fronts' rows for the blocks that are eliminated, if any.
         solvable: the transformation that makes the rows of these blocks solvable.
