@@ -240,7 +240,7 @@ class Method(ABC):
         return not self.cheap_steps or step % max(1, self.steps // 250) == 0
 
     def check(self, network: Network) -> None:
-        """Check that the method can work on a network: by default, that this needs no other method.
+        """Check that the method can work on a network: by default any without its own method.
 
         Raises:
             InputError: if it cannot.
