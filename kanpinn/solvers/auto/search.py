@@ -427,9 +427,9 @@ class TrialSearch:
         return {"trials": list(self.made)}
 
     def solution(self, reference: Recipe | None = None, errors: bool = True) -> Solution:
-        """The solution of the trials with its errors, if there is an exact one or a reference.
+        """The best solution, with its errors if there is an exact solution or a reference.
 
-        It is that with the least estimated error or, where no error is known, with the least
+        It has the least estimated error of all trials or, where no error is known, the least
         residual at fresh points; then the status is "failed: ...". Its errors are measured once, at
         the end, since no choice depends on them; the seconds do not include the time to compute a
         reference.
@@ -691,7 +691,7 @@ class Climb:
         return self.idle >= self.family.patience
 
     def far_behind(self, trial: Trial) -> Trial | None:
-        """The latest trial but the last whose residual is large beside that of another trial."""
+        """The latest trial, but the last, whose residual is large compared with that of `trial`."""
         most = error_estimate.LARGEST_CONTRACTION**2
         far = [earlier for earlier in self.trials[:-1] if trial.loss <= most * earlier.loss]
         return far[-1] if far else None
@@ -731,7 +731,7 @@ class Climb:
         self.ended = self._saturated(verdict)
 
     def _with_other_points(self) -> Choice | None:
-        """The last choice with other points, if that is what an idle climb tries next."""
+        """The last choice with other points, if an idle climb tries these next; else None."""
         if self.last is None or self.other_points or not self.is_idle:
             return None
         return self.last.choice.with_other_points()
