@@ -141,7 +141,7 @@ class TorchStage(Stage):
         return None if any(bool(g.any()) for g in gradients) else INDEPENDENT
 
     def follow(self) -> None:
-        """Adapt the grids to the activations; a line search needs the same loss throughout."""
+        """Adapt the grids to the activations, between steps: a line search needs a fixed loss."""
         self.residuals.surrogate.follow(self.residuals.points)
 
 
