@@ -125,13 +125,13 @@ class Axis:
 
     @cached_property
     def projection(self) -> Tensor:
-        """The coefficients of the L2 projection of values at the places, (n, q)."""
+        """The matrix from values at the places to the coefficients of their projection, (n, q)."""
         mass = self.tests @ self.functions[0]
         return torch.cholesky_solve(self.tests, torch.linalg.cholesky(mass))
 
     @cached_property
     def remainder(self) -> Tensor:
-        """The part of values at the places that is orthogonal to the splines, (q, q)."""
+        """The matrix from values at the places to their part orthogonal to the splines, (q, q)."""
         return torch.eye(len(self.weights)).double() - self.functions[0] @ self.projection
 
     @cached_property
