@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import share, together, world
+from kanpinn._support.distributed import share, together
 from kanpinn._support.errors import InputError, instance, integer, nearest, one_of
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.data import Data, Table
@@ -449,18 +449,9 @@ def fit(
     state = SolverState(losses, stages, budget, best, checkpoint)
     status = run_stages(state, measure, observers, seed, checkpoint)
     whole = residuals_of(points)  # on all rows, also if the last step used a batch
-    return Fitted(
-        data=data,
-        residuals=whole,
-        scores=scores_of(data, surrogate.evaluate),
-        status=status,
-        history=state.history,
-        seconds=state.clock.earlier + time.perf_counter() - started,
-        optimizer_seconds=state.clock.seconds,
-        loss_terms=whole.term_values(),
-        optimizers=stages,
-        processes=world(),
-    )
+    scores, values = scores_of(data, surrogate.evaluate), whole.term_values()
+    facts = state.facts(status, started) | {"residuals": whole}
+    return Fitted(data=data, scores=scores, loss_terms=values, **facts)
 
 
 def check_columns(table: Table, width: Sequence[int]) -> None:

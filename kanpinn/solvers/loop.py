@@ -82,25 +82,19 @@ def solve_discretized(
             if scan.breaks:
                 warn_of_breaks(discretization.problem, scan)
         status = run_stages(state, measure, observers, seed, checkpoint)
-        seconds = state.clock.earlier + time.perf_counter() - started - waited
+        facts = state.facts(status, started + waited)
         values, verification = state.residuals.term_values(), None
         if verified and status != STOPPED_BY_USER:
-            status, verification = judged(discretization, state, status, values, scan)
+            facts["status"], verification = judged(discretization, state, status, values, scan)
         whole = state.surrogate.evaluate
         return Solution(
             discretization=discretization,
-            residuals=state.residuals,
             errors=None if norm is None else norm.converged(whole, network.pieces),
-            status=status,
-            history=state.history,
-            seconds=seconds,
-            optimizer_seconds=state.clock.seconds,
             loss_terms=values,
-            optimizers=stages,
-            processes=world(),
             verification=verification,
             reference=known,
             reference_seconds=waited if known is not None else 0.0,
+            **facts,
         )
 
 

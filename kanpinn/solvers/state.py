@@ -16,7 +16,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import extremes, together
+from kanpinn._support.distributed import extremes, together, world
 from kanpinn._support.errors import InputError, expecting, number
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import r3, rad
@@ -503,6 +503,18 @@ class SolverState:
         self._keep_last(copied(self.surrogate.network))
         self.surrogate.network.load_state_dict(best.network)
         return f"step {best.step} of {step} is kept, where the validation error was least"
+
+    def facts(self, status: str, started: float) -> dict[str, Any]:
+        """The entries that the results of solves and fits share, by name; started: the begin."""
+        return {
+            "residuals": self.residuals,
+            "status": status,
+            "history": self.history,
+            "seconds": self.clock.earlier + time.perf_counter() - started,
+            "optimizer_seconds": self.clock.seconds,
+            "optimizers": self.optimizers,
+            "processes": world(),
+        }
 
     def interrupt(self, *_: object) -> None:
         """End the solve after the present step; called a second time, interrupt the step itself.

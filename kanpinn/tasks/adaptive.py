@@ -96,11 +96,8 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
     def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
         network = require_cells(residuals.surrogate.network)
         super().__init__(network, settings.tolerance, settings.cells, int(settings.corrects))
-        self.settings, self.residuals, self.means = (
-            settings,
-            residuals,
-            cell_problem.mean_terms(residuals),
-        )
+        self.settings, self.residuals = settings, residuals
+        self.means = cell_problem.mean_terms(residuals)
         self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # those of another problem

@@ -207,13 +207,10 @@ class ContinuationStage(Stage):
         else:
             network.load_state_dict(good)
             self.stride = (part - max(self.reached, 0.0)) / 2
-        return Step(
-            self.residuals.loss(),
-            solves or self.settings.solves,
-            finished=self._verdict(),
-            notes={"parameter": value, "solved": float(bool(solves))},
-            words=f"{self.settings.parameter} = {value:.4g} {'solved' if solves else 'not solved'}",
-        )
+        count, notes = solves or self.settings.solves, {"parameter": value}
+        notes["solved"], solved = float(bool(solves)), "solved" if solves else "not solved"
+        words = f"{self.settings.parameter} = {value:.4g} {solved}"
+        return Step(self.residuals.loss(), count, self._verdict(), notes, words)
 
     def _solve(self, value: float) -> int:
         """Solve for a value of the parameter; return the number of Newton steps, 0 if it fails."""
