@@ -71,11 +71,15 @@ class BoundaryValueProblem(ABC):
 
     def with_conditions(self, conditions: Sequence[Condition]) -> Self:
         """Return a copy whose `conditions()` are these, completed, each with its place in it."""
-        placed = tuple(
-            altered(c, all_fields=self.fields, title=f"conditions()[{i}]")
-            for i, c in enumerate(self.completed(conditions))
-        )
-        return altered(self, conditions=functools.partial(tuple, placed), is_stated=True)
+
+        def placed(some: Sequence[Condition]) -> tuple[Condition, ...]:
+            return tuple(
+                altered(c, all_fields=self.fields, title=f"conditions()[{i}]")
+                for i, c in enumerate(some)
+            )
+
+        every = placed(self.completed(placed(conditions)))
+        return altered(self, conditions=functools.partial(tuple, every), is_stated=True)
 
     def enrichment(self) -> Sequence[Callable[[Points], Tensor]]:
         """Return known functions that are added to the network, such as those of `Corner`.

@@ -23,7 +23,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, of_class, show
+from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
@@ -366,45 +366,3 @@ def _columns(at: Integrand) -> list[Tensor]:
     """The derivatives of a density by those of the fields, (n, 1) each."""
     _, by_levels = at.slopes(at.density)
     return [one for level in by_levels[1:] for slope in level for one in slope.split(1, dim=1)]
-
-
-def check_boundary_energies(
-    conditions: Sequence[Condition], on_boundary: BoundaryEnergies, fields: Sequence[str], name: str
-) -> None:
-    """Refuse densities on the boundary that change nothing, and fluxes that are not among them.
-
-    A density changes nothing where all fields are prescribed: its integral is the same for all.
-
-    Args:
-        conditions: those that are stated.
-        on_boundary: what `boundary_energies` returned.
-        fields: the names of the problem's fields.
-        name: the name of the problem.
-
-    Raises:
-        InputError: naming the density or the condition; or for densities of another kind.
-    """
-    for i, pair in enumerate(on_boundary):
-        match pair:
-            case (Boundary(), density) if callable(density):
-                continue
-        raise InputError(
-            f"{name}.boundary_energies()[{i}] must be a pair of a part of the boundary and a "
-            f"function (p, u, …), such as (domain.boundary, density), got {show(pair)}"
-        )
-    data = [one for condition in conditions for one in condition.prescribed(fields)]
-    given = {(one.piece, one.field) for one in data}
-    for i, (part, _) in enumerate(on_boundary):
-        if given.issuperset(itertools.product(part.pieces, fields)):
-            raise InputError(
-                f"{name}.boundary_energies()[{i}] changes nothing: all fields are prescribed on "
-                f"{', '.join(piece.name for piece in part.pieces)}"
-            )
-    covered = {piece for part, _ in on_boundary for piece in part.pieces}
-    for index, condition in enumerate(conditions):
-        if condition.needs_energy and not covered.issuperset(condition.pieces):
-            raise InputError(
-                f"conditions()[{index}], {of_class(condition)}, is natural for an energy, "
-                f"but {name}.boundary_energies() has no density there: the density for ∂u/∂n = g "
-                "is -g u, and for ∂u/∂n + αu = g it is αu²/2 - g u"
-            )

@@ -4,6 +4,7 @@ exact solution of a problem: its jet, its residual, and the source derived from 
 
 import functools
 import inspect
+import itertools
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, number
+from kanpinn._support.errors import InputError, number, of_class, show
 from kanpinn.geometry import Boundary, Points
 from kanpinn.jets import (
     Channels,
@@ -27,7 +28,7 @@ from kanpinn.jets import (
 )
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, altered
 from kanpinn.pde.conditions import Condition
-from kanpinn.pde.energies import Energy, check_boundary_energies
+from kanpinn.pde.energies import Energy
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,7 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
     """
     p, columns = condition.few_points(), len(fields) + len(numbers)
     last: Exception | None = None
-    plain = altered(condition, all_fields=fields)
-    for tried in (plain, altered(plain, numbers=tuple(numbers))):
+    for tried in (condition, altered(condition, numbers=tuple(numbers))):
         try:
             random_jets(tried.stacked_residual, p, columns)
             return tried
@@ -346,6 +346,39 @@ class Problem(BoundaryValueProblem):
         """
         return ()
 
+    def check_boundary_energies(self, conditions: Sequence[Condition]) -> None:
+        """Refuse densities on the boundary that change nothing, and fluxes without such a density.
+
+        A density changes nothing where all fields are prescribed: its integral is the same for all.
+
+        Raises:
+            InputError: naming the density or the condition; or for densities of another kind.
+        """
+        what, densities = f"{type(self).__name__}.boundary_energies()", self.boundary_energies()
+        given = {(d.piece, d.field) for c in conditions for d in c.prescribed(self.fields)}
+        for i, pair in enumerate(densities):
+            match pair:
+                case (Boundary(), density) if callable(density):
+                    pieces = pair[0].pieces
+                case _:
+                    raise InputError(
+                        f"{what}[{i}] must be a pair of a part of the boundary and a function "
+                        f"(p, u, …), such as (domain.boundary, density), got {show(pair)}"
+                    )
+            if given.issuperset(itertools.product(pieces, self.fields)):
+                raise InputError(
+                    f"{what}[{i}] changes nothing: all fields are prescribed on "
+                    f"{', '.join(piece.name for piece in pieces)}"
+                )
+        covered = {piece for part, _ in densities for piece in part.pieces}
+        for condition in conditions:
+            if condition.needs_energy and not covered.issuperset(condition.pieces):
+                raise InputError(
+                    f"{condition.title}, {of_class(condition)}, is natural for an energy, but {what} "
+                    "has no density there: the density for ∂u/∂n = g is -g u, and for "
+                    "∂u/∂n + αu = g it is αu²/2 - g u"
+                )
+
     def reference(self) -> object | None:
         """Return a `Reference`, or a recipe for one such as `FEM`, in place of an exact solution.
 
@@ -431,7 +464,7 @@ class Problem(BoundaryValueProblem):
                     "boundary_energies() must be empty: state all conditions in conditions()"
                 )
             return conditions
-        check_boundary_energies(conditions, parts, self.fields, type(self).__name__)
+        self.check_boundary_energies(conditions)
         return energy.with_natural(conditions, self.domain, parts)
 
     def equation(self, p: Points, u: Jet) -> Tensor:

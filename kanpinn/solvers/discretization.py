@@ -30,7 +30,6 @@ from kanpinn.pde.boundary_value_problem import (
     with_parameter,
 )
 from kanpinn.pde.checks import check_well_posed
-from kanpinn.pde.energies import check_boundary_energies
 from kanpinn.pde.problem import Problem, Unknown, by_energy
 
 EPOCHS_APART = 1_000_003  # between the seeds of the points of two epochs: a prime
@@ -332,12 +331,11 @@ def discretize(
         # Cells solve the equation that is derived from an energy.
         problem, loss = by_energy(problem), replace(loss, form="strong")
     elif loss.form == "energy":
-        name, parts = type(problem).__name__, problem.boundary_energies()
-        check_boundary_energies(problem.conditions(), parts, problem.fields, name)
+        problem.check_boundary_energies(problem.conditions())
         if problem.unknowns:
             raise InputError(
-                f'form must be "strong" for {name}, which has unknowns: an energy does not '
-                "determine its own coefficients"
+                f'form must be "strong" for {type(problem).__name__}, which has unknowns: an '
+                "energy does not determine its own coefficients"
             )
     if problem.invariants is not None:
         check_invariants(problem)
