@@ -374,8 +374,8 @@ class Problem(BoundaryValueProblem):
         for condition in conditions:
             if condition.needs_energy and not covered.issuperset(condition.pieces):
                 raise InputError(
-                    f"{condition.title}, {of_class(condition)}, is natural for an energy, but {what} "
-                    "has no density there: the density for ∂u/∂n = g is -g u, and for "
+                    f"{condition.title}, {of_class(condition)}, is natural for an energy, but "
+                    f"{what} has no density there: the density for ∂u/∂n = g is -g u, and for "
                     "∂u/∂n + αu = g it is αu²/2 - g u"
                 )
 
