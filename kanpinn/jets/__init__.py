@@ -18,7 +18,6 @@ from kanpinn.jets.jet import stack as stack
 from kanpinn.jets.jet import stack_equations as stack_equations
 from kanpinn.jets.jet import total as total
 from kanpinn.jets.jet import zero_jet as zero_jet
-from kanpinn.jets.linearised import ROUNDING as ROUNDING
 from kanpinn.jets.linearised import Linearised as Linearised
 from kanpinn.jets.linearised import ResidualFunction as ResidualFunction
 from kanpinn.jets.linearised import find_channels as find_channels

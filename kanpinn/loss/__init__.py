@@ -2,6 +2,5 @@
 
 from kanpinn.loss.residuals import Residuals as Residuals
 from kanpinn.loss.sparsity import Sparsity as Sparsity
-from kanpinn.loss.terms import EnergyTerm as EnergyTerm
 from kanpinn.loss.terms import ResidualTerm as ResidualTerm
 from kanpinn.loss.terms import Term as Term
