@@ -284,8 +284,8 @@ def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
             (n, m), or None for zero.
     """
     low, high = box.bounds
-    ends = tuple(partial(coordinate_beyond, axis, float(box.bounds[up][axis])) for axis, up in data)
-    depths = tuple(complement(f) if up else f for f, (_, up) in zip(ends, data, strict=True))
+    planes = [partial(coordinate_beyond, axis, float(box.bounds[up][axis])) for axis, up in data]
+    depths = tuple(complement(f) if up else f for f, (_, up) in zip(planes, data, strict=True))
     sizes = tuple(float((high - low)[axis]) / 2 for axis, _ in data)
     lift, by_axis = None, dict[int, dict[float, Values | None]]()
     for (axis, upper), values in data.items():
@@ -417,10 +417,10 @@ def refuse_weights(problem: BoundaryValueProblem, network: Network) -> None:
     Raises:
         InputError: for a weight other than 1.
     """
-    for i, condition in enumerate(problem.conditions()):
+    for condition in problem.conditions():
         if condition.weight != 1:
             raise InputError(
-                f"the weight of conditions()[{i}] must be left out, got {condition.weight:g}: "
+                f"the weight of {condition.title} must be left out, got {condition.weight:g}: "
                 f"{network.unweighted}"
             )
 

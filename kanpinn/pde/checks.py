@@ -169,10 +169,9 @@ class Probe:
             InputError: naming the condition and the point.
         """
         own = self.domain.boundary.pieces
-        for index, condition in enumerate(self.conditions):
+        for condition, points in zip(self.conditions, self.places, strict=True):
             if not condition.is_at_boundary or any(piece not in own for piece in condition.pieces):
-                what = f"conditions()[{index}], {of_class(condition)},"
-                points, names = self.places[index], self.domain.names
+                what, names = f"{condition.title}, {of_class(condition)},", self.domain.names
                 if points.names != names:
                     raise InputError(
                         f"{what} has the coordinates {', '.join(points.names)}, the domain of "

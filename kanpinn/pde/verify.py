@@ -80,11 +80,11 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
     inside = sample(problem.domain, few.interior, few.sampler)
     size = float(jet(inside, Channels(inside.names)).value.detach().square().mean().sqrt())
     yield _defect(jet, problem.equation, inside, 1, size, f"{kind}.residual")
-    for index, condition in enumerate(problem.conditions()):
+    for condition in problem.conditions():
         if condition.measurements and (condition.noise is not None or problem.unknowns):
             continue  # noise keeps the residual from vanishing
         at = condition.points(few, 1.0, torch.Generator().manual_seed(0))
-        name = f"{kind}.conditions()[{index}]"
+        name = f"{kind}.{condition.title}"
         yield _defect(jet, condition.stacked_residual, at, condition.sites, size, name)
 
 

@@ -437,12 +437,12 @@ class Windows(NetworkOfWindows[Separable]):
             )
         domain = problem.domain
         dim = domain.dim
-        for i, condition in enumerate(problem.conditions()):
+        for condition in problem.conditions():
             if condition.numbers and any(
                 piece.side == (dim - 1, False) for piece in condition.pieces
             ):
                 raise InputError(
-                    f"conditions()[{i}], {of_class(condition)}, has initial values that depend on "
+                    f"{condition.title}, {of_class(condition)}, has initial values that depend on "
                     "unknown numbers: a march takes unknown numbers in the equation and at walls"
                 )
         follows = "a march takes short windows and intervals for it if the equation smooths it"

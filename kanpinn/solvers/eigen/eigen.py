@@ -797,9 +797,9 @@ def check_linear(problem: EigenProblem) -> None:
             f"{name}.operator has derivatives up to order {orders[0]}, its mass up to {orders[1]}: "
             "the eigenvalues are isolated only if the operator has the higher order"
         )
-    for index, condition in enumerate(problem.conditions()):
+    for condition in problem.conditions():
         places = condition.few_points()
-        what = f"{name}.conditions()[{index}], {of_class(condition)},"
+        what = f"{name}.{condition.title}, {of_class(condition)},"
         _check(condition.stacked_residual, places, len(problem.fields), what)
 
 

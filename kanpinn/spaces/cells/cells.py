@@ -590,8 +590,8 @@ def _refuse(
             "own, as in Cells([2, 2], coefficient=KAN([2, 1])): the coefficient fields of "
             f"{name} are {', '.join(others) or 'none'}"
         )
-    for i, condition in enumerate(problem.conditions()):
-        called = f"conditions()[{i}], {of_class(condition)}"
+    for condition in problem.conditions():
+        called = f"{condition.title}, {of_class(condition)}"
         if condition.numbers and not (condition.pieces or condition.kinks):
             raise InputError(
                 f"{called}, depends on unknown numbers: in "
