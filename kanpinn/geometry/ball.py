@@ -50,7 +50,7 @@ class Ball(Mapped, Domain):
     names: tuple[str, ...] = ()
     name: str = "sphere"
 
-    is_convex = signed_level = True
+    is_convex = True
 
     def __init__(
         self,

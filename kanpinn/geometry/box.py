@@ -77,16 +77,6 @@ class Box(Mapped, Domain):
         low, high = self.bounds
         return ((coords >= low - tolerance) & (coords <= high + tolerance)).all(dim=1)
 
-    def level(self, coords: Coords) -> Column:
-        """Return the scaled product of 4 s (1 - s) over all axes, with s from 0 to 1 on each axis.
-
-        The scale is a quarter of the shortest edge, so that the gradient has length 1 at the
-        centres of the two faces at the ends of that edge.
-        """
-        low, high = (corner.to(coords) for corner in self.bounds)
-        scaled = 4 * (coords - low) * (high - coords) / (high - low).square()
-        return (high - low).min() / 4 * scaled.prod(dim=1, keepdim=True)
-
     def image(self, unit: Coords) -> Points:
         low, high = (corner.to(unit) for corner in self.bounds)
         # lerp is exact at 0 and 1; low + (high - low) * unit is not.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, one_of
-from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
+from kanpinn._support.shapes import Coords, Mask, Vector, Weights
 from kanpinn.geometry.box import Box, Face
 from kanpinn.geometry.curves import Curve, common_points, divided_at, meeting, merged
 from kanpinn.geometry.cylindrical import CellSet, cells_rule, circles, sphere_part_rule
@@ -136,18 +136,6 @@ class Combination(Domain):
         else:
             inside[undecided] = self.b.contains(coords[undecided], tolerance)
         return inside
-
-    def level(self, coords: Coords) -> Column:
-        """Return f + g - sqrt(f² + g²), the R-conjunction of the levels (Rvachev and Sheiko).
-
-        Raises:
-            InputError: for unions, and for differences unless `signed_level` of b is True, as for
-                balls: the result would not have the right sign everywhere.
-        """
-        if self.kind == "union" or (self.kind == "difference" and not self.b.signed_level):
-            return super().level(coords)
-        other = complement(self.b.level) if self.kind == "difference" else self.b.level
-        return intersection(self.a.level, other)(coords)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """Return a Gauss rule if `has_gauss_rule`, otherwise the Sobol points of one scrambling.

@@ -370,12 +370,10 @@ BUILDERS: dict[str, Callable[..., "Domain"]] = {}
 class Domain(Sieved):
     """A closed region of full dimension, with a boundary.
 
-    is_convex: True for boxes and balls. signed_level: True if `level` is < 0 everywhere outside,
-    not only next to the boundary.
+    is_convex: True for boxes and balls.
     """
 
     is_convex: ClassVar[bool] = False
-    signed_level: ClassVar[bool] = False
 
     @property
     def dim(self) -> int:
@@ -444,23 +442,6 @@ class Domain(Sieved):
     def is_box(self) -> bool:
         """True for a box, and for a box over a time interval: the domain is all of its `bounds`."""
         return False
-
-    def level(self, coords: Coords) -> Column:
-        """Return the level function: 0 on the boundary, > 0 inside, < 0 outside near the boundary.
-
-        It is twice differentiable inside, and its gradient has a length of about 1 on smooth parts
-        of the boundary.
-
-        Args:
-            coords: points (n, d).
-
-        Returns:
-            The values (n, 1).
-
-        Raises:
-            InputError: if the domain has no level function.
-        """
-        raise InputError(f"there is no level function for {self!r}")
 
     def over(self, /, **time: Sequence[float | int]) -> "Domain":
         """Return space × time: `Box(x=(0, 1)).over(t=(0, 2))` has the coordinates x and t.

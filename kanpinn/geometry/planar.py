@@ -298,6 +298,17 @@ class Planar(Domain):
         return windings(sides, torch.zeros_like(sides[0]).long(), coords, 1)[:, 0] > 0
 
     def level(self, coords: Coords) -> Column:
+        """Return the level function: 0 on the boundary, > 0 inside, < 0 outside near the boundary.
+
+        It is twice differentiable inside, and its gradient has a length of about 1 on smooth parts
+        of the boundary.
+
+        Args:
+            coords: points (n, 2).
+
+        Returns:
+            The values (n, 1).
+        """
         if self._has_formula:
             assert self.formula is not None
             return self.formula(coords)

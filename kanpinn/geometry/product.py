@@ -119,12 +119,6 @@ class Product(_OverTime, Domain):
     def is_box(self) -> bool:
         return self.space.is_box
 
-    def level(self, coords: Coords) -> Column:
-        """Return the level of the space times 4τ(1 - τ), with τ from 0 to 1 over the interval."""
-        _, low, high = self.time.ranges[0]
-        share = (coords[:, -1:] - low) / (high - low)
-        return self.space.level(coords[:, :-1]) * 4 * share * (1 - share)
-
 
 @dataclass(frozen=True)
 class PieceOverTime(_OverTime, Derived):

@@ -14,6 +14,7 @@ from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.box import coordinate_beyond
 from kanpinn.geometry.levels import complement
+from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet, find_channels, jet_of, join, zero_jet
 from kanpinn.networks.basis.chebyshev import chebyshev_polynomials
@@ -355,8 +356,8 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Ex
         domain: the domain.
         data: the values on each of the pieces.
         rough: whether second derivatives may be unbounded at corners, as in the energy form. Where
-            the pieces are the whole boundary, the distance is then the domain's level function if
-            need be, which is not smooth at corners.
+            the pieces are the whole boundary of a planar domain, the distance is then the domain's
+            level function if need be, which is not smooth at corners.
 
     Raises:
         NotExact: where no distance function or no polynomial lifting is found, or data at an end of
@@ -367,7 +368,7 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Ex
     try:
         depth = distance(domain, pieces)
     except NotExact:
-        if not rough or set(pieces) != set(domain.boundary.pieces):
+        if not (rough and isinstance(domain, Planar) and {*pieces} == {*domain.boundary.pieces}):
             raise
         depth = domain.level
     ends = {one.piece.at_time: one for one in data if one.piece.at_time is not None}

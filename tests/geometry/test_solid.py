@@ -72,14 +72,6 @@ def test_level_of_a_ball_vanishes_on_the_sphere_with_slope_one(generator):
     assert (ALL["ball"].level(sample(ALL["ball"], 100).coords) > 0).all()
 
 
-def test_levels_of_combinations_and_products_vanish_on_their_boundaries_only():
-    for domain in (ALL["box without ball"], ALL["lens"], CUT, ALL["ball × time"]):
-        assert domain.level(sample(domain.boundary, 100).coords).abs().max() <= 1e-9
-        assert (domain.level(sample(domain, 200).coords) > 0).all()
-    with pytest.raises(InputError, match="no level function"):
-        FICHERA.level(torch.zeros(1, 3, dtype=torch.float64))
-
-
 def test_names_of_balls():
     assert BALL.names == ("x", "y", "z")
     assert Ball([0] * 4, 1).names == ("x1", "x2", "x3", "x4")
