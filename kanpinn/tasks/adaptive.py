@@ -114,10 +114,10 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
 
     def _field(self) -> CellFunctions:
         """The present solution."""
-        network, geometry = self.network, self._geometry()
+        network = self.network
         present = network.layer.coefficients.detach().double().cpu()
-        numbers = cell_problem.shared_numbers(network)
-        return CellFunctions(geometry, network.polynomials, present, numbers, self.problem.shared)
+        polynomials, numbers = network.polynomials, network.shared_numbers
+        return CellFunctions(self._geometry(), polynomials, present, numbers, self.problem.shared)
 
     def _geometry(self) -> CellGeometry:
         """The present cells."""
@@ -128,7 +128,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
     def _take(self, geometry: CellGeometry) -> None:
         """Take other cells; the solution stays the same function."""
         field = self._field().on(geometry)
-        self.network.layer.reset(geometry.tree, geometry.frames, field.coefficients)
+        self.network.assign(field)
         self.geometry = geometry
         self.origin = field.coefficients, field.numbers
 
@@ -141,13 +141,13 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
 
     def step(self) -> Step:
         self._begin_step()
-        system, before = self._system()
+        system = self._system()
         found, shares = self._solved(system)
         self.pace.see(len(system.geometry.tree), self.pace.spent)
         solved = cell_errors.SolvedTree(system, found, shares / system.weights**2)
         words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
         newton, parameters, size = self.newton, self.parameters, solved.size
-        newton.add(system.norms.total(found.minus(before)) / size, size)
+        newton.add(system.norms.total(found.minus(system.about)) / size, size)
         if parameters is not None and not (parameters.settled or newton.stagnates):
             if parameters.moved:
                 newton.recent = newton.recent[-1:]  # the numbers have changed the solution
@@ -172,22 +172,21 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             step = replace(step, finished=parameters.verdict(step.finished))
         return step
 
-    def _system(self) -> tuple[CellSystem, CellFunctions]:
-        """The least-squares problem and the present solution.
+    def _system(self) -> CellSystem:
+        """The least-squares problem about the present solution.
 
         Before the first solve, cells in boundary layers and cells with many waves are refined.
         """
         while True:
-            before = self._field()
-            system = self.problem.linearised(before)
+            system = self.problem.linearised(self._field())
             if self.newton.steps:
-                return system, before
+                return system
             part, steep = 4, adapt.cells_in_layers(system) | adapt.cells_with_waves(system)
             chosen = self.problem.singularities.coordinates(system.geometry, steep)
             chosen = chosen & steep.any(dim=1, keepdim=True)
             after = system.geometry.tree.count_when_split(chosen)
             if after == len(steep) or part * after > self.settings.cells:
-                return system, before  # the rest is left to the indicator
+                return system  # the rest is left to the indicator
             self._refine(chosen)
 
     def _solved(self, system: CellSystem) -> tuple[CellFunctions, Tensor]:
@@ -196,18 +195,16 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         Raises:
             InputError: if the cells that the solve begins with are too many.
         """
-        network, geometry, settings = self.network, system.geometry, self.settings
+        settings = self.settings
         if not self.newton.steps:
             self._check_size(system)
         if self.parameters is None:
-            solutions = system.solve(near=self._field(), accuracy=settings.accuracy)
+            solutions = system.solve(near=system.about, accuracy=settings.accuracy)
             found, shares = solutions.first, solutions.shares[:, 0]
         else:
             least = 1e-12  # also for derivatives by the numbers
-            present = self._field().coefficients
-            found, shares = self.parameters.solved(system, present, min(least, settings.accuracy))
-        network.layer.reset(geometry.tree, geometry.frames, found.coefficients)
-        cell_problem.take_shared_numbers(network, found.numbers)
+            found, shares = self.parameters.solved(system, min(least, settings.accuracy))
+        self.network.assign(found)
         if system.free_fields or self.means:
             cell_problem.set_constants(system, self.residuals.surrogate, self.means, found.numbers)
             found = replace(found, coefficients=self._field().coefficients)

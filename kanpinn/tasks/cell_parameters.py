@@ -44,14 +44,13 @@ class CellFit(MisfitModel):
         return state | {"model": self.model.factor}
 
 
-def with_derivatives(system: CellSystem, about: CellFunctions, count: int) -> dict[AnyTerm, Tensor]:
+def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
     """The right-hand sides of a problem, and of its solution's derivatives by K unknowns.
 
     The latter are the negative derivatives of the residuals.
 
     Args:
         system: the least-squares problem, all of whose terms are `WithParameters`.
-        about: the solution at which the derivatives are taken.
         count: K.
 
     Returns:
@@ -64,7 +63,7 @@ def with_derivatives(system: CellSystem, about: CellFunctions, count: int) -> di
 
     found = system.right_hand_sides
     for term in (*system.equation, *system.boundary):
-        rates = rates_of(term.term, term.at.points, term.jet(about))
+        rates = rates_of(term.term, term.at.points, term.jet(system.about))
         found[term] = torch.cat([found[term], rates.unflatten(0, term.at.weights.shape)], dim=-1)
     for interface in system.interfaces:
         own, points, jet = found[interface], interface.points, interface.jet
@@ -136,21 +135,17 @@ class ParametersInCells:
         self.settled, self.may_restart = False, False
         self.search.now, self.search.idle, self.search.damping = None, 0, 0.0
 
-    def solved(
-        self, system: CellSystem, before: Tensor, accuracy: float
-    ) -> tuple[CellFunctions, Tensor]:
+    def solved(self, system: CellSystem, accuracy: float) -> tuple[CellFunctions, Tensor]:
         """The solution for better parameters, which the network gets, with the derivatives by them.
 
         Args:
             system: the least-squares problem for the present parameters.
-            before: the solution about which it is linearised, (N, L, m).
             accuracy: see `CellSystem.solve`.
 
         Raises:
             InputError: if data depend on a constant that the equation leaves open.
         """
-        about = system.about.of(before)
-        sides = with_derivatives(system, about, len(self.parameters.values))
+        sides = with_derivatives(system, len(self.parameters.values))
         every = system.solve(sides, accuracy=accuracy)
         found, shares = every.first, every.shares[:, 0]
         directions = every.coefficients[..., 1:].transpose(2, 3).flatten(2)
@@ -159,7 +154,7 @@ class ParametersInCells:
         model, values = self.data.model(self.surrogate), self.parameters.values
         fit = CellFit(values, model, self.data.rows, found.coefficients, directions)
         self.moved, near = False, 1e-2
-        norms, change = system.norms, found.minus(about)
+        norms, change = system.norms, found.minus(system.about)
         change = norms.without_means(change, system.free_fields)
         if not self.settled and norms.total(change) > near * norms.total(found):
             if not system.is_linear(found):

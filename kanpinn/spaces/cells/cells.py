@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer, of_class
-from kanpinn.jets import Channels, Coordinates, Jet, join
+from kanpinn.jets import Coordinates, Jet, join
 from kanpinn.jets.jet import derivatives_of_parts
 from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_weights
-from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import (
     Layer,
     Sensitivities,
@@ -28,6 +27,7 @@ from kanpinn.pde.problem import EigenProblem, Problem
 from kanpinn.spaces.cells.geometry.corner_functions import CLOSEST, CornerFunctions, Power
 from kanpinn.spaces.cells.geometry.regions import Regions, regions_of
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.system.functions import CellFunctions
 from kanpinn.spaces.cells.tree import Tree
 
 
@@ -211,19 +211,6 @@ class CornerLayer(nn.Module):
         """Whether another layer has the same functions."""
         return other is not None and all(map(torch.equal, self.buffers(), other.buffers()))
 
-    @property
-    def numbers(self) -> list[Tensor]:
-        """The coefficients of the functions of each corner, (count m,) each, on the CPU."""
-        both = self.coefficients.detach().double().cpu()
-        owner = self.powers[:, 0].cpu().repeat_interleave(2)
-        return [both[owner == corner].flatten() for corner in range(len(self.corners))]
-
-    @torch.no_grad()
-    def assign(self, numbers: Sequence[Tensor]) -> None:
-        """Take other coefficients, see `numbers`."""
-        fields = self.coefficients.shape[1]
-        self.coefficients.copy_(torch.cat([one.view(-1, fields) for one in numbers]))
-
     def jet(self, coordinates: Coordinates, tree: Tree) -> Jet:
         """The jet of the sum at points; tree: the cells."""
         at, channels = coordinates.value, coordinates.channels
@@ -257,23 +244,13 @@ class CornerLayer(nn.Module):
         super()._load_from_state_dict(state, prefix, *args)
 
 
-def _directions(count: int, dim: int) -> Tensor:
-    """Unit vectors, (count, d): evenly spread in the plane, random in more dimensions."""
-    if dim == 2:
-        angles = torch.arange(count, dtype=torch.float64) * (math.pi / count)
-        return torch.stack([angles.cos(), angles.sin()], dim=1)
-    generator = torch.Generator().manual_seed(0)
-    found = torch.randn(count, dim, generator=generator, dtype=torch.float64)
-    return found / found.norm(dim=1, keepdim=True)
-
-
 class Cells(Network):
     """A small KAN in each cell, the boxes of a tree over the domain.
 
     Their method is `AdaptiveLeastSquares`.
 
     In each cell the output is a polynomial of total degree k. That is a KAN [d, W, m] with affine
-    inner edges in W directions, of which the outer functions have degree k; `kan` gives it. The
+    inner edges in W directions, of which the outer functions have degree k. The
     cells are coupled by their values and derivatives on the faces between them, in the same
     least-squares problem as the equation, and are halved where the error is largest. The domain is
     a box, or any domain in the plane or in space whose boundary consists of triangles, or of parts
@@ -446,7 +423,11 @@ class Cells(Network):
         return Imposition(None, met=frozenset(around))
 
     def refined(self) -> "Cells":
-        return self.richer()
+        """A network on the same cells with the same function, of a degree that is higher by 2."""
+        degree = min(self.highest, self.degree + 2)
+        polynomials = LocalPolynomials(degree, self.polynomials.dim)
+        padded = polynomials.padded(self.layer.coefficients.detach())
+        return self.with_fields(polynomials, self.tree, self.layer.frames, padded)
 
     @torch.no_grad()
     def take(self, known: Network) -> bool:
@@ -460,15 +441,29 @@ class Cells(Network):
             own.copy_(known.enrichment.coefficients.view_as(own))
         return True
 
-    def richer(self, more: int = 2) -> "Cells":
-        """A network on the same cells with the same function, of a higher degree.
+    @property
+    def shared_numbers(self) -> list[Tensor]:
+        """The coefficients of functions that cells share: of each corner, then the known ones."""
+        found = []
+        if self.corners is not None:
+            both = self.corners.coefficients.detach().double().cpu()
+            owner = self.corners.powers[:, 0].cpu().repeat_interleave(2)
+            found = [both[owner == corner].flatten() for corner in range(len(self.corners.corners))]
+        if self.enrichment is not None:
+            found.append(self.enrichment.coefficients.detach().double().cpu().flatten())
+        return found
 
-        more: the difference of the degrees, as far as they are permitted.
-        """
-        degree = min(self.highest, self.degree + more)
-        polynomials = LocalPolynomials(degree, self.polynomials.dim)
-        padded = polynomials.padded(self.layer.coefficients.detach())
-        return self.with_fields(polynomials, self.tree, self.layer.frames, padded)
+    @torch.no_grad()
+    def assign(self, function: CellFunctions) -> None:
+        """Take the cells and the coefficients of a function, those of shared functions included."""
+        geometry, numbers = function.geometry, list(function.numbers)
+        self.layer.reset(geometry.tree, geometry.frames, function.coefficients)
+        if self.enrichment is not None:
+            own = self.enrichment.coefficients
+            own.copy_(numbers.pop().view_as(own))
+        if self.corners is not None:
+            own = self.corners.coefficients
+            own.copy_(torch.cat([one.view(-1, own.shape[1]) for one in numbers]))
 
     @torch.no_grad()
     def with_fields(
@@ -533,35 +528,6 @@ class Cells(Network):
             count, size, fields = self.layer.coefficients.shape
             self.follow_numbers(numbers.new_zeros(count, size, len(numbers) * fields))
         super()._load_from_state_dict(state, prefix, *args)
-
-    @torch.no_grad()
-    def kan(self, cell: int) -> KAN:
-        """The KAN [d, W, m] of one cell, of its own coordinates in [-1, 1]^d: the same polynomials.
-
-        Its inner edges are affine in evenly spread directions of the plane, or in random ones in
-        more coordinates, and its outer edges are polynomials on one interval. W is the number of
-        monomials of the highest degree. Singular functions of corners and known functions are not
-        in it.
-
-        Args:
-            cell: the number of the cell.
-        """
-        polynomials, coefficients = self.polynomials, self.layer.coefficients[cell].double().cpu()
-        degree, dim, fields = polynomials.degree, polynomials.dim, coefficients.shape[1]
-        units = 1 if dim == 1 else math.comb(degree + dim - 1, dim - 1)
-        made = KAN([dim, units, fields], [1, degree], 1, base=None, dtype=torch.float64)
-        directions = _directions(units, dim)
-        directions = directions / directions.abs().sum(dim=1, keepdim=True)  # into [-1, 1]
-        first, last = made.layers
-        first.coefficients.copy_(torch.stack([-directions.T, directions.T], dim=1))
-        points, _ = polynomials.rule(more=2)
-        channels = Channels(tuple(f"x{i}" for i in range(dim)))
-        inner = first(Coordinates(channels, points, torch.ones_like(points[0]))).value
-        values = last.basis.values(inner, 0)[:, 0].flatten(1)
-        right = polynomials.values(points) @ coefficients
-        solution = torch.linalg.lstsq(values, right, driver="gelsd").solution
-        last.coefficients.copy_(solution.view(units, -1, fields))
-        return made
 
 
 def _refuse(

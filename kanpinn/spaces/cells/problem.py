@@ -24,7 +24,7 @@ from kanpinn.loss.parameters import Parameters, WithParameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.spaces.cells.cells import Cells, CornerLayer, require_cells
+from kanpinn.spaces.cells.cells import CornerLayer, require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellGeometry,
     CellPoints,
@@ -654,22 +654,3 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
     made = copy.copy(problem)
     vars(made)["shared"] = shared
     return made
-
-
-def shared_numbers(network: Cells) -> list[Tensor]:
-    """The coefficients of all shared functions of a network, those of corners first."""
-    found = [] if network.corners is None else network.corners.numbers
-    if network.enrichment is not None:
-        found.append(network.enrichment.coefficients.detach().double().cpu().flatten())
-    return found
-
-
-@torch.no_grad()
-def take_shared_numbers(network: Cells, numbers: Sequence[Tensor]) -> None:
-    """Give a network coefficients of its shared functions, see `shared_numbers`."""
-    left = list(numbers)
-    if network.enrichment is not None:
-        own = network.enrichment.coefficients
-        own.copy_(left.pop().view_as(own))
-    if network.corners is not None:
-        network.corners.assign(left)
