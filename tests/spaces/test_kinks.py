@@ -119,7 +119,7 @@ def solved(problem, tolerance, **options):
 
 
 @pytest.mark.parametrize(
-    ("kind", "tolerance"), [(Kink, 1e-3), (Jump, 1e-5), (Call, 1e-5), (Shock, 1e-3)]
+    ("kind", "tolerance"), [(Kink, 1e-3), (Jump, 1e-4), (Call, 1e-4), (Shock, 3e-3)]
 )
 def test_errors_are_those_asked_for_and_estimated(kind, tolerance):
     solution = solved(kind(-0.4567), tolerance)
@@ -142,9 +142,9 @@ def test_kinks_that_lie_at_the_seam_of_a_circle():
 
         exact = None
 
-    coarse, fine = (solved(Around(0.0), tolerance) for tolerance in (1e-4, 1e-7))
+    coarse, fine = (solved(Around(0.0), tolerance) for tolerance in (1e-3, 1e-5))
     x = torch.linspace(-1, 1, 201, dtype=F)
     for t in (1e-4, 0.01, 1.0):
         points = torch.stack([x, torch.full_like(x, t)], dim=1)
-        assert (coarse(points) - fine(points)).abs().max() < 1e-3
+        assert (coarse(points) - fine(points)).abs().max() < 1e-2
     assert coarse.history.column("intervals")[1:].max() < 150

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cases import Manufactured
+from cases import Manufactured, error_of
 from ranks import Ranks
 
 import kanpinn as kp
@@ -35,18 +35,19 @@ def peak(domain, broken=False):
 
 def _solved(domain, broken=False):
     """The status, the error and the coefficients of a solve in cells."""
-    problem, network = peak(DOMAINS[domain], broken), kp.Cells([2, 1], 6, 3)
-    found = kp.solve(problem, network, kp.AdaptiveLeastSquares(tolerance=1e-5), verified=False)
-    return found.status, found.errors.l2_relative, network.layer.coefficients.detach().numpy()
+    problem, network = peak(DOMAINS[domain], broken), kp.Cells([2, 1], 5, 3)
+    method = kp.AdaptiveLeastSquares(tolerance=1e-3)
+    found = kp.solve(problem, network, method, verified=False, errors=False)
+    return found.status, error_of(found), network.layer.coefficients.detach().numpy()
 
 
 @pytest.mark.parametrize(("domain", "size"), [("a box", 2), ("a box without a disk", 3)])
 def test_ranks_find_what_one_process_finds(ranks, domain, size):
     status, error, wanted = _solved(domain)
-    assert status == "converged" and error < 1e-5
+    assert status == "converged" and error < 1e-3
     answers = ranks.run(size, _solved, domain)
     for status, error, found in answers:
-        assert status == "converged" and error < 1e-5
+        assert status == "converged" and error < 1e-3
         assert np.array_equal(found, answers[0][2])
         assert np.allclose(found, wanted, rtol=0, atol=1e-10)
 
@@ -110,7 +111,7 @@ def test_ranks_take_the_same_conjugate_gradients(ranks):
     _, _, wanted = _solved("a box")
     answers = ranks.run(2, _solved_by_gradients, "a box")
     for status, error, found in answers:
-        assert status == "converged" and error < 1e-5
+        assert status == "converged" and error < 1e-3
         assert np.array_equal(found, answers[0][2])
         assert np.allclose(found, wanted, rtol=0, atol=1e-8)
 

@@ -85,23 +85,23 @@ def test_jets_of_corner_functions_are_their_derivatives():
 
 @pytest.mark.parametrize(("angle", "mixed"), [(330, False), (300, True)])
 def test_few_cells_are_enough_at_a_corner_that_points_inwards(angle, mixed):
-    solution = solved(Bessel(angle, mixed), 1e-6, 10)
+    solution = solved(Bessel(angle, mixed), 1e-5, 8)
     assert solution.status == "converged" and solution.network.count < 80
-    assert solution.errors.l2_relative < 3e-7
+    assert solution.errors.l2_relative < 3e-6
     estimated = solution.history.rows[-1]["estimated_error"]
-    assert estimated < 1e-6 and solution.errors.l2_relative < 3 * estimated + 1e-10
+    assert estimated < 1e-5 and solution.errors.l2_relative < 3 * estimated + 1e-10
 
 
 def test_singular_functions_go_with_the_network(tmp_path):
-    solution = solved(Bessel(270), 1e-7, 8)
-    other = kp.Cells([2, 1], 8, 2)
+    solution = solved(Bessel(270), 1e-4, 6)
+    other = kp.Cells([2, 1], 6, 2)
     other.load_state_dict(copy.deepcopy(solution.network.state_dict()))
     x = 2 * torch.rand(200, 2, generator=torch.Generator().manual_seed(0), dtype=F) - 1
     assert torch.equal(other(x), solution.network(x))
     corner = solution.surrogate.evaluate(
         Points(torch.zeros(1, 2, dtype=F), ("x", "y")), Channels(("x", "y"), gradient=True)
     )
-    assert corner.value.abs().max() < 1e-5 and corner.gradient.isfinite().all()
+    assert corner.value.abs().max() < 1e-2 and corner.gradient.isfinite().all()
     solved_again = solved(kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x * y"), 1e-6, 4)
     assert solved_again.network.corners is None
     network = kp.Cells([2, 1], 6, 1)
@@ -161,13 +161,13 @@ def test_functions_of_a_hole_s_corners_jump_nowhere_in_the_domain():
     around = torsion(domain)
     walls = domain.boundary
     around.given = [kp.Dirichlet(walls[outer], 0.0), kp.Neumann(walls[tuple(inner)], 0.0)]
-    coarse, fine = solved(around, 1e-3, 6), solved(around, 1e-4, 8)
+    coarse, fine = solved(around, 1e-2, 5), solved(around, 1e-3, 7)
     x = 2 * torch.rand(500, 2, generator=torch.Generator().manual_seed(0), dtype=F) - 1
     x = x[domain.contains(x)]
     points = Points(x, ("x", "y"))
     gap = coarse.surrogate(points) - fine.surrogate(points)
     assert len(fine.network.corners.corners) == 4
-    assert gap.norm() < 1e-3 * fine.surrogate(points).norm()
+    assert gap.norm() < 3e-2 * fine.surrogate(points).norm()
 
 
 class KnownPeak(kp.Problem):

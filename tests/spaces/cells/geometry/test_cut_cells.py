@@ -62,7 +62,7 @@ def test_the_faces_and_arcs_of_each_cell_bound_its_part(geometry):
 
 @pytest.mark.parametrize("name", DOMAINS)
 def test_a_smooth_solution_is_found_on_any_domain(name):
-    assert error_of(solved_in_cells(harmonic(DOMAINS[name]), 5, 4)) < 1e-4
+    assert error_of(solved_in_cells(harmonic(DOMAINS[name]), 4, 4)) < 1e-3
 
 
 def test_cells_are_not_halved_where_the_first_ones_are_small_enough():
@@ -104,8 +104,8 @@ def with_holes():
 
 
 def test_first_cells_resolve_what_is_singular_inside_of_holes():
-    found = [error_of(solved_in_cells(with_holes(), degree, 4)) for degree in (4, 8)]
-    assert found[1] < 1e-4 and found[1] < 4.5**-4 * found[0]
+    found = [error_of(solved_in_cells(with_holes(), degree, 4)) for degree in (4, 7)]
+    assert found[1] < 1e-3 and found[1] < 4.5**-3 * found[0]
 
 
 def test_what_cut_cells_cannot_do_is_said_in_words():
@@ -123,12 +123,13 @@ def test_polynomials_are_solutions_on_cells_that_are_halved_in_any_coordinate(do
     dim = domain.dim
     network = kp.Cells([dim, 1], 5, cells=[2, 2, 1][:dim])
     tree = network.tree
-    for _ in range(5 - dim):
+    for _ in range(4 - dim):
         tree, _ = tree.split(torch.rand(len(tree), dim, generator=generator) < 0.35)
-    assert len(tree.level.unique(dim=0)) > 6
+    assert len(tree.level.unique(dim=0)) > 3
     zeros = torch.zeros(len(tree), network.polynomials.size, 1, dtype=torch.float64)
     network.layer.reset(tree, tree.boxes, zeros)
     exact = "x**4 * y + y**3" + " + z" * (dim > 2)
     problem = Manufactured(domain, lambda p, u: kp.laplacian(u), exact)
-    solution = kp.solve(problem, network, kp.AdaptiveLeastSquares(steps=1), seed=0, verified=False)
-    assert solution.network.count == len(tree) and solution.errors.l2_relative < 1e-10
+    options = {"verified": False, "errors": False}
+    solution = kp.solve(problem, network, kp.AdaptiveLeastSquares(steps=1), **options)
+    assert solution.network.count == len(tree) and error_of(solution) < 1e-10

@@ -82,9 +82,9 @@ def test_nonlinear_energies_are_solved_to_eight_digits():
 def test_a_system_has_natural_conditions_for_each_field():
     """The shear is zero on the rollers at x = 0, since v has no slope along x there."""
     with pytest.warns(UserWarning, match="not known whether it is a minimum"):
-        found = _solved(Block(), form="energy")
+        found = _solved(Block(), degree=7, form="energy")
     assert found.status == "converged"
-    assert found.errors.l2_relative < 1e-9
+    assert found.errors.l2_relative < 1e-5
 
 
 def test_a_stationary_point_that_is_no_minimum_has_a_status_that_says_so():
@@ -154,10 +154,10 @@ def test_the_energy_of_a_plate_gives_the_equation_of_fourth_order():
 
 
 def test_the_file_of_a_soap_film_finds_the_catenoid():
-    pairs = ["run.tolerance=1e-4", "network.degree=8", "run.estimate=false"]
+    pairs = ["run.tolerance=1e-3", "network.degree=6", "run.estimate=false"]
     found = Config.read(PROBLEMS / "soap_film.toml", pairs).build().run(())
     assert found.status == "converged"
-    assert found.errors.l2_relative < 2e-4
+    assert found.errors.l2_relative < 2e-3
 
 
 def test_networks_without_cells_take_the_derived_equation():
