@@ -97,7 +97,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         network = require_cells(residuals.surrogate.network)
         super().__init__(network, settings.tolerance, settings.cells, int(settings.corrects))
         self.settings, self.residuals = settings, residuals
-        self.means = cell_problem.mean_terms(residuals)
+        self.means = [*filter(cell_problem.is_mean, residuals.terms)]
         self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # those of another problem

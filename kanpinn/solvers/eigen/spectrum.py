@@ -560,8 +560,7 @@ def problem_in_time(discretization: Discretization[EigenProblem]) -> CellProblem
         found = problem.operator_values(p, values)
         return found - problem.mass_values(p, rates[0]) if rates else found
 
-    def still(term: Term) -> Term:
-        assert isinstance(term, ResidualTerm)
+    def still(term: ResidualTerm) -> ResidualTerm:
         return replace(term, equation=lambda p, u: term.equation(p, u.groups(fields)[0]))
 
     channels = operator.channels | mass.channels

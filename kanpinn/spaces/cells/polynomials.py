@@ -91,11 +91,6 @@ class LocalPolynomials:
         """The number of those up to a lower total degree, which come first."""
         return math.comb(degree + self.dim, self.dim) if degree >= 0 else 0
 
-    @cached_property
-    def _columns(self) -> Tensor:
-        """The degree of each polynomial in each coordinate, (d, L)."""
-        return self.powers.T.contiguous()
-
     def stacked(
         self, channels: Channels, x: Tensor, scale: Tensor, parts: Sequence[int] | None = None
     ) -> Tensor:
@@ -109,7 +104,7 @@ class LocalPolynomials:
             scale: the derivatives of these by the physical ones, (d,), or (n, d) for each point.
             parts: the numbers of some parts; all by default.
         """
-        tables, columns = self._tables(channels, x, scale), self._columns.to(x.device)
+        tables, columns = self._tables(channels, x, scale), self.powers.T.to(x.device)
 
         @cache
         def table(axis: int, order: int) -> Tensor:

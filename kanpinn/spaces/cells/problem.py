@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 import torch
 from torch import Tensor
@@ -61,14 +61,9 @@ from kanpinn.spaces.cells.system.terms import SampledTerm
 from kanpinn.spaces.cells.tree import Tree
 
 
-def is_mean(term: Term) -> bool:
+def is_mean(term: Term) -> TypeGuard[ResidualTerm]:
     """Whether a term prescribes one number, such as an integral over the domain."""
     return isinstance(term, ResidualTerm) and term.rows == 1 and term.sites > 1
-
-
-def mean_terms(residuals: Residuals) -> list[ResidualTerm]:
-    """The terms of a loss that prescribe one number each."""
-    return [term for term in residuals.terms if isinstance(term, ResidualTerm) and is_mean(term)]
 
 
 @torch.no_grad()

@@ -9,26 +9,13 @@ from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.coupling import Traces
 
 
-def solve_bytes(count: int, dim: int, traces: int) -> int:
-    """The bytes of the factors and fronts of a nested dissection.
-
-    In the plane they grow like N log N, in space like N^(4/3). The constants were fitted to solves
-    in squares and cubes of 8² to 64² and 5³ to 12³ equal cells of degrees 4 to 16; the measured
-    numbers differ from the result by up to a tenth.
-
-    Args:
-        count: the number of cells N.
-        dim: the number of coordinates.
-        traces: the number of unknowns on a face.
-    """
-    growth = {1: 16.0, 2: 1 + 4.4 * math.log2(max(count, 2))}.get(dim, 18 * count ** (1 / 3))
-    return int(8 * traces**2 * count * growth)
-
-
 def factor_bytes(traces: Traces, count: int) -> int:
     """The bytes that the solution for the traces takes, by that of two methods with fewer of them.
 
-    The second one is conjugate gradients on two levels, whose preconditioner has the factors of the
+    The first one is a nested dissection, whose factors and fronts grow like N log N in the plane
+    and like N^(4/3) in space. The constants were fitted to solves in squares and cubes of 8² to 64²
+    and 5³ to 12³ equal cells of degrees 4 to 16; the measured numbers differ by up to a tenth. The
+    second one is conjugate gradients on two levels, whose preconditioner has the factors of the
     coarse unknowns. The constants were fitted to the largest memory in use for 16² to 64² and 8³ to
     12³ equal cells with 4 to 16 coarse unknowns on a face; few of them took up to a third more in
     the plane.
@@ -39,9 +26,12 @@ def factor_bytes(traces: Traces, count: int) -> int:
     """
     dim, size = traces.polynomials.dim, traces.size(shared=False)
     coarse = int(traces.coarse(3 if dim < 3 else 1, shared=False).sum())
-    growth = {1: 16.0, 2: 5.5 * math.log2(max(count, 2))}.get(dim, 21 * count ** (1 / 3))
+    halvings, root = math.log2(max(count, 2)), count ** (1 / 3)
+    growth = {1: 16.0, 2: 1 + 4.4 * halvings}.get(dim, 18 * root)
+    dissected = int(8 * size**2 * count * growth)
+    growth = {1: 16.0, 2: 5.5 * halvings}.get(dim, 21 * root)
     by_levels = int(8 * coarse**2 * count * growth + 24 * dim * size**2 * count)
-    return min(solve_bytes(count, dim, size), by_levels)
+    return min(dissected, by_levels)
 
 
 def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: int = 0) -> int:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.distributed import share, summed, together
-from kanpinn.geometry.points import Points
 from kanpinn.jets import zero_jet
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints
 from kanpinn.spaces.cells.system.terms import SampledTerm
@@ -31,7 +30,6 @@ class Boxes(TensorTable):
     moments: Tensor
 
 
-@dataclass(frozen=True, eq=False)
 class MomentsInBoxes:
     """The moments of a source in cells and their boxes: integrals times orthonormal polynomials.
 
@@ -40,37 +38,30 @@ class MomentsInBoxes:
     Args:
         geometry: the cells.
         term: the equation at points of them.
-        at: the points of the cells that are integrated.
+        places: the numbers in the term of the cells that are integrated, (c,).
+
+    Attributes:
+        at: the points of these cells.
         tested: the polynomials at the points, times the weights, (L, q).
         onto_halves: the matrices (2^d, L, L) that give the moments in a box from those in its 2^d
             halves; the second index is that of a half's moments.
     """
 
-    geometry: CellGeometry
-    term: SampledTerm
-    at: CellPoints
-    tested: Tensor
-    onto_halves: Tensor
-
-    @classmethod
-    def of(cls, geometry: CellGeometry, term: SampledTerm, places: Tensor) -> "MomentsInBoxes":
-        """The moments in some of the cells of a term; places: their numbers there, (c,)."""
-        at, polynomials = term.at.some(places), term.polynomials
+    def __init__(self, geometry: CellGeometry, term: SampledTerm, places: Tensor) -> None:
+        self.geometry, self.term, self.at = geometry, term, term.at.some(places)
+        polynomials, dim = term.polynomials, term.polynomials.dim
         weights = term.at.weights[0] * term.at.scale[0].prod()
-        tested = (polynomials.values(at.local) * weights[:, None]).T
-        dim = polynomials.dim
+        self.tested = (polynomials.values(self.at.local) * weights[:, None]).T
         corners = torch.tensor(list(itertools.product((-1.0, 0.0), repeat=dim))).double()
         unit = torch.eye(polynomials.size, dtype=torch.float64).expand(len(corners), -1, -1)
         halves = polynomials.restricted(corners, torch.ones_like(corners), unit)
-        return cls(geometry, term, at, tested, 2.0**-dim * halves)
+        self.onto_halves = 2.0**-dim * halves
 
     def first(self) -> tuple[Boxes, Tensor]:
         """The cells themselves as boxes, and the sum of their squared moments times their areas."""
-        values = self.term.right[:0]  # a rank may have no cell
-        if len(self.at.cells):
-            values = self._source(self.at.points)
-        moments = torch.einsum("lq,bqe->ble", self.tested, values)
-        boxes = Boxes(torch.arange(len(moments)), -torch.ones_like(self.at.scale), moments)
+        root, corner = torch.arange(len(self.at.cells)), -torch.ones_like(self.at.scale)
+        moments = self._in_boxes(root, corner, 2.0)
+        boxes = Boxes(root, corner, moments)
         areas = (2 / self.at.scale).prod(dim=1)
         return boxes, (moments.flatten(1).norm(dim=1).square() * areas).sum()
 
@@ -135,24 +126,23 @@ class MomentsInBoxes:
         total = torch.zeros_like(enough).index_add(0, boxes.root, sizes)
         return left, self._of_cells(boxes, change, level), total
 
+    @torch.no_grad()
     def _in_boxes(self, root: Tensor, corner: Tensor, width: float) -> Tensor:
-        """The moments in boxes, (b, L, e); width: theirs in the cells' own coordinates."""
-        nodes, found = self.at.local, []
+        """The moments in boxes, (b, L, e), where a source that is not finite counts as zero.
+
+        width: that of the boxes in the cells' own coordinates.
+        """
+        nodes, term = self.at.local, self.term.term
+        found = [torch.zeros(0, len(self.tested), self.term.right.shape[2]).double()]
         for some in torch.arange(len(root)).split(max(1, 2**17 // len(nodes))):
             local = corner[some, None] + (nodes + 1) / 2 * width
             ones = torch.ones(local.shape[:2], dtype=local.dtype)
             at = CellPoints.inside(self.geometry, self.at.cells[root[some]], local, ones)
-            values = self._source(at.points)
+            jet = zero_jet(term.channels, at.points.coords, self.term.slopes.shape[-1])
+            values = -term.equation(at.points, jet)
+            values = torch.where(values.isfinite(), values, 0).unflatten(0, ones.shape)
             found.append(torch.einsum("lq,bqe->ble", self.tested, values))
         return torch.cat(found)
-
-    @torch.no_grad()
-    def _source(self, points: Points) -> Tensor:
-        """The source at points of the rule in boxes, (b, q, e); zero where it is not finite."""
-        term = self.term.term
-        jet = zero_jet(term.channels, points.coords, self.term.slopes.shape[-1])
-        found = -term.equation(points, jet)
-        return torch.where(found.isfinite(), found, 0).unflatten(0, (-1, len(self.at.local)))
 
     def _of_cells(self, boxes: Boxes, parts: Tensor, level: int) -> Tensor:
         """The sums over the boxes of a level of moments (b, L, e), as those of cells, (c, L, e)."""
@@ -256,7 +246,7 @@ class SourceMoments:
             both = torch.zeros(len(new), 2, size, equations, dtype=torch.float64)
             own = share(len(new))
             with together():
-                boxed = MomentsInBoxes.of(geometry, term, torch.tensor(new)[own])
+                boxed = MomentsInBoxes(geometry, term, torch.tensor(new)[own])
                 boxes, squares = boxed.first()
             (total,) = summed([squares])
             with together():
