@@ -43,9 +43,8 @@ from torch import Tensor
 import kanpinn as kp
 from kanpinn._support.files import write_text
 from kanpinn.interpret import Graph, prune_greedily, snap
-from kanpinn.interpret.formula import compose
+from kanpinn.interpret.formula import Rounded, compose
 from kanpinn.interpret.graph import Key, covering, graph_of
-from kanpinn.interpret.rounding import Rounded
 from kanpinn.interpret.snapping import Candidate
 from kanpinn.linalg import fold
 from kanpinn.optimizers.output_layer import best_damping

@@ -1,7 +1,7 @@
 """How accurate a solution is: error norms and bounds, orders, references, confidence bounds."""
 
-from kanpinn.accuracy.bounds import Bound as Bound
 from kanpinn.accuracy.confidence import Estimated as Estimated
+from kanpinn.accuracy.errors import Bound as Bound
 from kanpinn.accuracy.errors import Errors as Errors
 from kanpinn.accuracy.errors import Estimate as Estimate
 from kanpinn.accuracy.invariants import Invariant as Invariant

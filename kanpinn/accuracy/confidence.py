@@ -143,9 +143,8 @@ class HalfWidths:
             return UNRESOLVED
         if math.isinf(self.least):
             return "not determined here: to first order no datum depends on it"
-        least, median, largest = (
-            "∞" if math.isinf(x) else f"{x:.2g}" for x in (self.least, self.median, self.largest)
-        )
+        sizes = (self.least, self.median, self.largest)
+        least, median, largest = ("∞" if math.isinf(x) else f"{x:.2g}" for x in sizes)
         return f"95% half-width {least} … {largest}, median {median}"
 
 
@@ -174,9 +173,7 @@ class Noise:
             words = "intervals are based on the given noise of the data"
             if self.fits:
                 return words
-            return (
-                f"{words}, but the data scatter {self.scatter:.3g} times as much about the solution"
-            )
+            return f"{words}, but the data scatter {self.scatter:.3g} times as much about it"
         if not self.freedom:
             return "there are no data, and so no noise on which intervals could be based"
         if not math.isfinite(self.deviation):
@@ -233,11 +230,9 @@ class Dependence:
     def __str__(self) -> str:
         """Return a sentence such as "the data hardly tell a and b apart: ..."."""
         narrower = 1 / math.sqrt(max(1 - self.correlation**2, 1e-16))
-        return (
-            f"the data hardly tell {self.first} and {self.second} apart (correlation "
-            f"{self.correlation:.6g}): if one were known, the interval of the other would be "
-            f"{narrower:.2g} times as narrow"
-        )
+        known = f"with one known, the interval of the other is {narrower:.2g} times as narrow"
+        both = f"{self.first} and {self.second} apart (correlation {self.correlation:.6g})"
+        return f"the data hardly tell {both}: {known}"
 
 
 def dependences(names: list[str], spread: Tensor, least: float = 0.99) -> list[Dependence]:

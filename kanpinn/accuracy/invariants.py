@@ -99,9 +99,8 @@ class InvariantMoments:
             places, weights = torch.empty(1, 0).double(), torch.ones(1).double()
         elif windows is not None and (intervals := windows.breaks(window)):
             low, high = domain.bounds
-            nodes, shares = gauss_legendre(
-                3 * (windows.members[window].layers[-1].basis.degree + 1) // 2
-            )
+            degree = windows.members[window].layers[-1].basis.degree
+            nodes, shares = gauss_legendre(3 * (degree + 1) // 2)
             rules = []
             for axis, breaks in enumerate(intervals):
                 ends = low[axis] + (breaks.cpu().double() + 1) * (high[axis] - low[axis]) / 2
@@ -131,20 +130,15 @@ def densities_at(what: str, densities: Densities, p: Points, u: Jet) -> dict[str
     Raises:
         InputError: if the method does not return columns by name.
     """
-    n, given = len(p), densities(p, *u.components())
-    if not isinstance(given, Mapping) or not given or not all(isinstance(k, str) for k in given):
-        raise InputError(
-            f'{what} must return a dict from names to densities, {{"mass": u.value}}, got {given!r}'
-        )
-    columns = {
-        name: stack_equations(value, n, f"{what}[{name!r}]") for name, value in given.items()
-    }
+    n, found = len(p), densities(p, *u.components())
+    if not isinstance(found, Mapping) or not found or not all(isinstance(k, str) for k in found):
+        needed = 'a dict from names to densities, {"mass": u.value}'
+        raise InputError(f"{what} must return {needed}, got {found!r}")
+    columns = {name: stack_equations(one, n, f"{what}[{name!r}]") for name, one in found.items()}
     for name, column in columns.items():
         if column.shape[1] != 1:
-            raise InputError(
-                f"{what}[{name!r}] must have shape (n, 1) with n = {n} points here, "
-                f"got {tuple(column.shape)}"
-            )
+            got = f"with n = {n} points here, got {tuple(column.shape)}"
+            raise InputError(f"{what}[{name!r}] must have shape (n, 1) {got}")
     return {name: column[:, 0] for name, column in columns.items()}
 
 
@@ -172,10 +166,8 @@ def check_invariants(problem: Problem) -> None:
         if densities is not None:
             random_jets(stacked, p, len(problem.columns))
         if known and (other := [name for name in tried if name not in known]):
-            raise InputError(
-                f"{kind}.{method} has {other[0]!r}, which is none of the invariants "
-                f"{', '.join(known)}"
-            )
+            none = f"which is none of the invariants {', '.join(known)}"
+            raise InputError(f"{kind}.{method} has {other[0]!r}, {none}")
         known = known or tried
 
 

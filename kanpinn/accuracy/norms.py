@@ -149,28 +149,22 @@ class ErrorNorm:
         list of this rank's chunks of points, weights and jets of the reference; the weights of all
         chunks and ranks sum to 1.
         """
-        dim = self.problem.domain.dim
-        most = (MOST_POINTS / len(self.problem.cells())) ** (1 / dim)
-        first = max(2, min(NODES, int(int(most) / 1.5)))
-        nodes, draws = math.ceil(first * 1.5**level), DRAWS * 2**level
-        seeds = range(SCRAMBLINGS if self._scrambled else 1)
-        if self.reference.points is not None and level:
-            return None
-        if self._scrambled:
-            if level and len(seeds) * draws > min(MOST_POINTS, MOST_NUMBERS // dim):
-                return None
-        elif nodes > MOST_NODES:
-            return None
-        elif level and self._size * (nodes / first) ** dim > MOST_POINTS:
-            return None
-        if self.reference.points is not None:
+        if (given := self.reference.points) is not None:
             with together():
-                return [self._with_reference([self.reference.points], 1.0)]
-        rules, settings = [], {"draws": draws, "chunk": 2**15}
+                return None if level else [self._with_reference([given], 1.0)]
+        dim, cells, rules = self.problem.domain.dim, self.problem.cells(), []
+        first = max(2, min(NODES, int(int((MOST_POINTS / len(cells)) ** (1 / dim)) / 1.5)))
+        nodes, draws = math.ceil(first * 1.5**level), DRAWS * 2**level
+        if self._scrambled:
+            too_large = SCRAMBLINGS * draws > min(MOST_POINTS, MOST_NUMBERS // dim)
+        else:
+            too_large = self._size * (nodes / first) ** dim > MOST_POINTS
+        if (level and too_large) or (nodes > MOST_NODES and not self._scrambled):
+            return None
         with together():
-            for seed in seeds:
-                cells = [domain_rule(c, nodes, seed=seed, **settings) for c in self.problem.cells()]
-                chunks = [chunk for cell in cells for chunk in cell]
+            for seed in range(SCRAMBLINGS if self._scrambled else 1):
+                parts = (domain_rule(c, nodes, draws=draws, chunk=2**15, seed=seed) for c in cells)
+                chunks = [chunk for part in parts for chunk in part]
                 self._size = self._size or sum(len(points) for points, _ in chunks)
                 rules.append(self._with_reference(chunks, self.problem.domain.measure))
         return rules

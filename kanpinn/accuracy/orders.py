@@ -30,8 +30,7 @@ class Fit:
 
     def __str__(self) -> str:
         """Return the order and its margin, "4.1 ± 0.3"; two decimals if the margin is small."""
-        fine = self.margin is not None and self.margin < 0.095
-        digits = 2 if fine else 1
+        digits = 2 if self.margin is not None and self.margin < 0.095 else 1
         text = f"{self.order:.{digits}f}".replace("-", "−")
         return text if self.margin is None else f"{text} ± {self.margin:.{digits}f}"
 
@@ -157,9 +156,9 @@ class _Line:
         spread = float(about @ about)
         if not (x != x[0]).any():
             raise InputError(f"an order needs two different sizes, got {math.exp(x[0]):g} alone")
-        slope = float(about @ (y - y.mean())) / spread
-        rest = y - y.mean() - slope * about
-        return _Line(slope, float(x.mean()), float(y.mean()), spread, float(rest @ rest), len(x))
+        slope = float(about @ y) / spread
+        squares = _squares(y - slope * about)
+        return _Line(slope, float(x.mean()), float(y.mean()), spread, squares, len(x))
 
     def __call__(self, x: float) -> float:
         return self.y + self.slope * (x - self.x)

@@ -50,9 +50,7 @@ def interpret_command(
         names = None if library is None else [n.strip() for n in library.split(",")]
         functions(names)  # refuses unknown names before the run is loaded
         if config_of(run, trust).file.kind == "eigen":
-            raise InputError(
-                f"{run} has the modes of an eigenvalue problem: formulas are for solutions and fits"
-            )
+            raise InputError(f"{run} has eigenmodes: formulas are for solutions and fits")
         result = cast("Solution | Fitted", load(run, trust=trust))
         kan_of(result.surrogate)  # refuses networks other than KANs
         formula = read(result, names, seed=seed, **limit)

@@ -78,10 +78,8 @@ def new_command(
 def _write(target: Path, equation: str | None) -> list[Path]:
     """Write the files of the templates, and return their paths, the problem file last."""
     if equation not in (None, *EQUATIONS):
-        raise InputError(
-            f"--equation {equation}: expected one of {', '.join(EQUATIONS)}"
-            f"{nearest(equation, EQUATIONS)}"
-        )
+        expected = f"one of {', '.join(EQUATIONS)}{nearest(equation, EQUATIONS)}"
+        raise InputError(f"--equation {equation}: expected {expected}")
     ends = (".py", ".toml") if equation is None else (".toml",)
     files = {end: target.with_name(target.name + end) for end in ends}
     for file in files.values():

@@ -52,9 +52,8 @@ def only_file(command: str) -> Path:
                 found.append(path)
     what = "fit file" if command == "fit" else "problem file"
     if not found:
-        raise InputError(
-            f"{command} takes a {what}, and {Path.cwd()} has none: kanpinn new NAME writes one"
-        )
+        where = f"{Path.cwd()} has none: kanpinn new NAME writes one"
+        raise InputError(f"{command} takes a {what}, and {where}")
     if len(found) > 1:
         names = ", ".join(map(str, found[:8])) + (", …" if len(found) > 8 else "")
         raise InputError(f"{command} takes one of the {len(found)} {what}s here: {names}")

@@ -209,11 +209,9 @@ def _finish(job: Any, result: Any, folder: "RunFolder") -> Any:
         folder.finish(result)
     for layer, share in enumerate(folder.record["outside_grids"]):
         if share:
-            warnings.warn(
-                f"{share:.1%} of the points lie outside the grids of layer {layer}, where its "
-                "splines continue as straight lines",
-                stacklevel=2,
-            )
+            where = f"lie outside the grids of layer {layer}"
+            what = "where its splines continue as straight lines"
+            warnings.warn(f"{share:.1%} of the points {where}, {what}", stacklevel=2)
     return result
 
 
@@ -228,9 +226,8 @@ def check_command(file: options.ProblemFile = None, overrides: options.Overrides
 
         config = Config.read(file or options.only_file("check"), overrides or ())
         job = build(config)
-        rows = list(
-            _fit_preview(config, job) if config.file.kind == "fit" else _preview(config, job)
-        )
+        preview = _fit_preview if config.file.kind == "fit" else _preview
+        rows = list(preview(config, job))
         default = " (first trial)" if job.by_trials else " (by default)"
         for index, optimizer in enumerate(job.optimizers):
             chosen = "" if "optimizer" in config.sections else default
@@ -249,11 +246,9 @@ def warned_defects(job: Any) -> "list[Defect]":
         defects = list(exact_defects(job.problem))
     for defect in defects:
         if not defect.is_rounding:
-            warnings.warn(
-                f"the exact solution does not satisfy {defect.name}: its residual is "
-                f"{defect.size:.1e} (root mean square), {defect.relative:.1e} of the terms",
-                stacklevel=2,
-            )
+            size = f"{defect.size:.1e} (root mean square), {defect.relative:.1e} of the terms"
+            text = f"the exact solution does not satisfy {defect.name}: its residual is {size}"
+            warnings.warn(text, stacklevel=2)
     return defects
 
 
@@ -285,9 +280,7 @@ def _preview(config: "Config", job: Any) -> Iterator[Line]:
     if job.by_trials:
         tolerance = TrialSearch.tolerance if job.tolerance is None else job.tolerance
         seconds = job.budget_seconds or TrialSearch.budget
-        goal = (
-            f"until the estimated relative L2 error is {tolerance:g} or {seconds:g} s have passed"
-        )
+        goal = f"until the estimated relative L2 error is {tolerance:g}, or for {seconds:g} s"
         what = f"network, points and optimizers, {goal}; below is the first trial"
         yield "chosen by trials", what
     about = (type(problem).__doc__ or "").strip().partition("\n")[0]
@@ -299,9 +292,7 @@ def _preview(config: "Config", job: Any) -> Iterator[Line]:
         yield "exact eigenvalues", "known" if problem.has_exact_eigenvalues else "none"
     elif not defects:
         reference = reference_of(problem, job.reference)
-        measured = (
-            "cannot be measured" if reference is None else f"are measured against {reference!r}"
-        )
+        measured = f"are measured against {reference!r}" if reference else "cannot be measured"
         yield "exact solution", f"none: errors {measured}"
     for defect in defects:
         yield "exact solution", f"{defect.name}: {defect.size:.1e} (root mean square)"

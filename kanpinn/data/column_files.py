@@ -149,10 +149,9 @@ def _csv_columns(
                     columns[i].append(numpy.asarray(cells, dtype=numpy.float64))
                 except ValueError:
                     found.add(i)
-    whole: list[Cells] = [
-        column if i in texts or not column else numpy.concatenate(column)
-        for i, column in enumerate(columns)
-    ]
+    whole: list[Cells] = [*columns]
+    for i in {*range(len(names))} - {*texts}:
+        whole[i] = numpy.concatenate(columns[i]) if columns[i] else whole[i]
     return names, whole, frozenset(found)
 
 

@@ -38,10 +38,8 @@ def _chosen(
             hint = nearest(name, columns)
             raise InputError(f"{path} has no column {name!r}{hint} (its columns are {there})")
     if not chosen or not wanted or len({*both}) < len(both):
-        raise InputError(
-            f"{path}: expected inputs and targets, different columns of {list(columns)}, got "
-            f"inputs {chosen} and targets {wanted}"
-        )
+        got = f"inputs {chosen} and targets {wanted}"
+        raise InputError(f"{path}: expected different columns of {list(columns)}, got {got}")
     return tuple(wanted), tuple(chosen)
 
 
@@ -63,18 +61,14 @@ def _classes(
         raise InputError(f"{path}: {name} has no class in row {int(missing.argmax()) + 1}")
     values, numbered = numpy.unique(labels, return_inverse=True)
     rows = torch.from_numpy(numbered.ravel())
-    found = [
-        value if isinstance(value, str) else str(int(value) if value.is_integer() else value)
-        for value in values.tolist()
-    ]
+    whole = lambda value: int(value) if isinstance(value, float) and value.is_integer() else value  # noqa: E731
+    found = [str(whole(value)) for value in values.tolist()]
     if not given:
         return rows, tuple(found)
     for label in found:
         if label not in given:
-            raise InputError(
-                f"{path}: {name} has the class {label!r}{nearest(label, given)} (the classes are "
-                f"{', '.join(given)})"
-            )
+            hint = f"{nearest(label, given)} (the classes are {', '.join(given)})"
+            raise InputError(f"{path}: {name} has the class {label!r}{hint}")
     return torch.tensor([given.index(label) for label in found])[rows], tuple(given)
 
 
@@ -119,9 +113,8 @@ class Table:
         fits = inputs.ndim == 2 and targets.ndim == (1 if self.classes else 2)
         if not fits or len(inputs) != len(targets) or 0 in shapes[0] + shapes[1]:
             wanted = "class numbers (n,)" if self.classes else "targets (n,) or (n, m)"
-            raise InputError(
-                f"a table takes inputs (n, d) and {wanted}, got {shapes[0]}, {shapes[1]}"
-            )
+            got = f"{shapes[0]}, {shapes[1]}"
+            raise InputError(f"a table takes inputs (n, d) and {wanted}, got {got}")
         columns = 1 if self.classes else targets.shape[1]
         default = ("class",) if self.classes else tuple(f"y{i}" for i in range(columns))
         names = self.names or tuple(f"x{i}" for i in range(inputs.shape[1]))
@@ -353,10 +346,8 @@ class Data:
         for name, part, share in zip(PARTS, rows, (1.0, validation, test), strict=True):
             if share and not part.any():
                 there = f"{count} rows" if groups is None else f"{count} groups of rows"
-                raise InputError(
-                    f"{name} is left without rows: there are {there}, validation = "
-                    f"{validation:g}, test = {test:g}"
-                )
+                shares = f"validation = {validation:g}, test = {test:g}"
+                raise InputError(f"{name} is left without rows: there are {there}, {shares}")
             parts.append(table[part] if share else None)
         assert parts[0] is not None
         return Data(parts[0], parts[1], parts[2])

@@ -62,10 +62,8 @@ class Ball(Mapped, Domain):
     ) -> None:
         number("radius", radius, above=True)
         if len(center) < 3:
-            raise InputError(
-                f"center must have three or more coordinates, got {tuple(center)!r}: "
-                "in two dimensions take a Disk, in one a Box"
-            )
+            given = f"got {tuple(center)!r}: in two dimensions take a Disk, in one a Box"
+            raise InputError(f"center must have three or more coordinates, {given}")
         if not all(isinstance(value, Real) and math.isfinite(value) for value in center):
             raise InputError(f"center must be finite numbers, got {tuple(center)!r}")
         axes = coordinate_names(names, len(center))

@@ -172,10 +172,8 @@ def graded(
     reach = float(torch.maximum(high - high.new_tensor(at), low.new_tensor(at) - low).max())
     cells, rest = [], domain
     for level in range(1, levels + 1):
-        ends = {
-            name: (c - reach * ratio**level, c + reach * ratio**level)
-            for name, c in zip(domain.names, at, strict=True)
-        }
-        cells.append(rest - Box(**ends))
-        rest = rest & Box(**ends)
+        size, middles = reach * ratio**level, zip(domain.names, at, strict=True)
+        square = Box(**{name: (middle - size, middle + size) for name, middle in middles})
+        cells.append(rest - square)
+        rest = rest & square
     return (*cells, rest)

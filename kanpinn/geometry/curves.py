@@ -325,9 +325,7 @@ class Segment(Curve):
         return all(abs(offset) <= tolerance for offset in offsets)
 
     def moment(self, origin: Pair) -> float:
-        ax, ay, bx, by = (
-            end - base for ends in (self.a, self.b) for end, base in zip(ends, origin, strict=True)
-        )
+        (ax, ay), (bx, by) = ((x - origin[0], y - origin[1]) for x, y in (self.a, self.b))
         return (ax * by - bx * ay) / 2
 
     def sides(self, first: float, last: float) -> list[Side]:
@@ -399,9 +397,8 @@ class Arc(Curve):
         if min(self.axes) <= 0:
             raise InputError(f"axes must be positive, got {self.axes}")
         if not 0 < abs(self.sweep) <= TURN * (1 + 1e-14):
-            raise InputError(
-                f"an arc must span more than 0 and at most 2π, got {self.first} to {self.last}"
-            )
+            given = f"{self.first} to {self.last}"
+            raise InputError(f"an arc must span more than 0 and at most 2π, got {given}")
 
     @property
     def frame(self) -> np.ndarray:
@@ -636,12 +633,9 @@ class Arc(Curve):
         tops = [math.copysign(math.hypot(u, v), math.cos(a - math.atan2(v, u))) for a in turning]
         angles = [self.first, *turning, self.last]
         heights = [first, *(self.center[1] + top for top in tops), last]
-        parts = zip(itertools.pairwise(heights), itertools.pairwise(angles), strict=True)
-        sides = [
-            self._side(*ends, self.point((low + high) / 2))
-            for ends, (low, high) in parts
-            if ends[0] != ends[1]
-        ]
+        both = zip(itertools.pairwise(heights), itertools.pairwise(angles), strict=True)
+        parts = ((ends, (low + high) / 2) for ends, (low, high) in both if ends[0] != ends[1])
+        sides = [self._side(*ends, self.point(middle)) for ends, middle in parts]
         if self.closed and len(sides) > 1 and sides[0].up == sides[-1].up:
             # The common start and end of a whole ellipse does not divide a side.
             low, high = min(sides[0].low, sides[-1].low), max(sides[0].high, sides[-1].high)
@@ -694,9 +688,8 @@ def meeting(
     first: Sequence[Curve], second: Sequence[Curve], tolerance: float
 ) -> list[tuple[int, int]]:
     """Return the pairs (i, j) for which the bounding boxes of first[i] and second[j] intersect."""
-    (low, high), (low_2, high_2) = (
-        np.array([curve.bounds for curve in curves]).swapaxes(0, 1) for curves in (first, second)
-    )
+    bounds = (np.array([curve.bounds for curve in curves]) for curves in (first, second))
+    (low, high), (low_2, high_2) = (corners.swapaxes(0, 1) for corners in bounds)
     apart = (low[:, None] > high_2 + tolerance) | (low_2 > high[:, None] + tolerance)
     return [(int(i), int(j)) for i, j in np.argwhere(~apart.any(axis=2))]
 
@@ -835,10 +828,8 @@ def _zeros(value: Callable[[float], float], turning: list[float], contact: float
 
     values = [value(t) for t in turning]
     zeros = [t for t, v in zip(turning, values, strict=True) if abs(v) <= contact]
-    ends = itertools.pairwise([*turning, turning[0] + 2 * math.pi])
-    for (low, high), (first, last) in zip(
-        ends, itertools.pairwise([*values, values[0]]), strict=True
-    ):
+    around = [*zip(turning, values, strict=True), (turning[0] + 2 * math.pi, values[0])]
+    for (low, first), (high, last) in itertools.pairwise(around):
         if min(abs(first), abs(last)) > contact and first * last < 0:
             zeros.append(brentq(value, low, high, xtol=1e-15, rtol=4 * np.finfo(float).eps))
     return zeros

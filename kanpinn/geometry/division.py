@@ -60,9 +60,7 @@ class Division:
             InputError: if an interface is no curve, leaves the domain, ends inside it, or shares a
                 part with the boundary or another interface.
         """
-        own = [
-            DivisionEdge(curve, piece) for curve, piece in zip(domain.curves, pieces, strict=True)
-        ]
+        own = list(map(DivisionEdge, domain.curves, pieces))
         if not interfaces:
             return cls((domain,), (tuple(own),))
         given = []
@@ -107,16 +105,12 @@ def _cut(
         (middle,) = part.curve.at(torch.tensor([0.5], dtype=torch.float64))
         x, y = middle.tolist()
         others = [edge.curve for edge in (*boundary, *inner[:number])]
+        wrong = "" if bool(domain.encloses(middle[None])) else "be inside the domain"
         if any(other.locate((x, y), 4 * tolerance) is not None for other in others):
-            raise InputError(
-                f"the interface {part.piece.name!r} must have no part in common with the boundary "
-                f"or with another interface, got one at ({x:.6g}, {y:.6g})"
-            )
-        if not bool(domain.encloses(middle[None])):
-            raise InputError(
-                f"the interface {part.piece.name!r} must be inside the domain, got a part of it at "
-                f"({x:.6g}, {y:.6g})"
-            )
+            wrong = "have no part in common with the boundary or with another interface"
+        if wrong:
+            at = f"got one at ({x:.6g}, {y:.6g})"
+            raise InputError(f"the interface {part.piece.name!r} must {wrong}, {at}")
     return boundary, inner
 
 
@@ -144,10 +138,8 @@ def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdg
         sides = [(edge.interface, edge.reverse) for edge in found[-1] if edge.interface >= 0]
         if loose := [number for number, way in sides if (number, not way) in sides]:
             (edge,) = (e for e in found[-1] if (e.interface, e.reverse) == (loose[0], False))
-            raise InputError(
-                f"the interface {edge.piece.name!r} must be closed or end on the domain's boundary "
-                "or on other interfaces: it must divide the domain"
-            )
+            what = "must divide the domain: it must be closed, or end on a boundary or interface"
+            raise InputError(f"the interface {edge.piece.name!r} {what}")
     return found
 
 
@@ -267,10 +259,8 @@ class SolidDivision:
                 case Sphere(ball=solid) | Face(box=solid) if solid.dim == 3:
                     groups.setdefault(solid, []).append(piece)
                 case _:
-                    raise InputError(
-                        "an interface in space must consist of whole spheres or faces of boxes, "
-                        f"got {piece!r}"
-                    )
+                    whole = "whole spheres or faces of boxes"
+                    raise InputError(f"an interface in space must be {whole}, got {piece!r}")
         for solid, pieces in groups.items():
             _check_faces(domain, solid, pieces)
         inner = sorted(groups, key=lambda solid: -solid.measure)
@@ -284,11 +274,10 @@ class SolidDivision:
         parts = []
         for number, within in enumerate((None, *inner)):
             without = (solid for i, solid in enumerate(inner) if outside[i] == number)
-            own = [(part.piece, part.piece) for part in between if part.inside == number]
-            beyond = [
-                (Turned(part.piece), part.piece) for part in between if part.outside == number
-            ]
-            parts.append(SolidPart(domain, within, tuple(without), (*boundary, *own, *beyond)))
+            sheets = list(boundary)
+            sheets += [(part.piece, part.piece) for part in between if part.inside == number]
+            sheets += [(Turned(p.piece), p.piece) for p in between if p.outside == number]
+            parts.append(SolidPart(domain, within, tuple(without), tuple(sheets)))
         return cls(tuple(inner), tuple(parts), tuple(between))
 
 
@@ -308,13 +297,11 @@ def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None
         wrong = domain.contains(at, -1e-9 * domain.diameter) != given
         if bool(wrong.any()):
             place = ", ".join(f"{x:.6g}" for x in at[wrong][0].tolist())
-            raise InputError(
-                f"the interface {piece.name!r} must be inside the domain, apart from its edges, "
-                f"got a part of it at ({place})"
-                if given
-                else f"the interface {pieces[0].name!r} must divide the domain: the piece "
-                f"{piece.name!r} of its boundary is in the domain too, as at ({place})"
-            )
+            wrong = f"{piece.name!r} must be inside the domain, apart from its edges, got a part"
+            if not given:
+                beside = f"the piece {piece.name!r} of its boundary is in the domain too"
+                wrong = f"{pieces[0].name!r} must divide the domain: {beside}"
+            raise InputError(f"the interface {wrong} at ({place})")
 
 
 def _around(
@@ -330,8 +317,6 @@ def _around(
         if bool(inner.all()) and not bool(around.any()):
             found = number
         elif not bool(outer.all()) or bool(around.any()):
-            raise InputError(
-                f"the interfaces around {solid!r} and {other!r} must not meet: expected one inside "
-                "the other, or both apart"
-            )
+            both = f"the interfaces around {solid!r} and {other!r}"
+            raise InputError(f"{both} must not meet: expected one inside the other, or both apart")
     return found

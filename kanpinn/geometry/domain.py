@@ -1,6 +1,5 @@
 """Domains, the pieces of their boundaries, and the re-entrant edges of solids."""
 
-import difflib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, nearest
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import Draw, axis_counts, gauss_product, sobol
@@ -165,10 +164,8 @@ class Carriers:
 
     def __or__(self, other: "Carriers") -> "Carriers":
         """Return the planes and spheres of both operands, without duplicates."""
-        return Carriers(
-            tuple(dict.fromkeys(self.planes + other.planes)),
-            tuple(dict.fromkeys(self.spheres + other.spheres)),
-        )
+        both = (self.planes + other.planes, self.spheres + other.spheres)
+        return Carriers(*(tuple(dict.fromkeys(carriers)) for carriers in both))
 
     def within(self, axis: int, value: float) -> "Carriers":
         """Return the intersections with the plane x[axis] = value, in coordinates of the plane.
@@ -242,10 +239,8 @@ class Piece(Region):
             InputError: if the piece is not a face of a box, a sphere in three dimensions, or a set
                 of triangles.
         """
-        raise InputError(
-            f"the piece {self.name!r} cannot be divided by boxes: expected a face of a box, a "
-            "sphere in three dimensions, or triangles"
-        )
+        expected = "a face of a box, a sphere in three dimensions, or triangles"
+        raise InputError(f"{self.name!r} cannot be divided by boxes: expected {expected}")
 
     @property
     def rim(self) -> Points:
@@ -342,11 +337,9 @@ class Boundary:
         for name in wanted:
             if name not in self.names:
                 known = list(dict.fromkeys(self.names))  # several pieces may have one name
-                close = difflib.get_close_matches(name, known, n=1)
-                raise InputError(
-                    f"the boundary has no piece {name!r}; its pieces are {', '.join(known)}"
-                    + (f"; did you mean {close[0]!r}?" if close else "")
-                )
+                pieces = f"its pieces are {', '.join(known)}"
+                hint = nearest(name, known)
+                raise InputError(f"the boundary has no piece {name!r}; {pieces}{hint}")
         return Boundary(tuple(piece for piece in self.pieces if piece.name in wanted))
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:

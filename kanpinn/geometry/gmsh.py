@@ -229,18 +229,14 @@ def _filling(mesh: "MshFile", rest: str) -> _Filling:
     """
     dims = {block.dim for block in mesh.blocks if len(block.nodes)}
     if not dims & {2, 3}:
-        raise InputError(
-            "it has no triangles and no tetrahedra; as soon as there are physical groups, Gmsh "
-            "saves the elements of these alone: the surface or volume must be in one too"
-        )
+        why = "as soon as there are physical groups, Gmsh saves these alone: fill one of them"
+        raise InputError(f"it has no triangles and no tetrahedra; {why}")
     dim = 3 if 3 in dims else 2
     used = np.unique(np.concatenate([block.nodes.ravel() for block in mesh.blocks]))
     spread = np.ptp(mesh.coords[used], axis=0)
     if dim == 2 and spread[2] > SAME * spread.max():
-        raise InputError(
-            "its triangles are a surface in space without tetrahedra inside; mesh the volume "
-            "(gmsh -3), or read a closed surface from an STL file by Surface.read"
-        )
+        remedy = "mesh the volume (gmsh -3), or read a surface from an STL file by Surface.read"
+        raise InputError(f"its triangles are a surface in space without tetrahedra: {remedy}")
     # Nodes in the same place get the same index.
     pairs = cKDTree(mesh.coords[used]).query_pairs(SAME * spread.max(), output_type="ndarray")
     index, coords = np.arange(len(mesh.coords)), mesh.coords[:, :dim]
@@ -251,20 +247,15 @@ def _filling(mesh: "MshFile", rest: str) -> _Filling:
     faces, sides = _boundary(cells)
     marks = _marks([one for one in blocks if one.dim == dim - 1], mesh.names)
     own = [marks.get(key, (None, 0)) for key in _keys(faces)]
+    names = tuple(rest if name is None else name for name, _ in own)
+    entities = np.array([entity for _, entity in own])
     middles: dict[tuple[int, ...], int] = {}
     for block in blocks if dim == 2 else []:
         for start, stop, middle in EDGES.get(block.kind, []):
             ends = _keys(block.nodes[:, [start, stop]])
             middles |= zip(ends, block.nodes[:, middle].tolist(), strict=True)
-    return _Filling(
-        coords,
-        cells,
-        faces,
-        sides,
-        tuple(rest if name is None else name for name, _ in own),
-        np.array([entity for _, entity in own]),
-        np.array([middles.get(key, -1) for key in _keys(faces)]),
-    )
+    between = np.array([middles.get(key, -1) for key in _keys(faces)])
+    return _Filling(coords, cells, faces, sides, names, entities, between)
 
 
 def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
@@ -298,10 +289,8 @@ def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
     flat = np.abs(volumes) <= 1e-12 * np.square(sides).sum(axis=2).max(axis=1) ** (dim / 2)
     if flat.any():
         at = ", ".join(f"{x:.4g}" for x in coords[cells][flat][0].mean(axis=0))
-        raise InputError(
-            f"{int(flat.sum())} of its elements have no {'area' if dim == 2 else 'volume'}, the "
-            f"first of them at ({at})"
-        )
+        what = "area" if dim == 2 else "volume"
+        raise InputError(f"{int(flat.sum())} of its elements have no {what}, the first at ({at})")
     cells[volumes < 0, -2:] = cells[volumes < 0][:, [-1, -2]]
     return cells
 
@@ -313,18 +302,14 @@ def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         InputError: if cells overlap: three have a common face, or two lie on its same side.
     """
     faces = cells[:, FACES[cells.shape[1] - 1]].reshape(-1, cells.shape[1] - 1)
-    order = faces.argsort(axis=1)
-    _, number, uses = np.unique(
-        np.take_along_axis(faces, order, axis=1), axis=0, return_inverse=True, return_counts=True
-    )
+    order, counted = faces.argsort(axis=1), {"return_inverse": True, "return_counts": True}
+    _, number, uses = np.unique(np.take_along_axis(faces, order, axis=1), axis=0, **counted)
     number = number.ravel()
     sums = np.bincount(number, np.linalg.det(np.eye(faces.shape[1])[order]))
     wrong = int(((uses > 2) | ((uses == 2) & (np.abs(sums) > 0.5))).sum())
     if wrong:
-        raise InputError(
-            f"its elements overlap: at {wrong} faces between them two are on the same side; an "
-            "element is inverted, or lies on others"
-        )
+        where = f"at {wrong} faces two are on the same side, of which one may be inverted"
+        raise InputError(f"its elements overlap: {where}")
     outer = np.flatnonzero(uses[number] == 1)
     return faces[outer], outer
 
@@ -349,10 +334,9 @@ def _marks(
             known, _ = found.get(key, (None, 0))
             several = list(dict.fromkeys([known, *groups] if known else groups))
             if len(several) > 1:
-                raise InputError(
-                    f"a part of the boundary is in the physical groups {several[0]!r} and "
-                    f"{several[1]!r}; pieces of a boundary must not overlap"
-                )
+                both = " and ".join(map(repr, several[:2]))
+                reason = "pieces of a boundary must not overlap"
+                raise InputError(f"a part of it is in the physical groups {both}; {reason}")
             if known is None:
                 found[key] = (groups[0] if groups else None, block.entity)
     return found
@@ -604,10 +588,8 @@ class MshFile:
     def _format(self) -> None:
         version, binary, size = self._line().split()
         if version not in (b"2", b"2.2", b"4.1"):
-            raise InputError(
-                f"its version is {version.decode()}; save it as MSH 4.1 or 2.2 "
-                "(Gmsh's option Mesh.MshFileVersion)"
-            )
+            remedy = "save it as MSH 4.1 or 2.2 (Gmsh's option Mesh.MshFileVersion)"
+            raise InputError(f"its version is {version.decode()}; {remedy}")
         self._legacy, self._binary, self._size = version[:1] == b"2", binary == b"1", int(size)
         if self._binary and self._data[self._position : self._position + 4] != b"\x01\0\0\0":
             self._order = ">"
@@ -685,17 +667,13 @@ class MshFile:
             for row in self._next(count * width, "i4").reshape(count, width).tolist():
                 group, entity, *_ = [*row[self._binary : self._binary + tags], 0, 0]
                 rows[kind, abs(group), entity].append(row[self._binary + tags :])
-        return [
-            Block(kind, entity, (group,) if group else (), np.array(nodes))
-            for (kind, group, entity), nodes in rows.items()
-        ]
+        elements = ((key, np.array(nodes)) for key, nodes in rows.items())
+        return [Block(kind, e, (g,) if g else (), nodes) for (kind, g, e), nodes in elements]
 
 
 def _nodes_of(kind: int) -> int:
     """Return the number of nodes of an element of a type."""
     if kind not in ELEMENTS:
-        raise InputError(
-            f"it has elements of Gmsh's type {kind}; a domain is made of triangles, quadrangles or "
-            "tetrahedra of the first or second order"
-        )
+        known = "triangles, quadrangles or tetrahedra of the first or second order"
+        raise InputError(f"it has elements of Gmsh's type {kind}, a domain has {known}")
     return ELEMENTS[kind][1]

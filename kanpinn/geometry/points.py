@@ -50,18 +50,13 @@ class Points:
     def __post_init__(self) -> None:
         shape = tuple(self.coords.shape)
         if len(shape) != 2 or shape[1] != len(self.names):
-            raise InputError(
-                f"coords must have shape (n, {len(self.names)}) for the coordinates "
-                f"{', '.join(self.names)}, got {shape}"
-            )
-        if self.normals is not None and tuple(self.normals.shape) != shape:
-            raise InputError(
-                f"normals must have the shape {shape} of coords, got {tuple(self.normals.shape)}"
-            )
+            needed = f"(n, {len(self.names)}) for the coordinates {', '.join(self.names)}"
+            raise InputError(f"coords must have shape {needed}, got {shape}")
+        if self.normals is not None and (given := tuple(self.normals.shape)) != shape:
+            raise InputError(f"normals must have the shape {shape} of coords, got {given}")
         if self.data is not None and (self.data.ndim != 2 or len(self.data) != shape[0]):
-            raise InputError(
-                f"data must have shape (n, m) with n = {shape[0]}, got {tuple(self.data.shape)}"
-            )
+            given = tuple(self.data.shape)
+            raise InputError(f"data must have shape (n, m) with n = {shape[0]}, got {given}")
 
     def __getattr__(self, name: str) -> Column:
         # Read __dict__, because copy and pickle request attributes before the fields exist.
@@ -164,10 +159,8 @@ class Points:
         parts = tuple(parts)
         kinds = {(part.names, part.normals is not None) for part in parts}
         if len(kinds) != 1:
-            raise InputError(
-                "Points.cat needs parts with the same names, all with or all without normals, "
-                f"got (names, normals) {sorted(kinds)}"
-            )
+            needed = "the same names, all with or all without normals"
+            raise InputError(f"Points.cat takes parts with {needed}, got {sorted(kinds)}")
         normals = [part.normals for part in parts if part.normals is not None]
         coords = torch.cat([part.coords for part in parts])
         return Points(coords, parts[0].names, torch.cat(normals) if normals else None)

@@ -84,10 +84,8 @@ class Product(_OverTime, Domain):
         if self.time.dim != 1:
             raise InputError(f"time must have one coordinate such as t=(0, 1), got {self.time!r}")
         if self.time.names[0] in self.space.names:
-            raise InputError(
-                f"the space has a coordinate {self.time.names[0]!r} already; its coordinates are "
-                f"{', '.join(self.space.names)}"
-            )
+            known = f"its coordinates are {', '.join(self.space.names)}"
+            raise InputError(f"the space has a coordinate {self.time.names[0]!r} already; {known}")
 
     @property
     def base(self) -> Domain:

@@ -100,12 +100,8 @@ def accepted_share(region: Region, accept: Callable[[Points], Mask]) -> tuple[fl
         The share, from 0 to 1, and its standard error.
     """
     draws, scramblings = 2**14, 8  # a power of 2 keeps the points of a scrambling balanced
-    shares = torch.tensor(
-        [
-            accept(region.place(draws, sobol(seed))[:draws]).double().mean().item()
-            for seed in range(scramblings)
-        ]
-    )
+    drawn = (region.place(draws, sobol(seed))[:draws] for seed in range(scramblings))
+    shares = torch.tensor([accept(points).double().mean().item() for points in drawn])
     return shares.mean().item(), shares.std().item() / math.sqrt(scramblings)
 
 

@@ -44,10 +44,8 @@ def gauss_product(nodes: int | Sequence[int], dim: int) -> tuple[Coords, Weights
     if len(counts) != dim:
         raise InputError(f"nodes must be one number or one for each of {dim} axes, got {nodes!r}")
     rules = [gauss_legendre(integer("nodes", count)) for count in counts]
-    return (
-        tensor_grid([points for points, _ in rules]),
-        tensor_grid([weights for _, weights in rules]).prod(dim=1),
-    )
+    coords, weights = (tensor_grid([rule[part] for rule in rules]) for part in (0, 1))
+    return coords, weights.prod(dim=1)
 
 
 def jacobi(n: int, alpha: float | int, beta: float | int) -> tuple[Weights, Weights]:
@@ -67,10 +65,8 @@ def check_size(nodes: int, count: int) -> None:
     """
     most = 2**24  # about the limit of a machine with little memory
     if count > most:
-        raise InputError(
-            f"a rule with nodes={nodes} would have {count:.1e} points here, more than {most:.1e}: "
-            "take fewer nodes, or sample(..., 'sobol') in high dimension"
-        )
+        size = f"a rule with nodes={nodes} would have {count:.1e} points, more than {most:.1e}"
+        raise InputError(f"{size}: take fewer nodes, or sample(..., 'sobol') in high dimension")
 
 
 def simplex_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:

@@ -60,16 +60,12 @@ class Collocation:
         integer("resample", self.resample, least=0)
         one_of("sampler", self.sampler, SAMPLERS)
         if self.adapt is not None and (self.adapt not in ADAPTATIONS or not self.resample):
-            wrong = "" if self.adapt in ADAPTATIONS else f", not {self.adapt!r}"
-            raise InputError(
-                f"adapt must be one of {', '.join(ADAPTATIONS)}{wrong}, and resample the number of "
-                f"steps after which points adapt, got resample = {self.resample}"
-            )
+            needed = f"one of {', '.join(ADAPTATIONS)}, with resample > 0 as the steps in between"
+            got = f"{self.adapt!r} and resample = {self.resample}"
+            raise InputError(f"adapt must be {needed}, got {got}")
         if self.resample and self.sampler in FIXED and not self.adapt:
-            raise InputError(
-                f"resample must be 0 for the sampler {self.sampler!r}, whose points are always "
-                f"the same, got {self.resample}"
-            )
+            fixed = f"the sampler {self.sampler!r}, whose points are always the same"
+            raise InputError(f"resample must be 0 for {fixed}, got {self.resample}")
 
     @property
     def fresh(self) -> str:
@@ -159,11 +155,9 @@ def weighted_sample(
         counts = _shares([cell.measure for cell in cells], n)
         both = zip(cells, counts, strict=True)
         parts = [sample(cell, count, sampler, generator) for cell, count in both]
-        even = [
-            part.coords.new_full((len(part),), cell.measure / len(part))
-            for part, cell in zip(parts, cells, strict=True)
-        ]
-        return Points.cat(parts), torch.cat(even)
+        sizes = torch.tensor([len(part) for part in parts])
+        measures = torch.tensor([cell.measure for cell in cells], dtype=torch.float64)
+        return Points.cat(parts), (measures / sizes).repeat_interleave(sizes)
     nodes = 1
     while True:
         rules = [cell.quadrature(nodes) for cell in cells]
@@ -296,10 +290,8 @@ def r3(current: Points, domain: Domain, sampler: str, sizes: Sizes, generator: G
 def _finite(size: Tensor) -> Tensor:
     bad = int((~size.isfinite()).sum())
     if bad:
-        raise NumericalError(
-            f"points cannot follow the residual, which is not a finite number at {bad} of "
-            f"{len(size)} candidates"
-        )
+        where = f"at {bad} of {len(size)} candidates"
+        raise NumericalError(f"points cannot follow the residual, which is not finite {where}")
     return size
 
 
@@ -420,15 +412,8 @@ class SampleTree:
         squares = self._errors[order].square().cumsum(0)
         chosen = torch.zeros(len(order), dtype=torch.bool)
         chosen[order[: min(count, 1 + int((squares < 0.7 * squares[-1]).sum()))]] = True
-        self._halve(chosen)
-        return True
-
-    def _halve(self, chosen: Tensor) -> None:
-        """Halve the chosen boxes, each along the axis whose halves have the most different means.
-
-        A side that is LONGEST times shorter than the longest one is not halved; where means are
-        equal, the longest side is.
-        """
+        # Each box is halved along the axis whose halves have the most different means, but not a
+        # side that is LONGEST times shorter than the longest one; for equal means the longest side.
         low, high, values = self._lows[chosen], self._highs[chosen], self._values[chosen][..., None]
         upper = self.coords[chosen] > (low + high)[:, None] / 2
         above = (values * upper).sum(dim=1) / upper.sum(dim=1).clamp_min(1)
@@ -443,6 +428,7 @@ class SampleTree:
         self.coords = torch.cat([self.coords[~chosen], coords])
         self.inside = torch.cat([self.inside[~chosen], inside])
         self._values = self._values[~chosen]
+        return True
 
     def _drawn(self, lows: Tensor, highs: Tensor) -> tuple[Tensor, Tensor]:
         """Draw a Latin hypercube of points in each box; those inside the domain are pending.

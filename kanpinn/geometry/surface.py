@@ -107,11 +107,9 @@ class Surface(Domain):
             each, vars(self)["cells"] = volumes(points[filled]), filled
             gap = abs(each.sum().item() - self.measure)
             if not (each > 0).all() or gap > 1e-9 * self.measure:
-                raise InputError(
-                    "cells must be tetrahedra with volumes > 0 that fill the solid, whose volume "
-                    f"is {self.measure:g}, got volumes from {each.min():.3g} with the sum "
-                    f"{each.sum():g}"
-                )
+                got = f"got volumes from {each.min():.3g} with the sum {each.sum():g}"
+                whole = f"volumes > 0 that fill the solid's {self.measure:g}"
+                raise InputError(f"cells must be tetrahedra with {whole}, {got}")
 
     @classmethod
     def read(cls, path: str | Path, **options: Any) -> "Surface":
@@ -127,9 +125,8 @@ class Surface(Domain):
         try:
             import trimesh
         except ImportError as error:
-            raise InputError(
-                f"reading {path} needs trimesh: pip install 'kanpinn[geometry3d]'"
-            ) from error
+            remedy = "pip install 'kanpinn[geometry3d]'"
+            raise InputError(f"reading {path} needs trimesh: {remedy}") from error
         if not Path(path).is_file():
             raise InputError(f"there is no file {path}")
         try:
@@ -223,12 +220,8 @@ class Surface(Domain):
         triangles, normals = self._corners[proper], (vectors / areas)[proper]
         rows = torch.cat([normals, torch.ones(len(normals), 1, dtype=torch.float64)], dim=1)
         limits, size = (normals * triangles[:, 0]).sum(dim=1), self.diameter
-        found = linprog(
-            [0, 0, 0, -1],
-            A_ub=rows.numpy(),
-            b_ub=limits.numpy(),
-            bounds=[(None, None)] * 3 + [(None, size)],
-        )
+        ranges = [(None, None)] * 3 + [(None, size)]
+        found = linprog([0, 0, 0, -1], rows.numpy(), limits.numpy(), bounds=ranges)
         if found.status or found.x[3] <= 1e-6 * size:
             return None
         center = torch.tensor(found.x[:3]).expand(len(triangles), 1, 3)
@@ -257,14 +250,11 @@ def _table(
     if table.ndim != 2 or table.shape[1] != width or not len(table):
         raise InputError(f"{name} must have the shape (n, {width}), got {tuple(table.shape)}")
     if not table.isfinite().all():
-        raise InputError(
-            f"{name} must be finite numbers, got {int((~table.isfinite()).sum())} others"
-        )
+        others = int((~table.isfinite()).sum())
+        raise InputError(f"{name} must be finite numbers, got {others} others")
     if vertices is not None and (table.min() < 0 or table.max() >= vertices):
-        raise InputError(
-            f"{name} must be numbers of the {vertices} vertices, got {int(table.min())} to "
-            f"{int(table.max())}"
-        )
+        ends = f"{int(table.min())} to {int(table.max())}"
+        raise InputError(f"{name} must be numbers of the {vertices} vertices, got {ends}")
     return table
 
 
@@ -276,15 +266,12 @@ def _outward(vertices: Tensor, faces: Tensor) -> Tensor:
     """
     opened, turned = edge_defects(faces) if len(faces) else (0, 0)
     if opened:
-        raise InputError(
-            f"the surface is not watertight: at {opened} of its edges an odd number of triangles "
-            "meet; close the holes, or merge vertices that lie in the same place"
-        )
+        remedy = "close the holes, or merge vertices in the same place"
+        where = f"at {opened} of its edges it is open"
+        raise InputError(f"the surface is not watertight: {where}; {remedy}")
     if turned:
-        raise InputError(
-            f"the surface turns neighbouring triangles both ways at {turned} edges; list the "
-            "corners of all of them counter-clockwise seen from outside"
-        )
+        remedy = "list the corners of all of them counter-clockwise seen from outside"
+        raise InputError(f"neighbouring triangles are turned both ways at {turned} edges: {remedy}")
     volume = enclosed_volume(vertices[faces]) if len(faces) else 0.0
     size = (vertices.amax(dim=0) - vertices.amin(dim=0)).norm().item()
     if abs(volume) <= 1e-12 * size**3:

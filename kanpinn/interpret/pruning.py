@@ -100,11 +100,10 @@ def score_edges(surrogate: Surrogate, points: Points) -> EdgeScores:
                 gaps = values - shifts[k]
                 sums[k] += gaps.sum(dim=0)
                 squares[k] += gaps.square().sum(dim=0)
-    gaps_and_squares = [
-        (a / len(points), b / len(points)) for a, b in zip(sums, squares, strict=True)
-    ]
-    means = tuple(shift + gap for shift, (gap, _) in zip(shifts, gaps_and_squares, strict=True))
-    deviations = tuple((b - a.square()).clamp_min(0).sqrt() for a, b in gaps_and_squares)
+    n, layers = len(points), list(zip(shifts, sums, squares, strict=True))
+    means = tuple(shift + total / n for shift, total, _ in layers)
+    variances = (square / n - (total / n).square() for _, total, square in layers)
+    deviations = tuple(variance.clamp_min(0).sqrt() for variance in variances)
     units = torch.eye(network.width[-1]).to(deviations[-1])
     scores: list[Tensor] = []  # of each layer's edges for each output, (m, n_in, n_out)
     for e in reversed(deviations):
@@ -122,9 +121,8 @@ def kan_of(surrogate: Surrogate) -> KAN:
     """
     network = surrogate.network
     if not isinstance(network, KAN):
-        raise InputError(
-            f"a KAN was expected, got {type(network).__name__}, which has no edge functions"
-        )
+        kind = type(network).__name__
+        raise InputError(f"a KAN was expected, got {kind}, which has no edge functions")
     return network
 
 
@@ -144,9 +142,8 @@ def kept_edges(network: KAN, scores: EdgeScores, chosen: Sequence[Tensor]) -> li
     """
     masks: list[Tensor] = []
     busy = torch.ones_like(chosen[-1][0])
-    for layer, e, choice in zip(
-        reversed(network.layers), reversed(scores.deviations), reversed(chosen), strict=True
-    ):
+    layers = list(zip(network.layers, scores.deviations, chosen, strict=True))
+    for layer, e, choice in reversed(layers):
         strongest = torch.zeros_like(choice)
         strongest[_strongest(layer.kept, e), torch.arange(e.shape[1], device=e.device)] = True
         keep = layer.kept & (choice | strongest) & busy
@@ -290,16 +287,12 @@ class Pruned:
     @property
     def words(self) -> str:
         """One line of text on what was removed and how loss and function changed."""
-        edges, units = (
-            f"{len(removed)} {name}{'s' * (len(removed) != 1)}"
-            for removed, name in ((self.edges, "edge"), (self.units, "unit"))
-        )
+        counts = {"edge": len(self.edges), "unit": len(self.units)}
+        gone = " and ".join(f"{n} {name}{'s' * (n != 1)}" for name, n in counts.items())
         (many, few), (before, after) = self.parameters, self.losses
-        return (
-            f"{edges} and {units} removed, {list(self.network.width)} is left; "
-            f"parameters {many} → {few}, loss {before:.2e} → {after:.2e}, "
-            f"relative change of the function {self.change:.1e}"
-        )
+        sizes = f"parameters {many} → {few}, loss {before:.2e} → {after:.2e}"
+        change = f"relative change of the function {self.change:.1e}"
+        return f"{gone} removed, {list(self.network.width)} is left; {sizes}, {change}"
 
 
 Result = Solution | Fitted | Pruned
@@ -309,14 +302,9 @@ def report(result: Result, cutter: Cutter) -> Pruned:
     """Return the `Pruned` of a result and a cutter, the grids adapted to the activations."""
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)
-    return Pruned(
-        original=result,
-        residuals=Residuals(cutter.surrogate, before.terms),
-        edges=tuple(cutter.edges),
-        units=tuple(cutter.units),
-        parameters_before=result.surrogate.network.parameter_count,
-        loss_before=before.loss(),
-    )
+    removed = tuple(cutter.edges), tuple(cutter.units)
+    known = result.surrogate.network.parameter_count, before.loss()
+    return Pruned(result, Residuals(cutter.surrogate, before.terms), *removed, *known)
 
 
 def loss_of(residuals: Residuals) -> Residuals:
@@ -435,7 +423,5 @@ def _check(scores: EdgeScores, threshold: float | int) -> None:
     if strongest == 0:
         raise InputError("the network is constant on the points: there is nothing to keep")
     if strongest < threshold:
-        raise InputError(
-            f"threshold = {threshold:g} would remove every edge: the greatest score of one into an "
-            f"output is {strongest:.3g}"
-        )
+        greatest = f"the greatest score of one into an output is {strongest:.3g}"
+        raise InputError(f"threshold = {threshold:g} would remove every edge: {greatest}")

@@ -223,10 +223,8 @@ def functions(names: Sequence[str | Univariate] | None = None) -> tuple[Univaria
     chosen: dict[str, Univariate] = {}
     for name in LIBRARY if names is None else names:
         if isinstance(name, str) and name not in LIBRARY:
-            known = ", ".join(LIBRARY)
-            raise InputError(
-                f"unknown function {name!r}{nearest(name, LIBRARY)} (the library has {known})"
-            )
+            hint = f"{nearest(name, LIBRARY)} (the library has {', '.join(LIBRARY)})"
+            raise InputError(f"unknown function {name!r}{hint}")
         function = LIBRARY[name] if isinstance(name, str) else name
         if function.name in chosen:
             raise InputError(f"functions must have different names, got {function.name!r} twice")

@@ -57,14 +57,10 @@ class Card:
         the notebook, whether this is light or dark; pictures have a background of their own.
         """
         self._failures.clear()
-        parts: dict[str, Any] = {
-            "facts": self._complete("facts", self.facts),
-            "tables": self._complete("tables", self.tables),
-            "formulas": self._complete("formulas", self.formulas),
-            "picture": self._picture(),
-        }
-        card = template("kanpinn.plotting", "card.html")
-        return card.render(title=self.title, failures=self._failures, **parts)
+        names = ("facts", "tables", "formulas")
+        parts: dict[str, Any] = {n: self._complete(n, getattr(self, n)) for n in names}
+        parts |= {"picture": self._picture(), "title": self.title, "failures": self._failures}
+        return template("kanpinn.plotting", "card.html").render(**parts)
 
     def _complete(self, what: str, items: Iterable[Any]) -> list[Any]:
         """Return the items up to the first that cannot be made."""
@@ -222,10 +218,8 @@ class Place:
         start, end = (torch.tensor(point, dtype=torch.float64) for point in self.cut)
         share = torch.linspace(0, 1, NODES[1] if nodes is None else nodes, dtype=torch.float64)
         moving = iter((start + share[:, None] * (end - start)).unbind(1))
-        columns = [
-            torch.full_like(share, self.at[name]) if name in self.at else next(moving)
-            for name in self.domain.names
-        ]
+        fixed = {name: torch.full_like(share, value) for name, value in self.at.items()}
+        columns = [fixed[n] if n in fixed else next(moving) for n in self.domain.names]
         coords = torch.stack(columns, dim=1)
         inside = self.domain.contains(coords, tolerance=1e-12 * float(coords.abs().max()))
         if not bool(inside.any()):

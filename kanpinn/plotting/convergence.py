@@ -164,27 +164,25 @@ def plot_curves(
             ax.plot(along, guide, ":", color=style.GREY, linewidth=1.0, zorder=1)
     ax.set_xlabel(x, fontsize=STYLE.small)
     ax.set_ylabel(y, fontsize=STYLE.small)
-    ax.grid(axis="y", linewidth=0.4, color="#dddddd")
     guided, handles = any(curve.theory for curve in curves), []
+    look: dict[str, Any]
     for number, curve in enumerate(curves):
         series = style.style_of(number) | ({"linestyle": "none"} if len(curve.points) < 2 else {})
         label = style.wrapped(legend_entry(curve))
-        handles.append(
-            Line2D([], [], markersize=STYLE.marker, linewidth=1.2, label=label, **series)
-        )
+        series |= {"markersize": STYLE.marker, "linewidth": 1.2}
+        handles.append(Line2D([], [], label=label, **series))
     if guided:
-        handles.append(
-            Line2D([], [], linestyle=":", color=style.GREY, label="order of the best splines")
-        )
+        look = {"linestyle": ":", "color": style.GREY, "label": "order of the best splines"}
+        handles.append(Line2D([], [], **look))
     title = f"order ± 95% ({theory})" if guided else "order ± 95%"
     below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-32, units="points")
-    look: dict[str, Any] = {"fontsize": STYLE.letter, "title_fontsize": STYLE.letter}
+    look = {"fontsize": STYLE.letter, "title_fontsize": STYLE.letter}
     look |= {"bbox_to_anchor": (-0.02, 0.0), "bbox_transform": below, "loc": "upper left"}
     look |= {"borderaxespad": 0, "frameon": False, "alignment": "left", "handlelength": 3.2}
     if any(handle.get_label() for handle in handles):
         shown = title if any(curve.fit for curve in curves) else None
         ax.legend(handles=handles, title=shown, **look)
-    return style.tidy(ax)
+    return style.tidy(ax, "y")
 
 
 def plot_spreads(
@@ -208,16 +206,14 @@ def plot_spreads(
         ax.plot(errors, [row] * len(errors), "|", color=style.BLUE, markersize=8, alpha=0.7)
         ax.plot([spread.median], [row], "o", color=style.BLUE, markersize=STYLE.marker + 1)
     error_axis(ax, [error for errors in settings.values() for error in errors], "x")
-    ax.set_yticks(
-        range(len(settings)), [style.wrapped(style.plain_text(label)) for label in settings]
-    )
+    labels = [style.wrapped(style.plain_text(label)) for label in settings]
+    ax.set_yticks(range(len(settings)), labels)
     if len(settings) == 1:
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
     ax.set_ylim(len(settings) - 0.4, -0.6)  # the first on top
     ax.set_xlabel(x, fontsize=STYLE.small)
-    ax.grid(axis="x", linewidth=0.4, color="#dddddd")
-    return style.tidy(ax)
+    return style.tidy(ax, "x")
 
 
 def _curve(ax: Axes, curve: ErrorCurve, series: dict[str, Any]) -> None:
@@ -265,12 +261,8 @@ def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> Non
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.number_text(value)))
     elif logarithmic:
         low, high = ax.get_xlim()
-        _logarithmic(
-            ax.xaxis,
-            low,
-            high,
-            style.number_text if 1e-3 <= low and high < 1e5 else style.power_text,
-        )
+        text = style.number_text if 1e-3 <= low and high < 1e5 else style.power_text
+        _logarithmic(ax.xaxis, low, high, text)
     else:
         ax.xaxis.set_major_locator(MaxNLocator(8))
 

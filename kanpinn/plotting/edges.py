@@ -75,10 +75,8 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
             for i, source in enumerate(ends[0]):
                 column, grid = x[:, i].cpu().numpy(), grids[:, i].cpu().numpy()
                 least, most = seen[:, i].tolist()
-                layers[-1] += [
-                    Edge(source, target, column, values[:, i, o], grid, (least, most))
-                    for o, target in enumerate(ends[1])
-                ]
+                for target, curve in zip(ends[1], values[:, i].T, strict=True):
+                    layers[-1].append(Edge(source, target, column, curve, grid, (least, most)))
     return layers
 
 
@@ -86,10 +84,8 @@ def activation_ranges(
     surrogate: Surrogate, points: Points, part: Network | None = None
 ) -> list[torch.Tensor]:
     """Return the least and the greatest value of each layer's inputs at points, (2, n_in) each."""
-    blocks = [
-        [torch.stack(h.aminmax(dim=0)) for h in inputs]
-        for inputs in surrogate.activations(points, part)
-    ]
+    chunks = surrogate.activations(points, part)
+    blocks = [[torch.stack(h.aminmax(dim=0)) for h in inputs] for inputs in chunks]
     return [torch.stack(torch.cat(ends).aminmax(dim=0)) for ends in zip(*blocks, strict=True)]
 
 
@@ -138,14 +134,12 @@ def plot_edge(ax: Axes, edge: Edge) -> Axes:
         power = 0 if -2 <= exponent < 4 else exponent
         relative = min(max(float(numpy.ptp(edge.y)) / largest, 1e-4), 1.0)
         digits = 3 + math.ceil(-math.log10(relative))
-    unit = f" \\;/\\; 10^{{{power}}}" if power else ""
-    ax.set_title(f"${edge.source} \\to {edge.target}{unit}$", fontsize=tiny + 2, pad=2)
+    over = f" \\;/\\; 10^{{{power}}}" if power else ""
+    ax.set_title(f"${edge.source} \\to {edge.target}{over}$", fontsize=tiny + 2, pad=2)
     # Matplotlib would write a common power above the axes, into the title.
-    ax.yaxis.set_major_formatter(
-        lambda value, _: f"{value / 10.0**power:.{digits}g}".replace("-", "−")
-    )
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.4g}".replace("-", "−"))
-    for axis in (ax.xaxis, ax.yaxis):
+    for axis, unit, count in ((ax.xaxis, 1.0, 4), (ax.yaxis, 10.0**power, digits)):
+        form = lambda x, _, unit=unit, count=count: f"{x / unit:.{count}g}".replace("-", "−")  # noqa: E731
+        axis.set_major_formatter(form)
         axis.set_major_locator(MaxNLocator(3, steps=STYLE.round))
     tidy(ax)
     ax.tick_params(labelsize=tiny, length=2, pad=1)
@@ -167,9 +161,8 @@ def edges_figure(layers: list[list[Edge]]) -> Figure:
     width, height = max(4.5, 1.7 * columns), 1.4 * rows + 0.45
     figure = new_figure(width, height, layout=None)  # the sizes are known: no layout to solve
     figure.subplots_adjust(0.5 / width, 0.25 / height, 1 - 0.1 / width, 1 - 0.55 / height)
-    grid = figure.subplots(
-        rows, columns, squeeze=False, gridspec_kw={"wspace": 0.36, "hspace": 0.42}
-    )
+    gaps = {"wspace": 0.36, "hspace": 0.42}
+    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=gaps)
     panels = iter(grid.flat)
     for edges in shown:
         for edge in edges:

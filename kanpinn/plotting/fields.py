@@ -82,11 +82,10 @@ def outline_of(domain: Domain, fields: GridFields) -> Path | None:
         return _traced(domain, fields)
     loops = []  # holes run clockwise, against outer loops, and are not filled
     for loop in loops_of([c for c in space.boundary.pieces if isinstance(c, Curve)]):
-        counts = [1 if isinstance(curve, Segment) else 256 for curve in loop]
-        samples = [
-            curve.at(torch.arange(count, dtype=torch.float64) / count).numpy()
-            for curve, count in zip(loop, counts, strict=True)
-        ]
+        samples = []
+        for curve in loop:
+            count = 1 if isinstance(curve, Segment) else 256
+            samples.append(curve.at(torch.arange(count, dtype=torch.float64) / count).numpy())
         loops.append(Path(numpy.concatenate([*samples, samples[0][:1]]), closed=True))
     return Path.make_compound_path(*loops)
 
@@ -205,15 +204,10 @@ def _map(
     half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2  # the points are centres of pixels
     if outline is not None:
         values = continued(values)
-    image = ax.imshow(
-        numpy.ma.masked_invalid(values.T),
-        norm=norm,
-        cmap=colours,
-        origin="lower",
-        extent=(x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y),
-        interpolation="bilinear",
-        aspect="auto" if shape is None else "equal",
-    )
+    extent = (x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y)
+    look: dict[str, Any] = {"norm": norm, "cmap": colours, "origin": "lower", "extent": extent}
+    look |= {"interpolation": "bilinear", "aspect": "auto" if shape is None else "equal"}
+    image = ax.imshow(numpy.ma.masked_invalid(values.T), **look)
     if outline is not None:
         image.set_clip_path(outline, ax.transData)
         line = {"edgecolor": style.BLACK, "linewidth": 0.7, "clip_on": False, "zorder": 3}
@@ -403,9 +397,8 @@ def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure
     colours = ListedColormap(colormaps["Blues"](numpy.linspace(0.05, 0.8, top - least + 1)))
     bounds = numpy.arange(least - 0.5, top + 1.5)
     cells.set(array=level, cmap=colours, norm=BoundaryNorm(bounds, colours.N))
-    right.set_title(
-        "levels of the cells" if top > least else f"all cells have level {top}", fontsize=10
-    )
+    title = "levels of the cells" if top > least else f"all cells have level {top}"
+    right.set_title(title, fontsize=10)
     if top > least:
         bar = _colour_bar(right, cells, ticks=range(least, top + 1, 1 + (top - least) // 12))
         bar.ax.tick_params(length=0)

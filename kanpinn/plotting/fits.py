@@ -181,9 +181,8 @@ def plot_agreement(ax: Axes, fitted: Fitted, target: str, error: bool = False) -
         values = fitted(rows.inputs)[:, index].double().cpu().numpy()
         columns[part] = (data, values - data) if error else (data, values)
     low, high = limits_of(*(data for data, _ in columns.values()))
-    ax.plot(
-        (low, high), (0.0, 0.0) if error else (low, high), color=style.GREY, linewidth=0.8, zorder=0
-    )
+    exact = (0.0, 0.0) if error else (low, high)
+    ax.plot((low, high), exact, color=style.GREY, linewidth=0.8, zorder=0)
     styles = ((style.BLUE, "o", 2.0), (style.VERMILLION, "s", 2.5))
     for (part, (x, y)), (colour, marker, size) in zip(columns.items(), styles, strict=False):
         ax.plot(x, y, marker, color=colour, markersize=size, label=part, markeredgewidth=0)
@@ -200,13 +199,9 @@ def card(fitted: Fitted) -> Card:
 
 def _picture(fitted: Fitted) -> Drawing:
     """Draw the first target's values, or the confusion matrix of classes."""
-    train = fitted.data.train
-    ax, part = style.new_figure(3.2, 2.8).subplots(), list(shown_parts(fitted))[-1]
-    if train.classes:
-        plot_confusion(ax, fitted)
+    train, part = fitted.data.train, list(shown_parts(fitted))[-1]
+    target = None if train.classes else train.outputs[0]
+    words = f"Fitted values of {target} against the data, with a line of agreement."
+    if target is None:
         words = f"Confusion matrix of the {part} rows: fitted classes against those of the data."
-    else:
-        plot_agreement(ax, fitted, train.outputs[0])
-        ax.legend(fontsize=STYLE.small, frameon=False)
-        words = f"Fitted values of {train.outputs[0]} against the data, with a line of agreement."
-    return Drawing(ax, words)
+    return Drawing(plot(fitted, target, ax=style.new_figure(3.2, 2.8).subplots()), words)

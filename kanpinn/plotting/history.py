@@ -30,11 +30,8 @@ CURVES = (
     HistoryCurve("l2_relative", "relative $L^2$ error", style.VERMILLION, "--", "s"),
     HistoryCurve("h1_relative", "relative $H^1$ error", style.GREEN, "-.", "^"),
 )
-ESTIMATED = (
-    HistoryCurve("estimated_error", "estimated relative error", style.BLUE, "-", "o"),
-    *CURVES[1:],
-)
 CELLS = (HistoryCurve("cells", "cells", style.BLUE, "-", "o"),)
+ESTIMATE = HistoryCurve("estimated_error", "estimated relative error", style.BLUE, "-", "o")
 
 
 def history_figure(solution: Solution) -> Figure | None:
@@ -45,7 +42,7 @@ def history_figure(solution: Solution) -> Figure | None:
     steps. The result is None if no curve has two values: single ones show no course.
     """
     history, titles = solution.history, [method.title for method in solution.optimizers]
-    curves = ESTIMATED if "estimated_error" in history.names else CURVES
+    curves = (ESTIMATE if ESTIMATE.column in history.names else CURVES[0], *CURVES[1:])
     known = [history.column(c.column) for c in curves if c.column in history.names]
     if not any(numpy.sum(numpy.isfinite(values) & (values > 0)) > 1 for values in known):
         return None
@@ -129,5 +126,4 @@ def plot_history(
             look |= {"xycoords": ("data", "axes fraction"), "xytext": (-2, 2)}
             ax.annotate(title, (start, 1.0), **look)
     ax.set_xlabel("steps" if x == "step" else "seconds in the optimizers")
-    ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    return style.tidy(ax)
+    return style.tidy(ax, "y")

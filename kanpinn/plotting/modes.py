@@ -135,8 +135,8 @@ def _numbers(solution: Eigensolution, mode: int | Sequence[int] | None) -> list[
     numbers = [mode] if isinstance(mode, int) else list(mode)
     valid = [type(number) is int and 1 <= number <= solution.count for number in numbers]
     if not numbers or not all(valid):
-        raise InputError(f"mode must be an integer from 1 to {solution.count}, or several of them, "
-                         f"got {mode!r}")  # fmt: skip
+        expected = f"an integer from 1 to {solution.count}, or several of them"
+        raise InputError(f"mode must be {expected}, got {mode!r}")
     return numbers
 
 

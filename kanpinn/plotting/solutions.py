@@ -1,49 +1,310 @@
 """The pictures of a solution: files of a run, `Solution.plot`, and cards of solutions and errors.
 
-Files show fields, history, edges, conserved quantities and unknown parameters.
+Files show fields, history, edges, conserved quantities and unknown parameters, and of solutions in
+time snapshots, components, phases, and the steps of a march.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy
+import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.art3d import Line3DCollection  # type: ignore[import-untyped]
 
 from kanpinn._support.errors import InputError, one_of
 from kanpinn.accuracy import Invariant
 from kanpinn.accuracy.errors import Errors, Estimate
+from kanpinn.geometry import Points
+from kanpinn.plotting import card as cards
+from kanpinn.plotting import fields as maps
 from kanpinn.plotting import style
-from kanpinn.plotting.card import (
-    SMALL,
-    Card,
-    Drawing,
-    Ends,
-    Place,
-    card_of,
-    small_axes,
-    values_words,
-)
 from kanpinn.plotting.edges import edges_figure, edges_of
-from kanpinn.plotting.evolution import evolution_figures, plot_maps, plot_times
-from kanpinn.plotting.fields import (
-    Sheet,
-    cells_figure,
-    plot_lines,
-    plot_magnitude,
-    plot_values,
-    residual_figure,
-    solution_figure,
-    streamlines_figure,
-)
 from kanpinn.plotting.history import history_figure
 from kanpinn.plotting.style import STYLE
-from kanpinn.solvers.grid_fields import GridFields, fields_at_points, on_grid, plane_of
+from kanpinn.solvers.grid_fields import KNOWN, GridFields, fields_at_points, on_grid, plane_of
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import UNKNOWN
+from kanpinn.solvers.state import UNKNOWN, History
 from kanpinn.solvers.summary import ERROR_HEAD, ShownTable, estimate_rows, norm_rows
+from kanpinn.tasks.march import March
+
+DASHED: dict[str, Any] = {"color": style.BLACK, "linewidth": 0.7, "linestyle": (0, (4, 3))}
+
+
+def plot_times(
+    ax: Axes, shown: Sequence[GridFields], name: str, time: str, error: bool = False
+) -> Axes:
+    """Plot a field over one coordinate at several times, from dark to light.
+
+    What the solution is compared with is dashed.
+
+    Args:
+        ax: the axes to draw in.
+        shown: the fields at each time, over one coordinate or along a cut.
+        name: the name of the field.
+        time: the name of the time.
+        error: whether to draw the absolute values of the errors.
+
+    Returns:
+        The axes `ax`.
+    """
+    ((coordinate, x),) = shown[0].axes.items()
+    colours = colormaps["viridis"](numpy.linspace(0, 0.9, len(shown)))
+    for colour, fields in zip(colours, shown, strict=True):
+        values = fields.of(name)
+        curve = numpy.abs(values["error"]) if error else values["solution"]
+        label = f"${style.symbol(time)} = $ {style.number_text(fields.fixed[time])}"
+        ax.plot(x, curve, color=colour, linewidth=1.6, label=label)
+    for number, fields in enumerate([] if error else shown):
+        for known, curve in fields.of(name).items():
+            if known in KNOWN:
+                ax.plot(x, curve, **DASHED, label="_" if number else known)
+    label = f"${style.symbol(name)}$"
+    ax.set(xlabel=f"${style.symbol(coordinate)}$", xlim=(x[0], x[-1]))
+    ax.set_ylabel(f"|error of {label}|" if error else label)
+    if error:
+        ax.set_yscale("log")
+    return style.tidy(ax)
+
+
+def plot_maps(
+    row: Iterable[Axes],
+    solution: Solution,
+    shown: Sequence[GridFields],
+    name: str,
+    titles: Sequence[str],
+    error: bool = False,
+) -> None:
+    """Plot a field over two coordinates, a panel for each time, with one scale of colours.
+
+    Args:
+        row: the axes to draw in.
+        solution: the solution.
+        shown: the fields at each time.
+        name: the name of the field.
+        titles: what follows the name in the title of each panel.
+        error: whether to draw the absolute values of the errors.
+    """
+    limits = maps.limits_of(*(fields.values[name] for fields in shown))
+    label = f"|error of ${style.symbol(name)}$|" if error else f"${style.symbol(name)}$"
+    for ax, fields, where in zip(row, shown, titles, strict=True):
+        sheet, title = maps.Sheet.of(solution.problem.domain, fields), f"{label} {where}".strip()
+        if error:
+            maps.plot_magnitude(ax, sheet, fields.of(name)["error"], title)
+        else:
+            maps.plot_values(ax, sheet, fields.values[name], limits, title)
+
+
+def components(solution: Solution) -> GridFields:
+    """Evaluate a solution of time alone, at some moments of each window if it has windows."""
+    problem, pieces = solution.problem, solution.network.pieces
+    low, high = (float(corner[0]) for corner in problem.domain.bounds)
+    shares = torch.linspace(0, 1, 401, dtype=torch.float64)
+    if pieces is not None:
+        ends = pieces[:, :, 0].double()
+        inside = torch.linspace(0, 1, max(5, 2000 // len(ends)), dtype=torch.float64)
+        shares = (ends[:, :1] + inside * (ends[:, 1:] - ends[:, :1])).flatten().unique()
+    points = Points(low + shares[:, None] * (high - low), problem.domain.names)
+    values = fields_at_points(solution, points, compared=problem.exact is not None)
+    times = {problem.domain.names[0]: points.coords[:, 0].numpy()}
+    return GridFields(times, {k: v.numpy() for k, v in values.items()}, {}, solution.fields)
+
+
+def is_logarithmic(times: numpy.ndarray) -> bool:
+    """Whether ascending times (n,) from 0 cover orders of magnitude that would not be seen."""
+    early = 1e-4  # a first part of this size of the whole would not be seen
+    return bool(times[0] == 0 and times[1] < early / 20 * times[-1])
+
+
+def components_figure(shown: GridFields) -> Figure:
+    """Return a figure of all components over the time.
+
+    Those that differ much in size have a panel each. shown: as `components` gives them.
+    """
+    ((time, times),) = shown.axes.items()
+    sizes = [numpy.abs(shown.values[name]).max() for name in shown.fields]
+    together = max(sizes) <= 20 * min(sizes)
+    rows = 1 if together else len(sizes)
+    figure = style.new_figure(6.4, 3.0 if together else 0.6 + 1.6 * rows)
+    panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    for number, name in enumerate(shown.fields):
+        ax, colour = panels[number % rows], style.PALETTE[number % len(style.PALETTE)]
+        values, label = shown.of(name), f"${style.symbol(name)}$"
+        ax.plot(times, values["solution"], color=colour, linewidth=1.5, label=label)
+        if "exact" in values:
+            ax.plot(times, values["exact"], **DASHED, label="exact")
+        ax.set_ylabel("" if together else label)
+        ax.yaxis.get_offset_text().set_fontsize(STYLE.small)
+        style.tidy(ax)
+    if together:
+        style.legend_beside(figure, panels[0])
+    if logarithmic := is_logarithmic(times):
+        panels[-1].set_xscale("log")
+    panels[-1].set(xlabel=f"${style.symbol(time)}$", xlim=(times[int(logarithmic)], times[-1]))
+    return figure
+
+
+def phase_figure(shown: GridFields) -> Figure:
+    """Return a figure of the path of two or three components, coloured by the time."""
+    ((time, times),) = shown.axes.items()
+    deep = len(shown.fields) == 3
+    figure = style.new_figure(5.2, 4.2)
+    ax = figure.add_subplot(projection="3d" if deep else None)
+    path = numpy.stack([shown.values[name] for name in shown.fields], axis=1)
+    pairs = numpy.stack([path[:-1], path[1:]], axis=1)
+    kind = Line3DCollection if deep else LineCollection
+    logarithmic = is_logarithmic(times)
+    norm = (LogNorm if logarithmic else Normalize)(times[int(logarithmic)], times[-1])
+    lines = kind(list(pairs), cmap="viridis", norm=norm, linewidth=1.2)
+    lines.set_array((times[:-1] + times[1:]) / 2)
+    ax.add_collection(lines)
+    for axis, name, values in zip("xyz", shown.fields, path.T, strict=False):
+        low, high = maps.limits_of(values)
+        margin = 0.04 * (high - low)
+        limits = {f"{axis}lim": (low - margin, high + margin)}
+        ax.set(**limits, **{f"{axis}label": f"${style.symbol(name)}$"})
+    ax.plot(*path[:1].T, "o", color=style.BLUE, markersize=5, label="start")
+    ax.legend(fontsize=STYLE.small, frameon=False)
+    bar = figure.colorbar(lines, ax=ax, pad=0.12 if deep else 0.02)
+    bar.set_label(f"${style.symbol(time)}$", rotation=0)
+    bar.ax.tick_params(labelsize=STYLE.small)
+    ax.tick_params(labelsize=STYLE.small)
+    return figure
+
+
+@dataclass(frozen=True, eq=False)
+class WindowsTried:
+    """The windows of a march, from its history.
+
+    Args:
+        starts: of all windows that were tried, (n,).
+        accepted: which of them were accepted, (n,).
+        rows: the rows of the history.
+    """
+
+    starts: numpy.ndarray
+    accepted: numpy.ndarray
+    rows: History
+
+    @classmethod
+    def of(cls, history: History, begin: float) -> "WindowsTried":
+        """Read the windows of a march that began at a time."""
+        rows = History([row for row in history.rows if "window" in row])
+        reached, number = rows.column("time"), rows.column("window")
+        starts = numpy.concatenate([[begin], reached[:-1]])
+        accepted = numpy.diff(number, prepend=0) > 0
+        return cls(starts, accepted, rows)
+
+    @property
+    def ends(self) -> numpy.ndarray:
+        """The ends of the m accepted windows, (m + 1,)."""
+        return numpy.append(self.starts[self.accepted], self.rows.column("time")[-1:])
+
+    def plot(self, ax: Axes, column: str, label: str, colour: str, line: str) -> None:
+        """Plot the values of a column in the accepted windows as stairs."""
+        values = self.rows.column(column)[self.accepted]
+        shown = numpy.where(values > 0, values, numpy.nan)
+        look: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.4}
+        ax.stairs(shown, self.ends, baseline=None, label=label, **look)
+
+
+def steps_figure(history: History, begin: float, time: str, allowed: float | None) -> Figure:
+    """Return a figure of lengths, stages, intervals and errors of a march's windows over the time.
+
+    The errors are relative: of the windows, and of the solution up to them. For a march with cells
+    in space, their number takes the place of that of intervals.
+
+    Args:
+        history: that of the solve, with at least one accepted window.
+        begin: the first moment.
+        time: the name of the time.
+        allowed: the error that each window may add; None where it is not limited.
+    """
+    windows = WindowsTried.of(history, begin)
+    rows, ends = windows.rows, windows.ends
+    parts = "cells" if "cells" in rows.names else "intervals"
+    has_intervals = rows.column(parts).max() > 0
+    figure = style.new_figure(9.0, 5.6) if has_intervals else style.new_figure(11.0, 3.2)
+    panels = figure.subplots(2, 2) if has_intervals else figure.subplots(1, 3)
+    lengths, stages, errors, *others = panels.flat
+    windows.plot(lengths, "length", "accepted", style.BLUE, "-")
+    if (refused := ~windows.accepted).any():
+        at, tried = windows.starts[refused], rows.column("length")[refused]
+        lengths.plot(at, tried, "x", color=style.GREY, markersize=4, label="refused")
+    lengths.set(yscale="log", ylabel="length of the windows")
+    lengths.legend(fontsize=STYLE.letter, frameon=False)
+    windows.plot(stages, "stages", "stages", style.BLUE, "-")
+    windows.plot(stages, "newton", "Newton steps", style.VERMILLION, "--")
+    stages.set_ylabel("in each window")
+    stages.legend(fontsize=STYLE.letter, frameon=False, ncols=2)
+    windows.plot(errors, "window_error", "of a window in time", style.BLUE, "-")
+    in_space = "space_error" if "space_error" in rows.names else "spline_error"
+    if numpy.nanmax(rows.column(in_space)) > 0:
+        windows.plot(errors, in_space, "of a window in space", style.GREEN, "-.")
+    reached, known = rows.column("time"), windows.accepted
+    estimated = rows.column("estimated_error")[known]
+    line: dict[str, Any] = {"color": style.VERMILLION, "linewidth": 1.2}
+    errors.plot(reached[known], estimated, label="estimated up to there", **line)
+    if "l2_relative" in rows.names:
+        (marks,) = errors.plot(reached, rows.column("l2_relative"), "s", markersize=4)
+        marks.set(label="measured up to there", color="none", markeredgecolor=style.VERMILLION)
+    if allowed is not None:
+        line = {"color": style.GREY, "linewidth": 0.8, "linestyle": (0, (3, 3))}
+        errors.axhline(allowed, label="allowed for a window", **line)
+    errors.set(yscale="log", ylabel="relative $L^2$ error")
+    low, high = errors.get_ylim()
+    errors.set_ylim(low * (low / high) ** 0.35, high)  # leaves room for the legend
+    errors.legend(fontsize=STYLE.letter, frameon=False, ncols=2, loc="lower center")
+    for ax in others:
+        windows.plot(ax, parts, f"{parts} in space", style.GREEN, "-")
+        ax.set_ylabel(f"{parts} in space")
+    for ax in (stages, *others):
+        ax.set_ylim(0, 1.25 * ax.get_ylim()[1])  # leaves room for the legend
+        ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    early = begin == 0 and ends[1] < 1e-4 * ends[-1]  # windows that a linear axis would not show
+    for ax in panels.flat:
+        ax.set_xlim(ends[1] / 2 if early else ends[0], ends[-1])
+        if early:
+            ax.set_xscale("log")
+        ax.set_xlabel(f"${style.symbol(time)}$")
+        style.tidy(ax)
+    return figure
+
+
+def evolution_figures(solution: Solution) -> Iterator[tuple[str, Figure]]:
+    """Yield file names without suffix, and figures.
+
+    For a flow in the plane: streamlines at the last moment. For several fields of the time alone:
+    components, over the time, and for two or three of them phases, their path. For a march: steps,
+    its windows.
+
+    Args:
+        solution: of a problem with at most two coordinates in space and, as the last, a time.
+    """
+    domain, history = solution.problem.domain, solution.history
+    velocity = solution.problem.velocity_fields
+    if domain.dim == 1 and len(solution.fields) > 1:
+        shown = components(solution)
+        yield "components", components_figure(shown)
+        if len(solution.fields) <= 3:
+            yield "phases", phase_figure(shown)
+    if velocity is not None:
+        at = {domain.names[-1]: float(domain.bounds[1][-1])}
+        fields = on_grid(solution, domain.names[:-1], 129, at=at, residuals=False, compared=False)
+        sheet = maps.Sheet.of(domain, fields)
+        yield "streamlines", maps.streamlines_figure(fields, sheet, velocity)
+    marches = [method for method in solution.optimizers if isinstance(method, March)]
+    if marches and any(row.get("window", 0) for row in history.rows):
+        allowed = None if marches[-1].windows is not None else marches[-1].tolerance / 2
+        begin, time = float(domain.bounds[0][-1]), domain.names[-1]
+        yield "steps", steps_figure(history, begin, time, allowed)
 
 
 def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
@@ -91,9 +352,8 @@ def plot_unknown(
     """
     value, history = solution.estimated[name], solution.history
     if value.is_identified:
-        ax.axhspan(
-            value.low, value.high, color=style.BLUE, alpha=0.2, linewidth=0, label="95% interval"
-        )
+        band = ax.axhspan(value.low, value.high, color=style.BLUE, alpha=0.2)
+        band.set(linewidth=0, label="95% interval")
     if value.exact is not None:
         label = f"exact {value.exact:.6g}"
         if limits is not None and not limits[0] <= value.exact <= limits[1]:
@@ -137,16 +397,16 @@ def band_figure(fields: GridFields, name: str) -> Figure | None:
     error = fields.of(name).get("error")
     figure = style.new_figure(4.4 if error is None else 8.8, 3.6)
     first, *more = figure.subplots(1, 1 if error is None else 2, squeeze=False)[0]
-    title, sheet = f"half-width of the 95% interval of ${style.symbol(name)}$", Sheet(fields.axes)
-    top = float(numpy.nanmax(half)) or 1.0
-    plot_values(first, sheet, half, (0.0, top), title, diverging=False)
+    title = f"half-width of the 95% interval of ${style.symbol(name)}$"
+    sheet, top = maps.Sheet(fields.axes), float(numpy.nanmax(half)) or 1.0
+    maps.plot_values(first, sheet, half, (0.0, top), title, diverging=False)
     if error is not None:
         sizes = numpy.abs(error) / half  # above 1 the bounds do not contain the true value
         known = sizes[numpy.isfinite(sizes)]
         share = float((known <= 1).mean()) if len(known) else 1.0
         top = min(3.0, max(1.0, float(known.max(initial=0.0))))
         title = f"|error| / half-width: at most 1 on {share:.0%}"
-        plot_values(more[0], sheet, sizes, (0.0, top), title, diverging=False)
+        maps.plot_values(more[0], sheet, sizes, (0.0, top), title, diverging=False)
     return figure
 
 
@@ -185,8 +445,7 @@ def drifts_figure(invariants: Mapping[str, Invariant], time: str) -> Figure:
         ax.plot(invariant.times[1:], numpy.maximum(changes, least), **look)
     ax.set(yscale="log", xlabel=f"${time}$", ylabel="relative drift")
     ax.legend(frameon=False, fontsize=STYLE.letter)
-    ax.grid(axis="y", linewidth=0.4, color="#dddddd")
-    style.tidy(ax)
+    style.tidy(ax, "y")
     return figure
 
 
@@ -204,16 +463,16 @@ def figures(solution: Solution, fields: GridFields | None = None) -> Iterator[tu
     names = plane_of(domain)
     if fields is None or tuple(fields.axes) != names:
         fields = on_grid(solution, names)
-    sheet, several, time = Sheet.of(domain, fields), len(fields.fields) > 1, domain.time_name
+    sheet, several, time = maps.Sheet.of(domain, fields), len(fields.fields) > 1, domain.time_name
     for field in fields.fields:
         name = f"solution_{field}" if several else "solution"
-        yield name, solution_figure(fields, sheet, field)
+        yield name, maps.solution_figure(fields, sheet, field)
     if several or len(fields.residuals) > 1:
-        yield "residuals", residual_figure(fields, sheet)
+        yield "residuals", maps.residual_figure(fields, sheet)
     if problem.velocity_fields is not None and time is None:
-        yield "streamlines", streamlines_figure(fields, sheet, problem.velocity_fields)
+        yield "streamlines", maps.streamlines_figure(fields, sheet, problem.velocity_fields)
     if solution.network.levels is not None and domain.dim == 2:
-        yield "cells", cells_figure(solution, fields, sheet)
+        yield "cells", maps.cells_figure(solution, fields, sheet)
     if problem.unknowns:
         yield from unknown_figures(solution, fields)
     if problem.invariants is not None:
@@ -238,7 +497,7 @@ def plot(
     field: str | None = None,
     *,
     along: str | Sequence[str] | None = None,
-    cut: Ends | None = None,
+    cut: cards.Ends | None = None,
     at: Mapping[str, float | int] | None = None,
     time: float | int | Sequence[float | int] | numpy.ndarray | None = None,
     error: bool = False,
@@ -258,26 +517,23 @@ def plot(
         if times.ndim != 1 or not len(times):
             raise InputError(f"time must be a number or a list of numbers, got {time!r}")
         moments = [{domain.time_name: float(moment)} for moment in times]
-    places = [Place.of(domain, along, cut, {**(at or {}), **moment}) for moment in moments]
+    places = [cards.Place.of(domain, along, cut, {**(at or {}), **moment}) for moment in moments]
     first, shown = places[0], [_sample(solution, place, nodes, error) for place in places]
     if error and "error" not in shown[0].of(names[0]):
-        raise InputError(
-            "error needs an exact solution, or a reference that has values everywhere: this "
-            "problem has neither"
-        )
+        raise InputError("error needs an exact solution, or a reference with values everywhere")
     if first.dim == 1:
         axes = style.panels(ax, len(names), 3, (4.6, 3.2))
         for panel, name in zip(axes, names, strict=True):
             _draw_lines(panel, solution, shown, name, first, error)
         return style.returned(axes)
-    size, columns = Sheet.of(domain, shown[0]).size(), len(shown) if len(shown) > 1 else 3
+    size, columns = maps.Sheet.of(domain, shown[0]).size(), len(shown) if len(shown) > 1 else 3
     axes = style.panels(ax, len(names) * len(shown), columns, size).reshape(len(names), len(shown))
     for row, name in zip(axes, names, strict=True):
         plot_maps(row, solution, shown, name, [_where(fields) for fields in shown], error)
     return style.returned(axes)
 
 
-def _sample(solution: Solution, place: Place, nodes: int | None, error: bool) -> GridFields:
+def _sample(solution: Solution, place: cards.Place, nodes: int | None, error: bool) -> GridFields:
     """Evaluate the fields and, for errors and lines, what they are compared with.
 
     A reference that would first have to be made is used for errors alone.
@@ -288,15 +544,17 @@ def _sample(solution: Solution, place: Place, nodes: int | None, error: bool) ->
     if place.cut is None:
         options = {"residuals": False, "compared": compared}
         return on_grid(solution, place.along, nodes, at=place.at, **options)
-    return place.on_cut(
-        lambda points: fields_at_points(solution, points, compared=compared),
-        tuple(solution.fields),
-        nodes,
-    )
+    evaluate = lambda points: fields_at_points(solution, points, compared=compared)  # noqa: E731
+    return place.on_cut(evaluate, tuple(solution.fields), nodes)
 
 
 def _draw_lines(
-    ax: Axes, solution: Solution, shown: Sequence[GridFields], name: str, place: Place, error: bool
+    ax: Axes,
+    solution: Solution,
+    shown: Sequence[GridFields],
+    name: str,
+    place: cards.Place,
+    error: bool,
 ) -> None:
     """Draw one field over one coordinate or along a cut: at one place, or at several times."""
     fields, label = shown[0], f"${style.symbol(name)}$"
@@ -306,11 +564,11 @@ def _draw_lines(
         plot_times(ax, shown, name, time, error)
         ax.legend(fontsize=STYLE.small, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     elif error:
-        plot_magnitude(ax, Sheet(fields.axes), values["error"], f"|error of {label}|")
+        maps.plot_magnitude(ax, maps.Sheet(fields.axes), values["error"], f"|error of {label}|")
     elif name in solution.problem.unknowns:
         plot_band(ax, fields, name)
     else:
-        plot_lines(ax, coordinate, x, {k: v for k, v in values.items() if k != "error"}, label)
+        maps.plot_lines(ax, coordinate, x, {k: v for k, v in values.items() if k != "error"}, label)
     if place.label is not None:
         ax.set_xlabel(place.label)
     if fields.fixed and len(shown) == 1:
@@ -322,26 +580,27 @@ def _where(fields: GridFields) -> str:
     return style.cut_title(fields.fixed).removeprefix("cut ") if fields.fixed else ""
 
 
-def card(shown: Solution | Errors | Estimate) -> Card:
+def card(shown: Solution | Errors | Estimate) -> cards.Card:
     """Return the card of a solution, of its errors or of their estimate."""
     if isinstance(shown, Errors):
-        return Card("Errors", tables=[ShownTable(ERROR_HEAD, norm_rows(shown))])
+        return cards.Card("Errors", tables=[ShownTable(ERROR_HEAD, norm_rows(shown))])
     if isinstance(shown, Estimate):
         lines = [("estimate", line) for line in str(shown).splitlines()]
         tables = [ShownTable(ERROR_HEAD, rows)] if (rows := estimate_rows(shown)) else []
-        return Card("Estimated errors", lines, tables=tables)
-    return card_of(shown, f"Solution of {type(shown.problem).__name__}", partial(_picture, shown))
+        return cards.Card("Estimated errors", lines, tables=tables)
+    title = f"Solution of {type(shown.problem).__name__}"
+    return cards.card_of(shown, title, partial(_picture, shown))
 
 
-def _picture(solution: Solution) -> Drawing:
+def _picture(solution: Solution) -> cards.Drawing:
     """Draw the first field: over up to two coordinates, and at the last moment in a plane."""
     domain, name = solution.problem.domain, solution.fields[0]
     at, time = {}, domain.time_name
     if time is not None and domain.dim == 3:
         at[time] = float(domain.bounds[1][domain.names.index(time)])
-    place = Place.of(domain, None, None, at)
-    fields = _sample(solution, place, SMALL[place.dim], error=False)
-    ax = small_axes(Sheet(fields.axes, time=time))
+    place = cards.Place.of(domain, None, None, at)
+    fields = _sample(solution, place, cards.SMALL[place.dim], error=False)
+    ax = cards.small_axes(maps.Sheet(fields.axes, time=time))
     if place.dim == 1:
         _draw_lines(ax, solution, [fields], name, place, error=False)
     else:
@@ -349,4 +608,5 @@ def _picture(solution: Solution) -> Drawing:
     kind = "Map" if place.dim == 2 else "Line"
     held = ", ".join(f"{key} = {value:.4g}" for key, value in fields.fixed.items())
     over = " and ".join(fields.axes) + (f" at {held}" if held else "")
-    return Drawing(ax, f"{kind} of {name} over {over}: {values_words(fields.values[name])}.")
+    values = cards.values_words(fields.values[name])
+    return cards.Drawing(ax, f"{kind} of {name} over {over}: {values}.")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy
@@ -115,9 +115,14 @@ def returned(drawn: numpy.ndarray) -> Any:
     return drawn.item() if drawn.size == 1 else drawn.squeeze()
 
 
-def tidy(ax: Axes) -> Axes:
-    """Make the tick labels small, hide the upper and the right spine, and return the axes."""
+def tidy(ax: Axes, grid: Literal["x", "y"] | None = None) -> Axes:
+    """Make the tick labels small, hide the upper and the right spine, and return the axes.
+
+    grid: the axis, "x" or "y", whose ticks continue as pale lines.
+    """
     ax.tick_params(labelsize=STYLE.small)
+    if grid is not None:
+        ax.grid(axis=grid, linewidth=0.4, color="#dddddd")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -198,10 +203,8 @@ def inline_svg(figure: Figure, name: str, title: str, description: str) -> str:
     rest = re.sub(r'\bid="', f'id="{name}-', rest)
     rest = re.sub(r'href="#', f'href="#{name}-', rest).replace("xlink:href", "href")
     rest = rest.replace("url(#", f"url(#{name}-").replace("*{", f"#{name} *{{")
-    said = (
-        f'<title id="{name}-title">{html.escape(title)}</title>'
-        f'<desc id="{name}-text">{html.escape(description)}</desc>'
-    )
+    said = f'<title id="{name}-title">{html.escape(title)}</title>'
+    said += f'<desc id="{name}-text">{html.escape(description)}</desc>'
     role = f'id="{name}" role="img" aria-labelledby="{name}-title {name}-text"'
     return f"{head} {role}>{said}{rest}"
 

@@ -118,9 +118,8 @@ def copy_problem(name: str, target: Path) -> list[Path]:
     folder = library_folder()
     names = [path.stem for path in folder.glob("*.toml")]
     if name not in names:
-        raise InputError(
-            f"the library has no problem {name}{nearest(name, names)} (kanpinn new --list)"
-        )
+        hint = f"{nearest(name, names)} (kanpinn new --list)"
+        raise InputError(f"the library has no problem {name}{hint}")
     text = (folder / f"{name}.toml").read_text(encoding="utf-8")
     named, alike = _needs(text, folder)
     copies = {path: target.parent / path.name for path in named}

@@ -110,16 +110,10 @@ class LiveLine(ABC):
         if self._shell is not None:
             self.cell = NotebookLine(self._shell)
         elif self.console.is_terminal and not self.console.is_dumb_terminal:
-            self.bar = Bar(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                TextColumn("{task.fields[text]}"),
-                TimeElapsedColumn(),
-                console=self.console,
-                transient=True,
-                refresh_per_second=5,
-            )
+            head, tail = TextColumn("{task.description}"), TextColumn("{task.fields[text]}")
+            columns = SpinnerColumn(), head, BarColumn(bar_width=20), tail, TimeElapsedColumn()
+            look: dict[str, Any] = {"transient": True, "refresh_per_second": 5}
+            self.bar = Bar(*columns, console=self.console, **look)
             self.task = self.bar.add_task("starting", total=None, text="")
             self.bar.start()
         return self
@@ -265,14 +259,9 @@ class StudyProgress(LiveLine):
         )
         if due:
             self._said = tally
-        head, *rest = parts(tally)
+        head, *rest = texts = parts(tally)
         part = tally.done / max(tally.total, 1)
-        self.show(study_line(tally), part, head, "  ".join(rest), False, due)
-
-
-def study_line(tally: Tally) -> str:
-    """Return the progress of a study as one line of text."""
-    return ", ".join(parts(tally))
+        self.show(", ".join(texts), part, head, "  ".join(rest), False, due)
 
 
 def parts(tally: Tally) -> list[str]:

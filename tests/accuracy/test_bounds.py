@@ -8,9 +8,19 @@ import torch
 from cases import Manufactured, Stated
 
 import kanpinn as kp
-from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
-from kanpinn.accuracy.bounds.majorant import extension, flux_bound, grid_over, residual_of
-from kanpinn.accuracy.bounds.operator import barrier, constants_of, operator_of, sides_of
+from kanpinn.accuracy.bounds import (
+    Approximate,
+    Majorant,
+    Unsuitable,
+    barrier,
+    constants_of,
+    extension,
+    flux_bound,
+    grid_over,
+    operator_of,
+    residual_of,
+    sides_of,
+)
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated

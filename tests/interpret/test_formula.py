@@ -15,10 +15,9 @@ import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.data import Table
 from kanpinn.interpret import Formula
-from kanpinn.interpret.formula import compose, evaluate_expression, simplest
+from kanpinn.interpret.formula import Rounded, compose, evaluate_expression, recognise, simplest
 from kanpinn.interpret.graph import Graph, own_graph
 from kanpinn.interpret.interpret import interpret, read
-from kanpinn.interpret.rounding import Rounded, recognise
 from kanpinn.interpret.univariate import LIBRARY, Symbolic, functions
 from kanpinn.solvers.fit import fit
 

@@ -5,6 +5,7 @@ import reference
 import torch
 
 import kanpinn as kp
+from kanpinn.interpret.formula import normal_form, rounded
 from kanpinn.interpret.graph import (
     Graph,
     Rows,
@@ -16,9 +17,7 @@ from kanpinn.interpret.graph import (
     relative_error,
     split_layer,
 )
-from kanpinn.interpret.hypotheses import connected, grown, straightened, trimmed
-from kanpinn.interpret.interpret import Search
-from kanpinn.interpret.rounding import normal_form, rounded
+from kanpinn.interpret.interpret import Search, connected, grown, straightened, trimmed
 from kanpinn.interpret.univariate import LIBRARY
 
 

@@ -13,13 +13,11 @@ import torch
 import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.data import Table
-from kanpinn.interpret.formula import compose, evaluate_expression
+from kanpinn.interpret.formula import Rounded, compose, evaluate_expression, normal_form, rounded
 from kanpinn.interpret.graph import Graph, relative_error
-from kanpinn.interpret.hypotheses import products, sparse_skeleton
-from kanpinn.interpret.interpret import interpret, read
+from kanpinn.interpret.interpret import interpret, products, read, sparse_skeleton
 from kanpinn.interpret.pictures import draw_network
 from kanpinn.interpret.pruning import prune
-from kanpinn.interpret.rounding import Rounded, normal_form, rounded
 from kanpinn.interpret.snapping import AT_END, LIMIT, snap
 from kanpinn.interpret.univariate import LIBRARY, Symbolic, Univariate, bessel_j0, functions
 from kanpinn.solvers.fit import fit

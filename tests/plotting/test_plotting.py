@@ -15,20 +15,11 @@ from matplotlib.figure import Figure
 import kanpinn as kp
 from kanpinn.accuracy.references import DataFile
 from kanpinn.geometry import Domain
-from kanpinn.interpret.pictures import draw_network
+from kanpinn.interpret.pictures import Layout, Link, draw_network, network_figure
 from kanpinn.interpret.pruning import prune, score_edges
 from kanpinn.jets import Channels
 from kanpinn.plotting import draw_figures, plot_edge, plot_history, plot_magnitude, plot_values
 from kanpinn.plotting.edges import Edge, edges_figure, edges_of
-from kanpinn.plotting.evolution import (
-    WindowsTried,
-    components,
-    components_figure,
-    evolution_figures,
-    is_logarithmic,
-    phase_figure,
-    steps_figure,
-)
 from kanpinn.plotting.fields import (
     Sheet,
     cells_figure,
@@ -38,8 +29,16 @@ from kanpinn.plotting.fields import (
     solution_figure,
     streamlines_figure,
 )
-from kanpinn.plotting.network import Layout, Link, network_figure
-from kanpinn.plotting.solutions import figures
+from kanpinn.plotting.solutions import (
+    WindowsTried,
+    components,
+    components_figure,
+    evolution_figures,
+    figures,
+    is_logarithmic,
+    phase_figure,
+    steps_figure,
+)
 from kanpinn.plotting.style import cut_title, save, symbol
 from kanpinn.solvers.grid_fields import GridFields, on_grid, plane_of
 from kanpinn.solvers.state import History

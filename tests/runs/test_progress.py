@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 import kanpinn as kp
-from kanpinn.runs.progress import Progress, StudyProgress, duration, study_line
+from kanpinn.runs.progress import Progress, StudyProgress, duration, parts
 from kanpinn.runs.study import Tally
 
 
@@ -168,7 +168,7 @@ def nowhere() -> Console:
     ],
 )
 def test_how_far_a_study_is_in_one_line(given: Tally, text: str) -> None:
-    assert study_line(given) == text
+    assert ", ".join(parts(given)) == text
 
 
 def test_without_a_terminal_lines_come_rarer_as_time_goes_on(

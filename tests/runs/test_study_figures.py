@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 from kanpinn._support.errors import InputError
 from kanpinn.plotting import ErrorCurve, plot_curves, plot_spreads
 from kanpinn.plotting.style import number_text, style_of
-from kanpinn.runs.report.pictures import curves, draw_study, figure_of, pictures
+from kanpinn.runs.report.pages import curves, draw_study, figure_of, pictures
 from kanpinn.runs.study.table import dimensions, names_of, sizes_of
 
 GRIDS, SEEDS = [4, 8, 16, 32], [0, 1, 2]
@@ -193,7 +193,7 @@ FILES = """
 import sys, hashlib
 from pathlib import Path
 from kanpinn.runs.study import Study
-from kanpinn.runs.report.pictures import draw_study
+from kanpinn.runs.report.pages import draw_study
 for path in draw_study(Study.read(sys.argv[1]), Path(sys.argv[2])):
     print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
 """

@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(study, monkeypatch, comma
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("kanpinn.runs.report.pages.write_text", full)
-    monkeypatch.setattr("kanpinn.runs.report.pictures.save", full)
+    monkeypatch.setattr("kanpinn.runs.report.pages.save", full)
     refused = kanpinn(command, study.path)
     assert refused.exit_code == 2 and "No space left on device" in refused.output
 

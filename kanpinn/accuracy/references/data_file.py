@@ -82,10 +82,8 @@ class GridData(Reference):
     def jet(self, points: Points, channels: Channels) -> Jet:
         x = points.coords.detach().cpu().double().numpy().clip(self._low, self._high)
         orders = numpy.eye(1 + x.shape[1], dtype=int)[:, 1:]  # of the derivatives, the value first
-        value, *slopes = (
-            torch.from_numpy(self._spline(x, nu=nu)).to(points.coords)
-            for nu in orders[: None if channels.gradient else 1]
-        )
+        parts = (self._spline(x, nu=nu) for nu in orders[: None if channels.gradient else 1])
+        value, *slopes = (torch.from_numpy(part).to(points.coords) for part in parts)
         return Jet(channels, value, torch.stack(slopes, dim=1) if slopes else None)
 
 
@@ -167,12 +165,9 @@ class DataFile(Recipe):
         columns, names = read_columns(Path(self.path)), problem.domain.names
         coordinates = [columns[name] for name in names if name in columns]
         fields = [columns[name] for name in problem.fields if name in columns]
-        if (
-            len(names) > 1
-            and fields
-            and all(numpy.ndim(cells) == 1 for cells in coordinates)
-            and all(numpy.ndim(cells) == len(names) for cells in fields)
-        ):
+        of_axes = all(numpy.ndim(cells) == 1 for cells in coordinates)
+        of_grid = all(numpy.ndim(cells) == len(names) for cells in fields)
+        if len(names) > 1 and fields and of_axes and of_grid:
             return self._on_grid(problem, columns)
         return self._at_points(problem, columns)
 
@@ -194,10 +189,8 @@ class DataFile(Recipe):
         low, high = domain.bounds
         outside = ~domain.contains(coords, tolerance=TOLERANCE * float((high - low).max()))
         if outside.any():
-            raise InputError(
-                f"{self.path} has {int(outside.sum())} points outside the domain, the first is "
-                f"{coords[outside][0].tolist()}"
-            )
+            many, first = int(outside.sum()), coords[outside][0].tolist()
+            raise InputError(f"{self.path} has {many} points outside the domain, first {first}")
         known = [table.get(c) for f in fields for c in (f, *(f"{f}_{name}" for name in names))]
         unknown = torch.full((count,), torch.nan, dtype=torch.float64)
         data = torch.stack([unknown if column is None else column for column in known], dim=1)
@@ -220,28 +213,20 @@ class DataFile(Recipe):
         for name, low, high in domain.ranges:
             axis = self._numbers(name, columns[name])
             if not (numpy.isfinite(axis).all() and (numpy.diff(axis) > 0).all()):
-                raise InputError(
-                    f"{path}: the grid's {name} must increase from each number to the next"
-                )
-            if len(axis) <= self.degree:
-                raise InputError(
-                    f"{path}: splines of degree {self.degree} need more than {self.degree} "
-                    f"numbers, {name} has {len(axis)}"
-                )
+                raise InputError(f"{path}: the grid's {name} must increase at each number")
+            if len(axis) <= (least := self.degree):
+                needed = f"splines of degree {least} need more than {least} numbers"
+                raise InputError(f"{path}: {needed}, {name} has {len(axis)}")
             if max(axis[0] - low, high - axis[-1]) > TOLERANCE * (high - low):
-                raise InputError(
-                    f"{path}: the grid must fill the domain, in which {name} goes from {low:g} to "
-                    f"{high:g}; it goes from {axis[0]:g} to {axis[-1]:g}"
-                )
+                gap = f"{name} from {low:g} to {high:g}, got {axis[0]:g} to {axis[-1]:g}"
+                raise InputError(f"{path}: the grid must fill the domain, {gap}")
             axes.append(axis)
         shape = tuple(len(axis) for axis in axes)
         fields = {name: numpy.full(shape, numpy.nan) for name in problem.fields}
         for name in (name for name in fields if name in columns):
             if numpy.shape(columns[name]) != shape:
-                given = numpy.shape(columns[name])
-                raise InputError(
-                    f"{path}: {name} has the shape {given}, the coordinates make it {shape}"
-                )
+                wrong = f"{name} has the shape {numpy.shape(columns[name])}"
+                raise InputError(f"{path}: {wrong}, the coordinates make it {shape}")
             fields[name] = self._numbers(name, columns[name]).reshape(shape)
             self._check_finite(name, fields[name])
         values = numpy.stack([*fields.values()], axis=-1)
@@ -249,10 +234,8 @@ class DataFile(Recipe):
             first, last = (values.take(end, axis=domain.names.index(name)) for end in (0, -1))
             gap = numpy.nanmax(abs(last - first), initial=0.0)
             if gap > TOLERANCE * numpy.nanmax(abs(values), initial=0.0):
-                raise InputError(
-                    f"{path}: values on a grid that is periodic in {name} must be the same at its "
-                    f"first and its last {name}; they differ by {gap:.2g}"
-                )
+                ends = f"the same at the first and the last {name}, they differ by {gap:.2g}"
+                raise InputError(f"{path}: values that are periodic in {name} must be {ends}")
         around = [name in self.periodic for name in domain.names]
         return GridData(axes, values, self.degree, self._source, self.error, around)
 

@@ -16,12 +16,7 @@ from kanpinn.jets import Channels
 from kanpinn.pde.problem import Problem
 
 if TYPE_CHECKING:  # these import scikit-fem, which takes a third of a second
-    from kanpinn.accuracy.references.finite_elements import (
-        CurveCondition,
-        FEMConditions,
-        FiniteElements,
-        PlanarMesh,
-    )
+    from kanpinn.accuracy.references import finite_elements as fe
 
 
 @dataclass(frozen=True)
@@ -61,31 +56,26 @@ class FEM(Recipe):
             number("size", self.size, above=True)
         number("tolerance", self.tolerance, above=True)
 
-    def build(self, problem: Problem) -> "FiniteElements":
+    def build(self, problem: Problem) -> "fe.FiniteElements":
         """Return the solution on the finest mesh, with its `error` estimated from refinements.
 
         Raises:
             InputError: if the problem is not one linear equation of second order in the plane, or
                 has a condition that the finite element method does not support.
         """
-        from kanpinn.accuracy.references.finite_elements import (
-            fem_conditions,
-            finite_element_solution,
-        )
+        from kanpinn.accuracy.references import finite_elements as fe
 
         domain = planar(problem.domain)
         if len(problem.fields) > 1:
             fields_of = ", ".join(problem.fields)
             raise InputError(f"finite elements are for one equation, got the fields {fields_of}")
         if domain is None:
-            raise InputError(
-                f"finite elements are for domains in the plane, got {problem.domain!r}"
-            )
-        conditions = fem_conditions(problem, domain)
-        fields: list[FiniteElements] = []
+            raise InputError(f"finite elements are for plane domains, got {problem.domain!r}")
+        conditions = fe.fem_conditions(problem, domain)
+        fields: list[fe.FiniteElements] = []
         changes: list[float] = []
         for mesh in self._meshes(domain, conditions):
-            fields.append(finite_element_solution(problem, conditions, mesh, self.degree))
+            fields.append(fe.finite_element_solution(problem, conditions, mesh, self.degree))
             if len(fields) > 1:
                 changes.append(_change(problem, domain, *fields[-2:]))
                 fields[-1].error = error = _remaining(changes)
@@ -93,7 +83,7 @@ class FEM(Recipe):
                     break
         return fields[-1]
 
-    def _meshes(self, domain: Planar, conditions: "FEMConditions") -> Iterator["PlanarMesh"]:
+    def _meshes(self, domain: Planar, conditions: "fe.FEMConditions") -> "Iterator[fe.PlanarMesh]":
         """Yield at least two meshes, each finer than the last, up to about 150,000 unknowns."""
         from kanpinn.accuracy.references.finite_elements import mesh_of
 
@@ -108,7 +98,7 @@ class FEM(Recipe):
             yield (mesh := mesh.refined())
 
 
-def _corners(mesh: "PlanarMesh", on: "Sequence[CurveCondition]") -> Iterator[tuple[int, int]]:
+def _corners(mesh: "fe.PlanarMesh", on: "Sequence[fe.CurveCondition]") -> Iterator[tuple[int, int]]:
     """Yield the vertices where the solution may be singular, and how many times to refine there.
 
     Near a corner of angle ω the solution behaves like r^(π/ω), and like r^(π/(2ω)) if values are
@@ -144,7 +134,7 @@ def _remaining(changes: Sequence[float]) -> float:
 
 
 def _change(
-    problem: Problem, domain: Planar, coarse: "FiniteElements", fine: "FiniteElements"
+    problem: Problem, domain: Planar, coarse: "fe.FiniteElements", fine: "fe.FiniteElements"
 ) -> float:
     """Return the L2 norm of the difference of two solutions relative to that of the finer one."""
     points, weights = domain.quadrature(24)

@@ -12,24 +12,12 @@ from typing import Any
 
 import numpy as np
 import shapely
+import skfem
 import torch
 from matplotlib.tri import Triangulation
 from scipy.sparse import coo_array, csc_array
 from scipy.sparse.linalg import splu
 from scipy.spatial import Delaunay, cKDTree
-from skfem import (
-    BilinearForm,
-    CellBasis,
-    Element,
-    ElementTriP1,
-    ElementTriP2,
-    ElementTriP3,
-    ElementTriP4,
-    LinearForm,
-    MappingIsoparametric,
-    MeshTri1,
-    MeshTri2,
-)
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, NumericalError, of_class
@@ -58,7 +46,7 @@ class PlanarMesh:
     """
 
     curves: tuple[Curve, ...]
-    triangles: MeshTri1
+    triangles: skfem.MeshTri1
     owners: np.ndarray
 
     @property
@@ -88,9 +76,8 @@ class PlanarMesh:
         # A new edge is an edge of this mesh, or half of one.
         places = [start + share * (stop - start) for share in (0.25, 0.5, 0.75)]
         edges = fine.facets[:, fine.boundary_facets()]
-        _, nearest = cKDTree(np.concatenate(places, axis=1).T).query(
-            fine.p[:, edges].mean(axis=1).T
-        )
+        tree, middles = cKDTree(np.concatenate(places, axis=1).T), fine.p[:, edges].mean(axis=1)
+        _, nearest = tree.query(middles.T)
         owners, vertices = self.owners[nearest % len(self.owners)], fine.p.copy()
         for number, curve in enumerate(self.curves):
             new = np.unique(edges[:, owners == number])
@@ -144,10 +131,8 @@ def mesh_of(domain: Planar, size: float) -> PlanarMesh:
         divisions = outline.divided(divisions, crowded, size)
         if len(vertices) > 50_000:
             break
-    raise NumericalError(
-        f"{domain!r} takes more than {len(vertices)} vertices to be meshed: "
-        "its boundary comes too close to itself, or size is too small"
-    )
+    why = "its boundary comes too close to itself, or size is too small"
+    raise NumericalError(f"{domain!r} takes more than {len(vertices)} vertices to mesh: {why}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,9 +205,8 @@ class Outline:
             here = chosen & (self.owners == number)
             k = self.parts[here]
             first, last = k == 0, k == len(t) - 2
-            along = np.where(
-                first & ~last, share[here], np.where(last & ~first, 1 - share[here], 0.5)
-            )
+            at_start, at_stop = first & ~last, last & ~first
+            along = np.select([at_start, at_stop], [share[here], 1 - share[here]], 0.5)
             finer.append(np.sort(np.concatenate([t, t[k] + along * (t[k + 1] - t[k])])))
         return finer
 
@@ -237,7 +221,7 @@ class Outline:
             NumericalError: if its boundary edges differ from those of the outline.
         """
         used, numbers = np.unique(cells, return_inverse=True)
-        triangles = MeshTri1(vertices[used].T, numbers.reshape(cells.shape).T)
+        triangles = skfem.MeshTri1(vertices[used].T, numbers.reshape(cells.shape).T)
         edges = triangles.facets[:, triangles.boundary_facets()]
         distance, which = cKDTree(self.middles).query(triangles.p[:, edges].mean(axis=1).T)
         if len(which) != len(self.owners) or distance.max() > 1e-12 * domain.scale:
@@ -262,9 +246,8 @@ def _circles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     a, (b, c) = corners[:, 0], (corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     twice = 2 * (b[:, 0] * c[:, 1] - b[:, 1] * c[:, 0])
     bb, cc = np.square(b).sum(axis=1), np.square(c).sum(axis=1)
-    offset = (
-        np.stack([c[:, 1] * bb - b[:, 1] * cc, b[:, 0] * cc - c[:, 0] * bb], 1) / twice[:, None]
-    )
+    offset = np.stack([c[:, 1] * bb - b[:, 1] * cc, b[:, 0] * cc - c[:, 0] * bb], 1)
+    offset /= twice[:, None]
     shortest = np.sqrt(np.minimum(np.minimum(bb, cc), np.square(b - c).sum(axis=1)))
     return a + offset, np.linalg.norm(offset, axis=1), shortest
 
@@ -285,15 +268,15 @@ def _apart(centers: np.ndarray, radii: np.ndarray) -> np.ndarray:
     return centers[chosen]
 
 
-ELEMENTS = {1: ElementTriP1, 2: ElementTriP2, 3: ElementTriP3, 4: ElementTriP4}
+ELEMENTS = (skfem.ElementTriP1, skfem.ElementTriP2, skfem.ElementTriP3, skfem.ElementTriP4)
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # of the reference triangle
 
 
 @dataclass(repr=False)
-class CurvedTriangles(MeshTri2):
+class CurvedTriangles(skfem.MeshTri2):
     """Triangles that are polynomials of degree 4, whose nodes scikit-fem calls `doflocs`."""
 
-    elem: type[Element] = ElementTriP4
+    elem: type[skfem.Element] = skfem.ElementTriP4
 
 
 def curved(mesh: PlanarMesh) -> CurvedTriangles:
@@ -305,7 +288,7 @@ def curved(mesh: PlanarMesh) -> CurvedTriangles:
 
     Reference: Szabó & Babuška, Finite element analysis (1991), section 6.3.
     """
-    triangles, nodes = CurvedTriangles.from_mesh(mesh.triangles), ElementTriP4().doflocs
+    triangles, nodes = CurvedTriangles.from_mesh(mesh.triangles), skfem.ElementTriP4().doflocs
     shares = np.stack([1 - nodes.sum(axis=1), *nodes.T])  # barycentric coordinates, (3, nodes)
     for number, curve in enumerate(mesh.curves):
         if isinstance(curve, Segment):
@@ -322,7 +305,7 @@ def curved(mesh: PlanarMesh) -> CurvedTriangles:
 
 
 def edge_points(
-    mesh: PlanarMesh, basis: CellBasis, number: int, s: np.ndarray
+    mesh: PlanarMesh, basis: skfem.CellBasis, number: int, s: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, Points, np.ndarray]:
     """Return the points at shares s (q,) of each boundary edge on a curve.
 
@@ -337,10 +320,8 @@ def edge_points(
     along = np.einsum("ijeq,ej->ieq", frame, CORNERS[b] - CORNERS[a])
     speeds = np.linalg.norm(along, axis=0)
     outward = np.sign(np.linalg.det(np.moveaxis(frame, (0, 1), (2, 3)))) / speeds
-    coords, normals = (
-        torch.from_numpy(part.reshape(2, -1).T.copy())
-        for part in (x, outward * np.stack([along[1], -along[0]]))
-    )
+    both = (x, outward * np.stack([along[1], -along[0]]))
+    coords, normals = (torch.from_numpy(part.reshape(2, -1).T.copy()) for part in both)
     return cells, places, Points(coords, mesh.curves[number].names, normals), speeds
 
 
@@ -398,9 +379,7 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
             if not same and not isinstance(piece, Curve):
                 same = [i for i, curve in enumerate(domain.curves) if curve.name == piece.name]
             if not same:
-                raise InputError(
-                    f"a condition holds on {piece.name!r}, which is no piece of the boundary"
-                )
+                raise InputError(f"{piece.name!r} of a condition is no piece of the boundary")
             for number in same:
                 if on[number] is not None:
                     raise InputError(f"two conditions hold on {piece.name!r}, which has one")
@@ -410,10 +389,8 @@ def fem_conditions(problem: Problem, domain: Planar) -> FEMConditions:
                 flux, essential = here.first.norm(dim=1) > 0, bool((here.zeroth != 0).all())
                 if not bool(flux.all()):
                     if bool(flux.any()) or bool((here.second != 0).any()) or not essential:
-                        raise InputError(
-                            f"{name}: finite elements need either the values or the flux on the "
-                            "whole of a piece"
-                        )
+                        needed = "either the values or the flux on the whole of a piece"
+                        raise InputError(f"{name}: finite elements need {needed}")
                 on[number] = CurveCondition(equation, name, essential=not bool(flux.any()))
     if None in on:
         free = domain.curves[on.index(None)].name
@@ -435,7 +412,7 @@ class FiniteElements(Reference):
 
     error: float | None = None
 
-    def __init__(self, mesh: PlanarMesh, basis: CellBasis, values: np.ndarray) -> None:
+    def __init__(self, mesh: PlanarMesh, basis: skfem.CellBasis, values: np.ndarray) -> None:
         self.basis, self.values = basis, values
         degree = basis.elem.maxdeg
         self.source = f"finite elements of degree {degree} with {len(values)} unknowns"
@@ -480,7 +457,7 @@ class FiniteElements(Reference):
         return cells
 
 
-def _local(element: Element, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _local(element: skfem.Element, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the values (k, n) and slopes (k, 2, n) of an element's functions at points (2, n)."""
     both = [element.lbasis(X, i) for i in range(len(element.doflocs))]
     return np.array([value for value, _ in both]), np.array([slope for _, slope in both])
@@ -502,8 +479,9 @@ def finite_element_solution(
             that nothing fixes, or if a mean is given although the solution is unique without it.
     """
     triangles = curved(mesh)
-    mapping = MappingIsoparametric(triangles, ElementTriP4())
-    basis = CellBasis(triangles, ELEMENTS[degree](), mapping=mapping, intorder=2 * degree + 1)
+    mapping = skfem.MappingIsoparametric(triangles, skfem.ElementTriP4())
+    element, options = ELEMENTS[degree - 1](), {"mapping": mapping, "intorder": 2 * degree + 1}
+    basis = skfem.CellBasis(triangles, element, **options)
     matrix, right = _inside(problem, basis)
     known: dict[int, float] = {}
     on, integral = conditions
@@ -524,19 +502,19 @@ def finite_element_solution(
     return FiniteElements(mesh, basis, _solved(matrix, right, known, mean))
 
 
-@BilinearForm
+@skfem.BilinearForm
 def _form(u: Any, v: Any, w: Any) -> Any:
     x, y = u.grad
     flux = (w.xx * x + w.xy * y) * v.grad[0] + (w.xy * x + w.yy * y) * v.grad[1]
     return flux + (w.x * x + w.y * y - w.c * u) * v
 
 
-@LinearForm
+@skfem.LinearForm
 def _load(v: Any, w: Any) -> Any:
     return w.rest * v
 
 
-def _inside(problem: Problem, basis: CellBasis) -> tuple[csc_array, np.ndarray]:
+def _inside(problem: Problem, basis: skfem.CellBasis) -> tuple[csc_array, np.ndarray]:
     """Return the matrix (N, N) and the right-hand side (N,) of the integrals over the domain."""
     x = np.asarray(basis.global_coordinates())
     coords = torch.from_numpy(x.reshape(2, -1).T.copy()).requires_grad_()
@@ -562,7 +540,11 @@ def _slope(columns: Tensor, coords: Tensor, axis: int) -> Tensor:
 
 
 def _natural(
-    problem: Problem, condition: CurveCondition, mesh: PlanarMesh, basis: CellBasis, number: int
+    problem: Problem,
+    condition: CurveCondition,
+    mesh: PlanarMesh,
+    basis: skfem.CellBasis,
+    number: int,
 ) -> tuple[csc_array, np.ndarray]:
     """Return ∮ α u v (N, N) and ∮ g v (N,) over one curve, where a ∇u · n = g - α u.
 
@@ -574,13 +556,10 @@ def _natural(
     terms = _read(condition.equation, p, condition.what)
     factor = flux_factor(terms, _read(problem.equation, p, "residual").second, p)
     if factor is None:
-        raise InputError(
-            f"{condition.what}: finite elements need the flux through the boundary, which belongs "
-            "to the equation, got another derivative"
-        )
-    alpha, g = (
-        (part / factor).numpy().reshape(speeds.shape) for part in (terms.zeroth, -terms.rest)
-    )
+        needed = "the equation's own flux through the boundary, got another derivative"
+        raise InputError(f"{condition.what}: finite elements need {needed}")
+    sizes = (terms.zeroth / factor, -terms.rest / factor)
+    alpha, g = (part.numpy().reshape(speeds.shape) for part in sizes)
     phi, _ = _local(basis.elem, places)
     ds, dofs = weights * speeds, basis.element_dofs[:, cells]
     local = np.einsum("ieq,jeq,eq->ije", phi, phi, alpha * ds)
@@ -614,12 +593,9 @@ def _solved(
     change = np.abs(matrix @ np.ones(len(right))).max()
     open_constant = not len(fixed) and bool(change < 1e-9 * np.abs(matrix).max())
     if open_constant == (mean is None):
-        raise InputError(
-            "the conditions leave a constant open: fix it by an Integral over the domain, or name "
-            "the field in free_constant"
-            if open_constant
-            else "the equation and its conditions leave no constant open that a mean could fix"
-        )
+        remedy = "a constant open: fix it by an Integral, or name the field in free_constant"
+        left = remedy if open_constant else "no constant open that a mean could fix"
+        raise InputError(f"the equation and its conditions leave {left}")
     if open_constant:
         fixed = np.array([0])
     free = np.setdiff1d(np.arange(len(right)), fixed)
@@ -636,10 +612,9 @@ def _solve(K: csc_array, f: np.ndarray) -> np.ndarray:
     The factorisation without pivoting is tried first, as it is faster and accurate for most
     equations. The one with pivoting is used if the residual of the first exceeds rounding.
     """
-    values = splu(
-        K, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-    ).solve(f)
-    terms = (abs(K) @ np.abs(values)).max() * len(f) ** 0.5
-    if np.linalg.norm(f - K @ values) <= 1e-11 * terms:
-        return values
+    symmetric = {"permc_spec": "MMD_AT_PLUS_A", "options": {"SymmetricMode": True}}
+    found = splu(K, diag_pivot_thresh=0.0, **symmetric).solve(f)
+    terms = (abs(K) @ np.abs(found)).max() * len(f) ** 0.5
+    if np.linalg.norm(f - K @ found) <= 1e-11 * terms:
+        return found
     return splu(K).solve(f)

@@ -142,17 +142,13 @@ def reference_of(problem: Problem, recipe: Recipe | None = None) -> Reference | 
     """
     if problem.exact is not None:
         if recipe is not None:
-            raise InputError(
-                f"reference = {recipe!r} is for problems without an exact solution, which "
-                f"{type(problem).__name__} has"
-            )
+            having = f"which {type(problem).__name__} has"
+            raise InputError(f"{recipe!r} is for problems without an exact solution, {having}")
         return None
-    reference = problem.reference() if recipe is None else recipe
-    if isinstance(reference, Recipe):
-        return Pending(reference, problem)
-    if reference is not None and not isinstance(reference, Reference):
-        raise InputError(
-            f"{type(problem).__name__}.reference() must give a reference such as FEM(), or None, "
-            f"got {reference!r}"
-        )
-    return reference
+    found = problem.reference() if recipe is None else recipe
+    if isinstance(found, Recipe):
+        return Pending(found, problem)
+    if found is not None and not isinstance(found, Reference):
+        expected = f"a reference such as FEM(), or None, got {found!r}"
+        raise InputError(f"{type(problem).__name__}.reference() must give {expected}")
+    return found

@@ -1,11 +1,11 @@
 """Files of settings: TOML, its overrides, and the solve or the fit that they describe."""
 
 from kanpinn.runs.config.config import Config as Config
+from kanpinn.runs.config.config import Job as Job
+from kanpinn.runs.config.config import Result as Result
+from kanpinn.runs.config.config import SolveJob as SolveJob
 from kanpinn.runs.config.config import document_schema as document_schema
-from kanpinn.runs.config.data import data_files as data_files
-from kanpinn.runs.config.jobs import Job as Job
-from kanpinn.runs.config.jobs import Result as Result
-from kanpinn.runs.config.jobs import SolveJob as SolveJob
 from kanpinn.runs.config.models import blaming as blaming
 from kanpinn.runs.config.tables import chosen_sections as chosen_sections
+from kanpinn.runs.config.tables import data_files as data_files
 from kanpinn.runs.config.toml import load_toml as load_toml

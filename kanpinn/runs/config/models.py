@@ -123,10 +123,8 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
     """Import a file under a module name of its own, so that files of one name do not collide."""
     file = (directory / where).resolve()
     if not file.is_file():
-        beside = file.parent.glob("*.py") if file.parent.is_dir() else ()
-        raise InputError(
-            f"{at}: there is no file {where}{nearest(file.name, [f.name for f in beside])}"
-        )
+        hint = nearest(file.name, [beside.name for beside in file.parent.glob("*.py")])
+        raise InputError(f"{at}: there is no file {where}{hint}")
     name = f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
@@ -153,11 +151,8 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
 def sources_of(*owners: Any) -> tuple[Path, ...]:
     """Return the files of modules, classes, functions and instances that are not kanpinn's own."""
     named = [owner if hasattr(owner, "__name__") else type(owner) for owner in owners]
-    files = {
-        inspect.getfile(one)
-        for one in named
-        if getattr(one, "__module__", "").partition(".")[0] not in ("kanpinn", "builtins")
-    }
+    room = lambda owner: getattr(owner, "__module__", "").partition(".")[0]  # noqa: E731
+    files = {inspect.getfile(one) for one in named if room(one) not in ("kanpinn", "builtins")}
     return tuple(Path(file).resolve() for file in sorted(files))
 
 
@@ -388,10 +383,8 @@ def tables_of(
         base: the base class of the models.
         key: the key of the table whose value is the name.
     """
-    return {
-        name: table_of(target, f"{kind}_{name}", base, **{key: (Literal[name], ...)})
-        for name, target in known.items()
-    }
+    keys: dict[str, Any] = {name: {key: (Literal[name], ...)} for name in known}
+    return {name: table_of(t, f"{kind}_{name}", base, **keys[name]) for name, t in known.items()}
 
 
 OWN = "own"  # the name of the table of a class of the user's own

@@ -1,4 +1,4 @@
-"""The tables of problems, domains, networks, optimizers and references, and limits of sizes."""
+"""The tables of problems, domains, networks, optimizers, references and data; limits of sizes."""
 
 import functools
 import inspect
@@ -12,19 +12,25 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy
+import torch
 from pydantic import ConfigDict, Field
+from torch import Tensor
 
 from kanpinn import geometry, networks, optimizers, spaces, tasks
-from kanpinn._support.errors import InputError, show
+from kanpinn._support.errors import InputError, nearest, show
 from kanpinn._support.memory import machine_memory, written_size
 from kanpinn.accuracy.references import FEM, DataFile, Recipe
-from kanpinn.geometry import Box, Domain
+from kanpinn.data import Data
+from kanpinn.data import Table as Rows
+from kanpinn.data.column_files import READERS
+from kanpinn.geometry import Box, Domain, Points
 from kanpinn.networks import KAN, MLP, Beside, Network
 from kanpinn.networks.combined import SEEDS
 from kanpinn.optimizers import Method
 from kanpinn.pde import equations
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.equations import Equation
+from kanpinn.pde.expressions import Expression
 from kanpinn.pde.problem import EigenProblem, Problem
 from kanpinn.runs.config import models
 from kanpinn.solvers.auto import Choice
@@ -73,9 +79,8 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
         ("grid", grid, 10_000, " intervals"),  # their table takes seconds and half a gigabyte
     ):
         if size > most:
-            raise InputError(
-                f"{path}.{key} = {show(table[key])}: expected at most {most}{what}, got {size}"
-            )
+            expected = f"expected at most {most}{what}, got {size}"
+            raise InputError(f"{path}.{key} = {show(table[key])}: {expected}")
     products = sum(a * b for a, b in itertools.pairwise(width))
     check_memory(given, 8 * copies * products * (degree + grid))
 
@@ -92,10 +97,13 @@ def check_memory(given: str, size: int) -> None:
     """
     memory = machine_memory()
     if size > memory:
-        raise InputError(
-            f"{given}: needs at least {written_size(size)} of memory, and this machine has "
-            f"{written_size(int(memory))}"
-        )
+        sizes = f"{written_size(size)} of memory, and this machine has {written_size(int(memory))}"
+        raise InputError(f"{given}: needs at least {sizes}")
+
+
+def left_out(key: str, value: Any, reason: str) -> str:
+    """Return the message for a key with a value that has no meaning where it is given."""
+    return f"{key} = {show(value)}: expected to be left out, since {reason}"
 
 
 # Domains and problems
@@ -174,9 +182,7 @@ DOMAINS = models.Variants({}, example=' such as { type = "box", x = [0, 1], y = 
 class CombinationTable(ShapeTable):
     """Two or more domains combined, in their order."""
 
-    type: Annotated[
-        Literal["union", "difference", "intersection"], Field(description="How to combine them.")
-    ]
+    type: Literal["union", "difference", "intersection"] = Field(description="How to combine them.")
     of: Annotated[
         list[Annotated[ShapeTable, DOMAINS]], Field(min_length=2, description="The domains.")
     ]
@@ -193,12 +199,9 @@ class CombinationTable(ShapeTable):
             return functools.reduce(self.operators[self.type], domains)
 
 
-SHAPES: dict[str, Callable[..., Domain]] = {"interval": interval} | {
-    name.lower(): getattr(geometry, name)
-    for name in (
-        *("Box", "Disk", "Ellipse", "Annulus", "Sector", "Triangle", "Polygon", "LShape", "Ball"),
-    )
-}
+NAMED = ("Box", "Disk", "Ellipse", "Annulus", "Sector", "Triangle", "Polygon", "LShape", "Ball")
+SHAPES: dict[str, Callable[..., Domain]] = {"interval": interval}
+SHAPES |= {name.lower(): getattr(geometry, name) for name in NAMED}
 DOMAINS.tables.update(
     models.tables_of(SHAPES, "domain", ShapeTable)
     | models.tables_of({"surface": surface, "mesh": mesh}, "domain", ShapeFileTable)
@@ -221,21 +224,14 @@ class ProblemTable(models.TomlTable):
 class ClassTable(ProblemTable, models.FixedTable):
     """A problem's class and the arguments of its constructor."""
 
-    class_: Annotated[
-        str,
-        Field(
-            alias="class",
-            description='A kanpinn.Problem: "file.py:Class" or "package.module:Class".',
-        ),
-    ]
-    parameters: Annotated[
-        dict[str, Any], Field(default={}, description="The arguments of its constructor.")
-    ]
+    class_: str = Field(
+        alias="class", description='A kanpinn.Problem: "file.py:Class" or "package.module:Class".'
+    )
+    parameters: dict[str, Any] = Field({}, description="The arguments of its constructor.")
 
     base: ClassVar[type] = Problem
     elsewhere: ClassVar[Mapping[type, str]] = {
-        EigenProblem: "is an eigenvalue problem: expected a section [eigen], such as one with "
-        "count = 6"
+        EigenProblem: "is an eigenvalue problem: expected a section [eigen], as with count = 6"
     }
 
     @property
@@ -244,10 +240,8 @@ class ClassTable(ProblemTable, models.FixedTable):
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
         """Return an instance of the class, a subclass of `base`."""
-        found = models.load_class(
-            self.class_, self.base, directory, f"{path}.class", self.elsewhere
-        )
-        at = f"{path}.parameters"
+        at, key = f"{path}.parameters", f"{path}.class"
+        found = models.load_class(self.class_, self.base, directory, key, self.elsewhere)
         table = models.read_table(models.table_of(found, found.__name__), self.parameters, at)
         with models.blaming(found.__name__, found):
             return stated(table.build(at, directory))
@@ -262,10 +256,8 @@ class EigenClassTable(ClassTable):
     @classmethod
     def refusal(cls, path: str, key: str, value: Any) -> str:
         if key == "equation":
-            return (
-                "problem.equation does not go with [eigen]: expected problem.class, a subclass of "
-                "kanpinn.EigenProblem"
-            )
+            expected = "expected problem.class, a subclass of kanpinn.EigenProblem"
+            return f"problem.equation does not go with [eigen]: {expected}"
         return super().refusal(path, key, value)
 
 
@@ -321,7 +313,7 @@ class AutoTable(Named):
 
     @classmethod
     def refusal(cls, path: str, key: str, value: Any) -> str:
-        return f"{path}.{key} = {show(value)}: expected to be left out, since trials choose it"
+        return left_out(f"{path}.{key}", value, "trials choose it")
 
 
 class OwnTable(Named):
@@ -334,9 +326,7 @@ class OwnTable(Named):
 
     model_config = ConfigDict(extra="allow")
 
-    type: Annotated[
-        str, Field(pattern=":", description='"file.py:Class" or "package.module:Class".')
-    ]
+    type: str = Field(pattern=":", description='"file.py:Class" or "package.module:Class".')
     base: ClassVar[Any]
     arguments: ClassVar[Any] = models.TomlTable
 
@@ -410,10 +400,10 @@ class BesideTable(Named):
         return [widths[0][0], sum(one[-1] for one in widths)] if all(widths) else None
 
     def build(self, path: str, directory: Path, *, seed: int = 0, **defaults: Any) -> Any:
-        parts = [
-            one.build(f"{path}.of[{i}]", directory, seed=seed + SEEDS * i, **defaults)
-            for i, one in enumerate(self.of)
-        ]
+        parts = []
+        for i, part in enumerate(self.of):
+            options = defaults | {"seed": seed + SEEDS * i}
+            parts.append(part.build(f"{path}.of[{i}]", directory, **options))
         return super().build(path, directory, made={"of": parts})
 
 
@@ -480,9 +470,8 @@ class OwnOptimizer(OwnTable):
     base = Method
 
 
-FIT_STAGES = models.Variants(
-    {**models.tables_of(OPTIMIZERS, "optimizer", models.TomlTable), models.OWN: OwnOptimizer}
-)
+STAGES = models.tables_of(OPTIMIZERS, "optimizer", models.TomlTable)
+FIT_STAGES = models.Variants(STAGES | {models.OWN: OwnOptimizer})
 SOLVE_STAGES = models.Variants(FIT_STAGES.tables | {"auto": AutoTable})
 
 # References
@@ -520,15 +509,159 @@ def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
         boundary: the value of the key `boundary` of [network].
     """
     names = {found: name for name, found in {**NETWORKS, **OPTIMIZERS}.items()}
+
+    def given(settings: Any) -> dict[str, Any]:
+        """Return the arguments of a dataclass whose values are not the defaults."""
+        known = [(f.name, getattr(settings, f.name), f.default) for f in fields(settings) if f.init]
+        return {name: value for name, value, default in known if value != default}
+
     return {
         "network": {"type": names[choice.kind], **choice.arguments, "boundary": boundary},
-        "points": _given(choice.points),
+        "points": given(choice.points),
         "loss": {"form": choice.loss.form, "balance": choice.loss.balance},
-        "optimizer": [{"type": names[type(o)], **_given(o)} for o in choice.optimizers],
+        "optimizer": [{"type": names[type(o)], **given(o)} for o in choice.optimizers],
     }
 
 
-def _given(settings: Any) -> dict[str, Any]:
-    """Return the arguments of a dataclass whose values are not the defaults."""
-    values = {f.name: (getattr(settings, f.name), f.default) for f in fields(settings) if f.init}
-    return {name: value for name, (value, default) in values.items() if value != default}
+# Data
+
+DATA_PARTS = ("validation", "test")
+Seed = Annotated[int, Field(ge=0, le=2**53)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class DataTable(models.TomlTable):
+    """Data, and how their rows are divided into parts.
+
+    Args:
+        seed: the seed of the division; null for that of the run.
+        test: the share of the rows on which the fit is assessed.
+        validation: the share of the rows that decide which state of the fit is kept.
+    """
+
+    validation: Share | str = 0.0
+    test: Share | str = 0.2
+    seed: Seed | None = None
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """The file or the formula of the data."""
+
+    @property
+    def name(self) -> str:
+        """The name of the runs, if the settings do not come from a named file."""
+        return "fit"
+
+    @abstractmethod
+    def build(self, path: str, directory: Path, **defaults: Any) -> Data:
+        """Return the parts of the data; defaults: the `seed` of the run.
+
+        Raises:
+            InputError: if a key, a file or one of its columns cannot be used.
+        """
+
+
+class FileTable(DataTable):
+    """Data from a file of columns.
+
+    Args:
+        path: the file, which ends in .csv, .npz, .h5 or .hdf5.
+        inputs: the columns of the inputs; null for all columns that are not targets.
+        targets: the columns of the targets; null for the last one.
+        kind: whether the targets are "numbers" or names of "classes".
+        classes: the names of all classes; null for those in the file.
+        validation: the share of the rows that decide which state of the fit is kept, or a file of
+            such rows.
+        test: the share of the rows on which the fit is assessed, or a file of such rows.
+    """
+
+    path: str
+    inputs: list[str] | None = None
+    targets: str | list[str] | None = None
+    kind: Literal["numbers", "classes"] = "numbers"
+    classes: list[str] | None = None
+
+    @property
+    def title(self) -> str:
+        return self.path
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).stem
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Data:
+        whole = _rows(self, self.path, directory, self.classes)
+        seed = defaults["seed"] if self.seed is None else self.seed
+        # A part with a file of its own takes no rows of the whole file.
+        files = {part: getattr(self, part) for part in data_files(vars(self)) if part in DATA_PARTS}
+        shares: dict[str, Any] = {part: getattr(self, part) for part in DATA_PARTS}
+        shares |= dict.fromkeys(files, 0.0)
+        with models.naming(path, {}, f"{path}: "):
+            data = Data.split(whole, **shares, seed=seed)
+        own = {part: _rows(self, file, directory, whole.classes) for part, file in files.items()}
+        return Data(**{**data.parts, **own})
+
+
+class FormulaTable(DataTable):
+    """Values of formulas at random points of a domain.
+
+    Args:
+        formula: one formula in the coordinates, such as "exp(sin(pi*x) + y**2)", or several.
+        rows: the number of points.
+    """
+
+    formula: str | list[str]
+    domain: Annotated[ShapeTable, DOMAINS, Field(description="The domain in which the points lie.")]
+    rows: Annotated[int, Field(ge=1)] = 1000
+    validation: Share = 0.0
+    test: Share = 0.2
+
+    @property
+    def title(self) -> str:
+        return str(self.formula)
+
+    def build(self, path: str, directory: Path, **defaults: Any) -> Data:
+        domain = self.domain.build(f"{path}.domain", directory)
+        try:
+            texts = [self.formula] if isinstance(self.formula, str) else self.formula
+            formulas = [Expression(text) for text in texts]
+            for formula in formulas:
+                formula.check(domain.names)
+        except InputError as error:
+            raise InputError(f"{path}.formula: {error}") from None
+
+        def values(p: Points) -> Tensor:
+            columns = [formula(p) for formula in formulas]
+            return torch.cat([column.expand(len(p), 1) for column in columns], dim=1)
+
+        seed = defaults["seed"] if self.seed is None else self.seed
+        drawn = Rows.sample(domain, values, self.rows, seed=seed)
+        outputs = ["f"] if len(formulas) == 1 else [f"f{i}" for i in range(len(formulas))]
+        rows = Rows(drawn.inputs, drawn.targets, drawn.names, tuple(outputs))
+        with models.naming(path, {}, f"{path}: "):
+            return Data.split(rows, self.validation, self.test, seed=seed)
+
+
+DATA = models.Variants(
+    {"path": FileTable, "formula": FormulaTable},
+    {"path": "a file", "formula": "a formula"},
+    ' such as "exp(sin(pi*x) + y**2)"',
+    ' with path = "..." or formula = "..."',
+)
+
+
+def data_files(table: dict[str, Any]) -> list[str]:
+    """Return the keys of a table [data] whose values are names of files."""
+    keys = ("path", *DATA_PARTS)
+    return [] if "formula" in table else [k for k in keys if isinstance(table.get(k), str)]
+
+
+def _rows(section: FileTable, file: str, directory: Path, classes: Sequence[str] | None) -> Rows:
+    path = directory / file
+    if not path.is_file():
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        files = [f.name for f in beside if f.suffix in READERS and f.is_file()]
+        raise InputError(f"{path}: there is no such file{nearest(path.name, files)}")
+    with models.naming("data", vars(section)):
+        return Rows.read(path, section.inputs, section.targets, section.kind, classes)

@@ -33,8 +33,7 @@ def load_toml(path: Path) -> dict[str, Any]:
             raise InputError(f"{path}: has more than {LARGEST} bytes, the most that are read")
         return parse_toml(content.decode())
     except FileNotFoundError:
-        beside = path.parent.glob("*.toml") if path.parent.is_dir() else ()
-        hint = nearest(path.name, [file.name for file in beside])
+        hint = nearest(path.name, [file.name for file in path.parent.glob("*.toml")])
         raise InputError(f"{path}: there is no such file{hint}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
@@ -128,9 +127,7 @@ class Override:
             InputError: if this is not the path of a key.
         """
         if not KEY.fullmatch(key):
-            raise InputError(
-                f"{show(key)} is not the path of a key: expected one such as network.grid"
-            )
+            raise InputError(f"{show(key)} is not the path of a key, such as network.grid")
         return Override(_path(key), value, f"{key} = {show(value)}")
 
 

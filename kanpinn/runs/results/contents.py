@@ -15,11 +15,10 @@ import h5py
 import torch
 from torch import Tensor
 
-from kanpinn.accuracy.bounds import Bound
 from kanpinn.accuracy.confidence import Dependence, Estimated, HalfWidths, Noise
-from kanpinn.accuracy.errors import Errors, Estimate
+from kanpinn.accuracy.errors import Bound, Errors, Estimate
 from kanpinn.runs.config import Result
-from kanpinn.runs.results.hdf5 import new_file, write_run, write_vtkhdf
+from kanpinn.runs.results.hdf5 import new_file, write_run, write_scaled, write_vtkhdf
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.fit import Fitted, Scores
 from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, on_grid
@@ -45,9 +44,9 @@ class Contents(ABC, Generic[R]):
     def record(self, result: R) -> dict[str, Any]:
         """Return the entries of run.json that this kind adds to the common ones or replaces."""
 
-    @abstractmethod
     def grid(self, result: R) -> GridFields | None:
         """Return the fields sampled on a regular grid, None if the result has no such fields."""
+        return None
 
     @abstractmethod
     def describe_in(self, file: h5py.File, result: R) -> None:
@@ -80,14 +79,7 @@ class Contents(ABC, Generic[R]):
             self.describe_in(file, result)
             if fields is not None:
                 group = file.create_group(self.group)
-                for name, axis in fields.axes.items():
-                    group[name] = axis
-                    group[name].make_scale(name)
-                for name, values in fields.arrays.items():
-                    data = group.create_dataset(name, data=values, compression="gzip")
-                    for i, coordinate in enumerate(fields.axes):
-                        data.dims[i].label = coordinate
-                        data.dims[i].attach_scale(group[coordinate])
+                write_scaled(group, fields.axes, fields.arrays, compression="gzip")
         if fields is not None and not fields.fixed:  # all coordinates vary
             write_vtkhdf(fields, folder / "fields.vtkhdf")
         if figures:  # last, so that a process that ends while it draws has saved its result
@@ -160,12 +152,10 @@ class SolveContents(Contents[Solution]):
         inverse: dict[str, Any] = {"estimated": {}, "dependences": [], "spreads": {}, "noise": None}
         if result.problem.unknowns:
             pairs = result.covariance.dependences() if result.estimated else ()
-            inverse = {
-                "estimated": {name: asdict(one) for name, one in result.estimated.items()},
-                "dependences": [asdict(one) for one in pairs],
-                "spreads": {name: asdict(one) for name, one in result.spreads.items()},
-                "noise": asdict(result.covariance.noise),
-            }
+            inverse = {name: {k: asdict(one) for k, one in getattr(result, name).items()}
+                       for name in ("estimated", "spreads")}  # fmt: skip
+            inverse["dependences"] = [asdict(one) for one in pairs]
+            inverse["noise"] = asdict(result.covariance.noise)
         quantities = None
         try:
             quantities = dict(result.quantities)
@@ -203,15 +193,10 @@ class SolveContents(Contents[Solution]):
         file.attrs["problem"] = type(result.problem).__name__
         if result.problem.invariants is None:
             return
-        time = result.problem.domain.names[-1]
-        group = file.create_group("invariants")
-        for name, one in result.invariants.items():
-            if time not in group:
-                group[time] = one.times
-                group[time].make_scale(time)
-            group[name] = one.values
-            group[name].dims[0].label = time
-            group[name].dims[0].attach_scale(group[time])
+        values = {name: invariant.values for name, invariant in result.invariants.items()}
+        times = next(invariant.times for invariant in result.invariants.values())
+        group, time = file.create_group("invariants"), result.problem.domain.names[-1]
+        write_scaled(group, {time: times}, values)
 
     def arrays(self, result: Solution) -> dict[str, Any]:
         fields = on_grid(result)
@@ -351,9 +336,6 @@ class FitContents(Contents[Fitted]):
                 "rows": {part: len(table) for part, table in result.data.parts.items()},
             },
         }
-
-    def grid(self, result: Fitted) -> None:
-        """Return None: a fit has no fields on a grid."""
 
     def describe_in(self, file: h5py.File, result: Fitted) -> None:
         """Write the names of the data, and the mean and deviation that unscale the outputs."""

@@ -135,11 +135,8 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     after = {key: after[key] for key in after if key in before or not key.startswith("optimizer[")}
     difference = _difference(before, after)
     if difference is not None:
-        raise InputError(
-            f"{difference} differs from the run that is resumed: only steps and tolerance of an "
-            "optimizer, run.budget_seconds and run.threads may change, and optimizers may be "
-            "appended"
-        )
+        free = "steps and tolerance of optimizers, run.budget_seconds, run.threads, more optimizers"
+        raise InputError(f"{difference} differs from the run that is resumed: may change: {free}")
 
 
 def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,9 +165,8 @@ def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str,
         try:
             check_settings(record["config"], payload["config"])
         except InputError:
-            raise InputError(
-                f"{path} has other settings than {RECORD}: it is of another run"
-            ) from None
+            reason = f"{path} has other settings than {RECORD}: it is of another run"
+            raise InputError(reason) from None
 
 
 def check_files(record: Mapping[str, Any], config: Config) -> None:
@@ -400,9 +396,8 @@ class RunFolder:
         parent = Path(output) / files.path_component(name)
         text = json.dumps(config.sections, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        paths = files.numbered(
-            parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}"
-        )
+        begun = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        paths = files.numbered(parent / f"{begun}-{digest}")
         try:
             made = tuple(p for p in (parent, parent.parent) if not p.exists())
             parent.mkdir(parents=True, exist_ok=True)
@@ -466,15 +461,9 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"{found} cannot be renamed to {partial}: {error.strerror}") from None
         config = dataclasses.replace(config, directory=partial)
-        folder = cls(
-            path=partial,
-            config=config,
-            lock=files.FolderLock(partial),
-            sources=Sources(config.to_dict(), data, code_of(config.sections, partial)),
-            state=state,
-            earlier=earlier,
-            resumed_from=found,
-        )
+        sources = Sources(config.to_dict(), data, code_of(config.sections, partial))
+        lock, known = files.FolderLock(partial), {"earlier": earlier, "resumed_from": found}
+        folder = cls(path=partial, config=config, lock=lock, sources=sources, state=state, **known)
         files.remove_temporaries(partial)
         return folder
 

@@ -42,6 +42,23 @@ def new_file(path: Path) -> Iterator[h5py.File]:
         temporary.write_bytes(image)
 
 
+def write_scaled(
+    group: h5py.Group, axes: Mapping[str, Any], arrays: Mapping[str, Any], **options: Any
+) -> None:
+    """Write arrays to a group with their axes, in order, as HDF5 dimension scales.
+
+    options: those of `create_dataset` for the arrays.
+    """
+    for name, axis in axes.items():
+        group[name] = axis
+        group[name].make_scale(name)
+    for name, values in arrays.items():
+        data = group.create_dataset(name, data=values, **options)
+        for dim, axis in zip(data.dims, axes, strict=True):
+            dim.label = axis
+            dim.attach_scale(group[axis])
+
+
 def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> None:
     """Write the groups of result.h5 that all kinds of runs have: /history and /network.
 
@@ -68,14 +85,9 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     file.attrs["config"] = json.dumps(settings)
     history = file.create_group("history")
     history.attrs["columns"] = names = result.history.names
-    for name in names:  # "step" is the first
-        column = result.history.column(name)
-        history[name] = column.astype(numpy.int64) if name in ("step", "stage") else column
-        if name == "step":
-            history[name].make_scale(name)
-        else:
-            history[name].dims[0].label = "step"
-            history[name].dims[0].attach_scale(history["step"])
+    columns = {name: result.history.column(name) for name in names}
+    columns |= {n: columns[n].astype(numpy.int64) for n in ("step", "stage") if n in columns}
+    write_scaled(history, {n: columns.pop(n) for n in ("step",) if n in columns}, columns)
     surrogate, network = result.surrogate, result.network
     group = file.create_group("network")
     group.attrs["type"] = type(network).__name__
@@ -167,9 +179,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
                 network[f"{module}.{key}".lstrip(".")] = torch.from_numpy(data[()])
         names = list(file["history"].attrs["columns"])
         columns = [file["history"][name][()].tolist() for name in names]
-    rows = [
-        {name: value for name, value in zip(names, row, strict=True) if value == value}
-        for row in zip(*columns, strict=True)
-    ]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    rows = [{name: value for name, value in row.items() if value == value} for row in rows]
     seconds = [rows[-1]["seconds"]] if rows else []
     return ended_state(network, History(rows), seconds)

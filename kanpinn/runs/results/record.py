@@ -35,15 +35,11 @@ def software(folder: str) -> Mapping[str, Any]:
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     commit = None
     with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=5, check=True
-        )
-        commit = done.stdout.strip() or None
-    machine = {
-        "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-    }
+        quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL, "timeout": 5}
+        found = subprocess.check_output(command, cwd=folder, text=True, **quiet)
+        commit = found.strip() or None
+    processor = platform.processor() or platform.machine()
+    machine = {"system": platform.platform(), "processor": processor, "cores": os.cpu_count()}
     return {"versions": versions, "git": commit, "platform": machine}
 
 
@@ -139,9 +135,7 @@ def config_of(path: str | os.PathLike[str], trust: bool = False) -> Config:
     folder = run_folder(path)
     record = read_record(folder)
     if not {"config", "name"} <= record.keys():
-        raise InputError(
-            f"{folder / RECORD} is not the record of a run: it lacks the key config or name"
-        )
+        raise InputError(f"{folder / RECORD} is no record of a run: it lacks config or name")
     with expecting(folder / RECORD):
         if not trust:
             refuse_foreign_code(folder, record["config"], record)

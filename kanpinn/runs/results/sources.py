@@ -187,14 +187,11 @@ def code_of(settings: dict[str, Any], folder: Path) -> list[dict[str, str]]:
             needed = (one for one in needed_files(named.file) if one.name not in OWN)
             files |= dict.fromkeys((named.file, *needed))
     inside = folder.resolve()
-    return [
-        {
-            "path": str(file.relative_to(inside) if file.is_relative_to(inside) else file),
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        }
-        for file in files
-        if file.is_file()
-    ]
+    found = []
+    for file in filter(Path.is_file, files):
+        path = str(file.relative_to(inside) if file.is_relative_to(inside) else file)
+        found.append({"path": path, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+    return found
 
 
 def refuse_foreign_code(folder: Path, settings: dict[str, Any], record: Mapping[str, Any]) -> None:

@@ -161,10 +161,8 @@ def _connected(distributed: ModuleType, address: str) -> "Client":
         return distributed.Client(address, timeout=TIMEOUT, set_as_default=False)
     except Exception as error:  # another server at this address can cause any kind of error
         text = " ".join(str(error).split()) or f"nothing within {TIMEOUT} s"
-        raise InputError(
-            f"no scheduler answers at {address}: expected the address that `dask scheduler` "
-            f"shows, such as tcp://host:8786 ({text})"
-        ) from error
+        expected = "expected that of `dask scheduler`, such as tcp://host:8786"
+        raise InputError(f"no scheduler answers at {address}: {expected} ({text})") from error
 
 
 NUMBERS = ("cores", "death_timeout", "job_cpu")  # of a job, and seconds of a worker
@@ -189,10 +187,8 @@ def job_options(system: str, pairs: Sequence[str]) -> dict[str, Any]:
         if not equals or not value:
             raise InputError(f"--cluster {pair}: expected KEY=VALUE, such as memory=2GB")
         if key not in known:
-            raise InputError(
-                f"--cluster {pair}: {key} is unknown{nearest(key, known)} (with {system} it takes "
-                f"{', '.join(known)})"
-            )
+            hint = f"{nearest(key, known)} (with {system} it takes {', '.join(known)})"
+            raise InputError(f"--cluster {pair}: {key} is unknown{hint}")
         if key in NUMBERS and (not value.isdecimal() or int(value) < 1):
             raise InputError(f"--cluster {pair}: expected an integer of at least 1")
         if key in LISTS:
@@ -246,11 +242,9 @@ def batch_workers(
 
     def start() -> "Client":
         with dask.config.set(OWN_SCHEDULER):
-            cluster = _cluster_class(system)(
-                silence_logs=logging.CRITICAL,
-                scheduler_options={"dashboard_address": ":0"},
-                **complete,
-            )
+            quiet = {"silence_logs": logging.CRITICAL}
+            dashboard = {"scheduler_options": {"dashboard_address": ":0"}}
+            cluster = _cluster_class(system)(**quiet, **dashboard, **complete)
         jobs = -(-workers // complete["cores"])
         for _ in range(jobs):  # not scale(), which does not report the error text of sbatch
             cluster.worker_spec.update(cluster.new_worker_spec())

@@ -61,8 +61,7 @@ class Entry:
         """
         pairs = (f"{key.rpartition('.')[2]}={_short(v)}" for key, v in self.values.items())
         slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:60]
-        while len(slug.encode()) > 220:  # file names have at most 255 bytes, hash included
-            slug = slug[:-1]
+        slug = slug.encode()[:220].decode(errors="ignore")  # of the 255 bytes of a file name
         settings = self.config.to_dict()
         sources = source_texts(settings, self.config.directory)
         return f"{slug.strip('-_.')}-{_digest([settings, sources, version()])[:12]}"
@@ -113,14 +112,14 @@ def plan(
         assert first is not None
         raise first
     seen: dict[str, Entry] = {}
-    for entry in entries:
-        other = seen.setdefault(_digest(_canonical(entry.config.to_dict())), entry)
+    whole = lambda text: int(float(text)) if float(text).is_integer() else float(text)  # noqa: E731
+    for entry in entries:  # 4.0 and 4 are the same setting
+        settings = json.loads(json.dumps(entry.config.sections), parse_float=whole)
+        other = seen.setdefault(_digest(settings), entry)
         if other is not entry:
             raise InputError(f"two runs have the same settings: {other.values} and {entry.values}")
     if len({entry.config.file.kind for entry in entries}) > 1:
-        raise InputError(
-            "the runs of a study must be of one kind: solves, eigenvalue problems or fits"
-        )
+        raise InputError("the runs of a study must be of one kind: solves, eigen or fits")
     return entries, _digest([shared, list(entries[0].values), version()])
 
 
@@ -140,13 +139,10 @@ def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Conf
     Exceptions of a function that makes the sections are passed on. Its plain values are its module,
     its qualified name, and its source text if that is available.
     """
-    match base:
-        case str() | Path():
-            config = Config.read(Path(base))
-            return config.vary, config.to_dict()
-        case Mapping():
-            config = Config.from_dict(strict(base), directory)
-            return config.vary, config.to_dict()
+    if isinstance(base, str | Path | Mapping):
+        given = isinstance(base, Mapping)
+        config = Config.from_dict(strict(base), directory) if given else Config.read(Path(base))
+        return config.vary, config.to_dict()
 
     def called(values: dict[str, Any]) -> Config:
         try:
@@ -189,18 +185,6 @@ def _check_value(at: str, value: Any) -> None:
             raise InputError(f"{at} = {value}: expected finite numbers")
         case str() if "\0" in value or value.encode(errors="replace").decode() != value:
             raise InputError(f"{at} = {value!r}: expected plain text")
-
-
-def _canonical(value: Any) -> Any:
-    """Return the settings with whole floats as integers, so that 4.0 and 4 compare as equal."""
-    match value:
-        case Mapping():
-            return {key: _canonical(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_canonical(item) for item in value]
-        case float() if value.is_integer():
-            return int(value)
-    return value
 
 
 def _short(value: Any) -> str:
@@ -258,14 +242,10 @@ def execute(task: Task) -> RunOutcome:
         InputError: if the worker has another version of kanpinn, or no access to the study.
     """
     if version() != task.version:
-        raise InputError(
-            f"this worker has kanpinn {version()}, the study was started by {task.version}"
-        )
+        raise InputError(f"this worker has kanpinn {version()}, the study is of {task.version}")
     path = Path(task.study) / table.RUNS / task.run
     if not path.parent.is_dir():
-        raise InputError(
-            f"a worker has no access to {path.parent}: expected a folder that all workers share"
-        )
+        raise InputError(f"a worker has no access to {path.parent}, which all workers must share")
     try:
         # Lock files are not removed: a process could lock a new file of this name while another one
         # that waited gets the lock of the removed file.
@@ -439,9 +419,7 @@ class Sweep:
                 self._submit(executor, index)
             while self._pending:
                 self._observe(executor)
-                ready, _ = futures.wait(
-                    self._pending, timeout=self.pause, return_when=futures.FIRST_COMPLETED
-                )
+                ready, _ = futures.wait(self._pending, self.pause, futures.FIRST_COMPLETED)
                 for future in sorted(ready, key=self._pending.__getitem__):
                     self._collect(future, executor)
                 if self._disk_full:
@@ -514,10 +492,8 @@ class Sweep:
         return study
 
     def _kept(self) -> str:
-        return (
-            f"{len(self.done)} of {len(self.rows)} runs are finished and kept; the study continues "
-            "from there if it is repeated"
-        )
+        finished = f"{len(self.done)} of {len(self.rows)} runs are finished and kept"
+        return f"{finished}; the study continues from there if it is repeated"
 
     def _fill(self, index: int, columns: Mapping[str, Any]) -> None:
         """Put the columns of a run into its row, but none that is called like a varied key.

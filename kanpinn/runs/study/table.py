@@ -68,9 +68,8 @@ def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
         known["residual"] = max((entry["residual"] for entry in entries), default=None)
     if kind == "fit":
         known["points"] = record["data"]["rows"]["train"]
-        errors = {
-            f"{part}_{score}": scores[score] for part, scores in errors.items() for score in SCORES
-        }
+        parts = errors.items()
+        errors = {f"{part}_{name}": scores[name] for part, scores in parts for name in SCORES}
     columns = {name: known.get(name, errors.get(name)) for name in RESULTS[kind]}
     # Unknown numbers k add k, k_low and k_high, or unknown_k, … where a column has such a name.
     for name, entry in (record.get("estimated") or {}).items():
@@ -140,10 +139,8 @@ class Study(Shown):
         folder = places[0]
         record = read_record(folder, RECORD)
         if record.get("format") != FORMAT:
-            raise InputError(
-                f"{folder / RECORD} has format {record.get('format')!r}: this version of kanpinn "
-                f"reads and writes format {FORMAT}, and leaves the folder as it is"
-            )
+            reason = f"this version of kanpinn reads and writes {FORMAT}, and leaves it as it is"
+            raise InputError(f"{folder / RECORD} has format {record.get('format')!r}: {reason}")
         try:
             varied, rows = tuple(record["varied"]), tuple(record["rows"])
             kind = record.get("kind", "problem")
@@ -169,9 +166,8 @@ class Study(Shown):
             InputError: if there is no such column.
         """
         if name not in self.columns:
-            raise InputError(
-                f"{name!r} is not a column of the study: expected one of {', '.join(self.columns)}"
-            )
+            expected = f"expected one of {', '.join(self.columns)}"
+            raise InputError(f"{name!r} is not a column of the study: {expected}")
         return [row.get(name) for row in self.rows]
 
     def plot(self, over: str | None = None, error: str | None = None, ax: Any = None) -> Any:
