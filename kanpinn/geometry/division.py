@@ -297,11 +297,11 @@ def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None
         wrong = domain.contains(at, -1e-9 * domain.diameter) != given
         if bool(wrong.any()):
             place = ", ".join(f"{x:.6g}" for x in at[wrong][0].tolist())
-            wrong = f"{piece.name!r} must be inside the domain, apart from its edges, got a part"
+            why = f"{piece.name!r} must be inside the domain, apart from its edges, got a part"
             if not given:
                 beside = f"the piece {piece.name!r} of its boundary is in the domain too"
-                wrong = f"{pieces[0].name!r} must divide the domain: {beside}"
-            raise InputError(f"the interface {wrong} at ({place})")
+                why = f"{pieces[0].name!r} must divide the domain: {beside}"
+            raise InputError(f"the interface {why} at ({place})")
 
 
 def _around(

@@ -164,8 +164,8 @@ class Carriers:
 
     def __or__(self, other: "Carriers") -> "Carriers":
         """Return the planes and spheres of both operands, without duplicates."""
-        both = (self.planes + other.planes, self.spheres + other.spheres)
-        return Carriers(*(tuple(dict.fromkeys(carriers)) for carriers in both))
+        planes = tuple(dict.fromkeys(self.planes + other.planes))
+        return Carriers(planes, tuple(dict.fromkeys(self.spheres + other.spheres)))
 
     def within(self, axis: int, value: float) -> "Carriers":
         """Return the intersections with the plane x[axis] = value, in coordinates of the plane.

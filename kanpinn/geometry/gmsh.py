@@ -302,8 +302,9 @@ def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         InputError: if cells overlap: three have a common face, or two lie on its same side.
     """
     faces = cells[:, FACES[cells.shape[1] - 1]].reshape(-1, cells.shape[1] - 1)
-    order, counted = faces.argsort(axis=1), {"return_inverse": True, "return_counts": True}
-    _, number, uses = np.unique(np.take_along_axis(faces, order, axis=1), axis=0, **counted)
+    order = faces.argsort(axis=1)
+    ordered = np.take_along_axis(faces, order, axis=1)
+    _, number, uses = np.unique(ordered, axis=0, return_inverse=True, return_counts=True)
     number = number.ravel()
     sums = np.bincount(number, np.linalg.det(np.eye(faces.shape[1])[order]))
     wrong = int(((uses > 2) | ((uses == 2) & (np.abs(sums) > 0.5))).sum())

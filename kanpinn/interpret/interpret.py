@@ -304,8 +304,9 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Skeleton | None) -> Grap
     method: Method = LeastSquares()
     if len(shape.width) > 2:
         coarse, prunes = max(1, shape.grid[-1] // 2), kept is None
-        known = {"rounds": shape.rounds, "starts": 20, "coarse": coarse, "prune": prunes}
-        method = VariableProjection(tolerance=1e-12, **known)  # a practically exact start ends it
+        method = VariableProjection(  # a practically exact start ends it
+            rounds=shape.rounds, starts=20, coarse=coarse, prune=prunes, tolerance=1e-12
+        )
     graph = own_graph(fit(network, table, method, seed=seed).surrogate)
     assert graph is not None
     return graph

@@ -114,7 +114,7 @@ def test_what_fails_is_said_and_the_rest_is_shown(line, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("no <b>colours</b>\nleft")
 
-    monkeypatch.setattr("kanpinn.plotting.solutions.plot_lines", broken)
+    monkeypatch.setattr("kanpinn.plotting.fields.plot_lines", broken)
     shown = Read(line)
     assert shown.pixels is None and f"{line.errors.l2_relative:.2e}" in shown.text
     assert "there is no picture: ZeroDivisionError: no <b>colours</b>" in shown.text

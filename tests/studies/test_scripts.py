@@ -121,7 +121,6 @@ INSIDES = {
     "anderson": {
         "interpret.formula",
         "interpret.graph",
-        "interpret.rounding",
         "interpret.snapping",
         "optimizers.output_layer",
     },

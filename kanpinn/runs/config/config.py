@@ -587,9 +587,9 @@ class EigenFile(ProblemFile):
         with models.naming("optimizer[0]", (), "optimizer[0]: "):
             method = cell_settings(network, given, self.run.tolerance)
         points = discretization.default_points(network, network.width[0])
-        known = {"problem": problem, "settings": self.settings(problem, points, directory)}
+        known = self.common(name) | self.eigen.model_dump()
+        known |= {"problem": problem, "settings": self.settings(problem, points, directory)}
         methods = () if method is None else (method,)
-        known |= self.eigen.model_dump() | self.common(name)
         return EigenJob(network=network, optimizers=methods, **known)
 
 
@@ -658,7 +658,7 @@ class FitFile(File):
         network = self.placed(made)
         rows = (self.fit.batch or len(train)) * network.width[-1]
         methods = self.make_optimizers(network, directory, (LevenbergMarquardt(),), rows)
-        known = {"data": data, "settings": self.fit} | self.common(name)
+        known = self.common(name) | {"data": data, "settings": self.fit}
         if sparsity is not None:
             known["sparsity"] = sparsity.build("fit.sparsity", directory)
         return FitJob(network=network, optimizers=methods, **known)
@@ -809,7 +809,7 @@ def _changed(
         ((name,), variants, written.get(name), data.get(name))
         for name, variants in (("problem", tables.PROBLEMS), ("network", tables.SOLVE_NETWORKS))
     ]
-    stages = written.get("optimizer"), data.get("optimizer")
+    stages: Any = written.get("optimizer"), data.get("optimizer")
     if all(type(stage) is list for stage in stages):
         both = enumerate(zip(*stages, strict=False))
         pairs[1:1] = [(("optimizer", i), tables.SOLVE_STAGES, *pair) for i, pair in both]

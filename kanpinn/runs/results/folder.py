@@ -462,8 +462,9 @@ class RunFolder:
             raise InputError(f"{found} cannot be renamed to {partial}: {error.strerror}") from None
         config = dataclasses.replace(config, directory=partial)
         sources = Sources(config.to_dict(), data, code_of(config.sections, partial))
-        lock, known = files.FolderLock(partial), {"earlier": earlier, "resumed_from": found}
-        folder = cls(path=partial, config=config, lock=lock, sources=sources, state=state, **known)
+        lock = files.FolderLock(partial)
+        known: dict[str, Any] = {"config": config, "sources": sources, "state": state}
+        folder = cls(path=partial, lock=lock, earlier=earlier, resumed_from=found, **known)
         files.remove_temporaries(partial)
         return folder
 

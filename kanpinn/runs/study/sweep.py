@@ -140,8 +140,10 @@ def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Conf
     its qualified name, and its source text if that is available.
     """
     if isinstance(base, str | Path | Mapping):
-        given = isinstance(base, Mapping)
-        config = Config.from_dict(strict(base), directory) if given else Config.read(Path(base))
+        if isinstance(base, Mapping):
+            config = Config.from_dict(strict(base), directory)
+        else:
+            config = Config.read(Path(base))
         return config.vary, config.to_dict()
 
     def called(values: dict[str, Any]) -> Config:
