@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,7 +19,9 @@ from kanpinn._support.errors import CONVERGED, UNCOMPARED, InputError
 from kanpinn.jets import Channels, coefficients_along
 from kanpinn.optimizers.method import Stage, Step
 from kanpinn.spaces.cells.cells import Cells
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.problem import CellProblem
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.memory import no_comparison, too_many
 from kanpinn.spaces.cells.system.terms import SampledTerm
@@ -347,6 +349,7 @@ class AdaptiveStage(Stage, Generic[S]):
         kept_systems: how many systems are kept for further right-hand sides.
 
     Attributes:
+        problem, geometry: the problem in cells, and the present cells.
         error: the estimated error on the last tree that was solved on.
         pace: the time of the solves.
         marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
@@ -356,6 +359,8 @@ class AdaptiveStage(Stage, Generic[S]):
 
     steady = False  # the solve on the last tree may take longer than all before
     beside: ClassVar[int] = 0
+    problem: CellProblem
+    geometry: CellGeometry
 
     def __init__(self, network: Cells, tolerance: float, most: int, kept_systems: int) -> None:
         self.network, self.tolerance = network, tolerance
@@ -373,6 +378,10 @@ class AdaptiveStage(Stage, Generic[S]):
         """The expected seconds of the next solve; None before the first solve."""
         tree, marked = self.network.tree, self.marked
         return self.pace.on(len(tree) if marked is None else tree.count_when_split(marked))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.geometry = self.problem.cells(self.network.tree)
 
     @abstractmethod
     def _refine(self, marked: Tensor) -> None:

@@ -90,7 +90,6 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
     """
 
     kept = ("error", "newton", "pace", "origin", "marked", "parameters")
-    geometry: CellGeometry
     origin: tuple[Tensor, Sequence[Tensor]]
 
     def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
@@ -117,13 +116,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         network = self.network
         present = network.layer.coefficients.detach().double().cpu()
         polynomials, numbers = network.polynomials, network.shared_numbers
-        return CellFunctions(self._geometry(), polynomials, present, numbers, self.problem.shared)
-
-    def _geometry(self) -> CellGeometry:
-        """The present cells."""
-        if self.geometry.tree is not self.network.tree:  # it was read from a checkpoint
-            self.geometry = self.problem.cells(self.network.tree)
-        return self.geometry
+        return CellFunctions(self.geometry, polynomials, present, numbers, self.problem.shared)
 
     def _take(self, geometry: CellGeometry) -> None:
         """Take other cells; the solution stays the same function."""
@@ -134,7 +127,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
 
     def _refine(self, marked: Tensor) -> None:
         left = self.error.left(self.tolerance)
-        self._take(self.problem.refined(self._geometry(), marked, left))
+        self._take(self.problem.refined(self.geometry, marked, left))
         self.newton, self.marked = self.newton.on_new_tree(), None
         if self.parameters is not None:
             self.parameters.on_new_tree()

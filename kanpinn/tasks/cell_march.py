@@ -86,13 +86,17 @@ class LinearisedCells:
         self.served, self.slow = self.served + 1, rate * growth > slow
 
 
-def linearised_at(
-    places: CellSystem, state_and_rate: Tensor, time: float, order: int
-) -> ShiftedCells:
-    """An evolution in cells linearised at a moment; places: the evolution in the cells, at any."""
-    about = places.about.of(state_and_rate)
+def linearised_at(places: CellSystem, about: tuple[Tensor, float], order: int) -> ShiftedCells:
+    """An evolution in cells, linearised.
+
+    Args:
+        places: the evolution in the cells, at any moment and solution.
+        about: the state and rate, and the moment, about which it is linearised.
+        order: p.
+    """
+    function, time = places.about.of(about[0]), about[1]
     equation, boundary = (
-        [SampledTerm(cell_windows.at_moment(one.term, time), one.at, about) for one in terms]
+        [SampledTerm(cell_windows.at_moment(one.term, time), one.at, function) for one in terms]
         for terms in (places.equation, places.boundary)
     )
     return ShiftedCells(replace(places, equation=equation, boundary=boundary), order)
@@ -459,7 +463,7 @@ def compared_in_space(
         states = torch.stack(others)
         state_and_rate = with_rates(*state_at(scheme, length, initial, states, 0.5), cells.fields)
         places = problem.linearised(functions.of(state_and_rate), integrated=False)
-        there = linearised_at(places, state_and_rate, moment + length / 2, cells.order)
+        there = linearised_at(places, (state_and_rate, moment + length / 2), cells.order)
         window_there = CellNewton(there, scheme, moment, length, initial)
         after = window_there.centred(probe(window_there, states)[0])
         return functions.of(after), there.base.norms
@@ -736,7 +740,7 @@ class CellMarch(TimeState[CellAttempt]):
             states = value + self.guess(scheme, length).view(-1, *value.shape)
             state, middle = state_at(scheme, length, value, states, 0.5), self.time + length / 2
             about = with_rates(*state, self.fields), middle
-            cells = linearised_at(self.places, *about, self.order)
+            cells = linearised_at(self.places, about, self.order)
             self.kept = LinearisedCells(cells, about, window)
         return CellNewton(self.kept.cells, scheme, self.time, length, value)
 
@@ -833,5 +837,5 @@ class CellMarch(TimeState[CellAttempt]):
         self.compared = [SpaceError(**one) for one in state["compared"]]
         self.latest, self.kept = window_of(state["latest"]), None
         if (kept := state["kept"]) is not None:
-            cells = linearised_at(self.places, *kept["about"], self.order)
+            cells = linearised_at(self.places, kept["about"], self.order)
             self.kept = LinearisedCells(cells, **kept)

@@ -195,10 +195,6 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         self.found: tuple[spectrum.CellPairs, Tensor] | None = None
         self._show()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.geometry = self.problem.cells(self.network.tree)
-
     def step(self) -> Step:
         self._begin_step()
         self.trees += 1
