@@ -118,18 +118,13 @@ def solve(
     if tolerance is not None:
         number("tolerance", tolerance, above=True)
     if network is None:
-        for name, given in {"optimizers": optimizers, "points": points, "loss": loss}.items():
-            if given is not None:
+        for name, choice in {"optimizers": optimizers, "points": points, "loss": loss}.items():
+            if choice is not None:
                 raise InputError(f"{name} must be left out without a network: trials choose both")
-        search = TrialSearch(
-            problem=problem,
-            boundary=boundary,
-            seed=seed,
-            tolerance=TrialSearch.tolerance if tolerance is None else tolerance,
-            budget=TrialSearch.budget if budget is None else budget,
-            observers=observers,
-            checkpoint=checkpoint,
-        )
+        limits = {"tolerance": tolerance, "budget": budget}
+        given: dict[str, Any] = {name: x for name, x in limits.items() if x is not None}
+        given |= {"observers": observers, "checkpoint": checkpoint}
+        search = TrialSearch(problem=problem, boundary=boundary, seed=seed, **given)
         return search.solution(reference, errors)
     instance("network", network, Network)
     settings = SolveSettings(points=points, boundary=boundary, loss=loss or Loss())

@@ -89,7 +89,7 @@ def coordinates_to_refine(polynomials: LocalPolynomials, coefficients: Tensor) -
     squares = coefficients[:, first:].square().sum(dim=2)
     sums = squares.sum(dim=1, keepdim=True)
     every = itertools.product((True, False), repeat=polynomials.dim)  # all coordinates come first
-    choices = torch.tensor([one for one in every if any(one)])
+    choices = torch.tensor([choice for choice in every if any(choice)])
     powers = polynomials.powers[first:] @ choices.T.long()  # (terms, choices)
     left = torch.where(sums > 0, squares @ 0.25 ** powers.double() / sums, 1.0)
     gains = -left.log() / choices.sum(dim=1)
@@ -110,7 +110,7 @@ def cells_in_layers(system: CellSystem) -> Tensor:
         system: the least-squares problem on the present cells.
     """
     geometry, steepest = system.geometry, system.polynomials.degree / 4
-    found = torch.zeros(geometry.widths.shape, dtype=torch.bool)
+    layers = torch.zeros(geometry.widths.shape, dtype=torch.bool)
     for axis, upper, cells in geometry.tree.ends:
         rates, with_values = torch.zeros(2, len(geometry.tree), dtype=torch.float64)
         for term in system.equation:
@@ -123,8 +123,8 @@ def cells_in_layers(system: CellSystem) -> Tensor:
             if not bool(term.sizes[..., 1:, :].any()):
                 with_values[term.at.cells[(along if upper else -along) > 0.5]] = 1
         steep = (rates * geometry.widths[:, axis] > steepest) & (with_values > 0)
-        found[cells, axis] |= steep[cells]
-    return found
+        layers[cells, axis] |= steep[cells]
+    return layers
 
 
 def _rates(term: SampledTerm, places: Tensor, axis: int, upper: bool) -> Tensor:
@@ -169,18 +169,18 @@ def cells_with_waves(system: CellSystem) -> Tensor:
     """
     beyond, least, tree = 10, 2.0, system.geometry.tree
     most = max(least, system.polynomials.degree - beyond)
-    found = torch.zeros(system.geometry.widths.shape, dtype=torch.bool)
+    short = torch.zeros(system.geometry.widths.shape, dtype=torch.bool)
     for term in system.equation:
         if term.term.channels.derivative_order != 2:
-            return found
+            return short
         for axis, widths in enumerate(system.geometry.widths[term.at.cells].T):
             phases = waves_along(term.slopes, term.term.channels, axis).mean(dim=1) * widths
-            found[term.at.cells, axis] |= phases > most
+            short[term.at.cells, axis] |= phases > most
     size, fields = system.polynomials.size, len(system.coupling.orders)
     ones = torch.ones(len(tree), size, fields, dtype=torch.float64)
-    if bool(found.any()) and not system.is_linear(system.about.of(ones)):
-        return torch.zeros_like(found)
-    return found
+    if bool(short.any()) and not system.is_linear(system.about.of(ones)):
+        return torch.zeros_like(short)
+    return short
 
 
 @dataclass
@@ -220,8 +220,8 @@ class ErrorProgress:
 
         The cube is taken as the last digits take most of the time. It is zero without an estimate.
         """
-        wanted, found = math.log10(min(tolerance, 0.1)), min(self.estimate, 1.0) or 1e-300
-        return min(1.0, max(0.0, math.log10(found) / wanted)) ** 3
+        wanted, error = math.log10(min(tolerance, 0.1)), min(self.estimate, 1.0) or 1e-300
+        return min(1.0, max(0.0, math.log10(error) / wanted)) ** 3
 
     def extrapolate(self, indicated: float, change: float, rest: float = 0.0) -> None:
         """Estimate the error on a tree by the ratio of errors to indicators on those before.
@@ -233,7 +233,7 @@ class ErrorProgress:
         Args:
             indicated: the indicator on the tree.
             change: the relative change from the solution on the tree before, which is taken for the
-                error of that one; of no meaning on the first tree.
+                error of the latter; of no meaning on the first tree.
             rest: the relative error by what polynomials leave out, see `left_out`.
         """
         self.before = self.estimate
@@ -321,14 +321,14 @@ class SolvePace:
             system: the problem on the last tree, which has been solved.
             left: the seconds that were left before this solve.
         """
-        power, own = 2, system.polynomials  # power: between 1 and 2 as measured
-        seconds = self.seconds * (self.dearer or (own.richer.size / own.size) ** power)
+        power, present = 2, system.polynomials  # power: between 1 and 2 as measured
+        seconds = self.seconds * (self.dearer or (present.richer.size / present.size) ** power)
         left = max(left - self.seconds, 0.0)
         if seconds <= left:
             return ""
         return (
             f"the budget leaves no time for {UNCOMPARED} "
-            f"{own.richer.degree} ({left:.3g} s are left, it takes some {seconds:.2g} s)"
+            f"{present.richer.degree} ({left:.3g} s are left, it takes some {seconds:.2g} s)"
         )
 
 

@@ -135,22 +135,22 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
     def step(self) -> Step:
         self._begin_step()
         system = self._system()
-        found, shares = self._solved(system)
+        field, shares = self._solved(system)
         self.pace.see(len(system.geometry.tree), self.pace.spent)
-        solved = cell_errors.SolvedTree(system, found, shares / system.weights**2)
-        words = f"{self.network.count} cells, {found.coefficients.numel()} unknowns"
+        solved = cell_errors.SolvedTree(system, field, shares / system.weights**2)
+        words = f"{self.network.count} cells, {field.coefficients.numel()} unknowns"
         newton, parameters, size = self.newton, self.parameters, solved.size
-        newton.add(system.norms.total(found.minus(system.about)) / size, size)
+        newton.add(system.norms.total(field.minus(system.about)) / size, size)
         if parameters is not None and not (parameters.settled or newton.stagnates):
             if parameters.moved:
                 newton.recent = newton.recent[-1:]  # the numbers have changed the solution
             return Step(solved.loss, words=f"{words}, {parameters.words}")
         part, ratio = 0.1, self.error.ratio or self.error.usual  # part: left to Newton's steps
         enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
-        settled = min(newton.change, newton.left) <= enough or system.is_linear(found)
+        settled = min(newton.change, newton.left) <= enough or system.is_linear(field)
         if settled:
-            origin = replace(found, coefficients=self.origin[0], numbers=self.origin[1])
-            change = system.norms.total(found.minus(origin)) / size
+            origin = replace(field, coefficients=self.origin[0], numbers=self.origin[1])
+            change = system.norms.total(field.minus(origin)) / size
             self.error.extrapolate(float(solved.indicators.norm()), change, solved.left_out)
         else:
             words = f"{words}, change by Newton's method {newton.change:.1e}"
@@ -193,15 +193,15 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             self._check_size(system)
         if self.parameters is None:
             solutions = system.solve(near=system.about, accuracy=settings.accuracy)
-            found, shares = solutions.first, solutions.shares[:, 0]
+            field, shares = solutions.first, solutions.shares[:, 0]
         else:
             least = 1e-12  # also for derivatives by the numbers
-            found, shares = self.parameters.solved(system, min(least, settings.accuracy))
-        self.network.assign(found)
+            field, shares = self.parameters.solved(system, min(least, settings.accuracy))
+        self.network.assign(field)
         if system.free_fields or self.means:
-            cell_problem.set_constants(system, self.residuals.surrogate, self.means, found.numbers)
-            found = replace(found, coefficients=self._field().coefficients)
-        return found, shares
+            cell_problem.set_constants(system, self.residuals.surrogate, self.means, field.numbers)
+            field = replace(field, coefficients=self._field().coefficients)
+        return field, shares
 
     def _better(self, solved: cell_errors.SolvedTree) -> cell_errors.BetterSolution:
         """A better solution on the same tree, with which the present one is compared."""

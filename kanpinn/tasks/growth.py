@@ -52,10 +52,10 @@ def unbounded_growth(
     linearised = Linearised.at(state.terms.equation.equation, points, jet.rows(few))
     if linearised.equations != jet.value.shape[1]:
         return ""
-    found = fastest_wave(linearised, (high - low).to(points.coords), state.order, negligible)
-    if found is None:
+    fastest = fastest_wave(linearised, (high - low).to(points.coords), state.order, negligible)
+    if fastest is None:
         return ""
-    row, direction, rate = found
+    row, direction, rate = fastest
     place = zip(points.names, points.coords[row].tolist(), strict=True)
     where = ", ".join(f"{name} = {value:.4g}" for name, value in place)
     length = 1 / float((PERIODS[1] * direction).norm())
@@ -80,7 +80,7 @@ def fastest_wave(
     Returns:
         The number of the place, the direction of the wave, and the rate of its growth.
     """
-    found, largest, axes = None, 0.0, torch.diag(1 / lengths[:-1])
+    fastest, largest, axes = None, 0.0, torch.diag(1 / lengths[:-1])
     directions = list(axes)  # in periods per length
     for i, j in itertools.combinations(range(len(axes)), 2):
         for a, b in ((1, 1), (1, 3), (3, 1)):
@@ -88,21 +88,21 @@ def fastest_wave(
     for row, direction in itertools.product(range(len(linearised.slopes)), directions):
         sigma = _exponents(linearised, row, direction, PERIODS[1], order)
         largest = max(largest, float(abs(sigma).max(initial=0.0)))
-        if _growth(sigma) <= (found[2] if found else 0.0):
+        if _growth(sigma) <= (fastest[2] if fastest else 0.0):
             continue
         rates = [_growth(_exponents(linearised, row, direction, n, order)) for n in PERIODS]
         pairs = itertools.pairwise(zip(PERIODS, rates, strict=True))
         if all(a > 0 and b >= a * (more / n) ** POWER for (n, a), (more, b) in pairs):
             last = _exponents(linearised, row, direction, SHORTEST, order)
             if not len(last) or last.real.max() >= -STRAIGHT * abs(last).max():
-                found = row, direction, rates[1]
-    return found if found and found[2] > negligible * largest else None
+                fastest = row, direction, rates[1]
+    return fastest if fastest and fastest[2] > negligible * largest else None
 
 
 def _growth(sigma: np.ndarray) -> float:
     """The largest real part of σ that is not rounding, or 0."""
-    one = 1e-12  # the rounding of a single σ
-    share, rounding = (one, one) if len(sigma) == 1 else (STRAIGHT, 1e-10)
+    single = 1e-12  # the rounding of a single σ
+    share, rounding = (single, single) if len(sigma) == 1 else (STRAIGHT, 1e-10)
     least = np.maximum(share * abs(sigma), rounding * abs(sigma).max(initial=0.0))
     return float(sigma.real[sigma.real > least].max(initial=0.0))
 
@@ -117,12 +117,12 @@ def _exponents(
     # In units of time in which the terms of the symbol have one size, no digits are lost.
     still = linearised.along(row, 0 * start, time)[1 : order + 1]
     size = float(linearised.symbol(row, start[None]).abs().max())
-    sizes = [abs(one).max() for one in still]
-    scales = [(size / one) ** (1 / r) for r, one in enumerate(sizes, 1) if one > 1e-10 * max(sizes)]
-    found: list[np.ndarray] = []
+    sizes = [abs(term).max() for term in still]
+    scales = [(size / s) ** (1 / r) for r, s in enumerate(sizes, 1) if s > 1e-10 * max(sizes)]
+    every: list[np.ndarray] = []
     for step in range(1 if linearised.equations * order == 1 else 3):
         # Faster σ than fit to the size of the terms come from constraints that are eliminated.
         scale = (min(scales, default=1.0) or 1.0) * 1e4**step
         zeta = exponents(linearised.along(row, start, scale * time)[: order + 1])
-        found.append(scale * (zeta[abs(zeta) > 1] if step else zeta))
-    return np.concatenate(found)
+        every.append(scale * (zeta[abs(zeta) > 1] if step else zeta))
+    return np.concatenate(every)

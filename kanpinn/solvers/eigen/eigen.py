@@ -1050,10 +1050,9 @@ def _exact(problem: EigenProblem, count: int, least: int | None = None) -> Tenso
     given = problem.exact_eigenvalues(count)
     what = f"{type(problem).__name__}.exact_eigenvalues({count})"
     least = count if least is None else least
-    if not isinstance(given, Sequence | numpy.ndarray | Tensor) or len(given) < least:
+    listed = isinstance(given, Sequence | numpy.ndarray | Tensor) and len(given) >= least
+    if not listed or not all(isinstance(v, Number) or getattr(v, "ndim", 1) == 0 for v in given):
         raise InputError(f"{what} must give {least} numbers, got {given!r}")
-    if not all(isinstance(v, Number) or getattr(v, "ndim", 1) == 0 for v in given):
-        raise InputError(f"{what} must give numbers, got {given!r}")
     exact = torch.tensor([complex(v) for v in given], dtype=torch.complex128)
     if not bool(torch.isfinite(exact).all()):
         raise InputError(f"{what} must give finite numbers, got {given!r}")
