@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import thread
 from functools import partial
-from multiprocessing import get_context, process, resource_tracker, util
+from multiprocessing import context, get_context, process, resource_tracker, util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -103,6 +103,7 @@ def _start(
     os.dup2(out.fileno(), 1)
     os.dup2(errors.fileno(), 2)
     subprocess.Popen = Forked  # type: ignore[misc]
+    context._concrete_contexts["spawn"] = get_context("fork")  # dask's workers
     become(arguments, environment)
 
 

@@ -7,9 +7,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -30,6 +27,7 @@ import numpy
 import pytest
 import torch
 from filelock import FileLock
+from forks import Command
 from line_problem import HELPER, SECTIONS
 
 import kanpinn as kp
@@ -402,16 +400,11 @@ kp.sweep("line.toml", over, workers=1)
 
 
 def test_a_killed_study_goes_on_where_it_stopped(room: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen([sys.executable, "-"], stdin=subprocess.PIPE, env=environment)
-    assert process.stdin is not None  # a script without a file, and without a guard for __main__
-    process.stdin.write(STUDY.encode())
-    process.stdin.close()
+    process = Command(["-c", STUDY], room)  # without a file, and without a guard for __main__
     end = time.monotonic() + 60
     while len(list(room.glob("results/*/runs/*[0-9a-f]/run.json"))) < 1 and time.monotonic() < end:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.end()
     (folder,) = (room / "results").iterdir()
     done = [run for run in (folder / RUNS).iterdir() if run.suffix != ".partial"]
     before = {file: file.stat().st_mtime_ns for run in done for file in run.iterdir()}
@@ -594,7 +587,9 @@ def test_a_worker_of_another_version_does_nothing(room: Path) -> None:
 
 
 def test_default_workers_are_processes(room: Path) -> None:
-    study = kp.sweep(room / "line.toml", {"run.seed": [0, 1]}, workers=1)
+    script = 'import kanpinn as kp; kp.sweep("line.toml", {"run.seed": [0, 1]}, workers=1)'
+    assert Command(["-c", script], room).wait(60) == 0
+    study = kp.Study.read(*(room / "results").iterdir())
     assert set(study.column("status")) == {"converged"}
     threads = [
         json.loads((study.run(row) / "run.json").read_text())["threads"] for row in study.rows

@@ -616,6 +616,7 @@ def sweep(
             writing the study, or the disk is full; finished runs are kept.
 
     Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
         >>> from tempfile import TemporaryDirectory
         >>> import kanpinn as kp
         >>> interval = {"type": "box", "x": [0, 1]}
@@ -623,8 +624,8 @@ def sweep(
         ...     "problem": {"equation": "poisson", "domain": interval, "exact": "sin(x)"},
         ...     "network": {"type": "kan", "width": [1, 1], "degree": 5},
         ... }
-        >>> with TemporaryDirectory() as folder:
-        ...     study = kp.sweep(base, {"network.grid": [4, 8]}, output=folder, workers=1)
+        >>> with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as here:
+        ...     study = kp.sweep(base, {"network.grid": [4, 8]}, output=folder, executor=here)
         >>> study.rows[0]["l2_relative"] > study.rows[1]["l2_relative"]
         True
     """
