@@ -39,9 +39,7 @@ def test_the_code_of_a_page_runs_in_order(
     blocks = ["\n" * text.count("\n", 0, b.start(3)) + b[3] for b in CODE.finditer(text)]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "problems").symlink_to(ROOT / "problems")
-    if any(
-        "kp.sweep" in block for block in blocks
-    ):  # as a process whose workers are forks, which import nothing anew
+    if any("kp.sweep" in block for block in blocks):  # workers are forks of such a process
         script = "\n".join(["import warnings; warnings.simplefilter('error')", *blocks])
         process = Command(["-c", script], tmp_path)
         _, errors = process.communicate(timeout=120)

@@ -588,7 +588,8 @@ def test_a_worker_of_another_version_does_nothing(room: Path) -> None:
 
 def test_default_workers_are_processes(room: Path) -> None:
     script = 'import kanpinn as kp; kp.sweep("line.toml", {"run.seed": [0, 1]}, workers=1)'
-    assert Command(["-c", script], room).wait(60) == 0
+    process = Command(["-c", script], room)
+    assert process.communicate(60) and process.returncode == 0
     study = kp.Study.read(*(room / "results").iterdir())
     assert set(study.column("status")) == {"converged"}
     threads = [
