@@ -124,15 +124,6 @@ TOUCHING = {
     "corners of a cube": cube(-1, 1) - Ball((0, 0.1, 0), 1.45),
 }
 SAMPLED = {  # rules are quasi-random
-    "ball in 4-D cut by a box": combine(
-        "difference",
-        Ball((0.1, 0, 0, 0.3), 0.7),
-        Box(x1=(0, 1), x2=(0, 1), x3=(-1, 1), x4=(0, 1)),
-    ),
-    "ball or box in 4-D": combine(
-        "union", Ball([0] * 4, 1), Box(x1=(0, 1), x2=(0, 1), x3=(0, 1), x4=(0, 1.2))
-    ),
-    "surface without ball": surface(TILTED) - Ball((0.9, 0, 0), 0.6),
     "torus": surface(trimesh.creation.torus(1, 0.3, major_sections=24, minor_sections=12)),
 }
 SURFACES = {"brick of triangles": BRICK, "icosphere": surface(trimesh.creation.icosphere(2))}

@@ -4,7 +4,6 @@
 
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -35,7 +34,6 @@ from kanpinn.geometry.levels import complement, intersection, union
 from kanpinn.geometry.planar import Planar, rectangle
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.product import Product
-from kanpinn.geometry.quadrature import accepted_share, equal_weights
 from kanpinn.geometry.rules import Draw, sobol
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 
@@ -44,10 +42,10 @@ Rule = Callable[[int], tuple[Points, Weights]]
 
 @dataclass(frozen=True)
 class Combination(Domain):
-    """The union, difference or intersection of two domains.
+    """The union, difference or intersection of boxes, or of boxes and balls in three dimensions.
 
-    The boundary consists of those parts of the pieces of a and b that bound the result, under the
-    names of the pieces and with normals outward from the result.
+    Its measure is exact to rounding. The boundary consists of those parts of the pieces of a and b
+    that bound the result, under the names of the pieces and with normals outward from the result.
 
     The tolerance of `contains` enlarges or shrinks each operand, so a shrunk union of touching
     domains has a gap where they touch. `bounds` is a box that contains the result; for combinations
@@ -72,9 +70,10 @@ class Combination(Domain):
         return self.a.operands + self.b.operands
 
     @cached_property
-    def carriers(self) -> Carriers | None:
+    def carriers(self) -> Carriers:
         first, second = self.a.carriers, self.b.carriers
-        return None if first is None or second is None else first | second
+        assert first is not None and second is not None
+        return first | second
 
     @cached_property
     def bounds(self) -> tuple[Vector, Vector]:
@@ -88,26 +87,20 @@ class Combination(Domain):
             return torch.maximum(low, low_b), torch.minimum(high, high_b)
         return low, high
 
-    @property
+    @cached_property
     def measure(self) -> float:
-        return self._measured[0]
-
-    @property
-    def measure_error(self) -> float:
-        return self._measured[1]
+        if self._boxes is not None:
+            return sum((box.measure for box in self._boxes), start=0.0)
+        # With 32 nodes the rules have converged to rounding.
+        return cells_rule(self._cells, 32, last=1)[1].sum().item()
 
     @cached_property
     def boundary(self) -> Boundary:
-        if self._cells is not None:
-            return Boundary(tuple(_pieces(self, self._cells)))
-        step = 1e-9 * self.a.diameter
-        own = [clip(piece, self, step) for piece in self.a.boundary.pieces]
-        others = [clip(piece, self, step, (self.a,)) for piece in self.b.boundary.pieces]
-        return Boundary(tuple(itertools.chain(*own, *others)))
+        return Boundary(tuple(_pieces(self, self._cells)))
 
     @cached_property
     def reentrant_edges(self) -> ReentrantEdges:
-        if self._cells is None or self.dim != 3:
+        if self.dim != 3:
             return ReentrantEdges.none()
         least, most = math.pi + 0.2, 2 * math.pi - 1e-6  # above most the line is inside the solid
         segments, angles, ends = [], [], [torch.zeros(0, 3, dtype=torch.float64)]
@@ -138,27 +131,13 @@ class Combination(Domain):
         return inside
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """Return a Gauss rule if `has_gauss_rule`, otherwise the Sobol points of one scrambling.
+        """Return a Gauss rule.
 
-        Gauss rules on combinations of boxes are exact for polynomials of degree 2·nodes - 1. On
-        combinations of boxes and balls they are scaled to be exact for constants, and converge
-        geometrically. There are min(nodes^d, 2^20) Sobol points, with equal weights.
+        On combinations of boxes it is exact for polynomials of degree 2·nodes - 1. On combinations
+        of boxes and balls it is scaled to be exact for constants, and converges geometrically.
         """
-        nodes = integer("nodes", nodes)
-        if self._cells is not None:
-            coords, weights = cells_rule(self._cells, nodes)
-            points = Points(coords, self.names)
-        elif self._apart:
-            both = [part.quadrature(nodes) for part in (self.a, self.b)]
-            points = Points.cat(points for points, _ in both)
-            weights = torch.cat([weights for _, weights in both])
-        else:
-            return equal_weights(self, nodes)
-        return points, weights * (self.measure / weights.sum())
-
-    @property
-    def has_gauss_rule(self) -> bool:
-        return self._cells is not None or self._apart
+        coords, weights = cells_rule(self._cells, integer("nodes", nodes))
+        return Points(coords, self.names), weights * (self.measure / weights.sum())
 
     @property
     def simplified(self) -> Domain | None:
@@ -174,82 +153,42 @@ class Combination(Domain):
         least = 1e-12 * first.measure
         if not self.measure > least:
             return None
-        if self._cells is None:
-            return first if self.kind == "difference" and self._distant else self
         if self._boxes is not None and len(self._boxes) == 1:
             return self._boxes[0]
         whole = (first,) if self.kind == "difference" else (first, second)
         return next((one for one in whole if abs(one.measure - self.measure) <= least), self)
 
     @cached_property
-    def _cells(self) -> CellSet | None:
-        """Its cells between planes and spheres; None for other carriers and for balls above 3-D."""
-        if self.carriers is None or (self.carriers.spheres and self.dim > 3):
-            return None
+    def _cells(self) -> CellSet:
+        """Its cells between planes and spheres."""
         return CellSet(self.dim, self.carriers, self.contains, self.a.diameter)
 
     @cached_property
     def _boxes(self) -> list[Box] | None:
         """The boxes of which it consists; None for other combinations."""
-        boxes = self._cells.boxes if self._cells is not None else None
+        boxes = self._cells.boxes
         named = (dict(zip(self.names, ranges, strict=True)) for ranges in boxes or [])
         return None if boxes is None else [Box(**ranges) for ranges in named]
-
-    @cached_property
-    def _measured(self) -> tuple[float, float]:
-        """The measure and its standard error."""
-        if self._cells is not None:
-            if self._boxes is not None:
-                return sum((box.measure for box in self._boxes), start=0.0), 0.0
-            # With 32 nodes the rules have converged to rounding.
-            return cells_rule(self._cells, 32, last=1)[1].sum().item(), 0.0
-        a, b = self.a, self.b
-        # Sample the smaller domain: if the other one contains it, the estimate is exact.
-        small, large = sorted((a, b), key=lambda domain: domain.measure)
-        part, error = 0.0, 0.0
-        if not self._distant:
-            part, error = accepted_share(small, lambda points: large.contains(points.coords))
-        common = part * small.measure
-        error = error * small.measure + part * small.measure_error
-        if self.kind == "intersection":
-            return common, error
-        if self.kind == "difference":
-            return a.measure - common, error + a.measure_error
-        return a.measure + b.measure - common, error + a.measure_error + b.measure_error
-
-    @property
-    def _distant(self) -> bool:
-        """True if the interiors of the operands' bounding boxes are disjoint."""
-        (low_a, high_a), (low_b, high_b) = self.a.bounds, self.b.bounds
-        return bool((torch.maximum(low_a, low_b) >= torch.minimum(high_a, high_b)).any())
-
-    @cached_property
-    def _apart(self) -> bool:
-        """True for a union of two domains with Gauss rules and disjoint bounding boxes."""
-        # Without Gauss rules one draw of Sobol points is more even than one draw per operand.
-        exact = self.a.has_gauss_rule and self.b.has_gauss_rule
-        return exact and self.kind == "union" and self._distant
 
 
 @dataclass(frozen=True)
 class Clipped(Sieved, Derived):
     """The part of a piece that bounds a domain: exactly one side of it lies in the domain.
 
-    The normals point to the outer side. With a Gauss rule the measure is exact to rounding;
-    otherwise it is estimated by scrambled Sobol points.
+    The normals point to the outer side, and the measure is exact to rounding.
 
     Args:
         piece: a boundary piece of an operand.
         domain: the combination.
         step: the distance from the piece at which points on both sides are tested.
         first: earlier operands; points on their boundaries belong to their pieces, not to this one.
-        exact: a Gauss rule on the part as a function of nodes, with outward normals; None if there
-            is none.
+        exact: a Gauss rule on the part as a function of nodes, with outward normals; None where
+            only `keep` is needed.
     """
 
     domain: Domain
     step: float
-    first: tuple[Domain, ...] = ()
+    first: tuple[Domain, ...]
     exact: Rule | None = field(default=None, compare=False)
 
     @property
@@ -259,10 +198,9 @@ class Clipped(Sieved, Derived):
     @cached_property
     def share(self) -> float:
         """The share of the piece that bounds the domain."""
-        if self.exact is not None:
-            # With 32 nodes the rule has converged to rounding.
-            return self.exact(32)[1].sum().item() / self.piece.measure
-        return accepted_share(self.piece, lambda points: self.keep(points)[0])[0]
+        assert self.exact is not None
+        # With 32 nodes the rule has converged to rounding.
+        return self.exact(32)[1].sum().item() / self.piece.measure
 
     def keep(self, points: Points) -> tuple[Mask, Points]:
         """Determine which points of the piece bound the domain, and orient the normals outward.
@@ -286,24 +224,9 @@ class Clipped(Sieved, Derived):
         points, others = self.piece.spread(n, draw, more)
         return *self.keep(points), others
 
-    @property
-    def has_gauss_rule(self) -> bool:
-        return self.exact is not None or (self.share >= 1 and self.piece.has_gauss_rule)
-
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """Return a Gauss rule if there is one, otherwise min(nodes^dim, 2^20) Sobol points.
-
-        The Sobol points come from one scrambling and have equal weights. If the whole piece bounds
-        the domain, the rule of the piece is used.
-        """
-        nodes = integer("nodes", nodes)
-        if self.exact is not None:
-            points, weights = self.exact(nodes)
-        elif self.share < 1:
-            return equal_weights(self, nodes)
-        else:
-            points, weights = self.piece.quadrature(nodes)
-            points = self.keep(points)[1]
+        assert self.exact is not None
+        points, weights = self.exact(integer("nodes", nodes))
         return points, weights * (self.measure / weights.sum())
 
     @property
@@ -325,18 +248,9 @@ class Clipped(Sieved, Derived):
             boxes, every = found.around(boxes, pad, axes)[again], every[again]
         return RulesInBoxes.joined(parts)
 
-    def gauss(self, n: int) -> Points:
-        if self.exact is not None or self.share < 1:
-            return super().gauss(n)
-        return self.keep(self.piece.gauss(n))[1]
-
 
 def clip(
-    piece: Piece,
-    domain: Domain,
-    step: float,
-    first: tuple[Domain, ...] = (),
-    exact: Rule | None = None,
+    piece: Piece, domain: Domain, step: float, first: tuple[Domain, ...], exact: Rule
 ) -> tuple[Piece, ...]:
     """Return the part of an operand's piece that bounds the domain; the arguments of `Clipped`.
 
@@ -608,9 +522,7 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
     """Return the union, difference or intersection of a and b; exact if both are planar.
 
     Combinations of boxes in any dimension, and of boxes and balls in three dimensions, have a
-    measure that is exact to rounding and Gauss rules that converge geometrically. The measure of
-    other combinations is estimated by scrambled Sobol points, with the standard error
-    `measure_error`.
+    measure that is exact to rounding and Gauss rules that converge geometrically.
 
     Args:
         kind: "union", "difference" (a without b) or "intersection".
@@ -621,11 +533,8 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
         The combination, or an equal simpler domain: one of the two domains or a box.
 
     Raises:
-        InputError: if the kind is unknown, b is not a domain, the coordinates differ, or the result
-            has no volume.
-
-    Warns:
-        UserWarning: if the standard error of the measure is above a thousandth of the measure.
+        InputError: if the kind is unknown, b is not a domain, the coordinates differ, the domains
+            are of other kinds, or the result has no volume.
     """
     one_of("kind", kind, tuple(SIGNS))
     if not isinstance(b, Domain):
@@ -638,15 +547,16 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
     first, second = planar(a), planar(b)
     if first is not None and second is not None:
         return combine2d(kind, first, second)
+    carriers = (a.carriers, b.carriers)
+    if None in carriers or (len(a.names) > 3 and any(one.spheres for one in carriers if one)):
+        raise InputError(
+            f"a {kind} is of domains in the plane, of boxes, or of boxes and balls in three "
+            f"dimensions, got {a!r} and {b!r}: combine other solids as meshes, which kp.Surface "
+            "takes, and combine spaces before over(t=…) gives them a time"
+        )
     result = Combination(kind, a, b).simplified
     if result is None:
         raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
-    if result.measure_error > 1e-3 * result.measure:
-        warnings.warn(
-            f"the measure of a {kind} is {result.measure:.4g} with a standard error of "
-            f"{result.measure_error:.1e}: its integrals will not be accurate",
-            stacklevel=3,  # the caller's line with a | b
-        )
     return result
 
 

@@ -427,11 +427,6 @@ class Domain(Sieved):
         return float((high - low).norm())
 
     @property
-    def measure_error(self) -> float:
-        """The standard error of `measure` if that is an estimate, otherwise 0."""
-        return 0.0
-
-    @property
     def is_box(self) -> bool:
         """True for a box, and for a box over a time interval: the domain is all of its `bounds`."""
         return False

@@ -96,10 +96,6 @@ class Product(_OverTime, Domain):
         return self.time.names[0]
 
     @property
-    def measure_error(self) -> float:
-        return self.space.measure_error * self.time.measure
-
-    @property
     def bounds(self) -> tuple[Vector, Vector]:
         low, high = map(torch.cat, zip(self.space.bounds, self.time.bounds, strict=True))
         return low, high

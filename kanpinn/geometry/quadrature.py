@@ -1,14 +1,13 @@
 """Quadrature rules for norms and weak forms, and estimates with scrambled Sobol points."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from kanpinn._support.errors import integer
-from kanpinn._support.shapes import Mask, Weights
+from kanpinn._support.shapes import Weights
 from kanpinn.geometry.domain import Domain, Region
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import sobol
@@ -83,26 +82,6 @@ def rule_of_pieces(
     weights = (box.measure / each * sides.prod(dim=1)).repeat_interleave(each)
     starts = range(0, len(points), chunk)
     return ((points[i : i + chunk], weights[i : i + chunk]) for i in starts)
-
-
-def accepted_share(region: Region, accept: Callable[[Points], Mask]) -> tuple[float, float]:
-    """Estimate the accepted share of a region's measure, with its standard error.
-
-    The estimate is the mean over independent scramblings of Sobol points; the standard error comes
-    from their variance, which is unbiased (Owen 1997). The error is 0 if all or no points are
-    accepted.
-
-    Args:
-        region: the region in which points are drawn.
-        accept: returns the mask (n,) of the accepted points among n points.
-
-    Returns:
-        The share, from 0 to 1, and its standard error.
-    """
-    draws, scramblings = 2**14, 8  # a power of 2 keeps the points of a scrambling balanced
-    drawn = (region.place(draws, sobol(seed))[:draws] for seed in range(scramblings))
-    shares = torch.tensor([accept(points).double().mean().item() for points in drawn])
-    return shares.mean().item(), shares.std().item() / math.sqrt(scramblings)
 
 
 def equal_weights(region: Region, nodes: int) -> tuple[Points, Weights]:

@@ -105,6 +105,10 @@ def _values(parts: list[tuple[Points, Values]]) -> tuple[Tensor, Tensor]:
     return torch.cat([points.coords for points, _ in parts]), values
 
 
+def _random(generator: torch.Generator, n: int, d: int) -> Tensor:
+    return torch.rand(n, d, dtype=torch.float64, generator=generator)
+
+
 def check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
     """Refuse data that are not smooth, or whose derivatives autograd does not give.
 
@@ -122,10 +126,7 @@ def check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
         piece, chords = given.piece, 12
         if given.is_zero or rough or piece.dim == 0:
             continue
-        generator = torch.Generator().manual_seed(0)
-        ends = piece.place(
-            2 * chords, lambda n, d, g=generator: torch.rand(n, d, dtype=torch.float64, generator=g)
-        ).coords
+        ends = piece.place(2 * chords, partial(_random, torch.Generator().manual_seed(0))).coords
         pairs = zip(ends[:chords], ends[chords : 2 * chords], strict=True)
         if not all(_smooth_between(a, b, given.values, piece.names) for a, b in pairs):
             raise NotExact(
