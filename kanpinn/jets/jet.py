@@ -299,7 +299,7 @@ def stack(blocks: Sequence[Jet]) -> Jet:
     return blocks[0].with_parts([torch.cat(same) for same in parts])
 
 
-def stack_equations(residual: object, n: int, what: str) -> Tensor:
+def stack_equations(residual: object, n: int, what: str, columns: str = "1") -> Tensor:
     """Return a residual, which may be a tuple of columns or jets, as one tensor (n, equations).
 
     Args:
@@ -307,17 +307,20 @@ def stack_equations(residual: object, n: int, what: str) -> Tensor:
             list of these.
         n: the number of points, which is the number of rows.
         what: the name of the residual in messages.
+        columns: how many columns are expected, in messages.
 
     Raises:
         InputError: for another shape, such as (n,), which would broadcast to (n, n).
     """
     parts = residual if isinstance(residual, (tuple, list)) else (residual,)
-    columns: list[Any] = [getattr(part, "value", part) for part in parts]  # the values of jets
-    for part in columns or (None,):
+    values: list[Any] = [getattr(part, "value", part) for part in parts]  # the values of jets
+    for part in values or (None,):
         if not isinstance(part, Tensor) or part.ndim != 2 or part.shape[0] != n or not part.numel():
             got = tuple(getattr(part, "shape", ())) or type(part).__name__
-            raise InputError(f"{what} must have shape (n, 1) with n = {n} points here, got {got}")
-    return torch.cat(columns, dim=1)
+            raise InputError(
+                f"{what} must have shape (n, {columns}) with n = {n} points here, got {got}"
+            )
+    return torch.cat(values, dim=1)
 
 
 def _leibniz(f: Tensor, f_lines: Tensor, g: Tensor, g_lines: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Coordinates, Jet, jet_of
+from kanpinn.jets import Channels, Coordinates, Jet, jet_of, stack_equations
 
 
 def derivatives(name: str, x: Tensor, order: int) -> list[Tensor]:
@@ -237,14 +237,8 @@ class Known:
         Raises:
             InputError: if a function gives another shape.
         """
-        found = [function(p) for function in self.functions]
-        for values in found:
-            if not isinstance(values, Tensor) or values.ndim != 2 or len(values) != len(p):
-                got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-                raise InputError(
-                    f"{self.what} must have shape (n, q) with n = {len(p)} points here, got {got}"
-                )
-        return torch.cat(found, dim=1)
+        each = (stack_equations(f(p), len(p), self.what, "q") for f in self.functions)
+        return torch.cat([*each], dim=1)
 
     def jet(self, points: Points, channels: Channels) -> Jet:
         """The jet of all functions at points, with the derivatives that `channels` names.

@@ -9,7 +9,7 @@ import itertools
 import math
 import operator
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -92,19 +92,11 @@ class Node:
     arguments: "tuple[Node, ...]" = ()
     constant: float | bool | None = None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of coordinates at and below the node, in the order of first appearance."""
-        if self.constant is not None or self.arguments:
-            return tuple(dict.fromkeys(name for one in self.arguments for name in one.names))
-        return (self.name,)
-
-    @property
-    def functions(self) -> frozenset[str]:
-        """The names of the functions and operators at and below the node."""
-        if not self.arguments:
-            return frozenset()
-        return frozenset({self.name}).union(*(one.functions for one in self.arguments))
+    def walk(self) -> "Iterator[Node]":
+        """Yield the node and all nodes below it, from left to right."""
+        yield self
+        for argument in self.arguments:
+            yield from argument.walk()
 
     @property
     def is_truth(self) -> bool:
@@ -328,12 +320,13 @@ class Expression:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of coordinates in the formula, in the order of their first appearance."""
-        return self.tree.names
+        leaves = (n for n in self.tree.walk() if n.constant is None and not n.arguments)
+        return tuple(dict.fromkeys(leaf.name for leaf in leaves))
 
     @property
     def functions(self) -> frozenset[str]:
         """The names of the functions in the formula."""
-        return self.tree.functions & {*FUNCTIONS}
+        return frozenset(node.name for node in self.tree.walk() if node.arguments) & {*FUNCTIONS}
 
     def check(self, coordinates: Sequence[str]) -> None:
         """Refuse a formula that cannot be evaluated at points with these coordinates.
