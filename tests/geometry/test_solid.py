@@ -12,7 +12,6 @@ from scipy.special import betainc
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Ball, Box, Surface
-from kanpinn.geometry.combination import combine
 from kanpinn.geometry.rules import sobol
 from kanpinn.geometry.sampling import sample
 
@@ -227,11 +226,6 @@ def test_nothing_new_is_made_of_nested_or_distant_domains():
     assert (BALL | far).measure == pytest.approx(2 * BALL.measure)
 
 
-def test_a_measure_that_is_not_accurate_is_warned_of():
-    with pytest.warns(UserWarning, match="with a standard error of"):
-        combine("intersection", Ball([0] * 4, 1), Ball([1.8] + [0] * 3, 0.85))
-
-
 # Surfaces of triangles
 
 
@@ -311,11 +305,3 @@ def test_an_inside_out_surface_is_turned():
     assert turned.measure == pytest.approx(mesh.volume)
     points = sample(turned.boundary, 10)
     assert ((points.coords * points.normals).sum(dim=1) > 0.5).all()
-
-
-def test_surfaces_combine_with_other_domains():
-    # Of one piece, whose part that bounds the result is measured once.
-    bored = surface(trimesh.creation.box((1, 2, 3))) - Ball((0, 0, 0), 0.4, name="hole")
-    assert bored.measure == pytest.approx(6 - 4 / 3 * math.pi * 0.4**3)
-    assert bored.boundary["hole"].measure == pytest.approx(4 * math.pi * 0.16)
-    assert BRICK.over(t=(0, 1)).measure == pytest.approx(6)
