@@ -156,7 +156,7 @@ class Combination(Domain):
         if self._boxes is not None and len(self._boxes) == 1:
             return self._boxes[0]
         whole = (first,) if self.kind == "difference" else (first, second)
-        return next((one for one in whole if abs(one.measure - self.measure) <= least), self)
+        return next((d for d in whole if abs(d.measure - self.measure) <= least), self)
 
     @cached_property
     def _cells(self) -> CellSet:
@@ -239,13 +239,13 @@ class Clipped(Sieved, Derived):
         while len(boxes):
             rules = self.piece.in_boxes(boxes, nodes)
             kept, points = self.keep(rules.points)
-            found = RulesInBoxes(rules.box, points, rules.weights).some(kept)
-            counts = found.counts(len(boxes))
+            inside = RulesInBoxes(rules.box, points, rules.weights).some(kept)
+            counts = inside.counts(len(boxes))
             share = counts / rules.counts(len(boxes)).clamp_min(1)
             again = (counts > 0) & (share <= least) & (tries > 0)
-            parts.append(found.some(~again[found.box]).numbered(every))
+            parts.append(inside.some(~again[inside.box]).numbered(every))
             axes, tries = range(boxes.shape[2]), tries - 1
-            boxes, every = found.around(boxes, pad, axes)[again], every[again]
+            boxes, every = inside.around(boxes, pad, axes)[again], every[again]
         return RulesInBoxes.joined(parts)
 
 
@@ -315,8 +315,8 @@ def _face_parts(
         yield from clip(piece, domain, step, first, exact)
         return
     low, high = (corner[axis].item() for corner in operand.bounds)
-    for up, found in zip((True, False), boxes, strict=True):
-        for ranges in found or []:
+    for up, rectangles in zip((True, False), boxes, strict=True):
+        for ranges in rectangles or []:
             around = [*ranges[:axis], (low, high), *ranges[axis:]]
             box = Box(**dict(zip(piece.names, around, strict=True)))
             face = Face(box, axis, value == high)
@@ -386,13 +386,13 @@ def _arcs(carriers: Carriers) -> Iterator[Tensor]:
     count = 64  # arcs of a circle
     turns = torch.arange(2 * count + 1, dtype=torch.float64)[:, None] * (math.pi / count)
     # Circles of spheres with planes across all axes and with other spheres, without duplicates.
-    both = (one.on(0) for axis in (-1, 0) for one in circles(axis, carriers))
-    for one in dict.fromkeys(both):
-        normal = torch.tensor(one.normal, dtype=torch.float64)
+    both = (circle.on(0) for axis in (-1, 0) for circle in circles(axis, carriers))
+    for circle in dict.fromkeys(both):
+        normal = torch.tensor(circle.normal, dtype=torch.float64)
         length = float(normal.norm())
-        normal, level = normal / length, one.level / length
-        middle = torch.tensor(one.center, dtype=torch.float64) + level * normal
-        radius, (first, second) = (one.radius**2 - level**2) ** 0.5, across(normal)
+        normal, level = normal / length, circle.level / length
+        middle = torch.tensor(circle.center, dtype=torch.float64) + level * normal
+        radius, (first, second) = (circle.radius**2 - level**2) ** 0.5, across(normal)
         points = middle + radius * (turns.cos() * first + turns.sin() * second)
         yield from points.unfold(0, 3, 2).transpose(1, 2)
 
@@ -462,11 +462,11 @@ def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
     middle = torch.tensor([0.5], dtype=torch.float64)
     for mine, other, met in ((a, b, points[0]), (b, a, points[1])):
         both = zip(mine.curves, met, strict=True)
-        curves = [part for one in both for part in divided_at(*one, tolerance, 4 * tolerance)]
+        curves = [part for item in both for part in divided_at(*item, tolerance, 4 * tolerance)]
         near: list[list[Curve]] = [[] for _ in curves]
         for i, j in meeting(curves, other.curves, 4 * tolerance):  # as far as `_shared` looks
             near[i].append(other.curves[j])
-        shared = [_shared(*one, tolerance) for one in zip(curves, near, strict=True)]
+        shared = [_shared(*item, tolerance) for item in zip(curves, near, strict=True)]
         inside = other.encloses(torch.cat([curve.at(middle) for curve in curves])).tolist()
         yield [Part(*row) for row in zip(curves, inside, shared, strict=True)]
 
@@ -478,9 +478,9 @@ def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
     points = [(x, y) for x, y in part.at(probes).tolist()]
     along = part.velocity(probes[:1])[0]
     for other in others:
-        found = [other.locate(point, 4 * tolerance) for point in points]
-        if all(t is not None for t in found):
-            way = other.velocity(torch.tensor(found[:1], dtype=torch.float64))[0]
+        places = [other.locate(point, 4 * tolerance) for point in points]
+        if all(t is not None for t in places):
+            way = other.velocity(torch.tensor(places[:1], dtype=torch.float64))[0]
             return 1 if along @ way > 0 else -1
     return 0
 
@@ -548,7 +548,7 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
     if first is not None and second is not None:
         return combine2d(kind, first, second)
     carriers = (a.carriers, b.carriers)
-    if None in carriers or (len(a.names) > 3 and any(one.spheres for one in carriers if one)):
+    if None in carriers or (len(a.names) > 3 and any(known.spheres for known in carriers if known)):
         raise InputError(
             f"a {kind} is of domains in the plane, of boxes, or of boxes and balls in three "
             f"dimensions, got {a!r} and {b!r}: combine other solids as meshes, which kp.Surface "

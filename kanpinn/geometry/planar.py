@@ -179,15 +179,15 @@ def windings(sides: Tensor, owner: Tensor, coords: Coords, count: int) -> Tensor
         count: the number of curves.
     """
     low, high, up, *shape = sides
-    rows, found = max(1, 2**21 // max(1, len(low))), []  # the pairs per batch bound the memory
+    rows, numbers = max(1, 2**21 // max(1, len(low))), []  # the pairs per batch bound the memory
     for part in coords.split(rows):  # the signed count of sides to the right of each point
         y = part[:, 1:]
         point, side = ((low <= y) & (y < high)).nonzero().unbind(1)  # at a point's height
-        ahead = abscissa(y[point, 0], *(one[side] for one in shape)) > part[point, 0]
+        ahead = abscissa(y[point, 0], *(column[side] for column in shape)) > part[point, 0]
         turns = up.new_zeros(len(part) * count)
         turns.index_add_(0, point * count + owner[side], up[side] * ahead)
-        found.append(turns.view(-1, count))
-    return torch.cat(found)
+        numbers.append(turns.view(-1, count))
+    return torch.cat(numbers)
 
 
 @dataclass(frozen=True, repr=False)
@@ -396,7 +396,7 @@ def straight_level(curves: Sequence[Curve]) -> Level | None:
 
 def loops_of(curves: Sequence[Curve]) -> list[list[Curve]]:
     """Group the curves into closed loops, head to tail; each starts at the first unused curve."""
-    left, found = list(curves), []
+    left, loops = list(curves), []
     while left:
         loop = [left.pop(0)]
         while left and math.dist(loop[-1].stop, loop[0].start) > 0:
@@ -405,8 +405,8 @@ def loops_of(curves: Sequence[Curve]) -> list[list[Curve]]:
             if gaps[nearest] > math.dist(loop[-1].stop, loop[0].start):
                 break
             loop.append(left.pop(nearest))
-        found.append(loop)
-    return found
+        loops.append(loop)
+    return loops
 
 
 def _polygon_level(points: Sequence[Pair]) -> Level:

@@ -408,9 +408,9 @@ class Coordinates:
 
     def dense(self) -> Jet:
         """As a `Jet`, whose d × d gradient is a view without storage of its own."""
-        one = torch.diag(self.scale).expand(len(self.value), -1, -1)
+        identity = torch.diag(self.scale).expand(len(self.value), -1, -1)
         channels, n, d = self.channels, *self.value.shape
-        gradient = one if channels.gradient else None
+        gradient = identity if channels.gradient else None
         second = lines = None
         if channels.second != "none":
             second = self.value.new_zeros(1, channels.second_count, d).expand(n, -1, -1)
@@ -535,12 +535,12 @@ def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
         derivative of this order by the coordinate. A mixed second derivative counts as one of
         first order.
     """
-    found = [(0, 0, 1.0)]
+    parts = [(0, 0, 1.0)]
     for part, terms in enumerate(derivatives_of_parts(channels)):
         orders, factor = max(terms, key=lambda term: term[0][axis])
         if orders[axis]:
-            found.append((part, orders[axis], factor))
-    return found
+            parts.append((part, orders[axis], factor))
+    return parts
 
 
 def coefficients_along(slopes: Tensor, channels: Channels, axis: int, order: int) -> Tensor:
@@ -588,33 +588,33 @@ def derivatives_of_parts(channels: Channels) -> list[list[tuple[tuple[int, ...],
     dim = channels.dim
     units = [tuple(int(i == axis) for i in range(dim)) for axis in range(dim)]
 
-    def both(one: int, other: int) -> tuple[int, ...]:
-        return tuple(a + b for a, b in zip(units[one], units[other], strict=True))
+    def both(first: int, other: int) -> tuple[int, ...]:
+        return tuple(a + b for a, b in zip(units[first], units[other], strict=True))
 
-    found: list[list[tuple[tuple[int, ...], float]]] = [[((0,) * dim, 1.0)]]
+    parts: list[list[tuple[tuple[int, ...], float]]] = [[((0,) * dim, 1.0)]]
     if channels.gradient:
-        found += [[(unit, 1.0)] for unit in units]
+        parts += [[(unit, 1.0)] for unit in units]
     if channels.second == "laplacian":
-        found.append([(both(i, i), 1.0) for i in range(dim)])
+        parts.append([(both(i, i), 1.0) for i in range(dim)])
     elif channels.second == "diagonal":
-        found += [[(both(i, i), 1.0)] for i in range(dim)]
+        parts += [[(both(i, i), 1.0)] for i in range(dim)]
     elif channels.second == "hessian":
-        found += [[(both(i, j), 1.0)] for i in range(dim) for j in range(dim)]
+        parts += [[(both(i, j), 1.0)] for i in range(dim) for j in range(dim)]
     for direction in channels.directions:
         for order in range(1, channels.order + 1):
-            found.append(_along(direction, order))
-    return found
+            parts.append(_along(direction, order))
+    return parts
 
 
 def _along(direction: Sequence[float], order: int) -> list[tuple[tuple[int, ...], float]]:
     """The mixed derivatives, with factors, whose sum is the derivative along a direction."""
-    found = []
+    terms = []
     for orders in itertools.product(range(order + 1), repeat=len(direction)):
         powers = math.prod(v**n for v, n in zip(direction, orders, strict=True))
         if sum(orders) == order and powers:
             count = math.factorial(order) // math.prod(map(math.factorial, orders))
-            found.append((orders, count * powers))
-    return found
+            terms.append((orders, count * powers))
+    return terms
 
 
 def zero_jet(channels: Channels, like: Tensor, fields: int) -> Jet:

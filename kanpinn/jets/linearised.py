@@ -87,12 +87,12 @@ class Linearised:
             values = equation(points, jet.with_parts(parts))
             if values.requires_grad:
                 slopes = [
-                    torch.autograd.grad(one.sum(), parts, retain_graph=True, materialize_grads=True)
-                    for one in values.unbind(dim=1)
+                    torch.autograd.grad(row.sum(), parts, retain_graph=True, materialize_grads=True)
+                    for row in values.unbind(dim=1)
                 ]
             else:  # the equations do not depend on the jet
                 slopes = [tuple(map(torch.zeros_like, parts))] * values.shape[1]
-        stacked = torch.stack([jet.with_parts(one).stacked() for one in slopes], dim=1)
+        stacked = torch.stack([jet.with_parts(column).stacked() for column in slopes], dim=1)
         return cls(equation, points, jet, values.detach(), stacked)
 
     @classmethod
@@ -109,9 +109,9 @@ class Linearised:
 
     def change(self, v: Jet) -> Tensor:
         """The linear part slopes · v, (n, k), or (groups, k)."""
-        found = torch.einsum("nkpm,npm->nk", self.slopes, v.stacked())
+        changes = torch.einsum("nkpm,npm->nk", self.slopes, v.stacked())
         rows = len(self.values)
-        return found if rows == len(found) else found.unflatten(0, (rows, -1)).sum(dim=1)
+        return changes if rows == len(changes) else changes.unflatten(0, (rows, -1)).sum(dim=1)
 
     @cached_property
     def right(self) -> Tensor:
@@ -123,9 +123,9 @@ class Linearised:
         """Whether the equations equal their linearisation, by a trial with random fields."""
         generator = torch.Generator().manual_seed(0)
         trial = self.jet.map(lambda t: torch.randn(t.shape, generator=generator).to(t))
-        found, expected = self.equation(self.points, trial), self.change(trial)
-        gap = float((found + self.right - expected).abs().max())
-        return gap <= ROUNDING * (float(found.abs().max()) + float(expected.abs().max()))
+        values, expected = self.equation(self.points, trial), self.change(trial)
+        gap = float((values + self.right - expected).abs().max())
+        return gap <= ROUNDING * (float(values.abs().max()) + float(expected.abs().max()))
 
     def symbol(self, row: int, kappa: Tensor) -> Tensor:
         """The symbol M(κ) at one of the points: (L exp(κ·x) c) = M(κ) c exp(κ·x).

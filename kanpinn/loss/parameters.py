@@ -42,8 +42,8 @@ class Parameters:
     @property
     def layers(self) -> list[Layer]:
         """The layers that have parameters."""
-        found = [] if self.coefficient is None else list(self.coefficient.output_layers)
-        return found if self.constants is None else [*found, self.constants]
+        layers = [] if self.coefficient is None else list(self.coefficient.output_layers)
+        return layers if self.constants is None else [*layers, self.constants]
 
     @property
     def _parts(self) -> list[Tensor]:
@@ -59,8 +59,8 @@ class Parameters:
     def assign(self, values: Tensor) -> None:
         """Take other values, (K,)."""
         parts = self._parts
-        for part, own in zip(parts, values.split([p.numel() for p in parts]), strict=True):
-            part.copy_(own.view_as(part))
+        for part, new in zip(parts, values.split([p.numel() for p in parts]), strict=True):
+            part.copy_(new.view_as(part))
 
     def limited(self, old: Tensor, change: Tensor) -> Tensor:
         """The nearest change of values that is not too large for positive numbers; (K,) each.
@@ -104,15 +104,15 @@ class Parameters:
             u: the jet of the fields there.
             tape: records the layers whose Jacobian is wanted.
         """
-        found, surrogate, channels = list[Jet](), self.surrogate, u.channels
+        jets, surrogate, channels = list[Jet](), self.surrogate, u.channels
         if self.coefficient is not None and surrogate is not None:
             inputs = p.once((surrogate, channels), lambda: surrogate.coordinates(p, channels))
             c = self.coefficient.jet(inputs, tape)
             kinds = surrogate.coefficients[u.value.shape[1] :]
-            found += [c[i] if one is None else one.of(c[i]) for i, one in enumerate(kinds)]
+            jets += [c[i] if kind is None else kind.of(c[i]) for i, kind in enumerate(kinds)]
         if self.constants is not None:
-            found += self.constants(u, tape).components()
-        return found
+            jets += self.constants(u, tape).components()
+        return jets
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,12 +245,12 @@ def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
 
     Reference: Moran, Notes on continuous stochastic phenomena (1950).
     """
-    _, found = cKDTree(places.numpy()).query(places.numpy(), k=2)
-    others = torch.as_tensor(found)
-    own = torch.arange(len(places))
+    _, nearest = cKDTree(places.numpy()).query(places.numpy(), k=2)
+    others = torch.as_tensor(nearest)
+    point = torch.arange(len(places))
     # With several points at one place the first found may be another one than the point itself.
-    neighbour = torch.where(others[:, 0] == own, others[:, 1], others[:, 0])
-    mutual = float((neighbour[neighbour] == own).double().mean())
+    neighbour = torch.where(others[:, 0] == point, others[:, 1], others[:, 0])
+    mutual = float((neighbour[neighbour] == point).double().mean())
     squares = misfit.square().sum(dim=0)
     alike = (misfit * misfit[neighbour]).sum(dim=0) / squares.clamp(min=torch.finfo().tiny)
     count = len(places) * misfit.shape[1]

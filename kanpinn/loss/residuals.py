@@ -77,18 +77,18 @@ class Residuals:
         reusing mapped memory is faster. A batch is planned for at least 256 rows, since smaller
         ones are slow, and for at most 4096.
         """
-        own = share(term.rows)
-        count = own.stop - own.start
+        part = share(term.rows)
+        count = part.stop - part.start
         entries = self.surrogate.network.parameter_count * term.sites  # entries of one row
         most = max(256, min(4096, max(1024, 2**20 // entries), self.most_entries // entries))
         size = max(1, math.ceil(count / max(1, math.ceil(count / most))))
         known = self._batches.get(term.name)
         # The size is part of the key, so that after a refinement the order of summation does not
         # depend on the number of parameters that the network had before.
-        if known is None or known[:2] != (own, size):
-            starts = range(own.start, own.stop, size)
-            made = [Batch.made_of(term.at(slice(i, min(i + size, own.stop)))) for i in starts]
-            known = self._batches[term.name] = own, size, made
+        if known is None or known[:2] != (part, size):
+            starts = range(part.start, part.stop, size)
+            made = [Batch.made_of(term.at(slice(i, min(i + size, part.stop)))) for i in starts]
+            known = self._batches[term.name] = part, size, made
         return known[2]
 
     @property
@@ -152,8 +152,8 @@ class Residuals:
                     part = scale * term.total(self.surrogate, batch)
                     part.backward()
                     value += part.detach()
-        own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        value, *gradients = summed([value, *own])
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        value, *gradients = summed([value, *parts])
         for p, gradient in zip(parameters, gradients, strict=True):
             p.grad = gradient
         return float(value)
@@ -251,7 +251,7 @@ def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[s
             gradients = [p.grad for p in alone.surrogate.parameters() if p.grad is not None]
             for p in alone.surrogate.parameters():
                 p.grad = None
-            sizes[term.name] = sum(float(one.square().sum()) for one in gradients) ** 0.5
+            sizes[term.name] = sum(float(gradient.square().sum()) for gradient in gradients) ** 0.5
     first = sizes.get("interior", max(sizes.values(), default=1.0))
     if not first > 0:  # the equation's residual is constant: it gives no scale for the others
         return dict.fromkeys(sizes, 1.0)

@@ -59,20 +59,20 @@ def scales_of(problem: Problem) -> Scales:
     rates = 2 * math.sqrt(5) / (high - low)
     rows = [_Rows(problem.equation, sample(problem.domain, 64, "sobol"), rates)]
     few, made = Collocation(64, 64, "sobol"), {}
-    for index, one in enumerate(problem.conditions()):
-        if not one.measurements:
-            places = one.points(few, 1.0, Generator().manual_seed(index), high - low)
+    for index, condition in enumerate(problem.conditions()):
+        if not condition.measurements:
+            places = condition.points(few, 1.0, Generator().manual_seed(index), high - low)
             made[index] = len(rows)
-            rows.append(_Rows(one.stacked_residual, places, rates, one.sites))
+            rows.append(_Rows(condition.stacked_residual, places, rates, condition.sites))
     fields = low.new_zeros(len(problem.fields))
-    given = [one.at_zero(fields) for one in rows]
-    matrix = torch.cat([one.slopes(fields) for one in rows])
+    given = [condition.at_zero(fields) for condition in rows]
+    matrix = torch.cat([condition.slopes(fields) for condition in rows])
     factors, fields = _equilibrated(matrix, torch.cat(given))
     if not matrix.any(dim=1).all():  # an equation without linear terms
-        again = torch.cat([one.slopes(fields) for one in rows])
+        again = torch.cat([condition.slopes(fields) for condition in rows])
         matrix = torch.where(matrix.any(dim=1, keepdim=True), matrix, again)
         factors, fields = _equilibrated(matrix, torch.cat(given))
-    parts = factors.split([len(one) for one in given])
+    parts = factors.split([len(condition) for condition in given])
     conditions = (
         parts[made[i]] if i in made else low[:0] for i in range(len(problem.conditions()))
     )
@@ -112,8 +112,8 @@ class _Rows:
         points = Batch.made_of(self.points)
         slopes = Linearised.at(self.residual, points, self._jet(fields, channels)).slopes
         terms = slopes.square().mean(dim=0).sqrt() * self._sizes(channels)[:, None]
-        found = self.sites * terms.sum(dim=1)
-        return found.where(found.isfinite(), torch.zeros_like(found))
+        sizes = self.sites * terms.sum(dim=1)
+        return sizes.where(sizes.isfinite(), torch.zeros_like(sizes))
 
     def _tried(self, fields: Tensor) -> tuple[Channels, Tensor]:
         """The derivatives in the residual, and its values for random fields of given sizes."""

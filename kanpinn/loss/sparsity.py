@@ -100,8 +100,8 @@ class SparsityTerm(Term):
         return self.settings.l1 * s.sum() - self.settings.entropy * (p * p.log()).sum()
 
     def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
-        own = set(surrogate.network.layers)
-        parts = [self._rows(layer, points, layer in own) for layer in tape.layers]
+        layers = set(surrogate.network.layers)
+        parts = [self._rows(layer, points, layer in layers) for layer in tape.layers]
         counts = [len(signs) for _, signs in parts]
         value = torch.cat([*(signs for _, signs in parts), parts[0][1].new_ones(1)])
         model = torch.zeros_like(value)

@@ -274,10 +274,10 @@ def density_hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
     def slopes(of: Tensor) -> Tensor:
         if not of.requires_grad:
             return torch.zeros_like(q).flatten(1)
-        (found,) = torch.autograd.grad(of.sum(), q, create_graph=True, materialize_grads=True)
-        return found.flatten(1)
+        (gradient,) = torch.autograd.grad(of.sum(), q, create_graph=True, materialize_grads=True)
+        return gradient.flatten(1)
 
-    columns = [slopes(one) for one in slopes(density(u.unstacked(q))).unbind(1)]
+    columns = [slopes(slope) for slope in slopes(density(u.unstacked(q))).unbind(1)]
     return torch.stack(columns, dim=1).detach()
 
 
@@ -316,10 +316,10 @@ def energy_terms(
         def equation(
             p: Points, u: Jet, density: Callable[..., Tensor] = density, what: str = what
         ) -> Tensor:
-            found = stack_equations(density(p, *u.components()), len(p), what)
-            if found.shape[1] != 1:
-                raise InputError(f"{what} must have shape (n, 1), got {tuple(found.shape)}")
-            return found
+            values = stack_equations(density(p, *u.components()), len(p), what)
+            if values.shape[1] != 1:
+                raise InputError(f"{what} must have shape (n, 1), got {tuple(values.shape)}")
+            return values
 
         probe = points[torch.arange(PROBE_POINTS) % len(points)]
         channels, _ = _tried(equation, surrogate, probe)

@@ -36,9 +36,9 @@ class Beside(Network):
 
     def __init__(self, of: Sequence[Network]) -> None:
         super().__init__()
-        if len(of) < 2 or not all(isinstance(one, Network) for one in of):
+        if len(of) < 2 or not all(isinstance(network, Network) for network in of):
             raise InputError(f"of must be two or more networks, got {list(of)!r}")
-        inputs = [one.width[0] for one in of]
+        inputs = [network.width[0] for network in of]
         if len(set(inputs)) > 1:
             raise InputError(f"of must be networks with the same inputs, got {inputs}")
         self._of = nn.ModuleList(of)
@@ -64,8 +64,8 @@ class Beside(Network):
 
     @property
     def output_layers(self) -> list[Layer]:
-        own = [layer for part in self.parts for layer in part.output_layers]
-        return own + [layer for layer in (self.enrichment, self.constants) if layer is not None]
+        outputs = [layer for part in self.parts for layer in part.output_layers]
+        return outputs + [layer for layer in (self.enrichment, self.constants) if layer is not None]
 
     @property
     def all_layers(self) -> list[Layer]:
@@ -156,8 +156,8 @@ def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> 
     )
     if inputs == 1:
         # Without a hidden layer, the network's own functions are among those on the halved grid.
-        own = part.layers[-1].coefficients.numel() // part.width[-1] if hidden else intervals
-        width, intervals = [inputs, len(outputs)], 2 * own
+        present = part.layers[-1].coefficients.numel() // part.width[-1] if hidden else intervals
+        width, intervals = [inputs, len(outputs)], 2 * present
     added = random_like(kan, width, seed, intervals=intervals, basis="spline")
     added.layers[-1].coefficients.zero_()
     like = next(network.parameters())

@@ -88,7 +88,9 @@ def polynomial_lift(
         exponents = torch.tensor([k for k in powers if sum(k) <= degree])
         if len(exponents) > 1000:  # a dense fit of more coefficients is slow
             break
-        fit = _values([(one.gauss((a * degree + b) ** one.dim), v) for one, v, (a, b) in fits])
+        fit = _values(
+            [(piece.gauss((a * degree + b) ** piece.dim), v) for piece, v, (a, b) in fits]
+        )
         start = Polynomial(*bounds, exponents, exponents.new_zeros(0))
         # Coefficients that the data leave free decay with the degree: g is smooth inside, too.
         scale = 1.7 ** -exponents.sum(dim=1).double()
@@ -103,10 +105,6 @@ def polynomial_lift(
 def _values(parts: list[tuple[Points, Values]]) -> tuple[Tensor, Tensor]:
     values = torch.cat([function(points) for points, function in parts])
     return torch.cat([points.coords for points, _ in parts]), values
-
-
-def _random(generator: torch.Generator, n: int, d: int) -> Tensor:
-    return torch.rand(n, d, dtype=torch.float64, generator=generator)
 
 
 def check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
@@ -126,7 +124,7 @@ def check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
         piece, chords = given.piece, 12
         if given.is_zero or rough or piece.dim == 0:
             continue
-        ends = piece.place(2 * chords, partial(_random, torch.Generator().manual_seed(0))).coords
+        ends = sample(piece, 2 * chords, "uniform").coords
         pairs = zip(ends[:chords], ends[chords : 2 * chords], strict=True)
         if not all(_smooth_between(a, b, given.values, piece.names) for a, b in pairs):
             raise NotExact(
@@ -154,13 +152,13 @@ def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, 
     numbers = torch.arange(len(angles), dtype=torch.float64)
     expected = (torch.sin(angles[:, None] * numbers) * numbers) @ coefficients
     expected = expected / torch.sin(angles)[:, None]
-    found = torch.zeros_like(along)
+    slopes = torch.zeros_like(along)
     if values.requires_grad:
-        (found,) = torch.autograd.grad(values, along, torch.ones_like(values))
+        (slopes,) = torch.autograd.grad(values, along, torch.ones_like(values))
     # Rounding is amplified near the ends of the chord, so only its middle is compared.
     middle = slice(len(angles) // 4, math.ceil(3 * len(angles) / 4))
     size = expected[middle].abs().max() + coefficients.abs().max() * 1e-3
-    return bool((found - expected)[middle].abs().max() <= 1e-4 * size)
+    return bool((slopes - expected)[middle].abs().max() <= 1e-4 * size)
 
 
 MAX_DIM = 4  # in more dimensions products of distances nearly vanish
@@ -315,7 +313,7 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
     if len(pieces) > most:
         raise NotExact(f"exact imposition is for up to {most} pieces of the boundary")
     inside = domain.quadrature(8)[0].coords
-    others = [one for one in domain.boundary.pieces if not any(_same(one, p) for p in pieces)]
+    others = [other for other in domain.boundary.pieces if not any(_same(other, p) for p in pieces)]
     apart = torch.cat([inside, *(piece.gauss(64).coords for piece in others)])
     # At the ends of pieces, where pieces touch, the function may be zero but not negative.
     ends = torch.cat([inside[:0], *(piece.rim.coords for piece in domain.boundary.pieces)])
@@ -364,7 +362,7 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Ex
         NotExact: where no distance function or no polynomial lifting is found, or data at an end of
             time are not smooth.
     """
-    pieces = [one.piece for one in data]
+    pieces = [given.piece for given in data]
     depth: OfCoords
     try:
         depth = distance(domain, pieces)
@@ -372,16 +370,16 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Ex
         if not (rough and isinstance(domain, Planar) and {*pieces} == {*domain.boundary.pieces}):
             raise
         depth = domain.level
-    ends = {one.piece.at_time: one for one in data if one.piece.at_time is not None}
-    lateral = [one for one in data if one.piece.at_time is None]
+    ends = {given.piece.at_time: given for given in data if given.piece.at_time is not None}
+    lateral = [given for given in data if given.piece.at_time is None]
     check_smooth(list(ends.values()), rough)
     lift: OfCoords | None = None
-    if not all(one.is_zero for one in lateral):
-        lift = polynomial_lift(domain.bounds, [(one.piece, one.values) for one in lateral])
+    if not all(given.is_zero for given in lateral):
+        lift = polynomial_lift(domain.bounds, [(given.piece, given.values) for given in lateral])
         if lift is None:
             raise NotExact("no polynomial takes the prescribed values, which must be smooth")
-    if not all(one.is_zero for one in ends.values()) or (ends and lift is not None):
-        at_ends = {end: one.values for end, one in ends.items()}
+    if not all(given.is_zero for given in ends.values()) or (ends and lift is not None):
+        at_ends = {end: given.values for end, given in ends.items()}
         lift = BooleanSum(lift, domain.dim - 1, at_ends, domain.names)
     return ExactDirichlet(depth, lift)
 
@@ -515,8 +513,10 @@ def _built_in(
     # The maps build in values but no rates, which only networks in time windows build in.
     met = set[int]()
     for index, condition in enumerate(problem.conditions()):
-        found = [] if condition.numbers else condition.prescribed(problem.fields)
-        if found and all(one.rate is None and not (in_windows and at_start(one)) for one in found):
+        prescribed = [] if condition.numbers else condition.prescribed(problem.fields)
+        if prescribed and all(
+            one.rate is None and not (in_windows and at_start(one)) for one in prescribed
+        ):
             met.add(index)
     return Imposition(maps[0] if len(maps) == 1 else Groupwise(tuple(maps)), frozenset(met))
 
@@ -567,34 +567,34 @@ def _of_field(
         raise NotExact(
             f"exact imposition is for up to {MAX_DIM} dimensions, the domain has {domain.dim}"
         )
-    for one, other in itertools.combinations(data, 2):
-        if one.piece == other.piece:
-            raise NotExact(f"two conditions prescribe {name} on {one.piece.name}")
+    for given, other in itertools.combinations(data, 2):
+        if given.piece == other.piece:
+            raise NotExact(f"two conditions prescribe {name} on {given.piece.name}")
     # Data on the boundary in space need a polynomial lifting; data at an end of time are used as
     # they are.
-    lifted = any(not one.is_zero and one.piece.at_time is None for one in data)
+    lifted = any(not given.is_zero and given.piece.at_time is None for given in data)
     if lifted and not lifting and not domain.is_box:
         raise NotExact("the penalty is as a rule more accurate for non-zero data off boxes")
     if domain.is_box:
         check_smooth(data, rough)
         values: dict[Side, Values | None] = {}
-        for one in data:
-            side = one.piece.side
-            if side is None or one.piece.names != domain.names:
-                raise NotExact(f"the piece {one.piece.name} is no side of {domain!r}")
-            values[side] = None if one.is_zero else one.values
+        for given in data:
+            side = given.piece.side
+            if side is None or given.piece.names != domain.names:
+                raise NotExact(f"the piece {given.piece.name} is no side of {domain!r}")
+            values[side] = None if given.is_zero else given.values
         made = on_faces(domain, values)
     else:
         made = on_any_domain(domain, data, rough)
     # Where the data disagree, no continuous function equals them on the boundary.
-    for one in data:
-        points = sample(one.piece, 16, "gauss")
+    for given in data:
+        points = sample(given.piece, 16, "gauss")
         zero = Jet(Channels(points.names), torch.zeros_like(points.coords[:, :1]))
-        found, expected = made.apply(points, zero).value, one.values(points)
-        gap = float((found - expected).abs().max())
+        imposed, expected = made.apply(points, zero).value, given.values(points)
+        gap = float((imposed - expected).abs().max())
         if not gap <= 1e-8 * (1 + float(expected.abs().max())):
             raise NotExact(
-                f"values prescribed for {name} disagree: those on {one.piece.name} would be "
+                f"values prescribed for {name} disagree: those on {given.piece.name} would be "
                 f"missed by {gap:.1e}"
             )
     return made
@@ -646,18 +646,18 @@ def periodic_numbers(problem: BoundaryValueProblem, output: OutputMap | None) ->
         output: the surrogate's output map, or None.
     """
     conditions = problem.conditions()
-    found = frozenset(periodic_axes(problem))
+    periodic = frozenset(periodic_axes(problem))
     if output is None:
-        return found
+        return periodic
 
     def holds(index: int) -> bool:
         points = conditions[index].few_points()
 
         def residual(channels: Channels) -> torch.Tensor:
-            one = zero_jet(channels, points.coords, len(problem.fields)) + 1
-            return conditions[index].stacked_residual(points, output.apply(points, one))
+            ones = zero_jet(channels, points.coords, len(problem.fields)) + 1
+            return conditions[index].stacked_residual(points, output.apply(points, ones))
 
         _, values = find_channels(residual, points.names)
         return bool(values.abs().max() <= 1e-8)
 
-    return frozenset(filter(holds, found))
+    return frozenset(filter(holds, periodic))

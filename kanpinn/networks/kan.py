@@ -50,7 +50,7 @@ class ProductLayer(Layer):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        return tuple(one.size for one in self.bases)
+        return tuple(basis.size for basis in self.bases)
 
     def reset(self, bases: Sequence[BSplines] | None = None, outputs: int | None = None) -> None:
         """Set the outputs to zero, on other splines of the same inputs or for other outputs."""
@@ -61,17 +61,17 @@ class ProductLayer(Layer):
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         most = 2**22  # numbers at once: 32 MiB in float64
-        local = math.prod(one.degree + 1 for one in self.bases)
+        local = math.prod(basis.degree + 1 for basis in self.bases)
         count = max(1, most // (local * max(8, self.coefficients.shape[2])))
         dense = h.dense()
         starts = range(0, len(dense.value), count)
         blocks = [dense.rows(slice(i, i + count)) for i in starts] if len(starts) > 1 else [dense]
-        found = []
+        jets = []
         for block in blocks:
             index, functions = self._products(block, living=True)
             near = self.coefficients[0][index]  # (n, local, n_out)
-            found.append(functions.unstacked(torch.bmm(functions.stacked(), near)))
-        return found[0] if len(found) == 1 else stack(found)
+            jets.append(functions.unstacked(torch.bmm(functions.stacked(), near)))
+        return jets[0] if len(jets) == 1 else stack(jets)
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         _, functions = self._products(h.dense(), living=False)
@@ -93,14 +93,14 @@ class ProductLayer(Layer):
         index = torch.zeros_like(h.value[:, :1], dtype=torch.long)
         jets = []
         for number, basis in enumerate(self.bases):
-            one = h[number]
+            coordinate = h[number]
             if living:
-                near, values = basis.living(one.value, order)
+                near, values = basis.living(coordinate.value, order)
                 near = near[:, 0]
             else:
-                values = basis.values(one.value, order)
+                values = basis.values(coordinate.value, order)
                 near = torch.arange(basis.size, device=index.device).expand(len(index), -1)
-            repeated = one.map(lambda t, m=near.shape[1]: t.expand(*t.shape[:-1], m))  # type: ignore[misc]
+            repeated = coordinate.map(lambda t, m=near.shape[1]: t.expand(*t.shape[:-1], m))  # type: ignore[misc]
             jets.append(repeated.chain([t[:, 0] for t in values.unbind(1)]))
             index = (index[:, :, None] * basis.size + near[:, None]).flatten(1)
         product, *others = jets
@@ -371,8 +371,8 @@ class KAN(Network):
         self.basis_name = basis
         layers = []
         for n_in, n_out, k, g in zip(width, width[1:], degrees, grids, strict=False):
-            one = torch.ones(n_in, dtype=dtype)
-            layers.append(KANLayer(BASES[basis].uniform(-one, one, g, k), n_out, base))
+            ones = torch.ones(n_in, dtype=dtype)
+            layers.append(KANLayer(BASES[basis].uniform(-ones, ones, g, k), n_out, base))
         self.layers = cast(Sequence[KANLayer], nn.ModuleList(layers))
         self.placed = False
         # Above three dimensions the extremes of an activation lie at corners of the domain that a
@@ -433,8 +433,8 @@ class KAN(Network):
     def reset_output(self, intervals: int) -> None:
         """Set the output layer to zero, on `intervals` grid intervals for inputs in [-1, 1]."""
         layer = self.layers[-1]
-        one = torch.ones_like(layer.basis.breaks[:, 0])
-        layer.reset(self._placed(layer.basis, -one, one, intervals))
+        ones = torch.ones_like(layer.basis.breaks[:, 0])
+        layer.reset(self._placed(layer.basis, -ones, ones, intervals))
 
     def _placed(self, basis: Basis, low: Tensor, high: Tensor, intervals: int) -> Basis:
         """The basis on equal intervals of [low, high], (n_in,) each, with the ends widened."""

@@ -93,12 +93,12 @@ class Layer(nn.Module, ABC):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved layer may have tensors of other shapes; buffers may be shared with other objects.
-        for name, own in [*self._parameters.items(), *self._buffers.items()]:
-            saved, trained = state_dict.get(prefix + name), isinstance(own, nn.Parameter)
-            if own is None or saved is None or (trained and saved.shape == own.shape):
+        for name, present in [*self._parameters.items(), *self._buffers.items()]:
+            saved, trained = state_dict.get(prefix + name), isinstance(present, nn.Parameter)
+            if present is None or saved is None or (trained and saved.shape == present.shape):
                 continue
-            empty = own.new_empty(saved.shape)
-            setattr(self, name, nn.Parameter(empty, own.requires_grad) if trained else empty)
+            empty = present.new_empty(saved.shape)
+            setattr(self, name, nn.Parameter(empty, present.requires_grad) if trained else empty)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, h: Jet | Coordinates, tape: "Tape | None" = None) -> Jet:
@@ -154,7 +154,7 @@ class Tape:
         sizes = [layer.coefficients.numel() for layer, _, _ in self.records]
         rows, most = len(residual), 2**23  # entries at once: 64 MiB in float64
         block = sites if sites == 1 else max(1, min(sites, most // max(1, rows * sum(sizes))))
-        found = []
+        blocks = []
         for start in range(0, sites, block):
             count = min(block, sites - start)
             columns = residual.new_zeros(sum(sizes), rows * count)
@@ -167,8 +167,8 @@ class Tape:
                     )
                 if delta is not None:
                     layer.jacobian(known, delta, out)
-            found.append(columns if sites == 1 else columns.unflatten(1, (rows, -1)).sum(dim=2))
-        return functools.reduce(torch.add, found).T
+            blocks.append(columns if sites == 1 else columns.unflatten(1, (rows, -1)).sum(dim=2))
+        return functools.reduce(torch.add, blocks).T
 
 
 def get_coefficients(layers: Sequence[Layer]) -> Tensor:

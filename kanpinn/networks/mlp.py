@@ -51,9 +51,9 @@ class DenseLayer(Layer):
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         stacked = self._activated(h).stacked()
-        one = stacked.new_zeros(1, stacked.shape[1], 1)
-        one[:, 0] = 1  # of the bias, in the value
-        features = torch.cat([stacked, one.expand(len(stacked), -1, -1)], dim=2)
+        bias = stacked.new_zeros(1, stacked.shape[1], 1)
+        bias[:, 0] = 1  # of the bias, in the value
+        features = torch.cat([stacked, bias.expand(len(stacked), -1, -1)], dim=2)
         return features, features @ coefficients
 
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:

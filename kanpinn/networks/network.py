@@ -37,7 +37,7 @@ class Constants(Layer):
         """The present values of the unknown numbers, by name."""
         c = self.coefficients
         both = zip(self.unknowns.items(), c.unbind(), strict=True)
-        return {name: float(unknown.value(one)) for (name, unknown), one in both}
+        return {name: float(unknown.value(coefficient)) for (name, unknown), coefficient in both}
 
     @property
     @torch.no_grad()

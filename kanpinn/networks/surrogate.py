@@ -96,7 +96,7 @@ class Surrogate(nn.Module):
             # At a point each edge of a KAN and each unit of an MLP takes up to 100 bytes, for its
             # value, its derivatives and copies.
             most = 2**22
-            size = max(256, most // max(one.numbers_at_point for one in self.network.layers))
+            size = max(256, most // max(layer.numbers_at_point for layer in self.network.layers))
             if len(points) > size:
                 starts = range(0, len(points), size)
                 return stack(
@@ -112,14 +112,14 @@ class Surrogate(nn.Module):
             jet = self.output.apply(points, jet)
         if any(self.coefficients):
             found = enumerate(self.coefficients)
-            jet = join([jet[i] if one is None else one.of(jet[i]) for i, one in found])
+            jet = join([jet[i] if layer is None else layer.of(jet[i]) for i, layer in found])
         return join([jet, constants(jet, tape)]) if numbers and constants is not None else jet
 
     @torch.no_grad()
     def evaluate(self, points: Points, channels: Channels) -> Jet:
         """The jet of the fields at points of any dtype and device, returned in theirs."""
-        own = points.to(self.low.dtype, self.low.device)
-        return self.jet(own, channels, numbers=False).map(lambda t: t.to(points.coords))
+        converted = points.to(self.low.dtype, self.low.device)
+        return self.jet(converted, channels, numbers=False).map(lambda t: t.to(points.coords))
 
     @torch.no_grad()
     def forward(self, points: Points) -> Tensor:

@@ -250,8 +250,8 @@ def jumps(problem: BoundaryValueProblem) -> list[Jump]:
     for data in prescribed_data(problem).values():
         # The data of a single condition have no jumps, and skipping them saves time: in many
         # dimensions the rims have many points.
-        several = len({id(one.condition) for one in data}) > 1
-        rims = [(one, one.piece.rim) for one in data if several]
+        several = len({id(given.condition) for given in data}) > 1
+        rims = [(given, given.piece.rim) for given in data if several]
         for (a, p), (b, q) in itertools.combinations(rims, 2):
             if a.condition is b.condition:
                 continue
@@ -307,11 +307,11 @@ def parameter_of(problem: BoundaryValueProblem, name: str) -> float:
     Raises:
         InputError: where the problem has no such attribute.
     """
-    found = {k: v for k, v in vars(problem).items() if isinstance(v, int | float)}
-    if name not in found:
-        there = ", ".join(found) or "none"
+    numbers = {k: v for k, v in vars(problem).items() if isinstance(v, int | float)}
+    if name not in numbers:
+        there = ", ".join(numbers) or "none"
         raise InputError(
             f"{type(problem).__name__} has no parameter {name!r}: its attributes that are numbers "
             f"are {there}"
         )
-    return float(found[name])
+    return float(numbers[name])

@@ -168,9 +168,9 @@ class Probe:
         Raises:
             InputError: naming the condition and the point.
         """
-        own = self.domain.boundary.pieces
+        pieces = self.domain.boundary.pieces
         for condition, points in zip(self.conditions, self.places, strict=True):
-            if not condition.is_at_boundary or any(piece not in own for piece in condition.pieces):
+            if not condition.is_at_boundary or any(p not in pieces for p in condition.pieces):
                 what, names = f"{condition.title}, {of_class(condition)},", self.domain.names
                 if points.names != names:
                     raise InputError(
@@ -224,8 +224,8 @@ class Probe:
         for jet in trial.jets:
             # Of either sign, and different in every entry.
             turned = jet.with_parts([8 * (t - 1) for t in jet.parts()])
-            for one in (jet, turned):
-                yield Linearised.at(trial.residual, trial.points, one)
+            for state in (jet, turned):
+                yield Linearised.at(trial.residual, trial.points, state)
 
     def side(self, piece: Piece) -> "SideConditions":
         """Return what a piece needs, by the sample that lacks least.
@@ -237,12 +237,12 @@ class Probe:
         normals = points.normals
         assert normals is not None
         boundary = [self.tried(c.stacked_residual, points).linearised() for c in conditions]
-        given, least = sum(one.equations for one in boundary), None
+        given, least = sum(linear.equations for linear in boundary), None
         samples = ((e, r) for e in self._linearised(points) for r in range(len(points)))
         for equation, row in samples:
-            for found, wave, scale in self._solutions(equation, row, normals[row]):
-                rank = found.rank([b.along(row, wave, -scale * normals[row]) for b in boundary])
-                sizes = given, found.degree, found.decaying, found.decaying - rank
+            for solutions, wave, scale in self._solutions(equation, row, normals[row]):
+                rank = solutions.rank([b.along(row, wave, -scale * normals[row]) for b in boundary])
+                sizes = given, solutions.degree, solutions.decaying, solutions.decaying - rank
                 side = SideConditions(piece, conditions, *sizes)
                 if not side.lacking:
                     return side
@@ -254,8 +254,8 @@ class Probe:
     def degree_inside(self, normal: Tensor) -> int:
         """Return the number of the equation's solutions along a direction in the domain."""
         rows = range(len(self.inside.slopes))
-        tried = (one for row in rows for one in self._solutions(self.inside, row, normal))
-        return max((found.degree for found, _, _ in tried), default=0)
+        tried = (each for row in rows for each in self._solutions(self.inside, row, normal))
+        return max((solutions.degree for solutions, _, _ in tried), default=0)
 
     def _solutions(
         self, equation: Linearised, row: int, normal: Tensor
@@ -274,9 +274,9 @@ class Probe:
                 wave[self.time] *= fast  # a parabolic equation has exponents of one size then
                 wave[self.time] += self.forward * abs(wave[self.time])
             wave = wave - (wave @ normal.to(wave)) * normal
-            found = modes(equation.along(row, wave, -scale * normal), slowest / fast)
-            if found is not None:
-                yield found, wave, scale
+            solutions = modes(equation.along(row, wave, -scale * normal), slowest / fast)
+            if solutions is not None:
+                yield solutions, wave, scale
 
 
 def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
@@ -518,9 +518,9 @@ def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
 
     total, size = 0.0, 0.0
     for p, weights in domain_rule(probe.domain, nodes):
-        found = values(equation, p)
-        total += float(weights @ found)
-        size += float(weights @ found.abs())
+        residuals = values(equation, p)
+        total += float(weights @ residuals)
+        size += float(weights @ residuals.abs())
     for condition in probe.conditions:
         for piece in condition.pieces:
             p, weights = piece.quadrature(nodes)

@@ -248,21 +248,21 @@ def prescribed_values(
         value, rate: data with a column for each field that the condition is about, or one for all.
         what: the name of the value in messages.
     """
-    names, found = condition.about or fields, list[Prescribed]()
+    names, every = condition.about or fields, list[Prescribed]()
     for i, name in enumerate(names):
         values = partial(_column_of, value, len(names), i, what)
         rates = (
             rate if rate is None else partial(_column_of, rate, len(names), i, "an initial rate")
         )
         for piece in condition.pieces:
-            found.append(Prescribed(condition, name, piece, values, rates, is_zero=value == 0))
-    return found
+            every.append(Prescribed(condition, name, piece, values, rates, is_zero=value == 0))
+    return every
 
 
 def _column_of(data: "Data", m: int, column: int, what: str, p: Points) -> Tensor:
     """Return the values (n, 1) of one of m fields at points; a single column serves all fields."""
-    found = values_of(data, p, m, what).to(p.coords)
-    return found if found.shape[1] == 1 else found[:, column, None]
+    columns = values_of(data, p, m, what).to(p.coords)
+    return columns if columns.shape[1] == 1 else columns[:, column, None]
 
 
 Value = float | int | Callable[[Points], Tensor]
@@ -286,14 +286,14 @@ def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
     """
     if not callable(data):
         return torch.full_like(p.coords[:, :1], float(data))
-    found = stack_equations(data(p), len(p), what)
-    if found.shape[1] not in (1, m):
+    columns = stack_equations(data(p), len(p), what)
+    if columns.shape[1] not in (1, m):
         fields = "" if m == 1 else f" or (n, {m}), a column for each field,"
         raise InputError(
             f"{what} must have shape (n, 1){fields} with n = {len(p)} points here, got "
-            f"{tuple(found.shape)}"
+            f"{tuple(columns.shape)}"
         )
-    return found
+    return columns
 
 
 @dataclass(frozen=True)
@@ -496,7 +496,7 @@ class ComponentDirichlet(OnBoundary):
             )
 
     def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
-        found = []
+        every = []
         for piece in self.boundary.pieces:
             normals = piece.gauss(16).normals
             assert normals is not None
@@ -509,8 +509,8 @@ class ComponentDirichlet(OnBoundary):
                 if row.any():  # a row of a normal along an axis is about one field
                     values = partial(self._values, plane, row, column)
                     name = self.fields[int(row.abs().argmax())]
-                    found.append(Prescribed(self, name, piece, values, is_zero=self.value == 0))
-        return found
+                    every.append(Prescribed(self, name, piece, values, is_zero=self.value == 0))
+        return every
 
     @abstractmethod
     def rows(self, normals: Tensor) -> Tensor:
@@ -531,9 +531,9 @@ class ComponentDirichlet(OnBoundary):
 
     def _values(self, plane: Tensor, row: Tensor, column: int, p: Points) -> Tensor:
         """Return the values (n, 1) of the field of a row of A on a plane with this normal."""
-        found = self.target(Points(p.coords, p.names, plane.to(p.coords).expand_as(p.coords)))
-        found = found if found.shape[1] == 1 else found[:, column, None]
-        return found * float(row.sum())
+        target = self.target(Points(p.coords, p.names, plane.to(p.coords).expand_as(p.coords)))
+        target = target if target.shape[1] == 1 else target[:, column, None]
+        return target * float(row.sum())
 
 
 @dataclass(frozen=True)
@@ -702,11 +702,11 @@ class Initial(Condition):
         """Return u - value and, where a rate is given, ∂u/∂t - rate, (n, m) each."""
         u = torch.cat([f.value for f in fields], dim=1)
         m = u.shape[1]
-        found = [u - self.target(p, m)]
+        residuals = [u - self.target(p, m)]
         if self.rate is not None:
             rates = torch.cat([-normal_derivative(f, p) for f in fields], dim=1)
-            found.append(rates - values_of(self.rate, p, m, "an initial rate"))
-        return tuple(found)
+            residuals.append(rates - values_of(self.rate, p, m, "an initial rate"))
+        return tuple(residuals)
 
 
 @dataclass(frozen=True)
@@ -835,10 +835,10 @@ class Periodic(Condition):
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
         """Return u, ∂_x u, … at the lower end minus those at the upper end, (rows, 1) each."""
         direction = [float(name == self.coordinate) for name in p.names]
-        found = [f.value for f in fields]
+        values = [f.value for f in fields]
         for order in range(1, self.order + 1):
-            found += [directional(f, direction, order) for f in fields]
-        return tuple(value[0::2] - value[1::2] for value in found)
+            values += [directional(f, direction, order) for f in fields]
+        return tuple(value[0::2] - value[1::2] for value in values)
 
 
 @dataclass(frozen=True)
@@ -887,7 +887,7 @@ class Integral(Condition):
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return (∫ u - value) / |over|, with |over| the measure of the set, (rows, m)."""
         density = self.density
-        found = density(p, *fields) if density else torch.cat([f.value for f in fields], dim=1)
-        weights = self._weights.to(found)
-        integrals = torch.einsum("rsm,s->rm", found.unflatten(0, (-1, self.sites)), weights)
+        densities = density(p, *fields) if density else torch.cat([f.value for f in fields], dim=1)
+        weights = self._weights.to(densities)
+        integrals = torch.einsum("rsm,s->rm", densities.unflatten(0, (-1, self.sites)), weights)
         return (integrals - float(self.value)) / self.over.measure

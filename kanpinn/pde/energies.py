@@ -68,12 +68,12 @@ class Integrand:
             InputError: where the density has another shape, or contains third derivatives.
             MissingChannel: where derivatives are needed that the jets do not carry.
         """
-        own = p.once(_traced, lambda: _traced(p))
+        traced = p.once(_traced, lambda: _traced(p))
         order, directions = 0, Channels(p.names)
         while True:
             levels = [[_entry(_derivatives(u, r)) for u in fields] for r in range(order + 1)]
             try:
-                found = density(own, *_jets(levels, directions))
+                values = density(traced, *_jets(levels, directions))
                 break
             except MissingChannel as missing:
                 needed = missing.needed
@@ -86,25 +86,25 @@ class Integrand:
                 directions = directions | Channels(
                     p.names, directions=needed.directions, order=needed.order
                 )
-        found = stack_equations(found, len(p), what)
-        if found.shape[1] != 1:
-            raise InputError(f"{what} must have shape (n, 1), got {tuple(found.shape)}")
+        values = stack_equations(values, len(p), what)
+        if values.shape[1] != 1:
+            raise InputError(f"{what} must have shape (n, 1), got {tuple(values.shape)}")
         for r in range(order + 1, 2 * order + 1) if further else ():
             levels.append([_entry(_derivatives(u, r)) for u in fields])
-        return cls(found, own.coords, levels, order)
+        return cls(values, traced.coords, levels, order)
 
     def slopes(self, of: Tensor) -> tuple[Tensor, Levels]:
         """The derivatives of a column (n, 1), by the points (n, d) and by the levels."""
-        entries = [self.coords, *(one for level in self.levels for one in level)]
-        found = [torch.zeros_like(one) for one in entries]
+        entries = [self.coords, *(entry for level in self.levels for entry in level)]
+        gradients = [torch.zeros_like(entry) for entry in entries]
         if of.requires_grad:
-            found = list(
+            gradients = list(
                 torch.autograd.grad(
                     of.sum(), entries, create_graph=True, allow_unused=True, materialize_grads=True
                 )
             )
         m = len(self.levels[0])
-        return found[0], [found[i : i + m] for i in range(1, len(found), m)]
+        return gradients[0], [gradients[i : i + m] for i in range(1, len(gradients), m)]
 
     def along(self, of: Tensor, axis: int) -> Tensor:
         """The total derivative of a column (n, 1) by a coordinate, (n, 1)."""
@@ -189,15 +189,15 @@ class Energy:
         """
         recorded, axes, fields = _recorded(columns), range(len(p.names)), len(self.fields)
         with torch.enable_grad():
-            found = Integrand.at(self.density, p, columns, self.what, further=True)
-            by_values, *others = found.slopes(found.density)[1][: found.order + 1]
+            integrand = Integrand.at(self.density, p, columns, self.what, further=True)
+            by_values, *others = integrand.slopes(integrand.density)[1][: integrand.order + 1]
             equations = list(by_values[:fields])
             for r, by_derivatives in enumerate(others, start=1):
                 for k, slopes in enumerate(by_derivatives[:fields]):
                     for number, which in enumerate(itertools.product(axes, repeat=r)):
                         term = slopes[:, number, None]
                         for axis in which:
-                            term = found.along(term, axis)
+                            term = integrand.along(term, axis)
                         equations[k] = equations[k] + (-1) ** r * term
             residual = torch.cat(equations, dim=1)
         return residual if recorded else residual.detach()
@@ -229,10 +229,10 @@ class Energy:
                 ends = [
                     _columns(Integrand.at(self.density, q, columns, self.what)) for q in shifted
                 ]
-                for own, *both in zip(_columns(at), *ends, strict=True):
-                    exact = at.slopes(own)[0][:, axis]
+                for slope, *both in zip(_columns(at), *ends, strict=True):
+                    exact = at.slopes(slope)[0][:, axis]
                     gap = (both[1] - both[0])[:, 0] / (2 * steps[axis]) - exact
-                    size = own.abs().max() / (steps[axis] * 1e5) + exact.abs().max()
+                    size = slope.abs().max() / (steps[axis] * 1e5) + exact.abs().max()
                     if float(gap.detach().abs().max()) > 1e-4 * float(size.detach()):
                         raise InputError(
                             f"{self.what} has a coefficient whose derivative by "
@@ -267,11 +267,11 @@ class Energy:
                 if free:
                     alike[free, there].append(piece)
         densities = [(one, f"boundary_energies()[{i}]") for i, (_, one) in enumerate(on_boundary)]
-        found = [
+        natural = [
             Natural(Boundary(tuple(pieces)), self, [densities[i] for i in there], free)
             for (free, there), pieces in alike.items()
         ]
-        return [*essential, *found]
+        return [*essential, *natural]
 
 
 def _recorded(fields: Sequence[Jet]) -> bool:
@@ -329,9 +329,9 @@ class Natural(OnBoundary):
         recorded = _recorded(columns)
         with torch.enable_grad():
             inside = Integrand.at(self.energy.density, p, columns, self.energy.what)
-            found = [torch.zeros_like(value) for value in inside.levels[0]]
+            residuals = [torch.zeros_like(value) for value in inside.levels[0]]
             for by_gradients in inside.slopes(inside.density)[1][1:]:
-                found = [(p.normals * one).sum(dim=1, keepdim=True) for one in by_gradients]
+                residuals = [(p.normals * slope).sum(dim=1, keepdim=True) for slope in by_gradients]
             values = [Jet(Channels(p.names), u.value) for u in columns]
             for density, name in self.others:
                 try:
@@ -342,8 +342,8 @@ class Natural(OnBoundary):
                         "densities of values only"
                     ) from None
                 (by_values,) = wall.slopes(wall.density)[1]
-                found = [one + other for one, other in zip(found, by_values, strict=True)]
-            residual = torch.cat(found, dim=1)[:, list(self.free)]
+                residuals = [a + b for a, b in zip(residuals, by_values, strict=True)]
+            residual = torch.cat(residuals, dim=1)[:, list(self.free)]
         return residual if recorded else residual.detach()
 
 
@@ -352,17 +352,17 @@ def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str
     if piece not in condition.pieces:
         return set()
     about = condition.about or tuple(fields)
-    found = {one.field for one in condition.prescribed(fields) if one.piece == piece}
-    if not found and len(about) > 1:
+    prescribed = {given.field for given in condition.prescribed(fields) if given.piece == piece}
+    if not prescribed and len(about) > 1:
         raise InputError(
             f"a {type(condition).__name__} on {piece.name} couples the fields {', '.join(about)}: "
             "natural conditions of an energy are derived beside values of single fields, as "
             "kp.Dirichlet prescribes"
         )
-    return found or set(about)
+    return prescribed or set(about)
 
 
 def _columns(at: Integrand) -> list[Tensor]:
     """The derivatives of a density by those of the fields, (n, 1) each."""
     _, by_levels = at.slopes(at.density)
-    return [one for level in by_levels[1:] for slope in level for one in slope.split(1, dim=1)]
+    return [part for level in by_levels[1:] for slope in level for part in slope.split(1, dim=1)]

@@ -250,14 +250,14 @@ class Equation(Problem):
             differentiable: whether formulas that can jump are refused, since automatic
                 differentiation would ignore the jump without a message.
         """
-        found = self.value(name, given)
-        jumps = found.functions & {*JUMPS} if isinstance(found, Expression) else ()
+        datum = self.value(name, given)
+        jumps = datum.functions & {*JUMPS} if isinstance(datum, Expression) else ()
         if differentiable and jumps:
             raise InputError(
                 f"{name} = {show(given)}: must have a gradient everywhere, {min(jumps)} can jump"
             )
-        self._coefficients.append((name, found, least, above))
-        return found
+        self._coefficients.append((name, datum, least, above))
+        return datum
 
     def _boundary_conditions(
         self, whole: Boundary, given: BoundaryData | None
@@ -320,7 +320,7 @@ class Equation(Problem):
                     f"{name} = {show(datum)}: expected a list [alpha, beta, value], or "
                     "[alpha, beta] where there is an exact solution"
                 )
-            alpha, beta, *rest = (self.value(f"{name}[{i}]", one) for i, one in enumerate(datum))
+            alpha, beta, *rest = (self.value(f"{name}[{i}]", v) for i, v in enumerate(datum))
             value = rest[0] if rest else NormalDerivative(self._exact(name), alpha, beta)
             return [Robin(boundary, alpha, beta, value)]
         if is_list or type(datum) is dict:
@@ -541,9 +541,9 @@ class AdvectionDiffusion(Equation):
                 )
 
     def operator(self, p: Points, u: Jet) -> Tensor:
-        found = values_of(self.reaction, p, 1, "reaction") * u.value
+        terms = values_of(self.reaction, p, 1, "reaction") * u.value
         for name, v in zip(self.space, self.velocity, strict=True):
-            found = found + values_of(v, p, 1, "velocity") * partial(u, name)
+            terms = terms + values_of(v, p, 1, "velocity") * partial(u, name)
         if self.diffusion != 0:
-            found = found - self.diffusion_term(p, u, self.diffusion)
-        return found if self.time is None else found + partial(u, self.time)
+            terms = terms - self.diffusion_term(p, u, self.diffusion)
+        return terms if self.time is None else terms + partial(u, self.time)

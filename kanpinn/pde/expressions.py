@@ -108,17 +108,17 @@ class Node:
         if self.constant is not None:
             dtype = torch.bool if self.is_truth else p.coords.dtype
             return torch.tensor(self.constant, dtype=dtype, device=p.coords.device)
-        found: Tensor
+        result: Tensor
         if not self.arguments:
-            found = getattr(p, self.name)
-            return found
+            result = getattr(p, self.name)
+            return result
         mixed = KNOWN[self.name].mixed
         values = (
-            one.constant if mixed and one.constant is not None else one.at(p)
-            for one in self.arguments
+            argument.constant if mixed and argument.constant is not None else argument.at(p)
+            for argument in self.arguments
         )
-        found = KNOWN[self.name].compute(*values)
-        return found
+        result = KNOWN[self.name].compute(*values)
+        return result
 
 
 HINTS: dict[type[ast.AST], str] = {
@@ -261,11 +261,11 @@ def _applied(
 
 def _folded(name: str, arguments: Sequence[Node], tree: ast.expr) -> Node:
     """A function or operator on arguments, or its value as a constant if all are constants."""
-    if any(one.constant is None for one in arguments):
+    if any(argument.constant is None for argument in arguments):
         return Node(name, tuple(arguments))
     tensors = [
-        torch.tensor(one.constant, dtype=torch.bool if one.is_truth else torch.float64)
-        for one in arguments
+        torch.tensor(argument.constant, dtype=torch.bool if argument.is_truth else torch.float64)
+        for argument in arguments
     ]
     value = KNOWN[name].compute(*tensors).item()
     if not math.isfinite(value):

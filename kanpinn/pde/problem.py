@@ -389,7 +389,7 @@ class Problem(BoundaryValueProblem):
     @property
     def numbers(self) -> dict[str, Unknown]:
         """The unknowns that are numbers (not fields), by their names."""
-        return {name: one for name, one in self.unknowns.items() if name not in self.fields}
+        return {name: unknown for name, unknown in self.unknowns.items() if name not in self.fields}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -452,7 +452,7 @@ class Problem(BoundaryValueProblem):
         If the equation is derived from `energy`, the natural ones are added.
         """
         if self.unknowns and (numbers := list(self.numbers)):
-            conditions = [with_numbers(one, self.fields, numbers) for one in conditions]
+            conditions = [with_numbers(condition, self.fields, numbers) for condition in conditions]
         if not self.is_from_energy:
             return conditions
         energy, parts = self._energy, self.boundary_energies()

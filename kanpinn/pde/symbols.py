@@ -71,8 +71,8 @@ def modes(polynomial: numpy.ndarray, neutral: float) -> BoundaryModes | None:
         zeta = numpy.divide(alpha, beta, out=numpy.zeros_like(alpha), where=finite)
         return finite & (zeta.real < -straight * abs(zeta)) & (abs(zeta) > neutral)
 
-    found = scipy.linalg.ordqz(left, right, sort=decays, output="complex")
-    upper, lower, alpha, beta, _, space = found
+    decomposed = scipy.linalg.ordqz(left, right, sort=decays, output="complex")
+    upper, lower, alpha, beta, _, space = decomposed
     if (abs(alpha) + abs(beta) < 1e-12).any():
         return None
     count = int(decays(alpha, beta).sum())

@@ -66,17 +66,18 @@ class Chebyshev(Basis):
         needed = max(order, 1)  # a tangent needs the first derivative
         previous = [torch.ones_like(xi), *(torch.zeros_like(xi) for _ in range(needed))]
         current = [inside, torch.ones_like(xi), *(torch.zeros_like(xi) for _ in range(needed - 1))]
-        found = [previous, current]
+        polynomials = [previous, current]
         for _ in range(self.size - 2):
             new = [2 * inside * t for t in current]
             for r in range(1, needed + 1):
                 new[r] = new[r] + 2 * r * current[r - 1]
             new = [a - b for a, b in zip(new, previous, strict=True)]
-            found.append(new)
+            polynomials.append(new)
             previous, current = current, new
         outside = (xi < -1) | (xi > 1)
         functions = []
-        for t in found[: self.size]:  # the tangent at the nearer end goes on outside the range
+        # The tangent at the nearer end goes on outside the range.
+        for t in polynomials[: self.size]:
             first = t[0] + t[1] * (xi - inside)
             higher = [torch.where(outside, 0.0, s) for s in t[2:]]
             in_x = [s * slope**r for r, s in enumerate((first, t[1], *higher))]
@@ -98,8 +99,10 @@ class Chebyshev(Basis):
         xi = torch.cos(torch.pi * (torch.arange(n).to(self.breaks) + 0.5) / n)
         low, high = new.breaks[:, 0], new.breaks[:, 1]
         x = low + (high - low) * (xi[:, None] + 1) / 2
-        own = 2 * (x - self.breaks[:, 0]) / (self.breaks[:, 1] - self.breaks[:, 0]) - 1
-        values = torch.einsum("nik,iko->nio", chebyshev_polynomials(own, self.size), coefficients)
+        scaled = 2 * (x - self.breaks[:, 0]) / (self.breaks[:, 1] - self.breaks[:, 0]) - 1
+        values = torch.einsum(
+            "nik,iko->nio", chebyshev_polynomials(scaled, self.size), coefficients
+        )
         transform = chebyshev_polynomials(xi, n) * (2 / n)
         transform[:, 0] /= 2
         return torch.einsum("nk,nio->iko", transform, values), 0.0
@@ -116,7 +119,7 @@ class Chebyshev(Basis):
 
 def chebyshev_polynomials(xi: Tensor, count: int) -> Tensor:
     """T_0 … T_(count - 1) at any arguments, (..., count), without tangents outside [-1, 1]."""
-    found = [torch.ones_like(xi), xi]
+    polynomials = [torch.ones_like(xi), xi]
     for _ in range(count - 2):
-        found.append(2 * xi * found[-1] - found[-2])
-    return torch.stack(found[:count], dim=-1)
+        polynomials.append(2 * xi * polynomials[-1] - polynomials[-2])
+    return torch.stack(polynomials[:count], dim=-1)

@@ -149,8 +149,8 @@ def locate(x: Tensor, breaks: Tensor) -> Tensor:
     # For few breaks and many arguments, comparing with each break is faster (measured).
     if left.shape[1] > 16 or x.numel() <= 1000:
         by_input = x.movedim(-1, 0).flatten(1).contiguous()
-        found = torch.searchsorted(left.contiguous(), by_input, right=True)
-        count = found.view(x.shape[-1], *x.shape[:-1]).movedim(0, -1)
+        pieces = torch.searchsorted(left.contiguous(), by_input, right=True)
+        count = pieces.view(x.shape[-1], *x.shape[:-1]).movedim(0, -1)
     else:
         count = torch.zeros_like(x, dtype=torch.uint8)  # batched where x is, under torch.vmap
         for column in left.unbind(1):
@@ -186,8 +186,8 @@ class _Values(torch.autograd.Function):
         position = _position(piece, table.shape)
         by_power = table.permute(2, 3, 0, 1).flatten(1).unbind(0)
         near = [t.index_select(0, position.flatten()).view(position.shape) for t in by_power]
-        found = _horner(offset(x, breaks, piece), near, order + extra)
-        return found[: order + 1], found[1:], piece
+        values = _horner(offset(x, breaks, piece), near, order + extra)
+        return values[: order + 1], values[1:], piece
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -276,13 +276,13 @@ def piecewise_moments(s: Tensor, grad: Tensor, powers: int) -> list[Tensor]:
     w_0 is the sum.
     """
     weights = [math.factorial(r) * g if r > 1 else g for r, g in enumerate(grad.unbind(0))]
-    found = [weights[0]]
+    moments = [weights[0]]
     for left in range(powers - 1, 0, -1):
         last = [weights[-1] * s] if len(weights) <= left else []
         pairs = itertools.pairwise(weights)
         weights = [torch.addcmul(higher, w, s) for w, higher in pairs] + last
-        found.append(weights[0])
-    return found
+        moments.append(weights[0])
+    return moments
 
 
 class BSplines(Basis):
@@ -435,9 +435,9 @@ def _local_splines(x: Tensor, near: Tensor, degree: int) -> list[Tensor]:
         rising, falling = (x[..., None] - left) * share, (right - x[..., None]) * share
         by_degree.append(pad(falling, (0, 1)) + pad(rising, (1, 0)))
     # The m-th derivatives are m times B' = r (B/Δ - B/Δ), from the B-splines of degree k - m.
-    found = by_degree[0][None]
+    splines = by_degree[0][None]
     for r in range(1, degree + 1):
-        share = r * found / (near[..., degree : degree + r] - near[..., degree - r : degree])
-        found = pad(-share, (0, 1)) + pad(share, (1, 0))
-        found = torch.cat([by_degree[r][None], found])
-    return list(found.unbind(0))
+        share = r * splines / (near[..., degree : degree + r] - near[..., degree - r : degree])
+        splines = pad(-share, (0, 1)) + pad(share, (1, 0))
+        splines = torch.cat([by_degree[r][None], splines])
+    return list(splines.unbind(0))
