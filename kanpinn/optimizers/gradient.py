@@ -1,14 +1,11 @@
 """Methods of gradients: Adam and L-BFGS of torch.optim, and self-scaled Broyden methods."""
 
 import math
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy
 import torch
-from scipy.optimize import line_search
 from torch import Tensor
 
 from kanpinn._support.errors import CONVERGED, InputError, integer, number
@@ -254,30 +251,55 @@ def strong_wolfe(
 
     Reference: Nocedal and Wright, Numerical Optimization (2006), algorithms 3.5 and 3.6.
     """
-    trials: dict[float, LinePoint] = {}
-
-    def trial(x: numpy.ndarray) -> LinePoint:
-        if (t := float(x[0])) not in trials:
-            point = at(t)
-            trials[t] = point if math.isfinite(point.loss) else replace(point, loss=math.inf)
-        return trials[t]
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where no trial satisfies both conditions
-        share = line_search(
-            lambda x: trial(x).loss,
-            lambda x: numpy.array([trial(x).slope]),
-            numpy.zeros(1),
-            numpy.array([length]),
-            numpy.array([start.slope]),
-            start.loss,
-            c2=curvature,
-            maxiter=25,
-        )[0]
-    if share is not None:
-        return trials[float(share * length)]
-    best = min(trials.values(), key=lambda each: each.loss)
+    low, high, trials = start, None, []
+    for _ in range(25):
+        trial = at(length)
+        trials.append(trial)
+        enough = trial.loss <= start.loss + 1e-4 * length * start.slope
+        if not enough or (low is not start and trial.loss >= low.loss):
+            high = trial
+        elif abs(trial.slope) <= -curvature * start.slope:
+            return trial
+        elif trial.slope * (1.0 if high is None else high.length - low.length) >= 0:
+            low, high = trial, low
+        else:
+            low = trial
+        if high is None:
+            length = _beyond(start if len(trials) < 2 else trials[-2], trial)
+            continue
+        fall = abs(low.slope * (high.length - low.length))
+        rounding = math.isfinite(high.loss) and fall <= 1e-15 * abs(low.loss)
+        if rounding or abs(high.length - low.length) <= 1e-12 * low.length:
+            break
+        # The minimum of the cubic through both trials, at least 10 % away from the ends.
+        left, right = sorted((low.length, high.length))
+        margin, minimum = 0.1 * (right - left), _cubic_minimum(low, high)
+        length = (left + right) / 2 if minimum is None else minimum
+        length = min(max(length, left + margin), right - margin)
+    best = min(trials, key=lambda each: each.loss if math.isfinite(each.loss) else math.inf)
     return best if best.loss < start.loss else None
+
+
+def _beyond(before: LinePoint, last: LinePoint) -> float:
+    """Return the minimum of the cubic through both trials, limited to 2 to 10 last lengths."""
+    minimum = _cubic_minimum(before, last)
+    most, least = 10 * last.length, 2 * last.length
+    return most if minimum is None or minimum < before.length else min(max(minimum, least), most)
+
+
+def _cubic_minimum(a: LinePoint, b: LinePoint) -> float | None:
+    """Return the minimum of the cubic through both trials, equation 3.59; None if it has none."""
+    if not all(abs(x) < 1e100 for x in (a.loss, b.loss, a.slope, b.slope)):
+        return None  # their squares would overflow
+    first = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.length - b.length)
+    square = first**2 - a.slope * b.slope
+    if square < 0:
+        return None
+    second = math.copysign(math.sqrt(square), b.length - a.length)
+    below = b.slope - a.slope + 2 * second
+    if below == 0:
+        return None
+    return b.length - (b.length - a.length) * (b.slope + second - first) / below
 
 
 @dataclass(frozen=True)
