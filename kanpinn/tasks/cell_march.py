@@ -18,7 +18,6 @@ from kanpinn.jets import Jet, jet_of_stacked
 from kanpinn.loss.residuals import Residuals
 from kanpinn.spaces import cell_windows
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
-from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.problem import CellProblem, counted_fields
 from kanpinn.spaces.cells.system.cell_system import CellSystem, ShiftedCells
 from kanpinn.spaces.cells.system.functions import CellFunctions, CellNorms
@@ -328,14 +327,6 @@ def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
     found = torch.full((len(boxes), many), -1)
     found[box, corner] = own
     return found[(found >= 0).all(dim=1)]
-
-
-def on_parts(polynomials: LocalPolynomials) -> Tensor:
-    """The coefficients of the polynomials of a box in each of its 2^d parts, (2^d, L, L)."""
-    dim = polynomials.dim
-    low = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0]).double()] * dim).view(-1, dim)
-    unit = torch.eye(polynomials.size, dtype=torch.float64).expand(len(low), -1, -1)
-    return polynomials.restricted(low, torch.ones_like(low), unit)
 
 
 def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
@@ -695,7 +686,7 @@ class CellMarch(TimeState[CellAttempt]):
         part, worth, fewer = 0.1, 0.2, 2  # of the error, of the cells, and of the degree
         polynomials, geometry, functions = self.polynomials, self.geometry, self._with_stages()
         family = leaves_of_boxes(geometry.tree, ~geometry.is_cut)
-        parts = on_parts(polynomials)
+        parts = polynomials.on_parts
         own = functions[:, family]  # (n, f, 2^d, L, p m)
         larger = torch.einsum("plk,nfplm->nfkm", parts, own) / len(parts)
         simple = larger[0].clone()

@@ -207,10 +207,6 @@ class CornerLayer(nn.Module):
         self.register_buffer("powers", powers)
         self.coefficients = nn.Parameter(corners.new_zeros(2 * len(powers), fields))
 
-    def same(self, other: "CornerLayer | None") -> bool:
-        """Whether another layer has the same functions."""
-        return other is not None and all(map(torch.equal, self.buffers(), other.buffers()))
-
     def jet(self, coordinates: Coordinates, tree: Tree) -> Jet:
         """The jet of the sum at points; tree: the cells."""
         at, channels = coordinates.value, coordinates.channels

@@ -213,6 +213,14 @@ class LocalPolynomials:
         return found[:, self._places]
 
     @cached_property
+    def on_parts(self) -> Tensor:
+        """The coefficients of the polynomials of a box in each of its 2^d parts, (2^d, L, L)."""
+        low = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0]).double()] * self.dim)
+        low = low.view(-1, self.dim)
+        unit = torch.eye(self.size, dtype=torch.float64).expand(len(low), -1, -1)
+        return self.restricted(low, torch.ones_like(low), unit)
+
+    @cached_property
     def _places(self) -> Tensor:
         """The index of each polynomial among all products of Legendre polynomials, (L,)."""
         return self.powers @ (self.degree + 1) ** torch.arange(self.dim - 1, -1, -1)

@@ -19,7 +19,14 @@ from kanpinn.geometry.curves import Curve, Segment
 from kanpinn.geometry.division import Division, SolidDivision
 from kanpinn.geometry.domain import Domain, Piece
 from kanpinn.geometry.planar import Planar
-from kanpinn.jets import Jet, Linearised, derivatives_of_parts, largest_of_orders, zero_jet
+from kanpinn.jets import (
+    Jet,
+    Linearised,
+    derivatives_of_parts,
+    largest_of_orders,
+    orders_of_parts,
+    zero_jet,
+)
 from kanpinn.loss.parameters import Parameters, WithParameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
@@ -38,7 +45,6 @@ from kanpinn.spaces.cells.geometry.plane import (
 )
 from kanpinn.spaces.cells.geometry.regions import divided, pieces_of_curves
 from kanpinn.spaces.cells.geometry.singularities import (
-    FluxSizes,
     Goal,
     PlaneCorner,
     SingularCorners,
@@ -178,6 +184,17 @@ class CellProblem:
     def kinks(self) -> list[Piece]:
         """The pieces of all interfaces."""
         return [piece for term in self.interfaces for piece in term.kinks]
+
+    def flux_sizes(self, piece: Piece, at: Points) -> tuple[float, float]:
+        """The coefficients inside and outside of a piece of an interface, at one of its points."""
+        p, found = at.on_both_sides(self.domain.bounds), (0.0, 0.0)
+        for term in self.interfaces:
+            if piece in term.kinks:
+                linear = Linearised.at_zero(term.equation, p, term.channels, self.fields)
+                first = orders_of_parts(term.channels) > 0
+                inside, outside = linear.slopes[:2, :, first].abs().flatten(1).amax(dim=1).tolist()
+                found = max(found[0], inside), max(found[1], outside)
+        return found
 
     def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
         """The cells around corners with singular functions that are known.
@@ -450,8 +467,7 @@ class ProblemInPlane(CellProblem):
             for one in self.own_corners
             if one.exponent < self.convex
         ]
-        fluxes = FluxSizes(self.interfaces, self.domain.bounds, self.fields)
-        found += junctions(self.division, fluxes, self.conditions)
+        found += junctions(self.division, self.flux_sizes, self.conditions)
         return SingularCorners.of(found, 2)
 
     def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
@@ -504,8 +520,8 @@ class ProblemInSpace(CellProblem):
 
     @cached_property
     def singularities(self) -> SingularEdges:
-        fluxes = FluxSizes(self.interfaces, self.domain.bounds, self.fields)
-        return SingularEdges.of(self.domain.reentrant_edges, *edges_of_boxes(self.division, fluxes))
+        edges = edges_of_boxes(self.division, self.flux_sizes)
+        return SingularEdges.of(self.domain.reentrant_edges, *edges)
 
     def cells(self, tree: Tree) -> SolidGeometry:
         parts = [cutter.cut(tree) for cutter in self.cutters]
@@ -641,7 +657,8 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
             torch.tensor(rows, dtype=torch.float64) for rows in (corners, boxes, powers)
         )
         found = CornerLayer(at, around, degrees, fields).to(network.layer.coefficients.device)
-    if found is None or not found.same(network.corners):
+    before = network.corners
+    if not (found and before and all(map(torch.equal, found.buffers(), before.buffers()))):
         network.corners = found
     shared: list[SharedFunctions] = list(patches)
     if network.enrichment is not None:

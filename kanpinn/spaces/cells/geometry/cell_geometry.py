@@ -371,16 +371,12 @@ class CellGeometry:
 
         local: the points in each cell's own coordinates, (q, d) for all cells or (c, q, d).
         """
-        corner = self.physical(self.frames[cells, 0])
+        corner = physical(self.domain, self.frames[cells, 0])
         return corner[:, None] + (local + 1) / 2 * self.extents[cells][:, None]
-
-    def physical(self, coords: Tensor) -> Tensor:
-        """The physical coordinates of points in the coordinates of the tree, (..., d)."""
-        return physical(self.domain, coords)
 
     def local(self, cells: Tensor, coords: Tensor) -> Tensor:
         """The own coordinates of physical points of each of c cells, both (c, q, d)."""
-        corner = self.physical(self.frames[cells, 0])
+        corner = physical(self.domain, self.frames[cells, 0])
         return (coords - corner[:, None]) * self.scale[cells][:, None] - 1
 
 

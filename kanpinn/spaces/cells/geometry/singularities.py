@@ -17,13 +17,14 @@ from kanpinn.geometry.box import Face
 from kanpinn.geometry.division import Division, DivisionEdge, SolidDivision
 from kanpinn.geometry.domain import Piece, ReentrantEdges
 from kanpinn.geometry.points import Points
-from kanpinn.jets import Linearised, orders_of_parts
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, in_trees
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, in_trees, physical
 from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Power
 from kanpinn.spaces.cells.geometry.plane import Outline
 from kanpinn.spaces.cells.tree import Tree
 
+# The coefficients inside and outside of a piece of an interface, at one of its points.
+FluxSizes = Callable[[Piece, Points], tuple[float, float]]
 Goal = Callable[[CellGeometry], Tensor]  # the coordinates in which cells are too coarse, (N, d)
 
 
@@ -193,7 +194,7 @@ class SingularCorners:
 
     def weights(self, geometry: CellGeometry) -> Tensor:
         """The factors of the rows of cells, (N,): powers of two, so that many are the same."""
-        corners = geometry.physical(geometry.frames)
+        corners = physical(geometry.domain, geometry.frames)
         gaps = (corners[:, :, None] - self.points).abs().amax(dim=1)  # (N, c, 2), to the far side
         distances = gaps.norm(dim=2) / geometry.half.max()
         distances = distances[:, self.exponents < 2]  # without those that have singular functions
@@ -362,8 +363,9 @@ class SingularEdges:
         the root of two errors were up to 1.3 times larger, with powers of two up to three times.
         """
         picked, frames = torch.cartesian_prod(*[torch.arange(2)] * 3), geometry.frames
-        corners = geometry.physical(
-            torch.stack([frames[:, picked[:, axis], axis] for axis in range(3)], dim=2)
+        corners = physical(
+            geometry.domain,
+            torch.stack([frames[:, picked[:, axis], axis] for axis in range(3)], dim=2),
         )
         size = float(geometry.half.max())
         points = self.vertices.points[:, None].expand(-1, 2, -1)
@@ -398,7 +400,7 @@ class SingularEdges:
 
     def _touched(self, geometry: CellGeometry) -> Tensor:
         """Which cells meet which edges, a mask (N, s)."""
-        boxes = geometry.physical(geometry.tree.boxes)
+        boxes = physical(geometry.domain, geometry.tree.boxes)
         found = [meets(boxes, segment) for segment in self.segments]
         return torch.stack(found, dim=1) if found else torch.zeros(len(boxes), 0).bool()
 
@@ -460,33 +462,6 @@ class SingularEdges:
             return touched & (after.tree.level < goal[before])
 
         return [*found, coarse]
-
-
-@dataclass(frozen=True)
-class FluxSizes:
-    """The sizes of the coefficients in conditions on fluxes.
-
-    Args:
-        interfaces: the conditions.
-        bounds: the lowest and the highest corner of the domain, (d,) each.
-        fields: the number of fields.
-    """
-
-    interfaces: Sequence[ResidualTerm]
-    bounds: tuple[Tensor, Tensor]
-    fields: int
-
-    def on_both_sides(self, piece: Piece, at: Points) -> tuple[float, float]:
-        """The coefficients inside and outside of a piece of an interface, at one of its points."""
-        p, found = at.on_both_sides(self.bounds), (0.0, 0.0)
-        for term in self.interfaces:
-            if piece in term.kinks:
-                linear = Linearised.at_zero(term.equation, p, term.channels, self.fields)
-                first = orders_of_parts(term.channels) > 0
-                sizes = linear.slopes[:2, :, first].abs().flatten(1).amax(dim=1)
-                inside, outside = sizes.tolist()
-                found = max(found[0], inside), max(found[1], outside)
-        return found
 
 
 def least_exponent(
@@ -551,7 +526,8 @@ def junctions(
 
     Reference: Kellogg, On the Poisson equation with intersecting interfaces (1975).
     """
-    near = 1e-9 * float(torch.stack(fluxes.bounds).abs().max())
+    points = [edge.curve.start for edges in division.edges for edge in edges]
+    near = 1e-9 * float(np.abs(points).max())
     found: list[tuple[tuple[float, float], float]] = []
     for edge in (edge for edges in division.edges for edge in edges if edge.interface >= 0):
         x, y = edge.curve.start
@@ -588,7 +564,7 @@ def _around(
             curve = edge.curve.part(1.0, 0.0) if edge.reverse else edge.curve
             beside = 1e-3 if (edge is first[0]) != edge.reverse else 1 - 1e-3
             at = curve.points_at(torch.tensor([beside], dtype=torch.float64))
-            coefficient = fluxes.on_both_sides(edge.piece, at)[int(edge.reverse)]
+            coefficient = fluxes(edge.piece, at)[int(edge.reverse)]
             sectors.append(RegionSector(first[0], last[0], angle, coefficient))
         elif first or last:
             return []
@@ -633,7 +609,7 @@ def edges_of_boxes(division: SolidDivision, fluxes: FluxSizes) -> tuple[Tensor, 
                 middle = one.quadrature(1)[0]  # the flux is taken close to the edge
                 at = torch.lerp(segment.mean(dim=0), middle.coords, 1e-3)
                 beside = Points(at, middle.names, middle.normals)
-                inside, outside = fluxes.on_both_sides(one, beside)
+                inside, outside = fluxes(one, beside)
                 around = [(math.pi / 2, inside), (3 * math.pi / 2, outside)]
                 found = least_exponent(around) if min(inside, outside) > 0 else None
                 if found is not None and found < 1 - 1e-3:

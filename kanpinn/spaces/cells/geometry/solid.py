@@ -221,7 +221,7 @@ class SolidGeometry(CellGeometry):
         more = 4  # the number of points along each coordinate above the degree
         faces, numbers = self.faces, self.sampled_numbers[rows]
         unit, weights = gauss_product(polynomials.degree + more, 2)
-        points = on_rectangles(unit, *self.physical(faces.corners[numbers]).unbind(dim=1))
+        points = on_rectangles(unit, *physical(self.domain, faces.corners[numbers]).unbind(dim=1))
         regions, steps = (
             self.tree.region[faces.lower[numbers]],
             self.cutters[0].sliver * self.lengths[numbers],
@@ -306,7 +306,7 @@ class SolidGeometry(CellGeometry):
     @cached_property
     def _boxes(self) -> Tensor:
         """The corners of the cells in physical space, (N, 2, 3)."""
-        return self.physical(self.tree.boxes)
+        return physical(self.domain, self.tree.boxes)
 
     def at_interfaces(self, degree: int) -> Iterator[InterfaceParts]:
         """Yield the patches of all interfaces, in batches with similar numbers of points.

@@ -49,13 +49,10 @@ class MomentsInBoxes:
 
     def __init__(self, geometry: CellGeometry, term: SampledTerm, places: Tensor) -> None:
         self.geometry, self.term, self.at = geometry, term, term.at.some(places)
-        polynomials, dim = term.polynomials, term.polynomials.dim
+        polynomials = term.polynomials
         weights = term.at.weights[0] * term.at.scale[0].prod()
         self.tested = (polynomials.values(self.at.local) * weights[:, None]).T
-        corners = torch.tensor(list(itertools.product((-1.0, 0.0), repeat=dim))).double()
-        unit = torch.eye(polynomials.size, dtype=torch.float64).expand(len(corners), -1, -1)
-        halves = polynomials.restricted(corners, torch.ones_like(corners), unit)
-        self.onto_halves = 2.0**-dim * halves
+        self.onto_halves = 2.0**-polynomials.dim * polynomials.on_parts
 
     def first(self) -> tuple[Boxes, Tensor]:
         """The cells themselves as boxes, and the sum of their squared moments times their areas."""

@@ -7,6 +7,7 @@ import torch
 from cases import Manufactured, check_estimate, error_of, solved_in_cells
 
 import kanpinn as kp
+from kanpinn.spaces.cells.geometry.cell_geometry import physical
 from kanpinn.spaces.cells.geometry.plane import CellCutter, Outline
 from kanpinn.spaces.cells.tree import Tree
 
@@ -50,7 +51,7 @@ def test_the_faces_and_arcs_of_each_cell_bound_its_part(geometry):
     # The integral of the normal over a closed curve is zero.
     total = torch.zeros(len(geometry.tree), 2, dtype=F)
     faces, arcs = geometry.faces, geometry.arcs
-    corners = geometry.physical(faces.corners)
+    corners = physical(geometry.domain, faces.corners)
     length = (corners[:, 1] - corners[:, 0]).sum(dim=1)
     normals = torch.nn.functional.one_hot(faces.axis, 2) * length[:, None]
     total.index_add_(0, faces.lower, normals)
