@@ -307,10 +307,7 @@ def inputs_of(problem: BoundaryValueProblem, has_kinks: bool) -> Function | None
 
 
 def discretize(
-    problem: Problem,
-    network: Network,
-    settings: SolveSettings,
-    seed: int = 0,
+    problem: Problem, network: Network, settings: SolveSettings, seed: int = 0
 ) -> Discretization[Problem]:
     """Check the arguments of `solve` against each other and build the discretization.
 

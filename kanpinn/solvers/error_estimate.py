@@ -27,12 +27,7 @@ from kanpinn.networks.kan import random_like
 from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.optimizers.output_layer import solve_output
 from kanpinn.pde.boundary_value_problem import altered
-from kanpinn.solvers.discretization import (
-    Discretization,
-    SolveSettings,
-    default_points,
-    discretize,
-)
+from kanpinn.solvers.discretization import Discretization, SolveSettings, default_points, discretize
 from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import perturbed

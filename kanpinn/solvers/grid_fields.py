@@ -255,10 +255,7 @@ def modes_on_grid(
 
 @torch.no_grad()
 def fields_at_points(
-    solution: Solution,
-    points: Points,
-    residuals: bool = False,
-    compared: bool = True,
+    solution: Solution, points: Points, residuals: bool = False, compared: bool = True
 ) -> dict[str, Tensor]:
     """The values of `GridFields` at n points, by name, (n,) each.
 

@@ -55,10 +55,7 @@ class Losses:
     rebalance = 100  # the factors are computed from a Jacobian or gradients
 
     def __init__(
-        self,
-        draw: Callable[..., Residuals],
-        every: int = 0,
-        adapting: Discretization | None = None,
+        self, draw: Callable[..., Residuals], every: int = 0, adapting: Discretization | None = None
     ) -> None:
         if adapting is not None and adapting.loss.form == "energy":
             raise InputError(

@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -481,20 +480,21 @@ def verify(
     assert isinstance(term, ResidualTerm)
     with together():
         scan = scan_data(discretization) if scan is None else scan
-        mean = _mean_in_domain(discretization, term, surrogate, scan.places)
+        found = _mean_in_domain(discretization, term, surrogate, scan.places)
+        mean, error, where, points, evaluations = found
         conditions = misfits(discretization, surrogate)
         boundary = sum(one.weight * square for one, square in conditions)
         if conditions:
             boundary += misfit_of_spikes(discretization)
-        some = torch.randperm(len(mean.points), generator=torch.Generator().manual_seed(37))[:2048]
-        inside = replace(term, points=mean.points[some])
+        some = torch.randperm(len(points), generator=torch.Generator().manual_seed(37))[:2048]
+        inside = replace(term, points=points[some])
         weighed = [
             (replace(one, weight=outer_weight * one.weight), square) for one, square in conditions
         ]
         # The mean squares of the terms of the equation and its conditions, the source among them.
         source, *parts = term_sizes(inside, surrogate, inside.points)
         largest = max(source, *parts)
-        shares = [mean.value / largest if largest else math.inf if mean.value else 0.0]
+        shares = [mean / largest if largest else math.inf if mean else 0.0]
         weighted = inside.weight * largest
         for one, square in weighed:
             if one.sites == 1 and (scale := max(term_sizes(one, surrogate, inside.points))):
@@ -508,38 +508,28 @@ def verify(
                 rounding += one.weight * float(change.square().sum(dim=1).mean())
         # Each term of an equation is rounded, also where all coefficients of the network are zero.
         rounding += torch.finfo(surrogate.low.dtype).eps ** 2 * weighted
-    inner, outer = term.weight * mean.value, outer_weight * boundary
+    inner, outer = term.weight * mean, outer_weight * boundary
     return Verification(
         own=sum(one.weight * own[one.name] for one in seen) if fitted else inner + outer,
         fresh=inner + outer,
-        error=term.weight * mean.error,
-        interior=mean.value,
+        error=term.weight * error,
+        interior=mean,
         boundary=boundary,
         measured=data / outer_weight if data else 0.0,
         relative=math.sqrt(max(shares)),
         reacts=any(parts[: len(discretization.problem.columns)]),
         negligible=1e-16 * term.weight * largest,
         rounding=rounding,
-        where=dict(zip(term.points.names, mean.where.tolist(), strict=True)),
+        where=dict(zip(term.points.names, where.tolist(), strict=True)),
         on_boundary=outer > inner,
-        points=mean.evaluations,
+        points=evaluations,
         seconds=time.perf_counter() - begun,
     )
 
 
-class _Mean(NamedTuple):
-    """A mean over the domain, its standard error, where the function is largest, the points."""
-
-    value: float
-    error: float
-    where: Tensor
-    points: Points
-    evaluations: int
-
-
 def _mean_in_domain(
     discretization: Discretization, term: ResidualTerm, surrogate: Surrogate, places: Tensor
-) -> _Mean:
+) -> tuple[float, float, Tensor, Points, int]:
     """Return the mean squared residual of the equation at fresh points.
 
     They are random in the boxes of a tree, which is refined first where source and coefficients
@@ -547,6 +537,10 @@ def _mean_in_domain(
     it, or there are twice as many as the solve has, within 2048 and 8192. Above three dimensions
     they are uniformly random, and in a domain that fills little of its bounding box they are Gauss
     points.
+
+    Returns:
+        The mean, its standard error, the place where the residual is largest, the points, and the
+        number of evaluations.
     """
     tolerance = 0.2  # relative standard error of the mean square
     most = min(max(2 * discretization.collocation.interior, 2048), 8192)  # fresh points
@@ -561,13 +555,13 @@ def _mean_in_domain(
         mean_square = float(weights @ values / weights.sum())
         error = float(values.std()) / math.sqrt(len(values))
         where = points.coords[(weights * values).argmax()]
-        return _Mean(mean_square, error, where, points, len(points))
+        return mean_square, error, where, points, len(points)
     tree = SampleTree(domain, places, seed=seed)
     tree.add(rows_of(term, surrogate, tree.pending).square().sum(dim=1))
     while tree.refine(tolerance, most):
         tree.add(rows_of(term, surrogate, tree.pending).square().sum(dim=1))
     points = Points(tree.coords[tree.inside], domain.names)
-    return _Mean(tree.mean, tree.error, tree.largest, points, tree.evaluations)
+    return tree.mean, tree.error, tree.largest, points, tree.evaluations
 
 
 def judged(

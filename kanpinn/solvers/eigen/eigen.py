@@ -367,21 +367,16 @@ class FoundModes:
 
 
 def resolved_modes(
-    discretization: Discretization[EigenProblem],
-    found: spectrum.Spectrum,
-    which: Tensor,
-    count: int,
-    near: float | None,
-    limit: float = spectrum.RESOLVED,
+    search: EigenSearch, found: spectrum.Spectrum, which: Tensor, limit: float
 ) -> FoundModes:
     """The modes of some eigenpairs whose relative residuals at fresh points are small enough.
 
     Args:
-        discretization: of the eigenvalue problem.
+        search: the request.
         found, which: the eigenpairs, and the indices of the first ones, in order.
-        count, near: see `EigenSearch`.
         limit: of the relative residuals.
     """
+    discretization, count = search.discretization, search.count
     modes = spectrum.real_parts(found.modes(which), found.shift)
     fresh = spectrum.fresh_rule(discretization)
     if not len(which):
@@ -413,7 +408,7 @@ def resolved_modes(
     if not problem.self_adjoint and measured > spectrum.SYMMETRIC:
         return replace(plain, asymmetry=measured)
     modes = spectrum.orthonormal_modes(found, columns, values, inside)
-    modes = modes[spectrum.order(modes.values, near, found.up)]
+    modes = modes[spectrum.order(modes.values, search.near, found.up)]
     return replace(plain, modes=modes, self_adjoint=True)
 
 
@@ -846,7 +841,8 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
         points, limit = discretization.collocation, math.inf
         points = replace(points, interior=max(points.interior, 30 * search.count))
         discretization = replace(discretization, collocation=points)
-    found = resolved_modes(discretization, pairs, which, search.count, search.near, limit)
+        search = replace(search, discretization=discretization)
+    found = resolved_modes(search, pairs, which, limit)
     first = found.modes[torch.arange(min(search.count, len(found.modes.values)))]
     values, problem = first.values, discretization.problem
     if not len(values):
@@ -864,7 +860,7 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
     made = _with_modes(none, spectrum.widened(none.surrogate, modes.columns), values, seen)
     bounds, unbounded = None, "cells meet conditions and continuity in least squares"
     if estimates is None:
-        bounds, estimates, unbounded = _bounds(discretization, found, values, seen)
+        bounds, estimates, unbounded = _bounds(search, found, values, seen)
         if status == CONVERGED:
             errors = made.residual_norms if estimates is None else estimates
             status = _status(found, values, errors, search)
@@ -920,10 +916,7 @@ def _status(found: FoundModes, values: Tensor, errors: Tensor, search: EigenSear
 
 
 def _bounds(
-    discretization: Discretization[EigenProblem],
-    found: FoundModes,
-    values: Tensor,
-    seen: spectrum.ModeSamples,
+    search: EigenSearch, found: FoundModes, values: Tensor, seen: spectrum.ModeSamples
 ) -> tuple[Tensor | None, Tensor | None, str]:
     """Return error bounds and estimates, (count,) each, or None, and why there are no bounds."""
     if not found.self_adjoint:
@@ -934,6 +927,7 @@ def _bounds(
         )
         more = "where it is, more points show it, or self_adjoint = True says so"
         return None, None, f"{found_not}; {more}"
+    discretization = search.discretization
     if discretization.penalties():
         return None, None, "conditions are met by the penalty, not exactly"
     density = spectrum.density_of(discretization.problem, discretization.surrogate, found.fresh)
