@@ -137,36 +137,13 @@ class Step:
         return self.finished is not None and self.finished.startswith(CONVERGED)
 
 
-class Stage(ABC):
-    """The state of a method that is working on residuals; the solve loop calls `step`.
+class Kept:
+    """What a checkpoint contains: the attributes that `kept` names.
 
-    Attributes:
-        residuals: the terms of the loss; the loop replaces them when the points change.
-        kept: the names of the attributes that a checkpoint stores: tensors, plain values, records
-            of these, and objects with states of their own.
-        part: the fraction of the work that is done; None where only the number of steps is known.
-        expected_seconds: the expected time of the next step; None for the mean time of the steps
-            before.
-        seconds_left: the time that the next step may take; the loop sets it before each step.
-        steady: whether equal parts take about equal times, so that the time left can be forecast.
-        all_or_nothing: whether a step that breaks down leaves the network as it was.
+    These are tensors, plain values, records of these, and objects with states of their own.
     """
 
-    residuals: Residuals
     kept: tuple[str, ...] = ()
-    part: float | None = None
-    expected_seconds: float | None = None
-    seconds_left: float = math.inf
-    steady: bool = True
-    all_or_nothing: bool = False
-
-    @abstractmethod
-    def step(self) -> Step:
-        """Change the surrogate's coefficients once, and return the result."""
-
-    def short(self) -> str:
-        """Return a text that says what is incomplete if the run ends here; empty if nothing is."""
-        return ""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, tensors and plain values; `load_state_dict` restores it exactly."""
@@ -182,7 +159,7 @@ class Stage(ABC):
         """Restore the state that `state_dict` returned.
 
         Raises:
-            InputError: if it is the state of another kind of stage.
+            InputError: if it is the state of another class.
         """
         if set(state) != set(self.kept):
             raise InputError(
@@ -197,6 +174,35 @@ class Stage(ABC):
                 setattr(self, name, kind(*value))
             else:
                 setattr(self, name, value)
+
+
+class Stage(Kept, ABC):
+    """The state of a method that is working on residuals; the solve loop calls `step`.
+
+    Attributes:
+        residuals: the terms of the loss; the loop replaces them when the points change.
+        part: the fraction of the work that is done; None where only the number of steps is known.
+        expected_seconds: the expected time of the next step; None for the mean time of the steps
+            before.
+        seconds_left: the time that the next step may take; the loop sets it before each step.
+        steady: whether equal parts take about equal times, so that the time left can be forecast.
+        all_or_nothing: whether a step that breaks down leaves the network as it was.
+    """
+
+    residuals: Residuals
+    part: float | None = None
+    expected_seconds: float | None = None
+    seconds_left: float = math.inf
+    steady: bool = True
+    all_or_nothing: bool = False
+
+    @abstractmethod
+    def step(self) -> Step:
+        """Change the surrogate's coefficients once, and return the result."""
+
+    def short(self) -> str:
+        """Return a text that says what is incomplete if the run ends here; empty if nothing is."""
+        return ""
 
 
 class Method(ABC):

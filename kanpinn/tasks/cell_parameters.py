@@ -15,6 +15,7 @@ from kanpinn.jets import Jet
 from kanpinn.linalg.qr import TriangularFactor
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.loss.parameters import Measurements, Parameters, WithParameters
+from kanpinn.optimizers.method import Kept
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.cells.problem import CellProblem, refuse_free_data
 from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
@@ -74,7 +75,7 @@ def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
     return found
 
 
-class ParametersInCells:
+class ParametersInCells(Kept):
     """The unknown parameters of a solve in cells, with the fields solved at each step of a search.
 
     The derivatives of the fields by the parameters solve the linearised least-squares problem of
@@ -100,7 +101,7 @@ class ParametersInCells:
     Reference: Golub and Pereyra (1973), variable projection.
     """
 
-    kept = ("settled", "moved", "may_restart", "left")
+    kept = ("settled", "moved", "may_restart", "left", "search")
 
     def __init__(self, residuals: Residuals, problem: CellProblem, seed: int) -> None:
         self.surrogate, self.problem = residuals.surrogate, problem
@@ -117,17 +118,13 @@ class ParametersInCells:
         self.search = ParameterSearch[CellFit](self.parameters, seed, starts=8)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, for a checkpoint."""
-        now = self.search.now and self.search.now.state_dict()
-        own = {name: getattr(self, name) for name in self.kept}
-        return own | {"search": self.search.state_dict(), "now": now}
+        now = self.search.now
+        return super().state_dict() | {"now": now and now.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take a state that `state_dict` has returned."""
-        for name in self.kept:
-            setattr(self, name, state[name])
-        self.search.load_state_dict(state["search"])
-        now = state["now"]
+        known = dict(state)
+        now = known.pop("now")
+        super().load_state_dict(known)
         self.search.now = now and CellFit(**now | {"model": TriangularFactor(now["model"])})
 
     def on_new_tree(self) -> None:

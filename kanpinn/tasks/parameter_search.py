@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from torch import Tensor
 
 from kanpinn.linalg.qr import TriangularFactor
 from kanpinn.loss.parameters import Parameters
+from kanpinn.optimizers.method import Kept
 
 NO_FIT = "stopped: no start leads to a fit of the data"
 
@@ -55,7 +56,7 @@ class MisfitModel:
 Fit = TypeVar("Fit", bound=MisfitModel)
 
 
-class ParameterSearch(Generic[Fit]):
+class ParameterSearch(Kept, Generic[Fit]):
     """The search for the parameters that fit data best, by the Levenberg–Marquardt method.
 
     A fit for new parameters is judged by its loss, compared with the latest accepted fit and with
@@ -136,11 +137,3 @@ class ParameterSearch(Generic[Fit]):
         else:
             self.begin(self.best, damping)
         return goes_on
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state but for the latest fit, for a checkpoint."""
-        return {name: getattr(self, name) for name in self.kept}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take a state that `state_dict` has returned."""
-        vars(self).update(state)
