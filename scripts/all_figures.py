@@ -8,8 +8,7 @@ compared by their verdicts alone.
 
 How: a script that has succeeded is not run again by the same sources of kanpinn, and most scripts
 go on from their own pieces: a call that was stopped goes on when it is made again. Scripts that
-want data, a network or a browser (knots.py, benchmark_peers.py, browser_check.py) fail without
-them, and the page says so.
+want data or a network (knots.py, benchmark_peers.py) fail without them, and the page says so.
 
 How long: some ten hours of one core, of which --workers N take a share each; --only NAME ... runs
 some of the scripts; --smoke: seconds, on two tiny scripts beside this one.

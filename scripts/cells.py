@@ -192,8 +192,8 @@ def cases(smoke: bool) -> list[Case]:
             "corner with reaction", reaction, 60, Weak(reaction.source, reaction=reaction.reaction)
         ),
     ]
-    if smoke:
-        return found
+    if smoke:  # the quick ones; together they have all kinds of terms
+        return found[1:3] + found[4:]
     found.insert(1, case("circular front", front, 60, Weak(front.source)))
     found += [case(f"corner of {angle}°", corner(angle), 60) for angle in (225, 315)]
     for k, degree, rough, fine in ((40, 20, 2, 4), (100, 24, 20, 60), (200, 24, 90, 180)):
@@ -329,7 +329,7 @@ def by_cells(case: Case, tolerance: float) -> Solved:
 
 
 def _solution(case: Case, tolerance: float, errors: bool) -> kp.Solution:
-    network = kp.Cells([2, 1], case.degree, 4)
+    network = kp.Cells([2, 1], case.degree, 4 if case.degree > 4 else 2)  # few in a smoke run
     settings = kp.AdaptiveLeastSquares(tolerance=tolerance)
     return kp.solve(case.problem, network, settings, errors=errors, verified=False)
 

@@ -584,7 +584,7 @@ def main(given: Sequence[str] | None = None) -> None:
     output = chosen.output
     made, budgets, seeds = list(images()), BUDGETS, chosen.seeds
     if chosen.smoke:
-        made, budgets, seeds = ["phantom"], {32: 0.01}, seeds[:1]
+        made, budgets, seeds = ["phantom"], {32: 0.005}, seeds[:1]
     pieces = Pieces.under(output, again=chosen.smoke)
     results, trials = study(made, budgets, seeds, pieces)
     others = {}

@@ -701,7 +701,7 @@ SECTIONS = {
     "mutations": Section(of_mutations, {"mutations": (2000, 16, "of problem files")}),
     "damage": Section(of_damage, {"damages": (300, 1, "of each run folder")}),
     "writes": Section(of_writes, {"writes": (10**6, 2, "faults of each kind of run; all")}),
-    "kills": Section(of_kills, {"kills": (100, 2, "of runs, the kinds together")}),
+    "kills": Section(of_kills, {"kills": (100, 1, "of runs, the kinds together")}),
 }
 
 if __name__ == "__main__":

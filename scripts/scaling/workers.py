@@ -54,8 +54,8 @@ class Workers:
         return answers
 
     def end(self) -> None:
-        for process, connection in self._members:
-            connection.close()
+        for process, _ in self._members:
+            process.terminate()
             process.join()
         self._folder.cleanup()
 

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +15,6 @@ import torch
 from commands import kanpinn, refused
 
 import kanpinn as kp
-from kanpinn.optimizers import Step
-from kanpinn.optimizers.gradient import AdamStage
 from kanpinn.plotting import draw_figures
 from kanpinn.plotting.fits import confusion, scores_figure
 from kanpinn.runs.config import Config
@@ -241,36 +238,6 @@ def test_large_data_stay_where_they_are_and_must_not_change(monkeypatch) -> None
     Path("wave.csv").unlink()
     with pytest.raises(kp.InputError, match=r"wave\.csv is missing"):
         kp.load(run)
-
-
-def same_numbers(first: Fitted, second: Fitted) -> bool:
-    states = (first.network.state_dict(), second.network.state_dict())
-    return all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
-
-
-def test_an_interrupted_fit_goes_on_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    batches = ["--set", "optimizer[0].type=adam", "--set", "optimizer[0].steps=8"]
-    batches += ["--set", "fit.batch=16", "--set", "optimizer[0].lr=0.1"]
-    whole = fit("wave.toml", *batches)
-    step = AdamStage.step
-
-    def press(stage: AdamStage) -> Step:
-        presses.append(stage)
-        if len(presses) == 5:
-            signal.raise_signal(signal.SIGINT)
-        return step(stage)
-
-    presses: list[AdamStage] = []
-    with monkeypatch.context() as patch:
-        patch.setattr(AdamStage, "step", press)
-        stopped = kanpinn("fit", "wave.toml", *batches, "--output", "broken", "--quiet")
-    assert stopped.exit_code == 130, stopped.output
-    (run,) = Path("broken/wave").iterdir()
-    assert json.loads((run / "run.json").read_text())["steps"] == 5
-    resumed = kanpinn("fit", "--resume", str(run), "--quiet")
-    assert resumed.exit_code == 0, resumed.output
-    assert same_numbers(kp.load(run), kp.load(whole))
-    assert kp.load(run).scores == kp.load(whole).scores
 
 
 def test_a_numerical_failure_has_exit_code_1() -> None:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import context, get_context
 from pathlib import Path
 
 import filelock
@@ -156,5 +157,6 @@ def _main(script: str, folder: str) -> None:
     apart = [path for path in sys.path if not Path(path).is_relative_to(tests)]
     sys.path[:] = [str(Path(script).parent), *apart]
     subprocess.Popen = Forked  # for the processes that scripts start
+    context._concrete_contexts["forkserver"] = get_context("fork")  # none imports torch anew
     kanpinn.plotting.draw_figures = lambda *_: []  # of a run's folder: no script reads them
     runpy.run_path(script, run_name="__main__")

@@ -1,13 +1,10 @@
 """The functions that the scripts fit are what they are called, and their points lie as is said."""
 
-import dataclasses
 import math
 
 import mpmath
 import numpy
 import pytest
-
-import kanpinn as kp
 
 ROWS = 40
 REFERENCES = {
@@ -64,14 +61,6 @@ def test_every_function_has_the_paper_beside_it(module) -> None:
         assert len(curve.grids) == len(curve.rmse)
 
 
-def test_the_staircase_finds_the_product_exactly(module) -> None:
-    """xy lies in the space of [2, 2, 1]: variable projection finds it to rounding."""
-    runs = module("fit_toy_functions")
-    size = runs.Size((0,), steps=20, search=100)
-    (row,) = runs._staircase("product", 3, 0, (6,), size)
-    assert row["test_rmse"] < 1e-10 and row["grid"] == 6
-
-
 def test_orders_are_those_of_the_finest_grids(module, monkeypatch: pytest.MonkeyPatch) -> None:
     grids = (3, 6, 12, 24, 48)
     rows = tuple(
@@ -89,17 +78,3 @@ def test_orders_are_those_of_the_finest_grids(module, monkeypatch: pytest.Monkey
     assert figures["four: test RMSE"]["value"] == pytest.approx(best)
     assert figures["four: test RMSE"]["met"] is False
     assert numpy.isclose(series.best, best)
-
-
-def test_validation_chooses_and_the_same_seed_fits_the_same(module) -> None:
-    special, runs = module("fit_special_functions"), module("fit_special_functions")
-    method = next(m for m in runs.METHODS if m.name == runs.WIDE)
-    few = dataclasses.replace(method, settings=method.settings[:2])
-    fits = [runs.fit(special.FUNCTIONS["kv"], few, "uniform, 1000", 1)[0] for _ in range(2)]
-    assert (
-        fits[0]["test_rmse"]
-        == fits[1]["test_rmse"]
-        < module("function_fitting.fitting").SPECIAL["kv"].kan
-    )
-    assert fits[0]["setting"] in map(str, few.settings)
-    assert all(isinstance(setting.network(0), kp.KAN) for setting in method.settings)

@@ -90,66 +90,33 @@ def test_smoke_runs_enter_every_function(shared: Path) -> None:
 
 
 # What scripts may import besides the public names: what a room's `__init__` lists, these tools,
-ROOMS = {
-    "accuracy",
-    "geometry",
-    "interpret",
-    "jets",
-    "linalg",
-    "loss",
-    "networks",
-    "optimizers",
-    "solvers",
-}
+ROOMS = {*"accuracy geometry interpret jets linalg loss networks optimizers solvers".split()}
 TOOLS = {
-    "_support.files",
-    "_support.processes",
-    "_support.errors",
-    "accuracy.orders",
-    "plotting.edges",
-    "plotting.fields",
-    "plotting.convergence",
-    "plotting.style",
-    "runs.config",
-    "runs.library",
-    "runs.results.record",
-    "runs.study",
-    "solvers.grid_fields",
+    *("_support.files", "_support.processes", "_support.errors", "accuracy.orders"),
+    *("plotting.edges", "plotting.fields", "plotting.convergence", "plotting.style"),
+    *("runs.config", "runs.library", "runs.results.record", "runs.study", "solvers.grid_fields"),
 }
 # and the insides that a study is about, each in that study alone.
 INSIDES = {
     "anderson": {
-        "interpret.formula",
-        "interpret.graph",
-        "interpret.snapping",
+        *("interpret.formula", "interpret.graph", "interpret.snapping"),
         "optimizers.output_layer",
     },
     "benchmark_distributed": {"_support.distributed", "optimizers.output_layer"},
     "benchmark_study": {
-        "runs.results",
-        "runs.results.checkpoint",
-        "runs.results.contents",
-        "runs.results.folder",
-        "runs.study.sweep",
-        "runs.study.table",
+        *("runs.results", "runs.results.checkpoint", "runs.results.contents"),
+        *("runs.results.folder", "runs.study.sweep", "runs.study.table"),
     },
     "continual_learning": {"solvers.loop", "solvers.state"},
     "growth": {"spaces.cells.system.cell_system"},
     "hostile": {
-        "__main__",
-        "accuracy.norms",
-        "accuracy.references",
-        "pde",
-        "pde.boundary_value_problem",
-        "pde.conditions",
-        "pde.verify",
+        *("__main__", "accuracy.norms", "accuracy.references"),
+        *("pde", "pde.boundary_value_problem", "pde.conditions", "pde.verify"),
     },
     "imaging": {"solvers.state"},
     "knots": {"networks.basis", "solvers.fit"},
     "machinery": {"geometry.sampling", "loss.terms"},
-    "make_bracket_reference": {
-        "accuracy.references.finite_elements",
-    },
+    "make_bracket_reference": {"accuracy.references.finite_elements"},
     "make_references": {"accuracy.references.data_file"},
     "trust_files": {"cli.screen", "runs.results"},
 }
