@@ -21,20 +21,9 @@ from kanpinn._support.errors import InputError
 from kanpinn.interpret.formula import Formula
 from kanpinn.interpret.pruning import Pruned, Result, kan_of, score_edges
 from kanpinn.plotting import card as cards
+from kanpinn.plotting import style
 from kanpinn.plotting.edges import activation_ranges
 from kanpinn.plotting.fields import Sheet, limits_of, plot_lines, plot_values
-from kanpinn.plotting.style import (
-    BLACK,
-    BLUE,
-    STYLE,
-    VERMILLION,
-    Given,
-    cut_title,
-    new_figure,
-    panels,
-    returned,
-    symbol,
-)
 from kanpinn.solvers.grid_fields import GridFields, RegularGrid
 from kanpinn.solvers.summary import ShownTable
 
@@ -145,7 +134,7 @@ class Link:
     def colour(self) -> tuple[float, float, float, float]:
         """The edge's colour (red, green, blue, opacity), with the opacity tanh(3 score)."""
         opacity = float(numpy.tanh(3.0 * max(self.score, 0.0)))
-        return to_rgba(VERMILLION if self.symbolic else BLUE, opacity)
+        return to_rgba(style.VERMILLION if self.symbolic else style.BLUE, opacity)
 
     def curve(self, box: EdgeBox) -> numpy.ndarray:
         """Return the points of the curve in its box, (n, 2); a constant is in the middle."""
@@ -194,26 +183,26 @@ def network_figure(
     above = layout.depth(outputs) + 0.25 * (len(kinds) > 1)
     middle = layout.height + 2 * RADIUS
     height = middle + below + above
-    figure = new_figure(layout.across, height, layout=None)
+    figure = style.new_figure(layout.across, height, layout=None)
     ax = figure.add_axes((0, below / height, 1, middle / height))  # a data unit is an inch
     boxes = [box for layer in range(len(layers)) for box in layout.boxes(layer)]
     _edges(ax, layout, [link for layer in layers for link in layer], boxes)
     for level, count in enumerate(width):
         for unit in range(count):
             adds = sum((k.layer, k.target) == (level - 1, unit) for k in links) > 1
-            marks = [("o", 2 * RADIUS, "white"), ("+", 1.2 * RADIUS, BLACK)]
-            for marker, inches, face in marks if adds else [("o", 0.07, BLACK)]:
+            marks = [("o", 2 * RADIUS, "white"), ("+", 1.2 * RADIUS, style.BLACK)]
+            for marker, inches, face in marks if adds else [("o", 0.07, style.BLACK)]:
                 look: dict[str, Any] = {"markerfacecolor": face, "markeredgewidth": 0.8}
                 look |= {"marker": marker, "markersize": 72 * inches, "zorder": 4}
-                ax.plot(*layout.unit(level, unit), color=BLACK, **look)
+                ax.plot(*layout.unit(level, unit), color=style.BLACK, **look)
     _names(ax, layout, 0, inputs)
     _names(ax, layout, len(width) - 1, outputs)
     ax.set(xlim=(0, layout.across), ylim=(-RADIUS, layout.height + RADIUS), aspect="equal")
     ax.set_axis_off()
     if len(kinds) > 1:
-        colours = {"splines": BLUE, "formulas": VERMILLION}
+        colours = {"splines": style.BLUE, "formulas": style.VERMILLION}
         handles = [Line2D([], [], color=c, label=name) for name, c in colours.items()]
-        look = {"loc": "upper right", "ncols": 2, "frameon": False, "fontsize": STYLE.letter}
+        look = {"loc": "upper right", "ncols": 2, "frameon": False, "fontsize": style.STYLE.letter}
         figure.legend(handles=handles, **look)
     return figure
 
@@ -229,7 +218,9 @@ def _edges(ax: Axes, layout: Layout, links: Sequence[Link], boxes: Sequence[Edge
     ax.add_collection(LineCollection(lines, colors=twice, linewidths=0.8, zorder=1))
     corners = [Rectangle((p.x - p.size / 2, p.y - p.size / 2), p.size, p.size) for p in boxes]
     patches = PatchCollection(corners, linewidths=0.6, zorder=2)
-    patches.set(facecolor="white", edgecolor=[to_rgba(BLACK, colour[3]) for colour in colours])
+    patches.set(
+        facecolor="white", edgecolor=[to_rgba(style.BLACK, colour[3]) for colour in colours]
+    )
     ax.add_collection(patches)
     curves = [link.curve(box) for link, box in zip(links, boxes, strict=True)]
     ax.add_collection(LineCollection(curves, colors=colours, linewidths=1.2, zorder=3))
@@ -242,9 +233,9 @@ def _names(ax: Axes, layout: Layout, level: int, names: Sequence[str]) -> None:
     for unit, name in enumerate(names):
         # Columns of data may have any name: long ones are plain text.
         formula = name.startswith("\\") or (name.isidentifier() and len(name) <= 3)
-        text = f"${name if name.startswith(chr(92)) else symbol(name)}$" if formula else name
+        text = f"${name if name.startswith(chr(92)) else style.symbol(name)}$" if formula else name
         look = {"textcoords": "offset points", "ha": "center", "va": "bottom" if top else "top"}
-        look |= {"rotation": 90 if layout.turns(names) else 0, "fontsize": STYLE.small}
+        look |= {"rotation": 90 if layout.turns(names) else 0, "fontsize": style.STYLE.small}
         look |= {"parse_math": formula, "annotation_clip": False}
         ax.annotate(text, layout.unit(level, unit), xytext=(0, 9 if top else -9), **look)
 
@@ -308,7 +299,7 @@ def plot(
     along: str | Sequence[str] | None = None,
     at: Mapping[str, float | int] | None = None,
     nodes: int | None = None,
-    ax: Given = None,
+    ax: style.Given = None,
 ) -> Any:
     """Draw a formula; the arguments are those of `Formula.plot`."""
     count = len(formula.expressions)
@@ -317,10 +308,10 @@ def plot(
     outputs = range(count) if output is None else (output,)
     fields = _sample(formula, along, at, nodes)
     size = (4.2, 3.0) if len(fields.axes) == 1 else Sheet(fields.axes).size()
-    axes = panels(ax, len(outputs), 3, size)
+    axes = style.panels(ax, len(outputs), 3, size)
     for panel, number in zip(axes, outputs, strict=True):
         _draw(panel, fields, number)
-    return returned(axes)
+    return style.returned(axes)
 
 
 def _sample(
@@ -344,7 +335,7 @@ def _draw(ax: Axes, fields: GridFields, number: int) -> None:
     values, label = fields.values[str(number)], "formula"
     if len(fields.fields) > 1:
         label = f"formula of output {number}"
-    held = cut_title(fields.fixed) if fields.fixed else ""
+    held = style.cut_title(fields.fixed) if fields.fixed else ""
     if len(fields.axes) == 1:
         ((name, x),) = fields.axes.items()
         plot_lines(ax, name, x, {label: values}, label)
