@@ -138,7 +138,7 @@ def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdg
         sides = [(edge.interface, edge.reverse) for edge in found[-1] if edge.interface >= 0]
         if loose := [number for number, way in sides if (number, not way) in sides]:
             (edge,) = (e for e in found[-1] if (e.interface, e.reverse) == (loose[0], False))
-            what = "must divide the domain: it must be closed, or end on a boundary or interface"
+            what = "must be closed or end on the domain's boundary or on other interfaces"
             raise InputError(f"the interface {edge.piece.name!r} {what}")
     return found
 
@@ -259,8 +259,8 @@ class SolidDivision:
                 case Sphere(ball=solid) | Face(box=solid) if solid.dim == 3:
                     groups.setdefault(solid, []).append(piece)
                 case _:
-                    whole = "whole spheres or faces of boxes"
-                    raise InputError(f"an interface in space must be {whole}, got {piece!r}")
+                    what = "must consist of whole spheres or faces of boxes"
+                    raise InputError(f"an interface in space {what}, got {piece!r}")
         for solid, pieces in groups.items():
             _check_faces(domain, solid, pieces)
         inner = sorted(groups, key=lambda solid: -solid.measure)

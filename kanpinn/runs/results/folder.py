@@ -135,8 +135,8 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     after = {key: after[key] for key in after if key in before or not key.startswith("optimizer[")}
     difference = _difference(before, after)
     if difference is not None:
-        free = "steps and tolerance of optimizers, run.budget_seconds, run.threads, more optimizers"
-        raise InputError(f"{difference} differs from the run that is resumed: may change: {free}")
+        free = "steps and tolerance of optimizers, run.budget_seconds and run.threads may change"
+        raise InputError(f"{difference} differs from the run that is resumed: {free}")
 
 
 def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:

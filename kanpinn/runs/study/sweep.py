@@ -244,7 +244,8 @@ def execute(task: Task) -> RunOutcome:
         InputError: if the worker has another version of kanpinn, or no access to the study.
     """
     if version() != task.version:
-        raise InputError(f"this worker has kanpinn {version()}, the study is of {task.version}")
+        own = f"this worker has kanpinn {version()}"
+        raise InputError(f"{own}, the study was started by {task.version}")
     path = Path(task.study) / table.RUNS / task.run
     if not path.parent.is_dir():
         raise InputError(f"a worker has no access to {path.parent}, which all workers must share")
