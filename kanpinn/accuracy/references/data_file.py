@@ -218,8 +218,8 @@ class DataFile(Recipe):
                 needed = f"splines of degree {least} need more than {least} numbers"
                 raise InputError(f"{path}: {needed}, {name} has {len(axis)}")
             if max(axis[0] - low, high - axis[-1]) > TOLERANCE * (high - low):
-                gap = f"{name} from {low:g} to {high:g}, got {axis[0]:g} to {axis[-1]:g}"
-                raise InputError(f"{path}: the grid must fill the domain, {gap}")
+                gap = f"from {low:g} to {high:g}; it goes from {axis[0]:g} to {axis[-1]:g}"
+                raise InputError(f"{path}: the grid must fill the domain, {name} goes {gap}")
             axes.append(axis)
         shape = tuple(len(axis) for axis in axes)
         fields = {name: numpy.full(shape, numpy.nan) for name in problem.fields}
