@@ -754,6 +754,6 @@ def read(
     if graph is None:
         kind = type(result.surrogate.network).__name__
         what = "a KAN of splines alone, without exact boundary data or a base term"
-        raise InputError(f"edges are read off {what}, not off this {kind}: try `interpret`")
+        raise InputError(f"edges are read off {what}, and this is a {kind}: try `interpret`")
     _, rows, problem = _origin(result, seed)
     return Reading(graph, rows, functions(library), problem, graph)
