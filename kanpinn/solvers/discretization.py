@@ -378,10 +378,7 @@ def build_surrogate(
         InputError: if problem, network and boundary do not fit together.
     """
     inputs = inputs_of(problem, network.has_kinks)
-    fields, counts = problem.fields, input_counts(problem, inputs, network.width[0])
-    of = f" inputs for the coordinates {', '.join(problem.domain.names)}"
-    to = f" outputs for the fields {', '.join(fields)} of {type(problem).__name__}"
-    check_width(network.width, counts, of, [len(fields)], to)
+    check_inputs_and_fields(problem, inputs, network.width)
     network.enrichment = None
     if functions := problem.enrichment():
         like = next(network.parameters())
@@ -407,14 +404,34 @@ def build_surrogate(
     return Surrogate(network, problem.domain, chosen.output, inputs, coefficients), met
 
 
+def check_inputs_and_fields(
+    problem: BoundaryValueProblem, inputs: Function | None, width: Sequence[int]
+) -> None:
+    """Refuse a network's width whose ends are not the numbers of inputs and fields of a problem.
+
+    A network may have one more input for each periodic coordinate.
+
+    Args:
+        problem: the problem.
+        inputs: the function that computes the network's inputs; None for the coordinates.
+        width: the units per layer, inputs first.
+
+    Raises:
+        InputError: for other numbers; the message says what they must be.
+    """
+    fields, counts = problem.fields, input_counts(problem, inputs, width[0])
+    of = f" inputs for the coordinates {', '.join(problem.domain.names)}"
+    to = f" outputs for the fields {', '.join(fields)} of {type(problem).__name__}"
+    check_width(width, counts, of, [len(fields)], to)
+
+
 def input_counts(
     problem: BoundaryValueProblem, inputs: Function | None, given: int = 0
 ) -> list[int]:
     """The numbers of inputs that a network for a problem may have, the usual one first.
 
     Args:
-        problem: the problem.
-        inputs: the function that computes the network's inputs; None for the coordinates.
+        problem, inputs: as for `check_inputs_and_fields`.
         given: the number that it has; 0 if it may have any.
     """
     domain = problem.domain
