@@ -79,7 +79,8 @@ def solve(
             at what it is expected to take. In cells fewer of them are halved where that fits, and a
             comparison with a better solution is left out where it does not. Where the very first
             step would take more than a second and more than twice the budget, the solve fails and
-            says what it takes. For all trials together it is 300 by default.
+            says what it takes. Checks and errors after the last step are not counted. For all
+            trials together it is 300 by default.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that is possible and useful.
         loss: the weights and the form of the loss, and how its terms are balanced; by default both

@@ -608,7 +608,7 @@ def problem_of_terms(
         if term.measured:
             raise InputError(
                 f"the term {term.name} has measurements: cells take them for problems with unknown "
-                "numbers only"
+                "numbers only; a KAN takes them for all, and kp.Integral determines a constant"
             )
         if term.sites > 1 or not term.pieces or not pieces.issuperset(term.pieces):
             raise InputError(
