@@ -17,15 +17,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, number, of_class, show
 from kanpinn.geometry import Boundary, Points
-from kanpinn.jets import (
-    Channels,
-    Jet,
-    find_channels,
-    jet_of,
-    join,
-    random_jets,
-    stack_equations,
-)
+from kanpinn.jets import Channels, Jet, find_channels, jet_of, join, random_jets, stack_equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, altered
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.energies import Energy

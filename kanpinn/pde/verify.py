@@ -10,12 +10,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import (
-    Channels,
-    Jet,
-    ResidualFunction,
-    find_channels,
-)
+from kanpinn.jets import Channels, Jet, ResidualFunction, find_channels
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem, exact_columns
 
