@@ -107,6 +107,9 @@ class BoundaryValueProblem(ABC):
         return (self.domain,)
 
     @abstractmethod
+    def check_class(self) -> None:
+        """Refuse a class whose other attributes or methods are missing or invalid, see `check`."""
+
     def check(self) -> None:
         """Refuse a class whose attributes or methods are missing or invalid.
 
@@ -130,6 +133,7 @@ class BoundaryValueProblem(ABC):
                     f"{name}.{key} must be a tuple of some of the fields {', '.join(fields)}, got "
                     f"{chosen!r}"
                 )
+        self.check_class()
 
 
 P = TypeVar("P", bound=BoundaryValueProblem)

@@ -178,8 +178,8 @@ class Equation(Problem):
         constant = expression.constant
         return expression if constant is None else constant
 
-    def check(self) -> None:
-        super().check()
+    def check_class(self) -> None:
+        super().check_class()
         p = sample(self.domain, 64, "sobol")
         for name, given, least, above in self._coefficients:
             values = values_of(given, p, 1, name)

@@ -388,13 +388,7 @@ class Problem(BoundaryValueProblem):
         """The names of the residual's arguments: the fields, then the unknown numbers."""
         return (*self.fields, *self.numbers) if self.unknowns else tuple(self.fields)
 
-    def check(self) -> None:
-        """Refuse a class whose attributes or methods are missing or invalid.
-
-        Raises:
-            InputError: naming the attribute or the method, and what it must be.
-        """
-        super().check()
+    def check_class(self) -> None:
         name = type(self).__name__
         if self.velocity_fields is not None:
             axes = self.domain.dim - (self.domain.time_name is not None)
@@ -560,13 +554,7 @@ class EigenProblem(BoundaryValueProblem):
         """Return (L + M) u, which uses the derivatives of L and M; it is not zero for modes."""
         return self.operator_values(p, u) + self.mass_values(p, u)
 
-    def check(self) -> None:
-        """Refuse a class whose attributes or methods are missing or invalid.
-
-        Raises:
-            InputError: naming the attribute or the method, and what it must be.
-        """
-        super().check()
+    def check_class(self) -> None:
         name = type(self).__name__
         if self.unknowns:
             raise InputError(f"{name}.unknowns: an eigenvalue problem has none")
