@@ -215,20 +215,6 @@ class KANLayer(Layer):
             self.coefficients = nn.Parameter(changed)
         return error
 
-    def refine(self, intervals: int, reach: tuple[Tensor, Tensor] | None = None) -> float:
-        """Represent the edge functions on `intervals` grid intervals; see `Basis.finer`.
-
-        Args:
-            intervals: the new number G.
-            reach: low and high ends, (n_in,) each, to which wider grids are cut down.
-
-        Returns:
-            The relative L2 change of the functions, 0 if they have not changed.
-        """
-        breaks = self.basis.breaks
-        low, high = (breaks[:, 0], breaks[:, -1]) if reach is None else reach
-        return self.represent(self.basis.finer(intervals, low, high))
-
     def widen(self, low: Tensor, high: Tensor, pad: float = 0.02) -> bool:
         """Widen the grids that do not contain [low, high]; the functions on them do not change.
 
@@ -495,34 +481,32 @@ class KAN(Network):
             The largest relative L2 change of a layer's edge functions, 0 if all are unchanged.
         """
         error = 0.0
-        for depth, g in enumerate(_per_layer("grid", grid, len(self.layers))):
+        for depth, intervals in enumerate(_per_layer("grid", grid, len(self.layers))):
+            layer = self.layers[depth]
+            breaks = layer.basis.breaks
             if depth == 0 or x is None:
-                error = max(error, self.layers[depth].refine(g))
-            else:
-                low, high = self._ranges(x, depth)[-1]
-                error = max(error, self._refine_within(self.layers[depth], g, low, high))
+                finer = layer.basis.finer(intervals, breaks[:, 0], breaks[:, -1])
+                error = max(error, layer.represent(finer))
+                continue
+            # The grid within the activations is refined, then widened by the margin: its end
+            # intervals are. In higher dimensions, if there are enough intervals, one is added on
+            # either side instead: the polynomial of a fine one would be extrapolated too far.
+            low, high = self._ranges(x, depth)[-1]
+            pad = MARGIN * (high - low)
+            ends = self._beyond(low - pad, high + pad)
+            adds = bool(self._unseen) and intervals > layer.basis.intervals + 2
+            finer = layer.basis.finer(intervals - 2 * adds, low, high)
+            error = max(error, layer.represent(finer))
+            if not adds:
+                layer.widen(*ends)
+                continue
+            breaks = layer.basis.breaks
+            least = MARGIN * (breaks[:, -1:] - breaks[:, :1])
+            first = torch.minimum(ends[0][:, None], breaks[:, :1] - least)
+            last = torch.maximum(ends[1][:, None], breaks[:, -1:] + least)
+            wider = layer.basis.on(torch.cat([first, breaks, last], dim=1))
+            error = max(error, layer.represent(wider))
         return error
-
-    def _refine_within(self, layer: KANLayer, intervals: int, low: Tensor, high: Tensor) -> float:
-        """Refine a layer's grid on [low, high], then widen it by the margin.
-
-        The end intervals are widened. In higher dimensions, if there are enough intervals, one
-        interval is added on either side instead: the polynomial of a fine interval would be
-        extrapolated too far.
-        """
-        pad = MARGIN * (high - low)
-        ends = self._beyond(low - pad, high + pad)
-        if not self._unseen or intervals <= layer.basis.intervals + 2:
-            error = layer.refine(intervals, (low, high))
-            layer.widen(*ends)
-            return error
-        error = layer.refine(intervals - 2, (low, high))
-        breaks = layer.basis.breaks
-        least = MARGIN * (breaks[:, -1:] - breaks[:, :1])
-        first = torch.minimum(ends[0][:, None], breaks[:, :1] - least)
-        last = torch.maximum(ends[1][:, None], breaks[:, -1:] + least)
-        ends_added = layer.basis.on(torch.cat([first, breaks, last], dim=1))
-        return max(error, layer.represent(ends_added))
 
     def remove_unit(self, layer: int, unit: int) -> None:
         """Remove hidden unit number `unit`, an output of layer number `layer`, counted from 0."""
