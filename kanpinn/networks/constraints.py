@@ -470,8 +470,20 @@ def choose_imposition(
         raise InputError(f'boundary must be "auto", "exact" or "penalty", got {boundary!r}')
     if boundary == "penalty":
         return Imposition(None)
+    data = prescribed_data(problem)
+    if in_windows:
+        data = {name: [d for d in given if not at_start(d)] for name, given in data.items()}
+    lifting = in_windows or boundary == "exact"
     try:
-        return _built_in(problem, jumping, rough, in_windows, in_windows or boundary == "exact")
+        if jumping:
+            raise NotExact(str(jumping[0]))
+        if problem.enrichment():
+            raise NotExact(
+                "exact imposition does not go with the known functions of "
+                f"{type(problem).__name__}.enrichment(), which need not vanish on the boundary"
+            )
+        fields = problem.fields
+        maps = [_of_field(problem.domain, name, data[name], rough, lifting) for name in fields]
     except NotExact as reason:
         if boundary == "exact":
             other = "auto" if in_windows else "penalty"
@@ -479,44 +491,13 @@ def choose_imposition(
                 f'boundary = "exact" is impossible here, use "{other}": {reason}'
             ) from None
         return Imposition(None, why=str(reason))
-
-
-def _built_in(
-    problem: BoundaryValueProblem,
-    jumping: Sequence[Jump],
-    rough: bool,
-    in_windows: bool,
-    lifting: bool,
-) -> Imposition:
-    """Build the data into the surrogate.
-
-    Args:
-        problem, jumping, rough, in_windows: as for `choose_imposition`.
-        lifting: whether non-zero data on domains that are no boxes are built in too.
-
-    Raises:
-        NotExact: where that is impossible.
-    """
-    if jumping:
-        raise NotExact(str(jumping[0]))
-    if problem.enrichment():
-        raise NotExact(
-            "exact imposition does not go with the known functions of "
-            f"{type(problem).__name__}.enrichment(), which need not vanish on the boundary"
-        )
-    data = prescribed_data(problem)
-    if in_windows:
-        data = {name: [d for d in own if not at_start(d)] for name, own in data.items()}
-    maps = [_of_field(problem.domain, name, data[name], rough, lifting) for name in problem.fields]
-    if all(one is None for one in maps):
+    if all(field is None for field in maps):
         return Imposition(None)
     # The maps build in values but no rates, which only networks in time windows build in.
     met = set[int]()
     for index, condition in enumerate(problem.conditions()):
-        prescribed = [] if condition.numbers else condition.prescribed(problem.fields)
-        if prescribed and all(
-            one.rate is None and not (in_windows and at_start(one)) for one in prescribed
-        ):
+        given = [] if condition.numbers else condition.prescribed(problem.fields)
+        if given and all(d.rate is None and not (in_windows and at_start(d)) for d in given):
             met.add(index)
     return Imposition(maps[0] if len(maps) == 1 else Groupwise(tuple(maps)), frozenset(met))
 
@@ -556,7 +537,8 @@ def _of_field(
         domain: the domain.
         name: the name of the field, for messages.
         data: the values prescribed for the field.
-        rough, lifting: as for `_built_in`.
+        rough: as for `choose_imposition`.
+        lifting: whether non-zero data are built in on domains that are no boxes, too.
 
     Raises:
         NotExact: naming the field and the piece.
