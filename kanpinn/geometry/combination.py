@@ -407,20 +407,10 @@ def planar(domain: Domain) -> Planar | None:
     return domain if isinstance(domain, Planar) else None
 
 
-@dataclass(frozen=True)
-class Part:
-    """A part of one operand's boundary that does not cross the other operand's boundary.
-
-    Args:
-        curve: the part as a curve.
-        inside: True if it lies inside the other operand.
-        shared: 0 if it does not lie on the other boundary; otherwise 1 if both run in the same
-            direction, -1 if they run in opposite directions.
-    """
-
-    curve: Curve
-    inside: bool
-    shared: int
+# A part of one operand's boundary that does not cross the other one's: the curve, whether it lies
+# inside the other operand, and, if it lies on the other boundary, 1 if both run in the same
+# direction, -1 if they run in opposite directions, otherwise 0.
+Part = tuple[Curve, bool, int]
 
 
 def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
@@ -440,7 +430,7 @@ def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
     # Points closer than this, relative to the size of the coordinates, count as equal.
     tolerance = 1e-12 * max(a.scale, b.scale)
     parts = [*_parts(a, b, tolerance)]
-    kept = [[_kept(kind, part, which) for part in parts[which]] for which in (0, 1)]
+    kept = [[_kept(kind, which, *part) for part in parts[which]] for which in (0, 1)]
     mine, other = ([curve for curve in some if curve is not None] for some in kept)
     curves = merged([*mine, *_renamed(mine, other, tolerance)], tolerance)
     area = math.fsum(curve.moment(curves[0].start) for curve in curves)
@@ -448,7 +438,7 @@ def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
     if not area > 1e-12 * min(a.measure, b.measure):
         raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
     # The R-disjunction would vanish on a common boundary, where the values of both sets are 0.
-    inner = kind == "union" and any(part.shared < 0 for part in parts[0])
+    inner = kind == "union" and any(shared < 0 for _, _, shared in parts[0])
     form = None
     if a.formula is not None and b.formula is not None and not inner:
         other_side = complement(b.formula) if kind == "difference" else b.formula
@@ -468,7 +458,7 @@ def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
             near[i].append(other.curves[j])
         shared = [_shared(*item, tolerance) for item in zip(curves, near, strict=True)]
         inside = other.encloses(torch.cat([curve.at(middle) for curve in curves])).tolist()
-        yield [Part(*row) for row in zip(curves, inside, shared, strict=True)]
+        yield list(zip(curves, inside, shared, strict=True))
 
 
 def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
@@ -485,20 +475,20 @@ def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
     return 0
 
 
-def _kept(kind: str, part: Part, which: int) -> Curve | None:
-    """Return the part as a piece of the result's boundary, or None if it does not bound the result.
+def _kept(kind: str, which: int, curve: Curve, inside: bool, shared: int) -> Curve | None:
+    """Return a part as a piece of the result's boundary, or None if it does not bound the result.
 
     Args:
         kind: the kind of combination.
-        part: a part of an operand's boundary.
-        which: 0 for the first operand, 1 for the second one.
+        which: 0 for a part of the first operand's boundary, 1 for one of the second's.
+        curve, inside, shared: those of `Part`.
     """
-    if part.shared:
+    if shared:
         way = -1 if kind == "difference" else 1
-        return part.curve if which == 0 and part.shared == way else None
+        return curve if which == 0 and shared == way else None
     if kind == "difference" and which:
-        return part.curve.part(1.0, 0.0) if part.inside else None
-    return part.curve if part.inside == (kind == "intersection") else None
+        return curve.part(1.0, 0.0) if inside else None
+    return curve if inside == (kind == "intersection") else None
 
 
 def _renamed(mine: Sequence[Curve], other: Sequence[Curve], tolerance: float) -> list[Curve]:
