@@ -27,17 +27,17 @@ def test_the_bracket_is_the_domain_of_its_drawing():
 
 
 def test_the_file_of_the_bracket_solves_it_as_accurately_as_is_asked():
-    pairs = ["run.tolerance=1e-2", "network.degree=7"]
+    pairs = ["run.tolerance=3e-2", "network.degree=6", "run.estimate=false"]
     solution = Config.read(PROBLEMS / "bracket.toml", pairs).build().run(())
     assert solution.status == "converged"
-    assert solution.errors.l2_relative <= 0.02
+    assert solution.errors.l2_relative <= 0.06
     # The bolts bear the load.
     p, weights = solution.problem.domain.boundary["bolts"].quadrature(24)
     (u_x, v_x), (u_y, v_y) = solution.gradient(p).permute(1, 2, 0)
     nu = solution.problem.poisson_ratio
     vertical = p.normals[:, 0] * (u_y + v_x) / (2 * (1 + nu))
     vertical += p.normals[:, 1] * (v_y + nu * u_x) / (1 - nu**2)
-    assert float(weights @ vertical) == pytest.approx(2 * math.pi * 0.25, rel=0.02)
+    assert float(weights @ vertical) == pytest.approx(2 * math.pi * 0.25, rel=0.05)
 
 
 @pytest.mark.parametrize("ratio", [80.0, 0.01])
@@ -98,13 +98,13 @@ def test_cells_of_the_cube_make_up_the_domain():
 
 FILES = {  # tolerance, degree, and the largest error
     "two_peaks": (1e-3, 12, 2e-3),
-    "circular_front": (1e-3, 12, 2e-3),
+    "circular_front": (1e-2, 10, 2e-2),
     "helmholtz40": (1e-2, 12, 2e-2),
     "holes": (1e-2, 5, 2e-2),
-    "dielectric": (1e-4, 6, 2e-4),
-    "reentrant_corner": (1e-3, 6, 3e-3),
-    "fichera": (5e-2, 3, 1e-1),
-    "elastic_block": (1e-1, 4, 2e-2),
+    "dielectric": (1e-3, 5, 2e-3),
+    "reentrant_corner": (1e-2, 6, 3e-2),
+    "fichera": (2e-1, 3, 3e-1),
+    "elastic_block": (1e-1, 3, 1e-1),
 }
 
 
