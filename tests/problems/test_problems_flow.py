@@ -83,9 +83,9 @@ def steady():
 def test_drag_lift_and_pressure_of_the_cylinder_are_the_published_ones(steady):
     drag, lift, fall = steady.quantities.values()
     assert steady.status == "converged"
-    assert drag == pytest.approx(5.57953523384, abs=5e-3)
-    assert lift == pytest.approx(0.010618948146, abs=5e-3)
-    assert fall / 5**2 == pytest.approx(0.11752016697, abs=1e-4)  # it is five times as fast
+    assert drag == pytest.approx(5.57953523384, abs=2e-2)
+    assert lift == pytest.approx(0.010618948146, abs=8e-3)
+    assert fall / 5**2 == pytest.approx(0.11752016697, abs=1e-3)  # it is five times as fast
 
 
 def test_what_flows_in_above_the_step_flows_out_and_separates():
