@@ -98,7 +98,7 @@ def test_cells_of_the_cube_make_up_the_domain():
 
 FILES = {  # tolerance, degree, and the largest error
     "two_peaks": (1e-3, 12, 2e-3),
-    "circular_front": (1e-2, 10, 2e-2),
+    "circular_front": (1e-3, 12, 2e-3),
     "helmholtz40": (1e-2, 12, 2e-2),
     "holes": (1e-2, 5, 2e-2),
     "dielectric": (1e-3, 5, 2e-3),
