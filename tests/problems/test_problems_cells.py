@@ -101,10 +101,10 @@ FILES = {  # tolerance, degree, and the largest error
     "circular_front": (1e-3, 12, 2e-3),
     "helmholtz40": (1e-2, 12, 2e-2),
     "holes": (1e-2, 5, 2e-2),
-    "dielectric": (1e-3, 5, 2e-3),
-    "reentrant_corner": (1e-2, 6, 3e-2),
-    "fichera": (2e-1, 3, 3e-1),
-    "elastic_block": (1e-1, 3, 1e-1),
+    "dielectric": (1e-4, 6, 2e-4),
+    "reentrant_corner": (1e-3, 6, 3e-3),
+    "fichera": (5e-2, 3, 1e-1),
+    "elastic_block": (1e-1, 4, 2e-2),
 }
 
 
