@@ -430,8 +430,10 @@ class SolverState:
         self.last: dict[str, Any] | None = None
         if checkpoint is not None:
             with expecting("the checkpoint"):
-                for name in losses.kept:
-                    setattr(losses, name, checkpoint["losses"][name])
+                # result.h5 has no state of the losses: fresh points are those of the step.
+                epoch = int(checkpoint["step"]) // losses.every if losses.every else 0
+                for name, value in (checkpoint.get("losses") or {"epoch": epoch}).items():
+                    setattr(losses, name, value)
         self.residuals = losses.first()  # errors of the user's functions are theirs
         self.surrogate = self.residuals.surrogate
         if checkpoint is not None:

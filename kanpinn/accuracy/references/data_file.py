@@ -234,8 +234,8 @@ class DataFile(Recipe):
             first, last = (values.take(end, axis=domain.names.index(name)) for end in (0, -1))
             gap = numpy.nanmax(abs(last - first), initial=0.0)
             if gap > TOLERANCE * numpy.nanmax(abs(values), initial=0.0):
-                ends = f"the same at the first and the last {name}, they differ by {gap:.2g}"
-                raise InputError(f"{path}: values that are periodic in {name} must be {ends}")
+                ends = f"the same at its first and its last {name}; they differ by {gap:.2g}"
+                raise InputError(f"{path}: values on a grid periodic in {name} must be {ends}")
         around = [name in self.periodic for name in domain.names]
         return GridData(axes, values, self.degree, self._source, self.error, around)
 

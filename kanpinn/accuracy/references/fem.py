@@ -70,7 +70,9 @@ class FEM(Recipe):
             fields_of = ", ".join(problem.fields)
             raise InputError(f"finite elements are for one equation, got the fields {fields_of}")
         if domain is None:
-            raise InputError(f"finite elements are for plane domains, got {problem.domain!r}")
+            raise InputError(
+                f"finite elements are for domains in the plane, got {problem.domain!r}"
+            )
         conditions = fe.fem_conditions(problem, domain)
         fields: list[fe.FiniteElements] = []
         changes: list[float] = []
