@@ -139,7 +139,7 @@ class Study(Shown):
         folder = places[0]
         record = read_record(folder, RECORD)
         if record.get("format") != FORMAT:
-            reason = f"this version of kanpinn reads and writes {FORMAT}, and leaves it as it is"
+            reason = f"this kanpinn reads and writes format {FORMAT}, and leaves it as it is"
             raise InputError(f"{folder / RECORD} has format {record.get('format')!r}: {reason}")
         try:
             varied, rows = tuple(record["varied"]), tuple(record["rows"])
