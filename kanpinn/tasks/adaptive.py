@@ -120,7 +120,9 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
 
     def _take(self, geometry: CellGeometry) -> None:
         """Take other cells; the solution stays the same function."""
-        field = self._field().on(geometry)
+        field = self._field()
+        same = geometry.tree is self.geometry.tree  # as a checkpoint has it, to the last digit
+        field = replace(field, geometry=geometry) if same else field.on(geometry)
         self.network.assign(field)
         self.geometry = geometry
         self.origin = field.coefficients, field.numbers
