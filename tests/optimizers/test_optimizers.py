@@ -409,7 +409,7 @@ def test_it_beats_lbfgs_at_equal_evaluations():
     for optimizer in (kp.SSBroyden(), kp.LBFGS()):
         residuals = residuals_of(Waves(), kp.MLP([2, 8, 8, 1]), nodes=7)
         stage, evaluations = optimizer.start(residuals, 0), 0
-        while evaluations < 200:
+        while evaluations < 120:
             step = stage.step()
             evaluations += step.evaluations
         reached[type(optimizer)] = step.loss

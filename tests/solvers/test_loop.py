@@ -288,7 +288,7 @@ def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(name):
         return steps_of(Cubic(), kan(seed), methods, points, **settings)
 
     whole = solved(observers=[save])
-    for state in [*saved.values()][::2]:
+    for state in [*saved.values()][1::3]:
         resumed = solved(seed=5, checkpoint=state)
         assert torch.equal(coefficients(whole), coefficients(resumed))
         assert whole.status == resumed.status
