@@ -86,7 +86,7 @@ def test_the_lorenz_curve_agrees_with_a_runge_kutta_method():
 
 
 def test_rate_and_diffusivity_of_a_reaction_are_found():
-    solution = solved("inverse_reaction", "optimizer.0.tolerance=1e-4")
+    solution = solved("inverse_reaction", "optimizer.0.tolerance=1e-5")
     assert solution.success
     for found in solution.estimated.values():
         assert found.low < found.exact < found.high
