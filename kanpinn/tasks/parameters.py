@@ -40,10 +40,10 @@ def free_start(
     fields: int,
     order: int,
 ) -> tuple[ResidualTerm, Tensor, Tensor]:
-    """Values, and rates for second order, at the first moment: base + Σ_k y_k directions_k.
+    """The initial state as base + Σ_k y_k directions_k, of which conditions do not prescribe y.
 
-    It is for equations in time alone, whose state there is one vector. Data there, or soon after,
-    give the base.
+    This is for equations in time alone. The state consists of the m values and, for second order,
+    the m rates at the first moment. The first data, if there are any, help to find the base.
 
     Args:
         terms: the conditions at the first moment.
@@ -53,8 +53,8 @@ def free_start(
         order: the order of the equation in time.
 
     Returns:
-        The condition that the state there is this one; the y, (K,), which are changed in place; the
-        orthonormal directions, (order, m, K).
+        The condition that the initial state is this sum; y, (K,), which the caller changes in
+        place; the orthonormal directions, (order, m, K).
     """
     size = order * fields
     base, null = first.coords.new_zeros(size), torch.eye(size).to(first.coords)
@@ -89,16 +89,17 @@ def window_sensitivities(
 ) -> Window:
     """The derivatives of a window's solution by K parameters, as polynomials.
 
-    They solve the linearised collocation equations: in time alone with few fields as one dense
-    system, otherwise by iteration with the systems of the stages, which are factored for the middle
-    of the window, see `newton_method`.
+    The derivatives solve the linearised collocation equations. In time alone with few fields these
+    are solved as one dense system, otherwise by iteration with the linear systems of the stages,
+    which are factored for the middle of the window, see `newton_method`.
 
     Args:
         system: the equation in the window's trial space.
-        window: its solution, at each stage of which the equations are linearised.
-        starts: the derivatives of the value, and for second order the rate, at the start,
-            (order, n, K·m), all fields of one parameter after the other; the last of the parameters
-            are those of the equation.
+        window: the solution in the window; the equations are linearised about it at each stage.
+        starts: the derivatives of the value, and for second order the rate, at the start of the
+            window by the K parameters, (order, n, K·m): the m fields of the first parameter, then
+            those of the second, and so on. The unknown numbers of the equation are the last of
+            the parameters.
         equations: the equation and the conditions on the boundary, by their names.
 
     Raises:
@@ -115,8 +116,8 @@ def window_sensitivities(
         terms.append((term, by_fields, equation.rates(points, jet)))
 
     def rows(starts: Tensor, unknowns: Tensor, sources: bool = True) -> Tensor:
-        # Those of the equations at all stages, (K, s, n·m), with their own derivatives by the last
-        # of the parameters if there are sources.
+        # The rows of the linearised equations at all stages, (K, s, n·m); with `sources` they
+        # include the derivatives of the equations themselves by the unknown numbers.
         states, changes = torch.cat([starts, unknowns]), []
         split = states.unflatten(-1, (-1, fields)).permute(0, 2, 1, 3)  # (b, K, n, m)
         count = split.shape[1]
@@ -163,9 +164,10 @@ def window_sensitivities(
 
 @dataclass(frozen=True, eq=False)
 class PathPiece:
-    """A window, its functions of space, and the derivatives of its solution by K parameters.
+    """A window of a march, and the derivatives of its solution by K parameters.
 
-    error: the relative error that it adds, in time and in space.
+    space: the functions of space in the window. window: the solution. directions: the derivatives,
+    as a window of K·m fields. error: the relative error in time and space that the window adds.
     """
 
     space: FunctionSpace
@@ -175,7 +177,7 @@ class PathPiece:
 
     @cached_property
     def networks(self) -> tuple[Separable, Separable]:
-        """The network of the window, and that of the derivatives."""
+        """The networks of the solution and of its derivatives in the window."""
         member = self.space.member
         return member(self.window.series()), member(self.directions.series())
 
@@ -185,7 +187,7 @@ class Path(MisfitModel):
     """The solution for some parameters in all windows up to some time, and the misfit of data.
 
     pieces: the windows. size: the largest root mean square of the solution. limited: whether the
-    space does not resolve it to the tolerance.
+    functions of space do not resolve the solution to the tolerance.
     """
 
     pieces: Sequence[PathPiece]
@@ -194,18 +196,21 @@ class Path(MisfitModel):
 
 
 class ParametrisedMarch:
-    """An evolution as a function of parameters, and its data, with 64 bits in the main memory.
+    """An evolution as a function of parameters, with its data; in float64 on the CPU.
 
     Args:
         residuals: the terms of the loss.
 
     Attributes:
-        parameters: the free initial values, and the unknown numbers that the equations have.
-        begin, end: the first and the last moment.
-        data: the data.
-        equations: the equation and its conditions with parameters, by the names of their terms.
-        residuals: these terms, for a surrogate without unknown numbers.
-        start: ∂(value, rate)/∂parameters at the first moment, (order, m, K).
+        parameters: the K parameters: the free initial values, then the unknown numbers.
+        begin, end: the first and the last moment of the domain.
+        data: the terms of the measurements.
+        equations: the equation and its conditions as functions of the parameters, by the names of
+            their terms.
+        residuals: the terms with these `equations`, and a surrogate whose network has no unknown
+            numbers: they are set in the equations.
+        start: the derivatives of the value, and for second order the rate, at the first moment by
+            the parameters, (order, m, K).
 
     Raises:
         InputError: for a problem without unknown numbers or data, or with coefficient fields.
@@ -256,15 +261,16 @@ class ParametrisedMarch:
         tolerant: bool,
         near: Path | None = None,
     ) -> Path | None:
-        """Solve for parameters, and compare the data; None where that is not possible.
+        """Solve for given parameters, and compare the data; None where the march fails.
 
         Args:
-            settings: of the march.
-            parameters: their values, (K,).
-            until: the last moment of the data, and of the march.
-            tolerant: whether the result is None if the march refuses the equation, which may be
-                ill-posed for parameters that the user has not chosen.
-            near: a path for other parameters up to the same time, whose windows are used again.
+            settings: the settings of the march.
+            parameters: the values of the parameters, (K,).
+            until: the moment up to which the march goes and data are compared.
+            tolerant: whether the result is None also if the march refuses the equation, which may
+                be ill-posed for parameters that the user has not chosen.
+            near: a path for other parameters up to the same time, whose windows are used again
+                where they suit the new parameters.
 
         Raises:
             InputError: if the march refuses the equation and `tolerant` is False.
@@ -303,11 +309,12 @@ class ParametrisedMarch:
             most: the largest number of windows.
 
         Returns:
-            The windows, the size of the solution, and whether the space does not resolve it.
+            The windows, the largest root mean square of the solution, and whether the functions
+            of space do not resolve it.
 
         Raises:
             NumericalError: if the march stops earlier.
-            InputError: for fields without derivatives in time.
+            InputError: for a field of which no equation has a derivative in time.
         """
         march, pieces = MarchStage(settings, self.residuals), list[PathPiece]()
         if march.terms.algebraic:
@@ -331,14 +338,14 @@ class ParametrisedMarch:
     def _followed(
         self, path: Path, settings: March, parameters: Tensor
     ) -> tuple[list[PathPiece], float, bool] | None:
-        """Solve the windows of a path again for other parameters; None if they do not suit them.
+        """Solve in the windows of a path for other parameters; None if a window does not suit them.
 
-        The result is that of `_marched`.
+        The result is as in `_marched`.
 
         Args:
             path: the path.
-            settings: of the march.
-            parameters: their values, which the equations have.
+            settings: the settings of the march.
+            parameters: the other values of the parameters, already assigned to the equations.
         """
         pieces, worse, wide = list[PathPiece](), 3.0, 1e-3
         change = parameters - path.parameters
@@ -370,7 +377,8 @@ class ParametrisedMarch:
     def _piece(
         self, before: Sequence[PathPiece], space: FunctionSpace, window: Window, error: float
     ) -> PathPiece:
-        """The window with its sensitivities, which start as those before it end."""
+        """A window with the derivatives by parameters, which continue those of the windows before.
+        """
         if not before:
             flat = self.start.movedim(2, 1).flatten(1)  # zero where there is space
             starts = flat[:, None].expand(-1, space.system.space.size, -1)
@@ -385,7 +393,7 @@ class ParametrisedMarch:
         return PathPiece(space, window, directions, error)
 
     def give(self, network: Windows, pieces: Sequence[PathPiece], errors: Tensor) -> None:
-        """Make a network the solution in some windows; errors: those of the parameters, (K,)."""
+        """Put the solution in some windows into a network; errors: of the K parameters, (K,)."""
         (low, high), ends = (self.begin, self.end), [0.0]
         for piece in pieces:
             end = piece.window.start + piece.window.length
@@ -393,7 +401,7 @@ class ParametrisedMarch:
         members, directions = zip(*(piece.networks for piece in pieces), strict=True)
         made, like = (members, directions), network.ends
         if (like.dtype, like.device.type) != (torch.float64, "cpu"):
-            made = copy.deepcopy(made)  # the windows keep their own
+            made = copy.deepcopy(made)  # the pieces keep their networks
         network.follow_numbers(ends, *made, Sensitivities(errors))
 
 
@@ -401,20 +409,20 @@ class ParametrisedMarch:
 class Shooting(Method):
     """Find the unknown parameters of an evolution by marches that are fitted to data.
 
-    For given ones a `March` solves the evolution. The derivatives of its solution by the parameters
-    solve the collocation equations of each window, linearised, by the factors of the march. With
-    them the Levenberg–Marquardt method minimises the misfit of the data. So the solution satisfies
-    the equation, to the tolerance, for all values of the parameters, and the data alone determine
-    them. In equations in time alone, the data also determine initial values that no condition
-    prescribes.
+    For given parameters a `March` solves the evolution. The derivatives of its solution by the
+    parameters solve the linearised collocation equations of each window, whose matrices the march
+    has factored. With these derivatives the Levenberg–Marquardt method minimises the misfit of the
+    data. So the solution satisfies the equation, to the tolerance, for all values of the
+    parameters, and the data alone determine the parameters. In equations in time alone, the data
+    also determine initial values that no condition prescribes.
 
     Over a long time the misfit may have many minima. The data of a short time are therefore fitted
     first, and the time is lengthened while the fit succeeds.
 
     Args:
-        tolerance: the `tolerance` of the last march; earlier ones have 100 times as much. The
-            change of the parameters between both tells the error of the marches, which intervals
-            contain.
+        tolerance: the `tolerance` of the last marches; earlier marches have 100 times as much. The
+            change of the parameters between both tells the error of the marches, which the
+            confidence intervals include.
         steps: the largest number of steps, each of which is one march or two.
         starts: the largest number of other starts, random multiples of the start values, that are
             tried if the data are not fitted.
@@ -447,7 +455,7 @@ class Shooting(Method):
     steps: int = 200
     starts: int = 8
     needs_fixed_points = True
-    lowers_loss = False  # it is that of more and more data
+    lowers_loss = False  # more and more data enter the loss
     fits_points = False
     output_layer_only = True
 
@@ -474,26 +482,28 @@ class Shooting(Method):
 class ShootingStage(Stage):
     """The search for the parameters, with the data of a growing time.
 
-    Over a long time the misfit of data may have many minima; with the parameters of a shorter time
-    the search starts near the right one.
+    Over a long time the misfit of data may have many minima. The parameters that fit the data of a
+    shorter time start the search near the right minimum.
 
     Attributes:
-        search: that for the parameters, see `ParametrisedMarch`.
-        begin, end: the first moment, and the last one of all data.
-        shortest: the end of the shortest time with enough data.
-        reached: the end of the data that have been fitted; `begin` before there are any.
-        until: that of the data that are fitted now.
-        growth: by which the time is multiplied.
-        fitted: the parameters that fit the data up to `reached`.
-        errors: of the parameters, by the march; None until the last march is made.
-        fine: whether the tolerance is that of the last march.
+        march: the evolution as a function of the parameters.
+        search: the search for the parameters, by the Levenberg–Marquardt method.
+        begin, end: the first moment, and the time of the last measurement.
+        shortest: the smallest `until`, up to which there are enough data.
+        reached: the time up to which the data have been fitted; `begin` before any fit.
+        until: the time up to which the data are fitted now.
+        growth: the factor by which the fitted time was multiplied last.
+        fitted: the parameters that fit the data up to `reached`, (K,).
+        errors: the errors of the parameters by the coarser marches, (K,); None until a march with
+            the full tolerance is made.
+        fine: whether the marches have the full tolerance.
 
     Reference: Gábor and Banga, Robust and efficient parameter estimation in dynamic models of
     biological systems (2015), for the many minima.
     """
 
     kept = ("search", "fitted", "fine", "errors", "reached", "until", "growth")
-    damping = 0.1  # of the first step with other data
+    damping = 0.1  # of the first step after the data have changed
 
     def __init__(self, settings: Shooting, residuals: Residuals, seed: int) -> None:
         self.settings, self.residuals = settings, residuals
@@ -533,7 +543,7 @@ class ShootingStage(Stage):
             search.judge(self.march.fit(settings, search.values, until, search.tried > 0))
         if search.now is None:
             return self._failed()
-        if self.fine and self.errors is None:  # the change is by the tolerance alone
+        if self.fine and self.errors is None:  # only the tolerance has changed
             self.errors = search.now.newton.abs()
         if not self._is_done(search.now):
             trial = search.now.parameters + search.step()
@@ -542,11 +552,11 @@ class ShootingStage(Stage):
         return self._judged(search.now)
 
     def _is_done(self, now: Path) -> bool:
-        """Whether the fit is as good as is possible, or as is of use at present."""
+        """Whether the fit is as good as possible, or good enough for the present data."""
         idle = self.search.idle
         if idle >= (3 if self.fine else 6):
             return True
-        if self.errors is not None:  # of the march, which may be larger by far than a step
+        if self.errors is not None:  # the march's errors, perhaps far larger than a step
             close = bool((now.newton.abs() <= 1e-2 * self.errors).all())
             return close or now.possible <= now.excess(0.2 if idle else 0.02)
         data, step = self.data.until(self.until), now.newton
@@ -554,13 +564,13 @@ class ShootingStage(Stage):
             # Below this loss the error of the march decides.
             hidden = (0.1 * self.settings.march(100.0).tolerance) ** 2 * data.spread
             return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), hidden)
-        if data.fits(now.loss):  # numbers that few data hardly determine might run away
+        if data.fits(now.loss):  # parameters that few data hardly determine might run away
             step = self.march.parameters.limited(now.parameters, step)
         possible = now.loss - now.model.loss(step)
         return possible <= max(0.05 * now.loss, 1e-6 * data.spread)
 
     def _judged(self, now: Path) -> Step:
-        """The result of a step; what comes next is chosen."""
+        """The result of a step; also chooses the data and the tolerance of the next step."""
         whole, finished, damping = self.fine or self.is_whole, None, self.search.damping
         data = "all data" if whole else f"data up to {self.names[-1]} = {self.until:.4g}"
         words = f"{data}, {len(now.pieces)} windows"
@@ -594,7 +604,7 @@ class ShootingStage(Stage):
             return Step(loss, finished="stopped: no march with the tolerance fits the data")
         if now is not None and self.is_whole:
             search.keep_best(now)
-        least, fitted = 1.1, self.reached > self.begin  # least: of the growth
+        least, fitted = 1.1, self.reached > self.begin  # least: the smallest growth
         growth = math.sqrt(self.growth)
         if growth > least if fitted else self.until > self.shortest:
             if fitted:
@@ -615,7 +625,7 @@ class ShootingStage(Stage):
 
     @torch.no_grad()
     def _show(self, now: Path) -> None:
-        """Make the network the present solution."""
+        """Put the present solution into the network."""
         constants = self.network.constants
         assert constants is not None
         constants.coefficients.copy_(now.parameters[-len(constants.unknowns) :])
