@@ -377,8 +377,7 @@ class ParametrisedMarch:
     def _piece(
         self, before: Sequence[PathPiece], space: FunctionSpace, window: Window, error: float
     ) -> PathPiece:
-        """A window with the derivatives by parameters, which continue those of the windows before.
-        """
+        """A window with its derivatives by the parameters; before: the windows before it."""
         if not before:
             flat = self.start.movedim(2, 1).flatten(1)  # zero where there is space
             starts = flat[:, None].expand(-1, space.system.space.size, -1)
