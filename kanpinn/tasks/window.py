@@ -1,6 +1,6 @@
-"""One window of time: its solution by Newton's method for the collocation equations, in any space
-and in trial spaces of Galerkin's method, its polynomials, its estimated errors, and the choice of
-the next window.
+"""One window of time: its solution by Newton's method for the collocation equations, in general and
+in trial spaces of Galerkin's method, its polynomials in time, its estimated errors, and the choice
+of the next window.
 """
 
 import copy
@@ -40,17 +40,19 @@ class Window:
     """The solution in one window.
 
     Args:
-        stages: its stages.
-        start, length: its first moment and its length.
-        states: the coefficients of the value, and for second order the rate, at the start, then the
-            unknowns of the stages (see `at_stages`), (order + s, n, m).
+        stages: the collocation method, with s stages.
+        start, length: the first moment of the window and its length.
+        states: the coefficients of m fields in n functions of space, (order + s, n, m): those of
+            the value, and for second order the rate, at the start, then the unknowns of the stages
+            (see `at_stages`).
         error: the estimated error that the window adds, relative to the size of the solution, in
             the root mean square over the window; infinite if it could not be solved.
         lower: the error that two stages fewer would leave, 0 where it is not known.
-        in_time: what is taken for the error in time at the end, see `Newton.error`.
-        splines: the root mean square errors of splines in each interval, the largest over the
-            window, (E,).
-        lifetimes: the times for which such errors last, (E,).
+        in_time: an estimate of the error in time of the value at the end, as coefficients
+            (1, n, m), see `Newton.error`.
+        splines: the root mean square error of splines in each of their E intervals, the largest
+            over the window, (E,); empty for other spaces.
+        lifetimes: how long an error in each interval lasts before the equation damps it, (E,).
         size: the root mean square of the solution at the end.
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
@@ -82,12 +84,12 @@ class Window:
         return self.states[self.order :]
 
     def series(self, derivative: int = 0) -> Tensor:
-        """The Legendre series of the polynomials, or of their rates, (s + order, n, m)."""
+        """The Legendre series of the polynomials in time, or of their rates, (s + order, n, m)."""
         rates = series_in_time(self.stages, self.length, self.order)
         return torch.tensordot(torch.from_numpy(rates[derivative]), self.states, dims=1)
 
     def guess(self, stages: Stages, start: float, length: float) -> Tensor:
-        """A guess for the stages of a window that starts in this one or at its end, (s, n, m).
+        """A guess of the unknowns of a window that starts in this one or at its end, (s, n, m).
 
         The Legendre series of the value, or for second order of the rate, is cut off for each stage
         after its smallest term: beyond the end the polynomials of high degree grow fast.
@@ -97,7 +99,7 @@ class Window:
         moments = begin + np.append(0.0, length / self.length * stages.nodes)
         values = np.polynomial.legendre.legvander(2 * moments - 1, modes - 1)
         terms = abs(values) * np.sqrt((series**2).sum(axis=(1, 2)))
-        pairs = np.maximum(terms[:, :-1], terms[:, 1:])  # one of two may vanish by symmetry
+        pairs = np.maximum(terms[:, :-1], terms[:, 1:])  # by symmetry every other may vanish
         last = modes - 1 - pairs[:, ::-1].argmin(axis=1)
         values[np.arange(modes) > last[:, None]] = 0
         found = np.tensordot(values, series, axes=1)
@@ -106,7 +108,8 @@ class Window:
     def end(self, states: Tensor | None = None) -> Tensor:
         """The coefficients of value and, for second order, rate at the end, (order, n, m).
 
-        states: of other polynomials of this window, (order + s, n, m); by default those of its own.
+        states: the coefficients of the polynomials in time, (order + s, n, m); by default those of
+        the solution.
         """
         states = self.states if states is None else states
         rates = at_moments(self.stages, np.ones(1), self.length, self.order, self.order - 1)
@@ -118,11 +121,11 @@ class StageChoice:
     """The numbers of stages among which a method that solves windows chooses.
 
     Args:
-        most: the largest number.
-        overhead: the cost of a window without its stages, in stages.
-        reach: the largest change from window to window.
-        foresight: the largest ratio of lengths to which steady growth of the distance d to
-            singularities is continued (see `Control`); 1 where it does not help.
+        most: the largest number of stages.
+        overhead: the cost of a window apart from its stages, in units of the cost of a stage.
+        reach: the largest change of the number of stages from one window to the next.
+        foresight: the largest ratio by which the length of the next window is extrapolated where
+            the distance d to singularities grows steadily (see `Control`); 1 for no extrapolation.
     """
 
     most: int
@@ -135,11 +138,12 @@ class Newton(ABC):
     """Newton's method for the collocation equations of one window, in any space.
 
     Attributes:
-        is_linear: whether it converges linearly, otherwise quadratically.
-        choice: the numbers of stages that it can solve for.
-        stages: the stages.
-        start, length: the window.
-        initial: the coefficients of the value, and for second order the rate, (order, n, m).
+        is_linear: whether the method converges linearly, otherwise quadratically.
+        choice: the numbers of stages that windows may have with the method.
+        stages: the collocation method of the window, with s stages.
+        start, length: the first moment of the window and its length.
+        initial: the coefficients of the value, and for second order the rate, at the start,
+            (order, n, m).
     """
 
     is_linear: ClassVar[bool] = True
@@ -151,7 +155,7 @@ class Newton(ABC):
 
     @abstractmethod
     def correction(self, unknowns: Tensor) -> Tensor | None:
-        """The change of the unknowns, (s, n, m); None where it is not finite."""
+        """The Newton step that is subtracted from the unknowns, (s, n, m); None if not finite."""
 
     def is_settled(self, unknowns: Tensor) -> bool:
         """Whether further corrections are rounding errors, as for linear equations."""
@@ -159,18 +163,19 @@ class Newton(ABC):
 
     @abstractmethod
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
-        """The error of the polynomials in time where the state at the start is exact.
+        """The error of the polynomials in time if the state at the start were exact.
 
         The residual at a moment between the stages is the defect with which the polynomials satisfy
-        the equation. Near it the derivatives of their error e are ω^(r) / ω e (see `ErrorForm`), so
-        that e follows from the defect by one linear system, that of the linearised equation. With
-        its mean size over the window it is also taken for the error at the end. That of smooth
-        solutions is far smaller there, that of waves that are too fast for the window is not, and
-        that of solutions that the equation amplifies much within the window is larger.
+        the equation. Near this moment the derivatives of their error e are ω^(r) / ω e (see
+        `ErrorForm`), so that e follows from the defect by one linear system, the linearised
+        equation. The error e, scaled to its mean size over the window, also serves as an estimate
+        of the error at the end. The error at the end is far smaller for smooth solutions, about as
+        large for waves that are too fast for the window, and larger for solutions that the equation
+        amplifies much within the window.
 
         Returns:
-            The root mean square over the window, and what is taken for the error of the value at
-            the end, as coefficients (1, n, m).
+            The root mean square of the error over the window, and the estimate of the error of the
+            value at the end, as coefficients (1, n, m).
         """
 
     @abstractmethod
@@ -178,18 +183,18 @@ class Newton(ABC):
         """The method and the solution for other initial values that hardly change the solution.
 
         Args:
-            window: the solution, in terms of the other initial values.
+            window: the present solution, whose `states` begin with the other initial values.
             size, precision: see `solve`.
         """
 
     @abstractmethod
     def norms(self, values: Tensor) -> Tensor:
-        """The root mean squares over space, (k,), of functions (k, n, m)."""
+        """The root mean squares over space, (k,), of functions with coefficients (k, n, m)."""
 
     def norm(self, change: Tensor) -> float:
-        """The root mean square over space of the largest change of the value at a stage.
+        """The size of a change: the largest root mean square over space of the value at a stage.
 
-        change: of the unknowns, (s, n, m).
+        change: the change of the unknowns, (s, n, m).
         """
         return float(self.norms(change).max())
 
@@ -198,25 +203,27 @@ class Newton(ABC):
         return float(self.norms(window.end()[:1]))
 
     def splines(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
-        """The errors of splines in each interval, and for how long they last, (E,) each.
+        """The errors of splines in each of E intervals, and the times for which they last, (E,).
 
-        They are the root mean square errors, the largest of all stages. Other spaces have none.
+        The errors are root mean squares, the largest of all stages. Spaces without splines have
+        empty tensors.
         """
         return unknowns.new_zeros(0), unknowns.new_zeros(0)
 
     def solve(self, unknowns: Tensor, size: float, precision: float) -> Window:
         """Iterate from a guess.
 
-        It has also converged where the steps are small and rounding keeps them from shrinking. The
-        first step also tells the size of a solution that starts from zero.
+        The iteration has also converged if the steps are small and rounding keeps them from
+        shrinking. If the first step makes the solution larger than `size`, its size replaces
+        `size`, as for a solution that starts from zero.
 
         Args:
             unknowns: the guess of the unknowns of the stages, (s, n, m).
             size: the root mean square of the solution.
-            precision: the error to reach, relative to it.
+            precision: the error to reach, relative to `size`.
 
         Returns:
-            The window, without its errors.
+            The window, without error estimates.
         """
         most, rounding = 12, 1e-9
         first, last, rate, converged = 0.0, math.inf, 0.0, False
@@ -255,28 +262,28 @@ Method = TypeVar("Method", bound=Newton)
 def solve_window(
     newton: Method, guess: Tensor, size: float, precision: float, algebraic: Sequence[int] = ()
 ) -> tuple[Window, Method]:
-    """The solution of a window with its errors, and the method for its initial values.
+    """The solution of a window with its error estimates, and the Newton method that found it.
 
-    The initial values of algebraic fields are made consistent with the equations. The window has
-    not converged where a matrix is singular, as that of a shorter one need not be, or where the
-    errors are not finite.
+    The initial values of algebraic fields are made consistent with the equations, so the method
+    that is returned may have other initial values. The window counts as not converged if a matrix
+    is singular, which a shorter window may avoid, or if the errors are not finite.
 
     Args:
-        newton: the method.
-        guess: of the unknowns of the stages, (s, n, m).
+        newton: the Newton method for the window.
+        guess: the guess of the unknowns of the stages, (s, n, m).
         size: the root mean square of the solution.
-        precision: the error of Newton's method relative to it.
-        algebraic: the numbers of the fields of which no equation has a derivative in time.
+        precision: the error of Newton's method relative to `size`.
+        algebraic: the indices of the fields of which no equation has a derivative in time.
     """
     scheme = newton.stages
     try:
         window = newton.solve(guess, size, precision)
         if algebraic and window.converged:
-            # The stages of Radau IIA do not depend on these values. The polynomials through the
-            # stages alone give them, with one degree less than those of other fields: so they are
-            # consistent with the equations at the first moment too, and errors of the window before
-            # do not stay (Hairer, Lubich and Roche, The numerical solution of
-            # differential-algebraic systems by Runge-Kutta methods, 1989).
+            # The stages of Radau IIA do not depend on the initial values of algebraic fields. The
+            # polynomials through the stages alone, of one degree less than those of other fields,
+            # give these values: so they are consistent with the equations at the first moment too,
+            # and do not keep errors of the window before (Hairer, Lubich and Roche, The numerical
+            # solution of differential-algebraic systems by Runge-Kutta methods, 1989).
             ahead = torch.from_numpy(lagrange(scheme.nodes, np.zeros(1)))
             shift = torch.zeros_like(newton.initial)
             at_start = torch.tensordot(ahead, window.unknowns, 1)
@@ -309,10 +316,14 @@ def solve_window(
 
 
 def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
-    """The errors of s and s - 2 stages, from the estimate for s and the Legendre polynomials.
+    """The errors with s and with s - 2 stages.
 
-    The two highest polynomials are what two stages fewer would leave. Where they are rounding
-    errors, the polynomials above them tell how the errors decay.
+    With two stages fewer, the terms of the two highest Legendre polynomials would be missing. If
+    these terms are mere rounding errors, the decay of the larger terms tells both errors.
+
+    Args:
+        error: the estimated error with s stages, relative to the size of the solution.
+        modes: the relative sizes of the terms of the Legendre series, lowest degree first.
     """
     rounding, lower = 1e-14, float(np.hypot(*modes[-2:]))
     largest = np.maximum.accumulate(modes[::-1])[::-1]  # of each polynomial and all higher ones
@@ -329,9 +340,9 @@ class GalerkinNewton(Newton):
     """Newton's method for the equations in a trial space.
 
     Args:
-        system: the equation in a trial space.
-        stages, start, length, initial: those of the window, see `Newton`.
-        guess: of the unknowns of the stages, (s, n, m).
+        system: the equation in the trial space.
+        stages, start, length, initial: see `Newton`.
+        guess: the guess of the unknowns of the stages, (s, n, m).
     """
 
     system: System[Any]
@@ -346,7 +357,7 @@ class GalerkinNewton(Newton):
 
     @cached_property
     def moments(self) -> MomentsInTime:
-        """The stages."""
+        """The moments of the stages, with the derivatives in time there."""
         order, highest = self.system.order, self.system.highest
         times = self.start + self.length * self.stages.nodes
         return MomentsInTime.of(times, at_stages(self.stages, self.length, order, highest))
@@ -357,7 +368,7 @@ class GalerkinNewton(Newton):
         return self.system.points(self.moments)
 
     def moment(self, moment: float) -> MomentsInTime:
-        """A moment of the window, from 0 to 1."""
+        """A moment of the window, given from 0 at the start to 1 at the end."""
         at, order, highest = np.array([moment]), self.system.order, self.system.highest
         rates = at_moments(self.stages, at, self.length, order, highest)
         return MomentsInTime.of(self.start + self.length * at, rates)
@@ -378,7 +389,7 @@ class GalerkinNewton(Newton):
     def size_at_end(self, window: Window) -> float:
         values = self.system.space.values(window.end()[:1])
         interior = self.system.interior
-        if interior.surrogate.output is not None:  # the data that are built in, at the last stage
+        if interior.surrogate.output is not None:  # built-in data, at the last stage
             inside = self.points[0]
             known = inside.once("data", lambda: interior.data(inside))
             values = values + known.value.unflatten(0, (self.stages.count, -1))[-1]
@@ -386,11 +397,12 @@ class GalerkinNewton(Newton):
 
     @abstractmethod
     def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
-        """The change of the polynomials by a small change of the values at the start.
+        """The change of the polynomials in time by a small change of the state at the start.
 
         Args:
-            unknowns: the solution, (s, n, m).
-            change: of the value and, for second order, the rate at the start, (order, n, m).
+            unknowns: the unknowns of the stages of the solution, (s, n, m).
+            change: the change of the value and, for second order, the rate at the start,
+                (order, n, m).
 
         Returns:
             The change of the coefficients, (order + s, n, m).
@@ -400,17 +412,17 @@ class GalerkinNewton(Newton):
         """The estimated error of the state at the end of the solved window, (order, n, m).
 
         The error at the start is propagated by the equation, linearised about the solution, which
-        may amplify or damp it. Collocation damps waves that are too fast for the window, which is
-        an error where the equation does not. So there the size of what is propagated does not
-        shrink, and the error in time of the window's own value is added with the sign that makes
-        the sum larger.
+        may amplify or damp it. Collocation damps waves that are too fast for the window, even where
+        the equation does not. So for equations that do not damp waves, the propagated error is
+        scaled up to its size at the start. The window's own error in time is added with the sign
+        that makes the sum larger.
 
         Args:
             window: the solution.
             start: the estimated error of the state at the start, (order, n, m).
             size: the root mean square of the solution.
         """
-        small = 1e-3  # of the solution, for which the equation is linear, and far above rounding
+        small = 1e-3  # the size relative to the solution: the equation is nearly linear, rounding negligible
         before, propagated = float(self.norms(start[:1])), torch.zeros_like(start)
         if before:
             factor = small * size / before
@@ -418,13 +430,13 @@ class GalerkinNewton(Newton):
         added = torch.cat([window.in_time, torch.zeros_like(start[1:])])
         total = together(propagated, added)
         size = float(self.norms(propagated[:1]))
-        # Whether the equation damps no waves as short as an interval of splines. In time alone
-        # there are none; for an equation of second order values and rates take turns.
+        # Does the equation leave waves as short as an interval of splines undamped? In time alone
+        # there are no such waves; with second order the error moves between values and rates.
         waves = window.order == 1 and len(window.lifetimes) > 0
         if waves and bool((window.lifetimes >= window.length).all()):
             size = max(size, before)
         found = float(self.norms(total[:1]))
-        if found > 0:  # errors of different forms add up as those of one form do
+        if found > 0:  # the sizes add up, though the errors differ in form
             total = total * ((size + float(self.norms(added[:1]))) / found)
         return total
 
@@ -437,17 +449,18 @@ def together(one: Tensor, other: Tensor) -> Tensor:
 class SimplifiedNewton(GalerkinNewton):
     """Newton's method with the Jacobian in the middle of the window for all stages.
 
-    Diagonalising the inverse Butcher matrix leaves one linear system of the size of space for each
-    stage, which is factored once (see `Stages`).
+    Diagonalising the inverse Butcher matrix leaves one linear system with n·m unknowns for each
+    stage, or for each pair of complex eigenvalues, which is factored once (see `Stages`).
     """
 
     choice = StageChoice(11)  # beyond it rounding in the eigenvectors costs digits
 
     @cached_property
     def linearised(self) -> tuple[Tensor, LinearSystem, list[Solve]]:
-        """The equation, linearised for the guess; its linear systems; those of the eigenvalues.
+        """The linearised equation, its linear systems, and their solvers for the eigenvalues.
 
-        The latter are factored.
+        The equation is linearised about the guess, in the middle of the window. There is a factored
+        solver for each eigenvalue of the inverse Butcher matrix in `stages.eigenvalues`.
         """
         system, middle, rates = self.system, self.moment(0.5), self.stages.eigenvalues / self.length
         states, powers = torch.cat([self.initial, self.guess]), range(self.system.order + 1)
@@ -462,7 +475,7 @@ class SimplifiedNewton(GalerkinNewton):
         return self.change(residual) if np.isfinite(residual).all() else None
 
     def change(self, residual: Array) -> Tensor:
-        """The change of the unknowns, (s, n, m), for rows of a residual, (s, n·m)."""
+        """The Newton step (s, n, m) for the residual at the stages, (s, n·m)."""
         system, stages, factors = self.system, self.stages, self.linearised[2]
         transformed, rates = stages.rows @ residual, stages.eigenvalues / self.length
         change = np.zeros(residual.shape)
@@ -503,7 +516,7 @@ class CoupledNewton(GalerkinNewton):
 
     One dense linear system couples all stages. Unlike the diagonalisation of `SimplifiedNewton` it
     loses no digits with many stages, and its convergence is quadratic, so that windows are long.
-    The residual is linearised at the stages, and at the moment at which the error is seen.
+    The residual is linearised at the stages, and at the moment between them that tells the error.
     """
 
     is_linear = False
@@ -527,7 +540,7 @@ class CoupledNewton(GalerkinNewton):
         self.by_unknowns = by_unknowns.swapaxes(1, 2)[:, None]  # (s + 1, 1, s, parts)
         times = torch.from_numpy(self.start + length * np.append(stages.nodes, between))
         self.copies = at_times(system.space.places, times.repeat(self.fields))
-        # There is a copy of all moments for each equation, at which that one is differentiated.
+        # There is a copy of all moments for each equation, where this equation is differentiated.
         self.seeds = torch.eye(self.fields).double().repeat_interleave(len(times), dim=0)
 
     def norm(self, change: Tensor) -> float:
@@ -552,11 +565,12 @@ class CoupledNewton(GalerkinNewton):
     def _linearised(self, unknowns: Tensor) -> tuple[Array, Array]:
         """The residuals of m equations, and their derivatives by the parts of the fields' jets.
 
-        A single backward pass gives the derivatives of all equations, as it takes another copy of
-        the moments for each of them.
+        A single backward pass gives the derivatives of all equations, since each equation has its
+        own copy of the moments.
 
         Returns:
-            (s + 1, m), and (m, s + 1, parts, m).
+            The residuals at the stages and the moment between them, (s + 1, m), and the derivatives
+            of each equation there, (m, s + 1, parts, m).
         """
         term = self.system.interior.term
         states = torch.cat([self.initial, unknowns])[:, 0].numpy()
@@ -591,8 +605,8 @@ class CoupledNewton(GalerkinNewton):
 
 
 def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
-    """The method for the windows of equations in time alone, or in space and time."""
-    few = 20  # fields, with which the dense system of all stages costs less than other work
+    """The Newton method: dense for few equations in time alone, otherwise the simplified one."""
+    few = 20  # fields; up to so many the dense system of all stages costs less than other work
     in_time_alone, fields = surrogate.domain.dim == 1, surrogate.network.width[-1]
     return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton
 
@@ -610,14 +624,14 @@ class Control:
     Args:
         allowed: the largest error of a window, relative to the solution.
         length: the length of the next window.
-        stages: the number of its stages.
-        fixed: whether the number of stages is not to change.
-        choice: the numbers from which it is chosen.
+        stages: the number of stages of the next window.
+        fixed: whether the number of stages must not change.
+        choice: the numbers of stages from which to choose.
         least: the smallest number of stages.
         gain: see above.
-        safety: the ratio of the error that is aimed at to the allowed one.
+        safety: the ratio of the aimed error to the allowed error.
         distances: the distances d of the last windows, at most three. If they grow steadily, as
-            where a solution comes to rest, the next one is taken to grow as well.
+            where a solution comes to rest, the next distance is assumed to grow as well.
 
     Reference: Trefethen, Approximation Theory and Approximation Practice (2013), chapter 8.
     """
@@ -641,8 +655,9 @@ class Control:
 
         Args:
             tried: the window.
-            times: how many in a row have not been accepted; after some the error does not fall as
-                it should, as at initial values that contradict conditions on the boundary.
+            times: the number of windows in a row that have not been accepted. After more than three
+                the length is divided by 10: the error does not fall as it should, for example
+                where initial values contradict conditions on the boundary.
         """
         patience = 3
         if times > patience:
@@ -677,23 +692,24 @@ class Control:
         self.stages, self.length = best, length
 
     def _faster(self, tried: Window) -> float:
-        """The ratio of lengths with which Newton's method converges at the best rate.
+        """The ratio of the next length to this one with which Newton's method is cheapest.
 
         The rate of a simplified Newton method is proportional to the square of the length h. Then
-        the number of its steps for a unit of time, 1 / (h log(1 / rate)), is least at e^-2.
+        the number of its steps for a unit of time, 1 / (h log(1 / rate)), is least at the rate
+        e^-2.
         """
         return (math.exp(-2) / max(tried.rate, 1e-300)) ** 0.5
 
     def _decay(self, tried: Window) -> float:
         """The ratio ρ of successive Legendre polynomials of a window."""
-        fastest = 30.0  # above it, errors of s and s - 2 stages say nothing about it
+        fastest = 30.0  # a larger ρ cannot be told from the errors of s and s - 2 stages
         error = max(tried.error, 1e-6 * self.allowed)
         if tried.lower <= error:
             return fastest
         return min(fastest, max(1.2, (tried.lower / error) ** 0.5))
 
     def _factor(self, tried: Window, stages: int) -> float:
-        """The ratio of lengths with which a number of stages has the error that is aimed at."""
+        """The ratio of the next length to this one for the aimed error with `stages` stages."""
         decay, least = self._decay(tried), 1e-6  # of the allowed error
         error = max(tried.error, least * self.allowed)
         power = (error / (self.safety * self.allowed)) ** (1 / (stages + 1))
@@ -704,10 +720,10 @@ class Control:
 
 
 def windows_left(ends: Sequence[float], most: int) -> float | None:
-    """The number of windows that are left, if it is hopeless: None otherwise.
+    """The number of windows that are still needed, if the march is hopeless; None otherwise.
 
-    It is hopeless if windows have not become longer for long, and at their length there would be
-    many times more of them than there may be.
+    The march is hopeless if the last 50 windows have not become longer, and at their length more
+    than ten times as many windows are needed as are allowed.
 
     Args:
         ends: the ends of all windows, from the beginning, in units of the whole time.
