@@ -422,7 +422,7 @@ class GalerkinNewton(Newton):
             start: the estimated error of the state at the start, (order, n, m).
             size: the root mean square of the solution.
         """
-        small = 1e-3  # the size relative to the solution: the equation is nearly linear, rounding negligible
+        small = 1e-3  # times the solution: nearly linear, and far above rounding
         before, propagated = float(self.norms(start[:1])), torch.zeros_like(start)
         if before:
             factor = small * size / before
@@ -722,8 +722,8 @@ class Control:
 def windows_left(ends: Sequence[float], most: int) -> float | None:
     """The number of windows that are still needed, if the march is hopeless; None otherwise.
 
-    The march is hopeless if the last 50 windows have not become longer, and at their length more
-    than ten times as many windows are needed as are allowed.
+    The march is hopeless if windows have not become twice as long over the last 50 windows, and
+    at their length more than ten times as many windows are needed as are allowed.
 
     Args:
         ends: the ends of all windows, from the beginning, in units of the whole time.
