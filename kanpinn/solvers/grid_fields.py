@@ -48,7 +48,12 @@ class GridFields:
 
     @property
     def arrays(self) -> dict[str, numpy.ndarray]:
-        """The values for a file, renamed where a field has the name of a coordinate."""
+        """`values` under names for a file, without the coordinates, which `axes` and `fixed` have.
+
+        A field x beside a coordinate x is called "field_x". `Contents.arrays` of
+        `kanpinn.runs.results.contents` returns more: all arrays of an NPZ file, the coordinates
+        included.
+        """
         taken = {*self.axes, *self.fixed}
         return {f"field_{k}" if k in taken else k: v for k, v in self.values.items()}
 
