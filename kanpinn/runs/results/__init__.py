@@ -1,7 +1,7 @@
 """Run folders and the files in them: run.json, result.h5, checkpoint.pt, fields.vtkhdf, figures.
 
-`RunFolder` writes a run folder and `load` reads it; `contents` has what differs between solves,
-eigenvalue problems and fits.
+`RunFolder` writes a run folder and `load` reads it. The module `contents` writes and reads the
+entries that differ between solves, eigenvalue problems and fits.
 """
 
 from kanpinn.runs.results.folder import RunFolder as RunFolder
