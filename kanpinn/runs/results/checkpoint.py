@@ -25,14 +25,15 @@ def write_checkpoint(
 ) -> None:
     """Write checkpoint.pt atomically.
 
-    No random state is stored: random numbers depend on the seed, the step and the stage's state.
+    No state of a random generator is stored: random numbers depend on the seed, the step and the
+    state of the optimizer.
 
     Args:
         folder: the run folder.
         state: the solver's `state_dict`.
         settings: the sections of the configuration.
-        earlier: for each time the finished run was resumed, how it had ended before.
-        name: of the file.
+        earlier: the status, steps and seconds at each earlier end of a run that was resumed.
+        name: the name of the file.
     """
     # torch.save gets an open file so that a full disk raises OSError, not an error of torch's own.
     with replacing(folder / name) as temporary, temporary.open("wb") as file:
@@ -41,14 +42,14 @@ def write_checkpoint(
 
 
 def read_checkpoint(folder: Path, name: str = NAME) -> dict[str, Any] | None:
-    """Read the checkpoint of a run folder, or a file of this name; None if there is none yet.
+    """Read checkpoint.pt, or another file of its format, in a run folder; None if it is absent.
 
     Returns:
         A dict with the keys "format", "run" (the solver's state), "config" and "resumed".
 
     Raises:
-        InputError: if the file is damaged, by the checksums of its records, or is not a checkpoint
-            of this format.
+        InputError: if the contents of the file do not have the checksums stored in it, or the file
+            is not a checkpoint of this format.
     """
     path = folder / name
     if not path.exists():
@@ -75,19 +76,21 @@ def read_checkpoint(folder: Path, name: str = NAME) -> dict[str, Any] | None:
 def ended_state(
     network: Mapping[str, torch.Tensor], history: History, seconds: Sequence[float]
 ) -> dict[str, Any]:
-    """Return a solver's state of a finished run without its stage: it can be loaded, not resumed.
+    """Return the solver's state of a finished run without the state of its optimizer.
+
+    A result can be loaded from it, but the run cannot be resumed.
 
     Args:
         network: the network's `state_dict`.
         history: the recorded rows of the run.
-        seconds: the time of each optimizer.
+        seconds: the time in seconds of each optimizer.
     """
     known = {"network": network, "history": history.rows, "seconds": list(seconds), "stage": None}
     return vars(StepCounts(step=history.steps)) | known
 
 
 def storable(value: Any) -> Any:
-    """Return the value with tensors and builtin types only, as torch.load(weights_only=True) needs.
+    """Convert a value to tensors and builtin types, which torch.load(weights_only=True) reads.
 
     NumPy arrays become tensors, NumPy numbers Python numbers, and tuples lists.
     """
