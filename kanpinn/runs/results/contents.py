@@ -1,4 +1,6 @@
-"""What each kind of run writes to its folder and reads from it: solves, eigenvalues, fits."""
+"""The entries and arrays that only solves, only eigenvalue problems or only fits have in the files
+of a run folder: how they are written and read.
+"""
 
 import dataclasses
 import logging
@@ -31,9 +33,9 @@ log = logging.getLogger(__name__)
 
 
 class Contents(ABC, Generic[R]):
-    """Writes and reads the files of one kind of run, except checkpoint.pt and the common entries.
+    """Writes and reads the files of one kind of run: of solves, eigenvalue problems or fits.
 
-    The common entries are those that run.json has for every kind.
+    checkpoint.pt and the entries that run.json has for every kind of run are left to `RunFolder`.
 
     group: the group of result.h5 that holds the fields on a grid.
     """
@@ -42,32 +44,37 @@ class Contents(ABC, Generic[R]):
 
     @abstractmethod
     def record(self, result: R) -> dict[str, Any]:
-        """Return the entries of run.json that this kind adds to the common ones or replaces."""
+        """Return the entries of run.json that only this kind of run has, or has in its own form."""
 
     def grid(self, result: R) -> GridFields | None:
-        """Return the fields sampled on a regular grid, None if the result has no such fields."""
+        """Return the fields on a regular grid; None for fits, above 3 dimensions, without modes."""
         return None
 
     @abstractmethod
     def describe_in(self, file: h5py.File, result: R) -> None:
-        """Write the attributes and datasets of result.h5 that only this kind has."""
+        """Write the attributes and datasets of result.h5 that only this kind of run has."""
 
     @abstractmethod
     def arrays(self, result: R) -> dict[str, Any]:
-        """Return the arrays of an NPZ file by name."""
+        """Return all arrays of an NPZ file by name, for `to_npz`.
+
+        Of a solve or an eigenvalue problem they are the coordinates of the grid, the fields of
+        `GridFields.arrays` (which has no coordinates) and, if any, the eigenvalues; of a fit they
+        are the rows of its data and the fitted values.
+        """
 
     @abstractmethod
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the attributes of the result that run.json has for this kind only."""
+        """Return the attributes of a result that are read from entries of `record`, by name."""
 
     def shown(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what `kanpinn.solvers.summary` shows of run.json besides `saved`."""
+        """Return further values of run.json by name, which `kanpinn.solvers.summary` prints."""
         return {}
 
     def write(self, result: R, settings: Mapping[str, Any], folder: Path, figures: bool) -> None:
         """Write result.h5 and, if they can be made, fields.vtkhdf and the figures.
 
-        In result.h5 the axes of the fields are the HDF5 dimension scales of every array.
+        In result.h5 the axes of the grid are the HDF5 dimension scales of every field.
         """
         fields = None
         try:
@@ -93,9 +100,9 @@ class Contents(ABC, Generic[R]):
 
 
 def typed(hint: Any, saved: Any, absent: float = math.nan) -> Any:
-    """Return a value of run.json in a type, such as a dataclass or dict[str, float].
+    """Convert a value of run.json to the type `hint`, such as a dataclass or dict[str, float].
 
-    absent: stands for numbers that are null, since JSON has neither NaN nor infinity.
+    absent: the float that replaces null, since JSON has neither NaN nor infinity.
     """
     kind: Any = typing.get_origin(hint) or hint
     if kind is float:
@@ -120,16 +127,17 @@ class SolveContents(Contents[Solution]):
     def record(self, result: Solution) -> dict[str, Any]:
         """Return the entries of run.json for a solve.
 
-        errors: against the exact solution or the reference; None without either.
+        errors: the norms of the error against the exact solution or the reference; None if the
+        problem has neither.
         reference: the source of the reference solution and its own relative L2 error.
-        estimate: the errors estimated without an exact solution or a reference; null with the
-        reason where they are not known. Its "bound" has guaranteed bounds, null where they are
-        not known or infinite, or the reason why there are none.
-        verification: the loss at fresh points beside that at the solve's own.
+        estimate: the norms of the error estimated without an exact solution or a reference; null,
+        beside the reason, where they are not known. Its "bound" has guaranteed bounds of the norms,
+        null where they are not known or infinite, or the reason why there are no bounds.
+        verification: the loss at fresh points, and the loss at the points of the solve.
         estimated: each unknown number with its 95% confidence bounds (null if infinite), the change
         that one more step would make to it (`step`), whether this is small (`arrived`), whether the
-        network's own error is known (`resolved`), and other numbers from which the data do not tell
-        it (`confounded`).
+        network's own error is known (`resolved`), and the names of the other numbers from which the
+        data do not tell it apart (`confounded`).
         dependences: pairs of unknown numbers that the data hardly tell apart.
         spreads: the half-widths of the confidence bounds of each unknown field over the domain.
         noise: the estimated noise of the data, None without unknowns.
@@ -137,8 +145,8 @@ class SolveContents(Contents[Solution]):
         relative to the integral of the density's absolute value.
         quantities: the numbers that the problem computes from its solution, by name; null if the
         problem's function fails.
-        auto: the log of trials, empty if none were made.
-        seconds: the total excludes the estimate and the computation of the reference.
+        auto: the log of the trials of `TrialSearch`, empty if no trials were made.
+        seconds: times; "total" excludes the estimate and the computation of the reference.
         """
         errors: Any = None if result.errors is None else asdict(result.errors)
         estimate: Any = None if result.estimate is None else asdict(result.estimate)
@@ -186,9 +194,9 @@ class SolveContents(Contents[Solution]):
         return on_grid(result) if result.problem.domain.dim <= 3 else None
 
     def describe_in(self, file: h5py.File, result: Solution) -> None:
-        """Write the name of the problem, and in /invariants their values over time.
+        """Write the name of the problem and, in the group /invariants, each invariant over time.
 
-        The scale of the group is the time, under the name of its coordinate.
+        The HDF5 dimension scale of the invariants is the time, under the name of its coordinate.
         """
         file.attrs["problem"] = type(result.problem).__name__
         if result.problem.invariants is None:
@@ -242,17 +250,17 @@ LISTS = {  # attributes of an Eigensolution by their keys in the entries of "eig
 
 
 class EigenContents(Contents[Eigensolution]):
-    """Eigenvalues with their bounds and errors in run.json; modes in /modes and fields.vtkhdf."""
+    """Eigenvalues, bounds and errors in run.json; modes in /modes of result.h5 and fields.vtkhdf."""
 
     group = "modes"
 
     def record(self, result: Eigensolution) -> dict[str, Any]:
         """Return the entries of run.json for the eigenvalues.
 
-        eigenvalues: for each mode real and imaginary part, multiplicity and residual, and, if known
-        (otherwise None), bound, estimate, exact value (exact_real, exact_imaginary) and relative
-        error. unbounded: why there is no bound, None if there is one. unresolved: how many modes
-        were left out.
+        eigenvalues: for each mode the real and imaginary part, the multiplicity and the residual
+        and, None if unknown, the bound, the estimate, the exact eigenvalue (exact_real,
+        exact_imaginary) and the relative error. unbounded: the reason why the errors have no bound;
+        None if they have. unresolved: the number of modes that were left out.
         """
         worst = None if result.errors is None else float(result.errors.max())
         entries = []
@@ -318,7 +326,8 @@ def _numbers(entries: list[dict[str, Any]], real: str, imaginary: str) -> Tensor
 
 
 class FitContents(Contents[Fitted]):
-    """Scores on each part of the data in run.json; scaling of inputs and outputs in /network."""
+    """Scores on each part of the data in run.json; the scaling of outputs in /network of result.h5.
+    """
 
     def record(self, result: Fitted) -> dict[str, Any]:
         """Return the entries of run.json for a fit.
@@ -338,7 +347,7 @@ class FitContents(Contents[Fitted]):
         }
 
     def describe_in(self, file: h5py.File, result: Fitted) -> None:
-        """Write the names of the data, and the mean and deviation that unscale the outputs."""
+        """Write the names of inputs, outputs and classes, and the outputs' mean and deviation."""
         train, output = result.data.train, result.surrogate.output
         file.attrs["inputs"] = list(train.names)
         file.attrs["outputs"] = list(train.outputs)
