@@ -29,10 +29,10 @@ BESIDE = ("enrichment", "corners", "constants")
 
 @contextmanager
 def new_file(path: Path) -> Iterator[h5py.File]:
-    """Yield an HDF5 file in memory, which is written to `path` at once when the block succeeds.
+    """Yield an HDF5 file in memory, which is written to `path` when the block succeeds.
 
-    This is faster than writing piece by piece, and a full disk raises one exception and leaves no
-    incomplete file.
+    One write is faster than many, and a full disk raises one exception and leaves no incomplete
+    file.
     """
     with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
         yield file
@@ -45,9 +45,9 @@ def new_file(path: Path) -> Iterator[h5py.File]:
 def write_scaled(
     group: h5py.Group, axes: Mapping[str, Any], arrays: Mapping[str, Any], **options: Any
 ) -> None:
-    """Write arrays to a group with their axes, in order, as HDF5 dimension scales.
+    """Write arrays to a group, with `axes` as the HDF5 dimension scales of their dimensions.
 
-    options: those of `create_dataset` for the arrays.
+    options: the options of h5py's `create_dataset` for the arrays.
     """
     for name, axis in axes.items():
         group[name] = axis
@@ -67,19 +67,21 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     "enrichment" for known functions that are added to the last layer, and a group "constants" for
     unknown numbers, whose values are in /history. The layers of networks side by side, or of time
     windows, are called "part_0.layer_0" and so on; a group "windows" has the ends of time windows.
-    The layer of a network in cells has the tree: the numbers of boxes of level 0 along each
-    coordinate in the attribute "roots", how often each cell is halved in each coordinate, "level",
-    and its "place" among the boxes of its size, (N, d) each, so that its lower corner is -1 + 2
-    place / (roots 2^level) in [-1, 1]^d. A box that interfaces divide has a cell for each "region",
-    whose boundary is in "sides", see
-    `kanpinn.spaces.cells.geometry.regions.Regions`. The frame of a cell is the
-    cell, or the bounding box of its part of the domain, and the cell's own coordinates map it to
-    [-1, 1]^d: "frames" has the corners, (N, 2, d). The layer's coefficients (N, L, m) are those of
-    the L products of orthonormal Legendre polynomials of these coordinates, up to the total degree
-    "degree", ordered by total degree and then by the degrees in each coordinate. The attributes low
-    and high of /network are the corners of the box that is mapped to [-1, 1]^d before the first
-    layer. The attribute sha256 of the file is the digest of all values in both groups, by which a
-    damaged file is found.
+
+    The layer of a network in N cells has a tree of boxes in [-1, 1]^d. Its attribute "roots" is the
+    number of boxes of level 0 along each coordinate. "level", (N, d), says how often each cell is
+    halved in each coordinate, and "place", (N, d), which box of that size it is: its lower corner
+    is -1 + 2 place / (roots 2^level). A box that interfaces divide has a cell for each "region",
+    and "sides" describes the region's boundary, see
+    `kanpinn.spaces.cells.geometry.regions.Regions`. "frames", (N, 2, d), has the lower and upper
+    corner of each cell, or of the bounding box of its part of the domain; the cell's own
+    coordinates map this box to [-1, 1]^d. The layer's coefficients (N, L, m) belong to L products
+    of orthonormal Legendre polynomials in these coordinates, up to the total degree "degree",
+    ordered by total degree and then by the degrees in each coordinate.
+
+    The attributes low and high of /network are the corners of the box that is mapped to [-1, 1]^d
+    before the first layer. The attribute sha256 of the file is the digest of all values in both
+    groups; `read_state` compares it to find damaged files.
     """
     file.attrs["status"] = result.status
     file.attrs["config"] = json.dumps(settings)
@@ -117,7 +119,7 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
 
 
 def _digest(*groups: h5py.Group) -> str:
-    """Return the sha256 of the names, types, shapes and values of all datasets of some groups."""
+    """Return one sha256 of the names, types, shapes and values of all datasets in the groups."""
     found = hashlib.sha256()
     for group in groups:
         names: list[str] = []
@@ -132,9 +134,9 @@ def _digest(*groups: h5py.Group) -> str:
 def write_vtkhdf(fields: GridFields, path: Path) -> None:
     """Write fields on a grid as a VTK image (ImageData), one point array for each field.
 
-    With fewer than three axes the image has one layer. Arrays are indexed [z, y, x] without the
-    indices of missing axes: the reader (VTK 9.7) takes the shape (y, x) for an image of one layer,
-    not (1, y, x).
+    With fewer than three axes the image is one voxel thick. Arrays are indexed [z, y, x] without
+    the indices of missing axes: the reader (VTK 9.7) takes the shape (y, x) for a plane image, not
+    (1, y, x).
 
     Reference: VTKHDF file format, https://docs.vtk.org/en/latest/vtk_file_formats/vtkhdf_file_format
     """
@@ -158,10 +160,10 @@ def write_vtkhdf(fields: GridFields, path: Path) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """Return the solver's state with network and history from result.h5; None without the file.
+    """Read the network and the history from result.h5 as a solver's state; None without the file.
 
     Raises:
-        InputError: if the file is damaged, by the sha256 of these values.
+        InputError: if the file cannot be read, or its values do not have the sha256 stored in it.
     """
     if not path.exists():
         return None
