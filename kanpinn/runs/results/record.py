@@ -25,10 +25,10 @@ RECORD = "run.json"
 
 @cache
 def software(folder: str) -> Mapping[str, Any]:
-    """Return the "versions" of the libraries, the "platform", and as "git" a folder's commit.
+    """Return the "versions" of the libraries, the "platform", and the commit of a folder as "git".
 
     The commit ends with "-dirty" if files differ from it, and is None without git or a repository.
-    The result is cached, because a process keeps the code that it started with.
+    The returned dict is cached, because a process keeps the code that it started with.
     """
     packages = ("kanpinn", "torch", "numpy", "scipy", "h5py", "matplotlib")
     versions = {"python": platform.python_version()} | {one: version_of(one) for one in packages}
@@ -45,9 +45,9 @@ def software(folder: str) -> Mapping[str, Any]:
 
 @torch.no_grad()
 def outside_grids(result: Result) -> list[float | None]:
-    """Return for each layer the fraction of points at which an input lies outside its grid.
+    """Return for each layer the fraction of points at which an input lies outside the spline grid.
 
-    The points are those of the first loss term. The value is None for layers without a grid.
+    The points are those of the first loss term. Layers without a grid have None for the fraction.
     """
     points = result.residuals.terms[0].points
     shares: list[float | None] = []
@@ -73,7 +73,7 @@ def strict(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Convert a value that the json module cannot write into one that it can."""
+    """Convert a value that the json module cannot write to a number, list, dict or text."""
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays, tensors
         return value.tolist()
     if isinstance(value, Mapping):
@@ -91,10 +91,13 @@ def write_record(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_folder(path: str | os.PathLike[str]) -> Path:
-    """Return a run's absolute folder from its path, without ".partial" too, or a file in it.
+    """Return the absolute path of a run folder.
+
+    Args:
+        path: the run folder, with or without ".partial", or a file in it.
 
     Raises:
-        InputError: if there is no run folder; the message names one below the path, if any.
+        InputError: if there is no run folder; the message names a run folder below `path`, if any.
     """
     given = Path(path).absolute()
     for folder in (given, given.with_name(given.name + PARTIAL), given.parent):
@@ -106,11 +109,11 @@ def run_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
-    """Read run.json, or another record in a folder.
+    """Read run.json, or another JSON file, in a folder.
 
     Raises:
         InputError: if the file does not hold a JSON object.
-        OSError: if it cannot be read.
+        OSError: if the file cannot be read.
     """
     try:
         record = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -122,15 +125,15 @@ def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
 
 
 def config_of(path: str | os.PathLike[str], trust: bool = False) -> Config:
-    """Return the configuration of a run, which uses the copies of class files in its folder.
+    """Return the configuration of a run; its class files are the copies in the run folder.
 
     Args:
         path: the run folder, with or without ".partial", or a file in it.
-        trust: whether class files may be others than those that the run has used.
+        trust: whether class files may lie outside the folder or have changed since the run.
 
     Raises:
-        InputError: if there is no run, its record lacks the configuration, or without `trust` for
-            class files outside the folder or with other contents.
+        InputError: if there is no run folder, run.json lacks the configuration, or, without
+            `trust`, class files lie outside the folder or have changed.
     """
     folder = run_folder(path)
     record = read_record(folder)
