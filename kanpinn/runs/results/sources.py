@@ -22,11 +22,13 @@ LARGE = 2**20  # bytes; larger data are not copied, since a study would copy the
 
 @dataclass(frozen=True)
 class NamedFile:
-    """A file that settings name: the table and the key of the name, and the file's path.
+    """A file that settings name: a class file, a data file, or the module of a class.
 
-    ending: the part after the file's name, ":Class"; "" for data.
-    module: the module of a class "package.module:Class", which has no path here; "" for files.
-    limit: the largest size in bytes at which the file is copied.
+    table, key: the table of the settings and the key in it whose value names the file.
+    file: the path of the file; empty for a module.
+    ending: the part of the value after the file's name, ":Class"; "" for data.
+    module: the module of a class "package.module:Class"; "" for files.
+    limit: the largest size in bytes up to which the file is copied to the run folder.
     """
 
     table: dict[str, Any]
@@ -37,7 +39,7 @@ class NamedFile:
     limit: float = math.inf
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the path and the sha256 of the file; the hash of no file is ""."""
+        """Return the path and the sha256 of the file; "" as sha256 if the file does not exist."""
         digest = ""
         if self.file.is_file():
             state = self.file.stat()
@@ -48,7 +50,7 @@ class NamedFile:
 def named_files(settings: dict[str, Any], directory: Path) -> Iterator[NamedFile]:
     """Yield the files of classes, of a reference, of a fit's data and of domains.
 
-    They are looked for in all tables but the parameters of a class, which may be any values.
+    All tables of the settings are searched except "parameters", whose values may be anything.
 
     Args:
         settings: the sections of a configuration.
@@ -81,8 +83,8 @@ def named_files(settings: dict[str, Any], directory: Path) -> Iterator[NamedFile
 def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
     """Return the texts of class files and the sha256 of data files that a run depends on.
 
-    Modules beside a class file that it imports are included; of a class "package.module:Class" only
-    the file of its module is.
+    A class file brings the texts of the modules in its folder that it imports; a class
+    "package.module:Class" brings only the text of its module.
     """
     files: set[Path] = set()
     hashes = []
@@ -102,7 +104,7 @@ def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
 
 @cache
 def _sha256(path: Path, *_: int) -> str:
-    """Return the sha256 of a file, cached by its time and size for the runs of a study."""
+    """Return the sha256 of a file, cached by the file's time and size for the runs of a study."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -112,11 +114,11 @@ OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that 
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of a run: settings that name the copied files, and the files themselves.
+    """The settings of a run, and the files that they name.
 
-    settings: the sections of the configuration, naming the copies of class files in the folder.
-    files: path and sha256 of the data files.
-    code: path and sha256 of the class files in the folder, and of the modules that they import.
+    settings: the sections of the configuration, which name the copied files in the run folder.
+    files: path and sha256 of each data file, before it was copied.
+    code: path and sha256 of each class file in the folder, and of each module that they import.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -127,17 +129,17 @@ class Sources:
 def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sources:
     """Copy the files that the settings name into a folder, and return the sources.
 
-    They are class files ("file.py:Class") with the modules beside them that they import, and data
-    files. Data of a fit above 1 MiB are not copied; the returned settings have their absolute path.
+    Class files ("file.py:Class"), the modules in their folders that they import, and data files
+    are copied. Data files of a fit above 1 MiB are not; the returned settings then have the
+    absolute path.
 
     Args:
         settings: the sections of a configuration; they are not changed.
         directory: the folder that names of files are relative to.
-        folder: where the copies go.
+        folder: the folder for the copies.
 
     Raises:
-        InputError: if there is no such file, or it cannot be copied; that has the OSError as its
-            cause.
+        InputError: if a file does not exist, or cannot be copied, with the OSError as the cause.
     """
     settings = copy.deepcopy(settings)
     copied: dict[Path, str] = {}
@@ -176,10 +178,10 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
 
 
 def code_of(settings: dict[str, Any], folder: Path) -> list[dict[str, str]]:
-    """Return path and sha256 of the Python files that are run with a run folder.
+    """Return path and sha256 of the Python files that loading or resuming a run would execute.
 
-    They are class files and the modules beside them that they import. Paths are relative to the
-    folder, and absolute for files outside it. A file that does not exist is left out.
+    They are the class files and the modules in their folders that they import. Paths are relative
+    to the run folder, and absolute for files outside it. Files that do not exist are left out.
     """
     files: dict[Path, None] = {}
     for named in named_files(settings, folder):
@@ -195,7 +197,7 @@ def code_of(settings: dict[str, Any], folder: Path) -> list[dict[str, str]]:
 
 
 def refuse_foreign_code(folder: Path, settings: dict[str, Any], record: Mapping[str, Any]) -> None:
-    """Refuse a run folder that would run other Python files than those that the run has used.
+    """Refuse a run folder whose loading would execute Python files that the run has not used.
 
     Args:
         folder: the run folder.
@@ -203,7 +205,8 @@ def refuse_foreign_code(folder: Path, settings: dict[str, Any], record: Mapping[
         record: the contents of its run.json, whose "code" has the hashes that `code_of` returns.
 
     Raises:
-        InputError: for a file outside the folder, and for one that has another hash or none.
+        InputError: for a file outside the folder, a file whose sha256 differs from that in `record`
+            or is not there, and a module "package.module" that lies in the folder.
     """
     remedy = "if you trust it, give --trust, or trust=True in Python"
     kept = {one["path"]: one["sha256"] for one in record.get("code", ())}
