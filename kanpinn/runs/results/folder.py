@@ -1,4 +1,4 @@
-"""Run folders: created, resumed, kept up to date, finished, loaded and exported."""
+"""Run folders: how they are created, resumed, kept up to date, finished, loaded and exported."""
 
 import copy
 import dataclasses
@@ -51,15 +51,18 @@ TRIALS = "trials.pt"
 
 
 def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Config:
-    """Return the configuration with which a run is resumed: `config_of`, or that of its search.
+    """Return the configuration with which a run is resumed.
+
+    It is that of run.json or, if the run chooses its settings by trials, that from before the
+    trials, which trials.pt has.
 
     Args:
         path: the run folder, with or without ".partial", or a file in it.
         trust: as for `config_of`.
 
     Raises:
-        InputError: as `config_of`, also for the classes that trials.pt names, and for a damaged
-            trials.pt.
+        InputError: as for `config_of`, likewise for the class files that trials.pt names, and for
+            a damaged trials.pt.
     """
     folder = run_folder(path)
     known, searched = config_of(path, trust), read_checkpoint(folder, TRIALS)
@@ -74,16 +77,20 @@ def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Confi
 def state_to_resume(
     found: Path, config: Config
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]], list[dict[str, str]]]:
-    """Return what a run folder that is resumed with a configuration goes on from.
+    """Return the state, the earlier ends and the data files of a run that is to be resumed.
+
+    Args:
+        found: the run folder.
+        config: the configuration with which the run is resumed.
 
     Returns:
-        The state of the solver or of its search, None if an unfinished run has no checkpoint yet;
-        for each time the finished run was resumed, how it had ended before; path and sha256 of its
-        data files.
+        The state of the solver, or of the search by trials; None if an unfinished run has no
+        checkpoint yet. The status, steps and seconds at each earlier end of the run. The path and
+        sha256 of each data file.
 
     Raises:
-        InputError: if a finished run has no checkpoint or no step left, the settings are of another
-            run, or data files have changed.
+        InputError: if a finished run has no checkpoint or no step left to take, the configuration
+            is that of another run, or data files have changed.
     """
     record, payload = read_record(found), read_checkpoint(found)
     searched, finished = read_checkpoint(found, TRIALS), not found.name.endswith(PARTIAL)
@@ -128,8 +135,12 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     Steps and tolerance of an optimizer, the time budget and the number of threads may change, and
     optimizers may be appended.
 
+    Args:
+        old: the sections of the configuration of the run.
+        new: the sections with which it is to be resumed.
+
     Raises:
-        InputError: if another key differs; the message names the first one.
+        InputError: if any other key differs; the message names the first such key.
     """
     before, after = _lasting(old), _lasting(new)
     after = {key: after[key] for key in after if key in before or not key.startswith("optimizer[")}
@@ -140,7 +151,7 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
 
 
 def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a resumed run keeps, each optimizer by its path."""
+    """Return the settings that a resumed run must keep, with keys "optimizer[0]", … as a list's."""
     kept = copy.deepcopy(dict(settings))
     for free in ("threads", "budget_seconds"):
         kept.get("run", {}).pop(free, None)
@@ -150,15 +161,15 @@ def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint whose settings are not those of the record beside it.
+    """Refuse a checkpoint whose settings are not those of run.json in the same folder.
 
     Args:
         folder: the run folder.
-        payload: the contents of its checkpoint.
-        record: those of its run.json; the checkpoint of a run that was resumed may have more steps.
+        payload: the contents of checkpoint.pt.
+        record: the contents of run.json; settings that may change on resuming may differ from it.
 
     Raises:
-        InputError: if the checkpoint is that of another run.
+        InputError: if the checkpoint belongs to another run.
     """
     path = folder / CHECKPOINT
     with expecting(path):
@@ -172,8 +183,12 @@ def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str,
 def check_files(record: Mapping[str, Any], config: Config) -> None:
     """Refuse data files that have changed since the run.
 
+    Args:
+        record: the contents of run.json, whose "files" has the sha256 of each data file.
+        config: the configuration, which names the data files.
+
     Raises:
-        InputError: if a file is missing or has changed; the message names it.
+        InputError: if a file is missing or has changed; the message names the file.
     """
     named = named_files(config.to_dict(), config.directory)
     found = [file.fingerprint() for file in named if not file.ending]
@@ -185,9 +200,9 @@ def check_files(record: Mapping[str, Any], config: Config) -> None:
 
 
 def _difference(a: Any, b: Any) -> str | None:
-    """Return the path of the first key in which two settings differ, None if they are equal.
+    """Return the dotted path of the first key in which a and b differ, None if they are equal.
 
-    The path is "" if the settings themselves are different values.
+    The path is "" if a and b differ and are not both mappings.
     """
     match a, b:
         case Mapping(), Mapping():
@@ -211,9 +226,9 @@ def run_record(result: Result, config: Config) -> dict[str, Any]:
     """Return the entries of run.json that a result adds to those known at the start of the run.
 
     success: whether the run has converged. seconds: times without imports and figures. loss: the
-    total, and the mean of each term without its weight. outside_grids: for each layer, the fraction
-    of the first term's points at which an input of the layer lies outside its grid; None for layers
-    without a grid.
+    total loss, and the mean of each term without its weight. outside_grids: for each layer, the
+    fraction of the first term's points at which an input of the layer lies outside its spline grid;
+    None for layers without a grid.
     """
     rows = result.history.rows
     common = {
@@ -234,23 +249,23 @@ def run_record(result: Result, config: Config) -> dict[str, Any]:
 def load(path: str | os.PathLike[str], *, trust: bool = False) -> Result:
     """Read the solution, the modes or the fit that a run folder holds.
 
-    It runs the class files in the folder, as a script would.
+    The class files in the folder are executed, as a script would be.
 
-    The result has its errors or scores, status and history as they were saved. For an unfinished
-    run ("….partial") it is the state of the last checkpoint, with errors computed from it. Without
-    checkpoint.pt the network is read from result.h5.
+    The result has the errors or scores, the status and the history that were saved. Of an
+    unfinished run ("….partial") the result is the state of the last checkpoint, with errors
+    computed from it. Without checkpoint.pt the network is read from result.h5.
 
     Args:
         path: the run folder, with or without ".partial", or a file in it.
-        trust: whether class files may be run that are outside the folder, or are not those that
-            the run has used, as the hashes in run.json say.
+        trust: whether class files may be executed that lie outside the folder, or whose sha256 is
+            not that in run.json.
 
     Returns:
-        A callable result of the kind of the run.
+        A `Solution`, an `Eigensolution` or a `Fitted`; all of them are callable.
 
     Raises:
-        InputError: if there is no run folder, it holds neither a checkpoint nor a result, data
-            files of the run are missing or have changed, or class files are refused.
+        InputError: if there is no run folder, the folder holds neither a checkpoint nor a result,
+            data files of the run are missing or have changed, or class files are refused.
 
     Example:
         >>> from concurrent.futures import ThreadPoolExecutor
@@ -303,10 +318,10 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> Result:
 def to_npz(result: Result, path: str | os.PathLike[str]) -> None:
     """Write a solution's fields or modes on a grid, with the coordinates of its axes, as .npz.
 
-    Above three dimensions the grid is that of the first three coordinates, with the others fixed at
-    the centre. For a fit the file has, for each part of the data, the inputs (n, d), the targets
-    (n, m) or class numbers (n,), and the fitted values or logits: "test_inputs", "test_targets",
-    "test_outputs".
+    Above three dimensions the grid spans the first three coordinates; the other coordinates are
+    fixed at the centre of the domain's bounding box. For a fit the file has, for each part of the
+    data, the inputs (n, d), the targets (n, m) or class numbers (n,), and the fitted values or
+    logits (n, m): "test_inputs", "test_targets", "test_outputs".
 
     Example:
         >>> import tempfile
@@ -356,14 +371,14 @@ def to_vtkhdf(result: Result, path: str | os.PathLike[str]) -> None:
 class RunFolder:
     """The folder of an unfinished run, called "….partial" until `finish` renames it.
 
-    Make one by `create`, `at` or `resume`, and use `checkpoint` as an observer of the solve.
+    `create`, `at` and `resume` make a RunFolder; its `checkpoint` is an observer for the solve.
 
     path: the current path of the folder.
     config: the configuration of the run.
     lock: keeps other processes from writing to the folder.
-    sources: the settings as they are written, and the files that they name.
+    sources: the settings that run.json gets, and the files that they name.
     state: the solver's state to start from, None for a start from the beginning.
-    earlier: for each time the finished run was resumed, how it had ended before.
+    earlier: the status, steps and seconds at each earlier end of a run that was resumed.
     resumed_from: the path before the run was resumed, None for a new run.
     made: parent folders that `create` has created.
     pace: how often checkpoint.pt is written.
@@ -388,10 +403,15 @@ class RunFolder:
     def create(cls, output: Path, name: str, config: Config) -> "RunFolder":
         """Create a new folder output/name/<UTC time>-<hash of the configuration>.partial.
 
-        If there is a run of that name already, "-2", "-3", … is added.
+        If a run folder of that name exists already, "-2", "-3", … is added.
+
+        Args:
+            output: the folder for all runs.
+            name: the name of the run.
+            config: the configuration of the run.
 
         Raises:
-            InputError: if it cannot be created, or sources cannot be copied to it.
+            InputError: if the folder cannot be created, or class and data files cannot be copied.
         """
         parent = Path(output) / files.path_component(name)
         text = json.dumps(config.sections, sort_keys=True, default=str)
@@ -410,17 +430,19 @@ class RunFolder:
 
     @classmethod
     def at(cls, path: Path, config: Config, made: tuple[Path, ...] = ()) -> "RunFolder":
-        """Create a new folder that is called `path` once it is finished.
+        """Create a new run folder, which is called "path.partial" until the run is finished.
 
-        Sources are copied, and the entries of run.json that are known at the start are written.
+        Class and data files are copied to it, and run.json gets the entries that are known at the
+        start.
 
         Args:
             path: the path of the finished folder.
             config: the configuration of the run.
-            made: parent folders that have been created for it.
+            made: parent folders that have been created for it, which `discard` removes.
 
         Raises:
-            FileExistsError: if there is such a folder. InputError: if sources cannot be copied.
+            FileExistsError: if the folder exists, finished or not.
+            InputError: if class or data files cannot be copied.
         """
         partial = path.with_name(path.name + PARTIAL)
         partial.mkdir(parents=True)
@@ -441,16 +463,17 @@ class RunFolder:
     def resume(cls, path: str | os.PathLike[str], config: Config | None = None) -> "RunFolder":
         """Reopen the folder of a run that was killed, interrupted or ended at its step limit.
 
-        It is called "….partial" again until it is finished; its files stay until they are replaced.
+        The folder is called "….partial" again until the run is finished; the files in it stay until
+        they are replaced.
 
         Args:
             path: the folder, with or without ".partial".
-            config: by default `config_to_resume(path)`, in which steps, time budget and threads may
-                be changed and optimizers be appended. The returned folder's `config` looks for
-                class files under the folder's new name.
+            config: the configuration to go on with, by default `config_to_resume(path)`, in which
+                steps, time budget and threads may be changed and optimizers be appended. The
+                returned RunFolder has it with class files under the folder's new name.
 
         Raises:
-            InputError: if there is no state to resume from, or the settings are of another run.
+            InputError: if there is no state to resume from, or `config` is that of another run.
         """
         config = config_to_resume(path) if config is None else config
         found = run_folder(path)
@@ -469,12 +492,14 @@ class RunFolder:
         return folder
 
     def adopt(self, choice: Choice, why: str, state: Mapping[str, Any]) -> None:
-        """Observer of trials: write what is done, the next settings, and restart the record.
+        """Observer of a `TrialSearch`: write its state to trials.pt and the next choice to run.json.
+
+        checkpoint.pt of the trial before is removed.
 
         Args:
-            choice: the settings of the next trial, or those that are kept.
+            choice: the network, points and optimizers of the next trial or, at the end, of the best.
             why: the reason for the choice, which is not written.
-            state: of the search so far.
+            state: the state of the search so far.
         """
         if self._searched is None:
             self._searched, self.state = self.sources.settings, None
@@ -491,7 +516,7 @@ class RunFolder:
         self.write_record()
 
     def write_record(self, **found: Any) -> None:
-        """Write run.json; found: further entries that only the end of the run knows."""
+        """Write run.json; found: entries that are known only when the run has ended."""
         settings = self.sources.settings
         known = {
             "name": self.config.name,
@@ -508,25 +533,29 @@ class RunFolder:
         self.record = write_record(self.path / RECORD, known | found)
 
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """Write checkpoint.pt with a state of the solver."""
+        """Write checkpoint.pt; state: the solver's `state_dict`."""
         write_checkpoint(self.path, state, self.sources.settings, self.earlier)
 
     def checkpoint(self, run: SolverState) -> None:
-        """Observer of the solve: write checkpoint.pt if it is due or the run is interrupted."""
+        """Observer of a solve: write checkpoint.pt if `pace` says so or the run is interrupted."""
         self._run = run
         if run.interrupted or self.pace.is_due:
             with self.pace.writing():
                 self.write_state(run.state_dict())
 
     def keep(self) -> None:
-        """Write checkpoint.pt if the steps have ended, but not yet what follows them."""
+        """Write checkpoint.pt if the steps have ended, but errors and files are not yet made."""
         if self._run is not None and self._run.status is not None:
             self.write_state(self._run.state_dict())
 
     def finish(self, result: Result, figures: bool = True) -> Path:
         """Write all files of the result, rename the folder to its final name and return that path.
 
-        If the name is taken, "-2", "-3", … is added. Figures are drawn if `figures` is true.
+        If a folder of that name exists, "-2", "-3", … is added.
+
+        Args:
+            result: the result of the run.
+            figures: whether figures are drawn.
         """
         state = self.state  # where no step was left to take
         if self._run is not None:
@@ -559,12 +588,12 @@ class RunFolder:
         return self._run is not None and self._run.interrupted
 
     def fail(self, message: str) -> None:
-        """Record why the run failed; the folder stays "….partial" with its last checkpoint."""
+        """Write the reason of a failure to run.json; the folder stays "….partial"."""
         self.write_record(status=f"failed: {message}", resumed=self.earlier)
         self.lock.release(self.path)
 
     def discard(self) -> None:
-        """Remove a new folder and the parents created for it, or rename a resumed one back."""
+        """Remove a new folder and the parents created for it, or rename a resumed folder back."""
         self.lock.release(self.path)
         if self.resumed_from is not None:
             os.rename(self.path, self.resumed_from)
