@@ -250,7 +250,7 @@ LISTS = {  # attributes of an Eigensolution by their keys in the entries of "eig
 
 
 class EigenContents(Contents[Eigensolution]):
-    """Eigenvalues, bounds and errors in run.json; modes in /modes of result.h5 and fields.vtkhdf."""
+    """Eigenvalues, bounds and errors in run.json; modes in result.h5 (/modes) and fields.vtkhdf."""
 
     group = "modes"
 
@@ -326,7 +326,8 @@ def _numbers(entries: list[dict[str, Any]], real: str, imaginary: str) -> Tensor
 
 
 class FitContents(Contents[Fitted]):
-    """Scores on each part of the data in run.json; the scaling of outputs in /network of result.h5."""
+    """Scores on each part of the data in run.json; the scaling of outputs in result.h5 (/network).
+    """
 
     def record(self, result: Fitted) -> dict[str, Any]:
         """Return the entries of run.json for a fit.
