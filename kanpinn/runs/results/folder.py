@@ -151,7 +151,7 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
 
 
 def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a resumed run must keep, with keys "optimizer[0]", … as a list's."""
+    """Return the settings that a resumed run must keep; optimizer i has the key "optimizer[i]"."""
     kept = copy.deepcopy(dict(settings))
     for free in ("threads", "budget_seconds"):
         kept.get("run", {}).pop(free, None)
@@ -492,12 +492,12 @@ class RunFolder:
         return folder
 
     def adopt(self, choice: Choice, why: str, state: Mapping[str, Any]) -> None:
-        """Observer of a `TrialSearch`: write its state to trials.pt and the next choice to run.json.
+        """Observer of a `TrialSearch`: write its state to trials.pt and its choice to run.json.
 
         checkpoint.pt of the trial before is removed.
 
         Args:
-            choice: the network, points and optimizers of the next trial or, at the end, of the best.
+            choice: the network, points and optimizers of the next trial, or of the best in the end.
             why: the reason for the choice, which is not written.
             state: the state of the search so far.
         """
