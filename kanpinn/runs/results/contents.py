@@ -326,8 +326,7 @@ def _numbers(entries: list[dict[str, Any]], real: str, imaginary: str) -> Tensor
 
 
 class FitContents(Contents[Fitted]):
-    """Scores on each part of the data in run.json; the scaling of outputs in result.h5 (/network).
-    """
+    """Scores on each part of the data in run.json; scaling of outputs in result.h5 (/network)."""
 
     def record(self, result: Fitted) -> dict[str, Any]:
         """Return the entries of run.json for a fit.
