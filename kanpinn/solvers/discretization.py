@@ -1,5 +1,5 @@
-"""A discretized problem: its surrogate, its collocation points and its loss, made from the
-settings of `solve`, which are checked against problem and network.
+"""A discretized problem: its surrogate, its collocation points and its loss. `discretize` makes it
+from the settings of `solve` and checks that problem, network and settings fit together.
 """
 
 import math
@@ -32,7 +32,7 @@ from kanpinn.pde.boundary_value_problem import (
 from kanpinn.pde.checks import check_well_posed
 from kanpinn.pde.problem import Problem, Unknown, by_energy
 
-EPOCHS_APART = 1_000_003  # between the seeds of the points of two epochs: a prime
+EPOCHS_APART = 1_000_003  # the difference between the seeds of two epochs' points: a prime
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Loss:
         interior: the weight of the equation.
         boundary: the weight of the conditions.
         form: "strong" for the squared residual; "energy" minimises `problem.energy` in its place.
-            A network in cells then solves the equation that is derived from it, see
+            A network in cells then solves the equation that is derived from the energy, see
             `Problem.energy`.
-        balance: brings the loss to one scale. "sizes" divides the residual of every equation and
-            condition by the size of its terms, so that the result does not depend on the units of
-            coordinates, fields and equations (`kanpinn.loss.scales`). The others do it for the loss
-            terms at the start and every 100 steps, by factors that optimizers use and reported
-            losses omit: "ntk" makes the mean squared row of the Jacobian equal for all terms,
-            "gradients" the norm of the gradient. They are useful with first-order methods and
-            penalised data.
+        balance: brings the terms of the loss to one scale; None for no scaling. "sizes" divides the
+            residual of every equation and condition by the size of its terms, so that the result
+            does not depend on the units of coordinates, fields and equations
+            (`kanpinn.loss.scales`). "ntk" and "gradients" multiply the loss terms by factors, which
+            are computed at the start and every 100 steps; reported losses omit them. "ntk" makes
+            the mean squared row of the Jacobian equal for all terms, "gradients" the norm of the
+            gradient. Both are useful with first-order methods and penalised data.
 
     Raises:
         InputError: for a weight that is no number of at least 0, or an unknown form or balance.
@@ -78,7 +78,7 @@ class Loss:
             one_of("balance", self.balance, (*BALANCES, "sizes"))
 
     def check_unweighted(self, network: Network) -> None:
-        """Refuse weights and a balance for a network to whose method they mean nothing.
+        """Refuse weights and a balance for a network whose method of solution does not use them.
 
         Raises:
             InputError: for a weight other than 1, or a balance.
@@ -93,12 +93,12 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True)
 class SolveSettings:
-    """How a problem is discretized: arguments of `kanpinn.solve`, which describes them.
+    """The arguments of `kanpinn.solve` by which a problem is discretized.
 
     Args:
         points: the collocation points; None for `default_points` of the network.
-        boundary: "exact", "penalty" or "auto".
-        loss: the loss.
+        boundary: how boundary data are imposed: "exact", "penalty" or "auto", see `solve`.
+        loss: the weights, the form and the balance of the loss.
     """
 
     points: Collocation | None = None
@@ -113,12 +113,14 @@ class Discretization(Generic[P]):
     Args:
         problem: the equation, its domain and conditions.
         surrogate: the network, with the maps that make boundary and initial data exact.
-        collocation: how many points, by which sampler, and after how many steps they are replaced.
-        loss: the weights and the form of the loss, and how the factors of its terms are adapted,
-            see `balance_factors`.
+        collocation: the number of points, their sampler, and the steps after which fresh points
+            replace them.
+        loss: the weights and the form of the loss, and the balance of its terms, see
+            `balance_factors`.
         seed: the seed of the points.
-        met: indices of the conditions that need no loss term, because they hold exactly.
-        scales: of fields and equations, by which residuals are multiplied; None for 1.
+        met: the indices of the conditions that need no loss term: they hold exactly or, for an
+            energy, naturally.
+        scales: the scales of fields and equations, by which residuals are multiplied; None for 1.
     """
 
     problem: P
@@ -136,9 +138,9 @@ class Discretization(Generic[P]):
     def points(self, epoch: int = 0) -> list[Points]:
         """The interior points of an epoch, followed by the points of each condition.
 
-        Boundary points are distributed over the conditions in proportion to their surface, in
-        coordinates in which the bounding box is a cube. All points depend on the seed and the epoch
-        alone.
+        Boundary points are distributed over the conditions in proportion to the measure of the
+        surface of each, in coordinates in which the domain's bounding box is a cube. All points
+        depend on the seed and the epoch alone.
         """
         if epoch in self._drawn:
             return self._drawn[epoch]
@@ -163,14 +165,15 @@ class Discretization(Generic[P]):
 
         In the strong form the first term is the equation. In the energy form the first terms are
         integrals over domain and boundary, divided by the domain's measure, at quadrature points of
-        their own. A penalty then has the weight of the boundary times 1000 times the strength of
-        the energy: for a |∇u|²/2 in a domain of the size 2 L, that is 1000 a / L². It changes the
-        solution by its inverse, so it must be large, but one that is larger still would have a
-        network that cannot satisfy the conditions attend to nothing else.
+        their own. The weight of a penalised condition is then `loss.boundary` times 1000 times the
+        strength of the energy: for a |∇u|²/2 in a domain of the size 2 L, that is 1000 a / L². The
+        penalty changes the solution by the inverse of this weight, so the weight must be large;
+        with a much larger weight, a network that cannot satisfy the conditions would fit little
+        else.
 
         Args:
             epoch: the number of the epoch, from 0.
-            interior: interior points in place of the epoch's own; an energy does not use them.
+            interior: interior points that replace those of the epoch; an energy does not use them.
 
         Raises:
             InputError: if a residual or a density has the wrong shape, or a residual contains a
@@ -204,8 +207,8 @@ class Discretization(Generic[P]):
         )
         if not (penalties := self.penalties(epoch)):
             return [*energies]
-        # Measured on disks, a disk's hole and L-shapes: a third of it doubles the errors of smooth
-        # solutions, three times as much those of rough ones.
+        # Measured on disks, disks with a hole and L-shapes: a third of this weight doubles the
+        # errors of smooth solutions, three times this weight doubles those of rough solutions.
         strong = 1e3 * energies[0].strength(surrogate)
         weighed_penalties = (
             term if term.measured else replace(term, weight=strong * term.weight)
@@ -226,15 +229,13 @@ class Discretization(Generic[P]):
         return loss_terms.condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
-        """The loss of an epoch, with this discretization as its `family`.
-
-        The arguments are those of `terms`.
+        """The loss of an epoch: `terms` of the same arguments, with this discretization as `family`.
         """
         return Residuals(self.surrogate, self.terms(epoch, interior), self)
 
     @property
     def counted(self) -> list[int]:
-        """The numbers of the fields whose errors count, see `Problem.error_fields`."""
+        """The indices of the fields whose errors count, see `Problem.error_fields`."""
         fields = self.problem.fields
         return [fields.index(name) for name in self.problem.error_fields or fields]
 
@@ -247,10 +248,14 @@ class Discretization(Generic[P]):
         return parameter_of(self.problem, name)
 
     def varied(self, name: str, value: float) -> list[loss_terms.Term]:
-        """The first epoch's terms for another value of a parameter, at the same points.
+        """The first epoch's loss terms for another value of a parameter, at the same points.
 
-        The surrogate is not changed: data that it satisfies exactly stay those of the problem's
-        own value.
+        The surrogate is not changed: boundary data that it satisfies exactly stay those for the
+        parameter's value in `problem`.
+
+        Args:
+            name: the name of the parameter.
+            value: the other value.
 
         Raises:
             InputError: if the problem has no parameter of that name.
@@ -262,7 +267,7 @@ class Discretization(Generic[P]):
 
     def prepare(self) -> None:
         """Let the network adapt to the points of the first epoch."""
-        most = 2**20  # points of each kind, which tell the ranges of activations; more cost memory
+        most = 2**20  # points of each condition: enough for the ranges of activations
         coords = []
         for points in self.points():
             stride = -(-len(points) // most) or 1
@@ -271,7 +276,8 @@ class Discretization(Generic[P]):
 
 
 def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
-    """The network, with the inputs and outputs of a problem if its width was left out."""
+    """The network; if its width was left out, with as many inputs and outputs as the problem needs.
+    """
     if network.unsized is None:
         return network
     inputs = input_counts(problem, inputs_of(problem, network.has_kinks))
@@ -281,11 +287,12 @@ def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
 def default_points(network: Network, each: float = 1.4) -> Collocation:
     """The default number of collocation points, and their sampler, for a network.
 
-    There are `each` interior points per coefficient of the output layer, and at least 1681. Up to
-    three inputs they are Gauss points, with 4 √(interior) points, at least 164, on the boundary.
-    Above, where products of Gauss rules are too large, they are Sobol points, with a quarter as
-    many on the boundary as in the interior. Networks in time windows with hidden layers take Sobol
-    points, too, with twice as many on the boundary as there are coefficients, and at least 400.
+    The number of interior points is `each` times the number of coefficients of the output layer,
+    at least 1681. For up to three inputs the points are Gauss points, with 4 √(interior) points, at
+    least 164, on the boundary. For more inputs, where products of Gauss rules are too large, they
+    are Sobol points, with a quarter as many on the boundary as in the interior. Networks in time
+    windows with hidden layers also take Sobol points, with twice as many on the boundary as there
+    are coefficients, at least 400.
     """
     coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
     interior = max(1681, math.ceil(each * coefficients))
@@ -299,8 +306,8 @@ def default_points(network: Network, each: float = 1.4) -> Collocation:
 def inputs_of(problem: BoundaryValueProblem, has_kinks: bool) -> Function | None:
     """The function that computes a network's inputs from points; None for the coordinates.
 
-    Functions of inputs give networks a kink at an interface. Networks with `has_kinks` take the
-    coordinates if the problem has interfaces.
+    A problem with interfaces has input functions that give a network kinks there. A network that
+    has kinks at interfaces itself (`has_kinks`) takes the coordinates instead.
     """
     divided = has_kinks and any(condition.kinks for condition in problem.conditions())
     return None if divided else problem.inputs()
@@ -313,7 +320,8 @@ def discretize(
 
     Args:
         problem: the equation, its domain and conditions.
-        network: gets the problem's known functions and unknown numbers as further layers.
+        network: the network; the problem's known functions and unknown numbers are added to it as
+            layers.
         settings: the points, how boundary data are imposed, and the loss.
         seed: the seed of the points.
 
@@ -362,13 +370,13 @@ def build_surrogate(
     form: str = "strong",
     unknowns: Mapping[str, Unknown] | None = None,
 ) -> tuple[Surrogate, frozenset[int]]:
-    """Return a network with the problem's data built in, and which conditions hold exactly.
+    """Return a surrogate with boundary data built in, and the conditions that hold exactly.
 
     Args:
-        problem: as `stated` returned it; it is checked to be well posed.
-        network: gets the problem's known functions.
-        boundary: how boundary conditions are met, as for `solve`.
-        form: "strong" or "energy".
+        problem: the problem that `stated` returned; it is checked to be well posed.
+        network: the network; the problem's known functions are added to it.
+        boundary: how boundary data are imposed: "exact", "penalty" or "auto", see `solve`.
+        form: the form of the loss, "strong" or "energy".
         unknowns: the unknowns of the problem, by name.
 
     Returns:
@@ -396,7 +404,7 @@ def build_surrogate(
     if found:  # then no boundary values are built into the surrogate
         warnings.warn(f"{found[0]}: {chosen.follows}", stacklevel=4)
     met = chosen.met
-    if inputs is None and network.width[0] > problem.domain.dim:  # as many as with circles
+    if inputs is None and network.width[0] > problem.domain.dim:  # two for a periodic coordinate
         names = (problem.domain.names[i] for i in constraints.periodic_axes(problem).values())
         inputs = constraints.Circles(problem.domain, frozenset(names), network.starts_at_zero)
         met |= constraints.periodic_numbers(problem, chosen.output)
@@ -407,9 +415,9 @@ def build_surrogate(
 def check_inputs_and_fields(
     problem: BoundaryValueProblem, inputs: Function | None, width: Sequence[int]
 ) -> None:
-    """Refuse a network's width whose ends are not the numbers of inputs and fields of a problem.
+    """Refuse a network that has not as many inputs and outputs as a problem needs.
 
-    A network may have one more input for each periodic coordinate.
+    A network may have two inputs, the point on a circle, for each periodic coordinate.
 
     Args:
         problem: the problem.
@@ -417,7 +425,7 @@ def check_inputs_and_fields(
         width: the units per layer, inputs first.
 
     Raises:
-        InputError: for other numbers; the message says what they must be.
+        InputError: for a wrong number of inputs or outputs; the message has the right number.
     """
     fields, counts = problem.fields, input_counts(problem, inputs, width[0])
     of = f" inputs for the coordinates {', '.join(problem.domain.names)}"
@@ -428,11 +436,11 @@ def check_inputs_and_fields(
 def input_counts(
     problem: BoundaryValueProblem, inputs: Function | None, given: int = 0
 ) -> list[int]:
-    """The numbers of inputs that a network for a problem may have, the usual one first.
+    """The numbers of inputs that a network for a problem may have, the usual number first.
 
     Args:
         problem, inputs: as for `check_inputs_and_fields`.
-        given: the number that it has; 0 if it may have any.
+        given: the number of inputs of the network; 0 if its width is left out.
     """
     domain = problem.domain
     if inputs is not None:
