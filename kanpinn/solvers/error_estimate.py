@@ -1,5 +1,5 @@
-"""Error estimates: the comparison of a solution with a finer one, and guaranteed bounds where
-theory gives them.
+"""Error estimates: the comparison of a solution with that of a finer network, and guaranteed bounds
+for the equations that have them.
 """
 
 import math
@@ -34,31 +34,36 @@ from kanpinn.solvers.state import perturbed
 from kanpinn.solvers.verification import Verification, boundary_misfit, verify
 
 LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
-LARGEST_ERROR = 0.3  # relative, of the finer solution: with a larger one it is no reference
+LARGEST_ERROR = 0.3  # relative error of the finer solution, above which it is no reference
 ENDED = (FAILED, STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
 
 
 def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) -> Estimate:
     """Estimate a solution's errors by a second solve, with a wider network and other points.
 
-    The second network has the hidden functions of the first one and additional random ones, or
-    finer grids, and more of the problem's singular functions (`finer_solves`), so its residual is
-    smaller, and the distance of the two solutions approximates the error L⁻¹r for the residual r of
-    the first. If the second residual is ρ times the first, the error may be larger by the factor
-    1 / (1 - ρ), which is included. There is no estimate, `Estimate.errors` is None, where one of
-    the solutions is overfitted (`Verification`), where ρ > 0.7 though the residual is not rounding
-    error, and where the second error, taken for ρ times the first, is above 0.3. In cells the
-    estimate of the solve itself takes its place then, as at corners, where residuals grow without
-    limit. Coefficient fields in cells have no estimate, since only the cells would be finer.
-    Energies have no ρ, and their estimate may be somewhat low; it includes the misfit of penalised
-    conditions, and is not given where that is above 0.3 of the solution. Only the output layer is
-    solved for, which takes a fraction of the training time; time windows are marched again.
+    The second network has the hidden functions of the first network and additional random
+    functions, or finer grids, and more of the problem's singular functions (`finer_solves`). Its
+    residual is therefore smaller, and the distance of the two solutions approximates the error L⁻¹r
+    for the residual r of the first solution. If the second residual is ρ times the first, the error
+    may be larger by the factor 1 / (1 - ρ), which is included.
+
+    There is no estimate (`Estimate.errors` is None) if one of the solutions is overfitted
+    (`Verification`), if ρ > 0.7 though the residual is not rounding error, or if the relative error
+    of the second solution, taken for ρ times that of the first, is above 0.3. If ρ > 0.7 for a
+    network in cells, as at corners, where residuals grow without limit, the estimate is that of the
+    adaptive solve itself. Coefficient fields of problems in cells have no estimate, since the
+    second solve refines the cells only.
+
+    An energy has no ρ, and its estimate may be somewhat low. It includes the misfit of penalised
+    conditions; if this misfit is above 0.3 of the solution, there is no estimate. The second solve
+    determines the output layer only, which takes a fraction of the training time; time windows are
+    marched again.
 
     Args:
         solution: the solution whose errors are estimated.
         wider: the factor by which the second solve has more hidden units and points.
-        bound: whether the estimate has guaranteed bounds too, see `error_bound`. It always has
-            them where the error is not known.
+        bound: whether guaranteed bounds are computed too, see `error_bound`. If there is no
+            estimate of the errors, they are computed in any case.
 
     Returns:
         The estimate, or the reason why there is none.
@@ -72,7 +77,7 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
         >>> kp.estimate_error(solution).errors.l2_relative < 1e-3
         True
     """
-    begun, enough = time.perf_counter(), 0.1  # with less of the residual left, no further solve
+    begun, enough = time.perf_counter(), 0.1  # with ρ below this no finer solve follows
     verification, made = solution.verification, list[tuple[Estimate, Solution | None]]()
     doubt = ""
     own = solution.network.own_fields
@@ -114,19 +119,20 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
 def finer_solutions(
     solution: Solution, wider: float, budget_seconds: float | None = None
 ) -> Iterator[Solution]:
-    """Yield solutions of a solution's problem by finer networks, the cheapest one first.
+    """Yield solutions of the same problem by finer networks, the cheapest solve first.
 
-    A solve that took several steps, as nonlinear ones do, starts from the solution: Newton's method
-    then needs few steps, and finds the same one of several solutions.
+    If the given solution took several steps, as for nonlinear equations, the finer solves start
+    from it: Newton's method then needs few steps and, if the problem has several solutions, finds
+    the same solution.
 
     Args:
-        solution: the solution.
+        solution: the solution whose errors are estimated.
         wider: as for `estimate_error`.
-        budget_seconds: for the steps of each solve; None for no limit.
+        budget_seconds: the most seconds for the steps of each solve; None for no limit.
     """
     problem = solution.problem
-    seed = solution.discretization.seed + 7919  # other random inner functions, other points
-    if problem.enrichment():  # what the solution's functions cut off is seen by more of them only
+    seed = solution.discretization.seed + 7919  # for other random hidden functions, other points
+    if problem.enrichment():  # the error of a truncated series is seen only with more functions
         more = [f.richer(wider) if hasattr(f, "richer") else f for f in problem.enrichment()]
         problem = altered(problem, enrichment=lambda: more)
     repeats = solution.history.steps > 1 and not problem.unknowns
@@ -143,14 +149,14 @@ def finer_solutions(
 def with_estimate(
     solution: Solution, tolerance: float | int | None = None, bound: bool = False
 ) -> Solution:
-    """The solution with an estimate, and with a status by the tolerance if there is one.
+    """The solution with an estimate and, if a tolerance is given, a status that compares the two.
 
-    A solution of a run that has failed or was interrupted has no estimate, nor has a solution of
-    several processes whose group has ended.
+    The solution is returned unchanged if its solve has failed or was interrupted, or was made by
+    several processes whose process group has ended.
 
     Args:
         solution: a solution.
-        tolerance: the largest acceptable relative L2 error.
+        tolerance: the largest acceptable relative L2 error; None to keep the status.
         bound: as for `estimate_error`.
     """
     if solution.status.startswith(ENDED) or solution.processes > world():
@@ -163,8 +169,7 @@ def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
     """The solution, with a status that says whether its estimated error is within a tolerance.
 
     Args:
-        solution: a solution with an estimate; without one, or if it is overfitted, it is returned
-            unchanged.
+        solution: a solution; it is returned unchanged if it has no estimate or is overfitted.
         tolerance: the largest acceptable relative L2 error.
     """
     if solution.estimate is None or solution.status.startswith(OVERFITTED):
@@ -188,16 +193,17 @@ def finer_solves(
 ) -> Iterator[tuple[Network, Sequence[Method], SolveSettings]]:
     """Yield finer networks with their methods and settings, from cheap to expensive.
 
-    They have more points, other ones, and the solution's hidden functions beside random ones. A
-    network with few hidden units, which is one that was trained, gets a few more units and a finer
-    grid of its output layer, and then 64 units. Time windows get a smaller tolerance, from which
-    their grids in space and their stages follow. Networks in cells get a higher degree. A KAN
-    without hidden units gets finer grids.
+    A KAN with one hidden layer keeps its hidden functions and gets further, random hidden units. If
+    it has few units, because it was trained, the first finer network has a few more units and a
+    finer grid of the output layer, the second has 64 units. A KAN without hidden units gets finer
+    grids; deeper KANs and other networks are replaced by KANs with one random hidden layer. Time
+    windows get a smaller tolerance, which determines their grids in space and their stages in time.
+    Networks in cells get a higher degree. KANs also get more collocation points, drawn anew.
 
     Args:
-        solution: the solution.
-        factor: by which there are more hidden units, grid intervals and points.
-        seed: of the random functions.
+        solution: the solution whose errors are estimated.
+        factor: the factor by which there are more hidden units, grid intervals and points.
+        seed: the seed of the random functions.
     """
     network, first = solution.network, solution.discretization
     loss = replace(first.loss, balance=None if first.scales is None else "sizes")
@@ -213,7 +219,7 @@ def finer_solves(
 
 
 def _richer_kans(network: Network, factor: float, seed: int) -> list[KAN]:
-    """KANs with the hidden functions of a network, if it is one, and random ones or finer grids."""
+    """The finer KANs of `finer_solves`, for networks that have no `refined` network."""
     inputs, *hidden, outputs = network.width
     least = 64  # hidden units
     if not isinstance(network, KAN):
@@ -234,9 +240,9 @@ def _richer_kans(network: Network, factor: float, seed: int) -> list[KAN]:
 
 
 def start_from(known: Solution, discretization: Discretization) -> None:
-    """Fit a discretization's output layer to a known solution by least squares, in place.
+    """Fit a discretization's output layer to the values of a known solution, by least squares.
 
-    From there Newton's method needs a few steps; from zero it would need many.
+    Newton's method then starts near the solution and needs few steps.
     """
     discretization.prepare()
     inside, names = discretization.points()[0], discretization.problem.domain.names
@@ -249,16 +255,18 @@ def start_from(known: Solution, discretization: Discretization) -> None:
 
 
 def own_error(solution: Solution) -> float | None:
-    """The relative L2 error that the solve has estimated; None for networks other than cells."""
+    """The relative L2 error that an adaptive solve in cells has estimated; None for other networks.
+    """
     if not solution.network.estimates_error:
         return None
     return solution.history.rows[-1].get("estimated_error")
 
 
 def own_errors(solution: Solution) -> Errors | None:
-    """The estimated error as norms; those in H1 are NaN.
+    """The error that an adaptive solve in cells has estimated, as `Errors`; None for other networks.
 
-    Most of an H1 error is in the smallest cells, and the solve does not estimate it.
+    The solve does not estimate the H1 error, most of which is in the smallest cells: its norms are
+    NaN.
     """
     relative, nan = own_error(solution), math.nan
     if relative is None:
@@ -271,17 +279,18 @@ def own_errors(solution: Solution) -> Errors | None:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The comparison of a solution with a finer one.
+    """The comparison of a solution with the solution of a finer network.
 
     Args:
-        norms: the error norms of the solution against the finer one.
-        contraction: the finer one's root mean square residual over the solution's, at points that
-            neither was trained on; None for energies, which have no residual.
+        norms: the norms of the distance of the two solutions.
+        contraction: ρ, the root mean square residual of the finer solution over that of the
+            solution, at points that neither was trained on; None for energies, which have no
+            residual.
         is_rounding: whether the solution's residual is rounding error.
-        doubt: why the distance is no measure of the error; empty if it is.
-        overfitted: whether the doubt is that one of the solutions is overfitted.
+        doubt: the reason why the distance is no measure of the error; empty if it is a measure.
+        overfitted: whether the reason is that one of the solutions is overfitted.
         misfit: for energies, the root mean square misfit of penalised conditions relative to the
-            root mean square of the finer solution. Both solutions have it in common, so that their
+            root mean square of the finer solution. Both solutions have this misfit, so their
             distance does not show it.
     """
 
@@ -293,10 +302,10 @@ class Comparison:
     misfit: float = 0.0
 
     def with_misfit(self, norms: Errors) -> Errors:
-        """Return norms of the error with what the misfit causes inside.
+        """Return norms of the error, raised by the error that the boundary misfit causes inside.
 
-        For elliptic problems this is at most about the misfit at the boundary, and about twice as
-        much relative to the H1 norm.
+        For elliptic problems the relative L2 error rises at most by about the relative misfit at
+        the boundary, the relative H1 error by about twice as much.
         """
         if not self.misfit or not norms.l2_relative:
             return norms
@@ -310,10 +319,10 @@ class Comparison:
 
 
 def compare(solution: Solution, finer: Solution) -> Comparison:
-    """Compare a solution with a finer one."""
+    """Compare a solution with the solution of a finer network."""
     problem, domain, rule = solution.problem, solution.problem.domain, None
     if (pieces := finer.network.pieces) is not None and domain.is_box:
-        # A rule of the whole time may miss all that happens in some windows, or in a part of one.
+        # A quadrature rule over the whole time may have no points in some windows.
         each = math.ceil((20_000 if domain.dim == 1 else 4000) / len(pieces))
         ((points, weights),) = rule_of_pieces(domain, pieces, each, chunk=2**20)
         rule = points, weights / domain.measure
@@ -339,7 +348,7 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
 
 
 def verified(solution: Solution) -> Verification | None:
-    """The verification of a solution, made here if its solve has not; None for an energy."""
+    """The verification of a solution, computed here if its solve had none; None for an energy."""
     return solution.verification or verify(
         solution.discretization, solution.residuals, solution.loss_terms
     )
@@ -348,13 +357,13 @@ def verified(solution: Solution) -> Verification | None:
 def _doubt(
     mine: Verification, its: Verification, ratio: float, distance: Errors, finer: Solution
 ) -> str:
-    """Return why the distance of a finer solution is no measure of the error; empty if it is.
+    """Return why the distance to a finer solution is no measure of the error; empty if it is.
 
     Args:
-        mine: the residual of the solution at fresh points.
-        its: that of the finer one.
-        ratio: of their root mean squares.
-        distance: the norms of the difference.
+        mine: the verification of the solution, with its residual at fresh points.
+        its: the verification of the finer solution.
+        ratio: ρ, the root mean square residual of the finer solution over that of the solution.
+        distance: the norms of the difference of the two solutions.
         finer: the finer solution.
     """
     if mine.overfitted:
@@ -379,14 +388,14 @@ def _doubt(
 def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     """Bound the errors of a solution by its residual.
 
-    There are bounds for linear equations of second order for one field, elliptic or parabolic, that
-    are coercive: c - div(b)/2 is above -λ, where λ is a lower bound of the least eigenvalue of
-    -div(A∇u). They hold for any network but time windows, however it was trained.
-    `Bound` says what in them is proved and what is computed.
+    There are bounds for elliptic and parabolic linear equations of second order for one field,
+    -div(A∇u) + b·∇u + c u = f, if c - div(b)/2 is above -λ, where λ is a lower bound of the least
+    eigenvalue of -div(A∇u): they are coercive. The bounds hold for any network but time windows,
+    however it was trained. `Bound` says which parts of a bound are proved and which are computed.
 
     Args:
         solution: the solution whose errors are bounded.
-        finer: a better solution of the same problem, which may make the bounds smaller.
+        finer: a more accurate solution of the same problem, which may make the bounds smaller.
 
     Returns:
         The bounds, or the reason why there are none.
@@ -411,7 +420,7 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
 
 
 def _approximate(solution: Solution) -> Approximate:
-    """Return a solution with its conditions that hold exactly and its residual at fresh points."""
+    """Return a solution as the data of a bound: its jet, exact conditions and fresh residual."""
     discretization = solution.discretization
     found = verified(solution)
     if found is None:  # an energy
