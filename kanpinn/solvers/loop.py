@@ -1,4 +1,4 @@
-"""The solve of a discretized problem, and its loop: optimizers lower the loss one after another."""
+"""The solve of a discretized problem, and the loop in which optimizers lower its loss in turn."""
 
 import copy
 import logging
@@ -31,8 +31,9 @@ from kanpinn.solvers.state import UNKNOWN, Least, Losses, Observer, SolverState,
 from kanpinn.solvers.verification import judged, scan_data, warn_of_breaks
 
 LOG = logging.getLogger("kanpinn")
-# The quantities of a surrogate for the history, by name, from its jet and the time up to which the
-# solution is known; None if it is known everywhere.
+# Returns the quantities that the history records, by name. Its arguments: the function that gives
+# the jet of the surrogate at points, and the time up to which a march has solved; None if the
+# solution is known everywhere.
 Measure = Callable[[Approximation, float | None], Mapping[str, float]]
 
 
@@ -48,9 +49,10 @@ def solve_discretized(
     checkpoint: Mapping[str, Any] | None = None,
     started: float | None = None,
 ) -> Solution:
-    """Solve a problem that is discretized, from the coefficients that its network has.
+    """Solve a discretized problem, starting from the present coefficients of its network.
 
-    The arguments are those of `solve`; `started` is when the solve began, by default now.
+    The other arguments are those of `solve`; budget_seconds: its `budget`; started: the reading of
+    `time.perf_counter` when the solve began, by default now.
     """
     started = time.perf_counter() if started is None else started
     network, seed = discretization.surrogate.network, discretization.seed
@@ -66,7 +68,7 @@ def solve_discretized(
         constants = network.constants
 
         def measure(jet: Approximation, until: float | None) -> dict[str, float]:
-            """The errors and the present values of the unknown numbers."""
+            """The errors, and the present values of the problem's unknown numbers, by name."""
             found = None
             if norm is not None:
                 found = norm(jet) if until is None else norm.up_to(jet, until)
@@ -101,12 +103,16 @@ def solve_discretized(
 def reference_and_norm(
     problem: Problem, given: Recipe | None, errors: bool = True
 ) -> tuple[Reference | None, ErrorNorm | None, float]:
-    """The reference of a problem, the norm of its errors if they can be measured, and their time.
+    """The reference solution of a problem and the norm that measures errors against it.
 
     Args:
         problem: the problem.
         given: how to compute the reference, by default `problem.reference()`.
         errors: whether to measure errors.
+
+    Returns:
+        The reference, None if there is none; the norm, None if there is neither a reference nor an
+        exact solution; the seconds that both took, 0 without a norm.
     """
     begun = time.perf_counter()
     with together():
@@ -117,7 +123,13 @@ def reference_and_norm(
 
 
 def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:
-    """Check that all ranks have the same settings, else they would deadlock; share the start."""
+    """Check that all ranks have the same settings, and give them the first rank's coefficients.
+
+    With different settings the ranks would wait for each other for ever.
+
+    Raises:
+        InputError: if the ranks have different settings.
+    """
     network = a.surrogate.network
     stages = [(type(optimizer).__name__, optimizer.steps) for optimizer in optimizers]
     what = type(a.problem).__name__, network.width, network.parameter_count
@@ -143,8 +155,8 @@ def run_stages(
 
     Args:
         state: the state before the first step, or that of the checkpoint; advanced in place.
-        measure: gives the quantities that the history records besides the loss.
-        observers: called with the state after every step, and entered if they can be.
+        measure: returns the quantities that the history records besides the loss.
+        observers: called with the state after every step; context managers among them are entered.
         seed: the seed of the optimizers.
         checkpoint: the checkpoint that the state was made from; None if there was none.
 
@@ -199,9 +211,10 @@ def run_stages(
 def _take_step(
     state: SolverState, stage: Stage, measure: Measure | None, observers: Sequence[Observer]
 ) -> None:
-    """Take a step, record it, call the observers, and set the loss of the next step.
+    """Take a step, record it, call the observers, and set the loss for the next step.
 
-    If the step breaks down, or its loss is not finite, the solve fails with the network as before.
+    If the step breaks down, or its loss is not finite, the solve fails and the network gets back
+    the state from before the step.
 
     Raises:
         NumericalError: if the ranks do not have the same coefficients.
@@ -233,7 +246,7 @@ def _take_step(
         for observer in observers:
             observer(state)
     interrupted = state.interrupted
-    if world() > 1:  # any rank may be
+    if world() > 1:  # any rank may be interrupted
         checksum = float(get_coefficients(network.all_layers).sum())
         low, high = extremes(torch.tensor([[checksum, interrupted]], dtype=torch.float64))
         interrupted = bool(high[1])
@@ -261,7 +274,7 @@ def _fail(state: SolverState, why: str) -> None:
 
 
 def _record(state: SolverState, done: Step, measure: Measure | None) -> None:
-    """Write a step into the history, and compare it with the best state."""
+    """Append a step to the history, and keep the network if it is the best so far."""
     row = {
         "step": state.progress.step,
         "stage": state.progress.stage_index,
