@@ -1,4 +1,4 @@
-"""`solve`: a PDE is solved with what is named, and otherwise with what trials choose."""
+"""`solve`: a PDE is solved by a given network, or by a network that trials choose."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,11 @@ from kanpinn.tasks import AdaptiveLeastSquares, March, Shooting
 
 
 def default_optimizer(network: Network, tolerance: float | int | None = None) -> Method:
-    """The default optimizer of a network, to a tolerance if it takes one.
+    """The default optimizer of a network; tolerance: its tolerance, except for `LeastSquares`.
 
-    It is `LeastSquares` of the output layer, `AdaptiveLeastSquares` for networks in cells, `March`
-    for networks in time windows, and `Shooting` for those with unknown numbers.
+    It is `AdaptiveLeastSquares` for networks in cells, `March` for networks in time windows,
+    `Shooting` for networks in time windows with unknown numbers, and for all other networks
+    `LeastSquares` of the output layer.
     """
     kinds: dict[str, type[AdaptiveLeastSquares | March]] = {
         "AdaptiveLeastSquares": AdaptiveLeastSquares,
@@ -55,43 +56,47 @@ def solve(
     observers: Sequence[Observer] = (),
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Solution:
-    """Solve a PDE, with what is named and otherwise with what trials choose.
+    """Solve a PDE by a network, or by a network, points and optimizers that trials choose.
 
-    A network minimises Σ weight · mean residual² over its coefficients, or as its own method does.
+    The loss Σ weight · mean residual² is minimised over the coefficients of the network; networks
+    in cells and in time windows have methods of their own.
 
     Args:
         problem: the equation, its domain and conditions.
-        network: the network, trained in place; its dtype and device are those of the solve. Where
-            its width is left out, inputs and outputs are those of the problem. None to try
-            networks, points and optimizers, from small to large, until the tolerance is met or the
-            budget is used up, see `kanpinn.solvers.auto.TrialSearch`; then points and loss are
-            chosen too. They are in double precision, on the CPU.
-        optimizers: run in order; by default those of the network: one least-squares solve of the
-            output layer, `AdaptiveLeastSquares` for cells, `March` for time windows.
+        network: the network, trained in place; its dtype and device are those of the solve. If its
+            width is left out, the problem determines the inputs and outputs. None to try networks,
+            points, optimizers and losses, from small to large, until the tolerance is met or the
+            budget is used up, see `kanpinn.solvers.auto.TrialSearch`. Trials compute in double
+            precision on the CPU.
+        optimizers: run in order; by default one method for the network: a least-squares solve of
+            the output layer, `AdaptiveLeastSquares` for cells, `March` for time windows.
         points: collocation points; by default enough for the output layer: Gauss points or, with
             more than three inputs, Sobol points.
-        tolerance: the relative L2 error at which the solve ends, and with which the estimated error
-            is compared: trials end at it (None for 1e-9), and the default optimizers of cells and
-            time windows take it as theirs. Otherwise the error is estimated after the solve, see
-            `estimate_error`.
-        budget: the most seconds that the steps may take: no step is begun that would exceed it, at
-            the mean time of earlier steps or, for an optimizer's first one and for those in cells,
-            at what it is expected to take. In cells fewer of them are halved where that fits, and a
-            comparison with a better solution is left out where it does not. Where the very first
-            step would take more than a second and more than twice the budget, the solve fails and
-            says what it takes. Checks and errors after the last step are not counted. For all
-            trials together it is 300 by default.
+        tolerance: the largest acceptable relative L2 error. Trials (None for 1e-9) and the default
+            optimizers of cells and time windows end when their estimated error is below it. For
+            other networks and optimizers the error is estimated after the solve, see
+            `estimate_error`, and the status compares it with the tolerance; None for no estimate.
+        budget: the most seconds that the steps of all optimizers may take; by default 300 for all
+            trials together, otherwise no limit. A step is not begun if its predicted time exceeds
+            the rest: the mean time of earlier steps or, for the first step of an optimizer and
+            for steps in cells, an expected cost. In cells a step that would take too long halves
+            fewer cells, or leaves out the comparison with a more accurate solution. If the very
+            first step is expected to take more than a second and more than twice the budget, the
+            solve fails, and the status has the expected time. Checks and errors after the last
+            step are not counted.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that is possible and useful.
         loss: the weights and the form of the loss, and how its terms are balanced; by default both
             weights are 1.
-        reference: used for errors without an exact solution, by default `problem.reference()`.
+        reference: how to compute the reference solution, from which errors are measured if there is
+            no exact solution; by default `problem.reference()`.
         errors: whether to measure the errors.
-        verified: whether to compare the residual at fresh points with that at the solve's own: a
-            solution whose residual is small at these alone has the status "overfitted: ...".
-        seed: the seed of points and optimizers, and of networks that are chosen.
-        observers: called with the `SolverState` after every step, such as `Progress()`. Those that
-            are context managers are entered for the time of the steps.
+        verified: whether to compare the residual at fresh points with that at the points of the
+            solve: a solution whose residual is small at the latter only has the status
+            "overfitted: ...".
+        seed: the seed of points and optimizers, and of networks that trials choose.
+        observers: called with the `SolverState` after every step, such as `Progress()`. Observers
+            that are context managers are entered before the steps and exited after them.
         checkpoint: a `SolverState.state_dict()` from which the solve continues, or the state of a
             `TrialSearch`.
 
@@ -102,7 +107,7 @@ def solve(
     make the same call, and gets the same solution.
 
     Raises:
-        InputError: if problem, network, points or weights do not fit together.
+        InputError: if the arguments do not fit together.
 
     Example:
         >>> import kanpinn as kp
@@ -142,5 +147,5 @@ def solve(
         checkpoint=checkpoint,
         started=started,
     )
-    own = optimizers is None and network.solved_by  # whose status compares with the tolerance
+    own = optimizers is None and network.solved_by  # its status compares with the tolerance
     return solution if tolerance is None or own else with_estimate(solution, tolerance)
