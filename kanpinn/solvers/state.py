@@ -1,6 +1,7 @@
-"""The state of a solve, which the loop advances, observers read and checkpoints contain: history,
-counters, clock, kept networks; and its losses, step by step: fixed, on fresh points, on points
-adapted to the residual, with balanced terms.
+"""The state of a solve, which the loop advances, observers read and checkpoints contain.
+
+It has the history, the counters, the clock, kept networks, and the loss of each step: at fixed
+points, at fresh points, at points adapted to the residual, with balanced terms.
 """
 
 import logging
@@ -31,28 +32,29 @@ UNKNOWN = "unknown_"  # prefix of a problem's unknown numbers in the history
 
 
 class Losses:
-    """The loss of each step: fixed, on fresh points in every epoch, or with what adapts to it.
+    """The loss of each step: the same loss, one at fresh points in every epoch, or an adapted one.
 
-    The interior points may adapt to the residual in every epoch, and factors of the terms to the
-    present network. A method converges for the present points only: if points adapt, the next epoch
-    then begins at once, up to the method's limit of steps. Losses are reported without the factors.
-    The points depend on the seed, the epoch and the network; every rank computes all of them.
+    The interior points may adapt to the residual in every epoch, and the factors of the loss terms
+    to the present network. A method can converge only for the present points: if the points adapt,
+    the next epoch then begins at once, up to the method's limit of steps. Losses are reported
+    without the factors. The points depend on the seed, the epoch and, if they adapt, the network;
+    every rank computes all of them.
 
     Args:
-        draw: returns the loss of an epoch, given its number and, if points adapt, those of the
-            interior.
+        draw: returns the loss of an epoch, given the number of the epoch and, if points adapt, the
+            interior points.
         every: the steps of an epoch; 0 for the same loss in every step.
-        adapting: the discretization whose points or factors adapt; None if none do.
+        adapting: the discretization whose points or factors adapt; None if neither does.
 
-    kept: the names of the attributes that a checkpoint stores, tensors and plain values. They are
-    restored before `first` is called.
+    kept: the names of the attributes that a checkpoint stores, which are tensors and plain values.
+    They are restored before `first` is called.
 
     Raises:
         InputError: for an energy that adapts, which is an integral by quadrature.
     """
 
     kept = ("epoch", "since", "early", "interior", "factors", "balanced")
-    rebalance = 100  # the factors are computed from a Jacobian or gradients
+    rebalance = 100  # steps between two computations of the factors
 
     def __init__(
         self, draw: Callable[..., Residuals], every: int = 0, adapting: Discretization | None = None
@@ -75,13 +77,13 @@ class Losses:
         """The losses of a solve: with fixed, fresh or adapted collocation points.
 
         Args:
-            discretization: gives the loss of an epoch, and when to draw or adapt points and
-                factors.
-            methods: those of the solve.
+            discretization: the discretization; its `collocation` and `loss` say when points are
+                replaced and whether points or factors adapt.
+            methods: the methods of the solve.
 
         Raises:
-            InputError: for a balance with a method that needs the same loss in every step, or
-                adaptation of an energy.
+            InputError: for a balance with a method that needs the same loss in every step, and for
+                an energy with adapted points or a balance.
         """
         balance, points = discretization.loss.balance, discretization.collocation
         if balance is not None:
@@ -106,7 +108,7 @@ class Losses:
 
         Args:
             residuals: the loss of the last step.
-            step: the number of steps done.
+            step: the number of steps that all optimizers have done.
         """
         if self.every and (self.early or step - self.since >= self.every):
             self.epoch, self.since, self.early = self.epoch + 1, step, False
@@ -123,13 +125,13 @@ class Losses:
         """The interior points of the next epoch, adapted to the present residual."""
         assert self._discretization is not None
         chosen, domain = self._discretization.collocation, self._discretization.problem.domain
-        stride = 7_368_787  # a large prime: other seeds and epochs have other generator seeds
+        stride = 7_368_787  # a large prime: other seeds or epochs give other generator seeds
         generator = torch.Generator().manual_seed(self._discretization.seed + stride * self.epoch)
         term = cast(ResidualTerm, residuals.terms[0])
 
         @torch.no_grad()
         def sizes(points: Points) -> Tensor:
-            """The norm of the residual over the equations, (n,), in float64 on the CPU."""
+            """The norm of the residual vector at each point, (n,), in float64 on the CPU."""
             low = residuals.surrogate.low
             pieces = points.to(low.dtype, low.device)
             parts = [
@@ -144,12 +146,15 @@ class Losses:
         return r3(current, domain, chosen.fresh, sizes, generator)
 
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
-        """The result of a step, adjusted if later steps minimise another loss.
+        """The result of a step, adjusted if the loss changes between steps.
+
+        With a balance its loss is that without factors; if points adapt, a method that has
+        converged goes on with the next epoch.
 
         Args:
             residuals: the loss of the step.
-            done: the result as the method gives it.
-            more: whether the method's limit leaves further steps.
+            done: the result that the method returned.
+            more: whether the method's limit allows further steps.
         """
         if self.balance is not None:
             done = replace(done, loss=residuals.loss(reported=True), loss_lags=False)
@@ -179,7 +184,7 @@ class History:
         return int(self.rows[-1]["step"]) if self.rows else 0
 
     def column(self, name: str) -> numpy.ndarray:
-        """One quantity over all rows, (rows,); NaN in rows without it."""
+        """The values of a quantity in all rows, (rows,); NaN in rows without this quantity."""
         return numpy.array([row.get(name, numpy.nan) for row in self.rows], dtype=float)
 
     def __len__(self) -> int:
@@ -192,9 +197,9 @@ class StepCounts:
 
     Args:
         stage_index: the index of the present optimizer, from 0.
-        stage_step: the steps that it has done.
-        step: the steps done by all optimizers.
-        finished: why the optimizer takes no further step; None while it does.
+        stage_step: the number of steps that the present optimizer has done.
+        step: the number of steps that all optimizers have done.
+        finished: why the present optimizer takes no further step; None while it goes on.
     """
 
     stage_index: int = 0
@@ -212,8 +217,8 @@ class Clock:
             checkpoint; None for no limit.
         seconds: the seconds of each optimizer so far.
         earlier: the seconds spent before this process continued the solve.
-        expected: what the first step of the present optimizer is expected to take; None where there
-            is no budget, or it is not known.
+        expected: the expected cost of the present optimizer's first step; None if there is no
+            budget or the cost is not known.
     """
 
     budget_seconds: float | int | None = None
@@ -232,15 +237,16 @@ class Clock:
     def spent(self, progress: StepCounts, own: float | None = None) -> str | None:
         """The reason why the budget leaves no time for another step; None if there is time.
 
-        The step is predicted to take the mean time of this optimizer's steps, unless this tells
-        another one. If it is the first one, that is what it is expected to take or, where this is
-        not known, the mean time of all steps. The first step of a solve is taken unless it is
-        expected to take more than a second and more than twice the budget: what is expected may be
-        up to twice what it takes.
+        The predicted time of the step is `own` or, if that is None, the mean time of the present
+        optimizer's steps. For the first step of an optimizer it is the time in `expected` or, if
+        that is None, the mean time of all steps. The first step of a solve is taken unless its
+        expected time is more than a second and more than twice the budget, since expected times
+        may be up to twice the real times.
 
         Args:
             progress: the step counters.
-            own: what the optimizer expects of its next step, see `Stage.expected_seconds`.
+            own: the seconds that the optimizer predicts for its next step, see
+                `Stage.expected_seconds`.
         """
         if self.budget_seconds is None:
             return None
@@ -262,17 +268,18 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """The seconds that are left of the budget, on the slowest rank; infinite without one."""
+        """The seconds that are left of the budget, on the slowest rank; infinite without a budget.
+        """
         return math.inf if self.budget_seconds is None else self.budget_seconds - self._used()[0]
 
     def _used(self, step: float = 0.0) -> tuple[float, float]:
-        """The seconds so far, and those of a step, on the slowest rank."""
+        """The seconds of all steps so far, and those of the next step, each on the slowest rank."""
         used = torch.tensor([[sum(self.seconds), step]], dtype=torch.float64)
         seconds, step = extremes(used)[1].tolist()
         return seconds, step
 
 
-NUMBERS = frozenset({"value", "loss", "step", "waited"})  # what a kept state has besides a network
+NUMBERS = frozenset({"value", "loss", "step", "waited"})  # numbers in the dicts of Best and Least
 
 
 def copied(network: Network) -> dict[str, Tensor]:
@@ -282,7 +289,7 @@ def copied(network: Network) -> dict[str, Tensor]:
 
 @contextmanager
 def perturbed(network: Network, seed: int) -> Iterator[None]:
-    """Change each coefficient by a relative rounding error of random sign, for a while."""
+    """Change each coefficient by a relative rounding error of random sign, inside the context."""
     kept = [one.clone() for one in network.parameters()]
     generator = torch.Generator().manual_seed(seed)
     try:
@@ -300,13 +307,13 @@ class Best:
     """The state with the least value of one quantity of the history, such as a validation error.
 
     Args:
-        quantity: its name in the history.
+        quantity: the name of the quantity in the history.
         patience: the solve ends after this many measured steps of one optimizer without a lower
-            value; None for no such limit. It also ends if an optimizer that lowers the loss, other
-            than the first, ends without a lower value: on finer grids the value would only grow.
+            value; None for no such limit. With or without a limit it ends if an optimizer after the
+            first lowers the loss, but not the value: on finer grids the value would only grow.
         value, step, network: the least value, the step after which it was measured, and the
-            network's state at that step.
-        waited: measured steps of this optimizer since the value fell.
+            network's state after that step.
+        waited: the measured steps of the present optimizer since the least value.
     """
 
     quantity: str
@@ -317,7 +324,7 @@ class Best:
     network: dict[str, Tensor] | None = None
 
     def see(self, row: Mapping[str, float], step: int, network: Network) -> None:
-        """Keep a copy of the network's state if a row of the history has a lower value."""
+        """Keep a copy of the network's state if a new row of the history has the least value."""
         value = row.get(self.quantity, math.nan)
         self.waited += value >= self.value
         if value < self.value:
@@ -339,7 +346,7 @@ class Best:
 
 @dataclass
 class Least:
-    """The state with the least loss of one optimizer, to which a diverging solve returns.
+    """The state of one optimizer with the least loss, to which a diverging solve returns.
 
     Args:
         loss: the least loss.
@@ -357,8 +364,8 @@ class Least:
         Args:
             done: the result of the step.
             number: the number of the step.
-            before: the network's state before the step; None for a method to whose states no solve
-                returns.
+            before: the network's state before the step; None if the step leaves the network
+                unchanged when it fails.
         """
         if self.step == number - 1:
             self.network = before
@@ -372,23 +379,23 @@ LOG = logging.getLogger("kanpinn")
 
 @runtime_checkable
 class Observer(Protocol):
-    """A callable that follows a solve, such as progress lines, checkpoints or figures.
+    """A callable that follows a solve: it shows progress, writes checkpoints, draws figures.
 
-    It may change nothing but `state.interrupted`, which ends the solve after this step.
+    It may change nothing but `state.interrupted`: True ends the solve after the present step.
     """
 
     def __call__(self, state: "SolverState", /) -> None:
-        """Observe the state; called after every step."""
+        """Read the state of the solve; called after every step."""
 
 
 class SolverState:
-    """The state of a solve, before its first step or as a checkpoint has it.
+    """The state of a solve: at first that before the first step, or that of a checkpoint.
 
     Args:
         losses: the sequence of losses of the steps.
         optimizers: the optimizers, run one after another.
         budget_seconds: the most seconds that all steps may take; None for no limit.
-        best: keeps the best state by a quantity of the history; None to keep none.
+        best: keeps the state with the least validation error; None to keep no such state.
         checkpoint: a `state_dict` from which the solve continues.
 
     Attributes:
@@ -397,17 +404,18 @@ class SolverState:
         clock: the seconds of each optimizer, and the budget.
         history: the recorded quantities, step by step.
         progress: the step counters.
-        least: the state with the least loss of this optimizer.
-        optimizer: the present optimizer; unset before the first one begins.
-        stage: the run of the present optimizer; None before the first one.
+        least: the state of the present optimizer with the least loss.
+        optimizer: the present optimizer; unset before the first optimizer begins.
+        stage: the `Stage` of the present optimizer, which takes its steps; None before the first.
         words: a description of the last step, for the progress line.
         status: how the solve ended; None while it goes on.
         interrupted: whether the solve ends after this step.
-        last: the solve's last own state for checkpoints, if the network was reset to another one.
+        last: the `state_dict` after the last step, from which the solve can continue, if an earlier
+            network was loaded at the end; otherwise None.
 
     Raises:
-        InputError: if the budget is not a positive number, or the checkpoint is not one of such a
-            solve.
+        InputError: if the budget is not a positive number, or the checkpoint does not belong to
+            such a solve.
     """
 
     def __init__(
@@ -434,7 +442,7 @@ class SolverState:
                 epoch = int(checkpoint["step"]) // losses.every if losses.every else 0
                 for name, value in (checkpoint.get("losses") or {"epoch": epoch}).items():
                     setattr(losses, name, value)
-        self.residuals = losses.first()  # errors of the user's functions are theirs
+        self.residuals = losses.first()  # not inside `expecting`: it calls the user's functions
         self.surrogate = self.residuals.surrogate
         if checkpoint is not None:
             with expecting("the checkpoint"):
@@ -447,7 +455,7 @@ class SolverState:
             reason: why the optimizer has ended.
 
         Returns:
-            A description of the steps taken back; None if there are none, or the status has it.
+            A description of the steps taken back; None if no steps were, or it is in the status.
         """
         back = self.go_back()
         if self.status is not None or self.progress.stage_index + 1 == len(self.optimizers):
@@ -465,7 +473,7 @@ class SolverState:
         return f"stopped: {why}, {short}" if short else f"stopped: {why}"
 
     def go_back(self) -> str | None:
-        """Return to the state with the least loss if the loss is now more than ten times that.
+        """Return to the state with the least loss if the present loss is more than ten times it.
 
         Returns:
             A description of the steps taken back; None if the network is unchanged.
@@ -489,13 +497,13 @@ class SolverState:
         )
 
     def _keep_last(self, own: dict[str, Tensor]) -> None:
-        """Store the solve's own last state, from which checkpoints continue, for `state_dict`."""
+        """Store the state after the last step, with the network `own`, for `state_dict`."""
         if self.last is None:
             self.last = self.state_dict() | {"network": own}
         self.stage = None  # the optimizer's memory belongs to that state
 
     def keep(self, best: Best) -> str | None:
-        """Load the best state into the network, and describe it; None if it is the last state."""
+        """Load the best state into the network, and return a note on it; None if it is the last."""
         step = self.progress.step
         if best.network is None or best.step == step:
             return None
@@ -504,7 +512,12 @@ class SolverState:
         return f"step {best.step} of {step} is kept, where the validation error was least"
 
     def facts(self, status: str, started: float) -> dict[str, Any]:
-        """The entries that the results of solves and fits share, by name; started: the begin."""
+        """The attributes that the results of solves and of fits share, by name.
+
+        Args:
+            status: how the solve ended.
+            started: the reading of `time.perf_counter` when the solve began.
+        """
         return {
             "residuals": self.residuals,
             "status": status,
@@ -525,8 +538,8 @@ class SolverState:
         self.interrupted = True
         message = "interrupted: the present step ends first"
         message += "; Ctrl-C again interrupts the step itself"
-        # Another thread writes it: the signal may arrive while this one writes, and a stream
-        # refuses a second write from within the first.
+        # Another thread writes the message: the signal may arrive while this thread writes, and a
+        # stream refuses a second write from within the first.
         Thread(target=LOG.info, args=(message,)).start()
 
     def state_dict(self) -> dict[str, Any]:
@@ -558,7 +571,7 @@ class SolverState:
         states = [state["network"]]
         if self.best is not None and state.get("best"):
             self.best = Best(**state["best"])
-            # Loaded as well, so that it is known to fit when the solve ends.
+            # The best network is loaded first, to see that it fits before the solve ends.
             states = [*filter(None, [self.best.network]), *states]
         for one in states:
             network = {name: tensor.to(device) for name, tensor in one.items()}
