@@ -229,8 +229,7 @@ class Discretization(Generic[P]):
         return loss_terms.condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
-        """The loss of an epoch: `terms` of the same arguments, with this discretization as `family`.
-        """
+        """The loss of an epoch: `terms` of the same arguments, with this object as `family`."""
         return Residuals(self.surrogate, self.terms(epoch, interior), self)
 
     @property
@@ -267,7 +266,7 @@ class Discretization(Generic[P]):
 
     def prepare(self) -> None:
         """Let the network adapt to the points of the first epoch."""
-        most = 2**20  # points of each condition: enough for the ranges of activations
+        most = 2**20  # in the interior and on each condition; enough for the ranges of activations
         coords = []
         for points in self.points():
             stride = -(-len(points) // most) or 1
