@@ -51,8 +51,8 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     (`Verification`), if ρ > 0.7 though the residual is not rounding error, or if the relative error
     of the second solution, taken for ρ times that of the first, is above 0.3. If ρ > 0.7 for a
     network in cells, as at corners, where residuals grow without limit, the estimate is that of the
-    adaptive solve itself. Coefficient fields of problems in cells have no estimate, since the
-    second solve refines the cells only.
+    adaptive solve itself. A solution in cells with coefficient fields has no estimate, since the
+    second solve would refine the cells only.
 
     An energy has no ρ, and its estimate may be somewhat low. It includes the misfit of penalised
     conditions; if this misfit is above 0.3 of the solution, there is no estimate. The second solve
@@ -263,7 +263,7 @@ def own_error(solution: Solution) -> float | None:
 
 
 def own_errors(solution: Solution) -> Errors | None:
-    """The error that an adaptive solve in cells has estimated, as `Errors`; None for other networks.
+    """The error that an adaptive solve in cells has estimated; None for other networks.
 
     The solve does not estimate the H1 error, most of which is in the smallest cells: its norms are
     NaN.
@@ -420,7 +420,11 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
 
 
 def _approximate(solution: Solution) -> Approximate:
-    """Return a solution as the data of a bound: its jet, exact conditions and fresh residual."""
+    """Return the data of a solution from which a bound is computed.
+
+    They are its jet, the conditions that it satisfies exactly, its mean squared residual at fresh
+    points with the standard error, and the change of its jet by rounding errors.
+    """
     discretization = solution.discretization
     found = verified(solution)
     if found is None:  # an energy
