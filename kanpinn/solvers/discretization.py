@@ -275,7 +275,7 @@ class Discretization(Generic[P]):
 
 
 def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
-    """The network; if its width was left out, with as many inputs and outputs as the problem needs."""
+    """The network, with the inputs and outputs that the problem needs if its width was left out."""
     if network.unsized is None:
         return network
     inputs = input_counts(problem, inputs_of(problem, network.has_kinks))
