@@ -268,7 +268,7 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """The seconds that are left of the budget, on the slowest rank; infinite without a budget."""
+        """The seconds left of the budget, on the slowest rank; infinite without a budget."""
         return math.inf if self.budget_seconds is None else self.budget_seconds - self._used()[0]
 
     def _used(self, step: float = 0.0) -> tuple[float, float]:
