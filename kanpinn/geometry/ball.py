@@ -187,8 +187,8 @@ class Sphere(MappedPiece):
 
         Args:
             axis, sign: the axis, and the direction along it, 1 or -1.
-            lines: the other two coordinates of each line, (k, q, 2).
-            boxes: not used, since all of them meet the same surface.
+            lines: the other two coordinates of q lines in each of k boxes, (k, q, 2).
+            boxes: not used, because the surface does not depend on the box.
         """
         center, radius = self.ball.center, self.ball.radius
         offsets = lines.flatten(0, 1) - lines.new_tensor(center[:axis] + center[axis + 1 :])
@@ -269,9 +269,12 @@ def _sphere_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
 
 
 def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:
-    """Return sphere points from the (height, remaining radius) of each level and the angle.
+    """Return points (n, d) of the unit sphere from heights along the first axes and an angle.
 
-    The angle is 2π times the last column of unit.
+    Args:
+        levels: for each of the first d - 2 axes the heights on a unit sphere, and the radii of its
+            sections at these heights, (n,) each.
+        unit: an array whose last column is the angle in the plane of the last two axes, in turns.
     """
     columns, radius = [], torch.ones_like(unit[:, 0])
     for height, left in levels:
