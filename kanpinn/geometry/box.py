@@ -24,6 +24,9 @@ class Box(Mapped, Domain):
     `Box(x=(-1, 1), y=(0, 2))` is a rectangle; the pieces of its boundary are "x_min", "x_max",
     "y_min" and "y_max". The boundary pieces of an interval are its two end points.
 
+    Args:
+        ranges: the interval (low, high) of each coordinate, under the coordinate's name.
+
     Raises:
         InputError: if there is no range, a range is not a pair of finite numbers low < high, or a
             name is not an identifier or is an attribute of Points.
@@ -90,7 +93,7 @@ class Face(MappedPiece):
     Args:
         box: the box.
         axis: the index of the coordinate that is constant on the face.
-        upper: True if that coordinate is at the upper end of its interval.
+        upper: True if this coordinate is at the upper end of its interval.
     """
 
     box: Box
