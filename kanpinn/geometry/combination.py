@@ -49,7 +49,7 @@ class Combination(Domain):
 
     The tolerance of `contains` enlarges or shrinks each operand, so a shrunk union of touching
     domains has a gap where they touch. `bounds` is a box that contains the result; for combinations
-    of boxes it is the smallest one.
+    of boxes it is the smallest such box.
 
     Args:
         kind: "union", "difference" (a without b) or "intersection".
@@ -141,7 +141,7 @@ class Combination(Domain):
 
     @property
     def simplified(self) -> Domain | None:
-        """An equal simpler domain (an operand or a box) if any, otherwise itself; None if empty."""
+        """An operand or box that equals this domain, or else the domain; None if it is empty."""
         first, second = self.a, self.b
         if self.kind != "difference":
             for inner, outer in ((first, second), (second, first)):
@@ -160,12 +160,12 @@ class Combination(Domain):
 
     @cached_property
     def _cells(self) -> CellSet:
-        """Its cells between planes and spheres."""
+        """The cells into which the planes and spheres of its boundary divide the combination."""
         return CellSet(self.dim, self.carriers, self.contains, self.a.diameter)
 
     @cached_property
     def _boxes(self) -> list[Box] | None:
-        """The boxes of which it consists; None for other combinations."""
+        """The boxes that the combination consists of; None if balls take part in it."""
         boxes = self._cells.boxes
         named = (dict(zip(self.names, ranges, strict=True)) for ranges in boxes or [])
         return None if boxes is None else [Box(**ranges) for ranges in named]
@@ -173,7 +173,7 @@ class Combination(Domain):
 
 @dataclass(frozen=True)
 class Clipped(Sieved, Derived):
-    """The part of a piece that bounds a domain: exactly one side of it lies in the domain.
+    """The part of a piece that bounds a domain: there only one side of the piece is in the domain.
 
     The normals point to the outer side, and the measure is exact to rounding.
 
@@ -181,7 +181,8 @@ class Clipped(Sieved, Derived):
         piece: a boundary piece of an operand.
         domain: the combination.
         step: the distance from the piece at which points on both sides are tested.
-        first: earlier operands; points on their boundaries belong to their pieces, not to this one.
+        first: operands before the piece's operand; points that are on the boundary of one of them
+            too belong to its pieces, not to this part.
         exact: a Gauss rule on the part as a function of nodes, with outward normals; None where
             only `keep` is needed.
     """
@@ -252,11 +253,11 @@ class Clipped(Sieved, Derived):
 def clip(
     piece: Piece, domain: Domain, step: float, first: tuple[Domain, ...], exact: Rule
 ) -> tuple[Piece, ...]:
-    """Return the part of an operand's piece that bounds the domain; the arguments of `Clipped`.
+    """Return the part of an operand's piece that bounds a domain; the arguments as for `Clipped`.
 
     Returns:
-        No piece if no part of it bounds the domain; the piece itself, with normals reversed if
-        necessary, if all of it does; otherwise a `Clipped` piece.
+        No piece if no part of the piece bounds the domain; the whole piece, with normals reversed
+        if necessary, if all of it bounds the domain; otherwise a `Clipped` piece.
     """
     clipped = Clipped(piece, domain, step, first, exact)
     if clipped.share == 0:
@@ -302,7 +303,17 @@ def _face_parts(
     first: tuple[Domain, ...],
     step: float,
 ) -> Iterator[Piece]:
-    """Yield the bounding parts of a box's face: faces if all are boxes, else one clipped piece."""
+    """Yield the parts of a box's face that bound a combination.
+
+    If all parts are boxes of the face's dimension, each is a face; otherwise one `Clipped` piece
+    contains all parts.
+
+    Args:
+        domain, cells: see `_pieces`.
+        operand: the box.
+        piece: its face.
+        first, step: see `Clipped`.
+    """
     assert piece.carriers is not None
     ((axis, value),) = piece.carriers.planes
     flat = cells.carriers.within(axis, value)
@@ -326,15 +337,17 @@ def _face_parts(
 def _bounds(
     clipped: Clipped, operand: Domain, axis: int, value: float, way: int, flat: Tensor
 ) -> Mask:
-    """Return which points of a plane lie on an operand's face and bound a combination on one side.
+    """Return which points of a plane lie on an operand's face and bound a combination, (n,).
+
+    The outward normal of the combination has to point in a given direction there.
 
     Args:
         clipped: the part of the face that bounds the combination.
         operand: the operand.
         axis: the axis orthogonal to the plane.
-        value: the value of that coordinate on the plane.
+        value: the coordinate along this axis on the plane.
         way: the direction of the outward normal along the axis, 1 or -1.
-        flat: the points, (n, d - 1).
+        flat: the points, (n, d - 1), without their coordinate along the axis.
     """
     here = _lifted(flat, axis, value)
     normals = _lifted(torch.zeros_like(flat), axis, 1.0)
@@ -350,7 +363,14 @@ def _lifted(flat: Tensor, axis: int, value: float) -> Tensor:
 def _plane_rule(
     sides: Sequence[CellSet], names: tuple[str, ...], axis: int, value: float, nodes: int
 ) -> tuple[Points, Weights]:
-    """Return a rule on cells in a plane: those with the normal along the axis, then against it."""
+    """Return a quadrature rule, with normals, on cells in the plane x[axis] = value.
+
+    Args:
+        sides: the cells with the outward normal along the axis, and those with the opposite normal.
+        names: the names of the d coordinates.
+        axis, value: the plane.
+        nodes: the number of nodes of each one-dimensional Gauss rule.
+    """
     points, weights = [], []
     for normal, cells in zip((1.0, -1.0), sides, strict=True):
         flat, areas = cells_rule(cells, nodes)
@@ -361,7 +381,10 @@ def _plane_rule(
 
 
 def _lines(solid: Domain, carriers: Carriers) -> Iterator[Tensor]:
-    """The segments of lines in which two planes meet, cut by other planes and spheres, (2, 3)."""
+    """Yield the segments of the lines in which two planes meet, each as its two ends, (2, 3).
+
+    The lines are divided where they meet other planes or spheres.
+    """
     low, high = (corner.tolist() for corner in solid.bounds)
     for (axis, at), (other, there) in itertools.combinations(carriers.planes, 2):
         if axis == other:
@@ -382,7 +405,10 @@ def _lines(solid: Domain, carriers: Carriers) -> Iterator[Tensor]:
 
 
 def _arcs(carriers: Carriers) -> Iterator[Tensor]:
-    """The arcs of circles in which spheres meet planes or spheres: start, middle, end, (3, 3)."""
+    """Yield short arcs of the circles in which a sphere meets a plane or another sphere.
+
+    Each arc is given by its start, middle and end, (3, 3).
+    """
     count = 64  # arcs of a circle
     turns = torch.arange(2 * count + 1, dtype=torch.float64)[:, None] * (math.pi / count)
     # Circles of spheres with planes across all axes and with other spheres, without duplicates.
@@ -407,9 +433,9 @@ def planar(domain: Domain) -> Planar | None:
     return domain if isinstance(domain, Planar) else None
 
 
-# A part of one operand's boundary that does not cross the other one's: the curve, whether it lies
-# inside the other operand, and, if it lies on the other boundary, 1 if both run in the same
-# direction, -1 if they run in opposite directions, otherwise 0.
+# A part of one operand's boundary that does not cross the boundary of the other operand: the curve,
+# whether it lies inside the other operand, and, if it lies on the other operand's boundary, 1 if
+# both run in the same direction, -1 if they run in opposite directions, otherwise 0.
 Part = tuple[Curve, bool, int]
 
 
@@ -417,7 +443,7 @@ def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
     """Return the exact union, difference or intersection of planar domains.
 
     Pieces keep their names. If a and b have pieces of the same name that are not parts of one line
-    or ellipse, the name of those of b gets the suffix "_2" (or the next free number).
+    or ellipse, the pieces of b get the suffix "_2" (or the next free number).
 
     Args:
         kind: "union", "difference" (a without b) or "intersection".
@@ -447,7 +473,7 @@ def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
 
 
 def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
-    """Yield the parts of the boundary of a, and those of the boundary of b."""
+    """Yield the list of the parts of a's boundary, then the list of the parts of b's boundary."""
     points = common_points(a.curves, b.curves, tolerance)
     middle = torch.tensor([0.5], dtype=torch.float64)
     for mine, other, met in ((a, b, points[0]), (b, a, points[1])):
@@ -462,7 +488,7 @@ def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
 
 
 def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
-    """Return 1 if a part runs along one of the other curves, -1 if against one, otherwise 0."""
+    """Return 1 if a part runs along one of the other curves, -1 if it runs against one, else 0."""
     # Three common inner points suffice: curves of degree two that do not cross there coincide.
     probes = torch.tensor([0.5, 0.29, 0.73], dtype=torch.float64)
     points = [(x, y) for x, y in part.at(probes).tolist()]
@@ -480,8 +506,8 @@ def _kept(kind: str, which: int, curve: Curve, inside: bool, shared: int) -> Cur
 
     Args:
         kind: the kind of combination.
-        which: 0 for a part of the first operand's boundary, 1 for one of the second's.
-        curve, inside, shared: those of `Part`.
+        which: 0 for a part of the first operand's boundary, 1 for a part of the second operand's.
+        curve, inside, shared: the three entries of `Part`.
     """
     if shared:
         way = -1 if kind == "difference" else 1
@@ -524,7 +550,7 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
 
     Raises:
         InputError: if the kind is unknown, b is not a domain, the coordinates differ, the domains
-            are of other kinds, or the result has no volume.
+            are neither planar nor such boxes and balls, or the result has no volume.
     """
     one_of("kind", kind, tuple(SIGNS))
     if not isinstance(b, Domain):
