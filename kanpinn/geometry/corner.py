@@ -73,11 +73,11 @@ class Corner:
         return start, (stop - start) % (2 * math.pi)
 
     def richer(self, factor: float) -> "Corner":
-        """The corner with more terms, for a solve that sees what this one cuts off."""
+        """Return the corner with `factor` times as many terms, to show the error of fewer terms."""
         return replace(self, terms=math.ceil(factor * self.terms))
 
     def polar(self, coords: Coords) -> tuple[Tensor, Tensor]:
-        """Return r and θ, (n, 1) each, with θ in (ω/2 - π, ω/2 + π], so θ jumps outside only."""
+        """Return r and θ, (n, 1) each, with θ in (ω/2 - π, ω/2 + π], which jumps outside only."""
         start, angle = self._angles
         x, y = (coords - coords.new_tensor(self.at)).split(1, dim=1)
         c, s = math.cos(start + angle / 2), math.sin(start + angle / 2)
@@ -109,7 +109,7 @@ class Stretch:
     Args:
         domain: a planar domain.
         at: the point.
-        size: the radius, > 0, below which the map is Cartesian and does not resolve more.
+        size: the radius, > 0, below which the map is Cartesian and stretches the domain no further.
 
     Reference: Boyd, Chebyshev and Fourier spectral methods (2001), chapter 16, for such maps.
 
