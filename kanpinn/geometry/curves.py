@@ -45,7 +45,13 @@ class Side:
     def between(
         cls, first: float, last: float, middle: Pair, slope: float, q: float = 0.0, A: float = 0.0
     ) -> "Side":
-        """Return the side from the height `first` to the height `last`, with (cx, cy) = middle."""
+        """Return the side between heights y, with (cx, cy) = middle and p = slope.
+
+        Args:
+            first: the height at which the curve starts.
+            last: the height at which it ends.
+            middle, slope, q, A: the parameters of the graph.
+        """
         low, high = min(first, last), max(first, last)
         return cls(low, high, last > first, *middle, slope, q, A)
 
@@ -122,7 +128,7 @@ class Curve(MappedPiece):
 
     @abstractmethod
     def even(self, unit: Weights) -> Weights:
-        """Return the parameters t (n,) at shares (n,) of the arc length, from 0 to 1."""
+        """Return the parameters t (n,) up to which given fractions (n,) of the arc length lie."""
 
     @abstractmethod
     def cuts(self) -> list[float]:
@@ -134,7 +140,12 @@ class Curve(MappedPiece):
 
     @abstractmethod
     def near(self, coords: Coords, within: float) -> Tensor:
-        """Return a mask (n,) that is True for all points within this distance and few others."""
+        """Return a mask (n,), True for all points within a distance of the curve and few others.
+
+        Args:
+            coords: points (n, 2).
+            within: the distance.
+        """
 
     @abstractmethod
     def locate(self, point: Pair, tolerance: float) -> float | None:
@@ -155,9 +166,10 @@ class Curve(MappedPiece):
 
     @abstractmethod
     def joined(self, other: Any) -> "Curve | None":
-        """Return both curves as one; the other one continues this one on the same line or ellipse.
+        """Return this curve and `other`, which continues it on the same line or ellipse, as one.
 
-        None if they run in opposite directions or the ellipse is given by other axes.
+        None if the curves run in opposite directions, or give the ellipse by different axes or
+        angles.
         """
 
     @abstractmethod
@@ -195,10 +207,10 @@ class Curve(MappedPiece):
         return points, weights.flatten()
 
     def gauss_on_parts(self, first: Tensor, last: Tensor, nodes: int) -> tuple[Points, Tensor]:
-        """Return the Gauss points of parts, those of the first one first, and weights (a, nodes).
+        """Return Gauss points on parts of the curve, a·nodes part by part, and weights (a, nodes).
 
         Args:
-            first, last: the parameters t at the ends of the parts, (a,) each.
+            first, last: the parameters t at the two ends of each of a parts, (a,) each.
             nodes: the number of points on each part.
         """
         unit, weights = gauss_legendre(nodes)
@@ -365,7 +377,8 @@ class Arc(Curve):
         center: the centre c.
         axes: the semi-axes (a, b), equal for a circle.
         angle: the counter-clockwise rotation angle of the ellipse, in radians.
-        first, last: the eccentric angles θ of the two ends in radians, at most 2π apart.
+        first, last: the eccentric angles θ of the two ends in radians, at most 2π apart. Only on a
+            circle with angle = 0 are they the polar angles about c, which a `Sector` takes.
 
     Raises:
         InputError: if a number is not finite, a semi-axis is ≤ 0, or the arc spans an angle of 0 or
@@ -409,10 +422,7 @@ class Arc(Curve):
 
     @property
     def to_local(self) -> np.ndarray:
-        """The matrix (2, 2) from differences of points to those of local coordinates (ξ, η).
-
-        In these the ellipse is the unit circle.
-        """
+        """The matrix (2, 2) that maps differences of points to those of (ξ, η), see `local`."""
         return self.frame / np.square(self.axes)[:, None]
 
     @property
@@ -449,7 +459,9 @@ class Arc(Curve):
         return self._level
 
     def _level(self, coords: Coords) -> Column:
-        """Return a level function (n, 1): 0 on the ellipse with a gradient of length 1, > 0 inside.
+        """Return the level function at points (n, 2), as (n, 1).
+
+        It is 0 on the ellipse, where its gradient has length 1, and > 0 inside.
 
         For a circle of radius r it is (r² - ρ²) / 2r at the distance ρ from the centre. For an
         ellipse q = 1, with q = ξ² + η², it is (1 - q) / |∇q| to first order.
@@ -664,10 +676,10 @@ class Arc(Curve):
 
 
 def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
-    """Return the points where two curves cross or touch, and their end points on the other curve.
+    """Return the points where two curves cross or touch, and the ends of each on the other curve.
 
-    Overlapping curves have the two ends of the overlap as their points. Curves that approach each
-    other within the tolerance without crossing have one common point there.
+    Of overlapping curves, the two ends of the overlap are returned. Where curves approach each
+    other within the tolerance without crossing, they have one common point.
     """
     lines = [curve for curve in (a, b) if isinstance(curve, Segment)]
     arcs = [curve for curve in (a, b) if isinstance(curve, Arc)]
@@ -813,7 +825,10 @@ def _conics(arcs: Sequence[Arc], tolerance: float) -> list[Pair]:
 
 
 def _angles(cosines: tuple[float, float], sines: tuple[float, float]) -> list[float]:
-    """Return the zeros of Σ_k cosines_k cos kθ + sines_k sin kθ; some extra angles may occur."""
+    """Return the zeros θ of Σ_k cosines_k cos kθ + sines_k sin kθ over k = 1, 2.
+
+    Angles that are no zeros may be among them.
+    """
     c1, c2, s1, s2 = *cosines, *sines
     powers = [complex(c2, -s2), complex(c1, -s1), 0.0, complex(c1, s1), complex(c2, s2)]
     largest = max(abs(power) for power in powers)
