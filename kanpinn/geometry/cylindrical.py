@@ -41,9 +41,9 @@ class Locus:
         return replace(self, axis=axis)
 
     def span(self, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the middle of its interval on the axis and the squared half length, (n,) each.
+        """Return the middle and the squared half length of the locus's interval on the axis.
 
-        The square is < 0 where the slice does not meet the locus.
+        Both have the shape (n,). The square is < 0 where a slice does not meet the locus.
 
         Args:
             before: the given coordinates (n, axis) of the slices.
@@ -61,7 +61,7 @@ class Locus:
 
 
 def circles(axis: int, carriers: Carriers) -> list[Locus]:
-    """Return the intersection circles of spheres with each other and with planes on later axes.
+    """Return the circles in which spheres meet each other or planes across axes after `axis`.
 
     Circles in planes that are orthogonal to earlier axes are left out.
     """
@@ -84,10 +84,10 @@ def circles(axis: int, carriers: Carriers) -> list[Locus]:
 
 
 def arrangement_cuts(carriers: Carriers, size: float) -> list[float]:
-    """Return the first coordinates at which slices in 3-D change their shape, other than at planes.
+    """Return the values of x at which slices of constant x in 3-D change their shape.
 
-    At these values a sphere or a circle begins or ends, or the ends of two intervals of the second
-    coordinate coincide.
+    At these values a sphere or a circle begins or ends, or the ends of two intervals of y coincide.
+    The values at planes across x are left out.
 
     Args:
         carriers: the planes and spheres.
@@ -115,10 +115,10 @@ def arrangement_cuts(carriers: Carriers, size: float) -> list[float]:
 
 
 def _coincidences(carriers: Carriers) -> list[float]:
-    """Return the first coordinates at which two ends of the second coordinate coincide.
+    """Return the values of x at which the ends of two intervals of y coincide.
 
-    Ends are m ± √q with m linear and q quadratic; two of them coincide where
-    ((m - m')² - q - q')² = 4 q q'.
+    The ends of an interval are m ± √q with m linear and q quadratic in x. An end of it coincides
+    with an end m' ± √q' of another one where ((m - m')² - q - q')² = 4 q q'.
     """
     low = min(center[0] - radius for center, radius in carriers.spheres)
     high = max(center[0] + radius for center, radius in carriers.spheres)
@@ -168,7 +168,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Cell:
-    """The points between two ends on an axis, with the cells of the remaining axes.
+    """An interval on an axis, whose ends may depend on earlier axes, with the cells inside it.
 
     Args:
         axis: the index of the axis.
@@ -189,7 +189,7 @@ class Cell:
 
     @cached_property
     def is_round(self) -> bool:
-        """Whether an end of it or of a cell within it is not constant."""
+        """Whether an end of the cell, or of a cell within it, is not constant."""
         return any(end.locus for end, _ in self.ends) or any(one.is_round for one in self.within)
 
     @property
@@ -206,7 +206,8 @@ class CellSet:
     Args:
         dim: the number of coordinates d, at most 3 if there are spheres.
         carriers: the planes and spheres.
-        inside: returns a mask (n,) of the points (n, d) in the set, constant on each cell.
+        inside: a function that returns which of n points (n, d) are in the set, (n,); the answer is
+            the same for all points of a cell.
         size: the length scale; intervals shorter than 1e-12 · size count as empty.
     """
 
@@ -259,14 +260,14 @@ class CellSet:
 
     @cached_property
     def cuts(self) -> list[float]:
-        """The first coordinates where slices in 3-D change their shape, other than at planes."""
+        """The values of x where slices of constant x in 3-D change shape, other than at planes."""
         curved = self.dim == 3 and self.carriers.spheres
         return arrangement_cuts(self.carriers, self.size) if curved else []
 
     def _graded(self, cell: Cell) -> list[Cell]:
-        """Divide a cell of the first axis into parts at most 30 times as long as a cut is distant.
+        """Divide a cell of the first axis where it is more than 30 times as long as a cut is far.
 
-        The nearest cut on either side is exempt, because `cell_rules` removes its square root by a
+        The nearest cut on either side does not count, because `_along` removes its square root by a
         substitution.
         """
         if not self.cuts or not cell.is_round:
@@ -371,13 +372,13 @@ def sphere_part_rule(
 def _rules(
     cells: CellSet, some: Sequence[Cell], before: Rule, counts: Sequence[int]
 ) -> Iterator[tuple[Cell, Rule]]:
-    """Yield the last cells that a rule reaches, each with a rule over the axes up to and with its.
+    """Yield the cells of the last axis in `counts`, each with a rule over all axes up to this one.
 
     Args:
         cells: all cells.
         some: cells of one axis.
-        before: a rule over the axes before that.
-        counts: the number of Gauss nodes along the axis of these cells and along further ones.
+        before: a rule over the axes before this axis.
+        counts: the numbers of Gauss nodes along the axis of these cells and along the next axes.
     """
     for cell in some:
         rule = _along(cells, cell, *before, counts[0])
@@ -388,7 +389,16 @@ def _rules(
 
 
 def _along(cells: CellSet, cell: Cell, before: np.ndarray, weights: np.ndarray, nodes: int) -> Rule:
-    """Extend a rule over the axes before that of a cell by Gauss rules along the cell's axis."""
+    """Extend a rule over the axes before a cell's axis by Gauss rules along the cell's axis.
+
+    Square-root singularities beyond the cell's two ends are removed by a substitution.
+
+    Args:
+        cells: all cells.
+        cell: the cell.
+        before, weights: the coordinates (n, axis) and weights (n,) of the rule.
+        nodes: the number of Gauss nodes along the axis.
+    """
     low, high = cell.low.at(before), cell.high.at(before)
     share, along = (x.numpy() for x in gauss_legendre(nodes))
     size = high - low
