@@ -17,14 +17,15 @@ from kanpinn.geometry.planar import Planar, rectangle
 
 @dataclass(frozen=True)
 class DivisionEdge:
-    """A curve of the boundary of one of the parts.
+    """A curve of the boundary of one part of a divided domain.
 
     Args:
-        curve: the curve, with the part on its left.
-        piece: the piece of the domain's boundary, or of an interface, that it is a part of.
-        interface: the number of the piece of an interface that it is, after these have been divided
-            where they meet; -1 on the domain's boundary.
-        reverse: whether it runs against the interface, so that its part is outside of that.
+        curve: the curve, with the part of the domain on its left.
+        piece: the piece of the domain's boundary, or of an interface, in which the curve lies.
+        interface: the number of the curve among the curves of all interfaces, which are divided
+            where they meet; -1 for a curve on the domain's boundary.
+        reverse: whether the curve runs against its interface piece, so that the part of the domain
+            lies on the side to which the interface's normals point.
     """
 
     curve: Curve
@@ -39,7 +40,7 @@ class Division:
 
     Args:
         domains: the parts.
-        edges: for each part those of its curves, in the order of `Planar.curves`.
+        edges: for each part the edges of its boundary, in the order of `Planar.curves`.
     """
 
     domains: tuple[Planar, ...]
@@ -53,8 +54,9 @@ class Division:
 
         Args:
             domain: the domain.
-            pieces: for each of its curves the piece that is given for it.
-            interfaces: curves in the domain, closed or with ends on its boundary or on each other.
+            pieces: for each of the domain's curves, the boundary piece in which it lies.
+            interfaces: curves in the domain, closed or with ends on its boundary or on each other;
+                faces of rectangles count as curves.
 
         Raises:
             InputError: if an interface is no curve, leaves the domain, ends inside it, or shares a
@@ -82,7 +84,10 @@ class Division:
 def _cut(
     outer: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], domain: Planar
 ) -> tuple[list[DivisionEdge], list[DivisionEdge]]:
-    """The edges of a boundary and of interfaces, divided where they meet.
+    """Divide the edges of a boundary, and those of interfaces, where they meet.
+
+    Returns:
+        The edges of the boundary, and the edges of the interfaces.
 
     Raises:
         InputError: if a part of an interface is outside the domain, or on the boundary or another
@@ -115,7 +120,7 @@ def _cut(
 
 
 def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdge]]:
-    """The loops of edges with nothing on their left but one part of the domain.
+    """Chain edges to closed loops, each with a single part of the domain on its left.
 
     Raises:
         InputError: if an interface ends inside the domain.
@@ -144,7 +149,10 @@ def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdg
 
 
 def _turn(edge: DivisionEdge, after: DivisionEdge, scale: float) -> float:
-    """The angle from an edge's end, looking back, clockwise to the next edge, in (0, 2π]."""
+    """The clockwise angle, in radians from (0, 2π], between two edges at their common point.
+
+    It is measured from the edge that ends there to the edge that starts there.
+    """
     if edge.interface >= 0 and edge.interface == after.interface and edge.reverse != after.reverse:
         return 2 * math.pi
     back, on = _away(edge.curve, scale, at_end=True), _away(after.curve, scale, at_end=False)
@@ -152,9 +160,9 @@ def _turn(edge: DivisionEdge, after: DivisionEdge, scale: float) -> float:
 
 
 def _away(curve: Curve, scale: float, at_end: bool) -> float:
-    """The direction of a curve from one of its ends, a small way along it, as an angle.
+    """The direction from an end of a curve to a close point of the curve, as an angle in radians.
 
-    Curves that touch each other have different directions there.
+    Unlike the tangents, these directions differ for curves that touch each other at the end.
     """
     step = min(0.1, 1e-4 * scale / curve.measure)
     end, inner = curve.at(torch.tensor([1.0, 1 - step] if at_end else [0.0, step]).double())
@@ -163,7 +171,7 @@ def _away(curve: Curve, scale: float, at_end: bool) -> float:
 
 
 def _parts(loops: Sequence[list[DivisionEdge]], scale: float) -> list[list[DivisionEdge]]:
-    """The boundary of each part: a loop around it, with those around its holes."""
+    """The boundary of each part: its outer loop, followed by the loops around its holes."""
     outer = [loop for loop in loops if _area(loop) > 0]
     around = [Planar(tuple(edge.curve for edge in loop)) for loop in outer]
     parts = [list(loop) for loop in outer]
@@ -185,8 +193,9 @@ class InterfacePiece:
     """A piece of an interface in a solid.
 
     Args:
-        piece: the piece, whose normals point out of a ball or a box.
-        inside, outside: the numbers of the parts of the solid on either side.
+        piece: the sphere of a ball or the face of a box, with normals out of the ball or box.
+        inside, outside: the numbers of the two parts of the solid that the piece separates: the
+            part within the ball or box, and the part around it.
     """
 
     piece: Sphere | Face
@@ -200,10 +209,10 @@ class SolidPart:
 
     Args:
         domain: the whole solid.
-        within: the ball or box that contains the part; None if no interface is around it.
-        without: the balls and boxes in it that are parts of their own.
-        sheets: the smooth surfaces that may bound the part, with normals out of it, and the pieces
-            that they belong to: of the solid's boundary, and of interfaces.
+        within: the ball or box that contains the part; None if no interface surrounds the part.
+        without: the balls and boxes that are cut out of the part, because they are other parts.
+        sheets: pairs of a smooth surface that may bound the part, with normals out of the part, and
+            the piece of the solid's boundary or of an interface to which the surface belongs.
     """
 
     domain: Domain
@@ -212,11 +221,11 @@ class SolidPart:
     sheets: tuple[tuple[Piece, Piece], ...]
 
     def number_of(self, piece: Piece) -> int:
-        """The number of the sheet that is all of a piece of an interface."""
+        """The number of the sheet that is the given piece of an interface."""
         return next(number for number, (_, one) in enumerate(self.sheets) if one is piece)
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
-        """Which points are in the part, (n,); tolerance: as for domains."""
+        """Which points (n, d) are in the part, (n,); for the tolerance see `Domain.contains`."""
         inside = self.domain.contains(coords, tolerance)
         if self.within is not None:
             inside = inside & self.within.contains(coords, tolerance)
@@ -230,10 +239,10 @@ class SolidDivision:
     """A solid, divided into parts by balls and boxes, which may contain each other.
 
     Args:
-        inner: the balls and boxes. They are the parts 1, 2, …, each without those that it contains,
-            which come later. The part 0 is the rest of the solid.
-        parts: all parts.
-        interfaces: their pieces.
+        inner: the balls and boxes, by decreasing volume. Number k of them, from 1, is the part k,
+            without the balls and boxes inside it. The part 0 is the rest of the solid.
+        parts: all parts, from the part 0.
+        interfaces: the pieces of all interfaces.
     """
 
     inner: tuple[Ball | Box, ...]
@@ -246,8 +255,8 @@ class SolidDivision:
 
         Args:
             domain: the solid.
-            interfaces: spheres, and faces of boxes, each once. Of a box all faces are given that
-                are not on the boundary of the solid.
+            interfaces: spheres and faces of boxes, each given once. Of each box all faces have to
+                be given that are not on the boundary of the solid.
 
         Raises:
             InputError: if an interface consists of something else, leaves the solid, ends inside
@@ -287,10 +296,16 @@ def _samples(piece: Piece) -> Coords:
 
 
 def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None:
-    """Check that those pieces around a ball or box that are interfaces are inside a domain, alone.
+    """Check that exactly the given pieces of a ball's or box's boundary lie inside a domain.
+
+    Args:
+        domain: the domain.
+        solid: the ball or box.
+        pieces: the pieces of its boundary that are given as interfaces.
 
     Raises:
-        InputError: if one of them is not inside, or another one is.
+        InputError: if a part of a given piece is outside the domain, or a part of another piece of
+            the boundary is inside.
     """
     for piece in solid.boundary.pieces:
         at, given = _samples(piece), piece in pieces
@@ -307,7 +322,16 @@ def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None
 def _around(
     groups: dict[Ball | Box, list[Sphere | Face]], larger: Sequence[Ball | Box], solid: Ball | Box
 ) -> int:
-    """The number of the smallest of some larger solids around a solid; 0 if there is none."""
+    """The number, from 1, of the smallest solid that contains a given one; 0 if there is none.
+
+    Args:
+        groups: for each ball and box the pieces of its boundary that are given as interfaces.
+        larger: the balls and boxes that are larger than the given one, by decreasing volume.
+        solid: the given ball or box.
+
+    Raises:
+        InputError: if the boundaries of two solids meet.
+    """
     found, near = 0, 1e-9 * solid.diameter
     for number, other in enumerate(larger, 1):
         at = torch.cat([_samples(piece) for piece in groups[solid]])
