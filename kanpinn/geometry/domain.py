@@ -49,15 +49,16 @@ class Region(ABC):
 
     @abstractmethod
     def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
-        """Return points of the region × [0, 1]^more, evenly distributed in that product.
+        """Return points that are evenly distributed in the product of the region and [0, 1]^more.
 
         Args:
             n, draw: see `place`.
-            more: the number of further coordinates. They come from the same draw as the points:
-                with two separate draws each would be evenly distributed, but the pairs would not.
+            more: the number of further coordinates. They come from the same draw as the points of
+                the region: with two separate draws the points and the further coordinates would
+                each be evenly distributed, but not their pairs.
 
         Returns:
-            n points or a few more, and the further coordinates of each, (n, more).
+            n points or a few more, and the further coordinates of each point, (n, more).
         """
 
     @abstractmethod
@@ -81,13 +82,13 @@ class Region(ABC):
 
     @property
     def simplices(self) -> int:
-        """The number of triangles or tetrahedra, each of which has points of the Gauss rule."""
+        """The number of triangles or tetrahedra that the Gauss rule is composed of; otherwise 0."""
         return 0
 
     def gauss(self, n: int) -> Points:
         """Return the points of the smallest `quadrature` rule with at least n points.
 
-        They are n Sobol points if there is no Gauss rule, or one with more than n simplices.
+        If the region has no Gauss rule or more than n `simplices`, return n Sobol points.
         """
         if not self.has_gauss_rule or self.simplices > n:
             return self.place(n, sobol(0))[:n]
@@ -130,16 +131,24 @@ class Mapped(Region):
 
 
 class Sieved(Region):
-    """A region whose points are those of a larger region that pass a test."""
+    """A region in a larger region: a test tells which points of the larger one belong to it."""
 
     @property
     @abstractmethod
     def share(self) -> float:
-        """The share of the larger region that it takes."""
+        """The measure of the region divided by the measure of the larger region."""
 
     @abstractmethod
     def candidates(self, n: int, draw: Draw, more: int) -> tuple[Mask, Points, Tensor]:
-        """Return which of n points of the larger region belong to this one, and `spread` of it."""
+        """Draw n points of the larger region, or a few more, and test whether they are in this one.
+
+        Args:
+            n, draw, more: see `spread`.
+
+        Returns:
+            The mask (n,) of the points in this region, all n points, and their further coordinates,
+            (n, more).
+        """
 
     def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
         count = math.ceil(n / self.share)
@@ -195,9 +204,10 @@ class Piece(Region):
 
     @property
     def side(self) -> tuple[int, bool] | None:
-        """The index of the coordinate that is constant here, and True where it is at its upper end.
+        """The index of the coordinate that is constant on the piece, and whether it is the maximum.
 
-        None unless the piece is a face of a box, over a time interval or not, or an end of time.
+        None unless the piece is a face of a box, also over a time interval, or "initial" or "final"
+        of space × time.
         """
         return None
 
@@ -208,7 +218,7 @@ class Piece(Region):
 
     @property
     def carriers(self) -> Carriers | None:
-        """The plane or sphere that contains the piece; None if there is none."""
+        """The plane or sphere that contains the piece; None if no plane or sphere does."""
         return None
 
     @property
@@ -244,7 +254,7 @@ class Piece(Region):
 
     @property
     def rim(self) -> Points:
-        """Points on the rim of the piece with its normals; no points if it is closed or unknown.
+        """Points on the piece's rim, with its normals; no points without a rim or a known rim.
 
         Two adjacent pieces have the same points on their common rim: end points of curves, corners
         and Gauss points of edges, and for pieces over a time interval the points at its two ends.
@@ -407,7 +417,7 @@ class Domain(Sieved):
 
     @property
     def carriers(self) -> Carriers | None:
-        """The planes and spheres that contain the boundary; None if it has other pieces."""
+        """The planes and spheres that contain the boundary; None if a piece is in none of them."""
         carriers = Carriers()
         for piece in self.boundary.pieces:
             if piece.carriers is None:
@@ -417,7 +427,7 @@ class Domain(Sieved):
 
     @property
     def reentrant_edges(self) -> "ReentrantEdges":
-        """The edges of a solid at which its boundary turns inwards; none where they are unknown."""
+        """The edges of a solid with interior angles above 180°; no edges where they are unknown."""
         return ReentrantEdges.none()
 
     @property
@@ -434,8 +444,8 @@ class Domain(Sieved):
     def over(self, /, **time: Sequence[float | int]) -> "Domain":
         """Return space × time: `Box(x=(0, 1)).over(t=(0, 2))` has the coordinates x and t.
 
-        The boundary consists of the pieces of the space over the whole time interval, "initial"
-        and "final".
+        The boundary consists of the pieces of the space's boundary over the whole time interval,
+        and of the pieces "initial" and "final": the space at the first and last time.
 
         Args:
             time: one interval (low, high) under the name of the time coordinate.
@@ -473,7 +483,7 @@ class ReentrantEdges:
     """Edges of a solid in space with interior angles above 180°, as straight segments.
 
     Args:
-        segments: their ends, (s, 2, 3); those of curved edges are chords.
+        segments: the two ends of each segment, (s, 2, 3); curved edges consist of chords.
         angles: the interior angles in radians, (s,).
         vertices: the ends of edges around which more than half of all directions lead into the
             solid, (v, 3). Points where just two edges meet in one line are no vertices.
@@ -485,7 +495,7 @@ class ReentrantEdges:
 
     @classmethod
     def none(cls) -> "ReentrantEdges":
-        """No edges."""
+        """Return an empty set of edges."""
         nothing = torch.zeros(0, 2, 3, dtype=torch.float64)
         return cls(nothing, nothing[:, 0, 0], nothing[:, 0])
 
@@ -493,7 +503,13 @@ class ReentrantEdges:
     def of(
         cls, solid: "Domain", segments: Tensor, angles: Tensor, ends: Coords
     ) -> "ReentrantEdges":
-        """The edges with those of some points, (n, 3), that are vertices."""
+        """Return the edges of a solid, and find their vertices.
+
+        Args:
+            solid: the solid.
+            segments, angles: see the class.
+            ends: the points (n, 3) that are tested for being vertices.
+        """
         size, count, least = solid.diameter, 1000, 0.55
         place = torch.arange(count, dtype=torch.float64) + 0.5
         height, turn = 1 - 2 * place / count, math.pi * (1 + 5**0.5) * place
@@ -522,9 +538,9 @@ def across(along: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def interior_angle(solid: "Domain", point: Tensor, along: Tensor) -> float:
-    """The angle in radians of the part of a solid around a point (3,) of an edge.
+    """The interior angle of a solid at a point (3,) of an edge, in radians.
 
-    along: the edge's direction there, (3,).
+    along: the direction of the edge at the point, (3,).
     """
     count, radius = 720, 1e-5 * solid.diameter  # points on a ring, half a degree apart
     turns = (torch.arange(count, dtype=along.dtype) + 0.5)[:, None] * (2 * math.pi / count)
