@@ -26,8 +26,8 @@ from kanpinn.geometry.triangles import Triangles
 
 Ways = list[list[tuple[int, ...]]]
 HALVES: Ways = [[(0, 1, 2), (0, 2, 3)], [(0, 1, 3), (1, 2, 3)]]
-# For each of Gmsh's types of elements the dimension, the number of nodes, and all ways to divide it
-# into simplices with straight edges, by the local numbers of nodes.
+# For each of Gmsh's types of elements: its dimension, its number of nodes, and all ways to divide
+# it into simplices with straight edges, given by the local numbers of the simplices' corners.
 ELEMENTS = {
     kind: (len(ways[0][0]) - 1, nodes, ways)
     for ways, kinds in (
@@ -79,13 +79,14 @@ class _Filling:
     Args:
         coords: the coordinates of the nodes, (n, d).
         cells: the indices of the cells' corners, oriented positively, (k, d + 1).
-        faces: those of the edges or triangles of the boundary, seen from outside as those of
-            `Planar` and `Surface`, (b, d).
-        sides: the number of each face among those of all cells, (b,).
-        names: the names of the pieces to which the faces belong, (b,).
-        entities: the number of the curve or surface of the drawing, 0 if unknown, (b,).
-        middles: for each edge of a second-order mesh in the plane its node between the two ends;
-            -1 for others, (b,).
+        faces: the indices of the corners of the boundary's faces, (b, d): edges with the domain on
+            their left, or triangles that are counter-clockwise seen from outside.
+        sides: the index of each boundary face among the faces of all cells, (b,).
+        names: the name of the boundary piece to which each face belongs, (b,).
+        entities: the number of the drawing's curve or surface that contains each face, (b,); 0 if
+            it is unknown.
+        middles: the index of the node between the two ends of each edge, (b,), for edges of second
+            order in the plane; -1 for other faces.
     """
 
     coords: np.ndarray
@@ -97,7 +98,7 @@ class _Filling:
     middles: np.ndarray
 
     def nodes(self, faces: Sequence[int]) -> np.ndarray:
-        """Return the coordinates of all different nodes of some faces, (n, d)."""
+        """Return the coordinates (n, d) of all nodes of some faces, given by their indices."""
         middles = self.middles[faces]
         found = np.unique(np.concatenate([self.faces[faces].ravel(), middles[middles >= 0]]))
         return self.coords[found]
@@ -112,20 +113,20 @@ def Mesh(
 ) -> Planar | Surface:
     """Return the domain that the elements of a Gmsh file fill.
 
-    The file has the version 2.2 or 4.1 of the MSH format, as text or bytes. Its elements are
+    The file has the version 2.2 or 4.1 of the MSH format, text or binary. Its elements are
     triangles and quadrangles in a plane of constant z, or tetrahedra, of the first or the second
     order; parts that do not touch are allowed, nodes of no element are ignored, and nodes in the
     same place are one node.
 
     The physical groups of curves in the plane, and of surfaces in space, are the pieces of the
-    boundary; "group_7" is the group 7 without a name. Groups inside the domain are ignored. Rules
-    inside are Gauss rules on the triangles or tetrahedra.
+    boundary; a group 7 without a name becomes "group_7". Groups inside the domain are ignored.
+    `quadrature` consists of Gauss rules on the triangles or tetrahedra.
 
-    Meshes have straight edges where the drawing has curves. In the plane, the edges of a curve of
-    the drawing with five or more nodes, all of which lie on one circle, are taken as its arc, and
-    so are those of several such curves of one name that are not straight, so that the drawing's
-    domain is found again; other edges of second order are taken as arcs through their three nodes.
-    Neighbours of one name on one line or circle are one piece. A file has the curves of the drawing
+    Meshes have straight edges where the drawing has curves. In the plane, circles are found again:
+    if a curve of the drawing has five or more nodes, all on one circle, its edges become one arc of
+    this circle. Neighbouring curves of one name, none of them straight, count as one curve here.
+    Any other edge of second order becomes the arc through its three nodes. Neighbouring arcs or
+    segments of one name on one circle or line are one piece. A file has the curves of the drawing
     if they are in physical groups, or if all elements are saved (Mesh.SaveAll); otherwise only
     edges of second order are bent. In space all faces are flat.
 
@@ -167,8 +168,8 @@ def Mesh(
 
     Raises:
         InputError: if the file is no such MSH file, or its elements do not fill a domain: there are
-            none, or others; some occur twice, overlap or have no area or volume; the triangles are
-            a surface in space; or a part of the boundary is in two groups.
+            no elements, or elements of another type; some occur twice, overlap or have no area or
+            volume; triangles form a surface in space; or a part of the boundary is in two groups.
     """
     contents = MshFile.read(Path(path))
     try:
@@ -187,11 +188,16 @@ def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) ->
     """Return the planar domain of a mesh.
 
     The edges of a curve of the drawing become one arc if all their nodes, five or more, lie on a
-    circle; so do those of several curves of one name that follow each other, such as four quarters,
-    if none of them is straight. Otherwise, an edge of second order becomes the arc through its
-    three nodes, and another one a segment. Neighbours of one name on one circle or line are joined.
+    circle. Curves of one name that follow each other, such as four quarters, count as one curve if
+    none of them is straight. Any other edge of second order becomes the arc through its three
+    nodes, any other edge of first order a segment. Neighbouring arcs or segments of one name on one
+    circle or line are joined.
 
-    arcs: False for segments only.
+    Args:
+        domain: the triangles and the boundary edges.
+        names: the names of the two coordinates.
+        arcs: False for segments only.
+        label: the repr of the domain.
     """
     near = SAME * float(np.ptp(domain.coords[domain.cells.ravel()], axis=0).max())
     centers = np.full((3 * len(domain.cells), 2), np.nan)
@@ -222,10 +228,10 @@ def _filling(mesh: "MshFile", rest: str) -> _Filling:
 
     Args:
         mesh: the contents of a file.
-        rest: the name of the faces in no physical group.
+        rest: the name of the boundary faces that are in no physical group.
 
     Raises:
-        InputError: if the elements do not fill a domain once, or a face is in several groups.
+        InputError: if the elements overlap or fill no domain, or a face is in several groups.
     """
     dims = {block.dim for block in mesh.blocks if len(block.nodes)}
     if not dims & {2, 3}:
@@ -261,8 +267,8 @@ def _filling(mesh: "MshFile", rest: str) -> _Filling:
 def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
     """Return the node indices (k, d + 1) of the triangles or tetrahedra, with positive volumes.
 
-    None occurs twice: MSH 2.2 repeats elements that are in several physical groups. Elements of
-    other kinds are divided in the way that makes their smallest simplex largest.
+    Elements that MSH 2.2 repeats, because they are in several physical groups, are returned once.
+    Quadrangles are divided along the diagonal that makes their smaller triangle larger.
 
     Raises:
         InputError: if an element occurs twice in a group, has no volume, or has sides that cross
@@ -296,10 +302,17 @@ def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
 
 
 def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the faces that belong to one cell, (b, d), and their numbers among all, (b,).
+    """Return the boundary faces, which belong to a single cell.
+
+    Args:
+        cells: the indices of the cells' corners, oriented positively, (k, d + 1).
+
+    Returns:
+        The indices of the faces' corners, (b, d), and the index of each boundary face among the
+        faces of all cells, (b,).
 
     Raises:
-        InputError: if cells overlap: three have a common face, or two lie on its same side.
+        InputError: if cells overlap: three have a common face, or two are on the same side of one.
     """
     faces = cells[:, FACES[cells.shape[1] - 1]].reshape(-1, cells.shape[1] - 1)
     order = faces.argsort(axis=1)
@@ -318,10 +331,15 @@ def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _marks(
     blocks: Sequence[Block], names: dict[tuple[int, int], str]
 ) -> dict[tuple[int, ...], tuple[str | None, int]]:
-    """Return what the file says of the faces that it has as elements, by their nodes, ascending.
+    """Return the physical groups of faces that are elements of the file themselves.
+
+    Args:
+        blocks: the elements of the faces' dimension.
+        names: the names of physical groups, by dimension and number.
 
     Returns:
-        The physical group of each face, if it is in one, and its entity.
+        For the ascending nodes of each face, the name of its physical group, None without a group,
+        and the number of its entity.
 
     Raises:
         InputError: if a face is in two groups.
@@ -344,16 +362,15 @@ def _marks(
 
 
 def _keys(faces: np.ndarray) -> Iterator[tuple[int, ...]]:
-    """Yield the nodes of each face, ascending."""
+    """Yield the indices of the nodes of each face as an ascending tuple."""
     return map(tuple, np.sort(faces, axis=1).tolist())
 
 
 def _circle_center(points: np.ndarray, near: float = math.inf) -> np.ndarray | None:
-    """Return the centre of the circle nearest to points (n, 2), n ≥ 3; None for those on a line.
+    """Return the centre c of the circle that fits points x_i, (n, 2) with n ≥ 3, best.
 
-    It is None also where distances of the points from the centre differ by more than `near`.
-
-    It minimises Σ (|x - c|² - r²)².
+    It minimises Σ_i (|x_i - c|² - r²)². It is None for points on a line, and if the distances of
+    the points from the centre differ by more than `near`.
 
     Reference: Kåsa, A circle fitting procedure and its error analysis (1976).
     """
@@ -368,9 +385,10 @@ def _circle_center(points: np.ndarray, near: float = math.inf) -> np.ndarray | N
 
 
 def _paths(domain: _Filling) -> Iterator[list[int]]:
-    """Yield the indices of edges that follow each other, so that no curve is divided in its middle.
+    """Yield paths of boundary edges that follow each other, as lists of the edges' indices.
 
-    Where several edges start at a node, paths end.
+    A path begins between two curves of the drawing where possible, and ends at a node at which
+    several edges start.
     """
     starts, stops = domain.faces.T.tolist()
     starting = Counter(starts)
@@ -395,7 +413,16 @@ def _paths(domain: _Filling) -> Iterator[list[int]]:
 def _round_together(
     domain: _Filling, curves: Sequence[list[int]], near: float
 ) -> Sequence[list[int]]:
-    """Return the edges of each curve of a path; neighbouring arcs of a circle are one curve."""
+    """Join the curves of a path that follow each other on one circle.
+
+    Args:
+        domain: the triangles and the boundary edges.
+        curves: the indices of the edges of each curve, in the order of the path.
+        near: the distance within which nodes are on a circle.
+
+    Returns:
+        The indices of the edges of each curve after joining.
+    """
 
     def on_one_circle(one: list[int], other: list[int]) -> bool:
         i, j = one[-1], other[0]
@@ -422,7 +449,14 @@ def _round_together(
 
 
 def _centers(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) -> list[np.ndarray]:
-    """Return the centres of edges on one curve of the drawing, NaN for straight edges."""
+    """Return the centre (2,) of the circle of each edge of a curve; NaN for straight edges.
+
+    Args:
+        domain: the triangles and the boundary edges.
+        edges: the indices of the edges of the curve.
+        arcs: False if all edges are straight.
+        near: the distance within which nodes are on a circle.
+    """
     straight, known = np.full(2, np.nan), domain.nodes(edges)
     many = 5  # four nodes at equal distances lie on a circle for any symmetric curve
     if arcs and domain.entities[edges[0]] and len(known) >= many:
@@ -462,7 +496,7 @@ def _joined(curves: list[Curve], near: float) -> list[Curve]:
 
 
 def _continued(curve: Curve, other: Curve, near: float) -> Curve | None:
-    """Return both curves as one if the other one has the same name, line or circle, and direction.
+    """Return two curves as one if their name, line or circle, and direction agree, otherwise None.
 
     near: the distance within which points are on a line or circle.
     """
@@ -499,7 +533,7 @@ class MshFile:
         self.names = dict[tuple[int, int], str]()
         self._data, self._position = data, 0
         self._legacy, self._binary, self._size, self._order = False, False, 8, "<"
-        self._words: list[bytes] = []  # what is left of a section of text, in reverse
+        self._words: list[bytes] = []  # the words of a text section not yet read, in reverse
         self._tags = np.zeros(0, dtype=np.int64)  # the numbers of the nodes, ascending
         self._groups: dict[tuple[int, int], tuple[int, ...]] = {}  # by dimension and entity
 
@@ -551,7 +585,7 @@ class MshFile:
         return line
 
     def _begin(self) -> None:
-        """Begin with the numbers of a section, which are text or bytes."""
+        """Begin to read the numbers of a section; in a text file, split it into words."""
         if not self._binary:
             end = self._data.find(b"$End", self._position)
             if end < 0:
@@ -559,7 +593,10 @@ class MshFile:
             self._words = self._data[self._position : end].split()[::-1]
 
     def _next(self, count: int, kind: str) -> np.ndarray:
-        """Return the next numbers, (count,), as int64 or float64; kind: NumPy's type in bytes."""
+        """Return the next numbers, (count,), as int64 or float64.
+
+        kind: NumPy's code for the type of the numbers in a binary file, such as "i4".
+        """
         wide = np.float64 if kind == "f8" else np.int64
         if self._binary:
             return self._bytes(count, np.dtype(self._order + kind)).astype(wide)
@@ -659,8 +696,8 @@ class MshFile:
         self._begin()
         rows: dict[tuple[int, int, int], list[list[int]]] = defaultdict(list)
         while left > 0:
-            # As bytes, elements of a type may follow each other; as text, each has its own number
-            # before its type.
+            # In a binary file one header may precede several elements of a type. In a text file
+            # each element has its own number before its type.
             first, second, tags = self._ints(3)
             kind, count = (first, second) if self._binary else (second, 1)
             width = tags + _nodes_of(kind) + self._binary
@@ -673,7 +710,11 @@ class MshFile:
 
 
 def _nodes_of(kind: int) -> int:
-    """Return the number of nodes of an element of a type."""
+    """Return the number of nodes of an element of one of Gmsh's types.
+
+    Raises:
+        InputError: if elements of this type are not supported.
+    """
     if kind not in ELEMENTS:
         known = "triangles, quadrangles or tetrahedra of the first or second order"
         raise InputError(f"it has elements of Gmsh's type {kind}, a domain has {known}")
