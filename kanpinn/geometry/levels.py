@@ -1,7 +1,8 @@
 """Level functions of sets, which are > 0 inside and 0 on the boundary, joined by R-functions.
 
-If the level functions of two sets are f and g, that of the intersection is f + g - sqrt(f² + g²),
-of the union f + g + sqrt(f² + g²), and of the complement -f. Slopes of 1 at boundaries stay 1.
+If f and g are the level functions of two sets, their intersection has the level function
+f + g - sqrt(f² + g²), their union f + g + sqrt(f² + g²), and the complement of the first set -f. If
+the slopes of f and g at the boundaries are 1, the slopes of these functions are 1 too.
 
 Reference: Rvachev and Sheiko, R-functions in boundary value problems in mechanics (1995).
 """
