@@ -101,7 +101,14 @@ def slab_rule(parts: Sequence[Slab], nodes: int) -> tuple[Coords, Weights]:
 
 
 def _heights_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Weights, Weights]:
-    """Return nodes in [0, 1] and weights for functions with the slab's square roots at the ends."""
+    """Return nodes and weights on [0, 1] for functions of y between the ends of a slab.
+
+    The functions may have square-root singularities at those ends where the slab's sides have them.
+
+    Args:
+        cell: the slab.
+        unit, weights: the Gauss-Legendre nodes and weights on [0, 1], (n,) each.
+    """
     sides, tolerance = (cell.left, cell.right), 1e-12 * (cell.high - cell.low)
     at_low = any(cell.low - side.branches[0] <= tolerance for side in sides)
     at_high = any(side.branches[1] - cell.high <= tolerance for side in sides)
@@ -122,7 +129,7 @@ def _heights_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Weights, W
 
 
 def slabs(sides: Sequence[Side]) -> list[Slab]:
-    """Divide the domain between sides into slabs, as high as possible, cut near singularities."""
+    """Divide the domain between sides into slabs as high as possible, cut near singularities."""
     open_cells: dict[tuple[Side, Side], float] = {}  # the lower end of each unfinished slab
     done: list[Slab] = []
     ends = sorted({end for side in sides for end in (side.low, side.high)})
@@ -172,9 +179,9 @@ def windings(sides: Tensor, owner: Tensor, coords: Coords, count: int) -> Tensor
     """Return the winding numbers of closed curves around points, (n, count).
 
     Args:
-        sides: low, high, the direction (1 upwards, -1 downwards), and cx, cy, p, q and A of the
-            monotone parts of all curves, see `Side`, (8, S).
-        owner: the number of each part's curve, (S,).
+        sides: a column for each monotone part of the curves, (8, S): low, high, the direction (1
+            upwards, -1 downwards), cx, cy, p, q and A, see `Side`.
+        owner: the number of the curve to which each part belongs, (S,).
         coords: the points (n, 2).
         count: the number of curves.
     """
@@ -194,16 +201,16 @@ def windings(sides: Tensor, owner: Tensor, coords: Coords, count: int) -> Tensor
 class Planar(Domain):
     """A planar domain on the left of its boundary curves.
 
-    Outer curves run counter-clockwise, those around holes clockwise. The curves may be given in any
-    order; the end of each curve is the start of another one.
+    Outer curves run counter-clockwise, curves around holes clockwise. The curves may be given in
+    any order; each curve ends where another one starts.
 
     Args:
         curves: the pieces of the boundary.
-        form: a level function, which is 0 on the boundary and > 0 inside; if None, the level
-            function joins those of all curves, unless all of them are straight.
+        form: a level function, which is 0 on the boundary and > 0 inside; if None, the domain joins
+            the level functions of all curves, unless all of them are straight.
         label: the repr of the domain; None lists the curves.
-        triangles: triangles that fill the domain, on which `quadrature` is then a product of Gauss
-            rules; None for one on horizontal slabs between the curves.
+        triangles: triangles that fill the domain; `quadrature` then consists of Gauss rules on each
+            triangle. None for Gauss rules on horizontal slabs between the curves.
 
     Raises:
         InputError: if the curves do not form closed loops, cross each other, have different
@@ -330,19 +337,19 @@ class Planar(Domain):
 
     @cached_property
     def sides(self) -> list[Side]:
-        """The monotone parts of the boundary; adjacent ones have exactly equal end heights."""
+        """The monotone parts of the boundary; adjacent parts end at exactly the same height."""
         heights = self._joints[1]
         ends = zip(self.curves, heights[0::2], heights[1::2], strict=True)
         return [side for curve, first, last in ends for side in curve.sides(first, last)]
 
     @cached_property
     def formula(self) -> Level | None:
-        """The level function of its edges if all curves are straight, otherwise `form`."""
+        """The level function made of the edges if all curves are straight, otherwise `form`."""
         return straight_level(self.curves) or self.form
 
     @cached_property
     def _has_formula(self) -> bool:
-        """Whether `formula` is > 0 inside, at the points of a rule."""
+        """Whether `formula` exists and is > 0 at the points of a quadrature rule in the domain."""
         inside = self.quadrature(8)[0].coords
         return self.formula is not None and bool(self.formula(inside).min() > 0)
 
@@ -365,7 +372,10 @@ class Planar(Domain):
 
     @cached_property
     def _joints(self) -> tuple[list[int], list[float]]:
-        """The index and the height y of the joint at the start and the end of each curve."""
+        """The indices and the heights y of the joints at the start and the end of each curve.
+
+        Both lists alternate between the start and the end of a curve.
+        """
         ends = np.array([end for curve in self.curves for end in (curve.start, curve.stop)])
         gaps = np.abs(ends[:, None] - ends[None]).max(axis=2)
         which = (gaps <= JOINT * self.scale).argmax(axis=1)
@@ -373,13 +383,13 @@ class Planar(Domain):
 
     @cached_property
     def side_table(self) -> Tensor:
-        """The numbers of all sides in columns, (8, S), see `windings`."""
+        """The parameters of all sides, a column for each side, (8, S), see `windings`."""
         rows = [(s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A) for s in self.sides]
         return torch.tensor(rows, dtype=torch.float64).T
 
 
 def straight_level(curves: Sequence[Curve]) -> Level | None:
-    """Return a level function of a domain of segments: the union of outer loops without the holes.
+    """Return a level function of a domain bounded by segments: outer polygons minus all holes.
 
     None if a curve is not straight. The result is wrong for a domain with an island in a hole.
     """
@@ -410,9 +420,9 @@ def loops_of(curves: Sequence[Curve]) -> list[list[Curve]]:
 
 
 def _polygon_level(points: Sequence[Pair]) -> Level:
-    """Return the left side of a closed polygon as intersections and unions of its half planes.
+    """Return a level function of the region on the left of a closed polygon.
 
-    Each edge occurs in exactly one half plane.
+    It joins the half planes on the left of the edges, each once, by intersections and unions.
 
     Reference: Dobkin, Guibas, Hershberger and Snoeyink, An efficient algorithm for finding the CSG
     representation of a simple polygon (1988).
@@ -428,9 +438,10 @@ def _polygon_level(points: Sequence[Pair]) -> Level:
 
 
 def _chain_level(points: Sequence[Pair]) -> Level:
-    """Return the left side of a chain of edges, with first and last edge extended to infinity.
+    """Return a level function of the region on the left of a chain of edges.
 
-    The chain is split recursively at its outermost corner.
+    The first and the last edge are extended to infinity. The chain is split recursively at its
+    outermost corner.
     """
     if len(points) == 2:
         return partial(left_of, points[0], points[1])
@@ -732,8 +743,8 @@ def Sector(
     Args:
         center: the centre of the disk, two numbers.
         radius: the outer radius.
-        start: the angle of the first straight side, in radians.
-        end: the angle of the second straight side, in radians, less than 2π above the first.
+        start: the polar angle about the centre of the first straight side, in radians.
+        end: the polar angle of the second straight side, in radians, less than 2π above `start`.
         inner: the inner radius; 0 for a sector of a disk.
         names: the names of the two coordinates.
 
