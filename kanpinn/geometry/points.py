@@ -18,7 +18,7 @@ T = TypeVar("T")
 class Points:
     """n points in d named coordinates: `p.x` is the column (n, 1) of the coordinate "x".
 
-    In conditions of a problem with unknown numbers these have columns too, by their names.
+    In conditions of a problem with unknown numbers, `p.k` is the column (n, 1) of the number "k".
 
     Args:
         coords: the coordinates (n, d).
@@ -115,10 +115,10 @@ class Points:
         return found
 
     def on_both_sides(self, bounds: tuple[Tensor, Tensor]) -> "Points":
-        """Return two points for each one, on both sides of the boundary, (2n,).
+        """Return 2n points: for each of n boundary points a pair, one point on either side.
 
-        The first one is on the side that the normal points out of. Their distance is above the
-        rounding of float64.
+        The first point of a pair is on the side that the normal points out of. The distance of the
+        two points is above the rounding of float64.
 
         bounds: the lowest and the highest corner of the domain, (d,) each.
         """
