@@ -54,7 +54,10 @@ class _OverTime(Region):
         return _at_all_times(points, self.time, shares), products
 
     def gauss(self, n: int) -> Points:
-        """Return Gauss points, with as many times as a cube's rule has points on an axis."""
+        """Return Gauss points in space, each of them at all Gauss points of the time interval.
+
+        There are as many moments as a Gauss rule with n points on a cube has points on each axis.
+        """
         count = axis_counts(n, self.dim)[-1]
         points = self.base.gauss(math.ceil(n / count))
         return _at_all_times(points, self.time, gauss_legendre(count)[0])
@@ -64,17 +67,17 @@ class _OverTime(Region):
 class Product(_OverTime, Domain):
     """Space × time: the points (x, t) with x in a space and t in an interval.
 
-    `space.over(t=(0, 1))` makes one.
+    `space.over(t=(0, 1))` makes such a product.
 
-    The boundary consists of the space's pieces over the whole time interval, under the same names,
-    of "initial" at the first time and of "final" at the last time.
+    The boundary consists of the pieces of the space's boundary over the whole time interval, under
+    their names, and of the pieces "initial" and "final": the space at the first and last time.
 
     Args:
         space: the domain in space.
         time: the time interval, a Box with one coordinate.
 
     Raises:
-        InputError: unless time has exactly one coordinate and the space has none of the same name.
+        InputError: unless time has exactly one coordinate, whose name the space does not use.
     """
 
     space: Domain
@@ -206,7 +209,7 @@ def at_one_time(points: Points, time: float, name: str) -> Points:
     Args:
         points: points (n, d) in space.
         time: the time.
-        name: the name of its coordinate.
+        name: the name of the time coordinate.
 
     Returns:
         Points (n, d + 1); their normals, if any, have the time component 0.
@@ -215,18 +218,21 @@ def at_one_time(points: Points, time: float, name: str) -> Points:
 
 
 def _at_times(points: Points, time: Box, shares: Tensor) -> Points:
-    """Append one time to each of n points; shares: the times (n,), for the interval [0, 1]."""
+    """Append a time to each of n points; shares: the times (n,) as fractions of the interval."""
     return _joined(points, time.image(shares[:, None]).coords, time.names[0])
 
 
 def _at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
-    """Combine each of n points with each of k times to n·k points; the times vary fastest."""
+    """Combine each of n points with each of k times to n·k points; the times vary fastest.
+
+    shares: the times (k,) as fractions of the interval.
+    """
     rows = torch.arange(len(points)).repeat_interleave(len(shares))
     return _at_times(points[rows], time, shares.repeat(len(points)))
 
 
 def _joined(points: Points, times: Tensor, name: str) -> Points:
-    """Append a coordinate to points: its values, (n, 1), and its name."""
+    """Append a coordinate with the given values, (n, 1), and name to n points."""
     normals = points.normals
     if normals is not None:
         normals = torch.cat([normals, torch.zeros_like(times)], dim=1)
