@@ -56,13 +56,15 @@ def rule_of_pieces(
 ) -> Iterator[tuple[Points, Weights]]:
     """Return a random quadrature rule with as many points in each of the pieces of a box.
 
-    In each piece they are the first Sobol points, shifted at random around the piece (Cranley and
-    Patterson 1976). The rule is unbiased, so that the spread of several rules tells its error.
+    The points of each piece are the first Sobol points, shifted at random and periodically in the
+    piece (Cranley and Patterson 1976). The rule is unbiased, so that the spread of several rules
+    tells its error.
 
     Args:
-        box: the box.
-        pieces: lower and upper corners of boxes that fill it, as fractions of its sides, (c, 2, k),
-            in its last k ≤ d coordinates; in the others each piece has all of the box.
+        box: the box, with d coordinates.
+        pieces: the lower and upper corners of the pieces, smaller boxes that fill the box, in the
+            last k ≤ d coordinates and as fractions of the box's sides, (c, 2, k). In the other
+            coordinates each piece is as wide as the box.
         each: the number of points in each piece.
         chunk: the largest number of points in a chunk.
         seed: the seed of the shifts; the same seed gives the same points.
