@@ -72,8 +72,9 @@ def check_size(nodes: int, count: int) -> None:
 def simplex_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
     """Return a rule on a triangle (dim 2) or tetrahedron (dim 3), exact up to degree 2·nodes - 1.
 
-    It is a product of Gauss–Jacobi rules on a cube of which one side is collapsed to a corner, and
-    so on.
+    It is a conical product of Gauss–Jacobi rules: a simplex is a cone over a simplex of one
+    dimension less, and the rule on the cone is the product of a rule over its height and the rule
+    on its base.
 
     Args:
         nodes: the number of nodes of each one-dimensional rule.
@@ -96,7 +97,10 @@ def simplex_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
 
 
 def axis_counts(n: int, dim: int) -> list[int]:
-    """Return sizes m or m - 1 of dim axes with a product ≥ n, with as few sizes m as possible."""
+    """Return the numbers of points on dim axes for a product grid of at least n points.
+
+    Each number is m or m - 1, with as few m as possible; the largest numbers come first.
+    """
     if dim == 0:
         return []
     m = max(1, round(n ** (1 / dim)))
