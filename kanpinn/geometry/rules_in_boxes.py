@@ -13,12 +13,12 @@ from kanpinn.geometry.rules import gauss_product
 
 @dataclass(frozen=True, eq=False)
 class RulesInBoxes:
-    """A rule on the part of a surface in each of some boxes, all in one table.
+    """Quadrature rules on a surface, one for its part in each of several boxes, in one table.
 
     Args:
         box: the number of the box of each point, not decreasing, (n,).
-        points: the points, with normals.
-        weights: of the rules, positive, (n,).
+        points: the points of all rules, with normals.
+        weights: the positive weights of the points, (n,).
     """
 
     box: Tensor
@@ -27,13 +27,13 @@ class RulesInBoxes:
 
     @classmethod
     def none(cls, names: tuple[str, ...]) -> "RulesInBoxes":
-        """No points; names: of the coordinates."""
+        """Return rules without points; names: the names of the coordinates."""
         none = torch.zeros(0, len(names), dtype=torch.float64)
         return cls(torch.zeros(0, dtype=torch.long), Points(none, names, none), none[:, 0])
 
     @classmethod
     def joined(cls, parts: Sequence["RulesInBoxes"]) -> "RulesInBoxes":
-        """The points of all parts; in each box those of the first part come first."""
+        """Return the points of all parts by box; in each box they keep the order of the parts."""
         box = torch.cat([part.box for part in parts])
         points = Points.cat(part.points for part in parts)
         every = cls(box, points, torch.cat([part.weights for part in parts]))
@@ -45,11 +45,11 @@ class RulesInBoxes:
         return self.points.outward
 
     def some(self, kept: Tensor) -> "RulesInBoxes":
-        """Some of the points; kept: a mask (n,) or their numbers here."""
+        """Return some of the points; kept: a mask (n,) or the indices of the points."""
         return RulesInBoxes(self.box[kept], self.points[kept], self.weights[kept])
 
     def numbered(self, numbers: Tensor) -> "RulesInBoxes":
-        """The same points in boxes of other numbers; numbers: of the boxes, increasing, (B,)."""
+        """Return the same points with new numbers of the boxes, which must increase, (B,)."""
         return RulesInBoxes(numbers[self.box], self.points, self.weights)
 
     def turned(self) -> "RulesInBoxes":
@@ -74,12 +74,12 @@ class RulesInBoxes:
         return torch.stack(ends, dim=1)
 
     def around(self, boxes: Tensor, pad: float, axes: Sequence[int]) -> Tensor:
-        """Boxes around the points of each box and within it, (B, 2, d).
+        """Shrink each box to its points and a margin around them; return the corners, (B, 2, d).
 
         Args:
-            boxes: the corners of the boxes, (B, 2, d). Those without points stay as they are.
-            pad: the distance of the points from the new boxes, in widths of the old ones.
-            axes: the coordinates in which boxes become narrower.
+            boxes: the corners of the boxes, (B, 2, d). Boxes without points stay as they are.
+            pad: the margin, as a fraction of the width of the box.
+            axes: the coordinates in which boxes are shrunk.
         """
         room = pad * (boxes[:, 1] - boxes[:, 0])
         ends, found = self.extents(len(boxes)), boxes.clone()
@@ -91,16 +91,16 @@ class RulesInBoxes:
         return found
 
     def padded(self, together: int) -> Iterator[tuple[Tensor, Points, Tensor]]:
-        """Yield batches of boxes with similar numbers of points, those with few points first.
+        """Yield batches of boxes with similar numbers of points, boxes with few points first.
 
-        In each box the points are filled up to the same number by its first point.
+        All boxes of a batch get the same number q of points: the first point of a box is repeated
+        with the weight 0.
 
         Args:
             together: the largest number of boxes in a batch.
 
-        Returns:
-            The numbers of k boxes, (k,), their points, (k q,), and the weights, (k, q), which are 0
-            for points that fill up.
+        Yields:
+            The numbers of k boxes, (k,), their points, (k q,), and the weights, (k, q).
         """
         boxes, counts = self.box.unique_consecutive(return_counts=True)
         starts = counts.cumsum(dim=0) - counts
@@ -126,13 +126,15 @@ def cast(
 ) -> RulesInBoxes:
     """Return rules on the parts of a surface in boxes.
 
-    The lines go through the points of a Gauss rule on a rectangle across the axis. The weight of a
-    line is an area of this rectangle, which is divided by the cosine of the surface's slope. If the
-    surface is met over a small part of the rectangle only, other lines through that part are used.
+    In each box, lines along an axis are cast through the points of a Gauss rule on the box's cross
+    section. The weight of a point where a line meets the surface is the Gauss weight divided by the
+    cosine of the surface's slope. If the lines meet the surface in a small part of the cross
+    section only, the rule is repeated on this part.
 
     Args:
-        hits: gives the points where lines meet the surface, for the other two coordinates of q
-            lines in each of k boxes, (k, q, 2), and the numbers of these boxes, (k,).
+        hits: a function that returns the points where lines meet the surface. It takes the two
+            coordinates across the axis of q lines in each of k boxes, (k, q, 2), and the numbers of
+            these boxes, (k,).
         names: the names of the coordinates.
         axis: the direction of the lines.
         boxes: the lower and upper corners, (B, 2, 3). Boxes without an interior have no points.
