@@ -80,7 +80,7 @@ def sample(
     generator: Generator | None = None,
     units: Vector | None = None,
 ) -> Points:
-    """Return n points of a domain, a boundary or a piece of one, in float64 on the CPU.
+    """Return n points of a domain, a boundary or a boundary piece, in float64 on the CPU.
 
     "grid" (the centres of equal cells) and "gauss" are product rules. On a cube the sizes of their
     axes differ by at most 1 and the product is the smallest one ≥ n. On a boundary n is divided
@@ -92,8 +92,8 @@ def sample(
         n: the number of points.
         sampler: the sampling method, one of SAMPLERS.
         generator: the CPU random generator; None stands for a new one with seed 0.
-        units: of the coordinates, (d,), in which the pieces of a boundary are measured;
-            None for their `measure`.
+        units: the length unit of each coordinate, (d,), in which the pieces of a boundary are
+            measured, so as to divide n among them; None for their `measure`.
 
     Returns:
         n points; a few more if the sampler is a product rule or a boundary has more than n pieces,
@@ -125,7 +125,7 @@ def measure_in(piece: Region, units: Vector) -> float:
 
     Args:
         piece: the piece.
-        units: of the coordinates, (d,).
+        units: the length unit of each coordinate, (d,).
     """
     points, weights = piece.quadrature(8 if piece.dim < 3 else 1)
     if points.normals is None:
@@ -342,7 +342,7 @@ class SampleTree:
     Attributes:
         pending: the points inside the domain at which the function is to be evaluated.
         coords: all points of all boxes, (boxes, each, d).
-        inside: which of them lie in the domain, (boxes, each).
+        inside: which of these points lie in the domain, (boxes, each).
         mean: the mean of the function over the domain.
         error: the standard error of the mean.
         largest: the centre (d,) of the box with the largest share of the mean.
@@ -431,10 +431,10 @@ class SampleTree:
         return True
 
     def _drawn(self, lows: Tensor, highs: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw a Latin hypercube of points in each box; those inside the domain are pending.
+        """Draw a Latin hypercube of points in each box; the points inside the domain get pending.
 
         Returns:
-            The points, (boxes, each, d), and which of them lie inside, (boxes, each).
+            The points, (boxes, each, d), and which points lie in the domain, (boxes, each).
         """
         shape = len(lows), self._each, self.domain.dim
         strata = torch.rand(shape, generator=self._generator).argsort(dim=1)
@@ -446,7 +446,15 @@ class SampleTree:
 
 
 def halves(low: Tensor, high: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the corners of the lower and then the upper halves of boxes, each along its axis."""
+    """Halve B boxes, each along its own axis.
+
+    Args:
+        low, high: the lower and upper corners, (B, d) each.
+        axis: the axis of each box, (B,).
+
+    Returns:
+        The lower and upper corners, (2B, d) each, of all lower halves, then of all upper halves.
+    """
     rows, middle = torch.arange(len(low)), (low + high) / 2
     left, right = high.clone(), low.clone()
     left[rows, axis] = right[rows, axis] = middle[rows, axis]
