@@ -33,9 +33,9 @@ from kanpinn.geometry.triangles import (
 class Surface(Domain):
     """The solid inside a closed triangulated surface; `Surface.read("part.stl")` reads a file.
 
-    The measure is exact. `quadrature` is a Gauss rule on the tetrahedra of `cells`, or on those
-    between a centre and the triangles if the solid is star-shaped, as convex solids are; otherwise,
-    or with more than 20,000 triangles, it consists of Sobol points.
+    The measure is exact. `quadrature` is a Gauss rule on the tetrahedra of `cells`, or, in a
+    star-shaped solid such as a convex one, on the tetrahedra between a centre and the triangles.
+    In other solids, and with more than 20,000 triangles, it consists of Sobol points.
 
     Args:
         vertices: the vertices (v, 3), finite numbers.
@@ -120,7 +120,8 @@ class Surface(Domain):
             options: `names`, `name` and `sharp`, as for the class.
 
         Raises:
-            InputError: if the file cannot be read, trimesh is missing, or the class raises it.
+            InputError: if the file cannot be read, trimesh is missing, or the class refuses the
+                surface.
         """
         try:
             import trimesh
@@ -237,11 +238,11 @@ def _table(
         name: the name of the argument in error messages.
         rows: one or more rows.
         dtype: the type of the result.
-        width: how many numbers a row must have.
-        vertices: the number of vertices, if the numbers are their indices.
+        width: the number of numbers in each row.
+        vertices: the number of vertices, if the rows consist of indices of vertices.
 
     Raises:
-        InputError: unless there are rows of so many finite numbers, or indices.
+        InputError: unless there are rows of `width` finite numbers, or of indices of vertices.
     """
     try:
         table = torch.from_numpy(np.array(rows)).to(dtype)
@@ -340,10 +341,10 @@ class Patch(MappedPiece):
         return RulesInBoxes.joined(parts)
 
     def _in_boxes(self, own: Tensor, axis: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        """The rules on parts of some triangles, which are steepest along an axis.
+        """Return the rules on triangles whose normals are largest along an axis.
 
         Args:
-            own: the numbers of the triangles, (t,).
+            own: the numbers of these triangles, (t,).
             axis: the axis.
             boxes, nodes: see `in_boxes`.
         """
@@ -364,7 +365,7 @@ class Patch(MappedPiece):
         """Points where lines along an axis meet triangles; an edge belongs to both its triangles.
 
         Args:
-            near: pairs of boxes and triangles that may meet: the numbers of both, (p,) each.
+            near: the numbers of boxes, and of triangles that may meet them, as pairs, (p,) each.
             axis: the axis.
             lines: the other two coordinates of q lines in each of k boxes, (k, q, 2).
             boxes: the numbers of these boxes, (k,).
