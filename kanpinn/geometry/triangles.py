@@ -37,7 +37,7 @@ class Triangles:
 
     @property
     def proper(self) -> bool:
-        """False if an arc leaves its triangle on the other side, as with few edges on a circle."""
+        """Whether all weights are > 0, which an arc that bends across its triangle violates."""
         return bool((self.rule(8)[1] > 0).all())
 
     def rule(self, each: int) -> tuple[Coords, Weights]:
@@ -105,15 +105,16 @@ def edge_defects(faces: Tensor) -> tuple[int, int]:
 
 
 def edge_turns(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """The edges at which two triangles of a closed surface meet, and the angles between these.
+    """The edges at which two triangles of a closed surface meet, and the angles between the two.
 
     Args:
         vertices: the vertices (v, 3).
         faces: the vertex indices (F, 3), counter-clockwise seen from outside.
 
     Returns:
-        The vertices of each edge, (e, 2), and the angles between the normals in radians, (e,),
-        positive where the surface turns inwards. Edges of more than two triangles are left out.
+        The indices of the two vertices of each edge, (e, 2), and the angles between the normals of
+        the triangles in radians, (e,), positive where the surface turns inwards. Edges of more than
+        two triangles are left out.
     """
     normals = area_vectors(vertices[faces])
     normals = normals / normals.norm(dim=1, keepdim=True)
