@@ -30,8 +30,8 @@ class Prescribed:
         field: the name of the field.
         piece: the piece of the boundary.
         values: a function that returns the values (n, 1) at n points of the piece.
-        rate: a function that returns the field's time derivative (n, 1) there; None where it is
-            not prescribed.
+        rate: a function that returns the field's time derivative (n, 1) at n points of the piece;
+            None if no time derivative is prescribed.
         is_zero: whether the values were given as the number 0.
     """
 
@@ -58,19 +58,23 @@ class Condition(ABC):
     Attributes:
         about: the names of the fields that the residual takes; () stands for all fields.
         sites: the number of consecutive points that one row of the residual combines.
-        surface: the measure of its `seats`, by which it gets its share of the boundary points; 0
-            for conditions that do not hold on a boundary.
+        surface: the measure of its `seats`, to which its share of the boundary points is
+            proportional; 0 for conditions that do not hold on a boundary.
         measurements: the number of measured points; 0 for conditions that are no measurements.
-        numbers: the names of the problem's unknown numbers, in their order, if its data depend on
-            some of them; otherwise (). Their values are columns of the points, such as `p.k`.
+        numbers: the names of all unknown numbers of the problem, in their order, if the condition's
+            data depend on an unknown number; otherwise (). The numbers' values are columns of the
+            points, such as `p.k`.
         seats: the boundary pieces on which its collocation points are drawn, by default `pieces`.
-        kinks: the pieces of interfaces inside the domain at which it lets fields have a kink.
-        tied: the boundary pieces on which it makes the fields agree.
-        inside: the domain in which the condition is a further equation, or None.
-        fixed: the points of a condition that has points of its own, or None.
+            For `Periodic` in x it is "x_min": the points on "x_max" follow from those.
+        kinks: the pieces of interfaces inside the domain at which it lets fields have a kink, such
+            as the circle of an `Interface` around a disk.
+        tied: the boundary pieces on which it makes the fields agree: "x_min" and "x_max" for
+            `Periodic` in x.
+        inside: the domain of a `Constraint` in which it is a further equation, otherwise None.
+        fixed: the points of a condition with points of its own, such as `Observed`, otherwise None.
         periodic_in: the coordinate in which the condition makes all fields periodic, or None.
-        all_fields: the names of the problem's fields, and `title`: its name in messages,
-            such as "conditions()[0]". Both are set where a problem is stated, see `stated`.
+        all_fields: the names of the problem's fields, set where a problem is stated, see `stated`.
+        title: the condition's name in messages, such as "conditions()[0]", set there too.
 
     Raises:
         InputError: for a weight that is not positive and finite, for a place (boundary, piece,
@@ -132,7 +136,11 @@ class Condition(ABC):
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """The boundary pieces on which it holds pointwise; empty for other conditions."""
+        """The boundary pieces on which the condition holds at each single point.
+
+        They are the pieces of the boundary that a `Dirichlet` condition takes, for example, and ()
+        for `Periodic`, which compares two points, and for `Observed`.
+        """
         return ()
 
     @property
@@ -170,7 +178,8 @@ class Condition(ABC):
             collocation: the numbers of points of the whole problem, and the sampler.
             share: this condition's fraction of the boundary points; it gets at least one.
             generator: the random number generator, the only source of randomness.
-            units: of the coordinates in which the pieces are measured, see `sample`.
+            units: the lengths (d,) that count as 1 along each coordinate when the pieces are
+                measured, see `sample`.
 
         Returns:
             rows · sites points, where the `sites` points of each row follow one another.
@@ -196,10 +205,10 @@ class Condition(ABC):
 
         Args:
             p: the condition's points.
-            u: the jet of all fields at these points, followed by those of unknown numbers.
+            u: the jet of all fields, followed by the problem's unknown numbers, at these points.
 
         Raises:
-            InputError: where the residual has another shape.
+            InputError: where the user's residual has another shape.
         """
         columns, fields = u.components(), self.all_fields
         assert fields, "residuals are those of conditions of a problem that is stated"
@@ -211,7 +220,7 @@ class Condition(ABC):
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
-        """Return the residual, (rows, equations) or a tuple of such.
+        """Return the residual, a tensor (rows, equations) or a tuple of such tensors.
 
         Args:
             p: the condition's points, rows · sites of them.
@@ -240,12 +249,13 @@ def prescribed_values(
     what: str,
     rate: "Data | None" = None,
 ) -> list[Prescribed]:
-    """Return what a condition prescribes by a value and a rate, for each field and piece.
+    """Return a record of prescribed values, and rates if any, for each field and piece.
 
     Args:
-        condition: the condition.
+        condition: the condition that prescribes them.
         fields: the names of the problem's fields.
-        value, rate: data with a column for each field that the condition is about, or one for all.
+        value, rate: data with a column for each field that the condition is about, or a single
+            column that holds for all of them.
         what: the name of the value in messages.
     """
     names, every = condition.about or fields, list[Prescribed]()
@@ -275,7 +285,7 @@ def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
     Args:
         data: the number or function; conditions turn their formulas into functions.
         p: the points.
-        m: how many fields the values are for.
+        m: the number of fields that the values belong to.
         what: the name of the data in messages.
 
     Returns:
@@ -417,7 +427,7 @@ class Constraint(Condition):
         on: the boundary, piece or domain. On a domain there are as many collocation points as the
             problem's residual has.
         equation: a function (p, u, …) with the arguments of a problem's residual, which returns
-            (n, equations) or a tuple of such; on a boundary p has normals.
+            a tensor (n, equations) or a tuple of such tensors; on a boundary p has normals.
 
     Raises:
         InputError: where `on` is of another type, or `equation` is not callable.
@@ -470,14 +480,14 @@ class ComponentDirichlet(OnBoundary):
         fields: the names of the vector's fields, one for each coordinate of space, in their order.
 
     Raises:
-        InputError: where the number of fields is not that of the coordinates of space.
+        InputError: unless there is one field for each coordinate of space.
     """
 
     value: Data = 0.0
     fields: tuple[str, ...] = ()
 
     data: ClassVar = ("value",)
-    columns = 1  # of the values
+    columns = 1  # the number of columns of the prescribed values
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -514,7 +524,11 @@ class ComponentDirichlet(OnBoundary):
 
     @abstractmethod
     def rows(self, normals: Tensor) -> Tensor:
-        """Return the matrix A of the component A u, (n, k, m); normals: in space, (n, m)."""
+        """Return the matrices A, (n, k, m), such that A u is the prescribed component of u.
+
+        Args:
+            normals: the unit normals in space, (n, m), without a component along time.
+        """
 
     def target(self, p: Points) -> Tensor:
         """Return the prescribed values at n points with normals, (n, k) or (n, 1)."""
@@ -530,7 +544,14 @@ class ComponentDirichlet(OnBoundary):
         return torch.einsum("nkm,nm->nk", rows, u - value)
 
     def _values(self, plane: Tensor, row: Tensor, column: int, p: Points) -> Tensor:
-        """Return the values (n, 1) of the field of a row of A on a plane with this normal."""
+        """Return the values (n, 1) of the one field that a row of A selects on a plane piece.
+
+        Args:
+            plane: the piece's unit normal, (d,).
+            row: the row of A, (m,), with one entry that is not 0.
+            column: the index of this row.
+            p: n points of the piece.
+        """
         target = self.target(Points(p.coords, p.names, plane.to(p.coords).expand_as(p.coords)))
         target = target if target.shape[1] == 1 else target[:, column, None]
         return target * float(row.sum())
@@ -596,8 +617,8 @@ class Interface(Condition):
     The interface is the boundary of a part of the domain, and n points out of that part. The
     surrogate has to have a kink at the interface: give its network the distance |φ(x)| from the
     interface as a further input, by `Problem.inputs`. Networks in cells (`Cells`) need no such
-    input and leave it out: they are divided by the interface, which in space consists of spheres
-    and faces of boxes. In the energy form the condition with flux = 0 is natural and need not be
+    input and leave it out: the interface divides them. In space it must then consist of spheres and
+    faces of boxes. In the energy form the condition with flux = 0 is natural and need not be
     listed.
 
     Args:
@@ -793,7 +814,7 @@ class Periodic(Condition):
     accurate: with more inputs, networks with random inner functions need more units.
 
     Args:
-        domain: the domain; its boundary must have the two pieces, here "x_min" and "x_max".
+        domain: the domain, whose boundary has the pieces "x_min" and "x_max" for the coordinate x.
         coordinate: the name of the periodic coordinate, such as "x".
         order: the order of the highest derivative along the coordinate that has to agree; 1 suits
             equations of second order.
@@ -833,7 +854,7 @@ class Periodic(Condition):
         return Points(torch.stack([drawn.coords, high], dim=1).flatten(0, 1), drawn.names)
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
-        """Return u, ∂_x u, … at the lower end minus those at the upper end, (rows, 1) each."""
+        """Return the differences of u, ∂_x u, … between lower and upper end, (rows, 1) each."""
         direction = [float(name == self.coordinate) for name in p.names]
         values = [f.value for f in fields]
         for order in range(1, self.order + 1):
@@ -850,8 +871,8 @@ class Integral(Condition):
     Args:
         over: a domain or a boundary.
         value: the integral's value, a number.
-        density: the integrand, a function (p, u, …) → (n, 1) with the arguments of a residual; by
-            default the field itself.
+        density: the integrand, a function (p, u, …) → (n, 1) with the arguments of a problem's
+            residual; by default the field itself.
 
     Example:
         >>> import kanpinn as kp
