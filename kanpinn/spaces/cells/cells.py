@@ -34,16 +34,16 @@ from kanpinn.spaces.cells.tree import Tree
 class CellLayer(Layer):
     """y_o = Σ_l c_klo p_l(ξ), polynomials of a box's own coordinates ξ for each box k of a tree.
 
-    The coordinates ξ are in [-1, 1]^d in the box's frame: the box itself, or a smaller one. A box
-    that interfaces divide has polynomials for each region.
+    The box's own coordinates ξ are in [-1, 1]^d in its frame, which is the box itself or a smaller
+    box in it. A box that interfaces divide has polynomials for each region.
 
     Args:
         tree: the boxes.
-        polynomials: the polynomials of each.
+        polynomials: the polynomials of each box.
         n_out: the number of outputs.
 
     coefficients: (N, L, n_out), of L orthonormal polynomials in each of N boxes. frames: the lower
-    and upper corners of the frames, (N, 2, d). sides: of the regions, see `Regions`.
+    and upper corners of the frames, (N, 2, d). sides: the sides of the regions, see `Regions`.
     """
 
     level: Tensor
@@ -78,7 +78,8 @@ class CellLayer(Layer):
         return Regions(self.sides.cpu())
 
     def divide(self, regions: Regions) -> None:
-        """Take other regions of the domain, and begin with cells for all of them."""
+        """Replace the regions of the domain; if they differ, each box gets a cell for each region.
+        """
         sides = regions.sides.to(self.sides)
         if not torch.equal(sides, self.sides):
             self.sides, tree = sides, self.tree.divided(regions.count)
@@ -86,7 +87,7 @@ class CellLayer(Layer):
             self.reset(tree, tree.boxes, like.new_zeros(len(tree), *like.shape[1:]))
 
     def go_around(self, axes: frozenset[int]) -> None:
-        """Make both ends of some coordinates neighbours, and no other ends."""
+        """Join both ends of the coordinates `axes`, as around a circle, and of no others."""
         self.around, self._tree = axes, None
 
     @torch.no_grad()
@@ -108,8 +109,8 @@ class CellLayer(Layer):
         Args:
             polynomials: the functions of each cell.
             tree: the cells.
-            frames: the lower and upper corners of their frames, (N, 2, d).
-            coefficients: of n_out functions, (N, L, n_out).
+            frames: the lower and upper corners of the cells' frames, (N, 2, d).
+            coefficients: the coefficients of n_out outputs, (N, L, n_out).
         """
         made = CellLayer(tree, polynomials, coefficients.shape[2]).to(self.coefficients)
         made.sides = self.sides
@@ -117,12 +118,12 @@ class CellLayer(Layer):
         return made
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        self._tree = None  # a saved network may have another one
+        self._tree = None  # a saved network may have another tree
         super()._load_from_state_dict(state, prefix, *args)
 
     @property
     def numbers_at_point(self) -> int:
-        """One for each edge of the KAN in a single cell."""
+        """The number of edges of the KAN in one cell, of which one belongs to each point."""
         return self.polynomials.size * self.coefficients.shape[2]
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
@@ -168,11 +169,11 @@ class CellLayer(Layer):
         shaped[number, :, :, torch.arange(len(number))] = rows.permute(2, 0, 1)
 
     def _own(self, h: Jet | Coordinates) -> tuple[Tensor, Tensor, Tensor]:
-        """The cells of points, the points in the cells' own coordinates, and their scales.
+        """The cells of points, the points in the cells' own coordinates, and the scales of these.
 
         Returns:
-            The number of the cell of each point, (n,); its coordinates in the cell, in [-1, 1],
-            (n, d); and the derivatives of these by the physical coordinates, (n, d).
+            The index of the cell of each point, (n,); the point's coordinates in the cell, in
+            [-1, 1], (n, d); and their derivatives by the physical coordinates, (n, d).
         """
         assert isinstance(h, Coordinates)  # this layer is the first one
         x = h.value.detach().cpu()
@@ -183,17 +184,17 @@ class CellLayer(Layer):
 
 
 class CornerLayer(nn.Module):
-    """Σ_j c_j s_j(x) with the singular functions s_j of corners, each in the cells around one.
+    """Σ_j c_j s_j(x) with the singular functions s_j of corners, each in the cells near its corner.
 
     Args:
-        corners: of each corner its coordinates ξ, the direction φ and the radius R of its
-            functions, see `CornerFunctions`, (C, 4).
-        boxes: the number of a corner, and a box of cells around it: its lower and its upper corner,
-            (B, 5).
-        powers: the number of a corner, and a, n and l of a `Power`, (P, 4).
+        corners: for each corner its two coordinates in the bounding box [-1, 1]², the direction φ
+            and the radius R of its functions, see `CornerFunctions`, (C, 4).
+        boxes: for each box of cells near a corner the index of the corner, and the lower and the
+            upper corner of the box, (B, 5).
+        powers: for each `Power` the index of its corner, and a, n and l, (P, 4).
         fields: the number m of fields.
 
-    coefficients: those of the two functions of each power, (2 P, m).
+    coefficients: the coefficients of the two functions of each power, (2 P, m).
     """
 
     corners: Tensor
@@ -221,7 +222,7 @@ class CornerLayer(nn.Module):
             of_corner = tuple(Power(a, int(n), int(log)) for a, n, log in rows)
             functions = CornerFunctions(direction, radius, of_corner)
             offsets = (at[some] - at.new_tensor((x, y))) / coordinates.scale
-            # At the corner itself derivatives are infinite: those close to it are given.
+            # At the corner derivatives are infinite: those at a point close to it replace them.
             inward = offsets.new_tensor((math.cos(direction), math.sin(direction)))
             least = 2 * CLOSEST * radius
             offsets = torch.where(offsets.norm(dim=1)[:, None] < least, least * inward, offsets)
@@ -241,29 +242,29 @@ class CornerLayer(nn.Module):
 
 
 class Cells(Network):
-    """A small KAN in each cell, the boxes of a tree over the domain.
+    """A network with a small KAN in each cell; the cells are boxes of a tree over the domain.
 
-    Their method is `AdaptiveLeastSquares`.
+    The method for it is `AdaptiveLeastSquares`.
 
-    In each cell the output is a polynomial of total degree k. That is a KAN [d, W, m] with affine
-    inner edges in W directions, of which the outer functions have degree k. The
-    cells are coupled by their values and derivatives on the faces between them, in the same
-    least-squares problem as the equation, and are halved where the error is largest. The domain is
-    a box, or any domain in the plane or in space whose boundary consists of triangles, or of parts
-    of boxes and balls. Cells outside of it are left out, and those that its boundary cuts have the
-    polynomials of the bounding box of their part. Where a condition `Interface` divides the domain,
-    a cell that it cuts has polynomials on either side. Cells around a corner of the plane may have
-    its singular functions too, see `CornerLayer`.
+    In each cell the output is a polynomial of total degree k. This is a KAN [d, W, m] with affine
+    inner edges in W directions and outer edges of degree k. The cells are coupled by their values
+    and derivatives on the faces between them, in the same least-squares problem as the equation,
+    and are halved where the error is largest. The domain is a box, any domain in the plane, or a
+    domain in space whose boundary consists of triangles, or of parts of boxes and balls. Cells
+    outside of the domain are left out. A cell that the boundary cuts has the polynomials of the
+    bounding box of its part inside. A cell that an `Interface` cuts has polynomials on either side.
+    Cells near a corner in the plane may also have the singular functions of the corner, see
+    `CornerLayer`.
 
     Args:
         width: the numbers of inputs, at most 4, and of fields, such as [2, 1]; by default those of
             the problem.
         degree: k, from 1 to 30.
-        cells: the number of cells along each coordinate before any is halved, or one number for
-            all. They are boxes of the same shape as the domain's bounding box for equal numbers.
-        coefficient: a network of unknown coefficient fields, which are the last of the fields. Its
-            output layer, which the solve finds, begins at zero.
-        dtype: of the coefficients.
+        cells: the number of cells along each coordinate before any cell is halved, or one number
+            for all coordinates; then the cells have the shape of the domain's bounding box.
+        coefficient: a network for the unknown coefficient fields, which are the last of the fields.
+            The solve finds its output layer, which begins at zero.
+        dtype: the type of the coefficients.
 
     Raises:
         InputError: for hidden layers, or numbers out of range.
@@ -286,7 +287,7 @@ class Cells(Network):
     threads = 1  # matrices of single cells are too small for more
     has_kinks, minimises, estimates_error = True, False, True
     most_inputs: ClassVar[int] = 4
-    highest: ClassVar[int] = 30  # degree, beyond which rounding grows faster than errors fall
+    highest: ClassVar[int] = 30  # degree; above it rounding grows faster than errors fall
 
     def __init__(
         self,
@@ -368,7 +369,7 @@ class Cells(Network):
 
     @property
     def own_fields(self) -> int:  # type: ignore[override]
-        """The number of fields that are polynomials in cells: all but unknown coefficients."""
+        """The number of fields that are polynomials in cells: all but coefficient fields."""
         return self.layer.coefficients.shape[2]
 
     @property
@@ -382,7 +383,7 @@ class Cells(Network):
 
     @property
     def pieces(self) -> Tensor:  # type: ignore[override]
-        """The boxes of the cells in the bounding box: their corners, (n, 2, d) in [0, 1]."""
+        """The lower and upper corners of the cells, (n, 2, d), in the bounding box [0, 1]^d."""
         return (self.tree.divided(1).boxes + 1) / 2
 
     @property
@@ -427,7 +428,7 @@ class Cells(Network):
 
     @torch.no_grad()
     def take(self, known: Network) -> bool:
-        """Take the cells and the function of a network in cells, that of its corners included."""
+        """Take the cells and the function of a network in cells, with its corner functions."""
         if not isinstance(known, Cells):
             return False
         self.layer.reset(known.tree, known.layer.frames, known.layer.coefficients)
@@ -439,7 +440,7 @@ class Cells(Network):
 
     @property
     def shared_numbers(self) -> list[Tensor]:
-        """The coefficients of functions that cells share: of each corner, then the known ones."""
+        """The coefficients of functions that cells share: of each corner, then of enrichment()."""
         found = []
         if self.corners is not None:
             both = self.corners.coefficients.detach().double().cpu()
@@ -451,7 +452,7 @@ class Cells(Network):
 
     @torch.no_grad()
     def assign(self, function: CellFunctions) -> None:
-        """Take the cells and the coefficients of a function, those of shared functions included."""
+        """Take the cells and all coefficients of a function, with those of shared functions."""
         geometry, numbers = function.geometry, list(function.numbers)
         self.layer.reset(geometry.tree, geometry.frames, function.coefficients)
         if self.enrichment is not None:
@@ -470,8 +471,8 @@ class Cells(Network):
         Args:
             polynomials: the functions of each cell.
             tree: the cells.
-            frames: the lower and upper corners of their frames, (N, 2, d).
-            coefficients: of the fields, (N, L, m).
+            frames: the lower and upper corners of the cells' frames, (N, 2, d).
+            coefficients: the coefficients of the fields, (N, L, m).
         """
         made = deepcopy(self)
         layer = self.layer.with_functions(polynomials, tree, frames, coefficients)
@@ -480,12 +481,13 @@ class Cells(Network):
 
     @torch.no_grad()
     def follow_numbers(self, directions: Tensor) -> None:
-        """Take the derivatives of the fields by unknown numbers, on the present cells.
+        """Take the derivatives of the fields by K parameters, on the present cells.
 
-        They are those of the fields in cells by the coefficients of the coefficient's network, if
-        there is one, and then by the unknown numbers.
+        The parameters are the coefficients of the network `coefficient`, if there is one, then the
+        unknown numbers.
 
-        directions: of all these fields by the first number, the second, …, (N, L, K m).
+        directions: the coefficients of the derivatives of the m fields by the first parameter, then
+            by the second, and so on, (N, L, K m).
         """
         self._directions = self.layer.with_functions(
             self.polynomials, self.tree, self.layer.frames, directions
@@ -494,7 +496,7 @@ class Cells(Network):
         self.sensitivities = Sensitivities(self._directions.coefficients.new_zeros(count))
 
     def forget_numbers(self) -> None:
-        """Forget the derivatives by unknown numbers."""
+        """Forget the derivatives that `follow_numbers` took."""
         self.sensitivities = self._directions = None
 
     def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
@@ -504,7 +506,7 @@ class Cells(Network):
             found = found + self.corners.jet(coordinates, self.tree)
         if known is not None:
             found = join([found, known.jet(coordinates, tape)])
-        if self.sensitivities is None or tape is None:  # they add nothing but a Jacobian
+        if self.sensitivities is None or tape is None:  # sensitivities add only a Jacobian
             return found
         assert self._directions is not None
         directions = self._directions(coordinates)
@@ -529,7 +531,7 @@ class Cells(Network):
 def _refuse(
     problem: BoundaryValueProblem, network: Cells, axes: frozenset[int], divided: bool
 ) -> None:
-    """Refuse what cells do not take, or do not take together.
+    """Refuse problems that cells do not take.
 
     Args:
         problem: the problem.
@@ -539,9 +541,9 @@ def _refuse(
 
     Raises:
         InputError: for unknown numbers in conditions elsewhere than on boundaries and interfaces,
-            coefficient fields without a network of their own, conditions that prescribe them, a
-            single cell along a periodic coordinate, known functions with any of the others, and an
-            interface with a periodic coordinate.
+            coefficient fields without a network of their own, conditions that prescribe coefficient
+            fields, a single cell along a periodic coordinate, enrichment() with an interface, a
+            periodic coordinate or eigenvalues, and an interface with a periodic coordinate.
     """
     name = type(problem).__name__
     unknowns = problem.unknowns if isinstance(problem, Problem) else {}
@@ -600,17 +602,17 @@ def require_cells(network: Network) -> Cells:
 def beside_functions(
     directions: Jet, network: Network, coordinates: Jet | Coordinates, count: int
 ) -> Jet:
-    """The derivatives of fields in cells, with those of coefficient fields beside them.
+    """The derivatives of the fields in cells and of the coefficient fields by K parameters.
 
-    The latter are the functions that belong to the coefficients of the network's output layers, in
-    which its outputs are linear.
+    The coefficient fields are linear in the coefficients of their network's output layers, which
+    are the first of the parameters. Their derivatives by the other parameters are zero.
 
     Args:
-        directions: the derivatives of m fields by K numbers, K m components, all fields of one
-            number after the other.
-        network: that of q coefficient fields, whose coefficients are the first of the numbers.
-        coordinates: the jet of its inputs.
-        count: the number of numbers K.
+        directions: the derivatives of the m fields in cells, K m components: those by the first
+            parameter, then by the second, and so on.
+        network: the network of q coefficient fields.
+        coordinates: the jet of the network's inputs.
+        count: the number of parameters K.
 
     Returns:
         The jet of K (m + q) components in the same order.
