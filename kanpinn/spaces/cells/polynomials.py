@@ -34,7 +34,7 @@ def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
 
 @lru_cache(maxsize=100)
 def _to_legendre(degree: int) -> list[Tensor]:
-    """For each order the matrix (k + 1, k + 1) from P_n to derivatives of orthonormal ones."""
+    """For each order the matrix (k + 1, k + 1) from values of P_n to orthonormal derivatives."""
     highest, scale = 4, np.diag(np.sqrt(np.arange(degree + 1) + 0.5))
     found = []
     for order in range(highest + 1):
@@ -51,12 +51,11 @@ class LocalPolynomials:
 
     They are the functions of KANs [d, W, 1] with affine inner edges in W evenly spread directions
     and outer edges that are polynomials of degree k, for W = k + 1 in two dimensions. Their basis
-    consists of orthonormal products of Legendre polynomials, lower degrees first, which loses no
-    digits.
+    consists of orthonormal products of Legendre polynomials, lower total degrees first.
 
     Args:
-        degree: k.
-        dim: d; without coordinates there is one polynomial, the constant 1.
+        degree: the total degree k.
+        dim: the number of coordinates d; for d = 0 the only polynomial is the constant 1.
 
     Reference: Logan and Shepp, Optimal reconstruction of a function from its projections (1975),
     for sums of functions of single directions.
@@ -74,12 +73,12 @@ class LocalPolynomials:
 
     @property
     def on_face(self) -> "LocalPolynomials":
-        """The polynomials of the same degree on a side, in one coordinate less."""
+        """The polynomials of the same degree on a side of the box, in d - 1 coordinates."""
         return LocalPolynomials(self.degree, self.dim - 1)
 
     @property
     def richer(self) -> "LocalPolynomials":
-        """The polynomials with which a solution is compared: of a degree that is higher by 2."""
+        """The polynomials of a degree higher by 2, with which a solution is compared."""
         return LocalPolynomials(self.degree + 2, self.dim)
 
     @property
@@ -88,7 +87,7 @@ class LocalPolynomials:
         return self.count(self.degree)
 
     def count(self, degree: int) -> int:
-        """The number of those up to a lower total degree, which come first."""
+        """The number of polynomials up to a lower total degree; these come first."""
         return math.comb(degree + self.dim, self.dim) if degree >= 0 else 0
 
     def stacked(
@@ -99,10 +98,11 @@ class LocalPolynomials:
         The values of each polynomial are contiguous in memory, as columns are in LAPACK.
 
         Args:
-            channels: the derivatives by the physical coordinates.
+            channels: the derivatives by the physical coordinates that the jets have.
             x: the points in the cell's own coordinates in [-1, 1]^d, (n, d).
-            scale: the derivatives of these by the physical ones, (d,), or (n, d) for each point.
-            parts: the numbers of some parts; all by default.
+            scale: the derivatives of the cell's own coordinates by the physical ones, (d,), or
+                (n, d) for each point.
+            parts: the indices of the parts of the jets that are wanted; all by default.
         """
         tables, columns = self._tables(channels, x, scale), self.powers.T.to(x.device)
 
@@ -129,10 +129,10 @@ class LocalPolynomials:
         operations than `stacked`.
 
         Args:
-            channels: the derivatives by the physical coordinates.
-            x: the points in each cell's own coordinates, (c, q, d).
-            scale: the derivatives of these by the physical ones, (c, d).
-            coefficients: in each box, (c, L, m).
+            channels: the derivatives by the physical coordinates that the jets have.
+            x: the points in each box's own coordinates, (c, q, d).
+            scale: the derivatives of the box's own coordinates by the physical ones, (c, d).
+            coefficients: the coefficients of m fields in each box, (c, L, m).
         """
         count, each, _ = x.shape
         side, full = self.degree + 1, self._in_square(coefficients)
@@ -157,7 +157,7 @@ class LocalPolynomials:
         return torch.stack(parts, dim=2)
 
     def _tables(self, channels: Channels, x: Tensor, scale: Tensor) -> list[list[Tensor]]:
-        """For each coordinate the derivatives of the Legendre polynomials, (k + 1, n) each.
+        """For each coordinate and order the derivatives of P_0 … P_k, (k + 1, n) each.
 
         The arguments are those of `stacked`.
         """
@@ -170,16 +170,16 @@ class LocalPolynomials:
         ]
 
     def values(self, x: Tensor) -> Tensor:
-        """The values of all polynomials at points (n, d), (n, L)."""
+        """The values (n, L) of all polynomials at points x, (n, d)."""
         if not self.dim:
             return x.new_ones(len(x), 1)
         names = tuple(f"x{i}" for i in range(self.dim))
         return self.stacked(Channels(names), x, torch.ones_like(x[0]))[:, 0]
 
     def rule(self, more: int = 1) -> tuple[Tensor, Tensor]:
-        """Gauss points of [-1, 1]^d and weights, exact for products of two of the polynomials.
+        """Gauss points of [-1, 1]^d and their weights, exact for products of two polynomials.
 
-        more: the number of points per coordinate above the degree.
+        more: how many more points than the degree k there are in each coordinate.
         """
         if not self.dim:
             return torch.zeros(1, 0, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
@@ -187,18 +187,18 @@ class LocalPolynomials:
         return 2 * unit - 1, weights * 2**self.dim
 
     def padded(self, coefficients: Tensor) -> Tensor:
-        """The coefficients (N, L, m) here of polynomials with fewer coefficients, (N, l, m)."""
+        """Pad the coefficients (N, l, m) of polynomials of a lower degree to (N, L, m)."""
         found = coefficients.new_zeros(len(coefficients), self.size, coefficients.shape[2])
         found[:, : coefficients.shape[1]] = coefficients
         return found
 
     def restricted(self, low: Tensor, width: Tensor, coefficients: Tensor) -> Tensor:
-        """The coefficients of functions on parts of their boxes, (c, L, m).
+        """The coefficients (c, L, m) of functions in the own coordinates of parts of their boxes.
 
         Args:
-            low, width: the lower corners of the parts and their widths in the coordinates of the
-                boxes, (c, d) each.
-            coefficients: on the boxes, (c, L, m).
+            low, width: the lower corners and the widths of the parts in the boxes' own coordinates,
+                (c, d) each.
+            coefficients: the coefficients on the boxes, (c, L, m).
         """
         unit, weights = gauss_product(self.degree + 1, 1)
         nodes, side = 2 * unit[:, 0] - 1, self.degree + 1
@@ -214,7 +214,7 @@ class LocalPolynomials:
 
     @cached_property
     def on_parts(self) -> Tensor:
-        """The coefficients of the polynomials of a box in each of its 2^d parts, (2^d, L, L)."""
+        """The coefficients of a box's polynomials in each of its 2^d halves, (2^d, L, L)."""
         low = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0]).double()] * self.dim)
         low = low.view(-1, self.dim)
         unit = torch.eye(self.size, dtype=torch.float64).expand(len(low), -1, -1)
@@ -234,11 +234,11 @@ class LocalPolynomials:
 
 
 def closed_rule(count: int, dim: int) -> tuple[Tensor, Tensor]:
-    """Points of [-1, 1]^d with some on all sides, and the weights of a quadrature rule.
+    """The Clenshaw–Curtis rule on [-1, 1]^d, with points on all sides: points and weights.
 
     Args:
-        count: the number n of points along each coordinate, cos(π i / (n - 1)).
-        dim: d.
+        count: the number n of points cos(π i / (n - 1)) along each coordinate.
+        dim: the number of coordinates d.
 
     Reference: Clenshaw and Curtis, A method for numerical integration on an automatic computer
     (1960).
