@@ -11,17 +11,17 @@ from torch import Tensor
 
 
 class TensorTable:
-    """Tensors of the same length, the fields of a dataclass; equal rows belong together."""
+    """A base class for dataclasses of tensors of the same length, the columns of a table."""
 
     def some(self, kept: Tensor) -> Self:
-        """Some of the rows; kept: a mask, or their numbers."""
+        """The table of some rows; kept: a mask of the rows, or their indices."""
         make, names = cast(Any, type(self)), [one.name for one in fields(cast(Any, self))]
         made: Self = make(*(getattr(self, name)[kept] for name in names))
         return made
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """The rows of several tables."""
+        """The table with the rows of several tables, one after the other."""
         make, names = cast(Any, cls), [one.name for one in fields(cast(Any, cls))]
         made: Self = make(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
         return made
@@ -29,11 +29,12 @@ class TensorTable:
 
 @dataclass(frozen=True, eq=False)
 class Faces(TensorTable):
-    """The faces between cells: each is where a side of one and a side of another one overlap.
+    """The faces between cells: each is the overlap of a side of one cell and one of its neighbour.
 
     Args:
         axis: the coordinate that is constant on each face, (F,).
-        lower, upper: the cells on either side, (F,) each; `lower` is that of smaller coordinates.
+        lower, upper: the indices of the cells below and above each face in this coordinate, (F,)
+            each.
         corners: the lower and the upper corner of each face, (F, 2, d).
     """
 
@@ -49,15 +50,17 @@ class Faces(TensorTable):
 def overlapping(
     roots: Sequence[int], level: np.ndarray, place: np.ndarray, above: np.ndarray, below: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Boxes whose upper and whose lower sides across one coordinate overlap, in arrays (2, n).
+    """Yield pairs of boxes that meet at a plane across one coordinate, as arrays (2, n).
 
-    In each coordinate one of two sides that overlap is a part of the other, or the same. So both
-    have the same place among the larger ones.
+    The upper side of the first box and the lower side of the second box lie in the same plane and
+    overlap. In each of the other coordinates, of two sides that overlap one contains the other. So
+    both have the same place in the grid of the coarser level.
 
     Args:
-        roots: the numbers of boxes of level 0 along the other coordinates.
-        level, place: of the boxes in these, (N, d - 1) each.
-        above, below: the number of the plane of the upper and of the lower side of each box, (N,).
+        roots: the numbers of boxes of level 0 along the other d - 1 coordinates.
+        level, place: the levels and places of the N boxes in these coordinates, (N, d - 1) each.
+        above, below: the index of the plane of the upper and of the lower side of each box, (N,)
+            each.
     """
     kinds, kind = np.unique(level, axis=0, return_inverse=True)
     each = [np.flatnonzero(kind.ravel() == number) for number in range(len(kinds))]
@@ -77,13 +80,13 @@ def overlapping(
 
 
 def keys_of(roots: Sequence[int], level: Any, place: Any, keys: Any) -> Any:
-    """One number for each place among the boxes of a level and each of given numbers, (k,).
+    """Sort keys of boxes of one level: a different integer for each pair of place and `keys`, (k,).
 
     Args:
         roots: the numbers of boxes of level 0 along each coordinate.
-        level: how often the boxes are refined in each coordinate, (d,).
-        place: the places, (k, d), a tensor or an array.
-        keys: the given numbers, such as those of regions, (k,).
+        level: how often the boxes are halved in each coordinate, (d,).
+        place: the places of the boxes, (k, d), a tensor or an array.
+        keys: an integer for each box, such as the index of its region, (k,).
     """
     for axis, count in enumerate(roots):
         keys = keys * (count << int(level[axis])) + place[:, axis]
@@ -92,17 +95,17 @@ def keys_of(roots: Sequence[int], level: Any, place: Any, keys: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """The leaves of a tree of boxes in [-1, 1]^d: each is a leaf, or halved in some coordinates.
+    """The leaves of a tree of boxes in [-1, 1]^d; a box is a leaf or halved in some coordinates.
 
     Where interfaces divide the domain into regions, a box has a leaf for each region that it meets.
 
     Args:
         roots: the numbers of boxes of level 0 along each coordinate.
-        level: how often each leaf is halved in each coordinate, (N, d): with the level l it has
+        level: how many halvings led to each leaf in each coordinate, (N, d): a leaf of level l has
             2^-l times the width of a root.
-        place: its place among the boxes of the same size along each coordinate, (N, d).
-        region: the number of its region, (N,).
-        around: the coordinates that go around a circle, in which both ends are neighbours.
+        place: the index of each leaf along each coordinate, among boxes of its level, (N, d).
+        region: the index of the region of each leaf, (N,).
+        around: the coordinates that go around a circle, so that their two ends meet.
 
     Reference: Samet, The quadtree and related hierarchical data structures (1984).
     """
@@ -145,12 +148,12 @@ class Tree:
         return torch.stack([self.low, self.low + self.widths], dim=1)
 
     def _counts(self, level: Tensor) -> Tensor:
-        """The numbers of boxes of levels (k, d) along each coordinate, (k, d)."""
+        """How many boxes of each given level fit along each coordinate, (k, d)."""
         return torch.tensor(self.roots) * 2**level
 
     @cached_property
     def _sorted(self) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
-        """For each size of leaves their keys in order, and their numbers; many leaves first."""
+        """For each level the sorted keys and the indices of its leaves; commonest level first."""
         found = {}
         sizes, size, counts = self.level.unique(dim=0, return_inverse=True, return_counts=True)
         for number in counts.argsort(descending=True).tolist():
@@ -162,14 +165,14 @@ class Tree:
         return found
 
     def locate(self, x: Tensor, region: Tensor) -> Tensor:
-        """The numbers of the leaves that contain points of [-1, 1]^d, (n,).
+        """The indices of the leaves that contain points of [-1, 1]^d, (n,).
 
         A point on a face belongs to the leaf above it. A point in no leaf of its region belongs to
-        the nearest one.
+        the nearest leaf of the region.
 
         Args:
             x: the points, (n, d).
-            region: the regions that they belong to, (n,).
+            region: the index of the region of each point, (n,).
         """
         found, lost = torch.full((len(x),), -1), torch.arange(len(x))
         for level, (keys, numbers) in self._sorted.items():
@@ -192,23 +195,23 @@ class Tree:
         return found
 
     def inside(self, boxes: Tensor) -> Tensor:
-        """The leaves whose middles are in one of some boxes (b, 2, d), a mask (N,)."""
+        """A mask (N,) of the leaves whose middle is in one of the boxes, (b, 2, d)."""
         middles, (low, high) = self.boxes.mean(dim=1)[:, None], boxes.unbind(1)
         return ((middles > low) & (middles < high)).all(dim=2).any(dim=1)
 
     def everywhere(self, cells: Tensor) -> Tensor:
-        """Mark all coordinates of some leaves, a mask (N, d); cells: a mask (N,)."""
+        """A mask (N, d) of all coordinates of some leaves; cells: a mask of the leaves, (N,)."""
         return cells[:, None].expand(-1, self.dim)
 
     def count_when_split(self, chosen: Tensor) -> int:
-        """The number of leaves after `split`, for one region; chosen: a mask (N, d)."""
+        """The number of leaves after `split(chosen)`, for a tree of one region."""
         return int((2 ** chosen.sum(dim=1)).sum())
 
     def split(self, chosen: Tensor) -> tuple["Tree", Tensor]:
-        """The tree in which leaves are halved in some coordinates, and each leaf's parent.
+        """The tree after leaves are halved, and the index of each new leaf's parent.
 
-        A box is halved in all of its regions, in the coordinates that are chosen in any of them.
-        The leaves that are kept come first; their parents are they themselves.
+        If a box has leaves in several regions, all are halved in the coordinates that are chosen
+        for any of them. Leaves that are not halved come first, and are their own parents.
 
         chosen: the coordinates in which each leaf is halved, a mask (N, d).
         """
@@ -216,7 +219,7 @@ class Tree:
         marked = torch.zeros(len(boxes), self.dim, dtype=torch.long)
         chosen = marked.index_add(0, box, chosen.long())[box].clamp_max(1)
         parts = []
-        for pattern in chosen.unique(dim=0):  # that without any halving is the first
+        for pattern in chosen.unique(dim=0):  # the pattern without halvings is first
             parents = (chosen == pattern).all(dim=1).nonzero()[:, 0]
             axes = [torch.arange(1 + int(halved)) for halved in pattern]
             steps = torch.cartesian_prod(*axes).view(-1, self.dim)
@@ -231,7 +234,7 @@ class Tree:
         return Tree(self.roots, self.level[kept], self.place[kept], self.region[kept], self.around)
 
     def divided(self, count: int) -> "Tree":
-        """The tree in which each box is a leaf of each of a number of regions."""
+        """The tree in which each box has a leaf for each of `count` regions."""
         boxes, _ = self._boxes
         level, place = boxes.repeat(count, 1).tensor_split(2, dim=1)
         region = torch.arange(count).repeat_interleave(len(boxes))
@@ -239,7 +242,7 @@ class Tree:
 
     @classmethod
     def joined(cls, parts: Sequence["Tree"]) -> "Tree":
-        """The leaves of trees with the same roots, beginning with the first tree."""
+        """The tree of the leaves of several trees with the same roots, one after the other."""
         level, place, region = (
             torch.cat([getattr(part, name) for part in parts])
             for name in ("level", "place", "region")
@@ -248,7 +251,7 @@ class Tree:
 
     @cached_property
     def _boxes(self) -> tuple[Tensor, Tensor]:
-        """The levels and places of all boxes, each once, (n, 2 d), and each leaf's box, (N,)."""
+        """The level and place of each distinct box, (n, 2 d), and each leaf's box index, (N,)."""
         both = torch.cat([self.level, self.place], dim=1)
         if not bool(self.region.any()):
             return both, torch.arange(len(both))
@@ -259,8 +262,8 @@ class Tree:
     def faces(self) -> Faces:
         """The faces between leaves of the same region.
 
-        A face at the ends of a coordinate that goes around a circle has the coordinates of the
-        upper one.
+        Where the two ends of a coordinate that goes around a circle meet, the corners of a face
+        have the coordinate of the upper end.
         """
         parts = []
         for axis in range(self.dim):
@@ -285,7 +288,10 @@ class Tree:
 
     @property
     def unbalanced(self) -> Tensor:
-        """The coordinates in which leaves have more than twice a neighbour's width, (N, d)."""
+        """A mask (N, d) of coordinates in which a leaf is over twice as wide as a neighbour.
+
+        Only neighbours across a face of this coordinate count... 
+        """
         faces, level = self.faces, self.level
         finer = level[faces.upper] - level[faces.lower]
         found = torch.zeros_like(level).index_add(0, faces.lower, (finer > 1).long())
@@ -293,7 +299,7 @@ class Tree:
 
     @cached_property
     def ends(self) -> list[tuple[int, bool, Tensor]]:
-        """For each axis and each of its ends (True the upper one) the leaves that touch it."""
+        """For each axis and end (True: the upper one) the indices of the leaves that touch it."""
         last, found = self._counts(self.level) - 1, []
         for axis in range(self.dim):
             for upper in (False, True):
@@ -305,10 +311,11 @@ class Tree:
 
 
 def gaps(tree: Tree) -> tuple[Tensor, Tensor]:
-    """The levels and places of boxes that fill what the leaves of a tree leave free, (n, d) each.
+    """The levels and places of boxes that fill the space without leaves, (n, d) each.
 
-    Boxes are halved as long as they contain smaller leaves, in a coordinate in which all of these
-    are smaller. There is always one, because the leaves come from halvings.
+    Starting with the roots, a box is halved as long as it contains smaller leaves, in a coordinate
+    in which all of them are smaller. There is always such a coordinate, because the leaves come
+    from halvings.
 
     Args:
         tree: a tree of one region.
