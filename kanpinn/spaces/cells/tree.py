@@ -288,10 +288,7 @@ class Tree:
 
     @property
     def unbalanced(self) -> Tensor:
-        """A mask (N, d) of coordinates in which a leaf is over twice as wide as a neighbour.
-
-        Only neighbours across a face of this coordinate count... 
-        """
+        """A mask (N, d): the coordinates in which a leaf is over twice as wide as a neighbour."""
         faces, level = self.faces, self.level
         finer = level[faces.upper] - level[faces.lower]
         found = torch.zeros_like(level).index_add(0, faces.lower, (finer > 1).long())
