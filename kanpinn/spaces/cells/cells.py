@@ -78,8 +78,7 @@ class CellLayer(Layer):
         return Regions(self.sides.cpu())
 
     def divide(self, regions: Regions) -> None:
-        """Replace the regions of the domain; if they differ, each box gets a cell for each region.
-        """
+        """Replace the regions of the domain; if they differ, each box gets a cell for each region."""
         sides = regions.sides.to(self.sides)
         if not torch.equal(sides, self.sides):
             self.sides, tree = sides, self.tree.divided(regions.count)
