@@ -78,7 +78,7 @@ class CellLayer(Layer):
         return Regions(self.sides.cpu())
 
     def divide(self, regions: Regions) -> None:
-        """Replace the regions of the domain; if they differ, each box gets a cell for each region."""
+        """Replace the regions of the domain; if they change, each box has a cell for each region."""
         sides = regions.sides.to(self.sides)
         if not torch.equal(sides, self.sides):
             self.sides, tree = sides, self.tree.divided(regions.count)
@@ -122,7 +122,7 @@ class CellLayer(Layer):
 
     @property
     def numbers_at_point(self) -> int:
-        """The number of edges of the KAN in one cell, of which one belongs to each point."""
+        """The number of edges of the KAN in a single cell, which a point needs."""
         return self.polynomials.size * self.coefficients.shape[2]
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:

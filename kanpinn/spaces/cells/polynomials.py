@@ -214,7 +214,7 @@ class LocalPolynomials:
 
     @cached_property
     def on_parts(self) -> Tensor:
-        """The coefficients of a box's polynomials in each of the 2^d parts by halving, (2^d, L, L)."""
+        """The coefficients of a box's polynomials in each of its 2^d halves, (2^d, L, L)."""
         low = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0]).double()] * self.dim)
         low = low.view(-1, self.dim)
         unit = torch.eye(self.size, dtype=torch.float64).expand(len(low), -1, -1)

@@ -1,5 +1,5 @@
-"""Cells that the boundary of a domain in the plane cuts: the outline in arcs, the parts of
-cells, and cells that are too large for the boundary.
+"""Cells that the boundary of a domain in the plane cuts: the boundary as arcs in cells, the cut
+cells, and the cells that are too large for the boundary.
 """
 
 import math
@@ -34,11 +34,11 @@ class Arcs(TensorTable):
     """Parts of the boundary's curves, each in one cell and monotone in both coordinates.
 
     Args:
-        curve: the number of each arc's curve, (a,).
-        first, last: its parameters on the curve, (a,) each.
-        cell: the number of its cell, (a,).
-        ends: the points at its ends, (a, 2, 2).
-        turns: the angle between the tangents at its ends, (a,).
+        curve: the index of each arc's curve, (a,).
+        first, last: the curve parameters of each arc's ends, from 0 to 1, (a,) each.
+        cell: the index of each arc's cell, (a,).
+        ends: the points at each arc's ends, (a, 2, 2).
+        turns: the angle in radians between the tangents at each arc's ends, (a,).
     """
 
     curve: Tensor
@@ -49,7 +49,7 @@ class Arcs(TensorTable):
     turns: Tensor
 
     def of_curve(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The parameters at the ends of a curve's arcs, and their cells, in order, (n,) each."""
+        """The parameters at both ends of a curve's arcs, and the arcs' cells, sorted, (n,) each."""
         own = (self.curve == number).nonzero()[:, 0]
         own = own[self.first[own].argsort()]
         return self.first[own], self.last[own], self.cell[own]
@@ -70,14 +70,14 @@ class Outline:
     @cached_property
     def breaks(self) -> list[Tensor]:
         """For each curve the parameters from 0 to 1 between which both coordinates are monotone."""
-        count = 64  # of intervals, in each of which a coordinate turns at most once
-        near = 1e-9  # of a break to an end, where the end itself is the break
+        count = 64  # intervals, in each of which a coordinate turns at most once
+        near = 1e-9  # breaks closer to an end of the curve than this are dropped
         ts, result = torch.linspace(0, 1, count + 1, dtype=torch.float64), []
         for curve in self.domain.curves:
             breaks = [ts[[0, -1]]]
             for axis in (0, 1):
                 ahead = curve.velocity(ts)[:, axis] >= 0
-                # At a zero, one of the two intervals that it divides has the turn.
+                # A turn at a division point is in one of the two intervals there.
                 turning = (ahead[1:] != ahead[:-1]).nonzero()[:, 0]
                 ends = ts[turning], ts[turning + 1], ahead[turning + 1]
                 breaks.append(_zeros(lambda t: curve.velocity(t)[:, axis], *ends))  # noqa: B023
@@ -88,7 +88,7 @@ class Outline:
 
     @cached_property
     def interior_angles(self) -> list[tuple[int, float]]:
-        """For each curve, the next curve at its end and the interior angle between them."""
+        """For each curve, the index of the curve that follows and the interior angle there."""
         ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
         curves = self.domain.curves
         tangents = torch.stack([curve.velocity(ts) for curve in curves])
@@ -99,7 +99,7 @@ class Outline:
 
 
 def turned(vectors: Tensor, others: Tensor) -> Tensor:
-    """The angles from -π to π by which vectors are turned into others, (n,); both (n, 2)."""
+    """The angles from -π to π that turn `vectors` into the directions of `others`, (n,)."""
     (x, y), (p, q) = vectors.T, others.T
     return torch.atan2(x * q - y * p, x * p + y * q)
 
@@ -136,16 +136,16 @@ def _zeros(
     rising: Tensor,
     slope: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """The zeros of functions that change sign between two values, (n,).
+    """The zeros (n,) of n functions, each of which changes sign in its interval.
 
-    Where a step of Newton's method would leave an interval that contains the zero, and without a
-    slope, the middle of the interval is taken.
+    Newton's method, safeguarded by bisection: without `slope`, or where a Newton step would leave
+    the interval that contains the zero, the interval is bisected.
 
     Args:
-        function: values of all functions, each at its own place, (n,) → (n,).
+        function: the values of all functions, each at its own point, (n,) → (n,).
         low, high: the ends of the intervals, (n,) each.
-        rising: whether the functions increase there, (n,).
-        slope: their derivatives.
+        rising: whether each function increases in its interval, (n,).
+        slope: the derivatives of all functions, (n,) → (n,).
     """
     most, rounding = 60, 1e-14
     t = (low + high) / 2
@@ -165,10 +165,10 @@ def _zeros(
 
 @dataclass(frozen=True, eq=False)
 class CutGeometry(CellGeometry):
-    """The cells of a tree that have a part of a domain in the plane.
+    """The cells of a tree that contain a part of a domain in the plane.
 
-    arcs: the parts of the regions' boundaries in them. edges: the curves around all regions, by
-    their numbers in the arcs.
+    arcs: the arcs of the regions' boundaries in the cells. edges: the curves around all regions;
+    `arcs.curve` are indices into them.
     """
 
     arcs: Arcs
@@ -207,12 +207,12 @@ class CutGeometry(CellGeometry):
             yield CellPoints.of(self, torch.cat(cells), Points.cat(points), torch.cat(weights))
 
     def at_interfaces(self, degree: int) -> Iterator[InterfaceParts]:
-        """Yield the arcs of all interfaces, those of each of their pieces together.
+        """Yield the arcs of all interfaces, piece by piece.
 
-        The degree of the traces is somewhat higher than that of the cells: on an arc that is bent
-        the functions of cells are no polynomials of the arc's parameter.
+        The traces have a degree higher by 2 than the cells: on a bent arc the polynomials of cells
+        are no polynomials of the arc's parameter.
 
-        degree: of the cells.
+        degree: the degree of the cells.
         """
         count = degree + 6  # Gauss points on each arc
         unit, weights = gauss_legendre(count)
@@ -232,19 +232,21 @@ class CutGeometry(CellGeometry):
 
 
 def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The arcs between a cell of one and a cell of the other region.
+    """The arcs between a cell of one region and a cell of the other region.
 
-    What a sliver that belongs to no cell cuts off is left out.
+    Arcs beside a sliver, which belongs to no cell, are left out.
 
     Args:
         arcs: all arcs.
-        one: the number of a curve around one region.
-        other: that of the same curve in the other direction, around the other region.
+        one: the index of an interface curve around the first region.
+        other: the index of the same curve around the second region, where its direction is
+            reversed.
 
     Returns:
-        The parameters of the arcs on the first curve, and their cells, (n,) each.
+        The parameters of each arc's ends on the first curve, its cell in the first region and its
+        cell in the second region, (n,) each.
     """
-    tiny = 1e-10  # of the parameter's range
+    tiny = 1e-10  # the least difference of parameters, which range from 0 to 1
     own, others = (arcs.of_curve(number) for number in (one, other))
     first, last, cell = own
     low, high, beyond = (1 - others[1]).flip(0), (1 - others[0]).flip(0), others[2].flip(0)
@@ -263,10 +265,10 @@ class CellCutter:
     """Cuts the cells of trees by the boundary of a region.
 
     Args:
-        outline: the boundary.
-        domain: the domain, all of it; its bounding box is that of the trees.
-        region: the number of the region.
-        sliver: what is thinner than this part of a cell's width counts as nothing.
+        outline: the boundary of the region.
+        domain: the whole domain, whose bounding box the trees fill.
+        region: the index of the region.
+        sliver: parts of cells that are thinner than this fraction of the cell's width are ignored.
     """
 
     outline: Outline
@@ -275,12 +277,13 @@ class CellCutter:
     sliver: float = 1e-6
 
     def arcs(self, tree: Tree) -> tuple[Arcs, list[Tensor]]:
-        """The arcs in the cells of a tree, and the points in which the boundary meets their lines.
+        """The boundary's arcs in the cells, and the points where it crosses lines of the cells.
 
-        A cell must reach inside the domain by a sliver for its arcs.
+        An arc on the side of two cells belongs to the cell on the inner side of the boundary.
 
         Returns:
-            The arcs, and for x and for y the points that lie on lines of constant x or y, (n, 2).
+            The arcs; then the points on lines of constant x, and those on lines of constant y,
+            (n, 2) each. Both also have the points at which the boundary's coordinates turn.
         """
         curves, breaks, lines = self.outline.domain.curves, self.outline.breaks, []
         low, high = self.domain.bounds
@@ -304,7 +307,7 @@ class CellCutter:
             local = in_trees(self.domain, middle.coords)
             widths = tree.widths[tree.locate(local, region)]
             cells = tree.locate(local - self.sliver * middle.outward * widths, region)
-            # An arc goes on across lines of other cells.
+            # An arc is not divided where it crosses only lines of other cells.
             starts = torch.isin(ts[1:-1], breaks[number]) | (cells[1:] != cells[:-1])
             at = torch.cat([torch.tensor([True]), starts]).nonzero()[:, 0]
             first, last = ts[at], torch.cat([ts[at[1:]], ts[-1:]])
@@ -319,7 +322,7 @@ class CellCutter:
         return arcs, [torch.cat(one) for one in meets]
 
     def cut(self, tree: Tree) -> CutGeometry:
-        """The cells of the region, without those outside of it."""
+        """The cells of the tree with a part of the region, with their frames, faces and arcs."""
         tree = tree.only(tree.region == self.region)
         arcs, meets = self.arcs(tree)
         boxes = physical(self.domain, tree.boxes)  # (N, 2, 2)
@@ -354,7 +357,7 @@ class CellCutter:
         cells = cut.nonzero()[:, 0]
         picked = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
         corners = torch.stack([boxes[cells][:, picked[:, axis], axis] for axis in (0, 1)], dim=2)
-        # A corner on the boundary may belong to other cells only, so step into the cell.
+        # Step from the corner into the cell: at the corner other cells may be inside, but not this.
         middle = boxes[cells].mean(dim=1, keepdim=True)
         moved = corners + 2 * self.sliver * (middle - corners)
         inside = self.outline.domain.encloses(moved.flatten(0, 1)).view(len(cells), 4, 1)
@@ -374,8 +377,9 @@ class CellCutter:
 
         Args:
             tree: the cells.
-            near: which cells the boundary meets, a mask (N,).
-            meets: for x and y the points in which the boundary meets lines of cells, (n, 2) each.
+            near: a mask of the cells that the boundary meets, (N,).
+            meets: the points where the boundary meets lines of constant x, and of constant y,
+                (n, 2) each.
         """
         faces, (lowest, highest) = tree.faces, self.domain.bounds
         corners = physical(self.domain, faces.corners)
@@ -389,7 +393,7 @@ class CellCutter:
             numbers.append(own[found])
             parts.append(part)
         corners, faces = torch.cat(parts), faces.some(torch.cat(numbers))
-        # A part is inside if points beside it in both cells are: on the boundary one is outside.
+        # A part is inside if the points beside it in both cells are inside the region.
         both = (tree.widths[cells] for cells in (faces.lower, faces.upper))
         widths = torch.minimum(*both) * ((highest - lowest) / 2)
         step = torch.zeros_like(widths).scatter(1, faces.axis[:, None], self.sliver) * widths
@@ -401,13 +405,14 @@ class CellCutter:
         return replace(faces, corners=in_trees(self.domain, corners)).some(inside)
 
     def too_wide(self, tree: Tree) -> Tensor:
-        """The cells that are wider than their distance from a bend plus its radius, a mask (N,).
+        """A mask (N,) of the cells that are too wide for a concave bend of the boundary nearby.
 
-        The solution around a hole can be continued into the hole, up to a singularity near the
-        centre of curvature. Polynomials of degree k in a cell of the largest width have errors like
-        6^-k.
+        These are wider than their distance from the bend plus its radius of curvature. The solution
+        around a hole can be continued into the hole, up to a singularity near the centre of
+        curvature. Polynomials of degree k in a cell of the largest admissible width have errors
+        like 6^-k.
 
-        tree: the cells, all of the region.
+        tree: the cells, all of them in the region.
         """
         points, radii = bends(self.outline.domain)
         found, together = torch.zeros(len(tree), dtype=torch.bool), 2**20
@@ -421,16 +426,16 @@ class CellCutter:
         return found
 
     def too_bent(self, tree: Tree) -> Tensor:
-        """The cells in which the boundary turns by more than 1 radian or has several corners, (N,).
+        """A mask (N,) of cells where the boundary turns by over 1 radian or has several corners.
 
-        tree: the cells, all of the region.
+        tree: the cells, all of them in the region.
         """
         arcs, _ = self.arcs(tree)
         turns = torch.zeros(len(tree), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)
         after, angles = zip(*self.outline.interior_angles, strict=True)
         stops = (torch.tensor(angles, dtype=torch.float64) - math.pi).abs() > self.outline.sharp
         starts = torch.zeros_like(stops).scatter(0, torch.tensor(after), stops)
-        sharp = torch.stack([starts, stops], dim=1)[arcs.curve]  # whether it turns at both ends
+        sharp = torch.stack([starts, stops], dim=1)[arcs.curve]  # corners at its curve's ends
         at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
         ends = torch.zeros(len(tree), dtype=torch.long)
         ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))
@@ -443,12 +448,12 @@ def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor
     Args:
         corners: the lower and upper corner of each face, (F, 2, 2).
         points: the points, some of which are on faces, (n, 2).
-        axis: 0 for faces of constant x, 1 for those of constant y.
+        axis: 0 for faces of constant x, 1 for faces of constant y.
 
     Returns:
-        For each part the number of its face, and its ends in the other coordinate, (p,) each.
+        For each part the index of its face, and its ends in the other coordinate, (p,) each.
     """
-    near, rounding = 1e-9, 1e-15  # of the length of a face, and of the coordinates
+    near, rounding = 1e-9, 1e-15  # relative to the face's length, and to the coordinates
     at, low, high = corners[:, 0, axis], corners[:, 0, 1 - axis], corners[:, 1, 1 - axis]
     gap = torch.maximum(near * (high - low), rounding * corners.abs().amax(dim=(1, 2)))
     order = points[:, axis].argsort()
