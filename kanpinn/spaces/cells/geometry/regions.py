@@ -19,28 +19,29 @@ from kanpinn.geometry.planar import Planar, windings
 class Regions:
     """The regions of a domain.
 
-    In the plane they are given by the monotone parts of their boundaries, in space by the balls and
-    boxes around them.
+    Regions of the plane are given by the parts of their boundaries that are monotone in y, regions
+    of space by balls and boxes.
 
     Args:
-        sides: what bounds them, a row for each side. The coordinates are those in which the
-            domain's bounding box is [-1, 1]^d. Without sides there is one region, all points. A
-            row of the plane has the number of the region, the ends low and high of the interval of
-            y, 1 for a part that runs upwards or -1, and cx, cy, p, q and A of its graph x(y), see
-            `Side`, (S, 9). A row of space has 1 for a ball or 0 for a box, and the lower and the
-            upper corner of a box around it, (S, 7). These are numbered from 1; a point is in the
-            region of the last one that contains it, or in the region 0.
+        sides: a table in coordinates in which the domain's bounding box is [-1, 1]^d. An empty
+            table means one region. In the plane, (S, 9), each row is a monotone part of a boundary:
+            the index of its region, the ends low and high of its interval of y, 1 if the boundary
+            runs upwards there and otherwise -1, and cx, cy, p, q and A of the graph x(y), see
+            `Side`. In space, (S, 7), each row is a ball or a box: 1 for a ball or 0 for a box, and
+            the lower and the upper corner of its bounding box. Its region has the index of the row,
+            counted from 1. A point belongs to the last ball or box that contains it, or else to the
+            region 0.
     """
 
     sides: Tensor
 
     @classmethod
     def in_plane(cls, domains: Sequence[Planar], bounds: tuple[Tensor, Tensor]) -> "Regions":
-        """The regions of a domain of the plane.
+        """The regions of a domain in the plane.
 
         Args:
-            domains: the regions.
-            bounds: the lowest and the highest corner of the whole domain, (2,) each.
+            domains: each region as a domain.
+            bounds: the lower and the upper corner of the whole domain's bounding box, (2,) each.
         """
         parts = [torch.zeros(9, 0, dtype=torch.float64)]
         for i, domain in enumerate(domains if len(domains) > 1 else ()):
@@ -55,9 +56,9 @@ class Regions:
 
     @classmethod
     def in_space(cls, division: SolidDivision, bounds: tuple[Tensor, Tensor]) -> "Regions":
-        """The regions of a divided solid; bounds: its lowest and its highest corner, (3,) each.
+        """The regions of a divided solid; bounds: the corners of its bounding box, (3,) each.
 
-        Boxes are larger by a little where they end at the solid's boundary.
+        Boxes are enlarged by 1e-9 where they end at the solid's boundary, for rounding.
         """
         low, high = bounds
         rows, near = [], 1e-9
@@ -79,10 +80,10 @@ class Regions:
         return 1 + int(self.sides[:, 0].max()) if len(self.sides) else 1
 
     def of_points(self, x: Tensor) -> Tensor:
-        """The numbers of the regions that points of [-1, 1]^d belong to, (n, d) → (n,).
+        """The indices of the regions that contain points of [-1, 1]^d, (n, d) → (n,).
 
-        A point on boundaries of regions belongs to one of them, and one outside the domain to the
-        region 0.
+        A point on the boundary between regions belongs to one of them. A point outside the domain
+        belongs to region 0.
         """
         found = torch.zeros(len(x), dtype=torch.long)
         if not len(self.sides):
@@ -114,10 +115,10 @@ class Regions:
 
 
 def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
-    """A domain of the plane, divided by the pieces of interfaces; one region if there are none.
+    """A domain in the plane, divided by pieces of interfaces; one region if there are no pieces.
 
     Raises:
-        InputError: if they do not divide it.
+        InputError: if the pieces do not divide the domain.
     """
     plane = planar(domain)
     assert plane is not None
@@ -128,7 +129,8 @@ def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
     """The regions into which the pieces of interfaces divide a domain.
 
     Raises:
-        InputError: if they do not divide it, or the domain is neither in the plane nor in space.
+        InputError: if the pieces do not divide the domain, or if the domain is neither in the plane
+            nor in space.
     """
     if not kinks:
         return Regions(torch.zeros(0, 9, dtype=torch.float64))
@@ -142,11 +144,11 @@ def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
 
 
 def pieces_of_curves(plane: Planar, domain: Domain) -> Sequence[Piece]:
-    """For each curve around a planar domain its piece of the boundary of the domain as it is given.
+    """For each curve of a planar domain the same piece of the boundary of the user's domain.
 
     Args:
         plane: the planar domain.
-        domain: the same domain as it is given, planar itself or a box.
+        domain: the same domain as the user gave it, either `plane` itself or a box.
     """
     if plane is domain:
         return plane.curves
