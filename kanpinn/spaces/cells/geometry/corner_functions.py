@@ -12,17 +12,17 @@ from torch import Tensor
 
 from kanpinn.jets import Channels, derivatives_of_parts, orders_of_parts
 
-CLOSEST = 1e-9  # what is closer to a corner than this part of R is the corner up to rounding
+CLOSEST = 1e-9  # points closer to a corner than this times R count as the corner itself
 
 
 @dataclass(frozen=True)
 class Power:
-    """The functions Re and Im of w^a w̄^n (ln w)^l of a complex number w, w̄ its conjugate.
+    """The real and the imaginary part of w^a w̄^n (ln w)^l for a complex number w.
 
     Args:
-        exponent: a.
-        conjugate: n, an integer of at least 0.
-        logarithm: l, 0 or 1.
+        exponent: the exponent a of w.
+        conjugate: the exponent n of the conjugate w̄, an integer of at least 0.
+        logarithm: the exponent l of ln w, 0 or 1.
     """
 
     exponent: float
@@ -37,9 +37,9 @@ class CornerFunctions:
     They jump across the direction opposite to φ, which is outside the domain.
 
     Args:
-        direction: φ, of the line that halves the interior angle.
-        radius: R.
-        powers: each has two functions.
+        direction: the angle φ of the line that bisects the interior angle, in radians.
+        radius: the length R.
+        powers: the powers of w; each has two functions, see `Power`.
     """
 
     direction: float
@@ -47,10 +47,10 @@ class CornerFunctions:
     powers: tuple[Power, ...]
 
     def stacked(self, coords: Tensor, channels: Channels) -> Tensor:
-        """The stacked jets of all functions at points, (n, parts, count).
+        """The stacked jets of all functions at points, (n, parts, functions).
 
-        At the corner itself, up to rounding, derivatives of an order above that of a power are
-        infinite.
+        At the corner itself, up to rounding, a derivative of a higher order than the degree a + n
+        of a power is infinite.
 
         coords: the coordinates of the points minus those of the corner, (n, 2).
         """
@@ -81,9 +81,9 @@ class CornerFunctions:
 def _derivatives(
     powers: Sequence[Power], w: Tensor, log: Tensor, of_w: int, of_conjugate: int
 ) -> Tensor:
-    """∂^i/∂w^i ∂^j/∂w̄^j of the complex functions of powers, (n, powers).
+    """The derivatives ∂^i/∂w^i ∂^j/∂w̄^j of the complex functions of `powers`, (n, powers).
 
-    w, log: the numbers w and ln w, (n, 1) each. of_w, of_conjugate: i and j.
+    w, log: the numbers w and ln w, (n, 1) each. of_w, of_conjugate: the orders i and j.
     """
     factors = w.real.new_tensor([math.perm(one.conjugate, of_conjugate) for one in powers])
     left = w.real.new_tensor([max(0, one.conjugate - of_conjugate) for one in powers])
@@ -102,13 +102,13 @@ def _derivatives(
 def _by_conjugates(
     channels: Channels, turned: complex
 ) -> list[list[tuple[tuple[int, int], complex]]]:
-    """For each part of a stacked jet the derivatives by w and w̄, with factors.
+    """For each part of a stacked jet its terms by w and w̄: the orders (i, j) and a factor each.
 
-    They follow from ∂/∂x = κ ∂/∂w + κ̄ ∂/∂w̄ and ∂/∂y = i κ ∂/∂w - i κ̄ ∂/∂w̄. Those of a Laplacian
-    by w alone cancel exactly.
+    They follow from ∂/∂x = κ ∂/∂w + κ̄ ∂/∂w̄ and ∂/∂y = i κ ∂/∂w - i κ̄ ∂/∂w̄. In the Laplacian the
+    second derivatives by w alone, and by w̄ alone, cancel exactly.
 
     Args:
-        channels: the derivatives.
+        channels: the derivatives that the jet has.
         turned: κ, the derivative of w by z.
     """
     found = []
