@@ -78,7 +78,7 @@ class CellLayer(Layer):
         return Regions(self.sides.cpu())
 
     def divide(self, regions: Regions) -> None:
-        """Replace the regions of the domain; if they change, each box has a cell for each region."""
+        """Replace the regions of the domain; if they change, every box gets a cell in each."""
         sides = regions.sides.to(self.sides)
         if not torch.equal(sides, self.sides):
             self.sides, tree = sides, self.tree.divided(regions.count)

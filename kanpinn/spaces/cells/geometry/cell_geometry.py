@@ -20,16 +20,16 @@ from kanpinn.spaces.cells.tree import Faces, Tree
 
 
 def physical(domain: Domain, coords: Tensor) -> Tensor:
-    """Physical coordinates from those of trees, (..., d).
+    """Map tree coordinates to physical coordinates, (..., d).
 
-    In the coordinates of trees the domain's bounding box is [-1, 1]^d.
+    In tree coordinates the domain's bounding box is [-1, 1]^d.
     """
     low, high = domain.bounds
     return low + (coords + 1) * ((high - low) / 2)
 
 
 def in_trees(domain: Domain, coords: Tensor) -> Tensor:
-    """The coordinates of trees from physical ones, (..., d): the inverse of `physical`."""
+    """Map physical coordinates to tree coordinates, (..., d): the inverse of `physical`."""
     low, high = domain.bounds
     return (coords - low) / ((high - low) / 2) - 1
 
@@ -37,7 +37,7 @@ def in_trees(domain: Domain, coords: Tensor) -> Tensor:
 class CellSide(ABC):
     """A part of a cell's side that is a face of the cell.
 
-    axis: the coordinate that is constant. upper: whether it is at its upper end.
+    axis: the coordinate that is constant on the side. upper: whether it is the upper side.
     """
 
     axis: int
@@ -45,11 +45,11 @@ class CellSide(ABC):
 
     @abstractmethod
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        """The derivatives across of a cell's functions, of the orders 0 to `orders` - 1.
+        """The derivatives across the face of a cell's functions, of the orders 0 to `orders` - 1.
 
-        They are given by orthonormal functions on the face, (L, face functions) for each order:
-        the first ones of these span the polynomials of lower degrees. The derivatives are those by
-        the cell's own coordinate.
+        The derivatives are by the cell's own coordinate. For each order they are a matrix
+        (L, face functions) of coefficients for orthonormal functions on the face, the first of
+        which span the polynomials of lower degrees.
         """
 
 
@@ -58,9 +58,9 @@ class SidePart(CellSide):
     """A rectangular part of a cell's side, in the cell's own coordinates.
 
     Args:
-        axis: the coordinate that is constant.
-        upper: whether it is 1 there, otherwise -1.
-        low, high: the corners of the part in the other coordinates.
+        axis: the coordinate that is constant on the side.
+        upper: whether this coordinate is 1 there, otherwise -1.
+        low, high: the corners of the part in the other d - 1 coordinates.
     """
 
     axis: int
@@ -74,7 +74,7 @@ class SidePart(CellSide):
         return cls(axis, upper, (-1.0,) * (dim - 1), (1.0,) * (dim - 1))
 
     def points(self, nodes: Tensor) -> Tensor:
-        """The points on this part, (q, d); nodes: of a rule on [-1, 1]^(d-1), (q, d - 1)."""
+        """The points (q, d) of this part at the nodes (q, d - 1) of a rule on [-1, 1]^(d-1)."""
         low, high = nodes.new_tensor(self.low), nodes.new_tensor(self.high)
         along = low + (nodes + 1) / 2 * (high - low)
         at = nodes.new_full((len(nodes), 1), 1.0 if self.upper else -1.0)
@@ -86,7 +86,10 @@ class SidePart(CellSide):
         return [own * one for one in _across(polynomials, self.axis, self.upper, orders)]
 
     def area(self, widths: Tensor) -> Tensor:
-        """The area of the part over that of [-1, 1]^(d-1), (c,); widths: of the frames, (c, d)."""
+        """The part's area in each cell, divided by the area of [-1, 1]^(d-1), (c,).
+
+        widths: the widths of the cells' frames, (c, d).
+        """
         others = torch.cat([widths[:, : self.axis], widths[:, self.axis + 1 :]], dim=1)
         parts = (others.new_tensor(self.high) - others.new_tensor(self.low)) / 2
         return (others * parts / 2).prod(dim=1)
@@ -96,11 +99,11 @@ class SidePart(CellSide):
 def restriction(
     polynomials: LocalPolynomials, low: tuple[float, ...], high: tuple[float, ...]
 ) -> Tensor:
-    """The coefficients of all polynomials on a part of their box, (L, L), one in each row.
+    """The coefficients, on a part of a box, of the box's polynomials, (L, L), a row for each.
 
     Args:
         polynomials: the polynomials.
-        low, high: the corners of the part, (d,).
+        low, high: the corners of the part in the box's own coordinates, (d,) each.
     """
     nodes, weights = polynomials.rule()
     first, last = nodes.new_tensor(low), nodes.new_tensor(high)
@@ -110,7 +113,8 @@ def restriction(
 
 @lru_cache(maxsize=1000)
 def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) -> list[Tensor]:
-    """The derivatives across a side of the factor of each polynomial in that coordinate, (L, 1)."""
+    """The derivatives at a side of each polynomial's factor in the coordinate `axis`, (L, 1) each.
+    """
     end = torch.tensor([1.0 if upper else -1.0], dtype=torch.float64)
     powers = polynomials.powers[:, axis]
     return [one[powers] for one in legendre_at(end, polynomials.degree, orders)[:orders]]
@@ -119,16 +123,16 @@ def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) 
 def derivatives_across(
     polynomials: LocalPolynomials, axis: int, local: Tensor, orders: int, onto: Tensor
 ) -> list[Tensor]:
-    """The derivatives of a cell's functions across a side, by functions on the face.
+    """The derivatives across a side of a cell's functions, projected onto functions on the face.
 
     Args:
         polynomials: the functions of the cell.
         axis: the coordinate that is constant on the side.
-        local: q ≥ 1 points on it in the cell's own coordinates, (q, d), or on several sides,
+        local: q ≥ 1 points on the side in the cell's own coordinates, (q, d), or points on s sides,
             (s, q, d).
-        orders: the number of orders, from 0.
-        onto: the functions on the face at the points, times weights, (q, face functions), or on
-            several faces, (s, q, face functions).
+        orders: the number of orders of derivatives, which begin with 0.
+        onto: the functions on the face at the points times quadrature weights,
+            (q, face functions), or on s faces, (s, q, face functions).
 
     Returns:
         (L, face functions) for each order, or (s, L, face functions).
@@ -137,7 +141,7 @@ def derivatives_across(
     others = [i for i in range(polynomials.dim) if i != axis]
     along = face.values(local[..., others].flatten(0, -2)).unflatten(0, local.shape[:-1])
     matrices = (along.mT @ onto)[..., _along(polynomials, axis), :]
-    # Each polynomial is a product of one along the side and one across it, where x is constant.
+    # Each polynomial is a factor along the side times a factor in the coordinate across it.
     across = legendre_at(local[..., 0, axis].flatten(), polynomials.degree, orders)
     factors = [one[polynomials.powers[:, axis]].T for one in across[:orders]]
     return [one.view(*matrices.shape[:-1], 1) * matrices for one in factors]
@@ -145,7 +149,7 @@ def derivatives_across(
 
 @lru_cache(maxsize=100)
 def _along(polynomials: LocalPolynomials, axis: int) -> Tensor:
-    """The number of the polynomial along a side that each of a cell's polynomials contains, (L,).
+    """The index of the factor along a side, among face polynomials, of each polynomial, (L,).
 
     axis: the coordinate that is constant on the side.
     """
@@ -160,18 +164,21 @@ Ends = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True, eq=False)
 class FaceTraces:
-    """The traces on faces: polynomials with which the functions of cells are compared there.
+    """The traces on faces: unknown polynomials to which the cells on both sides are matched.
 
-    The faces that are whole sides of several whole cells at one side of a larger whole cell share a
-    trace on all of this side. There the larger cell's functions are such polynomials, so that one
-    trace is as accurate as one on each face, and has about a quarter of their unknowns in space.
+    Where several smaller cells meet one side of a larger cell, and no boundary cuts these cells,
+    their faces share one trace on the whole side. The larger cell's functions are polynomials on
+    all of the side, so that the shared trace is as accurate as one trace for each face, and has
+    about a quarter of their unknowns in space.
 
     Args:
-        number: the number of the trace of each face, (F,). Traces of single faces come first.
-        larger_cell: the cell whose side has the trace if it is shared, otherwise -1, (F,).
+        number: the index of the trace of each face, (F,). Traces of single faces come first.
+        larger_cell: for a face with a shared trace the index of the larger cell, otherwise -1,
+            (F,).
         single: the number of traces of single faces.
-        shared: for each shared trace the larger cell, the coordinate that is constant, whether it
-            is at the upper end of the cell, and the face at the narrowest of the other cells.
+        shared: for each shared trace the index of the larger cell, the coordinate that is constant
+            on the side, whether it is the upper side, and the index of the face at the narrowest of
+            the smaller cells.
     """
 
     number: Tensor
@@ -184,7 +191,7 @@ class FaceTraces:
 
     @classmethod
     def of(cls, tree: Tree, faces: Faces, whole: Tensor) -> "FaceTraces":
-        """The traces on faces; whole: the cells that no boundary cuts, a mask (N,)."""
+        """The traces on faces; whole: a mask of the cells that no boundary cuts, (N,)."""
         axis = faces.axis[:, None]
         depth = (tree.level[faces.upper] - tree.level[faces.lower]).scatter(1, axis, 0)
         at_lower = (depth >= 0).all(dim=1)  # the side of the lower cell contains the other side
@@ -216,14 +223,15 @@ class SideTrace:
 
     Args:
         side: the part.
-        trace: the number of the trace.
-        face: the number of a face, by whose smaller cell differences from the trace are weighted.
-        area: of the part, over that of [-1, 1]^(d-1).
+        trace: the index of the trace.
+        face: the index of the face whose smaller cell determines the weight of differences from
+            the trace.
+        area: the area of the part, divided by the area of [-1, 1]^(d-1).
         within: the corners of the part in the own coordinates of a shared trace; None for the trace
             of a single face.
         width: the width of the smaller cell across the face.
-        unit: the width by which derivatives across the face are multiplied in the trace: that of
-            the larger cell if the trace is shared, otherwise that of the smaller one.
+        unit: the width by which derivatives across the face are multiplied in the trace: the width
+            of the larger cell if the trace is shared, otherwise the width of the smaller cell.
     """
 
     side: CellSide
@@ -242,11 +250,11 @@ class CellGeometry:
     Args:
         tree: the cells.
         domain: the domain, whose bounding box contains the tree.
-        frames: the lower and upper corners of each cell's frame in the tree's coordinates,
-            (N, 2, d). The cell's own coordinates map the frame to [-1, 1]^d. It is the cell itself,
-            or the bounding box of the part of the cell that is in the domain.
-        faces: the faces between cells, as far as they are in the domain.
-        is_cut: the cells that a boundary cuts, a mask (N,).
+        frames: the lower and upper corners of each cell's frame in tree coordinates, (N, 2, d). The
+            frame is the cell itself, or the bounding box of the part of the cell that is in the
+            domain. The cell's own coordinates map it to [-1, 1]^d.
+        faces: the parts of the faces between cells that are in the domain.
+        is_cut: a mask of the cells that a boundary cuts, (N,).
     """
 
     tree: Tree
@@ -319,9 +327,9 @@ class CellGeometry:
         return found
 
     def _ends(self, cells: Tensor) -> list[Ends]:
-        """The corners of each face in the own coordinates of a cell, but for the one across it.
+        """The corners of each face in a cell's own coordinates, without the coordinate across it.
 
-        cells: one for each face, (F,).
+        cells: the index of a cell for each face, (F,).
         """
         low, high = self.frames[cells, :1], self.frames[cells, 1:]
         corners = ((self.faces.corners - low) / (high - low) * 2 - 1).tolist()
@@ -337,7 +345,7 @@ class CellGeometry:
 
     @cached_property
     def lengths(self) -> Tensor:
-        """The width across each face of the smaller of its cells, (F,)."""
+        """The width across each face of the smaller of its two cells, (F,)."""
         widths, faces = self.widths, self.faces
         axis = faces.axis[:, None]
         both = [widths[cells].gather(1, axis)[:, 0] for cells in (faces.lower, faces.upper)]
@@ -346,11 +354,11 @@ class CellGeometry:
     def on_boundary(
         self, pieces: Sequence[Piece], polynomials: LocalPolynomials
     ) -> Iterator["CellPoints"]:
-        """Yield points with normals on pieces of the boundary, as those of some cells at a time.
+        """Yield quadrature points with normals on pieces of the boundary, for some cells at a time.
 
         Args:
-            pieces: the pieces.
-            polynomials: the functions of a cell, of whose products integrals are to be accurate.
+            pieces: the pieces of the boundary.
+            polynomials: the functions of a cell; products of two of them are integrated accurately.
         """
         rule = polynomials.on_face.rule(3)
         for axis, upper, cells in self.tree.ends:
@@ -359,7 +367,10 @@ class CellGeometry:
                 yield CellPoints.on_side(self, cells, side, *rule)
 
     def at_interfaces(self, degree: int) -> Iterator["InterfaceParts"]:
-        """Yield the arcs or patches at which cells of two regions meet; degree: of the cells."""
+        """Yield the arcs or patches where cells of two regions meet.
+
+        degree: the degree of the cells.
+        """
         yield from ()
 
     def across(self, cells: Tensor, normals: Tensor) -> Tensor:
