@@ -113,8 +113,7 @@ def restriction(
 
 @lru_cache(maxsize=1000)
 def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) -> list[Tensor]:
-    """The derivatives at a side of each polynomial's factor in the coordinate `axis`, (L, 1) each.
-    """
+    """The derivatives at a side of each polynomial's factor in coordinate `axis`, (L, 1) each."""
     end = torch.tensor([1.0 if upper else -1.0], dtype=torch.float64)
     powers = polynomials.powers[:, axis]
     return [one[powers] for one in legendre_at(end, polynomials.degree, orders)[:orders]]
@@ -378,7 +377,7 @@ class CellGeometry:
         return 1 / (normals / self.widths[cells]).norm(dim=1)
 
     def coords(self, cells: Tensor, local: Tensor) -> Tensor:
-        """The physical coordinates of points of each of c cells, (c, q, d).
+        """The physical coordinates of q points in each of c cells, (c, q, d).
 
         local: the points in each cell's own coordinates, (q, d) for all cells or (c, q, d).
         """
@@ -386,13 +385,13 @@ class CellGeometry:
         return corner[:, None] + (local + 1) / 2 * self.extents[cells][:, None]
 
     def local(self, cells: Tensor, coords: Tensor) -> Tensor:
-        """The own coordinates of physical points of each of c cells, both (c, q, d)."""
+        """The own coordinates in c cells of physical points, (c, q, d) both."""
         corner = physical(self.domain, self.frames[cells, 0])
         return (coords - corner[:, None]) * self.scale[cells][:, None] - 1
 
 
 def joined_regions(parts: Sequence[CellGeometry]) -> dict[str, Any]:
-    """The tree, domain, frames and faces of the cells of all regions of a domain, one by one."""
+    """The fields of `CellGeometry` for the cells of all regions, one region after the other."""
     starts = accumulate((len(one.tree) for one in parts), initial=0)
     faces = [
         replace(one.faces, lower=one.faces.lower + start, upper=one.faces.upper + start)
@@ -409,13 +408,13 @@ def joined_regions(parts: Sequence[CellGeometry]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class CellPoints:
-    """Points of some cells.
+    """The points of quadrature rules in some cells, q in each.
 
     Args:
-        cells: the numbers of the cells, (c,).
-        local: the points in each cell's own coordinates, (q, d) if they are in the same places of
-            each cell, otherwise (c, q, d).
-        weights: of a quadrature rule, (c, q); 0 for points that only fill up.
+        cells: the indices of the cells, (c,).
+        local: the points in each cell's own coordinates, (q, d) if these are the same in each cell,
+            otherwise (c, q, d).
+        weights: the weights of the rules, (c, q); 0 for padding points.
         points: the points in physical space, those of the first cell first, (c q,).
         scale: the derivatives of each cell's own coordinates by the physical ones, (c, d).
     """
@@ -428,15 +427,15 @@ class CellPoints:
 
     @property
     def alike(self) -> bool:
-        """Whether the points are in the same places of each cell."""
+        """Whether the points have the same own coordinates in each cell."""
         return self.local.ndim == 2
 
     def at(self, place: int) -> Tensor:
-        """The points of cell number `place` here in its own coordinates, (q, d)."""
+        """The points of the cell `cells[place]` in its own coordinates, (q, d)."""
         return self.local if self.alike else self.local[place]
 
     def some(self, places: Tensor) -> "CellPoints":
-        """The points of some of the cells; places: the numbers of these cells here, (k,)."""
+        """The points of some of the cells; places: the indices in `cells` of these, (k,)."""
         count = self.weights.shape[1]
         rows = (places[:, None] * count + torch.arange(count)).flatten()
         local = self.local if self.alike else self.local[places]
@@ -449,7 +448,7 @@ class CellPoints:
     def of(
         cls, geometry: CellGeometry, cells: Tensor, points: Points, weights: Tensor
     ) -> "CellPoints":
-        """Points in physical space as those of some cells; weights: (c, q)."""
+        """Physical points of some cells, those of the first cell first; weights: (c, q)."""
         coords = points.coords.unflatten(0, weights.shape)
         local, scale = geometry.local(cells, coords), geometry.scale[cells]
         return cls(cells, local, weights, Batch.made_of(points), scale)
@@ -458,7 +457,7 @@ class CellPoints:
     def inside(
         cls, geometry: CellGeometry, cells: Tensor, local: Tensor, weights: Tensor
     ) -> "CellPoints":
-        """Points of a rule on [-1, 1]^d, moved into some cells."""
+        """The points of a rule on [-1, 1]^d, mapped into the frames of some cells."""
         coords = geometry.coords(cells, local).flatten(0, 1)
         areas = (geometry.extents[cells] / 2).prod(dim=1)
         points = Batch(coords, geometry.domain.names)
@@ -468,7 +467,7 @@ class CellPoints:
     def on_side(
         cls, geometry: CellGeometry, cells: Tensor, side: SidePart, nodes: Tensor, weights: Tensor
     ) -> "CellPoints":
-        """Points of a rule on [-1, 1]^(d-1), moved to a side of some cells, with normals."""
+        """The points of a rule on [-1, 1]^(d-1), mapped to a side of some cells, with normals."""
         local = side.points(nodes)
         coords = geometry.coords(cells, local).flatten(0, 1)
         normals = torch.zeros_like(coords)
@@ -480,16 +479,15 @@ class CellPoints:
 
 @dataclass(frozen=True, eq=False)
 class InterfaceParts:
-    """Parts of an interface between two cells, inside and outside of it: arcs or patches.
+    """The arcs (or patches, in space) of an interface, each between a cell on either side.
 
     Args:
         piece: the piece of the interface.
-        sides: the same points as those of the cells inside and of those outside; their normals
-            point out.
-        traces: polynomials of the arc's parameter, or of two coordinates along the patch, which
-            span those of lower degrees first.
-        onto: functions of these degrees that are orthonormal on each part, at its points, times
-            weights, (c, q, polynomials).
+        sides: the same quadrature points twice: as points of the c cells inside, and as points of
+            the c cells outside. Their normals point outwards.
+        traces: the polynomials of the arc's parameter, or of two coordinates along the patch.
+        onto: orthonormal functions on each arc or patch at its points, times quadrature weights,
+            (c, q, functions); lower degrees come first.
     """
 
     piece: Piece
@@ -501,14 +499,14 @@ class InterfaceParts:
 def gauss_inside(
     geometry: CellGeometry, cells: Tensor, contains: Callable[[Tensor], Tensor], count: int
 ) -> Iterator[CellPoints]:
-    """Yield the points of cells that are in a domain, for batches of cells with similar counts.
+    """Yield the quadrature points of cells that are in a domain, batched by similar counts.
 
-    Points of weight 0 make the number of points the same for all cells of a batch.
+    Padding points of weight 0 make the number of points the same for all cells of a batch.
 
     Args:
         geometry: the cells.
-        cells: the numbers of the cells, (c,).
-        contains: which physical points are in the domain, (n, d) → (n,).
+        cells: the indices of the cells, (c,).
+        contains: tells which physical points are in the domain, (n, d) → (n,).
         count: the number of points along each coordinate of a frame.
     """
     together = 32
@@ -524,6 +522,6 @@ def gauss_inside(
         longest = int(inside[some].sum(dim=1).max())
         first = (~inside[some]).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
         used = inside[some].gather(1, first)
-        own = torch.where(used, first, first[:, :1])  # the first point fills up
+        own = torch.where(used, first, first[:, :1])  # the first point is the padding
         weight = torch.where(used, weights[own], 0)
         yield CellPoints.inside(geometry, cells[some], local[own], weight)
