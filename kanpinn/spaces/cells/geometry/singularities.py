@@ -1,5 +1,5 @@
-"""Points and edges at which solutions are singular: their exponents, the cells there, and the
-weights of the rows of these.
+"""Points and edges at which solutions are singular: the exponents of the solutions, the refinement
+of cells there, and the weights of the cells' rows.
 """
 
 import itertools
@@ -23,9 +23,9 @@ from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Powe
 from kanpinn.spaces.cells.geometry.plane import Outline
 from kanpinn.spaces.cells.tree import Tree
 
-# The coefficients inside and outside of a piece of an interface, at one of its points.
+# The flux coefficients inside and outside of a piece of an interface, at a point of the piece.
 FluxSizes = Callable[[Piece, Points], tuple[float, float]]
-Goal = Callable[[CellGeometry], Tensor]  # the coordinates in which cells are too coarse, (N, d)
+Goal = Callable[[CellGeometry], Tensor]  # a mask (N, d): in which coordinates cells are too coarse
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +34,10 @@ class PlaneCorner:
 
     Args:
         outline: the boundary.
-        before, after: the numbers of the curves that end and start at the corner.
-        angle: the interior angle ω.
+        before, after: the indices of the curves that end and that start at the corner.
+        angle: the interior angle ω in radians.
         mixed: whether the conditions on the two sides prescribe derivatives of different orders;
-            both values if they do so for some fields, but not for others.
+            (False, True) or the reverse if this differs between fields.
     """
 
     outline: Outline
@@ -48,12 +48,12 @@ class PlaneCorner:
 
     @property
     def at(self) -> tuple[float, float]:
-        """The corner."""
+        """The coordinates of the corner."""
         return self.outline.domain.curves[self.before].stop
 
     @property
     def exponent(self) -> float:
-        """The least exponent λ: π/ω, or π/(2ω) if the conditions on both sides differ.
+        """The least exponent λ: π/ω, or π/(2ω) if the conditions on the two sides differ.
 
         It is infinite at a cusp, where two curves meet at the angle 0.
         """
@@ -63,7 +63,7 @@ class PlaneCorner:
 
     @property
     def direction(self) -> float:
-        """The direction of the line that halves the interior angle."""
+        """The angle of the line that bisects the interior angle, in radians."""
         along = self.outline.domain.curves[self.after].velocity(torch.zeros(1).double())[0]
         return math.atan2(float(along[1]), float(along[0])) + self.angle / 2
 
@@ -71,8 +71,8 @@ class PlaneCorner:
     def reach(self) -> float:
         """The radius of a disk around the corner in which the domain is like a sector.
 
-        No other part of the boundary is in it, and the two curves at the corner stay away from the
-        direction opposite to that of the line that halves the angle.
+        No other part of the boundary is in the disk, and the two curves at the corner stay away
+        from the direction opposite to `direction`.
         """
         count = 129  # of points on a curve
         ts, found = torch.linspace(0, 1, count, dtype=torch.float64), math.inf
@@ -89,7 +89,7 @@ class PlaneCorner:
         return found
 
     def _beyond(self, points: Tensor) -> Tensor:
-        """The points of a curve that begins here from where it comes back or turns too far."""
+        """The rest of a curve from this corner, from where it comes back or turns too far."""
         gaps = points - points.new_tensor(self.at)
         back = gaps.norm(dim=1).diff(prepend=-gaps.new_ones(1)) <= 0
         turned = torch.atan2(gaps[:, 1], gaps[:, 0]) - self.direction
@@ -100,14 +100,14 @@ class PlaneCorner:
         return points[int(stop[0]) - 1 :] if len(stop) else points[:0]
 
     def functions(self, top: float) -> CornerFunctions:
-        """The singular functions, and their products with powers of x and y, up to a degree.
+        """The singular functions, and their products with powers of x and y, below a degree.
 
         Solutions of Laplace's equation are sums of r^λ_j sin(λ_j θ), or with the cosine. Terms of
-        lower order in the equation, coefficients that vary, and curves at the corner add products
-        of these with polynomials. Where λ_j is an integer n, up to a small ε, r^n ln r takes the
-        place of the power: r^(n + ε) is r^n + ε r^n ln r up to ε², and nearly a polynomial.
+        lower order in the equation, coefficients that vary, and curved sides at the corner add
+        products of these functions with polynomials. Where λ_j is an integer n up to a small ε,
+        r^n ln r replaces the power: r^(n + ε) = r^n + ε r^n ln r + O(ε²) is nearly a polynomial.
 
-        top: the degree that is not reached.
+        top: all degrees are below `top`.
         """
         near = 1e-6
         found: dict[tuple[float, int], Power] = {}
@@ -128,12 +128,13 @@ class PlaneCorner:
 
         Args:
             roots: the numbers of boxes of level 0 along each coordinate.
-            bounds: the lowest and the highest corner of the domain, (2,) each.
+            bounds: the lower and the upper corner of the domain's bounding box, (2,) each.
 
         Returns:
-            Their lower and upper corners in the tree's coordinates; None if they would be tiny.
+            The lower and upper corners of the boxes in tree coordinates, (b, 2, 2); None if the
+            boxes would be tiny.
         """
-        near, levels = 0.5, 12  # near: the distance of boxes from the corner, in their widths
+        near, levels = 0.5, 12  # near: the largest distance from the corner, in box widths
         low, high = bounds
         half = (high - low) / 2
         at = (low.new_tensor(self.at) - low) / half - 1
@@ -153,21 +154,22 @@ class PlaneCorner:
 class SingularCorners:
     """The corners at which solutions behave like r^λ with an exponent λ < 2; there may be none.
 
-    Where cells have the singular functions below a degree, that degree takes the place of λ.
+    If the cells at a corner have its singular functions below some degree, λ is this degree.
 
     The second derivatives of r^λ are not square integrable for λ < 1, and then the least-squares
     functional has no minimum close to the solution. Therefore the rows of each cell are multiplied
-    by the power β of its distance from the nearest corner. For cells of the width h at a corner the
-    error far away from it is h^(2λ) for β ≥ 1, and h^(2(λ + β - 1)) for smaller β. On four
-    domains with λ from 0.54 to 0.81 errors were least for β from 1.25 to 1.75.
+    by the power β of the cell's distance from the nearest corner. For cells of the width h at a
+    corner, the error far from the corner is h^(2λ) for β ≥ 1, and h^(2(λ + β - 1)) for smaller β.
+    On four domains with λ from 0.54 to 0.81 errors were least for β from 1.25 to 1.75.
 
     Args:
-        points: the corners, (c, 2).
-        exponents: λ of each, (c,).
-        power: β.
-        contraction: the largest part of the error that is left when cells at a corner are halved.
-        least: the smallest one. In the plane solves on trees in between take little time, and show
-            how small cells have to be.
+        points: the corners, (c, d).
+        exponents: the exponent λ of each corner, (c,).
+        power: the power β.
+        contraction: the largest fraction of the error at a corner that one refinement may leave.
+        least: the smallest fraction of the error at a corner that one refinement may aim at. In
+            the plane it is large: solves on trees in between take little time, and show how small
+            cells have to be.
         near: the distance from a corner, in units of a cell's width, below which cells around a
             smaller cell at the corner are halved.
         bits: the largest number of halvings of the domain's width, limited by rounding.
@@ -187,37 +189,38 @@ class SingularCorners:
 
     @classmethod
     def of(cls, found: Sequence[tuple[tuple[float, float], float]], dim: int) -> "SingularCorners":
-        """Some corners in d coordinates with their exponents."""
+        """The corners at given points of d coordinates, with an exponent for each point."""
         points, exponents = ([one[i] for one in found] for i in (0, 1))
         at = torch.tensor(points, dtype=torch.float64).view(-1, dim)
         return cls(at, torch.tensor(exponents, dtype=torch.float64))
 
     def weights(self, geometry: CellGeometry) -> Tensor:
-        """The factors of the rows of cells, (N,): powers of two, so that many are the same."""
+        """The factor of each cell's rows, (N,): a power of two, so that many cells share it."""
         corners = physical(geometry.domain, geometry.frames)
         gaps = (corners[:, :, None] - self.points).abs().amax(dim=1)  # (N, c, 2), to the far side
         distances = gaps.norm(dim=2) / geometry.half.max()
-        distances = distances[:, self.exponents < 2]  # without those that have singular functions
+        distances = distances[:, self.exponents < 2]  # not corners with singular functions
         ones = torch.ones(len(distances), 1, dtype=distances.dtype)
         nearest = torch.cat([ones, distances], dim=1).amin(dim=1)
         return 2.0 ** (self.power * nearest.log2()).round()
 
     def _gaps(self, geometry: CellGeometry) -> Tensor:
-        """The distances of the boxes of cells from corners, in units of their widths, (N, c)."""
+        """The distances of cells from corners, in units of the cells' widths, (N, c)."""
         tree, at = geometry.tree, in_trees(geometry.domain, self.points)
         below, above = (tree.boxes[:, i, None] for i in (0, 1))
         gaps = torch.maximum(below - at, at - above).clamp_min(0) / tree.widths[:, None]
         return gaps.amax(dim=2)
 
     def touched(self, geometry: CellGeometry) -> Tensor:
-        """Which cells are at which corners, a mask (N, c)."""
+        """A mask (N, c): which cells touch which corners."""
         rounding = 1e-6
         return self._gaps(geometry) <= rounding
 
     def pollution(self, geometry: CellGeometry) -> Tensor:
-        """The factors by which errors are larger elsewhere than in the cell of their origin, (N,).
+        """The ratio of the error everywhere to the error in the cell that causes it, (N,).
 
-        A cell of the width h at a corner has an error like h^(λ+1), and causes one like h^(2λ).
+        A cell of the width h at a corner has an error like h^(λ+1), and causes an error like
+        h^(2λ) in the whole domain. Other cells have the ratio 1.
         """
         parts = geometry.tree.widths.amax(dim=1)
         growth = parts[:, None] ** (self.exponents - 1).clamp_max(0)
@@ -229,15 +232,17 @@ class SingularCorners:
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
     def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
-        """The coordinates in which cells are refined, if at all, a mask (N, d).
+        """A mask (N, d): the coordinates in which each cell is halved if it is refined.
 
-        steep: those in which the solution is steep, a mask (N, d).
+        These are all coordinates for cells that are cut or at a corner.
+
+        steep: the coordinates in which the solution is steep, a mask (N, d).
         """
         alike = geometry.is_cut | self.touched(geometry).any(dim=1)
         return steep | alike[:, None]
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
-        """The cells that can be refined in spite of rounding, a mask (N,)."""
+        """A mask (N,) of the cells that rounding still allows to be halved."""
         smallest = geometry.tree.level.amin(dim=1) >= self.finest(geometry.tree)
         return ~(smallest & self.touched(geometry).any(dim=1))
 
@@ -247,17 +252,18 @@ class SingularCorners:
         """Requirements on cell sizes after a refinement; cells at corners are halved repeatedly.
 
         Args:
-            geometry: the cells before.
-            left: the part of the error that is to be left.
-            chosen: the coordinates in which cells are refined, a mask (N, d). By default those at
-                all corners become smaller, beyond the finest ones, and their neighbours do not.
+            geometry: the cells before the refinement.
+            left: the fraction of the error that the refinement should leave.
+            chosen: the coordinates in which cells are refined, a mask (N, d). By default the cells
+                at all corners become smaller, up to two levels beyond `finest`, and their
+                neighbours do not.
         """
         touched, near, spare = self.touched(geometry), 1e-6, 2
         level, marked = geometry.tree.level.amin(dim=1, keepdim=True), torch.ones_like(touched[:1])
         if chosen is not None:
             left, near, spare = max(self.least, min(self.contraction, left)), self.near, 0
             marked = touched & chosen.any(dim=1, keepdim=True)
-        # The error has the powers 2 (λ + β - 1) of the width of cells at corners.
+        # The error is the power 2 (λ + β - 1) of the width of cells at a corner.
         rates = 2 * (self.exponents + min(self.power, 1.0) - 1)
         deepest = torch.where(touched, level, 0).amax(dim=0)
         goal = deepest + (-math.log2(left) / rates).ceil().long()
@@ -272,11 +278,11 @@ class SingularCorners:
 
 
 def farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
-    """The distance of each cell's farthest corner from the nearest of some segments, (N,).
+    """For each cell the largest distance of its corners from a segment, least of segments, (N,).
 
     Args:
-        corners: of the cells, (N, 8, 3).
-        segments: the two ends of each, (s, 2, 3), which are equal for a point.
+        corners: the corners of the cells, (N, 8, 3).
+        segments: the two ends of each segment, (s, 2, 3), which are equal for a point.
         size: the unit of the returned distances, which are at most 1.
     """
     found = torch.full((len(corners),), size, dtype=torch.float64)
@@ -289,7 +295,7 @@ def farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
 
 
 def meets(boxes: Tensor, segment: Tensor) -> Tensor:
-    """Which boxes a segment goes through or touches, a mask (N,); boxes: (N, 2, 3)."""
+    """A mask (N,) of the boxes, (N, 2, 3), that a segment goes through or touches."""
     start, along = segment[0], segment[1] - segment[0]
     room = 1e-6 * (boxes[:, 1] - boxes[:, 0])
     low, high = boxes[:, 0] - room - start, boxes[:, 1] + room - start
@@ -305,27 +311,27 @@ def meets(boxes: Tensor, segment: Tensor) -> Tensor:
 class SingularEdges:
     """The edges at which solutions are singular, and the vertices between them.
 
-    The boundary of a solid turns inwards there, or two faces of an interface meet.
+    At these edges the boundary of a solid turns inwards, or two faces of an interface meet.
 
-    At the distance r from an edge with the interior angle ω solutions behave like r^λ, λ = π/ω for
-    Laplace's equation and values on both sides. As at corners in the plane the rows of each cell
-    are multiplied by a power of the distance r. Near a vertex, at the distance R from it, the
-    factor is R^β (r/R)^α. Where u = R^q at a vertex, errors by the smallest cells, of the width h,
-    fall like h^(2(q + β - 1/2)): faster for a larger β. But then the rows of distant cells outweigh
-    those near the vertex. At the vertex of a cube without an octant, with q = 1/4 and 1/2, errors
-    were up to 10 times larger for β = 5/4 than for β = 1/2. For β = 3/4, with q = 1/2 and the
-    degree 7, they were two thirds of those for β = 1/2. Errors are 3 times those of the best
-    approximation. The other two thirds are smooth, and largest in cells at the edges that are not
-    small: with smaller cells at all edges these errors fall.
+    At the distance r from an edge with the interior angle ω solutions behave like r^λ, with λ = π/ω
+    for Laplace's equation with given values on both sides. As at corners in the plane, the rows of
+    each cell are multiplied by a power of the distance r. At the distance R from a vertex the
+    factor is R^β (r/R)^α. If u = R^q at a vertex, the error from the smallest cells, of the width
+    h, falls like h^(2(q + β - 1/2)): faster for a larger β. But a larger β also makes the rows of
+    distant cells outweigh the rows near the vertex. At the vertex of a cube without an octant, with
+    q = 1/4 and 1/2, errors were up to 10 times larger for β = 5/4 than for β = 1/2. For β = 3/4,
+    with q = 1/2 and the degree 7, errors were two thirds of the errors for β = 1/2. They are 3
+    times the error of the best approximation; the excess is smooth, largest in cells at edges that
+    are not small, and falls with smaller cells at all edges.
 
-    Cells at a vertex are halved several times at once. So are those at an edge along a coordinate,
-    in the other two coordinates, so that they are long and thin. Along other edges that would make
-    too many cells.
+    Cells at a vertex are halved several times at once. Cells at an edge along a coordinate are also
+    halved several times, in the other two coordinates, so that they are long and thin. At edges in
+    other directions this would make too many cells.
 
     Args:
         segments: the edges, (s, 2, 3).
-        exponents: λ of each, (s,).
-        vertices: the vertices, at which cells are halved several times at once; its power is β.
+        exponents: the exponent λ of each edge, (s,).
+        vertices: the vertices, as corners whose power is β.
         power: the exponent α.
         unresolved: the factor by which errors in cells at a vertex exceed their indicators.
         bits: the largest number of halvings of the domain's width across an edge.
@@ -342,13 +348,19 @@ class SingularEdges:
     def of(
         cls, edges: ReentrantEdges, segments: Tensor, exponents: Tensor, vertices: Tensor
     ) -> "SingularEdges":
-        """The re-entrant edges of a solid, and further ones with exponents and vertices.
+        """The re-entrant edges of a solid, and other edges with exponents and vertices.
 
-        A vertex with u = R^q is like a corner in the plane with the exponent λ = q + 1/2. The value
-        1/2 is taken for q: at the vertex of a cube without one of its octants q is 0.45.
+        A vertex with u = R^q is like a corner in the plane with the exponent λ = q + 1/2. For q the
+        value 1/2 is used: at the vertex of a cube without one of its octants q is 0.45.
+
+        Args:
+            edges: the re-entrant edges.
+            segments: the ends of the other edges, (s, 2, 3).
+            exponents: the exponent λ of each of these, (s,).
+            vertices: the vertices at which they meet, (v, 3).
         """
         points, beta = torch.cat([edges.vertices, vertices]), 0.75
-        least = 1e-8  # solves take so long that there is none on trees in between
+        least = 1e-8  # solves are slow in space: none on trees in between
         ones = torch.ones(len(points), dtype=torch.float64)
         return cls(
             torch.cat([edges.segments, segments]),
@@ -359,8 +371,9 @@ class SingularEdges:
     def weights(self, geometry: CellGeometry) -> Tensor:
         """The factor of each cell's rows, (N,).
 
-        It is a power of the fourth root of two, so that many cells have the same. With powers of
-        the root of two errors were up to 1.3 times larger, with powers of two up to three times.
+        It is a power of the fourth root of two, so that many cells have the same factor. With
+        powers of the square root of two errors were up to 1.3 times larger, with powers of two up
+        to three times.
         """
         picked, frames = torch.cartesian_prod(*[torch.arange(2)] * 3), geometry.frames
         corners = physical(
@@ -377,11 +390,11 @@ class SingularEdges:
     def pollution(self, geometry: CellGeometry) -> Tensor:
         """The ratio of the error everywhere to the error in the cell that causes it, (N,).
 
-        As at a corner in the plane it is h^(λ - 1) for cells of the width h at an edge. At vertices
-        it is 1, but indicators are larger than errors where polynomials resolve the solution, by
-        more than where they do not. For u = R^(1/2) at the vertex of a cube without an octant, and
-        degrees 5 to 7, that was a factor of 3 to 24. With `unresolved` cells at vertices become
-        small before larger cells are halved.
+        As at a corner in the plane, the ratio is h^(λ - 1) for cells of the width h at an edge. At
+        vertices it is 1. But error indicators exceed the errors by more in cells whose polynomials
+        resolve the solution than in cells at vertices: for u = R^(1/2) at the vertex of a cube
+        without an octant and degrees 5 to 7, by a factor of 3 to 24. The factor `unresolved` makes
+        up for this, so that cells at vertices become small before larger cells are halved.
         """
         found, touched = torch.ones(len(geometry.tree)).double(), self._touched(geometry)
         for number, exponent in enumerate(self.exponents.tolist()):
@@ -393,30 +406,31 @@ class SingularEdges:
 
     @cached_property
     def _across(self) -> Tensor:
-        """The coordinates across each edge, a mask (s, 3): all, if it is not along a coordinate."""
+        """A mask (s, 3): the coordinates across each edge; all for an edge along no coordinate."""
         along = self.segments.diff(dim=1)[:, 0].abs()
         straight = along > (1 - 1e-9) * along.sum(dim=1, keepdim=True)
         return ~straight
 
     def _touched(self, geometry: CellGeometry) -> Tensor:
-        """Which cells meet which edges, a mask (N, s)."""
+        """A mask (N, s): which cells meet which edges."""
         boxes = physical(geometry.domain, geometry.tree.boxes)
         found = [meets(boxes, segment) for segment in self.segments]
         return torch.stack(found, dim=1) if found else torch.zeros(len(boxes), 0).bool()
 
     def _across_cells(self, geometry: CellGeometry) -> Tensor:
-        """The coordinates across the edges that cells meet, a mask (N, 3)."""
+        """A mask (N, 3): the coordinates across the edges that each cell meets."""
         return (self._touched(geometry)[..., None] & self._across).any(dim=1)
 
     def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
-        """The coordinates in which cells are halved, if at all, a mask (N, 3).
+        """A mask (N, 3): the coordinates in which each cell is halved if it is refined.
 
-        At an edge polynomials resolve the solution in no coordinate across it, and their terms tell
-        little. So cells there are halved along the edge only if they are not to be halved across.
+        At an edge polynomials do not resolve the solution in the coordinates across the edge, and
+        the decay of their coefficients tells little. So cells there are halved along the edge only
+        if the solution is not steep across it.
 
         Args:
             geometry: the cells.
-            steep: the coordinates in which the solution is steep, (N, 3).
+            steep: the coordinates in which the solution is steep, a mask (N, 3).
         """
         other = self.vertices.coordinates(geometry, steep)
         across = self._across_cells(geometry)
@@ -429,7 +443,7 @@ class SingularEdges:
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
-        """The cells that can be refined in spite of rounding, a mask (N,)."""
+        """A mask (N,) of the cells that rounding still allows to be halved."""
         tree = geometry.tree
         thinnest = (self._across_cells(geometry) & (tree.level >= self._finest(tree))).any(dim=1)
         return self.vertices.divisible(geometry) & ~thinnest
@@ -439,7 +453,8 @@ class SingularEdges:
     ) -> list[Goal]:
         """The requirements on cell sizes, see `SingularCorners.goals`: at vertices, then at edges.
 
-        At edges these are the cells that are thin: others have not been found to have large errors.
+        At edges they concern only cells that are thin, or chosen to be halved in some coordinates
+        only: other cells have not been found to have large errors.
         """
         found, tree = self.vertices.goals(geometry, left, chosen), geometry.tree
         thinned, spare = tree.level.amin(dim=1) < tree.level.amax(dim=1), 2
@@ -467,21 +482,23 @@ class SingularEdges:
 def least_exponent(
     sectors: Sequence[tuple[float, float]], fluxes: Sequence[bool] = ()
 ) -> float | None:
-    """The least λ below 2 of a solution r^λ φ(θ) in sectors; None if there is none.
+    """The least exponent λ < 1.9 of solutions r^λ φ(θ) in sectors; None if there is none.
 
-    In polar coordinates its flux is continuous if (a φ')' + λ² a φ = 0.
+    Such a function solves the equation with a continuous flux if (a φ')' + λ² a φ = 0.
 
     Args:
-        sectors: the angle and the coefficient a of each, from one end to the other, or all around.
-        fluxes: whether the flux is given at both ends, otherwise the value; empty without ends.
+        sectors: the angle and the coefficient a of each sector, from one boundary to the other, or
+            all around the point.
+        fluxes: for each of the two boundaries whether the flux is given there, otherwise the value;
+            empty if the sectors go all around the point.
     """
     exponents = np.linspace(0.02, 1.9, 400)
-    total = np.eye(2)  # of φ and a φ', from the first edge to the last one, for each exponent
+    total = np.eye(2)  # maps (φ, a φ') from the first edge to the last one, for each exponent
     for angle, coefficient in sectors:
         c, s = np.cos(exponents * angle), np.sin(exponents * angle)
         size = coefficient * exponents
         total = np.array([[c, s / size], [-size * s, c]]).transpose(2, 0, 1) @ total
-    # The defect in the conditions at the ends, or in going on around the point.
+    # The defect in the conditions at both ends, or in the periodicity around the point.
     if fluxes:
         values = total[:, int(fluxes[1]), int(not fluxes[0])]
     else:
@@ -495,12 +512,12 @@ def least_exponent(
 
 @dataclass(frozen=True)
 class RegionSector:
-    """The part of one region at a point.
+    """The sector of one region at a point where edges meet.
 
     Args:
-        first, last: the edges that bound it; counter-clockwise `first` comes first.
-        angle: between them.
-        coefficient: a of the flux a ∂u/∂n.
+        first, last: the edges that bound the sector, counter-clockwise.
+        angle: the angle between these edges in radians.
+        coefficient: the coefficient a of the flux a ∂u/∂n.
     """
 
     first: DivisionEdge
@@ -514,15 +531,15 @@ def junctions(
     fluxes: FluxSizes,
     conditions: Sequence[ResidualTerm],
 ) -> list[tuple[tuple[float, float], float]]:
-    """The points of interfaces at which solutions are like r^λ, and the least λ of each.
+    """The points of interfaces at which solutions are like r^λ φ(θ), and the least λ of each.
 
-    In polar coordinates r^λ φ(θ) has a flux that is continuous if (a φ')' + λ² a φ = 0. Points at
-    which several parts of one region meet, as at curves that touch, are left out.
+    The exponents follow from `least_exponent`. Points at which several parts of one region meet,
+    as where two curves touch, are left out.
 
     Args:
         division: the regions.
-        fluxes: the coefficients on both sides of interfaces.
-        conditions: those on the boundary.
+        fluxes: the flux coefficients on both sides of interfaces.
+        conditions: the conditions on the boundary.
 
     Reference: Kellogg, On the Poisson equation with intersecting interfaces (1975).
     """
@@ -552,7 +569,7 @@ def _around(
     fluxes: FluxSizes,
     near: float,
 ) -> list[RegionSector]:
-    """The sectors around a point, counter-clockwise, from the boundary if it meets the point."""
+    """The sectors around a point, counter-clockwise; for a boundary point, from the boundary."""
     sectors = []
     for edges in division.edges:
         first = [edge for edge in edges if math.dist(edge.curve.start, point) < near]
@@ -560,7 +577,7 @@ def _around(
         if len(first) == len(last) == 1:
             angle = (_direction(last[0], 1.0) - _direction(first[0], 0.0)) % (2 * math.pi)
             edge = first[0] if first[0].interface >= 0 else last[0]
-            # The flux on the left of the edge is taken close to its end, at 1e-3 of it.
+            # The coefficient is that on the left of the edge, at 1e-3 of the edge from the point.
             curve = edge.curve.part(1.0, 0.0) if edge.reverse else edge.curve
             beside = 1e-3 if (edge is first[0]) != edge.reverse else 1 - 1e-3
             at = curve.points_at(torch.tensor([beside], dtype=torch.float64))
@@ -584,16 +601,16 @@ def _direction(edge: DivisionEdge, t: float) -> float:
 def edges_of_boxes(division: SolidDivision, fluxes: FluxSizes) -> tuple[Tensor, Tensor, Tensor]:
     """The edges of boxes inside a solid at which solutions are like r^λ with λ < 1.
 
-    An edge counts where both of its faces belong to the interface. The coefficients are those at
-    its middle.
+    Only edges both of whose faces belong to the interface count. The flux coefficients are taken
+    near the middle of each edge.
 
     Args:
         division: the regions of the solid.
-        fluxes: the coefficients on both sides of interfaces.
+        fluxes: the flux coefficients on both sides of interfaces.
 
     Returns:
-        The ends of the edges, (s, 2, 3), λ of each, (s,), and the vertices of boxes at which three
-        of them meet, (v, 3).
+        The ends of the edges, (s, 2, 3), the exponent λ of each edge, (s,), and the vertices of
+        boxes at which three of the edges meet, (v, 3).
 
     Reference: Kellogg, On the Poisson equation with intersecting interfaces (1975).
     """
@@ -606,7 +623,7 @@ def edges_of_boxes(division: SolidDivision, fluxes: FluxSizes) -> tuple[Tensor, 
                 segment = torch.stack(one.box.bounds)  # the ends of their edge, (2, 3)
                 for face in (one, other):
                     segment[:, face.axis] = segment[int(face.upper), face.axis]
-                middle = one.quadrature(1)[0]  # the flux is taken close to the edge
+                middle = one.quadrature(1)[0]  # the coefficients are taken close to the edge
                 at = torch.lerp(segment.mean(dim=0), middle.coords, 1e-3)
                 beside = Points(at, middle.names, middle.normals)
                 inside, outside = fluxes(one, beside)
