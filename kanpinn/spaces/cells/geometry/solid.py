@@ -1,5 +1,5 @@
-"""Cells that the boundary of a solid cuts: parts of cells found by sampling, faces represented
-by points, and points of the boundary.
+"""Cells that the boundary of a solid cuts: the parts of cells in the solid, found by sampling, the
+faces between them as sets of points, and points on the boundary.
 """
 
 import itertools
@@ -35,20 +35,20 @@ from kanpinn.spaces.cells.tree import Faces, Tree, gaps
 
 
 def orthonormal(values: Tensor, weights: Tensor) -> Tensor:
-    """Orthonormal functions at the points of several rules times weights, (p, q, functions).
+    """Orthonormalise functions at the points of p rules; times the weights, (p, q, functions).
 
-    They are orthonormal in the weighted sum over the points of each rule, and the first ones span
-    the same functions as the first ones given. With fewer points than functions the last functions
-    are zero.
+    The results are orthonormal in the weighted sum over the points of each rule. The first k of
+    them span the first k given functions, for every k. If there are fewer points than functions,
+    the last results are zero.
 
     Args:
-        values: of the functions at the points of each rule, (p, q, functions).
-        weights: of the rules, (p, q); 0 for points that only fill up, which come last.
+        values: the given functions at the points of each rule, (p, q, functions).
+        weights: the weights of each rule, (p, q); 0 for padding points, which come last.
     """
     roots, found = weights.sqrt()[..., None], torch.zeros_like(values)
     some = torch.linalg.qr(values * roots).Q
     counts = (weights > 0).sum(dim=1)[:, None]
-    # With fewer points than functions the last columns of Q are not zero at points that fill up.
+    # With fewer points than functions the last columns of Q are not zero at padding points.
     some = torch.where((torch.arange(some.shape[2]) < counts)[:, None], some, 0)
     found[:, :, : some.shape[2]] = some * roots
     return found
@@ -59,12 +59,12 @@ class CellPart:
     """The part of a cell in a solid.
 
     Args:
-        frame: the corners of a box around it, (2, 3), which is the cell itself if all of it is in
-            the solid.
+        frame: the corners of a box around the part, (2, 3), which is the cell itself if the whole
+            cell is in the solid.
         is_cut: whether the boundary goes through the cell.
-        sheets: the numbers of the boundary's sheets that bound it.
-        spread: the largest angle between a normal of a sheet and their mean, in radians.
-        connected: whether it is connected.
+        sheets: the indices of the boundary's sheets that bound the part.
+        spread: the largest angle in radians between a sheet's normals and their mean.
+        connected: whether the part is connected.
     """
 
     frame: Tensor
@@ -77,12 +77,12 @@ class CellPart:
 def narrowed(
     solid: SolidPart, low: Tensor, high: Tensor, step: Tensor, nodes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Shrink rectangles to the parts that have the solid on both sides.
+    """Shrink rectangles around their parts that have the solid on both sides.
 
     Args:
         solid: the solid.
-        low, high: the corners of rectangles, (F, 3) each.
-        step: from the rectangles to points on one side, (F, 3).
+        low, high: the corners of the rectangles, (F, 3) each.
+        step: the vector from each rectangle to test points on one side of it, (F, 3).
         nodes: the number of sample points along each coordinate.
 
     Returns:
@@ -115,12 +115,12 @@ def narrowed(
 
 
 def on_rectangles(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Points of [0, 1]², (q, 2), moved to rectangles across axes, (F, q, 3).
+    """Points `unit` of [0, 1]², (q, 2), mapped to F rectangles across coordinates, (F, q, 3).
 
-    low, high: the corners of the rectangles, (F, 3) each, equal in the coordinate across each one.
+    low, high: the corners of the rectangles, (F, 3) each, equal in the coordinate across them.
     """
     sizes = high - low
-    flat = sizes <= 0  # the axis across each rectangle
+    flat = sizes <= 0  # the coordinate across each rectangle
     places = (~flat).long().cumsum(dim=1) - 1
     found = unit.T[places.clamp_min(0)]  # (F, 3, q)
     lifted = torch.where(flat[..., None], 0.0, found).transpose(1, 2)
@@ -129,11 +129,11 @@ def on_rectangles(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class SampledSide(CellSide):
-    """The side of a cell at a sampled face.
+    """The side of a cell at a sampled face, of which only a part is in the solid.
 
     Args:
         axis, upper: see `CellSide`.
-        row: the number of the face among the sampled ones.
+        row: the index of the face in `SolidGeometry.sampled_numbers`.
         geometry: the cells.
     """
 
@@ -146,9 +146,8 @@ class SampledSide(CellSide):
         """The traces at the face, see `CellSide.traces`.
 
         The functions on the face are polynomials that are orthonormal in the weighted sum over its
-        points. They are the same for both cells. The traces at several faces are computed together,
-        which is several times as fast. They are kept until they are asked for, which is mostly
-        soon.
+        points, the same for both cells. The traces at up to 32 faces are computed together, which
+        is several times as fast, and are kept until they are asked for.
         """
         together, kept, geometry = 32, self.geometry.kept_traces, self.geometry
         if (self.row, self.upper, polynomials, orders) not in kept:
@@ -169,10 +168,10 @@ class SolidGeometry(CellGeometry):
 
     Args:
         parts: the part of the solid in each cell.
-        sampled: the faces of which only a part is in the solid, a mask (F,).
-        cutters: those of the regions into which interfaces divide the solid, in order.
-        lost: boxes without a cell of a region in which a part of it is bounded that was too small
-            for a cell: their corners in physical space, (n, 2, 3) for each region.
+        sampled: a mask of the faces of which only a part is in the solid, (F,).
+        cutters: the cutter of each region into which interfaces divide the solid.
+        lost: for each region the corners, in physical space, of boxes without a cell that contain
+            some of the region's boundary, (n, 2, 3): the region's part was too small for a cell.
         interfaces: the pieces of the interfaces between regions.
     """
 
@@ -202,12 +201,12 @@ class SolidGeometry(CellGeometry):
 
     @cached_property
     def sampled_numbers(self) -> Tensor:
-        """The numbers of the sampled faces, (s,)."""
+        """The indices of the sampled faces among all faces, (s,)."""
         return self.sampled.nonzero()[:, 0]
 
     @cached_property
     def _rows(self) -> list[int]:
-        """The number of each face among the sampled ones, -1 for the others."""
+        """The index of each face in `sampled_numbers`; -1 for faces that are not sampled."""
         return torch.where(self.sampled, self.sampled.long().cumsum(dim=0) - 1, -1).tolist()
 
     def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
@@ -217,7 +216,10 @@ class SolidGeometry(CellGeometry):
     def traces_across(
         self, rows: Tensor, axis: int, upper: bool, polynomials: LocalPolynomials, orders: int
     ) -> list[Tensor]:
-        """The traces at several faces across the same axis, (s, L, face functions) each."""
+        """The traces at s sampled faces across one coordinate, (s, L, face functions) each.
+
+        rows: the indices of the faces in `sampled_numbers`. The rest: see `CellSide.traces`.
+        """
         more = 4  # the number of points along each coordinate above the degree
         faces, numbers = self.faces, self.sampled_numbers[rows]
         unit, weights = gauss_product(polynomials.degree + more, 2)
@@ -246,7 +248,7 @@ class SolidGeometry(CellGeometry):
     ) -> Iterator[CellPoints]:
         """Yield points on pieces of the boundary, see `CellGeometry.on_boundary`.
 
-        All cells with a whole side on the boundary have their points at the same places of it.
+        All cells with a whole side on the boundary have the same points in their own coordinates.
         """
         more = 4  # the number of points along each coordinate above the degree
         together, rounding = 32, 1e-5
@@ -283,9 +285,11 @@ class SolidGeometry(CellGeometry):
                 yield CellPoints.of(self, some, Batch.made_of(points), weights)
 
     def _lost_parts(self, cutter: "SolidCutter", number: int) -> Iterator[RulesInBoxes]:
-        """Points of the boundary in boxes without a cell, as points of the nearest cells.
+        """Yield points on a sheet of the boundary in boxes without a cell, for the nearest cells.
 
-        The boxes are halved until they are as small as these cells.
+        The boxes are halved until they are about as small as these cells.
+
+        cutter: the cutter of the region. number: the index of the sheet.
         """
         few, region = 4, cutter.region
         widths, boxes = self.tree.widths * self.half, self.lost[region]
@@ -311,14 +315,14 @@ class SolidGeometry(CellGeometry):
     def at_interfaces(self, degree: int) -> Iterator[InterfaceParts]:
         """Yield the patches of all interfaces, in batches with similar numbers of points.
 
-        degree: of the cells.
+        degree: the degree of the cells.
         """
         more = 6  # the number of points along each coordinate above the degree
         together, traces = 32, LocalPolynomials(degree, 2)
         for piece in self.interfaces:
             inner, outer = (self.cutters[one] for one in (piece.inside, piece.outside))
             pairs = torch.tensor(sorted(self._pairs(piece)), dtype=torch.long).view(-1, 2)
-            both = self._boxes[pairs]  # (p, 2, 2, 3): of the cell inside, then of that outside
+            both = self._boxes[pairs]  # (p, 2, 2, 3): the cell inside, then the cell outside
             low, high = both[:, :, 0].amax(dim=1), both[:, :, 1].amin(dim=1)
             room = 2 * inner.sliver * (both[:, :, 1] - both[:, :, 0]).amin(dim=1)
             boxes = torch.stack([low - room, high + room], dim=1)
@@ -335,10 +339,11 @@ class SolidGeometry(CellGeometry):
                 yield InterfaceParts(piece.piece, (inside, outside), traces, onto)
 
     def _pairs(self, piece: InterfacePiece) -> set[tuple[int, int]]:
-        """The cells inside and outside that may meet at a piece of an interface.
+        """Pairs of a cell inside and a cell outside that may meet at a piece of an interface.
 
-        They are in the same box of the tree. Where the piece is on sides of boxes, each cell is
-        asked for its neighbours at some points of it: one of the two sides is a part of the other.
+        Two such cells are in the same box of the tree, or they are neighbours whose common side is
+        on the piece. Neighbours are found from sample points of both cells' sides, since the side
+        of one cell contains the side of the other.
         """
         tree, near = self.tree, []
         for region in (piece.inside, piece.outside):
@@ -355,12 +360,12 @@ class SolidGeometry(CellGeometry):
     def _neighbours(
         self, piece: InterfacePiece, cells: Sequence[int], region: int
     ) -> set[tuple[int, int]]:
-        """Cells of one region, and those of another region beyond some points of an interface.
+        """Pairs of a cell of one region and a cell of another beyond some points of an interface.
 
         Args:
             piece: the piece of the interface.
-            cells: the numbers of the cells, all of the same region.
-            region: the other region.
+            cells: the indices of the cells, all of the same region.
+            region: the index of the other region.
         """
         if not cells:
             return set()
@@ -375,15 +380,15 @@ class SolidGeometry(CellGeometry):
 
 
 def _functions(traces: LocalPolynomials, points: Points, weights: Tensor) -> Tensor:
-    """Orthonormal functions at the points of patches times weights, (p, q, polynomials).
+    """Orthonormal functions at the points of p patches, times weights, (p, q, functions).
 
-    They are polynomials of two coordinates in the plane across the mean normal, those of lower
-    degrees first. With fewer points than functions the last functions are zero.
+    They are polynomials of two coordinates in the plane normal to the mean normal, lower degrees
+    first. With fewer points than functions the last functions are zero.
 
     Args:
         traces: the polynomials.
-        points: those of the first patch first, with normals.
-        weights: of the rules, (p, q); 0 for points that only fill up, which come last.
+        points: the points with normals, those of the first patch first.
+        weights: the quadrature weights, (p, q); 0 for padding points, which come last.
     """
     assert points.normals is not None
     coords, normals = (x.unflatten(0, weights.shape) for x in (points.coords, points.normals))
@@ -398,17 +403,18 @@ def _functions(traces: LocalPolynomials, points: Points, weights: Tensor) -> Ten
 
 @dataclass(frozen=True, eq=False)
 class SolidCutter:
-    """Cuts the cells of trees by the boundary of a solid, or of a part of it between interfaces.
+    """Cuts the cells of trees by the boundary of a solid, or of a region of it between interfaces.
 
     Args:
-        solid: the part.
-        region: its number.
+        solid: the solid or the region.
+        region: the index of the region.
         sliver: parts that are thinner than this fraction of a cell's width are ignored.
         nodes: the number of sample points along each coordinate. Parts that are thinner than about
             1/nodes² of a cell may be missed; the neighbours' polynomials are used there.
         known: the parts of cells that have been found, by level and place; None for boxes without
             a part.
-        bounded: whether sheets bound the region in boxes without a cell, by level and place.
+        bounded: for boxes without a cell, by level and place, whether some of the region's boundary
+            is in them.
     """
 
     solid: SolidPart
@@ -419,12 +425,12 @@ class SolidCutter:
     bounded: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
     def bounding(self, number: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        """Rules on the parts of a sheet that bound the cells' parts of the solid.
+        """Quadrature rules on the parts of a sheet that bound the solid's parts in cells.
 
         Args:
-            number: that of the sheet.
+            number: the index of the sheet.
             boxes: the corners of the cells, (N, 2, 3).
-            nodes: about the number of points along each coordinate.
+            nodes: roughly the number of points along each coordinate.
         """
         room = 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])  # as far as `bounds` asks for points
         wider = torch.stack([boxes[:, 0] - room, boxes[:, 1] + room], dim=1)
@@ -432,11 +438,11 @@ class SolidCutter:
         return found.some(self.bounds(found.points, boxes[found.box]))
 
     def bounds(self, points: Points, boxes: Tensor) -> Tensor:
-        """Which points of the boundary bound the part of the solid in a cell, a mask (n,).
+        """A mask (n,) of the boundary points that bound the solid's part in a given cell.
 
         Args:
-            points: points with normals out of the solid.
-            boxes: the corners of a cell for each point, (n, 2, 3).
+            points: boundary points with normals out of the solid.
+            boxes: the corners of the cell for each point, (n, 2, 3).
         """
         assert points.normals is not None
         low, high = boxes.unbind(dim=1)
@@ -450,15 +456,15 @@ class SolidCutter:
         return own
 
     def _framed(self, boxes: Tensor, bounding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes around the parts of cut cells.
+        """Boxes around the solid's parts in cut cells.
 
         Args:
             boxes: the corners of the cells, (c, 2, 3).
             bounding: the lowest and highest coordinates of the boundary in each cell, (c, 2, 3).
 
         Returns:
-            The boxes, (c, 2, 3), whether each part is connected, (c,), and which cells have one
-            that is not too thin, (c,).
+            The corners of the boxes, (c, 2, 3); whether each part is connected, (c,); and whether
+            each cell has a part that is not too thin, (c,).
         """
         from scipy.ndimage import generate_binary_structure, label  # takes a tenth of a second
 
@@ -481,13 +487,13 @@ class SolidCutter:
             last[active] = high[active].minimum(tight[active, 1] + pad * before)
             active = active[~((last - first)[active] > 0.7 * before).all(dim=1)]
         room = 0.02 * (tight[:, 1] - tight[:, 0])
-        # A part that nearly reaches a side of the cell goes on beyond it: it has a face there.
+        # A part that nearly reaches a side of the cell is taken to reach it, and has a face there.
         reach = pad * (tight[:, 1] - tight[:, 0])
         first = torch.where(tight[:, 0] - reach < low, low, tight[:, 0] - room)
         last = torch.where(tight[:, 1] + reach > high, high, tight[:, 1] + room)
         thin = (last - first < self.sliver * (high - low)).any(dim=1)
         # Whether the parts are connected, apart from small components.
-        least, neighbours = 0.05, generate_binary_structure(4, 1)  # least: of all points
+        least, neighbours = 0.05, generate_binary_structure(4, 1)  # least: part of all points
         neighbours[[0, 2]] = False  # not in other grids
         numbers, count = label(inside.view(-1, *(self.nodes,) * 3).numpy(), neighbours)
         sizes = np.bincount(numbers.ravel(), minlength=count + 1)[1:]
@@ -561,9 +567,9 @@ class SolidCutter:
         )
 
     def _lost(self, tree: Tree) -> Tensor:
-        """The boxes without a cell in which sheets bound the region, (n, 2, 3).
+        """The corners of boxes without a cell that contain some of the region's boundary.
 
-        tree: the cells of the region.
+        The result is (n, 2, 3), in physical space. tree: the cells of the region.
         """
         level, place = gaps(tree)
         without = Tree(tree.roots, level, place, torch.zeros(len(level), dtype=torch.long))
@@ -577,12 +583,12 @@ class SolidCutter:
         return boxes[torch.tensor([self.bounded[key] for key in keys], dtype=torch.bool)]
 
     def _divided(self, tree: Tree, frames: Tensor, is_cut: Tensor) -> tuple[Faces, Tensor]:
-        """The faces in the solid, and which of them are not whole rectangles, a mask (F,).
+        """The faces in the solid, and a mask (F,) of those that are not whole rectangles.
 
         Args:
             tree: the cells.
-            frames: the corners of their frames in the tree's coordinates, (N, 2, 3).
-            is_cut: the cells that the boundary cuts, a mask (N,).
+            frames: the corners of the cells' frames in tree coordinates, (N, 2, 3).
+            is_cut: a mask of the cells that the boundary cuts, (N,).
         """
         faces, (bottom, top) = tree.faces, self.solid.domain.bounds
         half = (top - bottom) / 2
@@ -615,5 +621,5 @@ class SolidCutter:
 
 
 def _keys(tree: Tree) -> list[tuple[int, ...]]:
-    """The levels and the place of each cell."""
+    """The level and the place of each cell in each coordinate, as a tuple."""
     return [tuple(key) for key in torch.cat([tree.level, tree.place], dim=1).tolist()]
