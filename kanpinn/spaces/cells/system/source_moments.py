@@ -20,9 +20,10 @@ class Boxes(TensorTable):
     """Boxes of one level in cells.
 
     Args:
-        root: the number of the cell of each box, (b,).
+        root: the index of the cell of each box, (b,).
         corner: the lower corners of the boxes in the cells' own coordinates, (b, d).
-        moments: of the source in the boxes' own coordinates, (b, L, e).
+        moments: the moments of the source in the boxes' own coordinates, (b, L, e), for L
+            polynomials and e equations.
     """
 
     root: Tensor
@@ -37,14 +38,14 @@ class MomentsInBoxes:
 
     Args:
         geometry: the cells.
-        term: the equation at points of them.
-        places: the numbers in the term of the cells that are integrated, (c,).
+        term: the equation at points of cells.
+        places: the indices in `term` of the cells that are integrated, (c,).
 
     Attributes:
         at: the points of these cells.
         tested: the polynomials at the points, times the weights, (L, q).
-        onto_halves: the matrices (2^d, L, L) that give the moments in a box from those in its 2^d
-            halves; the second index is that of a half's moments.
+        onto_halves: for each of the 2^d halves of a box the matrix from the half's moments to its
+            contribution to the box's moments, (2^d, L, L).
     """
 
     def __init__(self, geometry: CellGeometry, term: SampledTerm, places: Tensor) -> None:
@@ -66,9 +67,12 @@ class MomentsInBoxes:
         """The corrections of the moments of each cell, see `SourceMoments.known`.
 
         Args:
-            boxes: the cells.
-            total: the sum that `first` has for all cells of all ranks.
+            boxes: the cells themselves as boxes.
+            total: the sum from `first`, added up over all ranks.
             halvings: the largest number of halvings.
+
+        Returns:
+            For each cell the corrections, (2, L, e); None where none is needed.
         """
         count, dim = self.at.scale.shape
         if not count or not float(total):
@@ -78,7 +82,8 @@ class MomentsInBoxes:
         images = polynomials.count(polynomials.degree - orders)
         left = boxes.moments[:, images:].flatten(1).norm(dim=1)
         widths = (1 / self.at.scale / self.geometry.half).amax(dim=1)
-        # An error of the moments acts everywhere, the source beyond polynomials in its cell only.
+        # An error of the moments acts everywhere; the part of the source that the images of
+        # polynomials cannot represent acts in its cell only.
         permitted = part * left * widths ** (1 + (dim - 1) / 2)
         areas = (2 / self.at.scale).prod(dim=1)
         enough = torch.maximum(permitted, rounding * (total / areas).sqrt())
@@ -101,12 +106,12 @@ class MomentsInBoxes:
         """Halve boxes.
 
         Args:
-            boxes: of a level.
-            level: theirs.
+            boxes: the boxes, all of one level.
+            level: the level of the boxes.
             enough: the error that the moments of each cell may have, (c,).
 
         Returns:
-            The halves that are to be halved again; the changes of the moments of all cells,
+            The halves that need further halving; the changes of the moments of all cells,
             (c, L, e); and the sum of the norms of the changes in each cell, (c,).
         """
         dim, width = boxes.corner.shape[1], 2.0**-level
@@ -125,9 +130,11 @@ class MomentsInBoxes:
 
     @torch.no_grad()
     def _in_boxes(self, root: Tensor, corner: Tensor, width: float) -> Tensor:
-        """The moments in boxes, (b, L, e), where a source that is not finite counts as zero.
+        """The moments in boxes, (b, L, e); a source that is not finite counts as zero.
 
-        width: that of the boxes in the cells' own coordinates.
+        Args:
+            root, corner: see `Boxes`.
+            width: the width of the boxes in the cells' own coordinates.
         """
         nodes, term = self.at.local, self.term.term
         found = [torch.zeros(0, len(self.tested), self.term.right.shape[2]).double()]
@@ -142,7 +149,7 @@ class MomentsInBoxes:
         return torch.cat(found)
 
     def _of_cells(self, boxes: Boxes, parts: Tensor, level: int) -> Tensor:
-        """The sums over the boxes of a level of moments (b, L, e), as those of cells, (c, L, e)."""
+        """Sum moments of boxes of one level, `parts` (b, L, e), to moments of cells, (c, L, e)."""
         places = ((boxes.corner + 1) / 2 * 2.0**level).round().long()
         root, dim = boxes.root, places.shape[1]
         powers = 2 ** torch.arange(dim - 1, -1, -1)
@@ -160,9 +167,12 @@ class MomentsInBoxes:
 
 
 def _rest(changes: list[Tensor]) -> Tensor:
-    """The sum of the changes by further halvings, for cells with a geometric series of changes.
+    """Extrapolate the sum of all further changes, (c, L, e), for cells with geometric decay.
 
-    changes: of the moments in cells by one halving after the other, (c, L, e) each.
+    In these cells the last two changes are nearly parallel, and their ratio is continued. In other
+    cells the sum is zero.
+
+    changes: the change of the moments of cells by each halving so far, (c, L, e) each.
     """
     most, alike = 0.95, 0.9
     if len(changes) < 2:
@@ -179,24 +189,26 @@ def _rest(changes: list[Tensor]) -> Tensor:
 class SourceMoments:
     """The integrals of a source times the polynomials of cells, by rules on ever smaller boxes.
 
-    A least-squares solution depends on the source by its integrals times the images of polynomials.
-    The Gauss points of a cell do not give these integrals where the source is singular, as at a
-    line where the solution has the exponent 3/2. Then the solution has errors everywhere, which a
-    comparison with a higher degree does not show. In such cells a polynomial is added to the source
-    at the points, so that their rule gives the integrals that are found by rules on the halves of
-    the cell, the halves of these, and so on. Boxes are halved while that changes the solution by
-    more than a tenth of the error that the cell has anyway. Cells in which the changes are spread
-    evenly and hardly decrease are not halved further: such changes are rounding errors.
+    A least-squares solution depends on the source through integrals of the source times the images
+    of polynomials under the operator. The Gauss rule of a cell is inaccurate where the source is
+    singular, for example at a line where the solution has the exponent 3/2. Then the solution has
+    errors everywhere, which a comparison with a higher degree does not show. In such cells a
+    polynomial is added to the source at the Gauss points, so that the Gauss rule gives accurate
+    integrals. These come from rules on the halves of the cell, the halves of the halves, and so on.
+    Boxes are halved as long as this changes the solution by more than a tenth of the error that the
+    cell has anyway. Cells in which the changes are spread evenly and hardly decrease are not halved
+    further: such changes are rounding errors.
 
     Args:
         halvings: the largest number of halvings in the plane, where a line crosses 2^n boxes after
-            n of them. In space half as many are made, as a surface crosses 4^n boxes.
+            n halvings. In space the largest number is half of it, since a surface crosses 4^n
+            boxes.
 
     Attributes:
-        known: the corrections of the moments of each cell that has been integrated, (2, L, e), by
-            degree, region, level and place; None where none is needed. The first is extrapolated to
-            infinitely many halvings. The second is changed further, by as much as the last halving
-            changed the first one, for estimates of the error.
+        known: for each cell that has been integrated, by degree, region, level and place, two
+            corrections of its moments, (2, L, e); None where none is needed. The first correction
+            is extrapolated to infinitely many halvings. The second, for estimates of the error,
+            adds once more the last halving's change of the first.
     """
 
     halvings: int = 6
@@ -207,9 +219,9 @@ class SourceMoments:
 
         Args:
             geometry: the cells.
-            term: the equation at the points of a rule, in the same places of each cell. Its source
-                is the negative residual of zero fields.
-            limit: whether the second correction in `known` is taken, for an estimate of the error.
+            term: the equation at the points of a rule, the same in each cell's own coordinates. The
+                source is the negative residual of zero fields.
+            limit: whether to take the second correction in `known`, for an estimate of the error.
         """
         missing = enumerate(self._in_cells(geometry, term))
         own = [(place, one[int(limit)]) for place, one in missing if one is not None]
@@ -222,7 +234,7 @@ class SourceMoments:
         return result
 
     def apart(self, geometry: CellGeometry, term: SampledTerm) -> Tensor:
-        """The squared L2 norms in cells of the difference of both corrections, (c,).
+        """The squared L2 norms in cells of the difference of the two corrections, (c,).
 
         The arguments are those of `corrections`.
         """
