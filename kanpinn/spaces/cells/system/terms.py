@@ -24,16 +24,17 @@ class SampledTerm:
 
     Args:
         term: the term, each row of which belongs to one point.
-        at: the points.
+        at: the points, q in each of c cells.
         about: the present solution.
 
     Attributes:
         slopes: the derivatives of the residuals by the parts of the fields' jets,
             (c, q, equations, parts, m).
-        right: what the slopes times the parts of the solution's jets are to be, (c, q, equations).
+        right: the right-hand side of the linearised equations, slopes times the parts of the
+            solution's jets, (c, q, equations).
 
     Raises:
-        InputError: if a row ties several points together.
+        InputError: if a row of the term involves several points.
         LinAlgError: if the residual or one of its derivatives is not finite at a point.
     """
 
@@ -58,7 +59,7 @@ class SampledTerm:
         return self.about.polynomials
 
     def jet(self, function: CellFunctions, at: CellPoints | None = None) -> Jet:
-        """The jet of a function at all points, or at other ones."""
+        """The jet of a function at the points `at`; by default at the term's own points."""
         channels = self.term.channels
         found = function.jets(self.at if at is None else at, channels)
         return jet_of_stacked(channels, found.flatten(0, 1))
@@ -66,18 +67,18 @@ class SampledTerm:
     def jets(self, coefficients: Tensor) -> Tensor:
         """The stacked jets of n functions at all points, (c, q, parts, m, n).
 
-        Those of the polynomials are kept for further functions.
+        The jets of the polynomials are kept for later calls.
 
-        coefficients: of the functions in all cells, (N, L, m, n); real or complex.
+        coefficients: the functions' coefficients in all cells, (N, L, m, n); real or complex.
         """
         if coefficients.is_complex():
             return torch.complex(self.jets(coefficients.real), self.jets(coefficients.imag))
         return self.about.of(coefficients).jets(self.at, self.term.channels, self._jets)
 
     def of_rates(self, rates: Tensor) -> Tensor:
-        """The slopes times the jets of the last fields, (c, q, equations, n).
+        """The slopes times the jets of the last fields, the time derivatives, (c, q, equations, n).
 
-        rates: those fields, the derivatives in time, (N, L, p m, n); real or complex.
+        rates: the coefficients of these p m last fields, (N, L, p m, n); real or complex.
         """
         slopes = self.slopes[..., -rates.shape[2] :].to(rates.dtype)
         if not bool(slopes.any()):  # as in most conditions
@@ -85,9 +86,11 @@ class SampledTerm:
         return torch.einsum("cqepf,cqpfn->cqen", slopes, self.jets(rates))
 
     def functions(self, place: int) -> Tensor:
-        """The jets of the polynomials of cell number `place` here, (q, parts, L).
+        """The jets of the polynomials at the points of one cell, (q, parts, L).
 
-        Only the parts on which the term depends are there.
+        They have only the parts on which the term depends, see `parts`.
+
+        place: the index of the cell in the term.
         """
         at, scale = self.at.at(place), self.at.scale[place]
         kind = tuple(scale.tolist())
@@ -101,7 +104,7 @@ class SampledTerm:
     def with_slopes(self, slopes: Tensor) -> "SampledTerm":
         """A term at the same points with other slopes, for other right-hand sides.
 
-        slopes: of any number m of fields, (c, q, equations, parts, m); may be complex.
+        slopes: the slopes by any number m of fields, (c, q, equations, parts, m); may be complex.
         """
         made = copy.copy(self)
         for name in ("sizes", "is_alike", "parts"):
@@ -111,15 +114,15 @@ class SampledTerm:
 
     @cached_property
     def sizes(self) -> Tensor:
-        """The largest slope by a derivative of each order, (c, equations, orders, m)."""
+        """The largest absolute slope by derivatives of each order, (c, equations, orders, m)."""
         return largest_of_orders(self.slopes.abs().amax(dim=1), self.term.channels)
 
     def along(self, factors: Tensor) -> Tensor:
         """The sizes of the slopes by derivatives along each coordinate, (c, d, orders, m).
 
-        They are root mean squares over the points, of all equations together.
+        The sizes are root mean squares over the points, of all equations together.
 
-        factors: of the equations, (e,).
+        factors: a factor for each equation, (equations,).
         """
         channels = self.term.channels
         squares = self.slopes.abs().square() * factors.square()[:, None, None]
@@ -133,25 +136,26 @@ class SampledTerm:
         return found.sqrt()
 
     def squared_residuals(self, at: CellPoints, solution: CellFunctions, factors: Tensor) -> Tensor:
-        """The integrals of the squared residual over cells, by the rule of other points, (c,).
+        """The integrals of the squared residual over c cells, (c,), by a given rule.
 
         Args:
-            at: points in the same places of some cells.
+            at: the points and weights of the rule; the points have the same own coordinates in each
+                of the c cells.
             solution: the solution.
-            factors: of the equations, (equations,).
+            factors: a factor for each equation, (equations,).
         """
         found = []
         for some in torch.arange(len(at.cells)).split(max(1, 2**17 // len(at.local))):
             own = at.some(some)
             residual = self.term.equation(own.points, self.jet(solution, own))
             squares = (residual * factors).square().sum(dim=1).view(own.weights.shape)
-            squares = torch.where(squares.isfinite(), squares, 0)  # as a source at a corner
+            squares = torch.where(squares.isfinite(), squares, 0)  # e.g. a source at a corner
             found.append((own.weights * squares).sum(dim=1))
         return torch.cat(found)
 
     @cached_property
     def is_alike(self) -> bool:
-        """Whether points and slopes are the same in all cells."""
+        """Whether the points' own coordinates and the slopes are the same in all cells."""
         if not self.at.alike:
             return False
         flat, rounding = self.slopes.flatten(0, 1), 1e-13
@@ -159,12 +163,12 @@ class SampledTerm:
 
     @cached_property
     def parts(self) -> list[int]:
-        """The parts of jets on which the term depends."""
+        """The indices of the parts of jets on which the term depends."""
         there = self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0
         return there.nonzero()[:, 0].tolist() or [0]
 
     def is_linear(self, other: CellFunctions) -> bool:
-        """Whether the slopes are the same about another function, tried in a few cells."""
+        """Whether the slopes are the same about another function, tested in a few cells."""
         most, rounding = 8, 1e-9
         few = torch.linspace(0, len(self.at.cells) - 1, most).long().unique()
         again = SampledTerm(self.term, self.at.some(few), other)
@@ -178,8 +182,8 @@ class PlacedTerm:
 
     Args:
         term: the term.
-        place: the number of the cell in the term.
-        factors: of its equations, (equations,).
+        place: the index of the cell in the term.
+        factors: a factor for each of the term's equations, (equations,).
     """
 
     term: SampledTerm
@@ -188,19 +192,19 @@ class PlacedTerm:
 
     @cached_property
     def weights(self) -> Tensor:
-        """The roots of the weights of the equations at all points, (q, equations)."""
+        """The square roots of the weights of the equations at all points, (q, equations)."""
         return self.term.at.weights[self.place].sqrt()[:, None] * self.factors
 
     @cached_property
     def used(self) -> slice | Tensor:
-        """The points that have a weight: a slice of the first ones or, of others, a mask (q,)."""
+        """The points of nonzero weight: a slice if these are the first points, or a mask (q,)."""
         mask = (self.weights != 0).any(dim=1)
         count = int(mask.sum())
         return slice(0, count) if bool(mask[:count].all()) else mask
 
     @property
     def slopes(self) -> Tensor:
-        """The slopes at the points that have a weight, times its root, (q, equations, parts, m)."""
+        """The slopes times root weights at points of nonzero weight, (q, equations, parts, m)."""
         return self.term.slopes[self.place][self.used] * self.weights[self.used][..., None, None]
 
     @property
@@ -209,10 +213,10 @@ class PlacedTerm:
         return self.weights[self.used].numel()
 
     def rows(self) -> Tensor:
-        """The rows for the coefficients of the cell, (rows, L m).
+        """The rows of the term for the coefficients of the cell, (rows, L m).
 
-        All fields of each polynomial stand side by side, the numbers of each function side by side
-        in memory.
+        The columns are the m fields of the first polynomial, then those of the second, and so on.
+        Columns are contiguous in memory.
         """
         factors = self.slopes.permute(2, 3, 0, 1)
         functions = self.term.functions(self.place).permute(2, 1, 0)[:, :, self.used]
@@ -225,7 +229,7 @@ class PlacedTerm:
     def of(self, coefficients: Tensor) -> Tensor:
         """The rows times the coefficients of n functions, (rows, n), without making the rows.
 
-        coefficients: of the functions in the cell, (L m, n).
+        coefficients: the functions' coefficients in the cell, (L m, n).
         """
         functions = self.term.functions(self.place)[self.used]  # (q, parts, L)
         each = coefficients.unflatten(0, (functions.shape[2], -1))  # (L, m, n)
@@ -233,10 +237,11 @@ class PlacedTerm:
         return (self.slopes[:, :, self.term.parts].flatten(2) @ jets).flatten(0, 1)
 
     def weighed(self, values: Tensor) -> Tensor:
-        """Values of the equations times the roots of their weights, (c, rows, n).
+        """Values of the equations times the square roots of the weights, (c, rows, n).
 
-        values: at all points of cells like this one, (c, q, equations, n); points without a weight
-            are left out.
+        Points of weight zero are left out.
+
+        values: the values at all points of c cells like this one, (c, q, equations, n).
         """
         return (values[:, self.used] * self.weights[self.used][..., None]).flatten(1, 2)
 
@@ -244,18 +249,19 @@ class PlacedTerm:
 def region_scales(
     boundary: Sequence[SampledTerm], interfaces: Sequence[Interface], region: Tensor
 ) -> Tensor:
-    """The factors of the equation in each region, (R,).
+    """The factor of the equation in each of R regions, (R,).
 
     Let a be the size of a region's coefficient of ∂u/∂n. A residual r of ∇·(a ∇u) changes u in the
-    region by about r/a. Its integral leaves as a flux through regions on the way to a boundary with
-    given values, and changes u by r/b, if b is the smallest coefficient on the best of these ways.
-    So the factor is 1 / min(a, b). With it solutions for a coefficient of 1e-3 in a disk took a
-    third of the cells that they took without; with 1 / a those for 1e4 took four times as many.
+    region by about r/a. The integral of r leaves as a flux through other regions to a boundary with
+    given values. This changes u by r/b, where b is the smallest coefficient on the path of regions
+    for which b is largest. So the factor is 1 / min(a, b), up to a common multiple. With this
+    factor, solutions for a coefficient of 1e-3 in a disk took a third of the cells that they took
+    without; with 1 / a, solutions for a coefficient of 1e4 took four times as many.
 
     Args:
         boundary: the conditions on the boundary.
-        interfaces: the fluxes between regions.
-        region: the region of each cell, (N,).
+        interfaces: the interfaces between regions, with their fluxes.
+        region: the index of the region of each cell, (N,).
     """
     count = 1 + int(region.max())
     inner, outer = torch.zeros(2, count, dtype=torch.float64)
