@@ -19,9 +19,12 @@ from kanpinn.spaces.cells.tree import Tree
 
 
 def for_each_field(jets: Tensor, fields: int) -> Tensor:
-    """The jets of scalar functions in each of m fields, (n, parts, m, count m).
+    """Copy the jets of scalar functions to each of m fields, (n, parts, m, count·m).
 
-    jets: of the functions, (n, parts, count). The fields of each function stand side by side.
+    The last index runs over the m fields of the first function, then those of the second, and so
+    on.
+
+    jets: the jets of the scalar functions, (n, parts, count).
     """
     unit = torch.eye(fields, dtype=jets.dtype)
     return torch.einsum("npk,mf->npmkf", jets, unit).flatten(3)
@@ -32,9 +35,10 @@ class CornerPatch:
     """The singular functions of a corner in all cells of a patch around it.
 
     Args:
-        at: the corner, (2,).
-        functions: of the points minus the corner.
-        boxes: the patch: the lower and upper corners of boxes in the tree's coordinates, (b, 2, 2).
+        at: the coordinates of the corner, (2,).
+        functions: the singular functions, which take points minus the corner.
+        boxes: the boxes that make up the patch: their lower and upper corners in tree coordinates,
+            (b, 2, 2).
         fields: the number of fields m, each of which has coefficients of its own.
     """
 
@@ -49,16 +53,16 @@ class CornerPatch:
         return 2 * len(self.functions.powers) * self.fields
 
     def members(self, geometry: CellGeometry) -> Tensor:
-        """The cells that have the functions, a mask (N,); elsewhere they are zero."""
+        """A mask (N,) of the cells in the patch; elsewhere the functions are zero."""
         return geometry.tree.inside(self.boxes)
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
-        """The stacked jets of all functions at points of these cells, (n, parts, m, count)."""
+        """The stacked jets of all functions at points in the patch, (n, parts, m, count)."""
         jets = self.functions.stacked(points.coords - self.at, channels)
         return for_each_field(jets, self.fields)
 
     def cut(self, tree: Tree) -> Tensor:
-        """The cells of which only a part is in the patch, a mask (N,)."""
+        """A mask (N,) of the cells of which only a part is in the patch."""
         rounding = 1e-9
         (low, high), (below, above) = tree.boxes[:, None].unbind(2), self.boxes.unbind(1)
         least = rounding * (above - below)
@@ -69,11 +73,11 @@ class CornerPatch:
 
 @dataclass(frozen=True, eq=False)
 class EnrichmentInCells:
-    """The known functions of a problem, in all cells.
+    """The functions of a problem's `enrichment()`, in all cells.
 
     Args:
-        layer: the functions.
-        fields: the number of fields.
+        layer: the functions and their coefficients.
+        fields: the number of fields m.
     """
 
     layer: Enrichment
@@ -81,11 +85,11 @@ class EnrichmentInCells:
 
     @property
     def count(self) -> int:
-        """The number of functions."""
+        """The number of coefficients, each for one function in one field."""
         return self.layer.coefficients.numel()
 
     def members(self, geometry: CellGeometry) -> Tensor:
-        """All cells."""
+        """A mask (N,) of all cells."""
         return torch.ones(len(geometry.tree), dtype=torch.bool)
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
@@ -103,10 +107,11 @@ class CellFunctions:
     Args:
         geometry: the cells.
         polynomials: the basis in each cell.
-        coefficients: of the m fields of one function, (N, L, m), or of n functions, (N, L, m, n).
-        numbers: the coefficients of the shared functions, (count,) of each kind; none where they
-            are zero, and none for n functions.
-        shared: the shared functions of each kind.
+        coefficients: the coefficients of the polynomials for one function of m fields, (N, L, m),
+            or for n functions, (N, L, m, n).
+        numbers: the coefficients of the shared functions of each kind, (count,) each; empty if they
+            are zero, and for n functions.
+        shared: the shared functions of each kind: those of each corner, and enrichment().
     """
 
     geometry: CellGeometry
@@ -117,16 +122,16 @@ class CellFunctions:
 
     @cached_property
     def members(self) -> Tensor:
-        """The cells that have the shared functions, a mask (kinds, N)."""
+        """A mask (kinds, N): in which cells the shared functions of each kind are present."""
         none = torch.zeros(0, len(self.geometry.tree), dtype=torch.bool)
         return torch.cat([none, *(one.members(self.geometry)[None] for one in self.shared)])
 
     def of(self, coefficients: Tensor) -> "CellFunctions":
-        """Other polynomials in the same cells, without shared functions."""
+        """Other functions in the same cells: polynomials with these coefficients alone."""
         return CellFunctions(self.geometry, self.polynomials, coefficients)
 
     def on(self, geometry: CellGeometry) -> "CellFunctions":
-        """The same functions in smaller cells, each a part of a present one."""
+        """The same functions in smaller cells, each a part of a present cell."""
         if geometry is self.geometry:
             return self
         (low, high), coarse = geometry.frames.unbind(1), self.geometry
@@ -139,7 +144,7 @@ class CellFunctions:
 
     @property
     def richer(self) -> "CellFunctions":
-        """The same functions as polynomials of a degree that is higher by 2."""
+        """The same functions, written as polynomials of a degree higher by 2."""
         richer, own = self.polynomials.richer, self.coefficients
         padded = richer.padded(own.flatten(2)).unflatten(2, own.shape[2:])
         return replace(self, polynomials=richer, coefficients=padded)
@@ -163,13 +168,13 @@ class CellFunctions:
 
         Args:
             at: the points.
-            channels: the derivatives.
-            kept: gets the jets of the polynomials in cells of each size, for further functions at
-                the same points; None to forget them. They are for points in the same places of each
-                cell.
+            channels: the derivatives that the jets have.
+            kept: a cache of the jets of the polynomials, by the scale of cells, for further
+                functions at the same points; None for no cache. It is used only for points with the
+                same own coordinates in each cell.
         """
         own, polynomials = self.coefficients[at.cells].flatten(2), self.polynomials
-        most = 2**20  # numbers of one kind at once
+        most = 2**20  # numbers in a temporary tensor
         if at.alike:
             kept = {} if kept is None else kept
             scales, kind = at.scale.unique(dim=0, return_inverse=True)
@@ -204,8 +209,9 @@ class CellNorms:
     """Norms and means of functions in cells.
 
     Args:
-        places: points of a quadrature rule in groups of cells; each cell is in one group, once.
-        counted: the numbers of the fields that count in norms.
+        places: the points of quadrature rules in groups of cells; each cell is in exactly one
+            group.
+        counted: the indices of the fields that count in norms.
         polynomials: the functions of each cell.
     """
 
@@ -215,10 +221,11 @@ class CellNorms:
 
     @cached_property
     def _roots(self) -> list[Tensor]:
-        """R for each cell, with ‖R c‖ the L2 norm of the function with coefficients c.
+        """For each cell a matrix R such that ‖R c‖ is the L2 norm of the function of coefficients c.
 
-        (c, L, L), or (c, 1, 1) for whole cells, where polynomials are orthonormal. A small multiple
-        of the unit matrix is in R for functions that the points do not see.
+        For each group of cells R is (c, L, L), or (c, 1, 1) for whole cells, where polynomials are
+        orthonormal. A small multiple of the unit matrix makes R regular if functions vanish at the
+        points.
         """
         found, tiny = [], 1e-6
         for at in self.places:
@@ -233,7 +240,7 @@ class CellNorms:
         return found
 
     def coordinates(self, coefficients: Tensor) -> Tensor:
-        """Coordinates (N L m, n) of functions (N, L, m, n), with the inner products of L2."""
+        """Map coefficients (N, L, m, n) to coordinates (N·L·m, n) in an L2-orthonormal basis."""
         found = torch.empty_like(coefficients)
         for at, root in zip(self.places, self._roots, strict=True):
             own = coefficients[at.cells].flatten(2)
@@ -242,7 +249,7 @@ class CellNorms:
         return found.flatten(0, 2)
 
     def coefficients(self, coordinates: Tensor, fields: int) -> Tensor:
-        """The coefficients (N, L, m, n) of functions with coordinates (N L m, n); fields: m."""
+        """The inverse of `coordinates`: (N·L·m, n) to (N, L, m, n); fields: the number m."""
         parts = coordinates.unflatten(0, (-1, self.polynomials.size, fields))
         found = torch.empty_like(parts)
         for at, root in zip(self.places, self._roots, strict=True):
@@ -255,12 +262,12 @@ class CellNorms:
         return found
 
     def of_cells(self, one: CellFunctions) -> Tensor:
-        """The L2 norms of the counted fields together over each cell's part of the domain, (N,)."""
+        """The L2 norm of all counted fields over each cell's part of the domain, (N,)."""
         squares = torch.empty(len(one.coefficients), dtype=one.coefficients.dtype)
         counted = list(self.counted)
         for at in self.places:
             smooth = self._smooth(at, one) & at.alike
-            # The rule is that of a whole cell, where polynomials are orthonormal.
+            # These are whole cells, where polynomials are orthonormal.
             volumes = (1 / at.scale[smooth]).prod(dim=1)
             own = one.coefficients[at.cells[smooth]][..., counted].square().sum(dim=(1, 2))
             squares[at.cells[smooth]] = volumes * own
@@ -271,18 +278,18 @@ class CellNorms:
         return squares.sqrt()
 
     def _smooth(self, at: CellPoints, one: CellFunctions) -> Tensor:
-        """The cells in which a function has no shared functions, a mask (c,)."""
+        """A mask (c,) of the cells in which a function is a polynomial, with no shared part."""
         if not one.numbers:
             return torch.ones(len(at.cells), dtype=torch.bool)
         return ~one.members[:, at.cells].any(dim=0)
 
     def total(self, one: CellFunctions) -> float:
-        """The L2 norm of the counted fields over the domain."""
+        """The L2 norm of all counted fields over the domain."""
         return float(self.of_cells(one).square().sum().sqrt())
 
     def nearest(self, one: CellFunctions, lower: LocalPolynomials) -> Tensor:
-        """The polynomials of a lower degree that are nearest in L2 in each cell, (N, L, m)."""
-        found = one.coefficients[:, : lower.size].clone()  # in whole cells they are orthonormal
+        """The coefficients of the nearest polynomials of a lower degree in L2, (N, L, m)."""
+        found = one.coefficients[:, : lower.size].clone()  # the result in whole cells
         for at in self.places:
             for place, cell in enumerate([] if at.alike else at.cells.tolist()):
                 roots, local = at.weights[place].sqrt()[:, None], at.local[place]
@@ -297,7 +304,7 @@ class CellNorms:
         for at in self.places:
             volume += float(at.weights.sum())
             if at.alike and bool(self._smooth(at, one).all()):
-                # Only the first polynomial has an integral.
+                # Only the first polynomial has a nonzero integral.
                 own = one.coefficients[at.cells, 0] * 2 ** (-one.polynomials.dim / 2)
                 integrals += (at.weights.sum(dim=1)[:, None] * own).sum(dim=0)
             else:
@@ -306,7 +313,7 @@ class CellNorms:
         return integrals / volume
 
     def without_means(self, one: CellFunctions, fields: Sequence[int]) -> CellFunctions:
-        """The function minus the means of some fields; fields: their numbers."""
+        """The function minus the means of some fields; fields: the indices of these."""
         if not fields:
             return one
         found, chosen = one.coefficients.clone(), list(fields)

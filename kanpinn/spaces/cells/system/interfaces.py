@@ -1,4 +1,4 @@
-"""Interfaces between the regions of a domain, and the fluxes there, linearised."""
+"""Interfaces between the regions of a domain, and the linearised fluxes there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from kanpinn.spaces.cells.system.functions import CellFunctions
 
 @dataclass(frozen=True, eq=False)
 class Interface:
-    """Parts of an interface between two cells, inside and outside of it: arcs or patches.
+    """The arcs (or patches, in space) of an interface, each between a cell on either side.
 
-    A field is continuous there, and the terms prescribe its flux, or if there is none its normal
-    derivative is continuous. The fluxes are linearised at the present solution. As on faces both
-    sides are compared with a trace for each field, and for each flux: polynomials of the arc's
-    parameter, or of two coordinates along the patch.
+    Fields are continuous at the interface. The terms prescribe the fluxes, linearised at the
+    present solution; a field without a prescribed flux has a continuous normal derivative. As on
+    faces, both sides are matched to unknown traces, one for each field and each flux: polynomials
+    of the arc's parameter, or of two coordinates along the patch.
 
     Args:
-        at: the parts.
-        terms: the conditions on the flux, each row of which belongs to a point inside and one
-            outside, in this order.
+        at: the arcs or patches.
+        terms: the conditions on the fluxes; each row involves a point inside and then the same
+            point outside.
         about: the present solution.
     """
 
@@ -36,19 +36,19 @@ class Interface:
 
     @cached_property
     def channels(self) -> Channels:
-        """The derivatives that the terms use, and the gradient."""
+        """The derivatives that the jets have: those of the terms, and the gradient."""
         gradient = Channels(self.about.geometry.domain.names, gradient=True)
         return reduce(Channels.__or__, (term.channels for term in self.terms), gradient)
 
     @cached_property
     def points(self) -> Batch:
-        """The points of all parts on both sides, (2 c q,)."""
+        """The points of all c parts on both sides, (2·c·q,)."""
         bounds = self.about.geometry.domain.bounds
         return Batch.made_of(self.at.sides[INSIDE].points.on_both_sides(bounds))
 
     @cached_property
     def normals(self) -> tuple[Tensor, Tensor]:
-        """The unit normals at the points of each part, (c, q, d), and their means, (c, d)."""
+        """The unit normals at the points, (c, q, d), and the unit mean normals of parts, (c, d)."""
         normals, weights = self.at.sides[INSIDE].points.normals, self.at.sides[INSIDE].weights
         assert normals is not None
         normals = normals.unflatten(0, weights.shape)
@@ -56,7 +56,7 @@ class Interface:
         return normals, mean / mean.norm(dim=1, keepdim=True)
 
     def jets(self, function: CellFunctions) -> Tensor:
-        """The parts of the jets of a function on both sides, (c, q, 2, parts, m)."""
+        """The stacked jets of a function on both sides, (c, q, 2, parts, m)."""
         return torch.stack([function.jets(at, self.channels) for at in self.at.sides], dim=2)
 
     @property
@@ -80,16 +80,16 @@ class Interface:
     def slopes(self) -> Tensor:
         """The derivatives of the fluxes by the parts of the fields' jets inside and outside.
 
-        (2, c, q, equations, parts, m).
+        The shape is (2, c, q, equations, parts, m).
         """
         return self._linearised[0]
 
     @property
     def right(self) -> Tensor:
-        """The slopes times the parts of the solution's jets, as prescribed, (c, q, equations)."""
+        """The right-hand side of the linearised conditions, (c, q, equations)."""
         return self._linearised[1]
 
     @cached_property
     def sizes(self) -> Tensor:
-        """The largest slope by a derivative of each order, (2, c, equations, orders, m)."""
+        """The largest absolute slope by derivatives of each order, (2, c, equations, orders, m)."""
         return largest_of_orders(self.slopes.abs().amax(dim=2), self.channels)
