@@ -10,15 +10,15 @@ from kanpinn.spaces.cells.system.coupling import Traces
 
 
 def factor_bytes(traces: Traces, count: int) -> int:
-    """The bytes that the solution for the traces takes, by that of two methods with fewer of them.
+    """The bytes that solving for the traces takes, with the cheaper of two methods.
 
-    The first one is a nested dissection, whose factors and fronts grow like N log N in the plane
-    and like N^(4/3) in space. The constants were fitted to solves in squares and cubes of 8² to 64²
-    and 5³ to 12³ equal cells of degrees 4 to 16; the measured numbers differ by up to a tenth. The
-    second one is conjugate gradients on two levels, whose preconditioner has the factors of the
-    coarse unknowns. The constants were fitted to the largest memory in use for 16² to 64² and 8³ to
-    12³ equal cells with 4 to 16 coarse unknowns on a face; few of them took up to a third more in
-    the plane.
+    The first method is a nested dissection, whose factors and fronts grow like N log N in the plane
+    and like N^(4/3) in space. Its constants were fitted to solves in squares and cubes of 8² to 64²
+    and 5³ to 12³ equal cells of degrees 4 to 16; measured memory differs by up to a tenth. The
+    second method is conjugate gradients on two levels, whose preconditioner has the factors of the
+    coarse unknowns. Its constants were fitted to the peak memory for 16² to 64² and 8³ to 12³ equal
+    cells with 4 to 16 coarse unknowns on a face; in the plane, few coarse unknowns took up to a
+    third more.
 
     Args:
         traces: the unknowns on a face.
@@ -41,8 +41,8 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
         system: the system.
         count: the number of cells.
         again: whether factors are kept for further right-hand sides. Then memory is also needed for
-            the reflections, and for the rows of those right-hand sides.
-        more: by how much the degree is higher than the system's.
+            the Householder reflections and for the rows of these right-hand sides.
+        more: by how much the degree of the solve exceeds the degree of the system.
     """
     dim, degree, fields = system.geometry.tree.dim, system.polynomials.degree, system.traces.orders
     polynomials = LocalPolynomials(degree + more, dim)
@@ -56,7 +56,7 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
         cells = cells * count / len(system.geometry.tree)
         points *= (1 + more / (degree + 3)) ** dim
         rows = points * equations
-        # Alike cells of one size share a matrix, but a factor only with the same conditions.
+        # Alike cells of one size share a matrix; they share factors only with equal conditions.
         groups, matrices = (min(cells, 3**dim), 1) if term.is_alike else (cells, cells)
         numbers += 3 * rows * parts * len(fields) * cells  # jets and slopes at the points
         numbers += groups * (columns + outer) ** 2
@@ -67,13 +67,14 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
 
 
 def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> str:
-    """Why a solution cannot be compared with one of a degree that is higher by 2; empty if it can.
+    """Why memory forbids to compare a solution with one of a degree higher by 2; "" if it does not.
 
     Args:
-        system: the system.
-        kept: how many systems are kept for further right-hand sides, beside the one of the higher
-            degree; a complex one counts twice. If 0, that one is not kept either.
-        again: whether the factors of that one are kept all the same, until it is corrected.
+        system: the system of the solution.
+        kept: how many systems of the present degree are kept for further right-hand sides; a
+            complex system counts twice. If 0, the system of the higher degree is not kept either.
+        again: whether the factors of the system of the higher degree are kept in any case, for
+            iterative refinement.
     """
     count, more = len(system.geometry.tree), 2
     size = system_bytes(system, count, again=again or kept > 0, more=more)
@@ -83,7 +84,7 @@ def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> 
 
 
 def _too_large(size: int) -> str:
-    """Why a number of bytes is too large, in words; empty if it is not."""
+    """Why a number of bytes exceeds the machine's memory, in words; "" if it does not."""
     memory = machine_memory()
     if size > memory:
         there = written_size(int(memory))
@@ -92,13 +93,13 @@ def _too_large(size: int) -> str:
 
 
 def too_many(system: CellSystem, count: int, most: int, *, kept: int = 0) -> str:
-    """Why `count` cells like those of a system are too many, in words; empty if they are not.
+    """Why `count` cells like those of a system are too many, in words; "" if they are not.
 
     Args:
         system: the system.
         count: the number of cells.
-        most: the largest number of cells.
-        kept: how many systems are kept for further right-hand sides; a complex one counts twice.
+        most: the largest number of cells that the settings allow.
+        kept: how many systems are kept for further right-hand sides; a complex system counts twice.
     """
     if count > most:
         return f"would be more than cells = {most}"
