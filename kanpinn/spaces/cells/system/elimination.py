@@ -1,5 +1,5 @@
-"""The solution of the least-squares problem: elimination of single cells, then of the traces on
-faces by nested dissection or conjugate gradients.
+"""The solution of the least-squares problem: elimination of the unknowns of single cells, then of
+the traces on faces by nested dissection or conjugate gradients.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,12 +26,13 @@ Array = NDArray[Any]
 
 
 class Reduced(NamedTuple):
-    """The right-hand sides of the rows that remain after the elimination of cells.
+    """The right-hand sides after the elimination of c cells, see `CellElimination`.
 
     Args:
-        own: those of the rows R c + S y, (c, L m, n).
-        traces: those of the rows T y, (c, t + q, n).
-        lost: the sum of the squares of those of all other rows, which have become zero, (c, n).
+        own: the right-hand sides of the rows R c + S y, (c, L m, n).
+        traces: the right-hand sides of the rows T y, (c, t + q, n).
+        lost: the sum of squares of the right-hand sides of all other rows, in which no unknowns are
+            left, (c, n).
     """
 
     own: Array
@@ -41,20 +42,21 @@ class Reduced(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CellElimination:
-    """The transformation of the rows of a cell to R c + S y and T y.
+    """The orthogonal transformation of the rows of a cell to R c + S y and T y.
 
-    The rows are A c + S s = b of its terms, and B c + O s - D y = b on its faces, with the traces y
-    on the faces and the coefficients s of functions that cells share. First the rows of the
-    equation become a triangle, then this triangle with the rows of the conditions, and then with
-    the rows of B, which alone contain the traces. The coefficients of shared functions count as
-    further traces here; they are in all rows, also in those from which the other unknowns have
-    gone.
+    Before it the rows are A c + P s = b of the cell's terms, and B c + O s - D y = b on its faces,
+    with the cell's coefficients c, the traces y on the faces and the coefficients s of functions
+    that cells share. First the rows of the equation are reduced to a triangle, then this triangle
+    with the rows of the conditions, and then with the rows of B, which alone contain the traces.
+    After the transformation s belongs to y. Since s is in all rows, it also remains in rows from
+    which c has gone; these are reduced to a triangle as well.
 
     Args:
         equation: the transformation of the rows of the equation.
-        conditions: that of this triangle and the other rows of A; None if there are none.
-        outer: that of the triangle of A and the rows of B; None without traces.
-        left: that of the rows that only shared functions are left in; None without any.
+        conditions: the transformation of the equation's triangle and the other rows of A; None if
+            there are no other rows.
+        outer: the transformation of the triangle of A and the rows of B; None without traces.
+        left: the transformation of the rows that contain only s; None without shared functions.
         triangle: R, (L m, L m).
         rest: S, (L m, t + q).
         traces: T, (t + q, t + q).
@@ -81,11 +83,11 @@ class CellElimination:
 
         Args:
             equation: the transformation of the first rows of A, (e, L m), to a triangle. These are
-                the many rows of the equation; cells with the same ones share it.
+                the many rows of the equation; cells with equal rows share the transformation.
             conditions: the other rows of A, (r - e, L m).
             outer: B, (t, L m).
             traces: D, (t, t).
-            shared: S and below it O, (r + t, q); None if the cell shares no functions.
+            shared: P above O, (r + t, q); None if the cell shares no functions.
         """
         columns, count = outer.shape[1], len(traces)
         triangle = _padded(equation.triangle, columns)
@@ -107,11 +109,11 @@ class CellElimination:
         return replace(found, left=left, rest=np.hstack([rest, own]), traces=traces)
 
     def _moved(self, known: Array) -> tuple[Array, Array, Array]:
-        """Transform columns of all rows, (r + t, n).
+        """Transform columns `known` of all rows, (r + t, n).
 
         Returns:
-            Those of the rows with R, (L m, n), of those with T but for the last q, (t, n), and of
-            those in which neither coefficients nor traces are left.
+            The parts of the columns in the rows R c + S y, (L m, n); in the first t rows T y,
+            (t, n); and in the rows in which neither c nor traces are left.
         """
         first, columns = self.equation.shape[0], len(self.triangle)
         last = first + (0 if self.conditions is None else len(self.conditions.vectors))
@@ -125,7 +127,7 @@ class CellElimination:
         return own, traces, np.concatenate([equation[columns:], left])
 
     def reduced(self, right_hand_sides: Array) -> Reduced:
-        """Transform right-hand sides of the rows of c cells, (c, r + t, n)."""
+        """Transform the right-hand sides, (c, r + t, n), of the rows of c cells."""
         cells, count, each = right_hand_sides.shape
         own, traces, left = self._moved(
             np.moveaxis(right_hand_sides, 1, 0).reshape(count, cells * each)
@@ -144,7 +146,7 @@ def squares(numbers: Array) -> Array:
 
 
 def _padded(rows: Array, count: int) -> Array:
-    """The first `count` rows of a matrix, followed by rows of zeros if it has fewer."""
+    """The first `count` rows of a matrix, or all of them and further rows of zeros."""
     found = np.zeros((count, rows.shape[1]), rows.dtype, order="F")
     found[: len(rows)] = rows[:count]
     return found
@@ -157,9 +159,9 @@ def elimination_order(
 
     Args:
         tree: the cells.
-        faces: the numbers of the traces of each cell.
-        sizes: the numbers of unknowns of all traces.
-        work: the operations for each cell before, (N,).
+        faces: the indices of the traces of each cell.
+        sizes: the number of unknowns of each trace.
+        work: the operations that the elimination of each single cell takes, (N,).
     """
     halvings = EliminationTree(faces, sizes, merge_order(tree), work)
     if len(tree.level.unique(dim=0)) == 1:
@@ -169,12 +171,13 @@ def elimination_order(
 
 
 def merge_order(tree: Tree) -> list[Merge]:
-    """The order of nested dissection, by which neighbouring nodes become one, up to the root.
+    """The order of nested dissection: merges of two neighbouring nodes each, up to the root.
 
     The leaves are the nodes 0 … N - 1; each merge makes the next node. The box of the tree is
     bisected again and again until each part is a leaf or the leaves of one box, and the parts are
-    merged in the opposite order. A box is bisected across the longest of those sides whose middle
-    no leaf lies across. Lengths are in boxes of level 0; of equal sides the first counts.
+    merged in the opposite order. Of the coordinates in which the middle of a box cuts no leaf, the
+    box is bisected in the one in which it is longest, or in the first of several. Lengths are in
+    units of boxes of level 0.
 
     Reference: George, Nested dissection of a regular finite element mesh (1973).
     """
@@ -207,18 +210,18 @@ def merge_order(tree: Tree) -> list[Merge]:
 class FaceSolver:
     """Least squares for the traces on all faces.
 
-    They are found by elimination, or with any accuracy by conjugate gradients on two levels.
-    The latter are taken where an elimination needs many operations, as in space from some hundred
-    cells on, or more memory than there is. If factors are kept for further right-hand sides, an
-    elimination is faster up to some thousand cells. It is also faster where most traces are coarse,
-    as for low degrees in the plane, since the coarse matrix has to be factorised. If conjugate
-    gradients converge slowly, as for many waves in a cell, the traces are eliminated after all.
+    The traces are found by elimination, or to a given accuracy by conjugate gradients on two
+    levels. Conjugate gradients are used if an elimination needs many operations, as in space from
+    some hundred cells on, or more memory than there is. If factors are kept for further right-hand
+    sides, elimination is faster up to some thousand cells. It is also faster if most unknowns are
+    coarse, as for low degrees in the plane, since the coarse matrix has to be factored anyway. If
+    conjugate gradients converge slowly, as for many waves in a cell, elimination takes over.
 
     Args:
         tree: the order of the elimination.
-        coarse: which traces have low degrees, (unknowns,).
-        fronts: the rows of this rank's cells.
-        times: how often it will solve. Factors are kept if it is more than once.
+        coarse: a mask of the unknowns of low degrees, which form the coarse level, (unknowns,).
+        fronts: the rows T y of each of this rank's cells.
+        times: the expected number of solves. Factors are kept if it is more than 1.
     """
 
     def __init__(
@@ -256,22 +259,22 @@ class FaceSolver:
         start: Array | None = None,
         accuracy: float = 1e-12,
     ) -> Array:
-        """The traces, (unknowns, n), for the right-hand sides of each cell's rows, (r, n).
+        """The traces, (unknowns, n), for n right-hand sides.
 
         Args:
-            right_hand_sides: those of the rows of each cell.
-            start: traces near them, from which conjugate gradients start.
-            accuracy: at which conjugate gradients end, the relative error in the root of the
-                functional, but at least 1e-12.
+            right_hand_sides: the right-hand sides of the rows T y of each cell, (r, n) each.
+            start: traces near the solution, from which conjugate gradients start; zero by default.
+            accuracy: the relative error in the root of the functional at which conjugate gradients
+                end, but at least 1e-12.
 
         Raises:
-            LinAlgError: if an entry is not finite.
+            LinAlgError: if an entry of the problem is not finite.
             NumericalError: if conjugate gradients do not converge, and there is too little memory
                 for an elimination.
         """
         few, many, slower, rounding = 100, 1000, 12, 1e-12
         if not self._by_elimination:
-            # Operations of an elimination are faster, by the factor `slower`.
+            # An operation takes `slower` times as long in conjugate gradients as in elimination.
             ratio = self._tree.operations / (slower * self._two_level.operations)
             most = int(min(max(few, ratio), many))
             found = self._two_level.solve(right_hand_sides, max(accuracy, rounding), most, start)

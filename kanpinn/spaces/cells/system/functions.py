@@ -221,7 +221,7 @@ class CellNorms:
 
     @cached_property
     def _roots(self) -> list[Tensor]:
-        """For each cell a matrix R such that ‖R c‖ is the L2 norm of the function of coefficients c.
+        """For each cell a matrix R: ‖R c‖ is the L2 norm of the function with coefficients c.
 
         For each group of cells R is (c, L, L), or (c, 1, 1) for whole cells, where polynomials are
         orthonormal. A small multiple of the unit matrix makes R regular if functions vanish at the
