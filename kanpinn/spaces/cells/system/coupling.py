@@ -24,28 +24,29 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
-    """The weights with which fields and their derivatives are continuous between cells.
+    """The weights in least squares of jumps of fields and their derivatives between cells.
 
-    For an equation Σ_r c_r ∂^r u of order o the squared difference of the normal derivative ∂^j u,
+    For an equation Σ_r c_r ∂^r u of order o, the squared difference of the normal derivative ∂^j u,
     j < o, of a cell from its trace has the weight Σ_(r>j) c_r² k^(2(r-j)) h^(2j+1-2r). With equal
-    weights on both sides that is half this weight for the squared jump. For -Δu the weights are
-    k⁴/h³ for the value and k²/h for the normal derivative: then the least-squares functional is
+    weights on both sides, the squared jump has half of this weight. For -Δu the weights are k⁴/h³
+    for the value and k²/h for the normal derivative: then the least-squares functional is
     equivalent to the norm of the residual's solution in each cell, and errors were 1.6 to 4 times
-    those of the best approximation for all degrees, on uniform and on graded cells. With smaller
-    weights errors were larger by orders of magnitude, with larger ones by a factor of up to 10.
+    the error of the best approximation for all degrees, on uniform and on graded cells. With
+    smaller weights errors were larger by orders of magnitude, with larger weights by a factor of up
+    to 10.
 
     Where c_0 u is large beside c_r ∂^r u, as the rate of change is in short windows of time,
-    c_r (c_r + c_0 h^r / k^(r-1)) takes the place of c_r². Otherwise jumps cost little beside the
-    residual, and windows that are short beside the cells are unstable: errors grew by factors of up
-    to 10^130. With c_0 (h / k)^r windows were still unstable where advection is strong; with
-    c_0 h^r errors in the plane were twice as large.
+    c_r (c_r + c_0 h^r / k^(r-1)) replaces c_r². Otherwise jumps cost little beside the residual,
+    and windows of time that are short for the size of the cells are unstable: errors grew by
+    factors of up to 10^130. With c_0 (h / k)^r in place of c_0 h^r / k^(r-1), windows were still
+    unstable where advection is strong; with c_0 h^r, errors in the plane were twice as large.
 
     Args:
-        sizes: c_r of each field in each cell, for derivatives along each coordinate,
-            (N, d, orders, m).
-        widths: of the cells, (N, d).
-        degree: k.
-        factors: of all rows of each cell, (N,).
+        sizes: the sizes c_r of the coefficients, for each field in each cell and derivatives along
+            each coordinate, (N, d, orders, m).
+        widths: the widths of the cells, (N, d).
+        degree: the degree k.
+        factors: the factor of all rows of each cell, (N,).
 
     Reference: Bensow and Larson, Discontinuous/continuous least-squares finite element methods for
     elliptic problems (2005), for the powers of h.
@@ -58,7 +59,7 @@ class Coupling:
 
     @cached_property
     def of_polynomials(self) -> Tensor:
-        """c_r / h^r: the terms of a polynomial of the size 1, (N, d, orders, m)."""
+        """c_r / h^r: the size of each term for a polynomial of the size 1, (N, d, orders, m)."""
         orders = torch.arange(self.sizes.shape[2])
         return self.sizes / self.widths[:, :, None, None] ** orders[:, None]
 
@@ -81,9 +82,9 @@ class Coupling:
         """The square roots of the weights of ∂^j u in some cells, (c, j, m) for j from 0.
 
         Args:
-            cells: the numbers of the cells, (c,).
-            normals: unit normals of the faces, (c, d).
-            length: h, the width across the face of the smaller of its cells, (c,).
+            cells: the indices of the cells, (c,).
+            normals: the unit normals of a face of each cell, (c, d).
+            length: the width h, across the face, of the smaller of its two cells, (c,).
         """
         highest = self.sizes.shape[2] - 1
         powers = normals.abs()[:, :, None] ** torch.arange(highest + 1)
@@ -101,8 +102,9 @@ class Coupling:
     def errors(self) -> Tensor:
         """The error of each cell for a residual of the size 1, up to a common factor, (N,).
 
-        A polynomial of this size has derivatives in the equation of at most the size 1. Its values
-        do not count where there are derivatives: the term k² u of a wave does not bound errors.
+        It is the size of a polynomial whose derivatives in the equation have the size 1. For fields
+        with derivatives, a term without derivatives does not count: the term k² u of a wave does
+        not bound errors.
         """
         values, *others = self.of_polynomials.amax(dim=1).unbind(dim=1)  # (N, m) each
         derivatives = torch.stack(others or [values]).amax(dim=0)
@@ -111,14 +113,14 @@ class Coupling:
         return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 0).amax(dim=1)
 
     def of_condition(self, sizes: Tensor, weights: Tensor) -> Tensor:
-        """The square roots of the weights of a condition's equations, (c, e).
+        """The square roots of the weights of a condition's e equations, (c, e).
 
-        A condition on ∂^j u has the weight of its jump. One that combines derivatives of several
-        orders has the least of their weights.
+        An equation a ∂^j u = g has the weight of a jump of ∂^j u, divided by a². An equation with
+        several such terms has the least of their weights.
 
         Args:
             sizes: the largest slopes by derivatives of each order, (c, e, orders, m).
-            weights: see `weights`, (c, j, m).
+            weights: the result of `weights`, (c, j, m).
         """
         orders = min(sizes.shape[2], weights.shape[1])
         sizes, weights = sizes[:, :, :orders], weights[:, None, :orders]
@@ -130,26 +132,26 @@ class Coupling:
 
 @dataclass(frozen=True)
 class Traces:
-    """The unknowns on faces: polynomials for h^j ∂^j u of each field f, j < o_f.
+    """The unknowns on faces: for each field f polynomials for h^j ∂^j u, j < o_f.
 
-    Here h is the width of a cell at the face, `SideTrace.unit`. With it the rows of cells that
-    differ only in size often differ only by a factor, see `CellSystem._similar`.
+    Here h is the width of a cell at the face, `SideTrace.unit`. Owing to the factor h^j the rows of
+    cells that differ only in size often differ only by a factor, see `CellSystem._similar`.
 
-    Their degree is k - j - ⌊k / 6⌋. Jumps are penalised only up to this degree: their parts of the
-    highest degrees are small where the solution is resolved. Leaving these out does not change the
-    errors, and reduces the time of an elimination to two thirds. Traces that several smaller cells
-    share have the degree k - j, as those of the larger cell.
+    The polynomials have the degree k - j - ⌊k / 6⌋. Jumps are penalised only up to this degree:
+    their parts of higher degrees are small where the solution is resolved. To leave these parts out
+    does not change the errors, and reduces the time of an elimination to two thirds. Traces that
+    several smaller cells share have the degree k - j, like the larger cell's functions.
 
     Args:
         polynomials: the functions of a cell.
-        orders: o_f of each field.
+        orders: the order o_f of the equations in each field.
     """
 
     polynomials: LocalPolynomials
     orders: tuple[int, ...]
 
     def unknowns(self, shared: bool) -> list[tuple[int, int, slice]]:
-        """For each field f and each j the places of the unknowns for h^j ∂^j u in a trace.
+        """For each field f and each j the tuple (f, j, places of the unknowns for h^j ∂^j u).
 
         shared: whether several smaller cells share the trace.
         """
@@ -165,12 +167,12 @@ class Traces:
         return max((places.stop for _, _, places in self.unknowns(shared)), default=0)
 
     def sizes_on(self, faces: FaceTraces) -> list[int]:
-        """The numbers of unknowns of all traces on faces."""
+        """The number of unknowns of each trace on faces."""
         single, shared = self.size(shared=False), self.size(shared=True)
         return [single] * faces.single + [shared] * len(faces.shared)
 
     def coarse(self, low: int, shared: bool) -> Array:
-        """Which unknowns of a trace have a degree of at most `low` - j, a mask (size,).
+        """A mask (size,) of the unknowns of a trace for degrees up to `low` - j.
 
         shared: see `unknowns`.
         """
@@ -183,11 +185,11 @@ class Traces:
         """The traces of the functions of c cells on a part of a side, (c, size).
 
         Args:
-            side: the part, a whole face in the same place of each cell.
-            scales: `SideTrace.unit` times the derivative of the cell's coordinate by the physical
-                one, for each cell, (c,).
+            side: the part, a whole face with the same own coordinates in each cell.
+            scales: for each cell `SideTrace.unit` times the derivative of the cell's own coordinate
+                across the face by the physical coordinate, (c,).
             shared: see `unknowns`.
-            coefficients: of the functions, (c, L, m).
+            coefficients: the coefficients of the functions, (c, L, m).
         """
         matrices = side.traces(self.polynomials, max(self.orders, default=0))
         found = coefficients.new_zeros(len(coefficients), self.size(shared))
@@ -197,16 +199,17 @@ class Traces:
         return found
 
     def rows(self, at: SideTrace, scale: float, weights: Tensor) -> tuple[Array, Array]:
-        """The rows of a cell's functions, and those of the traces, on a part of a side.
+        """The rows for differences of a cell's functions from the trace, on a part of a side.
 
         Args:
-            at: the part.
-            scale: the derivative of the cell's coordinate by the physical one.
-            weights: of each derivative and field, (j, m).
+            at: the part of the side, with its trace.
+            scale: the derivative of the cell's own coordinate across the side by the physical
+                coordinate.
+            weights: the root weights of each derivative and field, (j, m).
 
         Returns:
-            The rows (rows, L m), contiguous in memory for each function, and the traces' matrix
-            (rows, rows).
+            The matrix of the cell's coefficients, (rows, L m), contiguous in memory for each
+            column, and the matrix of the trace's unknowns, (rows, rows).
         """
         fields, shared, onto = len(self.orders), at.within is not None, None
         every = at.side.traces(self.polynomials, max(self.orders, default=0))
@@ -225,19 +228,21 @@ class Traces:
 
 
 class InterfaceRows:
-    """The rows that couple cells at parts of an interface: forms of their jets minus traces.
+    """The rows that couple cells at the arcs or patches of an interface: forms minus traces.
 
-    The forms are values and normal derivatives of fields, which have the same trace on both sides,
-    and fluxes, whose trace is that of the outside. So the flux inside has the other sign.
+    A form is a linear combination of a jet's parts: the value or the normal derivative of a field,
+    which has the same trace on both sides, or one side's share of a prescribed flux. A flux
+    condition is share inside + share outside = data. The trace of a flux is the share outside, so
+    it enters the rows inside with the opposite sign.
 
     Args:
-        interface: the parts, and the fluxes there.
+        interface: the arcs or patches, and the fluxes there.
         coupling: the weights of jumps.
 
     Attributes:
         forms: the factors of the parts of jets in each form, (2, c, q, forms, parts, m).
         weights: the square roots of the weights, (2, c, forms).
-        signs: those of the traces, (2, forms).
+        signs: the signs of the traces in the rows, (2, forms).
     """
 
     def __init__(self, interface: Interface, coupling: Coupling) -> None:
@@ -265,22 +270,22 @@ class InterfaceRows:
 
     @property
     def parts(self) -> int:
-        """The number of parts."""
+        """The number of arcs or patches."""
         return len(self.interface.at.onto)
 
     @property
     def size(self) -> int:
-        """The number of unknowns of the traces on one part."""
+        """The number of unknowns of the traces on one arc or patch."""
         return self.interface.at.traces.size * self.signs.shape[1]
 
     def coarse(self, low: int) -> Array:
-        """Which unknowns on all parts have a degree of at most `low`, a mask (parts size,)."""
+        """A mask (parts·size,) of the unknowns on all parts for degrees up to `low`."""
         traces = self.interface.at.traces
         own = np.arange(traces.size) < traces.count(min(low, traces.degree))
         return np.tile(own, self.signs.shape[1] * self.parts)
 
     def traces(self, function: CellFunctions) -> Array:
-        """The traces with which the rows of a function are least, (parts size,)."""
+        """The traces for which the squared rows of a function are least, (parts·size,)."""
         onto, right = self.interface.at.onto, self.interface.right
         jets = self.interface.jets(function)
         found = torch.einsum("cqi,scqfpm,cqspm->scfi", onto, self.forms, jets)
@@ -291,14 +296,15 @@ class InterfaceRows:
         return (found * shares[..., None]).sum(dim=0).flatten().numpy()
 
     def rows(self, side: int, place: int) -> tuple[Array, Array]:
-        """The rows of the cell on one side of a part.
+        """The rows of the cell on one side of an arc or patch.
 
         Args:
             side: INSIDE or OUTSIDE.
-            place: the number of the part.
+            place: the index of the arc or patch.
 
         Returns:
-            (rows, L m), and the diagonal (rows,) of the traces' matrix.
+            The matrix of the cell's coefficients, (rows, L m), and the diagonal of the matrix of
+            the traces' unknowns, (rows,).
         """
         weights, onto = self.weights[side, place], self.interface.at.onto[place]
         polynomials, at = self.interface.about.polynomials, self.interface.at.sides[side]
@@ -310,9 +316,11 @@ class InterfaceRows:
         return rows.numpy(), diagonal.numpy()
 
     def right_hand_sides(self, side: int, place: int, fluxes: Tensor) -> Array:
-        """The right-hand sides of the rows, (rows, n): half of the fluxes' on each side.
+        """The right-hand sides of the rows, (rows, n): half of the prescribed flux on each side.
 
-        fluxes: right-hand sides at the points of the part, (q, equations, n).
+        Args:
+            side, place: see `rows`.
+            fluxes: the right-hand sides at the points of the arc or patch, (q, equations, n).
         """
         weights, equations = self.weights[side, place], fluxes.shape[1]
         onto = self.interface.at.onto[place]
@@ -323,13 +331,13 @@ class InterfaceRows:
 
 
 class InterfaceSide(NamedTuple):
-    """A cell on one side of a part of an interface.
+    """A cell on one side of an arc or patch of an interface.
 
     Args:
-        rows: the rows of several parts.
+        rows: the rows of several arcs or patches.
         side: INSIDE or OUTSIDE.
-        place: the number of the part among these.
-        trace: that of its trace among all traces.
+        place: the index of this arc or patch in `rows`.
+        trace: the index of its trace among all traces.
     """
 
     rows: InterfaceRows
