@@ -54,14 +54,16 @@ Size = tuple[tuple[int, ...], float]
 class CellGroup:
     """Cells whose rows have the same matrix, or a single cell.
 
+    A block of unknowns is the trace on a face or at an interface, or the coefficients of the shared
+    functions of one kind.
+
     Args:
-        cells: their numbers.
-        blocks: of each cell the numbers of its traces on faces and at interfaces, and of the kinds
-            of shared functions that it has, (c, f).
-        places: the places of the unknowns of these blocks among all of them, (c, t + q).
+        cells: the indices of the cells.
+        blocks: the indices of each cell's blocks of unknowns, (c, f).
+        places: the indices of the unknowns of these blocks among all unknowns, (c, t + q).
         rows: the number of rows of a cell, r + t.
-        model: the cell whose rows are eliminated.
-        factor: by which the matrix is that of the model.
+        model: the index of the cell whose rows are eliminated for the group.
+        factor: the ratio of the cells' matrix to the model's matrix.
     """
 
     cells: Sequence[int]
@@ -77,10 +79,10 @@ class CellSolutions:
     """The solutions of a least-squares problem in cells for n right-hand sides.
 
     Args:
-        functions: the polynomials of the solutions, (N, L, m, n).
-        traces: those on faces and interfaces, then the coefficients of shared functions,
+        functions: the polynomials of the solutions, with coefficients (N, L, m, n).
+        traces: the traces on faces and interfaces, then the coefficients of shared functions,
             (unknowns, n).
-        shares: the part of each cell in the functional, (N, n).
+        shares: the contribution of each cell to the functional, (N, n).
     """
 
     functions: CellFunctions
@@ -102,7 +104,7 @@ class CellSolutions:
         return replace(self.functions, coefficients=coefficients, numbers=numbers)
 
     def corrected(self, change: "CellSolutions") -> "CellSolutions":
-        """The solutions plus corrections, which leave the residuals whose squares are shares."""
+        """The solutions plus corrections `change`, whose shares are those of the sum."""
         both = self.coefficients + change.coefficients
         functions = replace(self.functions, coefficients=both)
         return replace(change, functions=functions, traces=self.traces + change.traces)
@@ -110,27 +112,26 @@ class CellSolutions:
 
 @dataclass(frozen=True, eq=False)
 class CellSystem:
-    """Least squares for all cells of a tree: Σ_K ‖r‖²_K + jumps + conditions.
+    """Least squares for all cells K of a tree: Σ_K ‖r‖²_K + jumps + conditions.
 
-    The jump of a field between two cells is split into the differences of both values from a trace
-    on their face, an unknown polynomial. Then the coefficients of each cell can be eliminated by
-    themselves, and the traces in the order of a nested dissection (see `FaceSolver`). The least
-    sum of both squared differences is a multiple of the squared jump. Cells whose rows are equal
-    up to a factor are in groups, and are eliminated once. With several ranks each has the cells of
-    its own subtrees.
+    The jump of a field between two cells is split into the differences of both cells' values from a
+    trace on their face, an unknown polynomial. Then the coefficients of each cell can be eliminated
+    one cell at a time, and the traces afterwards (see `FaceSolver`). The least sum of the two
+    squared differences is a multiple of the squared jump. Cells whose rows are equal up to a factor
+    form groups, and are eliminated once. With several ranks each rank has the cells of its own
+    subtrees.
 
     Args:
         about: the present solution, about which all terms are linearised.
-        equation: the equation at points of groups of cells; each cell is in one group, once.
+        equation: the equation at points of groups of cells; each cell is in exactly one group.
         boundary: the conditions at points of boundaries.
-        counted: the numbers of the fields whose errors count.
+        counted: the indices of the fields whose errors count.
         weights: the factor of all rows of each cell, (N,).
-        pollution: the factor by which an error is larger elsewhere than in the cell of its origin,
-            (N,).
-        interfaces: the parts of interfaces at which cells of two regions meet.
+        pollution: the ratio of the error everywhere to the error in the cell that causes it, (N,).
+        interfaces: the arcs or patches at which cells of two regions meet.
 
-    by_one_solve: the relative accuracy that one solve has in the root of the functional. In L2 it
-        left errors of 1e-12.
+    by_one_solve: the relative accuracy that one solve has in the root of the functional. One solve
+        left errors of 1e-12 in L2.
     """
 
     by_one_solve: ClassVar[float] = 1e-15
@@ -141,12 +142,12 @@ class CellSystem:
     weights: Tensor
     pollution: Tensor
     interfaces: Sequence[Interface]
-    # The eliminations of models, and R, S and T of these.
+    # The eliminations of the groups' model cells, and the matrices R, S and T of these.
     _eliminations: dict[int, CellElimination] = field(default_factory=dict, init=False, repr=False)
     _triangles: dict[int, tuple[Array, Array, Array]] = field(
         default_factory=dict, init=False, repr=False
     )
-    # The rows of the equation as triangles, for cells of each size that have the same.
+    # The transformations of the equation's rows to triangles, which cells of one size share.
     _same_triangles: dict[tuple[SampledTerm, Size], Reflections] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -163,9 +164,10 @@ class CellSystem:
 
     @cached_property
     def factors(self) -> list[Tensor]:
-        """For each term of the equation the factors of its equations, (e,).
+        """For each term of the equation a factor for each of its e equations, (e,).
 
-        With them the largest coefficient of each is one, but for the scales of regions.
+        The factors scale the largest coefficient of each equation to 1; then they are multiplied by
+        the scale of the region, see `region_scales`.
         """
         slopes = [one.slopes.abs().amax(dim=(0, 1, 3, 4)) for one in self.equation]
         largest = torch.stack(slopes).amax(dim=0)
@@ -176,13 +178,13 @@ class CellSystem:
 
     @cached_property
     def free_fields(self) -> list[int]:
-        """The fields that are determined up to a constant: no term depends on their values."""
+        """The indices of fields determined only up to a constant: no term contains their values."""
         parts = [one.slopes[..., 0, :].flatten(0, -2) for one in (*self.equation, *self.boundary)]
         return (~torch.cat(parts).any(dim=0)).nonzero()[:, 0].tolist()
 
     @cached_property
     def coupling(self) -> Coupling:
-        """The weights of jumps, by the size of the equation's terms in each cell."""
+        """The weights of jumps, from the sizes of the equation's coefficients in each cell."""
         cells = torch.cat([one.at.cells for one in self.equation])
         both = zip(self.equation, self.factors, strict=True)
         sizes = torch.cat([one.along(factors) for one, factors in both])
@@ -200,15 +202,18 @@ class CellSystem:
         return CellNorms([term.at for term in self.equation], self.counted, self.polynomials)
 
     def norm(self, coefficients: Tensor) -> float:
-        """The L2 norm of the counted fields of polynomials in the cells; (N, L, m)."""
+        """The L2 norm of the counted fields of polynomials with coefficients (N, L, m)."""
         return self.norms.total(self.about.of(coefficients))
 
     def indicators(self, shares: Tensor) -> Tensor:
-        """The error by each cell up to a common factor, (N,): by the root of its share."""
+        """Estimates of the error that each cell causes, up to a common factor, (N,).
+
+        shares: the contribution of each cell to the functional, (N,).
+        """
         return shares.sqrt() / self.weights * self.coupling.errors * self.pollution
 
     def is_linear(self, other: CellFunctions) -> bool:
-        """Whether equation and conditions have the same linearisation about another function."""
+        """Whether the equation and conditions have the same slopes about another function."""
         return all(one.is_linear(other) for one in (*self.equation, *self.boundary))
 
     @property
@@ -225,16 +230,17 @@ class CellSystem:
         accuracy: float = 1e-12,
         again: bool = False,
     ) -> CellSolutions:
-        """Solve the problem for n right-hand sides; with several ranks all get the same.
+        """Solve the problem for n right-hand sides; with several ranks all get the same solutions.
 
-        If the accuracy is below `by_one_solve`, the solutions are corrected by the same factors
-        (iterative refinement). One correction reduced the relative error by rounding from 2e-12 to
-        1e-14 for waves, since the rows of equation and jumps differ in size by many powers of ten.
+        If `accuracy` is below `by_one_solve`, the solutions are corrected once with the same
+        factors (iterative refinement). For waves one correction reduced the relative error from
+        rounding from 2e-12 to 1e-14, since the rows of the equation and of jumps differ in size by
+        many powers of ten.
 
         Args:
-            right_hand_sides: at the points of each term, (c, q, equations, n); zero for those
-                without. Those of the problem itself by default.
-            near: a function near the only solution, from which an iteration starts.
+            right_hand_sides: the right-hand sides at the points of each term, (c, q, equations, n);
+                terms that are missing have zero. By default those of the problem itself, n = 1.
+            near: for n = 1 a function near the solution, from which conjugate gradients start.
             accuracy: the relative error that may be left, see `FaceSolver.solve`.
             again: whether all factors are kept for further right-hand sides, in twice the memory.
 
@@ -268,12 +274,12 @@ class CellSystem:
         return found.corrected(self._solved(reduced, faces, None, enough))
 
     def _reduced(self, of_group: Callable[[CellGroup], Array], kept: bool) -> list[Reduced]:
-        """The right-hand sides after the elimination of each group's cells.
+        """The right-hand sides after the elimination of the cells, for each group.
 
         Args:
-            of_group: gives those of the rows of a group's cells, (c, rows, n).
-            kept: whether the reflections of cells are needed again. Otherwise they make way for
-                those of the next cells, and R, S and T alone are kept.
+            of_group: gives the right-hand sides of the rows of a group's cells, (c, rows, n).
+            kept: whether the Householder reflections are needed again. Otherwise only R, S and T
+                are kept.
         """
         # A rank may have no cells.
         found, following = [], [*self.groups[1:], None][: len(self.groups)]
@@ -289,7 +295,7 @@ class CellSystem:
 
     @cached_property
     def _face_solver(self) -> FaceSolver:
-        """The solver for further right-hand sides, whose factors are kept."""
+        """The solver for the traces that keeps its factors for further right-hand sides."""
         return self._solver(100)
 
     def _solver(self, times: int) -> FaceSolver:
@@ -303,7 +309,13 @@ class CellSystem:
     def _solved(
         self, reduced: Sequence[Reduced], faces: FaceSolver, start: Array | None, accuracy: float
     ) -> CellSolutions:
-        """The solutions for right-hand sides; the other arguments are those of `FaceSolver`."""
+        """Solve for the traces, then for the coefficients of each cell.
+
+        Args:
+            reduced: the right-hand sides after the elimination of the cells, for each group.
+            faces: the solver for the traces.
+            start, accuracy: see `FaceSolver.solve`.
+        """
         below: dict[int, Array] = {}
         for group, left in zip(self.groups, reduced, strict=True):
             below |= zip(group.cells, left.traces, strict=True)
@@ -328,7 +340,7 @@ class CellSystem:
     def _of_group(self, group: CellGroup, values: Mapping[AnyTerm, Tensor]) -> Array:
         """The right-hand sides of the rows of a group's cells, (c, rows, n).
 
-        values: those at the points of terms and interfaces, see `solve`.
+        values: the right-hand sides at the points of terms and interfaces, see `solve`.
         """
         some = next(iter(values.values()))
         first, start = group.cells[0], 0
@@ -339,7 +351,7 @@ class CellSystem:
                 places = [self.terms[cell][number].place for cell in group.cells]
                 found[:, rows] = one.weighed(values[one.term][places]).numpy()
         start = found.shape[1] - sum(one.rows.size for one in self.interface_sides[first])
-        for side in self.interface_sides[first]:  # a cell with these is a group of its own
+        for side in self.interface_sides[first]:  # a cell at an interface is its own group
             rows = slice(start, start := start + side.rows.size)
             if side.rows.interface in values:
                 known = values[side.rows.interface][side.place]
@@ -348,7 +360,7 @@ class CellSystem:
 
     @cached_property
     def terms(self) -> list[list[PlacedTerm]]:
-        """For each cell its terms, the equation first."""
+        """For each cell the terms with rows in it, the equation first."""
         found: list[list[PlacedTerm]] = [[] for _ in self.geometry.sides]
         for term, own in zip(self.equation, self.factors, strict=True):
             for place, cell in enumerate(term.at.cells.tolist()):
@@ -368,12 +380,12 @@ class CellSystem:
 
     @cached_property
     def interface_rows(self) -> list[InterfaceRows]:
-        """The rows at the parts of interfaces."""
+        """The rows at the arcs or patches of interfaces."""
         return [InterfaceRows(one, self.coupling) for one in self.interfaces]
 
     @cached_property
     def interface_sides(self) -> list[list[InterfaceSide]]:
-        """For each cell the parts of interfaces at which it meets cells of other regions."""
+        """For each cell the arcs or patches at which it meets cells of other regions."""
         found: list[list[InterfaceSide]] = [[] for _ in self.geometry.sides]
         trace = len(self.geometry.traces)
         for rows in self.interface_rows:
@@ -387,7 +399,7 @@ class CellSystem:
 
     @cached_property
     def _shared_blocks(self) -> list[list[int]]:
-        """For each cell the numbers of the kinds of shared functions that it has."""
+        """For each cell the indices of the kinds of shared functions that it has."""
         found: list[list[int]] = [[] for _ in self.geometry.sides]
         for block, cell in self.about.members.nonzero().tolist():
             found[cell].append(block)
@@ -399,19 +411,19 @@ class CellSystem:
         return self.polynomials.size * len(self.coupling.orders)
 
     def _size(self, cell: int) -> Size:
-        """The levels and the weight of a cell, on which its rows of a term depend."""
+        """The levels and the weight of a cell; rows of an alike term depend only on these."""
         return tuple(self.geometry.tree.level[cell].tolist()), float(self.weights[cell])
 
     @cached_property
     def _face_weights(self) -> Tensor:
-        """The roots of the weights on each face for its lower and upper cell, (2, F, j, m)."""
+        """The root weights on each face for its lower and its upper cell, (2, F, j, m)."""
         faces, geometry = self.geometry.faces, self.geometry
         normals = torch.eye(self.polynomials.dim, dtype=geometry.half.dtype)[faces.axis]
         both = (faces.lower, faces.upper)
         return torch.stack([self.coupling.weights(one, normals, geometry.lengths) for one in both])
 
     def _weights_at(self, at: SideTrace) -> Tensor:
-        """The factors of the differences of a cell's functions from a trace, (j, m)."""
+        """The root weights of the differences of a cell's functions from a trace, (j, m)."""
         return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
 
     def _rows(self, cell: int) -> tuple[Any, ...]:
@@ -422,7 +434,10 @@ class CellSystem:
         return self._triangle(cell, equation), _joined(rows), *self._at_sides(cell), shared
 
     def _times(self, cell: int, inner: Array, outer: Array) -> Array:
-        """The rows of a cell times coefficients (L m, n) and traces (t + q, n), (r + t, n)."""
+        """The rows of a cell times its unknowns, (r + t, n).
+
+        inner: the coefficients, (L m, n). outer: traces and shared coefficients, (t + q, n).
+        """
         coefficients = torch.from_numpy(inner)
         parts = [one.of(coefficients).numpy() for one in self.terms[cell]]
         on_sides, traces = self._at_sides(cell)
@@ -433,17 +448,17 @@ class CellSystem:
         return found + self._of_shared(cell) @ outer[count:] if len(outer) > count else found
 
     def _without_right(self, cell: int) -> Tensor:
-        """The rows of a cell whose right-hand sides are zero, beside those on its faces."""
+        """Further rows of a cell with right-hand side zero: for free constants, and `_bounds`."""
         equation = self.terms[cell][0]
         count = len(self.free_fields) if cell == 0 else 0
         found = equation.factors.new_zeros(count + len(self._bounds(cell)), self._columns)
-        if count:  # a row for each constant that nothing determines
+        if count:  # a row for each field that is determined only up to a constant
             size = float(np.abs(self._triangle(cell, equation).triangle).max())
             found[range(count), self.free_fields] = size
         return found
 
     def _at_sides(self, cell: int) -> tuple[Array, Array]:
-        """The rows on a cell's faces and interfaces: for its coefficients and the traces there."""
+        """The matrices B (t, L m) and D (t, t) of the rows on a cell's faces and interfaces."""
         outer, blocks = [np.zeros((0, self._columns))], []
         scales = self.geometry.scale[cell].tolist()
         for at in self.geometry.sides[cell]:
@@ -462,28 +477,29 @@ class CellSystem:
         return np.concatenate([one.T for one in outer], axis=1).T, traces
 
     def _of_shared(self, cell: int) -> Array:
-        """The rows of the functions that a cell shares with others, (r + t, q)."""
+        """The columns of the shared functions in all rows of a cell, (r + t, q)."""
         kinds, parts = [self.about.shared[block] for block in self._shared_blocks[cell]], []
         for one in self.terms[cell]:
             term, points = one.term, one.term.at.some(torch.tensor([one.place])).points[one.used]
             jets = torch.cat([kind.stacked(points, term.term.channels) for kind in kinds], dim=3)
             own = one.slopes[:, :, term.parts], jets[:, term.parts]
             parts.append(torch.einsum("qepm,qpmk->qek", *own).flatten(0, 1))
-        if cell == 0:  # nothing in the rows of constants
+        if cell == 0:  # the rows for free constants contain no shared functions
             parts.append(parts[0].new_zeros(len(self.free_fields), parts[0].shape[1]))
         parts.append(self._bounds(cell))
         parts += [self._shared_at_side(cell, at) for at in self.geometry.sides[cell]]
         return _joined(parts)
 
     def _bounds(self, cell: int) -> Tensor:
-        """Rows (r, q) that keep coefficients of shared functions small, in their first cells.
+        """Rows (r, q) that keep the coefficients of shared functions small.
 
-        Polynomials nearly represent a part of the functions, whose coefficients only these rows
+        They belong to the first cell that has the functions of a kind; other cells have none. Cell
+        polynomials nearly represent some of the functions, whose coefficients only these rows
         determine. The rows are the unit matrix times `least` and the weight of a jump of the size
-        1 in the largest cells. With smaller values the coefficients grow, and rounding errors with
-        them. Larger values change the solution, as do weights that grow while cells are halved: a
-        solution that is sensitive to its data had an error of 2e-5 with the weight of the smallest
-        cells and 1e-9, which became larger with each halving, and 6e-9 with these.
+        1 in the largest cells. With a smaller factor the coefficients grow, and rounding errors
+        with them. A larger factor changes the solution, and so does a weight that grows while cells
+        are halved: for a solution that is sensitive to its data, the weight of the smallest cells
+        times 1e-9 gave an error of 2e-5, growing with each halving, and these rows gave 6e-9.
         """
         least, blocks = 1e-10, self._shared_blocks[cell]
         sizes = [self.about.shared[block].count for block in blocks]
@@ -505,10 +521,10 @@ class CellSystem:
 
     @cached_property
     def _crossing(self) -> Tensor:
-        """The traces between cells that have shared functions and others, (kinds, traces).
+        """A mask (kinds, traces): where only one of the two cells has the shared functions.
 
-        There the trace is that of the whole solution, elsewhere that of the polynomials alone: the
-        functions themselves are smooth from cell to cell.
+        There the trace is that of the whole solution. Elsewhere it is that of the polynomials
+        alone, since the shared functions themselves are smooth across faces.
         """
         faces, own, members = self.geometry.faces, self.geometry.traces, self.about.members
         found = torch.zeros(len(members), len(own), dtype=torch.bool)
@@ -541,7 +557,7 @@ class CellSystem:
         return torch.cat(found, dim=1)
 
     def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections:
-        """The transformation of the rows of the equation in a cell to a triangle."""
+        """The transformation of the equation's rows in a cell to a triangle."""
         if not equation.term.is_alike:
             return Reflections.of(_joined([equation.rows()]))
         key = equation.term, self._size(cell)
@@ -551,7 +567,7 @@ class CellSystem:
 
     @cached_property
     def _block_sizes(self) -> Array:
-        """The numbers of unknowns on faces, at interfaces, and of each kind of shared functions."""
+        """The number of unknowns of each block: of faces, interfaces, then shared functions."""
         sizes = self.traces.sizes_on(self.geometry.traces)
         for rows in self.interface_rows:
             sizes += [rows.size] * rows.parts
@@ -559,7 +575,7 @@ class CellSystem:
 
     @property
     def groups(self) -> list[CellGroup]:
-        """The cells of this rank, each in one group; those with the same model are side by side."""
+        """The groups of this rank's cells; groups with the same model follow one another."""
         return self._plan[0]
 
     @cached_property
@@ -590,7 +606,7 @@ class CellSystem:
             blocks.append(np.array(own, dtype=np.int64))
         similar, work, counts = self._similar(equal), np.zeros(len(blocks)), list[int]()
         for those in similar:
-            model = those[0][0][0]  # whose rows are eliminated for all of them
+            model = those[0][0][0]  # the cell whose rows are eliminated for all of them
             rows = sum(one.row_count for one in self.terms[model])
             rows += int(sizes[blocks[model][blocks[model] < first]].sum())
             counts.append(rows + len(self._without_right(model)))
@@ -608,16 +624,17 @@ class CellSystem:
         return groups, tree
 
     def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
-        """Groups of equal cells with their sizes, in lists of those that differ by this factor.
+        """Groups of equal cells with the size of their rows, in lists of similar groups.
 
-        Where all derivatives in the equation of a field are of one order, as in Poisson's equation,
-        and weights are powers of a distance, as at corners, the rows of a cell of another size
-        differ only by a factor. Then the ratios of the sizes of all parts of a cell's rows are the
-        same, and these cells need only one elimination. The ratios are given by binary logarithms
-        as rounded multiples of a small unit.
+        The rows of similar groups differ only by the ratio of their sizes, so that they need only
+        one elimination. Cells of different widths are similar where all derivatives of a field in
+        the equation are of one order, as in Poisson's equation, and the weights of cells are powers
+        of a distance, as at corners. Two groups are recognised as similar if the sizes of all parts
+        of their rows have the same ratios. The ratios are compared as binary logarithms, rounded to
+        multiples of a small unit.
 
-        equal: the numbers of equal cells. The key of a cell whose rows are like those of no other
-            one is its number, otherwise what the rows depend on.
+        equal: the indices of equal cells, by key. The key is the tuple on which the rows depend, or
+            for a cell that may not be grouped its index.
         """
         unit = 2.0**-20  # far larger than rounding errors
         found: dict[Any, list[tuple[list[int], float]]] = {}
@@ -638,7 +655,7 @@ class CellSystem:
     def _sizes(self, cell: int) -> Tensor:
         """The sizes of all parts of a cell's rows, (parts,)."""
         parts = []
-        for one in self.terms[cell]:  # whose slopes are the same everywhere
+        for one in self.terms[cell]:  # the slopes are the same everywhere
             term, place = one.term, one.place
             orders = (term.sizes[place] > 0).any(dim=(0, 2)).nonzero()[:, 0]
             powers = term.at.scale[place] ** orders[:, None]  # (orders, d)
@@ -653,9 +670,9 @@ class CellSystem:
 
     @cached_property
     def _coarse(self) -> Array:
-        """Which unknowns are of low degrees, (unknowns,); all those of shared functions are.
+        """A mask (unknowns,) of the coarse unknowns: low degrees, and all of shared functions.
 
-        With waves in cells higher degrees are coarse too.
+        If a cell contains several waves, somewhat higher degrees are coarse too.
         """
         own, plane = self.geometry.traces, self.polynomials.dim < 3
         low, most = (3, 400_000) if plane else (2, 40_000)  # so many are eliminated in seconds
@@ -673,11 +690,11 @@ class CellSystem:
         return np.concatenate([chosen(low), np.ones(shared, dtype=bool)])
 
     def traces_of(self, function: CellFunctions) -> Array:
-        """The traces of a function on faces and interfaces, and its numbers, (unknowns, 1).
+        """The traces of a function, then its coefficients of shared functions, (unknowns, 1).
 
-        On a face that several smaller cells share they are those of the larger cell, on others
-        those of the lower one, or of the upper one if the lower one alone shares functions with
-        others: those are in the traces there, and are not computed.
+        A trace that several smaller cells share is computed from the larger cell. Other traces are
+        computed from the lower cell, or from the upper cell if only the lower one has shared
+        functions. Shared functions are not added to the traces.
         """
         geometry, own, coefficients = self.geometry, self.geometry.traces, function.coefficients
         lower, upper = geometry.faces.lower, geometry.faces.upper
@@ -705,21 +722,21 @@ class CellSystem:
 
 
 def _joined(rows: Sequence[Tensor]) -> Array:
-    """Rows below one another, (r, c), with each column side by side in memory."""
+    """Rows below one another, (r, c), with each column contiguous in memory."""
     return torch.cat([one.T for one in rows], dim=1).T.numpy()
 
 
 @dataclass(frozen=True, eq=False)
 class ShiftedCells:
-    """K u + M u' = b or K u + M u' + N u'' = b in cells, linearised, for derivatives u' = σ u - s.
+    """Solves K u + M u' = b or K u + M u' + N u'' = b in cells for derivatives u' = σ u - s.
 
-    For each rate σ that has occurred the factors are kept. The steps of a march are such problems,
-    and with K = L and M = -1 the images of the inverse of L - σ.
+    The factors are kept for each rate σ that has occurred. The steps of a march are such problems.
+    With K = L and M = -1, such a problem applies the inverse of L - σ.
 
     Args:
-        base: the equation and the conditions for m fields followed by their derivatives in time,
-            (p + 1) m fields.
-        order: p, 1 or 2.
+        base: the linearised equation and conditions for m fields followed by their derivatives in
+            time, (p + 1) m fields in all.
+        order: the order p of the equation in time, 1 or 2.
     """
 
     base: CellSystem
@@ -737,7 +754,7 @@ class ShiftedCells:
         return [*self.base.equation, *self.base.boundary]
 
     def system(self, rate: complex) -> CellSystem:
-        """The least-squares problem (K + σ M + σ² N) u = b of m fields; rate: σ."""
+        """The least-squares problem (K + σ M + σ² N) u = b for m fields; rate: the rate σ."""
 
         def at_rate(term: SampledTerm) -> SampledTerm:
             value, *others = term.slopes.chunk(self.order + 1, dim=-1)
@@ -759,12 +776,13 @@ class ShiftedCells:
         """Find n states x with the derivatives in time x' = σ x - s that satisfy the equation.
 
         Args:
-            rate: σ, real or complex.
-            starts: s, (N, L, p m, n).
-            right_hand_sides: b for each of `terms`, (c, q, equations, n); None for zero.
+            rate: the rate σ, real or complex.
+            starts: the coefficients of s, (N, L, p m, n).
+            right_hand_sides: the values b for each of `terms`, (c, q, equations, n); None for zero.
 
         Returns:
-            The states (N, L, p m, n), and each cell's part of the functional, (N, n).
+            The coefficients of the states, (N, L, p m, n), and each cell's contribution to the
+            functional, (N, n).
 
         Raises:
             LinAlgError: if an entry of the problem is not finite.
