@@ -4,7 +4,8 @@ A `Jet` holds, at n points and for m components, the value and optionally the gr
 of second derivatives and derivatives along lines up to fourth order; `Channels` says which. Sums,
 products and compositions of jets are plain algebra on these tensors (Leibniz, Faà di Bruno): no
 nested differentiation. `Coordinates` is the jet of the coordinates, `jet_of` that of any function.
-The parts of a stacked jet are its derivatives side by side; functions here say which they are.
+A stacked jet holds the value and all derivatives side by side in one tensor, as its parts;
+functions here say which derivative each part is.
 """
 
 import functools
@@ -31,8 +32,9 @@ class Channels:
     Args:
         names: the names of the d coordinates.
         gradient: whether the first derivatives are carried.
-        second: "laplacian" carries one channel of second derivatives, "diagonal" d, "hessian" d²;
-            each includes the ones before it and implies the gradient. "none" carries none.
+        second: the second derivatives: "laplacian" carries the sum Δu, "diagonal" all ∂_aa u,
+            "hessian" all ∂_ab u; each kind contains the kinds before it and implies the gradient.
+            "none" carries none.
         directions: constant directions of directional derivatives, d numbers each.
         order: the highest order of the directional derivatives, at most 4; all lower ones are
             carried too.
@@ -142,7 +144,10 @@ class Jet:
         return Jet(self.channels, parts[0], *(None if t is None else next(rest) for t in slots))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Jet":
-        """The jet with a linear function of the last axis, or of the rows, applied to all parts."""
+        """The jet with a function applied to all parts.
+
+        The function has to be linear in the components (the last axis), or to select points.
+        """
         return self.with_parts([function(part) for part in self.parts()])
 
     def stacked(self) -> Tensor:
@@ -154,7 +159,7 @@ class Jet:
         return torch.cat(flat, dim=1)
 
     def unstacked(self, rows: Tensor) -> "Jet":
-        """The jet with the same channels whose `stacked` parts are `rows`, with any components."""
+        """The jet with the same channels and the `stacked` parts `rows`, (n, parts, any m)."""
         shapes = [part.shape[1:-1] for part in self.parts()]
         split = rows.split([shape.numel() for shape in shapes], dim=1)
         both = zip(split, shapes, strict=True)
@@ -167,7 +172,7 @@ class Jet:
         return self.map(lambda t: t[..., component : component + 1])
 
     def components(self) -> Sequence["Jet"]:
-        """The scalar jets of all components: of a jet that `join` has made, the jets it joined."""
+        """The scalar jets of all components; for a result of `join` the joined jets themselves."""
         if self.joined:
             return self.joined
         count = self.value.shape[-1]
@@ -183,7 +188,7 @@ class Jet:
         return self.map(lambda t: t[index])
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Jet":
-        """The jet of factor · h + shift, both (m,)."""
+        """The jet of factor · h + shift, where self is h; factor and shift: (m,) each."""
         return replace(self.map(lambda t: t * factor), value=self.value * factor + shift)
 
     def dense(self) -> "Jet":
@@ -403,11 +408,11 @@ class Coordinates:
         return replace(self, value=self.value[index])
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Coordinates":
-        """The coordinates factor · x + shift, both (d,)."""
+        """The coordinates factor · x + shift, where self is x; factor and shift: (d,) each."""
         return replace(self, value=self.value * factor + shift, scale=self.scale * factor)
 
     def dense(self) -> Jet:
-        """As a `Jet`, whose d × d gradient is a view without storage of its own."""
+        """The coordinates as a `Jet`, whose d × d gradient is a view without storage of its own."""
         identity = torch.diag(self.scale).expand(len(self.value), -1, -1)
         channels, n, d = self.channels, *self.value.shape
         gradient = identity if channels.gradient else None
@@ -516,7 +521,7 @@ def orders_of_parts(channels: Channels) -> Tensor:
 
 
 def largest_of_orders(sizes: Tensor, channels: Channels) -> Tensor:
-    """The largest number for a derivative of each order, (..., orders, m).
+    """The largest of the numbers that belong to derivatives of each order, (..., orders, m).
 
     Args:
         sizes: a number for each part of a stacked jet, (..., parts, m).
@@ -528,12 +533,11 @@ def largest_of_orders(sizes: Tensor, channels: Channels) -> Tensor:
 
 
 def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
-    """The parts of a stacked jet that are derivatives by one coordinate.
+    """The value, and the parts of a stacked jet that contain derivatives by one coordinate.
 
     Returns:
-        For each of them its number, its order, and the factor with which it contains the
-        derivative of this order by the coordinate. A mixed second derivative counts as one of
-        first order.
+        For each such part its index, the order of the derivative by the coordinate, and the factor
+        of this derivative in the part. A mixed second derivative counts as a first one.
     """
     parts = [(0, 0, 1.0)]
     for part, terms in enumerate(derivatives_of_parts(channels)):
@@ -546,7 +550,8 @@ def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
 def coefficients_along(slopes: Tensor, channels: Channels, axis: int, order: int) -> Tensor:
     """The coefficients of the pure derivative of an order by one coordinate, (..., m).
 
-    They are the same for all jets in which an equation may ask for this derivative.
+    They are the same whether an equation takes this derivative from the Laplacian, from the Hessian
+    or along a direction.
 
     Args:
         slopes: the coefficients of the parts of a stacked jet, (..., parts, m).
@@ -580,10 +585,11 @@ def parts_of_wave(channels: Channels, kappa: Tensor) -> Tensor:
 
 @lru_cache(maxsize=100)
 def derivatives_of_parts(channels: Channels) -> list[list[tuple[tuple[int, ...], float]]]:
-    """The mixed derivatives whose sum each part of a stacked jet is.
+    """Each part of a stacked jet as a weighted sum of partial derivatives.
 
     Returns:
-        For each part a list of derivatives: the orders by each coordinate, d numbers, and a factor.
+        For each part a list of pairs: the orders of a partial derivative by the d coordinates, and
+        its weight.
     """
     dim = channels.dim
     units = [tuple(int(i == axis) for i in range(dim)) for axis in range(dim)]
@@ -607,7 +613,7 @@ def derivatives_of_parts(channels: Channels) -> list[list[tuple[tuple[int, ...],
 
 
 def _along(direction: Sequence[float], order: int) -> list[tuple[tuple[int, ...], float]]:
-    """The mixed derivatives, with factors, whose sum is the derivative along a direction."""
+    """The partial derivatives and their weights in the derivative of an order along a direction."""
     terms = []
     for orders in itertools.product(range(order + 1), repeat=len(direction)):
         powers = math.prod(v**n for v, n in zip(direction, orders, strict=True))
@@ -621,9 +627,9 @@ def zero_jet(channels: Channels, like: Tensor, fields: int) -> Jet:
     """The jet of m fields that vanish at n points.
 
     Args:
-        channels: the derivatives that it carries.
+        channels: the derivatives that the jet carries.
         like: a tensor (n, …) with the number of points, the dtype and the device.
-        fields: their number m.
+        fields: the number m of fields.
     """
     gradient = second = lines = None
     if channels.gradient:
