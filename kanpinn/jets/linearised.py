@@ -28,7 +28,7 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
         names: the names of the coordinates.
 
     Returns:
-        The channels, and what `evaluate` has returned with them.
+        The channels, and the result of `evaluate` with them.
 
     Raises:
         InputError: where a channel is still missing after it has been added, because the derivative
@@ -50,7 +50,7 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
 def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet, Jet]:
     """Return two random jets of m fields at the points, with the derivatives the equation uses.
 
-    They have numbers in [½, 1½), and are always the same.
+    All values and derivatives are in [½, 1½), and the same at each call.
     """
 
     def jet(channels: Channels, seed: int = 0) -> Jet:
@@ -66,11 +66,13 @@ class Linearised:
     """k equations r for m fields, linearised at a jet u: r(u + v) ≈ r(u) + slopes · v.
 
     Args:
-        equation: gives k residuals at each of n points, or at each group of consecutive points.
+        equation: a function of points and a jet that returns k residuals at each of n points, or
+            for each group of consecutive points.
         points: the n points.
         jet: the jet u of the fields.
         values: the residuals r(u), (n, k), or (groups, k).
-        slopes: the derivatives by the parts of the stacked jet, point by point, (n, k, parts, m).
+        slopes: the derivatives of the residuals by the parts of the stacked jet at each point,
+            (n, k, parts, m).
     """
 
     equation: ResidualFunction
@@ -128,7 +130,7 @@ class Linearised:
         return gap <= ROUNDING * (float(values.abs().max()) + float(expected.abs().max()))
 
     def symbol(self, row: int, kappa: Tensor) -> Tensor:
-        """The symbol M(κ) at one of the points: (L exp(κ·x) c) = M(κ) c exp(κ·x).
+        """The symbol M(κ) of the linear part L at a point: L (c exp(κ·x)) = M(κ) c exp(κ·x).
 
         Args:
             row: the index of the point.
@@ -141,7 +143,16 @@ class Linearised:
         return torch.einsum("sp,kpm->skm", parts, self.slopes[row].to(kappa))
 
     def along(self, row: int, start: Tensor, direction: Tensor) -> numpy.ndarray:
-        """The coefficients of M(start + ζ direction) as a polynomial in ζ, (r, k, m)."""
+        """The coefficients of M(start + ζ direction) as a polynomial in ζ, the constant first.
+
+        Args:
+            row: the index of the point.
+            start: a complex vector, (d,).
+            direction: a vector, (d,).
+
+        Returns:
+            The coefficients, (r, k, m).
+        """
         count = max(1, self.jet.channels.derivative_order) + 1
         zeta = torch.exp(2j * torch.pi * torch.arange(count, dtype=torch.float64) / count)
         values = self.symbol(row, start[None] + zeta[:, None] * direction[None])
