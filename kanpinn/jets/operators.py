@@ -208,7 +208,11 @@ def biharmonic(u: Jet) -> Tensor:
 
 
 def _polarisation(axes: list[int], dim: int) -> dict[tuple[float, ...], float]:
-    """Weights w_v with ∂_{a_1} … ∂_{a_n} = Σ_v w_v ∂_v^n: Σ_ε (Π ε) ∂^n_{Σ ε_i a_i} / (2^n n!)."""
+    """Weights w_v of directions v with ∂_{a_1} … ∂_{a_n} = Σ_v w_v ∂_v^n, for axes a_1 … a_n.
+
+    The directions are Σ_i ε_i a_i for all signs ε_i = ±1, with the weights Π_i ε_i / (2^n n!).
+    Parallel directions are combined.
+    """
     n = len(axes)
     terms: dict[tuple[float, ...], float] = {}
     for signs in itertools.product((1, -1), repeat=n):
