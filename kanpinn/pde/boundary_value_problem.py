@@ -32,8 +32,9 @@ class BoundaryValueProblem(ABC):
             a constant; their errors are computed without their means.
         error_fields: the names of the fields whose errors enter the overall error norms; None for
             all.
-        needs_conditions: whether a solve refuses the problem where it has fewer conditions than its
-            equation needs for one solution, or data that do not balance.
+        needs_conditions: whether a solve refuses the problem if it has fewer conditions than its
+            equation needs for a unique solution, or if the data of a pure Neumann problem do not
+            balance.
     """
 
     domain: Domain
@@ -50,11 +51,14 @@ class BoundaryValueProblem(ABC):
 
     @abstractmethod
     def equation(self, p: Points, u: Jet) -> Tensor:
-        """Return what the differential operators give for a jet at n points, (n, equations).
+        """Return the residual of a jet at n points, or (L + M) u of an `EigenProblem`.
 
         Args:
             p: n points.
             u: the jet of all `columns`.
+
+        Returns:
+            A tensor (n, equations).
 
         Raises:
             InputError: where the user's function returns another shape.
@@ -66,11 +70,11 @@ class BoundaryValueProblem(ABC):
         return tuple(self.fields)
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
-        """Return the conditions of the class with those that follow from the equation."""
+        """Return the stated conditions together with conditions that follow from the equation."""
         return conditions
 
     def with_conditions(self, conditions: Sequence[Condition]) -> Self:
-        """Return a copy whose `conditions()` are these, completed, each with its place in it."""
+        """Return a copy of the problem with these conditions, `completed`, each with its title."""
 
         def placed(some: Sequence[Condition]) -> tuple[Condition, ...]:
             return tuple(
@@ -86,8 +90,8 @@ class BoundaryValueProblem(ABC):
 
         Each returns (n, q) at n points, which are q further basis functions for every field
         separately. Their coefficients are determined together with those of the network's output
-        layer. An error estimate replaces a function that has a method `richer(factor)`, as `Corner`
-        has, by what this returns: the same kind of functions, and more of them by the factor.
+        layer. If a function has a method `richer(factor)`, as `Corner` has, an error estimate
+        replaces the function by the result: `factor` times as many functions of the same kind.
         """
         return ()
 
@@ -108,7 +112,7 @@ class BoundaryValueProblem(ABC):
 
     @abstractmethod
     def check_class(self) -> None:
-        """Refuse a class whose other attributes or methods are missing or invalid, see `check`."""
+        """Refuse missing or invalid attributes or methods of a subclass, as a part of `check`."""
 
     def check(self) -> None:
         """Refuse a class whose attributes or methods are missing or invalid.
@@ -270,7 +274,10 @@ def jumps(problem: BoundaryValueProblem) -> list[Jump]:
 
 
 def _largest(a: Prescribed, p: Points, b: Prescribed, q: Points) -> Jump | None:
-    """Return the largest jump between a at p and b at q, which are the same points, or None."""
+    """Return the largest jump between data a at p and data b at q, which are equal points, or None.
+
+    There is none if the data agree but for rounding.
+    """
     u, v = a.values(p), b.values(q)
     # Values that are NaN or infinite at a corner do not count as a disagreement.
     gaps = (u - v).abs().nan_to_num(0.0, 0.0)[:, 0]
