@@ -86,11 +86,11 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a problem is not well posed.
+    """A reason why a problem is not well posed.
 
     Args:
-        text: the reason.
-        is_sure: whether the problem is refused; otherwise the user is warned.
+        text: the reason, as a message.
+        is_sure: True to refuse the problem, False to warn the user only.
     """
 
     text: str
@@ -128,10 +128,10 @@ class ProbedEquation:
 
 
 class Probe:
-    """A problem with what all checks read of it: conditions, linearisations, trials at few points.
+    """What all checks read of a problem: its conditions, linearisations, and trials at few points.
 
-    conditions: those of the problem. lengths: of the domain's bounding box, (d,). time: the index
-    of the time coordinate, or None.
+    conditions: the conditions of the problem. lengths: the side lengths of the domain's bounding
+    box, (d,). time: the index of the time coordinate, or None.
     """
 
     def __init__(self, problem: BoundaryValueProblem) -> None:
@@ -148,7 +148,7 @@ class Probe:
         return [condition.few_points() for condition in self.conditions]
 
     def tried(self, residual: ResidualFunction, points: Points) -> ProbedEquation:
-        """The equation or a condition, by its residual, at some points."""
+        """The equation or a condition, given by its residual, at some points."""
         return ProbedEquation(residual, points, len(self.problem.columns))
 
     @cached_property
@@ -198,8 +198,8 @@ class Probe:
     def counts(self) -> bool:
         """Whether the numbers of equations and fields agree, and no condition is in the domain.
 
-        Conditions are not counted of problems with unknowns, measurements or constraints in the
-        domain, whose sides may do without conditions.
+        Conditions are not counted in problems with unknowns, measurements or constraints in the
+        domain: their sides may do without conditions.
         """
         if any(c.measurements or c.inside for c in self.conditions):
             return False
@@ -207,7 +207,7 @@ class Probe:
 
     @cached_property
     def forward(self) -> int:
-        """1 where the solution evolves from the initial time, -1 from the final one, 0 else."""
+        """1 if the solution evolves from the initial time, -1 from the final time, otherwise 0."""
         ends = [p for p in self.domain.boundary.pieces if p.side and p.side[0] == self.time]
         given = {piece for condition in self.conditions for piece in condition.pieces}
         late = [piece.side[1] for piece in ends if piece.side and piece in given]
@@ -216,7 +216,7 @@ class Probe:
         return 0 if len({*late}) == 2 else -1 if any(late) else 1
 
     def _linearised(self, points: Points) -> Iterator[Linearised]:
-        """Yield the equation linearised at random jets, positive ones and others.
+        """Yield the equation linearised at random jets, of positive numbers and of either sign.
 
         A nonlinear equation may be of another type at another jet.
         """
@@ -228,9 +228,11 @@ class Probe:
                 yield Linearised.at(trial.residual, trial.points, state)
 
     def side(self, piece: Piece) -> "SideConditions":
-        """Return what a piece needs, by the sample that lacks least.
+        """Return the conditions on a piece, and how many the equation needs there.
 
-        Where the equation loses its highest derivatives on the piece, it needs nothing there.
+        They are counted at several points, for several linearisations; the count that lacks the
+        fewest conditions is returned. Where the equation loses its highest derivatives on the
+        piece, it needs no conditions there.
         """
         conditions, points = tuple(c for c in self.conditions if piece in c.pieces), piece.gauss(3)
         points = points[torch.linspace(0, len(points) - 1, min(3, len(points))).long()]
@@ -252,7 +254,7 @@ class Probe:
         return least
 
     def degree_inside(self, normal: Tensor) -> int:
-        """Return the number of the equation's solutions along a direction in the domain."""
+        """Return the number of independent solutions along a direction, at points in the domain."""
         rows = range(len(self.inside.slopes))
         tried = (each for row in rows for each in self._solutions(self.inside, row, normal))
         return max((solutions.degree for solutions, _, _ in tried), default=0)
@@ -263,7 +265,8 @@ class Probe:
         """Yield the equation's solutions along a normal, for waves of two random directions.
 
         Yields:
-            The solutions exp(κ·x + ζτ / scale), the wave's exponent κ (d,), and the scale of ζ.
+            The solutions exp(κ·x + scale ζ τ) at the distance τ from the side, the exponent κ of
+            the wave, (d,), and the scale.
         """
         fast, slowest = 100.0, 3.0  # wave numbers, and exponents that count, by the domain's size
         scale = fast * float((normal / self.lengths).norm())
@@ -280,7 +283,7 @@ class Probe:
 
 
 def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
-    """Yield why a problem is not well posed."""
+    """Yield the reasons why a problem is not well posed."""
     problem, fields, name = probe.problem, probe.fields, probe.name
     trials = (probe.equation, *probe.trials)
     seen = {i for i, _ in enumerate(fields) if any(trial.sees(i) for trial in trials)}
@@ -341,11 +344,11 @@ class SideConditions:
 
     Args:
         piece: the piece.
-        conditions: those that hold there.
-        given: the number of their equations.
-        degree: the number of solutions of the equation along the normal.
-        needed: how many of them decay.
-        lacking: how many of those that decay are not determined by the conditions.
+        conditions: the conditions that hold on the piece.
+        given: the number of equations of these conditions.
+        degree: the number of independent solutions of the equation along the normal.
+        needed: the number of these solutions that decay from the piece into the domain.
+        lacking: the number of decaying solutions that the conditions do not determine.
     """
 
     piece: Piece
@@ -377,9 +380,9 @@ class SideConditions:
 def lacking_conditions(probe: Probe) -> Fault | None:
     """Return which conditions a problem lacks in its strong form; None where it lacks none.
 
-    A lack is not certain where other conditions may make up for it: those in excess on another
-    side, those on the boundary of another domain, or where two opposite sides have too few together
-    only. Periodic problems in one dimension are not examined, nor what `Probe.counts` names.
+    A lack is not certain if conditions in excess on another side, or conditions on the boundary of
+    another domain, may make up for it, or if two opposite sides lack conditions only together.
+    Periodic problems in one dimension are not examined, nor problems without `Probe.counts`.
     """
     domain, conditions, time = probe.domain, probe.conditions, probe.time
     tied = {piece for c in conditions for piece in c.tied}
@@ -428,7 +431,7 @@ def lacking_conditions(probe: Probe) -> Fault | None:
 
 
 def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
-    """The fault of a lack; text: where there is one, as a clause."""
+    """The fault that conditions are missing; text: a clause that says where and how many."""
     if is_sure:
         return Fault(
             f"the solution of {probe.name} is not unique: {text}; add the missing ones to "
@@ -443,9 +446,9 @@ def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
 
 
 def excess_conditions(probe: Probe) -> str:
-    """Where a problem has more conditions than its equation needs, as a clause; empty if nowhere.
+    """A clause that says where a problem has more conditions than it needs; empty if nowhere.
 
-    Examined are the sides on which more conditions hold than there are fields.
+    Only sides on which more conditions hold than there are fields are examined.
     """
     domain, conditions = probe.domain, probe.conditions
     full = [
@@ -467,13 +470,13 @@ def _counted(count: int) -> str:
 
 
 def imbalance(probe: Probe) -> tuple[float, float] | None:
-    """Return the imbalance of a problem whose conditions are fluxes, periods and integrals alone.
+    """Return the imbalance of the data of a problem with `pure_fluxes`.
 
     Returns:
         The integral ∮ A g - ∫ f, which should be zero, and its size relative to the integral of the
-        absolute values, 0 within the error of quadrature. None where the equation is not linear
-        and in divergence form, which shows in an integral that is not the same for two functions,
-        or where a residual is not finite.
+        absolute values; this is 0 within the error of quadrature. None if the equation is not
+        linear and in divergence form, so that the integral of the residual differs between two
+        functions, or if a residual is not finite.
     """
     fine, coarse = (24, 16) if probe.domain.dim < 3 else (12, 8)
     value, size = _integral(probe, fine, 0.0)
@@ -486,7 +489,7 @@ def imbalance(probe: Probe) -> tuple[float, float] | None:
 
 
 def pure_fluxes(probe: Probe) -> bool:
-    """Return whether the conditions of one field are fluxes, periods and integrals alone."""
+    """Return whether one field has only flux, periodic and integral conditions, without a time."""
     return (
         len(probe.problem.columns) == 1
         and probe.time is None
@@ -500,9 +503,14 @@ def pure_fluxes(probe: Probe) -> bool:
 
 
 def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
-    """Return ∫ R(v) - ∮ A (∂v/∂n - g) for a wave v of this height, and the integral for |R|, |g|.
+    """Return ∫ R(v) - ∮ A (∂v/∂n - g), and ∫ |R(v)| + ∮ |A (∂v/∂n - g)|, for a wave v.
 
     The wave has a whole period in each coordinate in which the conditions are periodic.
+
+    Args:
+        probe: the problem.
+        nodes: the number of nodes of each one-dimensional Gauss rule.
+        height: the amplitude of the wave.
     """
     (low, _), lengths, equation = probe.domain.bounds, probe.lengths, probe.problem.equation
     shift = torch.arange(1, len(low) + 1)
