@@ -32,18 +32,18 @@ from kanpinn.pde.conditions import Condition, OnBoundary
 
 Density = Callable[..., Tensor]
 BoundaryEnergies = Sequence[tuple[Boundary, Density]]
-Levels = Sequence[Sequence[Tensor]]  # of each order r the derivatives of each field, (n, d^r)
+Levels = Sequence[Sequence[Tensor]]  # for each order r the derivatives of each field, (n, d^r)
 
 
 @dataclass(frozen=True, eq=False)
 class Integrand:
-    """A density at n points with what it depends on, by which it can be differentiated.
+    """An energy density at n points, with the tensors by which it can be differentiated.
 
     Args:
-        density: its values, (n, 1).
+        density: the values of the density, (n, 1).
         coords: the points, (n, d).
-        levels: the derivatives of the fields by all coordinates, the values first.
-        order: the highest derivatives in the density.
+        levels: for each order r from 0 all derivatives of order r of each field, (n, d^r).
+        order: the order of the highest derivatives in the density.
     """
 
     density: Tensor
@@ -55,14 +55,14 @@ class Integrand:
     def at(
         cls, density: Density, p: Points, fields: Sequence[Jet], what: str, further: bool = False
     ) -> "Integrand":
-        """The density at points; call it where gradients are recorded.
+        """Evaluate a density at points; the caller has to enable gradients.
 
         Args:
             density: the function (p, u, …) that gives the density.
             p: n points.
             fields: the jet of each field there.
             what: the name of the function in messages.
-            further: whether the levels go on up to twice the order of the density.
+            further: whether the levels include orders up to twice the order of the density.
 
         Raises:
             InputError: where the density has another shape, or contains third derivatives.
@@ -118,17 +118,17 @@ class Integrand:
 
 
 def _traced(p: Points) -> Points:
-    """The same points with coordinates by which results can be differentiated."""
+    """The same points, whose coordinates require gradients."""
     return Batch(p.coords.detach().clone().requires_grad_(), p.names, p.normals, p.data)
 
 
 def _entry(part: Tensor) -> Tensor:
-    """An entry of its own for a tensor, so that derivatives by it leave out what it came from."""
+    """A separate node of autograd's graph for a tensor, by which results can be differentiated."""
     return part.view_as(part) if part.requires_grad else part.detach().requires_grad_()
 
 
 def _derivatives(u: Jet, order: int) -> Tensor:
-    """The derivatives of an order of one field by all coordinates, (n, d^order).
+    """All partial derivatives of one order of one field, (n, d^order).
 
     Raises:
         MissingChannel: where the jet does not carry them.
@@ -142,7 +142,7 @@ def _derivatives(u: Jet, order: int) -> Tensor:
 
 
 def _jets(levels: Levels, directions: Channels) -> list[Jet]:
-    """Jets with the derivatives of some levels, and with those along directions."""
+    """The jets of the fields from `Integrand.levels`, also with derivatives along directions."""
     order, names = len(levels) - 1, directions.names
     second = "hessian" if order > 1 else "none"
     channels = directions | Channels(names, gradient=order > 0, second=second)
@@ -167,7 +167,7 @@ class Energy:
 
     Args:
         density: the density in the domain, a function (p, u, …).
-        what: its name in messages.
+        what: the name of the density in messages.
         fields: the names of the problem's fields.
         columns: the number of fields and unknown numbers.
     """
@@ -205,12 +205,13 @@ class Energy:
     def order(self, domain: Domain) -> int:
         """The order of the highest derivatives in the density.
 
-        A density is refused whose derivatives by the coordinates are not those of its values. They
-        are compared with differences at a few points, for random fields. Where a coefficient is
-        computed without a graph, as from a table, its derivatives would be missing in the equation.
+        The density's derivatives by the coordinates are also compared with difference quotients at
+        a few points, for random fields: the derivatives of a coefficient that is computed without
+        autograd, such as from a table, would be missing in the equation.
 
         Raises:
-            InputError: see above, and for a problem with a time.
+            InputError: for derivatives that differ from the difference quotients, and for a problem
+                with a time.
         """
         if domain.time_name is not None:
             raise InputError(
@@ -244,18 +245,16 @@ class Energy:
     def with_natural(
         self, conditions: Sequence[Condition], domain: Domain, on_boundary: BoundaryEnergies
     ) -> list[Condition]:
-        """The conditions of a problem with the natural ones of its energy.
-
-        The latter take the place of those that are stated as fluxes.
+        """The stated conditions, with natural conditions of the energy in place of stated fluxes.
 
         Args:
-            conditions: those that are stated.
+            conditions: the stated conditions.
             domain: the domain, without a time.
-            on_boundary: parts of the boundary with the density there.
+            on_boundary: pairs of a part of the boundary and the energy density there.
 
         Raises:
-            InputError: where a condition couples fields on a piece of the boundary, so that none of
-                them is prescribed or free.
+            InputError: where a condition couples fields on a piece of the boundary, so that no
+                single field is prescribed or free.
         """
         essential = [one for one in conditions if not one.is_natural]
         alike: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Piece]] = defaultdict(list)
@@ -275,7 +274,7 @@ class Energy:
 
 
 def _recorded(fields: Sequence[Jet]) -> bool:
-    """Whether derivatives of results by the jets may be wanted."""
+    """Whether autograd records what is computed from the jets of the fields."""
     return torch.is_grad_enabled() and any(t.requires_grad for u in fields for t in u.parts())
 
 
@@ -284,10 +283,10 @@ class Natural(OnBoundary):
     """The first variation of an energy vanishes on a part of the boundary.
 
     Args:
-        boundary: the part.
+        boundary: the part of the boundary.
         energy: the energy.
-        others: the densities on this part, with their names in messages.
-        free: the numbers of the fields that are not prescribed there.
+        others: the energy densities on this part, each with its name in messages.
+        free: the indices of the fields that are not prescribed there.
 
     fixes_constant: whether the densities on the boundary are not affine in the fields.
     """
@@ -315,7 +314,7 @@ class Natural(OnBoundary):
     stacked_residual = _of_all
 
     def residual(self, p: Points, *columns: Jet) -> Tensor:
-        """Return ∂b/∂u + n·∂e/∂∇u for the fields that are free, (n, their number).
+        """Return ∂b/∂u + n·∂e/∂∇u for the fields that are free, (n, number of these fields).
 
         Args:
             p: the points.
@@ -363,6 +362,6 @@ def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str
 
 
 def _columns(at: Integrand) -> list[Tensor]:
-    """The derivatives of a density by those of the fields, (n, 1) each."""
+    """The derivatives of a density by each derivative of the fields, (n, 1) each."""
     _, by_levels = at.slopes(at.density)
     return [part for level in by_levels[1:] for slope in level for part in slope.split(1, dim=1)]
