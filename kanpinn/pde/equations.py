@@ -71,7 +71,7 @@ class Equation(Problem):
         domain: a domain of space, or of space and time: a box with a coordinate t, or
             `space.over(t=(0, 1))`.
         exact: the exact solution, where it is known.
-        source: the right-hand side f; by default it is derived from `exact`, or 0 without.
+        source: the right-hand side f; by default it is derived from `exact`, or 0 without `exact`.
         boundary: the boundary data, given as the values of u; or as "neumann" or "none" (no
             condition); or as a table with one of the entries {"dirichlet": u}, {"neumann": ∂u/∂n},
             {"robin": [alpha, beta, alpha u + beta ∂u/∂n]}; or as a table that gives any of these
@@ -157,7 +157,7 @@ class Equation(Problem):
         return self._conditions
 
     def value(self, name: str, given: Data) -> Value:
-        """A datum: a constant formula as a number, any other formula as a function of points.
+        """Convert a constant formula to a number, and any other formula to a function of points.
 
         Numbers and functions are returned unchanged.
 
@@ -243,9 +243,9 @@ class Equation(Problem):
         """Return a coefficient as a number or a function of points; its values are checked later.
 
         Args:
-            name: the name of its argument.
+            name: the name of the coefficient's argument, for messages.
             given: a number, a formula or a function of points.
-            least: the bound that its values have to exceed.
+            least: the lower bound of the values.
             above: whether values equal to `least` are refused, too.
             differentiable: whether formulas that can jump are refused, since automatic
                 differentiation would ignore the jump without a message.
@@ -293,7 +293,13 @@ class Equation(Problem):
             yield from self._condition(Boundary(rest), f"boundary.{OTHERS}", given.get(OTHERS))
 
     def _condition(self, boundary: Boundary, name: str, given: Any) -> list[Condition]:
-        """The condition on a part of the boundary, by its entry; none for the entry "none"."""
+        """Return the condition on a part of the boundary from its entry in the argument `boundary`.
+
+        Args:
+            boundary: the part of the boundary.
+            name: the name of the entry, for messages.
+            given: the entry; for "none" there is no condition.
+        """
         kind, datum = "dirichlet", given
         match given:
             case "none":
@@ -421,7 +427,7 @@ class Wave(Equation):
     Args:
         speed: the wave speed c > 0.
         initial: u at the initial time, by default that of `exact`.
-        rate: ∂u/∂t at the initial time, by default that of `exact`, or 0 without.
+        rate: ∂u/∂t at the initial time, by default that of `exact`, or 0 without `exact`.
         domain, shared: see `Equation`.
 
     Raises:
