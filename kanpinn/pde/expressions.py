@@ -26,8 +26,8 @@ class Function:
     """A function or an operator of formulas.
 
     Args:
-        compute: computes the values from those of the arguments, which are tensors, or tensors and
-            Python numbers where `mixed` is True.
+        compute: a function that computes the values from the values of the arguments: tensors, or
+            tensors and Python numbers where `mixed` is True.
         least, most: the smallest and largest number of arguments, at most 255.
         mixed: whether constant arguments are passed as Python numbers.
         truth: whether the result is a condition (true or false), not a number.
@@ -81,9 +81,9 @@ class Node:
     """A node of a formula's tree: the root of a formula or of a part of it.
 
     Args:
-        name: that of a function or operator with its arguments, or of a coordinate or an unknown
-            number; empty for a constant.
-        arguments: those of a function or operator.
+        name: the name of a function, an operator, a coordinate or an unknown number; empty for a
+            constant.
+        arguments: the arguments of a function or operator; empty for other nodes.
         constant: the value of a constant, a number or a condition that is true or false at all
             points; None for any other node.
     """
@@ -183,8 +183,8 @@ def _node(tree: ast.expr, values: Mapping[str, float], truth: bool) -> Node:
 
     Args:
         tree: Python's tree.
-        values: those of names that are no coordinates.
-        truth: whether the values have to be conditions, otherwise numbers.
+        values: the values of names that are no coordinates.
+        truth: whether the formula has to be a condition; otherwise it has to be a number.
     """
     node = _any_node(tree, values)
     if truth and not node.is_truth:
@@ -247,7 +247,7 @@ def _any_node(tree: ast.expr, values: Mapping[str, float]) -> Node:
 def _applied(
     name: str, operands: Sequence[ast.expr], tree: ast.expr, values: Mapping[str, float]
 ) -> Node:
-    """A function or operator on its operands."""
+    """Return the node of a function or operator applied to its operands."""
     of = KNOWN[name].of
     arguments = [
         _node(operand, values, truth=of == "all" or (of == "first" and i == 0))
@@ -260,7 +260,7 @@ def _applied(
 
 
 def _folded(name: str, arguments: Sequence[Node], tree: ast.expr) -> Node:
-    """A function or operator on arguments, or its value as a constant if all are constants."""
+    """Return the node of a function or operator; a constant if all arguments are constants."""
     if any(argument.constant is None for argument in arguments):
         return Node(name, tuple(arguments))
     tensors = [
@@ -287,8 +287,8 @@ class Expression:
         parameters: the values of further names in the formula.
 
     Raises:
-        InputError: in one line, mostly with the column, for text that is no formula or contains
-            anything else.
+        InputError: in one line, mostly with the column, for text that is no formula, or contains
+            anything but the parts above.
 
     Example:
         >>> import torch
