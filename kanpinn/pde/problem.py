@@ -70,10 +70,10 @@ class Unknown:
         return c.chain([self.value(c.value)] * 5)  # exp and its derivatives up to the fourth
 
     def random_start(self, generator: torch.Generator) -> float:
-        """Return c for a random multiple of the start value, or of 1 where that is 0.
+        """Return c for a random multiple of the start value, or of 1 where the start value is 0.
 
-        The multiple lies between 1/30 and 30; where the unknown may be negative, every
-        fourth one has the other sign.
+        The factor lies between 1/30 and 30; if the unknown may be negative, it gets the other sign
+        with a probability of 1/4.
         """
         u, v = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
         exponent = (2 * u - 1) * math.log(30.0)
@@ -116,9 +116,9 @@ def check_arguments(what: str, function: Callable, columns: Sequence[str] | None
 
 
 def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[str]) -> Condition:
-    """The condition, with the names of unknown numbers if its data depend on some of them.
+    """The condition, with the names of the unknown numbers if its data depend on unknown numbers.
 
-    They do if the condition's functions can be evaluated with these numbers, but not without.
+    The data depend on them if the condition's functions can be evaluated with the numbers only.
 
     Args:
         condition: the condition.
@@ -126,8 +126,8 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
         numbers: the names of its unknown numbers.
 
     Raises:
-        InputError, AttributeError: for data that are invalid also with the numbers, such as an
-            unknown name.
+        InputError, AttributeError: for data that are invalid even with the numbers, such as a
+            formula with an unknown name.
     """
     p, columns = condition.few_points(), len(fields) + len(numbers)
     last: Exception | None = None
@@ -139,7 +139,7 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
             last = failure
     if isinstance(last, InputError | AttributeError):
         raise last  # which names the numbers too
-    return condition  # what else the user's own functions raise they raise again in the solve
+    return condition  # the solve raises any other exception of the user's own functions again
 
 
 def exact_jet(problem: "Problem", p: Points, channels: Channels) -> Jet:
@@ -233,11 +233,11 @@ def derived_source(problem: "Problem", p: Points) -> Tensor:
 class Problem(BoundaryValueProblem):
     """A PDE on a domain: subclass it and write `domain`, `residual` and `conditions`.
 
-    `residual(p, u)` returns (n, equations), or a tuple of such, from points with named coordinates
-    (`p.x` is (n, 1)) and the solution's jet. A system names its `fields`, and its residual takes a
-    jet for each: residual(p, u, v). The method `exact(p)` is optional and returns the exact
-    solution, (n, fields) or a tuple of columns. It is used to compute errors, and `source(p)` is
-    derived from it unless the class defines its own.
+    `residual(p, u)` returns (n, equations), or a tuple of columns, from points with named
+    coordinates (`p.x` is (n, 1)) and the solution's jet. A system names its `fields`, and its
+    residual takes a jet for each: residual(p, u, v). The method `exact(p)` is optional and returns
+    the exact solution, (n, fields) or a tuple of columns. It is used to compute errors, and
+    `source(p)` is derived from it unless the class defines its own.
 
     `error_fields` names the fields whose errors enter the overall error norms; by default all do.
     `free_constant` names the fields, such as a pressure, that the problem determines only up to a
@@ -247,16 +247,17 @@ class Problem(BoundaryValueProblem):
     of the points, `p.k`, or names in formulas: kp.Robin(walls, "k", 1.0, "20*k").
 
     `invariants(p, u)`, for evolutions, is optional. It returns the densities of integrals over
-    space that do not change in time, a dict from names to (n, 1), such as {"mass": u.value}; of an
-    ordinary differential equation the conserved quantities themselves. A solve reports how far they
-    drift. Where they leave through walls, `outflow(p, u)` returns with the same names what flows
-    out there, by the outward unit normals `p.normals`.
+    space that do not change in time, a dict from names to (n, 1), such as {"mass": u.value}; for an
+    ordinary differential equation it returns the conserved quantities themselves. A solve reports
+    how far the integrals drift. If a conserved quantity leaves through walls, `outflow(p, u)`
+    returns the flux densities out of the domain, a dict with the same names, at boundary points
+    with the outward unit normals `p.normals`.
 
     `quantities(solution)` is optional. It returns a dict from names to numbers that matter in an
     application, such as {"drag": solution.integral(wall, self.traction)[0]}; they are floats or
     tensors with one element, and a run reports them by these names. `velocity_fields` names the
-    two velocity components of a flow in the plane, whose streamlines are drawn, in evolutions at
-    the last moment.
+    two velocity components of a flow in the plane; pictures then show its streamlines, in
+    evolutions those at the last moment.
 
     Example:
         >>> import torch
@@ -319,9 +320,10 @@ class Problem(BoundaryValueProblem):
         energy has a minimum. A solve whose form is "energy" minimises it in place of the squared
         residual, for solutions that are not smooth enough for the strong form.
 
-        If the class has no `residual`, or in cells if the form is "energy", the equation and the
-        natural conditions are derived from the densities. The solution is then a stationary point
-        of the energy. Where the density contains second derivatives, no conditions are derived.
+        If the class has no `residual`, or if the form is "energy" for a network in cells, the
+        equation and the natural conditions are derived from the densities. The solution is then a
+        stationary point of the energy. If the density contains second derivatives, no conditions
+        are derived.
 
         Raises:
             InputError: where the class does not define an energy.
@@ -329,10 +331,10 @@ class Problem(BoundaryValueProblem):
         raise InputError(f"{type(self).__name__} has no energy(p, {', '.join(self.fields)})")
 
     def boundary_energies(self) -> Sequence[tuple[Boundary, Callable[..., Tensor]]]:
-        """Return pairs of a part of the boundary and a function for the energy's density there.
+        """Return pairs of a part of the boundary and a function (p, u, …) for the density there.
 
-        The function returns the density (n, 1). Neumann and Robin conditions are natural in the
-        energy form, which ignores their residuals, so their data enter here: for ∂u/∂n = g the
+        The function returns the energy density (n, 1). Neumann and Robin conditions are natural in
+        the energy form, which ignores their residuals, so their data enter here: for ∂u/∂n = g the
         density is -g u, for ∂u/∂n + αu = g it is αu²/2 - g u. Where all fields are prescribed a
         density changes nothing.
         """
@@ -341,7 +343,7 @@ class Problem(BoundaryValueProblem):
     def check_boundary_energies(self, conditions: Sequence[Condition]) -> None:
         """Refuse densities on the boundary that change nothing, and fluxes without such a density.
 
-        A density changes nothing where all fields are prescribed: its integral is the same for all.
+        Where all fields are prescribed, the integral of a density is a constant.
 
         Raises:
             InputError: naming the density or the condition; or for densities of another kind.
@@ -433,9 +435,9 @@ class Problem(BoundaryValueProblem):
         return self.ignores_residual or type(self).residual is Problem.residual
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
-        """Return conditions with the names of the unknown numbers on which some of them depend.
+        """Return the conditions, with the unknown numbers that they depend on, see `with_numbers`.
 
-        If the equation is derived from `energy`, the natural ones are added.
+        If the equation is derived from `energy`, its natural conditions are added.
         """
         if self.unknowns and (numbers := list(self.numbers)):
             conditions = [with_numbers(condition, self.fields, numbers) for condition in conditions]
@@ -487,7 +489,7 @@ Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
 class EigenProblem(BoundaryValueProblem):
     """An eigenvalue problem L u = λ M u: subclass it and write `domain`, `operator`, `conditions`.
 
-    `operator(p, u)` returns L u, (n, equations) or a tuple of such, from points with named
+    `operator(p, u)` returns L u, (n, equations) or a tuple of columns, from points with named
     coordinates and the field's jet, and has to be linear. For a system it takes a jet for each of
     the `fields`. The conditions have to be homogeneous, such as u = 0, ∂u/∂n = 0 or periodic.
 
@@ -512,12 +514,12 @@ class EigenProblem(BoundaryValueProblem):
 
     @abstractmethod
     def operator(self, p: Points, *fields: Jet) -> Columns:
-        """Return L u at n points, such as -Δu: (n, equations) or a tuple of such."""
+        """Return L u at n points, such as -Δu: (n, equations) or a tuple of columns (n, 1)."""
 
     def mass(self, p: Points, *fields: Jet) -> Columns:
         """Return M u at n points, by default the fields themselves.
 
-        The number of equations has to be that of the operator.
+        It has as many equations as the operator.
         """
         return fields
 
