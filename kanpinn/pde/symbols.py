@@ -13,7 +13,7 @@ class BoundaryModes:
 
     Args:
         degree: the number of independent solutions.
-        decaying: how many of them decay.
+        decaying: the number of independent solutions that decay.
         values: the values at τ = 0 of a basis of the decaying solutions, (m, decaying).
         derivative: d/dτ in this basis, (decaying, decaying).
     """
@@ -24,10 +24,11 @@ class BoundaryModes:
     derivative: numpy.ndarray
 
     def rank(self, conditions: Sequence[numpy.ndarray]) -> int:
-        """Return how many independent equations conditions at τ = 0 give for decaying solutions.
+        """Return the number of independent equations of conditions at τ = 0 for decaying solutions.
 
         Args:
-            conditions: of each condition, the coefficients of the polynomial B(d/dτ), (r, k, m).
+            conditions: for each condition B(d/dτ) u = 0 the coefficients of the polynomial B, the
+                constant first, (r, k, m).
         """
         independent = 1e-9  # singular values relative to the sizes of conditions and solutions
         rows = []
@@ -49,8 +50,8 @@ class BoundaryModes:
 def modes(polynomial: numpy.ndarray, neutral: float) -> BoundaryModes | None:
     """Return the solutions of M(d/dτ) u = 0.
 
-    They are those of a pencil A - ζ B of matrices of first order, the companion of M; its
-    eigenvectors of ζ with a negative real part span the decaying ones.
+    The companion pencil A - ζ B of M makes a system of first order. Its eigenvectors for all ζ with
+    a negative real part span the decaying solutions.
 
     Args:
         polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m).
@@ -83,7 +84,7 @@ def modes(polynomial: numpy.ndarray, neutral: float) -> BoundaryModes | None:
 
 
 def exponents(polynomial: numpy.ndarray) -> numpy.ndarray:
-    """Return the ζ of size up to 1e4 for which M(ζ) is singular, complex; none if M is not finite.
+    """Return all complex ζ with |ζ| < 1e4 and M(ζ) singular; none if M is not finite.
 
     polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m).
     """
@@ -97,7 +98,7 @@ def exponents(polynomial: numpy.ndarray) -> numpy.ndarray:
 
 
 def _companion(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Return A and B so that M(ζ) is singular where A - ζ B is."""
+    """Return matrices A and B, (r m, r m), for which A - ζ B is singular exactly where M(ζ) is."""
     r, m = len(polynomial) - 1, polynomial.shape[1]
     left, right = numpy.eye(r * m, k=m, dtype=complex), numpy.eye(r * m, dtype=complex)
     left[-m:] = -numpy.concatenate(list(polynomial[:-1]), axis=1)
@@ -106,9 +107,10 @@ def _companion(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]
 
 
 def _balanced(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Return a matrix polynomial with rows and columns of size 1, and the factors of the columns.
+    """Scale the rows and columns of a matrix polynomial to size 1, such as a pressure's column.
 
-    A pressure beside velocities would otherwise have entries of another size.
+    Returns:
+        The scaled coefficients, and the factors of the columns, (m,).
     """
     sizes, tiny = numpy.ones(polynomial.shape[2]), 1e-300
     for _ in range(3):
