@@ -1,5 +1,5 @@
-"""Problems in cells: equation and conditions in cells of boxes, domains in the plane and solids;
-constants that they leave open, and the shared functions in the network.
+"""Problems in cells: the equation and conditions in the cells of boxes, domains in the plane and
+solids; fields that are determined only up to a constant; functions that cells share.
 """
 
 import copy
@@ -68,7 +68,7 @@ from kanpinn.spaces.cells.tree import Tree
 
 
 def is_mean(term: Term) -> TypeGuard[ResidualTerm]:
-    """Whether a term prescribes one number, such as an integral over the domain."""
+    """Whether a term prescribes a single number, such as an integral over the domain."""
     return isinstance(term, ResidualTerm) and term.rows == 1 and term.sites > 1
 
 
@@ -79,17 +79,17 @@ def set_constants(
     means: Sequence[ResidualTerm],
     numbers: Sequence[Tensor],
 ) -> None:
-    """Add constants to the fields that are determined up to them, in place.
+    """Set the additive constants of the fields that are determined only up to a constant, in place.
 
     Args:
         system: the least-squares problem.
-        surrogate: its network has the solution.
-        means: the terms that prescribe one number each. A field that is in none of them gets
-            the mean zero.
+        surrogate: the surrogate whose network has the solution.
+        means: the terms that prescribe a single number each and so determine a constant. A field
+            that is in none of them gets the mean zero.
         numbers: the coefficients of the functions that cells share.
 
     Raises:
-        InputError: for a term that depends on no such field.
+        InputError: for a term that does not depend on such a field.
     """
     network, left = require_cells(surrogate.network), list(means)
     for number in system.free_fields:
@@ -134,7 +134,7 @@ def refuse_free_data(
 def _residual(
     term: ResidualTerm, surrogate: Surrogate, fields: Sequence[int], constant: float
 ) -> Tensor:
-    """The residual of a term where a constant is added to some fields."""
+    """The residual of a term after a constant is added to some fields."""
     jet = surrogate.jet(term.points, term.channels)
     value = jet.value.clone()
     value[:, list(fields)] += constant
@@ -145,11 +145,11 @@ def _residual(
 class CellProblem:
     """The equation and the conditions of a problem, for the cells of any tree.
 
-    Here the domain is a box, all of whose cells are whole. Subclasses are for domains in the plane
+    This class is for boxes, all of whose cells are whole. Subclasses are for domains in the plane
     and in space, whose boundaries and interfaces cut cells. A cut cell has the equation at points
     of its part of the domain, and the conditions at points of the boundary in it. Its polynomials
     are those of the bounding box of the part, and its faces are the parts of its sides in the
-    domain. Where an interface divides a box of the tree, it has a cut cell for each region; they
+    domain. A box of the tree that an interface divides has a cut cell for each region; these cells
     meet at arcs or patches of the interface.
 
     Args:
@@ -157,14 +157,15 @@ class CellProblem:
         equation: the equation.
         conditions: the conditions on the boundary.
         interfaces: the conditions on interfaces.
-        counted: the numbers of the fields whose errors count.
+        counted: the indices of the fields whose errors count.
         fields: the number of fields.
         shared: functions that cells share.
-        source_moments: the integrals of the equation's source in cells that have occurred so far.
+        source_moments: the integrals of the equation's source in all cells so far.
 
-    more, many: the numbers of points of quadrature rules along each coordinate above the degree, in
-    whole cells and on the frames of cut ones. most: the largest number of refinements before the
-    first solve. tiny: what is said of the boundary's details where that is not enough.
+    more, many: how many more points than the degree quadrature rules have along each coordinate, in
+    whole cells and on the frames of cut cells. most: the largest number of refinements before the
+    first solve. tiny: the error message's words on the boundary's details if `most` refinements are
+    too few.
     """
 
     domain: Domain
@@ -186,7 +187,7 @@ class CellProblem:
         return [piece for term in self.interfaces for piece in term.kinks]
 
     def flux_sizes(self, piece: Piece, at: Points) -> tuple[float, float]:
-        """The coefficients inside and outside of a piece of an interface, at one of its points."""
+        """The flux coefficients inside and outside of a piece of an interface, at a point of it."""
         p, found = at.on_both_sides(self.domain.bounds), (0.0, 0.0)
         for term in self.interfaces:
             if piece in term.kinks:
@@ -197,7 +198,7 @@ class CellProblem:
         return found
 
     def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
-        """The cells around corners with singular functions that are known.
+        """The singular functions of corners and the patches of cells that get them.
 
         roots: the numbers of boxes of level 0 along each coordinate.
         """
@@ -205,7 +206,7 @@ class CellProblem:
 
     @property
     def patches(self) -> list[CornerPatch]:
-        """The corners with functions that cells share."""
+        """The corner patches among the functions that cells share."""
         return [one for one in self.shared if isinstance(one, CornerPatch)]
 
     def cells(self, tree: Tree) -> CellGeometry:
@@ -214,36 +215,37 @@ class CellProblem:
 
     @cached_property
     def singularities(self) -> SingularCorners | SingularEdges:
-        """The points at which solutions are singular, and where cells become small."""
+        """The points, and in space the edges, at which solutions are singular and cells small."""
         return SingularCorners.of([], self.domain.dim)
 
     def refined(self, geometry: CellGeometry, marked: Tensor, left: float = 1.0) -> CellGeometry:
-        """The cells when some are refined, those at singular corners several times at once.
+        """The cells after a refinement; cells at singular points are halved several times at once.
 
         Args:
             geometry: the present cells.
             marked: the coordinates in which cells are refined, a mask (N, d).
-            left: the part of the error that is to be left.
+            left: the fraction of the error that the refinement should leave.
         """
         after = self.cells(geometry.tree.split(marked)[0])
         return self._graded(after, self.singularities.goals(geometry, left, marked))
 
     def deeper(self, geometry: CellGeometry) -> CellGeometry:
-        """Smaller cells where a higher degree does not show the error of a solution.
+        """The cells with smaller cells at singular points, for an estimate of the error there.
 
-        Those at singular points are so much smaller that errors are a quarter.
+        There a higher degree does not show the error of a solution. The cells are so much smaller
+        that the error is a quarter.
         """
         return self._graded(geometry, self.singularities.goals(geometry, 0.25))
 
     def _graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
-        """The cells when all that are too coarse for one goal after the other are refined."""
+        """The cells after those too coarse for a goal are refined, for one goal after the other."""
         for goal in goals:
             while bool((marked := goal(geometry)).any()):
                 geometry = self.cells(geometry.tree.split(marked)[0])
         return geometry
 
     def marked_by_boundary(self, tree: Tree) -> Tensor:
-        """The coordinates in which the boundary has cells refined, a mask (N, d)."""
+        """A mask (N, d): the coordinates in which cells must be halved for the boundary's sake."""
         return torch.zeros_like(tree.level, dtype=torch.bool)
 
     def start(self, tree: Tree) -> CellGeometry:
@@ -265,16 +267,16 @@ class CellProblem:
         )
 
     def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
-        """Which points are in a region, with a distance from its boundary, a mask (n,)."""
+        """A mask (n,) of the points in a region, at least `tolerance` from its boundary."""
         raise NotImplementedError
 
     def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
-        """Points of a quadrature rule in groups of cells; each cell is in one group, once."""
+        """Quadrature points in groups of cells; each cell is in exactly one group."""
         found: list[CellPoints] = []
         regions, count = geometry.tree.region, polynomials.degree + self.many
         # On an interface rounding decides on which side a coefficient is evaluated.
         near = 1e-10 * float(geometry.half.max()) if self.interfaces else 0.0
-        for region in range(1 + int(regions.max())):  # in each, coefficients may be the same
+        for region in range(1 + int(regions.max())):  # coefficients may be constant in each
             whole, cut = (
                 (some & (regions == region)).nonzero()[:, 0]
                 for some in (~geometry.is_cut, geometry.is_cut)
@@ -293,9 +295,11 @@ class CellProblem:
 
         Args:
             about: the present solution, about which the terms are linearised.
-            limit: whether integrals of singular sources are extrapolated, see `SourceMoments`.
-            integrated: whether integrals of sources are computed; otherwise the source is that at
-                the points, as for the moments of an evolution, which have one each.
+            limit: whether to use the second correction of singular sources, for an estimate of the
+                error, see `SourceMoments`.
+            integrated: whether singular sources are corrected by their integrals, which takes time;
+                otherwise the source is used as it is at the points. An evolution does so, whose
+                source differs at each moment.
         """
         about = replace(about, shared=self.shared)
         geometry, polynomials = about.geometry, about.polynomials
@@ -306,7 +310,7 @@ class CellProblem:
             for term in self.conditions
             for at in geometry.on_boundary(term.pieces, polynomials)
         ]
-        # A source that known functions balance is balanced at points, not in integrals.
+        # With enrichment() the source is used as it is: these functions cancel it at the points.
         if integrated and len(self.patches) == len(self.shared):
             for term in equation:
                 if term.at.alike:
@@ -324,10 +328,10 @@ class CellProblem:
 
 
 def is_laplacian(equation: ResidualTerm, corner: PlaneCorner, fields: int) -> bool:
-    """Whether the derivatives of the highest order are A Δu near a corner, A a regular matrix.
+    """Whether the second derivatives in the equation are A Δu near a corner, A a regular matrix.
 
-    Linearisations about zero and about another function are tried, as a coefficient may depend on
-    the solution.
+    The equation is linearised about zero and about another function, since a coefficient may depend
+    on the solution.
     """
     channels, rounding = equation.channels, 1e-9
     if channels.derivative_order < 2:
@@ -363,9 +367,9 @@ def is_laplacian(equation: ResidualTerm, corner: PlaneCorner, fields: int) -> bo
 def orders_by_field(
     terms: Sequence[ResidualTerm], curve: Curve, fields: int
 ) -> list[frozenset[int]]:
-    """The orders of the derivatives of each field in the equations of conditions on a curve.
+    """For each field the highest orders of its derivatives in the conditions on a curve.
 
-    An equation counts with its derivatives of the highest order of a field.
+    Each equation of the conditions that contains the field contributes one order.
     """
     found: list[set[int]] = [set() for _ in range(fields)]
     points = curve.points_at(torch.full((1,), 0.4, dtype=torch.float64))
@@ -380,25 +384,25 @@ def orders_by_field(
 
 
 def _some(jet: Jet) -> Jet:
-    """A jet with random parts."""
+    """A jet of the same shape with random parts."""
     generator = torch.Generator().manual_seed(0)
     return jet.map(lambda part: torch.rand(part.shape, generator=generator, dtype=part.dtype))
 
 
 @dataclass(frozen=True, eq=False)
 class ProblemInPlane(CellProblem):
-    """The equation and the conditions of a problem in a domain of the plane.
+    """The equation and the conditions of a problem in a domain in the plane.
 
-    Cells of a box without interfaces are all whole, as in other boxes, but its corners count as
-    those of other domains.
+    The domain may also be a box. Without interfaces, all cells of a box are whole, but its corners
+    are treated like those of other domains.
 
-    top: the degree below which cells at corners have singular functions. convex: an exponent below
-    that of right angles.
+    top: the cells at corners have singular functions of degrees below `top`. convex: an exponent
+    slightly below the exponent 2 of right angles.
     """
 
     top: ClassVar[float] = 4.0
     convex: ClassVar[float] = 1.9
-    # With 8 errors were 4 times as large: many, so that enough are left in a cut cell.
+    # Enough points must be left in a cut cell: with many = 8 errors were 4 times as large.
     many: ClassVar[int] = 12
     tiny: ClassVar[str] = "two of its corners are closer than 2^-{most} of the domain's size"
 
@@ -414,7 +418,7 @@ class ProblemInPlane(CellProblem):
 
     @cached_property
     def cutters(self) -> list[CellCutter]:
-        """They cut cells by the boundary of each region."""
+        """The cutter of each region, which cuts cells by the region's boundary."""
         regions = enumerate(self.division.domains)
         return [CellCutter(Outline(region), self.domain, number) for number, region in regions]
 
@@ -423,10 +427,12 @@ class ProblemInPlane(CellProblem):
         """The corners of the domain at which solutions are like r^λ with λ below a limit.
 
         At a right angle λ is 2, and solutions are like r² ln r unless the source is zero there. In
-        polygons the limit is `top`, so that right angles count. In domains with curved sides, such
-        as small holes, cells are many. There conjugate gradients converge slowly with functions
-        that polynomials nearly represent: with those of the right angles 50 holes took twice the
-        time. In boxes, right angles with conditions of one kind are left to small cells.
+        polygons the limit is `top`, so that right angles are included. In domains with curved
+        sides, such as small holes, the limit is `convex`: there are many cells, for which conjugate
+        gradients converge slowly if cells have singular functions that polynomials nearly
+        represent. With the functions of right angles a domain with 50 holes took twice the time. In
+        boxes the limit is `convex` as well: small cells resolve the solution at right angles with
+        conditions of one kind.
         """
         plane, found = planar(self.domain), []
         assert plane is not None
@@ -443,7 +449,7 @@ class ProblemInPlane(CellProblem):
     def _mixed(self, corner: PlaneCorner) -> tuple[bool, ...]:
         """Whether the conditions on both sides of a corner differ, see `PlaneCorner.mixed`.
 
-        Each field counts by itself only where all are like solutions of Laplace's equation.
+        Fields are compared one by one only if the equation is like Laplace's equation for all.
         """
         plane = corner.outline.domain
         pieces = pieces_of_curves(plane, self.domain)
@@ -455,7 +461,7 @@ class ProblemInPlane(CellProblem):
         if self.fields == 1 or not is_laplacian(self.equation, corner, self.fields):
             return (together[0] != together[1],)
         found = {one != other for one, other in zip(*by_field, strict=True)}
-        # Conditions that tie fields together may be of either kind.
+        # A field with several orders in its conditions may behave in either way.
         tied = any(len(orders) > 1 for orders in (*by_field[0], *by_field[1]))
         return (False, True) if tied else tuple(sorted(found))
 
@@ -515,7 +521,7 @@ class ProblemInSpace(CellProblem):
 
     @cached_property
     def cutters(self) -> list[SolidCutter]:
-        """They cut cells by the boundary of each region."""
+        """The cutter of each region, which cuts cells by the region's boundary."""
         return [SolidCutter(part, number) for number, part in enumerate(self.division.parts)]
 
     @cached_property
@@ -528,11 +534,11 @@ class ProblemInSpace(CellProblem):
         return SolidGeometry.joined(parts, self.division.interfaces)
 
     def marked_by_boundary(self, tree: Tree) -> Tensor:
-        """The coordinates in which the boundary has cells refined, a mask (N, d).
+        """A mask (N, d): the coordinates in which cells must be halved for the boundary's sake.
 
-        A cell is refined if a smooth part of the boundary turns in it by an angle of more than
-        about 1.2, as it does in a cell that is wider than a hole or than the radius of curvature,
-        or if its part of the solid is not connected.
+        A cell is halved if its part of the solid is not connected, or if a smooth part of the
+        boundary turns in it by more than about 1.2 radians. It does so in cells that are wider than
+        a hole or than the radius of curvature.
         """
         most = 0.6  # radians from the mean normal
         found = torch.zeros(len(tree), dtype=torch.bool)
@@ -548,12 +554,13 @@ class ProblemInSpace(CellProblem):
 
 
 def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
-    """The numbers of the fields in cells whose errors count.
+    """The indices of the fields in cells whose errors count.
 
-    They are all if the loss belongs to no problem, or none of those that count is in cells.
+    All fields count if the loss belongs to no problem, or if none of the fields whose errors count
+    is in cells.
 
     Args:
-        residuals: the loss.
+        residuals: the terms of the loss.
         fields: the number of fields in cells.
     """
     chosen = range(fields) if residuals.family is None else residuals.family.counted
@@ -561,10 +568,10 @@ def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
 
 
 def problem_in_cells(residuals: Residuals) -> CellProblem:
-    """The problem of a loss, for cells.
+    """The problem in cells for the terms of a loss.
 
     Raises:
-        InputError: for what cells cannot solve.
+        InputError: for a problem that cells cannot solve.
     """
     domain = residuals.surrogate.domain
     surrogate, loss = residuals.surrogate, list(residuals.terms)
@@ -585,17 +592,17 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
 def problem_of_terms(
     loss: Sequence[Term], domain: Domain, counted: Sequence[int], fields: int
 ) -> CellProblem:
-    """The problem of an equation and conditions, for cells.
+    """The problem in cells for an equation and conditions.
 
     Args:
-        loss: the terms of the equation, which is the first, and of conditions.
+        loss: the term of the equation, then the terms of the conditions.
         domain: the domain.
-        counted: the numbers of the fields whose errors count.
+        counted: the indices of the fields whose errors count.
         fields: the number of fields.
 
     Raises:
-        InputError: for what cells cannot solve: an energy, or a domain or conditions of another
-            kind.
+        InputError: for an energy, measurements, conditions that are not at single points of whole
+            pieces of the boundary or on an interface, or a domain that cells cannot fill.
     """
     terms, pieces = [], set(domain.boundary.pieces)
     for term in loss:
@@ -632,10 +639,12 @@ def problem_of_terms(
 
 
 def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellProblem:
-    """The problem with the functions of its corners, which the network gets, and its enrichment.
+    """The problem with the functions that cells share: those of its corners, and its enrichment.
+
+    The network gets the functions of the corners too.
 
     Raises:
-        InputError: for known functions and unknowns together.
+        InputError: for an enrichment together with unknown numbers or coefficient fields.
     """
     network = require_cells(surrogate.network)
     fields, patches, found = network.own_fields, list[CornerPatch](), None
