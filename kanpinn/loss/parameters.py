@@ -1,5 +1,5 @@
-"""Unknown parameters and the data that determine them: equations with parameters, what a fit of the
-data is, and whether its misfit looks like noise.
+"""Unknown parameters and the data that determine them: equations with parameters, the quality of a
+fit, and a test whether its misfit looks like noise.
 """
 
 import math
@@ -22,16 +22,17 @@ from kanpinn.networks.surrogate import Surrogate
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """Unknown parameters, K numbers in a vector.
+    """The unknown parameters of a problem as a vector of K numbers.
 
-    They are free ones, the coefficients of the network of coefficient fields, and those of the
-    unknown numbers, in this order.
+    The vector consists of the free initial values, the coefficients of the network of coefficient
+    fields, and the coefficients c of the unknown numbers (see `Unknown`), in this order.
 
     Args:
         constants: the unknown numbers; None if there are none.
         coefficient: the network of coefficient fields; None if there are none.
-        surrogate: gives the inputs of this network, and the kinds of its fields.
-        free: initial values, which are changed in place.
+        surrogate: the surrogate that gives the inputs of this network, and the `Unknown` of each
+            coefficient field.
+        free: tensors of free initial values, which are changed in place.
     """
 
     constants: Constants | None
@@ -52,25 +53,25 @@ class Parameters:
     @property
     @torch.no_grad()
     def values(self) -> Tensor:
-        """The present values, (K,), with 64 bits in the main memory."""
+        """The present values of the parameters, (K,), in float64 on the CPU."""
         return torch.cat([part.flatten() for part in self._parts]).double().cpu()
 
     @torch.no_grad()
     def assign(self, values: Tensor) -> None:
-        """Take other values, (K,)."""
+        """Set the parameters to other values, (K,)."""
         parts = self._parts
         for part, new in zip(parts, values.split([p.numel() for p in parts]), strict=True):
             part.copy_(new.view_as(part))
 
     def limited(self, old: Tensor, change: Tensor) -> Tensor:
-        """The nearest change of values that is not too large for positive numbers; (K,) each.
+        """The change of the values, (K,), limited for unknown numbers that are positive.
 
-        A change multiplies a positive number by a factor from 1/10 to 10, and all changes together
-        by one from 1e-12 to 1e12.
+        One change multiplies a positive number by a factor from 1/10 to 10, and all changes since
+        the start together multiply it by a factor from 1e-12 to 1e12.
 
         Args:
-            old: the values before, of which those of the unknown numbers are the last.
-            change: the wanted change.
+            old: the values before the change, (K,); the unknown numbers come last.
+            change: the wanted change, (K,).
         """
         step, most, limited = math.log(10), math.log(1e12), change.clone()
         unknowns = [] if self.constants is None else [*self.constants.unknowns.values()]
@@ -81,12 +82,13 @@ class Parameters:
         return limited
 
     def random(self, seed: int, start: int) -> Tensor:
-        """Values (K,) for another start: random multiples of numbers' start values, see `Unknown`.
+        """Values (K,) for another start of a solve.
 
-        All other parameters are zero.
+        The unknown numbers are random multiples of their start values, see `Unknown.random_start`;
+        all other parameters are zero.
 
         Args:
-            seed: of the solve.
+            seed: the seed of the solve.
             start: the number of the start, from 1.
         """
         values = torch.zeros_like(self.values)
@@ -117,10 +119,11 @@ class Parameters:
 
 @dataclass(frozen=True, eq=False)
 class WithParameters:
-    """An equation of the fields with the present values of unknown parameters.
+    """An equation as a function of the fields alone, with the present values of the parameters.
 
     Args:
-        equation: takes the jets of the fields, followed by those of the parameters.
+        equation: a function of points and of the jets of the fields, followed by those of the
+            coefficient fields and the unknown numbers.
         parameters: the parameters.
     """
 
@@ -133,7 +136,10 @@ class WithParameters:
         return self.equation(p, join([*u.components(), *others]))
 
     def rates(self, p: Points, u: Jet) -> Tensor:
-        """The derivatives of the residuals by the k parameters in layers, (rows, equations, k)."""
+        """The derivatives of the residuals by the k parameters in layers, (rows, equations, k).
+
+        The free initial values are not in layers.
+        """
         layers = self.parameters.layers
         tape, modules = Tape(layers), (self.parameters.coefficient, self.parameters.constants)
         with torch.enable_grad(), frozen(torch.nn.ModuleList(m for m in modules if m is not None)):
@@ -152,11 +158,11 @@ class WithParameters:
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """The terms of data.
+    """The loss terms that compare the solution with measured data.
 
     Args:
         terms: the terms.
-        counts: the number of values in each row of each term.
+        counts: for each term the number of values in one of its rows.
         spreads: the loss of each term if the solution were the mean of its data. Data that are all
             the same, such as a single value, are compared with zero.
     """
@@ -168,7 +174,7 @@ class Measurements:
     @classmethod
     @torch.no_grad()
     def of(cls, terms: Sequence[Term], surrogate: Surrogate) -> "Measurements":
-        """The terms of data among those of a loss."""
+        """Select the terms of measured data among the terms of a loss."""
         measured = [one for one in terms if one.measured and isinstance(one, ResidualTerm)]
         counts, spreads = [], []
         for term in measured:
@@ -181,7 +187,7 @@ class Measurements:
 
     @property
     def rows(self) -> int:
-        """The number of data."""
+        """The number of measured values."""
         return sum(t.rows * count for t, count in zip(self.terms, self.counts, strict=True))
 
     @property
@@ -190,16 +196,16 @@ class Measurements:
         return sum(self.spreads)
 
     def fits(self, loss: float) -> bool:
-        """Whether data with a loss count as fitted."""
+        """Whether the data count as fitted if their loss has the given value."""
         return not self.terms or loss <= 0.05 * self.spread
 
     @staticmethod
     def times(term: ResidualTerm) -> Tensor:
-        """The time of each row of a term, that of its last point, (rows,)."""
+        """The time of each row of a term, which is the latest time of its points, (rows,)."""
         return term.points.coords[:, -1].view(-1, term.sites).amax(dim=1)
 
     def until(self, time: float) -> "Measurements":
-        """The data up to a time, each term with the weight of its part."""
+        """The data up to a time; the weight of each term is reduced in proportion to its rows."""
         terms, counts, spreads = [], [], []
         for term, count, spread in zip(self.terms, self.counts, self.spreads, strict=True):
             rows = (self.times(term) <= time).nonzero()[:, 0]
@@ -210,13 +216,13 @@ class Measurements:
         return Measurements(terms, counts, spreads)
 
     def model(self, surrogate: Surrogate) -> TriangularFactor:
-        """The model of the loss for changes of the parameters that the output layers have."""
+        """The quadratic model of the loss in changes of the output layers' coefficients."""
         model = Residuals(surrogate, self.terms).model(surrogate.network.output_layers)
         return TriangularFactor(model.factor.double().cpu())
 
     @torch.no_grad()
     def misfit_is_smooth(self, surrogate: Surrogate) -> bool:
-        """Whether a misfit varies smoothly between single points, unlike noise."""
+        """Whether the misfit of a term varies smoothly from point to point, unlike noise."""
         few, surely = 16, 4.0  # points, and standard deviations
         low, high = surrogate.low, surrogate.high
         for term in self.terms:
@@ -238,7 +244,7 @@ def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
 
     Args:
         places: the points, (n, d), n ≥ 2.
-        misfit: of the data, (n, m).
+        misfit: the misfits of m data at each point, (n, m).
 
     Returns:
         The sum divided by its standard deviation for independent errors; 0 for a misfit of zero.
@@ -248,7 +254,7 @@ def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
     _, nearest = cKDTree(places.numpy()).query(places.numpy(), k=2)
     others = torch.as_tensor(nearest)
     point = torch.arange(len(places))
-    # With several points at one place the first found may be another one than the point itself.
+    # With several points at one place, the first point found may differ from the point itself.
     neighbour = torch.where(others[:, 0] == point, others[:, 1], others[:, 0])
     mutual = float((neighbour[neighbour] == point).double().mean())
     squares = misfit.square().sum(dim=0)
