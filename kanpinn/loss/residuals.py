@@ -33,7 +33,7 @@ class ProblemFamily(Protocol):
 
     @property
     def counted(self) -> Sequence[int]:
-        """The numbers of the fields whose errors count."""
+        """The indices of the fields whose errors count."""
 
     def parameter(self, name: str) -> float:
         """The value that a parameter has in the problem."""
@@ -131,7 +131,7 @@ class Residuals:
 
         Args:
             reported: False for the loss that optimizers minimise, Σ weight · factor · mean; True
-                for the one that is reported, without the factors of a balance.
+                for the loss in reports, Σ weight · mean, without the factors of a balance.
         """
         values = self.term_values()
         return sum(
@@ -210,7 +210,7 @@ class Residuals:
 
 @contextmanager
 def frozen(module: torch.nn.Module) -> Iterator[None]:
-    """Switch off the gradients of the parameters: a tape needs ∂r/∂(products) only."""
+    """Switch off the gradients of a module's parameters: a tape needs ∂r/∂(products) only."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     for p in parameters:
         p.requires_grad_(False)
@@ -235,7 +235,7 @@ def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[s
         bound: factors are clipped to [1 / bound, bound].
 
     Returns:
-        The factors; the interior's is 1, as is that of a term whose Jacobian or gradient is zero.
+        The factors; 1 for the interior, and for a term whose Jacobian or gradient is zero.
     """
     sizes = {}
     for term in residuals.terms:
