@@ -35,16 +35,16 @@ def scales_of(problem: Problem) -> Scales:
     """Return scales with which all fields and residuals of a problem have sizes of about one.
 
     A_ef is the size of the terms of equation e that contain field f, for a field of size 1 that
-    varies on the scale L of the domain: Σ_k |∂r_e/∂(∂^k u_f)| (ω / L)^k. Factors r_e of equations
-    and sizes c_f of fields make the matrix r_e A_ef c_f as near to one as possible, by least
-    squares in the logarithms. They are determined up to r / s, c s; then s is the largest r_e b_e,
-    where b_e is the residual of u = 0: the size of the data. Nonlinear equations are linearised at
-    0: at the sizes found, which may be far too large where the data oscillate, nonlinear terms
-    would outweigh the others. Equations without linear terms are linearised at random fields of
-    these sizes.
+    varies on the scale L of the domain: Σ_k |∂R_e/∂(∂^k u_f)| (ω / L)^k with the residuals R_e. The
+    factors r_e of equations and the sizes c_f of fields make the entries r_e A_ef c_f as near to 1
+    as possible, by least squares in the logarithms. This leaves a number s free, since r / s and
+    c s do as well; s is the largest r_e b_e, where b_e is the size of the residual R_e of u = 0,
+    and so of the data. Nonlinear equations are linearised at 0: at the sizes found, which may be
+    far too large where the data oscillate, nonlinear terms would outweigh the linear terms.
+    Equations without linear terms are linearised at random fields of these sizes.
 
-    Other units of the coordinates, the fields and the equations change the scales by just the
-    factors that make up for them. Neither an exact solution nor the network plays a part.
+    In other units of the coordinates, the fields and the equations, the scales differ by just the
+    factors that compensate the change. Neither an exact solution nor the network plays a part.
 
     Args:
         problem: a problem without unknowns, as `stated` returns it.
@@ -81,7 +81,7 @@ def scales_of(problem: Problem) -> Scales:
 
 @dataclass(frozen=True)
 class _Rows:
-    """A residual at some points: the equation's, or that of a condition.
+    """The residual of the equation or of a condition at some points.
 
     Args:
         residual: a function of points and the jet of all fields.
@@ -102,7 +102,7 @@ class _Rows:
         return size.where(size.isfinite(), torch.zeros_like(size))
 
     def slopes(self, fields: Tensor) -> Tensor:
-        """The size of the terms with each field in each equation, (equations, m).
+        """The sizes A of the terms with each field in each equation, (equations, m).
 
         Args:
             fields: the sizes of the random fields at which the residual is linearised.
@@ -116,14 +116,14 @@ class _Rows:
         return sizes.where(sizes.isfinite(), torch.zeros_like(sizes))
 
     def _tried(self, fields: Tensor) -> tuple[Channels, Tensor]:
-        """The derivatives in the residual, and its values for random fields of given sizes."""
+        """The derivatives in the residual, and its values, for random fields of given sizes."""
         return find_channels(
             lambda channels: self.residual(self.points, self._jet(fields, channels)),
             self.points.names,
         )
 
     def _jet(self, fields: Tensor, channels: Channels) -> Jet:
-        """Random fields of given sizes, with derivatives of the usual sizes."""
+        """The jet of random fields of given sizes, whose derivatives have the sizes of `_sizes`."""
         sizes = self._sizes(channels)[:, None] * fields
         shape, generator = (len(self.points), *sizes.shape), Generator().manual_seed(7)
         return jet_of_stacked(
@@ -131,7 +131,7 @@ class _Rows:
         )
 
     def _sizes(self, channels: Channels) -> Tensor:
-        """The usual sizes of the parts of a stacked jet, for a field of size 1, (parts,)."""
+        """The sizes of the parts of a stacked jet for a field of size 1, by `rates`, (parts,)."""
         steps = tuple(tuple(map(abs, direction)) for direction in channels.directions)
         return parts_of_wave(replace(channels, directions=steps), self.rates[None])[0]
 
