@@ -57,7 +57,7 @@ class Sparsity:
 
         Args:
             surrogate: a surrogate with a KAN, whose edges are penalised.
-            points: points of the loss; the term takes one, as every row needs a point.
+            points: points of the loss; the term takes one point, because every row needs a point.
 
         Raises:
             InputError: if the network is not a KAN.
@@ -115,7 +115,7 @@ class SparsityTerm(Term):
 
     @torch.no_grad()
     def _rows(self, layer: Layer, points: Points, has_edges: bool) -> tuple[Tensor, Tensor]:
-        """The rows √(|w|/2s) L of all edges, (rows, coefficients of the layer), and the signs of w.
+        """The rows √(|w|/2s) L of all edges, (rows, layer's coefficients), and sign w, (rows,).
 
         A layer that is not part of the KAN has no edges and gets no rows.
         """
@@ -136,7 +136,7 @@ class SparsityTerm(Term):
 
 
 def _root(layer: KANLayer, points: Points) -> Tensor:
-    """The matrix L of a layer (see `factor`), kept with the points as long as the basis stays."""
+    """The matrix L of a layer (see `factor`), cached with the points until the basis changes."""
     kept: dict[str, Any] = points.once(layer, dict)
     if kept.get("basis") is not layer.basis:
         kept.update(basis=layer.basis, root=factor(layer))
