@@ -34,9 +34,10 @@ class Term(ABC):
         sites: the number of consecutive points in one row: a residual may couple several points.
         factor: the factor of a balance, which multiplies the weight in the loss of optimizers.
         measured: whether the rows compare the fields with measured data.
-        pieces: the pieces of a boundary at every point of which the rows hold; empty for others.
-        kinks: the pieces of interfaces at every point of which the rows hold; a row belongs to a
-            point inside and one outside.
+        pieces: the boundary pieces at all points of which the rows hold, such as those of a
+            Dirichlet condition; empty for terms that do not hold on a boundary.
+        kinks: the pieces of interfaces at all points of which the rows hold; each row belongs to a
+            point inside the interface and a point outside.
 
     squares: whether `total` is the sum of the squares of `linearised`. has_slope: whether 2 Jᵀr is
     the gradient of `total`, where r is the value of `linearised` and J its Jacobian.
@@ -181,10 +182,10 @@ def residual_term(
     weight: float = 1.0,
     sites: int = 1,
 ) -> ResidualTerm:
-    """The loss term of one equation, with the channels that a trial evaluation finds it to need.
+    """The loss term of one equation; a trial evaluation finds the derivatives that it needs.
 
     Args:
-        name, equation, points, weight, sites: those of `ResidualTerm`.
+        name, equation, points, weight, sites: see `ResidualTerm`.
         surrogate: the solution, with which the equation is tried at a few points.
         what: the name of the equation in error messages.
 
