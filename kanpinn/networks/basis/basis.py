@@ -115,7 +115,7 @@ class Basis(nn.Module, ABC):
         return self.fit(x, torch.ones_like(x)[..., None])[0, :, 0]
 
     def of_inputs(self, inputs: Sequence[int]) -> Self:
-        """The basis of some of the inputs; inputs: their indices."""
+        """The basis of some of the inputs; inputs: the indices of these inputs."""
         return self.on(self.breaks[inputs])
 
     def finer(self, intervals: int, low: Tensor, high: Tensor) -> Self:
@@ -130,13 +130,13 @@ class Basis(nn.Module, ABC):
         return self.uniform(low, high, intervals, self.degree)
 
     def represented(self, coefficients: Tensor, new: "Basis") -> tuple[Tensor, float]:
-        """Functions in another basis: exact if their space is in its own, else the L2 projection.
+        """Represent functions in another basis: exactly if it spans them, else by L2 projection.
 
         The integrals of the projection are exact, by a Gauss rule in each interval of both grids'
         common refinement.
 
         Args:
-            coefficients: those of the functions in this basis, (n_in, size, m).
+            coefficients: the coefficients of the functions in this basis, (n_in, size, m).
             new: a basis of the same kind.
 
         Returns:
