@@ -40,10 +40,11 @@ def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
 def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) -> Tensor:
     """The breaks of one input on `intervals` intervals of the grid's part in [low, high].
 
-    Old breaks inside are kept, unless less than a quarter of an interval is left to an end. Every
-    interval is split into the same number of equal parts; a remainder gives the widest intervals
-    one part more. If there are fewer new intervals than kept ones, all have equal width. A range of
-    width zero, that of a constant, keeps the whole grid.
+    Old breaks in the range are kept, unless they are closer to an end of it than a quarter of an
+    interval. Each interval between kept breaks is split into the same number of equal parts; a
+    remainder gives the widest intervals one part more. If there are fewer new intervals than kept
+    intervals, all have equal width. A range of width zero, that of a constant, keeps the whole
+    grid.
 
     Args:
         breaks: the old breaks, (G + 1,).
@@ -177,7 +178,7 @@ def piecewise_values(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -
 
 
 class _Values(torch.autograd.Function):
-    """`values` with its own backward pass: the derivative of the r-th derivative is the next."""
+    """`piecewise_values` with a backward pass that takes f^(r+1) as the derivative of f^(r)."""
 
     @staticmethod
     def forward(x: Tensor, table: Tensor, breaks: Tensor, order: int) -> tuple[Tensor, ...]:
