@@ -25,7 +25,7 @@ class Beside(Network):
         of: two or more networks with the same inputs.
 
     Raises:
-        InputError: for fewer, or other inputs.
+        InputError: for fewer than two networks, or different numbers of inputs.
 
     Example:
         >>> import kanpinn as kp
@@ -85,12 +85,14 @@ class Beside(Network):
 
 
 class Sum(Network):
-    """A network plus another one in some of its outputs; the enrichment and numbers are its own.
+    """The sum of a network and a second network, which is added to some of the first's outputs.
+
+    The enrichment and the unknown numbers are those of the first network.
 
     Args:
-        first: the network.
+        first: the first network.
         added: a network with the same inputs and an output for each of `outputs`.
-        outputs: the indices of the outputs to which `added` is added.
+        outputs: the indices of the outputs of `first` to which `added` is added.
     """
 
     def __init__(self, first: Network, added: Network, outputs: Sequence[int]) -> None:
@@ -123,7 +125,7 @@ class Sum(Network):
 
     @property
     def output_layers(self) -> list[Layer]:
-        """The output layer of the added network, then those of the first one."""
+        """The output layer of the added network, then the output layers of the first network."""
         return [self.added.layers[-1], *self.first.output_layers]
 
     def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
@@ -136,16 +138,17 @@ class Sum(Network):
 
 @torch.no_grad()
 def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> Sum:
-    """Return a network plus a KAN of about its size, whose output is zero.
+    """Return the sum of a network and a KAN of about its size, whose output is zero.
 
-    In one dimension the KAN has no hidden layer, and twice as many intervals as the output layer of
-    the network has coefficients for each output or, without a hidden layer, intervals. Otherwise it
-    has random hidden functions.
+    In one dimension the KAN has no hidden layer. If the network has none either, the KAN has twice
+    as many grid intervals; otherwise it has twice as many intervals as the output layer of the
+    network has coefficients for each output. In more dimensions the KAN has a layer of random
+    hidden functions.
 
     Args:
-        network: its layers become those of the sum.
+        network: the network; the sum contains its layers and not copies of them.
         outputs: the indices of the outputs to which functions are added.
-        seed: of the hidden functions.
+        seed: the seed of the hidden functions.
     """
     part = network.parts[0]
     inputs, *hidden, _ = part.width
