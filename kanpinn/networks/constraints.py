@@ -228,8 +228,8 @@ class BooleanSum:
     Args:
         inner: G, (n, d) → (n, m); None for zero.
         axis: the index of the coordinate.
-        ends: the data by the value of the coordinate, one or two functions of n points there that
-            return (n, m), or None for zero.
+        ends: for one or two values of the coordinate, a function of n points with this value that
+            returns the data (n, m), or None for zero data.
         names: the names of the coordinates.
 
     Reference: Gordon and Hall, Transfinite element methods (1973).
@@ -390,16 +390,17 @@ IMPOSITIONS = ("auto", "exact", "penalty")
 def refuse_unfit(
     problem: BoundaryValueProblem, functions: Mapping[str, object], form: str, network: str
 ) -> None:
-    """Refuse problems with functions that such networks cannot use, and energies.
+    """Refuse a problem with functions that a kind of network cannot use, and the energy form.
 
     Args:
         problem: the problem.
-        functions: those that such networks cannot use, by name, as far as the problem has them.
+        functions: the results of the methods that the network cannot use, by the methods' names;
+            empty results are accepted.
         form: the argument `form` of `solve`.
-        network: what kind of network it is, for messages.
+        network: the kind of network, for messages.
 
     Raises:
-        InputError: see above.
+        InputError: naming the method, or for the form "energy".
     """
     for name, given in functions.items():
         if given:
@@ -426,7 +427,7 @@ def refuse_weights(problem: BoundaryValueProblem, network: Network) -> None:
 
 
 def periodic_axes(problem: BoundaryValueProblem) -> dict[int, int]:
-    """The indices of periodic conditions on all fields, with those of their coordinates."""
+    """The index of the coordinate of each periodic condition on all fields, by its own index."""
     named = {i: c.periodic_in for i, c in enumerate(problem.conditions())}
     names = problem.domain.names
     return {i: names.index(name) for i, name in named.items() if name is not None}
@@ -461,7 +462,7 @@ def choose_imposition(
         rough: whether the distance function may lack second derivatives at corners, as in the
             energy form.
         in_windows: whether the network has windows of time: then data at the first moment are not
-            built in, and those on the boundary in space wherever it is possible.
+            built in, and data on the boundary in space are built in wherever possible.
 
     Raises:
         InputError: for another value of `boundary`, or where "exact" is requested but impossible.
@@ -587,9 +588,9 @@ class Circles:
     """Network inputs that are periodic in some coordinates.
 
     The inputs are the cosine and sine of 2π (x - x_min) / L for each periodic coordinate x, L the
-    length of its range, and the coordinate scaled to [-1, 1] for the others, or to [0, 2] for the
-    last one if the network wants it so. Every smooth function of these inputs is periodic with all
-    of its derivatives.
+    length of its range, and every other coordinate, scaled to [-1, 1], or to [0, 2] for the last
+    coordinate if `starts_at_zero`. Every smooth function of these inputs is periodic with all of
+    its derivatives.
 
     Args:
         domain: the domain.
@@ -604,7 +605,7 @@ class Circles:
     starts_at_zero: bool = False
 
     def __call__(self, p: Points) -> Tensor:
-        """Return the inputs (n, q), q the number of coordinates plus that of periodic ones."""
+        """Return the inputs (n, q): two for each periodic coordinate, one for any other."""
         low, high = (corner.to(p.coords) for corner in self.domain.bounds)
         columns = []
         for name, x in zip(p.names, ((p.coords - low) / (high - low)).split(1, dim=1), strict=True):
