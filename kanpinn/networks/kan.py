@@ -18,7 +18,7 @@ from kanpinn.networks.network import Network
 
 
 class ProductLayer(Layer):
-    """y_o = Σ_i c_io Π_d B_(i_d)(h_d), sums of products of splines of each of n_in inputs.
+    """y_o = Σ_i c_io Π_d B_(i_d)(h_d), sums of products of one spline of each of n_in inputs.
 
     It is a KAN whose edges are single B-splines that meet in multiplication nodes.
 
@@ -26,8 +26,8 @@ class ProductLayer(Layer):
         bases: the splines of each input.
         n_out: the number of outputs.
 
-    coefficients: (1, size, n_out), where `size` is the number of products; the last input's splines
-    follow one another. sizes: the numbers of splines of the inputs.
+    coefficients: (1, size, n_out), where `size` is the number of products, ordered so that the
+    spline of the last input varies fastest. sizes: the number of splines of each input.
 
     Reference: Liu et al., KAN 2.0: Kolmogorov–Arnold networks meet science (2024), section 2, for
     multiplication nodes.
@@ -53,7 +53,7 @@ class ProductLayer(Layer):
         return tuple(basis.size for basis in self.bases)
 
     def reset(self, bases: Sequence[BSplines] | None = None, outputs: int | None = None) -> None:
-        """Set the outputs to zero, on other splines of the same inputs or for other outputs."""
+        """Set the outputs to zero; bases: new splines of the inputs; outputs: a new n_out."""
         if bases is not None:
             self._bases = nn.ModuleList(bases)
         shape = 1, math.prod(self.sizes), outputs or self.coefficients.shape[2]
@@ -84,10 +84,14 @@ class ProductLayer(Layer):
         out.view(-1, n_out, len(known)).copy_(torch.einsum("nps,npo->son", known, delta))
 
     def _products(self, h: Jet, living: bool) -> tuple[Tensor, Jet]:
-        """The jets of the products at n points, of all or of those that do not vanish there.
+        """The jets of the products at n points.
+
+        Args:
+            h: the jet of the inputs.
+            living: whether only the products that do not vanish at a point are evaluated there.
 
         Returns:
-            Their indices, (n, local), and their jets with `local` components.
+            The indices of the products, (n, local), and their jets with `local` components.
         """
         order = h.channels.derivative_order
         index = torch.zeros_like(h.value[:, :1], dtype=torch.long)
@@ -115,7 +119,7 @@ class KANLayer(Layer):
     """y_o = Σ_i φ_io(h_i) with φ_io = Σ_j c_ijo B_j, the basis functions of each input on its grid.
 
     Args:
-        basis: the basis of n_in inputs; a grid that moves replaces it by another one.
+        basis: the basis of n_in inputs; when a grid moves, another basis replaces it.
         n_out: the number of outputs.
         base: "silu" adds a term w·silu(x), whose weight is the last coefficient of each edge.
 
@@ -281,7 +285,7 @@ class KANLayer(Layer):
         self.coefficients.mul_(2 * reach / (high - low).clamp_min(1e-300))
 
     def reset(self, basis: Basis | None = None, outputs: int | None = None) -> None:
-        """Set the edge functions to zero, in another basis of the inputs or for other outputs."""
+        """Set the edge functions to zero; basis: a new basis; outputs: a new number n_out."""
         self.basis = self.basis if basis is None else basis
         if outputs is not None:
             self.kept = self.kept.new_ones(len(self.kept), outputs)
@@ -305,7 +309,8 @@ class KAN(Network):
         base: "silu" adds a term w·silu(x) to every edge, None does not.
         hidden: units of the hidden layers alone, [64]: a solve takes the numbers of inputs and
             outputs from the problem.
-        seed: of the initial coefficients.
+        seed: the seed of the random initial coefficients.
+        dtype: the dtype of the coefficients.
 
     basis_name: the argument `basis`. placed: whether the hidden grids have been placed over their
     activations.
@@ -457,8 +462,8 @@ class KAN(Network):
     def _ranges(self, x: Tensor, depth: int) -> list[tuple[Tensor, Tensor]]:
         """The least and greatest inputs of the layers 1 … `depth`, (n_in,) each.
 
-        They are evaluated chunk by chunk. With several ranks, each gives its own inputs x of the
-        network, and the result is that of all ranks.
+        They are evaluated chunk by chunk. With several ranks, x holds the inputs of this rank, and
+        the ranges cover the inputs of all ranks.
         """
         widths = list(self.width[1 : depth + 1])
         seen, chunk = [x.new_empty(0, sum(widths))], 8192
@@ -488,9 +493,10 @@ class KAN(Network):
                 finer = layer.basis.finer(intervals, breaks[:, 0], breaks[:, -1])
                 error = max(error, layer.represent(finer))
                 continue
-            # The grid within the activations is refined, then widened by the margin: its end
-            # intervals are. In higher dimensions, if there are enough intervals, one is added on
-            # either side instead: the polynomial of a fine one would be extrapolated too far.
+            # The grid within the activations is refined, and its end intervals are then widened by
+            # the margin. In higher dimensions, if there are enough intervals, one interval is added
+            # on either side instead: the polynomial of a fine interval would be extrapolated too
+            # far.
             low, high = self._ranges(x, depth)[-1]
             pad = MARGIN * (high - low)
             ends = self._beyond(low - pad, high + pad)
@@ -541,10 +547,11 @@ def random_like(
     Args:
         network: gives the degrees and grids of its first and its last layer, dtype and device.
         width: units per layer, [inputs, outputs] or [inputs, hidden, outputs].
-        seed: of the random functions.
-        intervals: of the output layer's grid; by default as many as the network's.
-        basis: as for `KAN`; by default that of the network.
-        own: whether the first hidden functions are those of the network.
+        seed: the seed of the random functions.
+        intervals: the number of intervals of the output layer's grid; by default that of the
+            network's output layer.
+        basis: the basis, see `KAN`; by default that of the network.
+        own: whether the hidden functions begin with those of the network, on its grids.
     """
     ends = [network.layers[0], network.layers[-1]][3 - len(width) :]
     degrees, grids = [one.basis.degree for one in ends], [one.basis.intervals for one in ends]
