@@ -1,7 +1,7 @@
-"""which are linear in their coefficients, and the tape that gives their Jacobian.
+"""Layers, which are linear in their coefficients, and the tape that gives their Jacobian.
 
-Beside those of networks, known functions with coefficients (an enrichment) are a layer; activation
-functions stand here with their derivatives.
+Besides the layers of networks, known functions with coefficients (an enrichment) are a layer.
+Activation functions and their derivatives are here too.
 """
 
 import functools
@@ -84,7 +84,7 @@ class Layer(nn.Module, ABC):
 
     @property
     def numbers_at_point(self) -> int:
-        """The count of numbers of a kind that the evaluation at a point takes: the edges."""
+        """The number of edges, and so of values, or derivatives of a kind, at each point."""
         return math.prod(self.coefficients.shape[::2])
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
@@ -114,8 +114,9 @@ class Layer(nn.Module, ABC):
 class Tape:
     """The records of one evaluation of the layers whose Jacobian is wanted, in order.
 
-    records: of each evaluation of a layer the layer, the data for Φᵀδ, and the product S = Φ C, a
-    node of the graph.
+    layers: the layers whose Jacobian is wanted. records: for each evaluation of such a layer, the
+    layer, the tensor from which `Layer.jacobian` computes Φᵀδ, and the product S = Φ C, a node of
+    the graph.
     """
 
     layers: Sequence[Layer]
@@ -160,7 +161,7 @@ class Tape:
             columns = residual.new_zeros(sum(sizes), rows * count)
             parts = zip(self.records, deltas, columns.split(sizes), strict=True)
             for (layer, known, _), delta, out in parts:
-                if delta is not None and count < sites:  # some of the sites of each row
+                if delta is not None and count < sites:  # take only some of the sites of each row
                     known, delta = (
                         t.unflatten(0, (rows, sites))[:, start : start + count].flatten(0, 1)
                         for t in (known, delta)
@@ -232,7 +233,7 @@ class Known:
         self.functions, self.what = functions, what
 
     def values(self, p: Points) -> Tensor:
-        """The values of all functions at n points, (n, q) with the sum q of their numbers.
+        """The values of all functions at n points as columns of one tensor, (n, columns).
 
         Raises:
             InputError: if a function gives another shape.
@@ -259,8 +260,8 @@ class Enrichment(Layer):
     the output layer.
 
     Args:
-        functions: the functions s_j, of points: each gives (n, q), scalar functions with a
-            coefficient for each of m fields, (q, m) in all.
+        functions: functions of n points, each of which returns the values (n, q) of q functions
+            s_j. Every s_j has a coefficient for each of m fields.
         probe: some points, with the dtype and device of the network.
         fields: the number m of outputs.
 
