@@ -52,7 +52,7 @@ class DenseLayer(Layer):
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         stacked = self._activated(h).stacked()
         bias = stacked.new_zeros(1, stacked.shape[1], 1)
-        bias[:, 0] = 1  # of the bias, in the value
+        bias[:, 0] = 1  # the bias adds to the value, not to derivatives
         features = torch.cat([stacked, bias.expand(len(stacked), -1, -1)], dim=2)
         return features, features @ coefficients
 
@@ -77,19 +77,21 @@ class MLP(Network):
 
     Args:
         width: units per layer, inputs first, [2, 50, 50, 1]; or `hidden` in its place.
-        activation: of the hidden units, "tanh", "sine" or "silu".
-        scale: of the weights that the network starts with.
-        frequency: ω of sine units, such as 30 for images; None for plain ones.
+        activation: the activation function of the hidden units, "tanh", "sine" or "silu".
+        scale: the scale of the initial weights, relative to the usual variance 1 / n_in.
+        frequency: ω of sine units, such as 30 for images; None for units without a frequency.
         hidden: units of the hidden layers alone, [64]: a solve takes the numbers of inputs and
             outputs from the problem.
-        seed: of the initial coefficients.
+        seed: the seed of the random initial coefficients.
+        dtype: the dtype of the coefficients.
 
     Raises:
         InputError: for fewer than two widths, a width below 1, an unknown activation, or a
             frequency that is not positive, of units other than sines, or together with a scale.
 
     Reference: LeCun et al., Efficient backprop (1998), for the weights; Sitzmann et al., Implicit
-    neural representations with periodic activation functions (2020), for those with a frequency.
+    neural representations with periodic activation functions (2020), for the weights with a
+    frequency.
 
     Example:
         >>> import kanpinn as kp
