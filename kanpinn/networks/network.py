@@ -64,7 +64,7 @@ class Constants(Layer):
 
 @runtime_checkable
 class OutputMap(Protocol):
-    """A map from the network's jet to the surrogate's, such as one that makes data exact."""
+    """A map from the network's jet to the surrogate's jet, such as `ExactDirichlet`."""
 
     def apply(self, points: Points, jet: Jet) -> Jet:
         """The surrogate's jet at the points."""
@@ -76,10 +76,10 @@ class Imposition:
 
     Args:
         output: the output map that builds data in; None where all data are terms of the loss.
-        met: the indices in `conditions()` of those that hold for every network, and so have no
+        met: the indices of those `conditions()` that hold for every network and therefore have no
             term in the loss.
         why: the reason why data are not built in, where "auto" decided so; otherwise empty.
-        follows: what a jump of the data means for the solve, for the warning.
+        follows: a clause for the warning of a jump in the data: what follows from it for the solve.
     """
 
     output: OutputMap | None
@@ -99,8 +99,8 @@ def check_width(
 
     Args:
         width: the units per layer, inputs first.
-        inputs, outputs: the numbers that are possible, the usual one first.
-        of_inputs, of_outputs: the text after the usual number in the message.
+        inputs, outputs: the possible numbers of inputs and of outputs, the usual number first.
+        of_inputs, of_outputs: the text that follows the usual number in the message.
 
     Raises:
         InputError: for other numbers; the message says what they must be.
@@ -116,15 +116,23 @@ def check_width(
 class Network(nn.Module, ABC):
     """A map from (n, d) to (n, m) that also maps jets; `layers` run from input to output.
 
-    starts_at_zero: whether the last input runs from 0 to 2, not from -1 to 1, by which numbers near
-    its beginning keep all their digits. solved_by: the class of the only method that can solve for
-    its coefficients; empty for any. unweighted: why weights of the loss mean nothing to it.
-    threads: on which a solve computes; None for those that are set. in_windows: whether it is one
-    function for each window of time. has_kinks: whether it has the kinks of an interface without
-    inputs that have them. minimises: whether a solve minimises energies, not their equation.
-    estimates_error: whether its method estimates the error of the solution. own_fields: the number
-    of the first fields that a refinement makes more accurate; None for all. at_scattered_points:
-    whether points that share no coordinates are the better ones for its method.
+    Attributes:
+        starts_at_zero: whether the last input runs from 0 to 2, not from -1 to 1, so that numbers
+            near its beginning keep all their digits.
+        solved_by: the class of the only method that can solve for the coefficients; empty if any
+            method can.
+        unweighted: the reason why the network's method ignores weights of the loss; empty if it
+            uses them.
+        threads: the number of threads of a solve; None for torch's present setting.
+        in_windows: whether the network consists of one function for each window of time.
+        has_kinks: whether the output has kinks at interfaces without inputs that have kinks.
+        minimises: whether a solve in the energy form minimises the energy; otherwise it solves the
+            equation that is derived from the energy.
+        estimates_error: whether the network's method estimates the error of the solution.
+        own_fields: the number of leading fields that a refinement makes more accurate; None for
+            all fields.
+        at_scattered_points: whether the network's method needs points that share no coordinates,
+            such as Sobol points in place of a grid.
     """
 
     starts_at_zero: ClassVar[bool] = False
@@ -137,13 +145,14 @@ class Network(nn.Module, ABC):
     estimates_error: ClassVar[bool] = False
     own_fields: int | None = None
     at_scattered_points: bool = False
-    pieces: Tensor | None = None  # of a box in which the output is smooth, for `rule_of_pieces`
-    levels: Tensor | None = None  # how often each piece that pictures show was halved, (n,)
+    pieces: Tensor | None = None  # boxes in which the output is smooth, see `rule_of_pieces`
+    levels: Tensor | None = None  # how often each of these boxes was halved, for pictures, (n,)
     layers: Sequence[Layer]  # an `nn.ModuleList`
     enrichment: Enrichment | None  # known functions added to the output
     constants: Constants | None  # unknown numbers appended to the outputs
     sensitivities: Sensitivities | None  # where the fields follow from the unknown numbers
-    unsized: tuple[list[int], dict[str, Any]] | None = None  # hidden units and other arguments
+    # Of a network without a width: the hidden units, and the other arguments of its class.
+    unsized: tuple[list[int], dict[str, Any]] | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -179,7 +188,7 @@ class Network(nn.Module, ABC):
         return tuple(integer("width", w) for w in width)
 
     def sized(self, inputs: int, outputs: int) -> Self:
-        """The network itself, made for these numbers if its width was left out."""
+        """The network itself, made for these numbers of inputs and outputs if it has no width."""
         if self.unsized is not None:
             hidden, arguments = self.unsized
             self.__init__([inputs, *hidden, outputs], **arguments)  # type: ignore[misc]
@@ -257,14 +266,14 @@ class Network(nn.Module, ABC):
             yield h.value
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition | None:
-        """The imposition of a problem's conditions; the network is prepared for the problem.
+        """Prepare the network for a problem, and return how it imposes the conditions.
 
         Args:
             problem: the problem.
             boundary, form: the arguments of `solve`.
 
         Returns:
-            The imposition; None where any imposition is possible.
+            The imposition; None if the network leaves the choice to `choose_imposition`.
 
         Raises:
             InputError: for a problem or settings that are not for such networks.
@@ -272,17 +281,17 @@ class Network(nn.Module, ABC):
         return None
 
     def refined(self) -> "Network | None":
-        """A network with which the same method, made finer, finds a better solution.
+        """A network for a finer solve by the same method, as an error estimate needs it.
 
-        None for networks of which a random one with more functions is better.
+        None if the estimate takes a random network with more functions instead.
         """
         return None
 
     def take(self, known: "Network") -> bool:
-        """Take over the function of another network, if it is of a kind that permits this.
+        """Take over the function of another network, if both are of a kind that permits this.
 
         Returns:
-            Whether it has.
+            Whether the function was taken over.
         """
         return False
 
