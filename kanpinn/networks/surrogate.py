@@ -15,7 +15,7 @@ from kanpinn.pde.problem import Unknown
 class Surrogate(nn.Module):
     """u(x) = output(network(ξ(x))), ξ the affine map of the domain's bounding box to [-1, 1]^d.
 
-    For a network whose last input starts at zero it is mapped to [0, 2].
+    If the network `starts_at_zero`, its last coordinate is mapped to [0, 2].
 
     The network's enrichment, a function of x, is added before `output` is applied. The network's
     unknown numbers follow the fields in jets, as constant fields.
@@ -74,7 +74,7 @@ class Surrogate(nn.Module):
 
     @torch.no_grad()
     def activations(self, points: Points, part: Network | None = None) -> Iterator[list[Tensor]]:
-        """Yield the inputs of each layer of the network, or of a part, by blocks of points."""
+        """Yield, for each block of points, the inputs of all layers of the network or of a part."""
         for start in range(0, len(points), 8192):  # which bounds the memory
             inputs = self.inputs_at(points[start : start + 8192])
             yield list((self.network if part is None else part).activations(inputs))
@@ -84,7 +84,7 @@ class Surrogate(nn.Module):
     ) -> Jet:
         """The jet of the fields, followed by the unknown numbers, at n points.
 
-        Where no gradient is recorded, it is evaluated by blocks of points, which bounds the memory.
+        Without gradients or a tape it is evaluated by blocks of points, which bounds the memory.
 
         Args:
             points: n points with the dtype and device of the surrogate.
@@ -117,7 +117,7 @@ class Surrogate(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, points: Points, channels: Channels) -> Jet:
-        """The jet of the fields at points of any dtype and device, returned in theirs."""
+        """The jet of the fields at points, with the dtype and on the device of the points."""
         converted = points.to(self.low.dtype, self.low.device)
         return self.jet(converted, channels, numbers=False).map(lambda t: t.to(points.coords))
 
