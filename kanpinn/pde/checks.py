@@ -216,7 +216,7 @@ class Probe:
         return 0 if len({*late}) == 2 else -1 if any(late) else 1
 
     def _linearised(self, points: Points) -> Iterator[Linearised]:
-        """Yield the equation linearised at random jets, of positive numbers and of either sign.
+        """Yield the equation linearised at random jets, with positive entries and with both signs.
 
         A nonlinear equation may be of another type at another jet.
         """
@@ -489,7 +489,11 @@ def imbalance(probe: Probe) -> tuple[float, float] | None:
 
 
 def pure_fluxes(probe: Probe) -> bool:
-    """Return whether one field has only flux, periodic and integral conditions, without a time."""
+    """Return whether a problem of one field, without time, has no conditions on values.
+
+    Its conditions are then fluxes, of which there is at least one, periodic conditions and
+    integrals.
+    """
     return (
         len(probe.problem.columns) == 1
         and probe.time is None
