@@ -303,8 +303,8 @@ class Problem(BoundaryValueProblem):
     def source(self, p: Points) -> Tensor:
         """Return the right-hand side at n points, (n, fields), derived from `exact`.
 
-        The derived source is that for which `exact` solves the equation. A class that defines its
-        own source overrides this method.
+        With the derived source `exact` solves the equation. A class that defines its own source
+        overrides this method.
 
         Raises:
             InputError: where there is no exact solution, or the residual is not affine in the
