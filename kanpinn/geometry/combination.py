@@ -44,8 +44,8 @@ Rule = Callable[[int], tuple[Points, Weights]]
 class Combination(Domain):
     """The union, difference or intersection of boxes, or of boxes and balls in three dimensions.
 
-    Its measure is exact to rounding. The boundary consists of those parts of the pieces of a and b
-    that bound the result, under the names of the pieces and with normals outward from the result.
+    Its measure is exact to rounding. The boundary consists of the parts of the boundary pieces of a
+    and b that bound the result, under the names of the pieces, with normals out of the result.
 
     The tolerance of `contains` enlarges or shrinks each operand, so a shrunk union of touching
     domains has a gap where they touch. `bounds` is a box that contains the result; for combinations
@@ -181,8 +181,8 @@ class Clipped(Sieved, Derived):
         piece: a boundary piece of an operand.
         domain: the combination.
         step: the distance from the piece at which points on both sides are tested.
-        first: operands before the piece's operand; points that are on the boundary of one of them
-            too belong to its pieces, not to this part.
+        first: operands before the piece's operand; points that also lie on the boundary of an
+            earlier operand belong to the pieces of that operand, not to this part.
         exact: a Gauss rule on the part as a function of nodes, with outward normals; None where
             only `keep` is needed.
     """
@@ -198,7 +198,7 @@ class Clipped(Sieved, Derived):
 
     @cached_property
     def share(self) -> float:
-        """The share of the piece that bounds the domain."""
+        """The fraction of the piece's measure that bounds the domain."""
         assert self.exact is not None
         # With 32 nodes the rule has converged to rounding.
         return self.exact(32)[1].sum().item() / self.piece.measure
@@ -366,7 +366,8 @@ def _plane_rule(
     """Return a quadrature rule, with normals, on cells in the plane x[axis] = value.
 
     Args:
-        sides: the cells with the outward normal along the axis, and those with the opposite normal.
+        sides: the cells with the outward normal along the axis, and the cells with the opposite
+            normal.
         names: the names of the d coordinates.
         axis, value: the plane.
         nodes: the number of nodes of each one-dimensional Gauss rule.
@@ -473,7 +474,7 @@ def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
 
 
 def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
-    """Yield the list of the parts of a's boundary, then the list of the parts of b's boundary."""
+    """Yield the list of parts (`Part`) of a's boundary, then the list of parts of b's boundary."""
     points = common_points(a.curves, b.curves, tolerance)
     middle = torch.tensor([0.5], dtype=torch.float64)
     for mine, other, met in ((a, b, points[0]), (b, a, points[1])):
