@@ -23,8 +23,8 @@ class Corner:
     r and θ are polar coordinates about the corner, with θ = 0 on one side; ω is the interior angle.
     If jπ/ω is an integer n, the function would be a polynomial; r^n (ln r sin nθ + θ cos nθ)
     replaces it, which is also harmonic but singular, and equals ±ωr^n on the other side. The
-    functions are those for Dirichlet conditions on both sides. Called with N points, the object
-    returns the values (N, terms).
+    functions suit Dirichlet conditions on both sides. Called with N points, the object returns the
+    values (N, terms).
 
     Args:
         domain: a planar domain.
