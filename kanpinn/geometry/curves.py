@@ -140,11 +140,11 @@ class Curve(MappedPiece):
 
     @abstractmethod
     def near(self, coords: Coords, within: float) -> Tensor:
-        """Return a mask (n,), True for all points within a distance of the curve and few others.
+        """Return a mask (n,), True for all points near the curve, and for few points farther away.
 
         Args:
             coords: points (n, 2).
-            within: the distance.
+            within: the distance up to which a point is near.
         """
 
     @abstractmethod
@@ -422,7 +422,7 @@ class Arc(Curve):
 
     @property
     def to_local(self) -> np.ndarray:
-        """The matrix (2, 2) that maps differences of points to those of (ξ, η), see `local`."""
+        """The matrix (2, 2) that maps differences of points to differences of `local` points."""
         return self.frame / np.square(self.axes)[:, None]
 
     @property
