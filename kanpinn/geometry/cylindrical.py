@@ -117,8 +117,8 @@ def arrangement_cuts(carriers: Carriers, size: float) -> list[float]:
 def _coincidences(carriers: Carriers) -> list[float]:
     """Return the values of x at which the ends of two intervals of y coincide.
 
-    The ends of an interval are m ± √q with m linear and q quadratic in x. An end of it coincides
-    with an end m' ± √q' of another one where ((m - m')² - q - q')² = 4 q q'.
+    The ends of an interval are m ± √q with m linear and q quadratic in x. They can coincide with
+    the ends m' ± √q' of a second interval only where ((m - m')² - q - q')² = 4 q q'.
     """
     low = min(center[0] - radius for center, radius in carriers.spheres)
     high = max(center[0] + radius for center, radius in carriers.spheres)
@@ -218,7 +218,7 @@ class CellSet:
 
     @cached_property
     def tree(self) -> tuple[Cell, ...]:
-        """The cells of the first axis, which contain those of the other axes."""
+        """The cells of the first axis, which contain the cells of the other axes."""
         levels: list[tuple[int, list[int], list[tuple[Limit, Limit]]]] = []
         before = np.zeros((1, 0))
         for axis in range(self.dim):
