@@ -84,7 +84,7 @@ class Division:
 def _cut(
     outer: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], domain: Planar
 ) -> tuple[list[DivisionEdge], list[DivisionEdge]]:
-    """Divide the edges of a boundary, and those of interfaces, where they meet.
+    """Divide the edges of a boundary and the edges of interfaces where they meet.
 
     Returns:
         The edges of the boundary, and the edges of the interfaces.
@@ -239,8 +239,8 @@ class SolidDivision:
     """A solid, divided into parts by balls and boxes, which may contain each other.
 
     Args:
-        inner: the balls and boxes, by decreasing volume. Number k of them, from 1, is the part k,
-            without the balls and boxes inside it. The part 0 is the rest of the solid.
+        inner: the balls and boxes, by decreasing volume. The k-th ball or box, from k = 1, is the
+            part k, without the balls and boxes inside it. The part 0 is the rest of the solid.
         parts: all parts, from the part 0.
         interfaces: the pieces of all interfaces.
     """
