@@ -36,7 +36,7 @@ class Region(ABC):
         """The length, area, volume, ... of the region; 1 for a single point."""
 
     def place(self, n: int, draw: Draw) -> Points:
-        """Return points of the region, distributed by measure like the drawn points in the cube.
+        """Return points that are distributed in the region as evenly as a draw in the unit cube.
 
         Args:
             n: the number of points needed.
@@ -119,7 +119,7 @@ class Mapped(Region):
         if self.dim + more == 0:
             return self.image(torch.zeros(1, 0, dtype=torch.float64)), torch.zeros(1, 0)
         unit = draw(n, self.dim + more)
-        # A copy of the last columns does not keep the memory of the others.
+        # A copy of the last columns does not keep the memory of the other columns.
         return self.image(unit[:, : self.dim]), unit[:, self.dim :].clone()
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
@@ -438,7 +438,7 @@ class Domain(Sieved):
 
     @property
     def is_box(self) -> bool:
-        """True for a box, and for a box over a time interval: the domain is all of its `bounds`."""
+        """Whether the domain fills its `bounds`: True for a box, also over a time interval."""
         return False
 
     def over(self, /, **time: Sequence[float | int]) -> "Domain":
