@@ -54,9 +54,10 @@ class _OverTime(Region):
         return _at_all_times(points, self.time, shares), products
 
     def gauss(self, n: int) -> Points:
-        """Return Gauss points in space, each of them at all Gauss points of the time interval.
+        """Return Gauss points in space at Gauss points in time.
 
-        There are as many moments as a Gauss rule with n points on a cube has points on each axis.
+        Each Gauss point in space is combined with each Gauss point of the time interval. There are
+        as many moments as a Gauss rule with n points on a cube of dimension `dim` has on one axis.
         """
         count = axis_counts(n, self.dim)[-1]
         points = self.base.gauss(math.ceil(n / count))
