@@ -91,10 +91,10 @@ def equal_weights(region: Region, nodes: int) -> tuple[Points, Weights]:
 
     Args:
         region: the region of integration.
-        nodes: sets the number of points to that of a product rule with this many nodes per axis.
+        nodes: the number of nodes per axis of the product rule that the Sobol points replace.
 
     Returns:
-        min(nodes^dim, 2^20) points and their weights.
+        min(nodes^dim, 2^20) points, and their equal weights.
     """
     # The cap bounds the run time; more points would gain little accuracy.
     count = min(nodes**region.dim, 2**20)
