@@ -27,11 +27,12 @@ class Collocation:
         sampler: the sampling method, one of SAMPLERS.
         resample: the number of steps after which new points are drawn; 0 keeps the first points.
         adapt: the residual-adaptive method for new points in the domain, or None. "rad" draws all
-            points anew, half of them with a density proportional to |r|; "r3" retains the points
-            with |r| above the mean and draws the others from the sampler. The mean squared residual
-            is then a mean over these points without weights, as in the papers, and jumps when the
-            points change. A least-squares solve then needs far more points than coefficients. For a
-            peak "rad" has the same error as Sobol points (1.7e-2 each) and "r3" a larger one (2.4).
+            points anew, half of them with a density proportional to the absolute residual |r|; "r3"
+            retains the points with |r| above the mean and draws all other points from the sampler.
+            The mean squared residual is then a mean over these points without weights, as in the
+            papers, and jumps when the points change. A least-squares solve then needs far more
+            points than coefficients. For a solution with a sharp peak, "rad" has the same relative
+            error as Sobol points, 1.7e-2, and "r3" the larger error 2.4.
 
     Raises:
         InputError: if a count is out of range, the sampler or the adaptive method is unknown, or a
@@ -261,7 +262,7 @@ def rad(domain: Domain, n: int, sizes: Sizes, generator: Generator) -> Points:
 
 
 def r3(current: Points, domain: Domain, sampler: str, sizes: Sizes, generator: Generator) -> Points:
-    """Retain the points with |r| above its mean and replace the others by new samples.
+    """Retain the points with |r| above its mean, and replace all other points by new samples.
 
     Args:
         current: the n current collocation points.
@@ -336,7 +337,7 @@ class SampleTree:
     Args:
         domain: the domain.
         places: points (k, d), around which the first boxes are halved until their sides are 2⁻¹² of
-            those of the bounding box.
+            the sides of the bounding box.
         seed: the seed of the points.
 
     Attributes:
