@@ -495,7 +495,10 @@ def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, 
 
 
 def _ranges(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the index i, counts[i] times for each i, and the numbers from 0 to counts[i] - 1."""
+    """Return, for the items of consecutive groups, the group and the item's number within it.
+
+    Both are counted from 0. counts: the sizes of the groups.
+    """
     owner = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
     place = torch.arange(len(owner), device=counts.device)
     return owner, place - (counts.cumsum(dim=0) - counts)[owner]
