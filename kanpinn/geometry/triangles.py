@@ -175,8 +175,8 @@ def volumes(corners: Tensor) -> Weights:
 def simplices_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
     """Return points in triangles (k, 3, 3) or tetrahedra (k, 4, 3), in their order, and weights.
 
-    On each of them the rule has nodes^2 or nodes^3 points and is exact for polynomials up to degree
-    2·nodes - 1.
+    On each triangle the rule has nodes^2 points, on each tetrahedron nodes^3. It is exact for
+    polynomials up to degree 2·nodes - 1.
     """
     dim = corners.shape[1] - 1
     check_size(nodes, len(corners) * nodes**dim)
