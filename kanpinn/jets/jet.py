@@ -3,7 +3,8 @@
 A `Jet` holds, at n points and for m components, the value and optionally the gradient, one kind
 of second derivatives and derivatives along lines up to fourth order; `Channels` says which. Sums,
 products and compositions of jets are plain algebra on these tensors (Leibniz, Faà di Bruno): no
-nested differentiation. `Coordinates` is the jet of the coordinates, `jet_of` that of any function.
+nested differentiation. `Coordinates` is the jet of the coordinates, and `jet_of` gives the jet of
+any function.
 A stacked jet holds the value and all derivatives side by side in one tensor, as its parts;
 functions here say which derivative each part is.
 """
@@ -91,7 +92,7 @@ class MissingChannel(Exception):
 
 
 def second_of_diagonal(diagonal: Tensor, kind: str) -> Tensor:
-    """The second derivatives of a sum of univariate functions, in the layout of a kind.
+    """The second derivatives of a sum of univariate functions, arranged as `Jet.second`.
 
     Args:
         diagonal: (n, d, m), the second derivative of each function.
@@ -308,11 +309,11 @@ def stack_equations(residual: object, n: int, what: str, columns: str = "1") -> 
     """Return a residual, which may be a tuple of columns or jets, as one tensor (n, equations).
 
     Args:
-        residual: what a problem's function returned: a tensor (n, equations), a jet, or a tuple or
-            list of these.
+        residual: the result of a problem's function: a tensor (n, equations), a jet, or a tuple or
+            list of tensors and jets.
         n: the number of points, which is the number of rows.
         what: the name of the residual in messages.
-        columns: how many columns are expected, in messages.
+        columns: the expected number of columns, for messages.
 
     Raises:
         InputError: for another shape, such as (n,), which would broadcast to (n, n).
