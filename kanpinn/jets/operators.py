@@ -39,7 +39,7 @@ def grad(u: Jet) -> Tensor:
 def laplacian(u: Jet) -> Tensor:
     """Δu = Σ_a ∂_aa u, (n, m), the sum over all coordinates.
 
-    Time is one of them. In a problem with a time, name the coordinates of space:
+    Time is one of the coordinates. In a problem with a time, name the coordinates of space:
     `partial(u, "x", "x") + partial(u, "y", "y")`.
 
     Example:
