@@ -46,7 +46,7 @@ class Residuals:
     """The loss of one surrogate: Σ over its terms of weight · factor · mean ‖r‖².
 
     A term may be the mean of an energy density in place of a mean square (`EnergyTerm`). All sums
-    run over batches of points, so that the memory is that of one batch. With several ranks, each
+    run over batches of points, so that one batch bounds the memory. With several ranks, each
     rank evaluates its share of the points of every term (`term.points` holds the points of all
     ranks); loss and gradient are summed over all ranks.
 
