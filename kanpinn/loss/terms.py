@@ -301,9 +301,15 @@ def energy_terms(
     boundaries: Sequence[Points],
     weight: float,
 ) -> Iterator[EnergyTerm]:
-    """The loss terms of the energy: the interior's, then those of `boundary_energies()`.
+    """The loss terms of the energy: the term of the interior, then one for each boundary energy.
 
-    All points carry quadrature weights in `data`; those of the interior sum to their number.
+    Args:
+        problem: gives the energy density, and the densities of `boundary_energies()`.
+        surrogate: the solution.
+        interior: the points in the domain, with quadrature weights in `data` whose sum is the
+            number of points.
+        boundaries: the points of each of `boundary_energies()`, with quadrature weights in `data`.
+        weight: the weight of each term.
 
     Raises:
         InputError: if a density has the wrong shape.
