@@ -124,7 +124,13 @@ def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
 
 
 def _blossom(near: Tensor, arguments: Tensor, degree: int) -> Tensor:
-    """The weights (..., k + 1) of a piece's coefficients in its polar form at k arguments."""
+    """The weights (..., k + 1) of B-spline coefficients in the blossom of a piece at k arguments.
+
+    Args:
+        near: the 2 k knots around the piece, (..., 2 k).
+        arguments: the arguments of the blossom (the polar form), (..., k).
+        degree: k.
+    """
     shape = (*arguments.shape[:-1], degree + 1, degree + 1)
     triangle = torch.eye(degree + 1, dtype=near.dtype, device=near.device).expand(shape)
     for r in range(degree):
@@ -231,7 +237,7 @@ class _Values(torch.autograd.Function):
 
 
 def offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
-    """x - centre, (..., n_in), where the centre is that of the piece that contains x."""
+    """x - centre, (..., n_in), with the centre of the piece that contains x."""
     return x - centres(breaks)[torch.arange(len(breaks), device=x.device), piece]
 
 
