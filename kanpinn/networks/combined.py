@@ -19,7 +19,7 @@ class Beside(Network):
     """Several networks whose outputs, one after another, are a problem's fields in their order.
 
     They share only the coordinates, so that the network of an unknown coefficient can be coarser
-    than that of the solution.
+    than the network of the solution.
 
     Args:
         of: two or more networks with the same inputs.
@@ -158,7 +158,7 @@ def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> 
         kan.layers[-1].basis.intervals,
     )
     if inputs == 1:
-        # Without a hidden layer, the network's own functions are among those on the halved grid.
+        # Without a hidden layer, the network's own functions are functions on the halved grid too.
         present = part.layers[-1].coefficients.numel() // part.width[-1] if hidden else intervals
         width, intervals = [inputs, len(outputs)], 2 * present
     added = random_like(kan, width, seed, intervals=intervals, basis="spline")
