@@ -451,8 +451,8 @@ def choose_imposition(
     a bite taken out. With zero data, "exact" is 10 to 400 times more accurate than "penalty", for
     small and large networks. With non-zero data that holds for small networks only; with large
     ones, at errors of 1e-8 and below, either may be better, and "penalty" by a factor of up to 1e7.
-    At a reentrant corner there is no such smooth function. There, a distance function can be joined
-    from those of the two sides, but its second derivatives are unbounded at the corner: on an
+    At a reentrant corner there is no such smooth function. The distance functions of the two sides
+    can be joined there, but the second derivatives of the result are unbounded at the corner: on an
     L-shape the error is 2e-3 with it, and 1e-11 with "penalty".
 
     Args:
@@ -619,10 +619,10 @@ class Circles:
 
 @torch.no_grad()
 def periodic_numbers(problem: BoundaryValueProblem, output: OutputMap | None) -> frozenset[int]:
-    """Return the indices of those `conditions()` that every surrogate with `Circles` satisfies.
+    """Return the indices of the `conditions()` that every surrogate with `Circles` satisfies.
 
-    These are the periodic conditions. With an output map, such as that of exact Dirichlet data, the
-    map has to be periodic, too. This is tested by applying it to the constant function one.
+    These are the periodic conditions. An output map, such as `ExactDirichlet`, has to be periodic,
+    too; this is tested by applying the map to the constant function one.
 
     Args:
         problem: the problem.
