@@ -272,7 +272,7 @@ class KANLayer(Layer):
         The next layer can undo a shift or a scale of a unit, so this fixes a redundancy.
 
         Args:
-            x: this rank's inputs, (n, n_in); the ranges are those over all ranks.
+            x: this rank's inputs, (n, n_in); the ranges of the outputs are taken over all ranks.
             reach: the largest absolute value of the outputs.
         """
         edges = self.edges(x)[:, 0]
@@ -445,8 +445,9 @@ class KAN(Network):
     def follow(self, x: Tensor) -> None:
         """Widen the hidden grids until they contain the activations.
 
-        The edge functions do not change on the old grids. Outside them they were tangents, with a
-        jump in the second derivative; on the new grids the polynomials of the end intervals go on.
+        The edge functions do not change on the old grids. Beyond an old grid a function was its
+        tangent, with a jump in the second derivative; on the new grid the polynomial of the old end
+        interval goes on.
 
         Args:
             x: the network's inputs, (n, d).
