@@ -102,7 +102,7 @@ class Layer(nn.Module, ABC):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, h: Jet | Coordinates, tape: "Tape | None" = None) -> Jet:
-        """The output jet; if the tape contains this layer, it records what the Jacobian needs."""
+        """The output jet; if the tape contains this layer, it records the evaluation."""
         if tape is None or not any(self is wanted for wanted in tape.layers):
             return self.evaluate(h)
         known, product = self.product(h, self.coefficients.detach())
@@ -256,8 +256,8 @@ class Known:
 class Enrichment(Layer):
     """Σ_j c_j s_j(x) with known functions s_j, added to the network's output.
 
-    It is linear in its coefficients, which start at zero and are solved for together with those of
-    the output layer.
+    It is linear in its coefficients, which start at zero and are solved for together with the
+    coefficients of the output layer.
 
     Args:
         functions: functions of n points, each of which returns the values (n, q) of q functions
