@@ -70,8 +70,8 @@ class MLP(Network):
     Initial weights are uniform with variance scale² / n_in, and biases uniform on the same range;
     an untrained hidden layer is already a usable random-feature basis.
 
-    With a `frequency` ω the units are sin(ω h), and the initial weights are those of Sitzmann et
-    al.: uniform within ±1/n_in in the first layer and ±√(6/n_in)/ω after it, so that the first
+    With a `frequency` ω the units are sin(ω h), and the initial weights follow Sitzmann et al.:
+    uniform within ±1/n_in in the first layer and ±√(6/n_in)/ω after it, so that the first
     units are waves of frequency ω and the arguments of later units keep their variance. Biases are
     uniform within ±1/√n_in.
 
