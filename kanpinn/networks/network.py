@@ -167,7 +167,8 @@ class Network(nn.Module, ABC):
 
         Args:
             width: the units per layer; None to leave out the numbers of inputs and outputs.
-            hidden: the units of hidden layers; None if they are left out too.
+            hidden: the units of the hidden layers if the width is left out; None if the user gave
+                neither.
             arguments: the other arguments of the class.
 
         Raises:
