@@ -22,8 +22,8 @@ from kanpinn.pde.conditions import Condition, Prescribed
 class BoundaryValueProblem(ABC):
     """A differential equation on a domain, with conditions: the base of `Problem`, `EigenProblem`.
 
-    It is what the discretization of both has in common: where the fields live, which conditions
-    they satisfy, and how the network that approximates them is made.
+    It says where the fields live, which conditions they satisfy, and how the network that
+    approximates them is made.
 
     Attributes:
         domain: the domain of the equation.
@@ -86,12 +86,12 @@ class BoundaryValueProblem(ABC):
         return altered(self, conditions=functools.partial(tuple, every), is_stated=True)
 
     def enrichment(self) -> Sequence[Callable[[Points], Tensor]]:
-        """Return known functions that are added to the network, such as those of `Corner`.
+        """Return known functions that are added to the network, such as a `Corner`.
 
-        Each returns (n, q) at n points, which are q further basis functions for every field
-        separately. Their coefficients are determined together with those of the network's output
-        layer. If a function has a method `richer(factor)`, as `Corner` has, an error estimate
-        replaces the function by the result: `factor` times as many functions of the same kind.
+        Each returns (n, q) at n points: q further basis functions for every field separately. Their
+        coefficients are determined together with the coefficients of the network's output layer. If
+        a function has a method `richer(factor)`, as `Corner` has, an error estimate replaces the
+        function by the result: `factor` times as many functions of the same kind.
         """
         return ()
 
