@@ -49,7 +49,7 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
 
     These properties are checked:
 
-    - The points of each condition lie in the domain, and those of a boundary condition on the
+    - The points of each condition lie in the domain, and the points of a boundary condition on the
       domain's boundary.
     - A system has as many equations as fields. Constraints in the domain count; problems with
       measurements may have fewer, since a field may be an unknown coefficient.
@@ -340,7 +340,7 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
 
 @dataclass(frozen=True)
 class SideConditions:
-    """The conditions on one piece of the boundary, and what the equation needs there.
+    """The conditions on one piece of the boundary, and the number that the equation needs there.
 
     Args:
         piece: the piece.
@@ -364,7 +364,10 @@ class SideConditions:
         return None if self.piece.side is None else self.piece.side[0]
 
     def words(self, fields: tuple[str, ...]) -> str:
-        """Return a clause that says what is lacking."""
+        """Return a clause that says which conditions are lacking.
+
+        fields: the names of the problem's fields.
+        """
         about = {name for c in self.conditions for name in c.about or fields}
         missing = [name for name in fields if name not in about]
         none = f", none of them about {', '.join(missing)}" if missing and self.given else ""
