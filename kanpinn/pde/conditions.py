@@ -65,7 +65,7 @@ class Condition(ABC):
             data depend on an unknown number; otherwise (). The numbers' values are columns of the
             points, such as `p.k`.
         seats: the boundary pieces on which its collocation points are drawn, by default `pieces`.
-            For `Periodic` in x it is "x_min": the points on "x_max" follow from those.
+            For `Periodic` in x it is "x_min": the points on "x_max" follow from its points.
         kinks: the pieces of interfaces inside the domain at which it lets fields have a kink, such
             as the circle of an `Interface` around a disk.
         tied: the boundary pieces on which it makes the fields agree: "x_min" and "x_max" for
