@@ -6,9 +6,9 @@ energy is zero for all test functions where, for each field u_k,
     ∂e/∂u_k - Σ_i d/dx_i ∂e/∂(∂_i u_k) = 0          in the domain,
     ∂b/∂u_k + Σ_i n_i ∂e/∂(∂_i u_k) = 0             on the boundary,
 
-the latter unless u_k is prescribed. The total derivative along x_i is computed by the chain rule,
-so that coefficients may depend on x, and is exact. Second derivatives in the density add
-Σ_ij d²/dx_i dx_j ∂e/∂(∂_ij u_k) to the equation; then no conditions are derived.
+the second equation unless u_k is prescribed. The total derivative along x_i is computed by the
+chain rule, so that coefficients may depend on x, and is exact. Second derivatives in the density
+add Σ_ij d²/dx_i dx_j ∂e/∂(∂_ij u_k) to the equation; then no conditions are derived.
 
 Reference: Courant and Hilbert, Methods of Mathematical Physics I (1953), chapter IV.
 """
