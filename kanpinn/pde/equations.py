@@ -389,7 +389,7 @@ class Heat(Equation):
 
     Args:
         diffusion: the diffusivity a > 0, differentiable everywhere.
-        initial: u at the initial time, by default that of `exact`.
+        initial: u at the initial time, by default taken from `exact`.
         domain, shared: see `Equation`.
 
     Raises:
@@ -426,8 +426,8 @@ class Wave(Equation):
 
     Args:
         speed: the wave speed c > 0.
-        initial: u at the initial time, by default that of `exact`.
-        rate: ∂u/∂t at the initial time, by default that of `exact`, or 0 without `exact`.
+        initial: u at the initial time, by default taken from `exact`.
+        rate: ∂u/∂t at the initial time, by default taken from `exact`, or 0 without `exact`.
         domain, shared: see `Equation`.
 
     Raises:
@@ -500,7 +500,7 @@ class AdvectionDiffusion(Equation):
         diffusion: the diffusivity a ≥ 0, differentiable everywhere. With a = 0 there is no boundary
             condition on the outflow, whose pieces have to be given as "none".
         reaction: the reaction rate r.
-        initial: u at the initial time, by default that of `exact`.
+        initial: u at the initial time, by default taken from `exact`.
         domain, shared: see `Equation`.
 
     Raises:
