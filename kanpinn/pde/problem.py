@@ -470,7 +470,7 @@ P = TypeVar("P", bound=Problem)
 
 
 def by_energy(problem: P) -> P:
-    """Return a copy of a problem whose equation and natural conditions are those of its energy.
+    """Return a copy of a problem with the equation and natural conditions of its energy.
 
     Args:
         problem: the problem, as `stated` returned it.
