@@ -77,7 +77,7 @@ class Corner:
         return replace(self, terms=math.ceil(factor * self.terms))
 
     def polar(self, coords: Coords) -> tuple[Tensor, Tensor]:
-        """Return r and θ, (n, 1) each, with θ in (ω/2 - π, ω/2 + π], which jumps outside only."""
+        """Return r and θ, (n, 1) each, θ in (ω/2 - π, ω/2 + π] with its jump outside the domain."""
         start, angle = self._angles
         x, y = (coords - coords.new_tensor(self.at)).split(1, dim=1)
         c, s = math.cos(start + angle / 2), math.sin(start + angle / 2)
