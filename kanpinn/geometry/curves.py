@@ -422,7 +422,7 @@ class Arc(Curve):
 
     @property
     def to_local(self) -> np.ndarray:
-        """The matrix (2, 2) that maps differences of points to differences of `local` points."""
+        """The matrix A, (2, 2), of the local coordinates (ξ, η) = A (x - c), see `local`."""
         return self.frame / np.square(self.axes)[:, None]
 
     @property
