@@ -204,7 +204,7 @@ class Piece(Region):
 
     @property
     def side(self) -> tuple[int, bool] | None:
-        """The index of the coordinate that is constant on the piece, and whether it is the maximum.
+        """The index of the coordinate that is constant on the piece, and True at its upper end.
 
         None unless the piece is a face of a box, also over a time interval, or "initial" or "final"
         of space × time.
@@ -254,7 +254,7 @@ class Piece(Region):
 
     @property
     def rim(self) -> Points:
-        """Points on the piece's rim, with its normals; no points without a rim or a known rim.
+        """Points on the piece's rim, with its normals; none if it is closed or the rim is unknown.
 
         Two adjacent pieces have the same points on their common rim: end points of curves, corners
         and Gauss points of edges, and for pieces over a time interval the points at its two ends.
