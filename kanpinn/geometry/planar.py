@@ -84,7 +84,7 @@ class Slab:
 def slab_rule(parts: Sequence[Slab], nodes: int) -> tuple[Coords, Weights]:
     """Return points (n, 2) and positive weights (n,) of products of Gauss rules in slabs.
 
-    The rule in y is taken after square roots at the ends of a slab have been removed.
+    The rule in y follows after a substitution that removes square roots at the ends of a slab.
     """
     unit, weights = gauss_legendre(nodes)
     coords, areas = [], []
@@ -736,14 +736,14 @@ def Sector(
     *,
     names: Sequence[str] = XY,
 ) -> Planar:
-    """Return the sector of a disk, or of an annulus if inner > 0, between two angles.
+    """Return the sector of a disk, or of an annulus if inner > 0, between two polar angles.
 
     Its pieces are the straight sides "start" and "end", "arc" and, if inner > 0, "inner".
 
     Args:
         center: the centre of the disk, two numbers.
         radius: the outer radius.
-        start: the polar angle about the centre of the first straight side, in radians.
+        start: the polar angle of the first straight side, seen from `center`, in radians.
         end: the polar angle of the second straight side, in radians, less than 2π above `start`.
         inner: the inner radius; 0 for a sector of a disk.
         names: the names of the two coordinates.
