@@ -54,7 +54,7 @@ def domain_rule(
 def rule_of_pieces(
     box: Domain, pieces: Float[Tensor, "c 2 k"], each: int, *, chunk: int = 2**13, seed: int = 0
 ) -> Iterator[tuple[Points, Weights]]:
-    """Return a random quadrature rule with as many points in each of the pieces of a box.
+    """Return a random quadrature rule with the same number of points in each piece of a box.
 
     The points of each piece are the first Sobol points, shifted at random and periodically in the
     piece (Cranley and Patterson 1976). The rule is unbiased, so that the spread of several rules
