@@ -31,14 +31,14 @@ class Collocation:
             retains the points with |r| above the mean and draws all other points from the sampler.
             The mean squared residual is then a mean over these points without weights, as in the
             papers, and jumps when the points change. A least-squares solve then needs far more
-            points than coefficients. For a solution with a sharp peak, "rad" has the same relative
-            error as Sobol points, 1.7e-2, and "r3" the larger error 2.4.
+            points than coefficients. Measured for a solution with a peak: "rad" has the same error
+            as Sobol points, 1.7e-2, and "r3" the larger error 2.4.
 
     Raises:
         InputError: if a count is out of range, the sampler or the adaptive method is unknown, or a
             fixed rule is to be resampled.
 
-    Reference: see `kanpinn.geometry.sampling`.
+    Reference: see `rad` and `r3` in `kanpinn.geometry.sampling`.
 
     Example:
         >>> import kanpinn as kp
