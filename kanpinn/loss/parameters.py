@@ -122,8 +122,8 @@ class WithParameters:
     """An equation as a function of the fields alone, with the present values of the parameters.
 
     Args:
-        equation: a function of points and of the jets of the fields, followed by those of the
-            coefficient fields and the unknown numbers.
+        equation: a function of points and of one jet: of the fields, followed by the coefficient
+            fields and the unknown numbers.
         parameters: the parameters.
     """
 
