@@ -223,8 +223,8 @@ class EnergyTerm(Term):
     """weight · mean of an energy density over quadrature points, whose weights are `points.data`.
 
     The quadrature weights have the shape (n, 1). Let q be the field's value and derivatives at a
-    point and e(q) the density. Its Hessian, a small positive matrix, is factored as 2 LᵀL; the
-    Jacobian of `linearised` is that of √(quadrature weight) · L q. For linear problems e is
+    point and e(q) the density. The Hessian of e, a small matrix, is factored as 2 LᵀL. The Jacobian
+    of `linearised` is the derivative of √(quadrature weight) · L q. For linear problems e is
     quadratic in q, and one least-squares step minimises the energy.
 
     Reference: E and Yu, The deep Ritz method (2018).
