@@ -224,7 +224,7 @@ class KANLayer(Layer):
 
         Args:
             low, high: the ranges of the inputs, (n_in,) each.
-            pad: the margin beyond the range of a grid that is widened, relative to the range.
+            pad: the margin of a widened grid beyond the range, relative to the range.
 
         Returns:
             True if any grid was widened.
@@ -463,8 +463,8 @@ class KAN(Network):
     def _ranges(self, x: Tensor, depth: int) -> list[tuple[Tensor, Tensor]]:
         """The least and greatest inputs of the layers 1 … `depth`, (n_in,) each.
 
-        They are evaluated chunk by chunk. With several ranks, x holds the inputs of this rank, and
-        the ranges cover the inputs of all ranks.
+        Chunks of x bound the memory. With several ranks, x holds the inputs of this rank, and the
+        ranges cover the inputs of all ranks.
         """
         widths = list(self.width[1 : depth + 1])
         seen, chunk = [x.new_empty(0, sum(widths))], 8192
