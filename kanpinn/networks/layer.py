@@ -244,7 +244,7 @@ class Known:
     def jet(self, points: Points, channels: Channels) -> Jet:
         """The jet of all functions at points, with the derivatives that `channels` names.
 
-        A `Batch` of points keeps it.
+        A `Batch` of points caches the jet.
         """
 
         def values(x: Tensor) -> Tensor:
