@@ -74,7 +74,7 @@ class BoundaryValueProblem(ABC):
         return conditions
 
     def with_conditions(self, conditions: Sequence[Condition]) -> Self:
-        """Return a copy of the problem with these conditions, `completed`, each with its title."""
+        """Return a copy with other conditions, which are `completed` and get their titles."""
 
         def placed(some: Sequence[Condition]) -> tuple[Condition, ...]:
             return tuple(
