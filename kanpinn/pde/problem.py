@@ -346,7 +346,8 @@ class Problem(BoundaryValueProblem):
         Where all fields are prescribed, the integral of a density is a constant.
 
         Raises:
-            InputError: naming the density or the condition; or for densities of another kind.
+            InputError: naming the density or the condition, or for an entry that is not a pair of a
+                boundary and a function.
         """
         what, densities = f"{type(self).__name__}.boundary_energies()", self.boundary_energies()
         given = {(d.piece, d.field) for c in conditions for d in c.prescribed(self.fields)}
