@@ -1,5 +1,5 @@
-"""The state of a march in a space: the solution at the end of the windows so far, and a window that
-is tried from there.
+"""The state of a march: the solution at the end of the windows so far, with the functions of space,
+and an attempt to solve the next window.
 """
 
 from abc import ABC, abstractmethod
@@ -51,10 +51,11 @@ class MarchSettings:
         return self.regrade and self.windows is None
 
     def precision(self, method: type[Newton]) -> float:
-        """The relative error of Newton's method; to preserve invariants it goes to rounding.
+        """The relative error at which Newton's method ends; Gauss stages iterate to rounding.
 
-        Where it converges quadratically, digits cost nothing: with 1e-2 in place of 1e-4 of the
-        tolerance errors of van der Pol's equation were up to 10,000 times larger.
+        The latter preserves invariants. A quadratically convergent method aims at 1e-4 of the
+        tolerance, since digits cost nothing there: with 1e-2 errors of van der Pol's equation were
+        up to 10,000 times larger.
         """
         rounding, part = 1e-14, 1e-2 if method.is_linear else 1e-4
         return rounding if self.scheme == "gauss" else max(rounding, part * self.tolerance)
@@ -62,12 +63,12 @@ class MarchSettings:
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """A window that has been tried.
+    """An attempt to solve a window.
 
     Args:
         window: the window.
-        space: the functions of space in words; "" where there is nothing to say of them.
-        notes: numbers for the history.
+        space: the functions of space in words, such as "8 intervals"; "" for none.
+        notes: numbers for the history, by name.
     """
 
     window: Window
@@ -82,16 +83,16 @@ class TimeState(ABC, Generic[Tried]):
     """The solution at the end of the windows so far, in the space of the next window.
 
     Args:
-        settings: of the march.
-        residuals: the terms of the loss, of the solution `surrogate`.
-        terms: of the evolution.
+        settings: the settings of the march.
+        residuals: the terms of the loss; their `surrogate` is the solution.
+        terms: the terms of the evolution, sorted.
 
     Attributes:
-        order: of the equation in time.
-        time: up to which the solution is known.
+        order: the order of the equation in time.
+        time: the moment up to which the solution is known.
         latest: the last window that has been solved; None at the first moment.
         limited: whether the space has been too coarse for the tolerance.
-        stopped: why no further window can be tried, in words; empty if one can.
+        stopped: why no further window can be tried, in words; "" if one can.
         choice: the numbers of stages that windows may have.
         keeps_factors: whether windows of the same length share their factors.
         watches_growth: whether waves that grow without bound are looked for after each window.
@@ -115,33 +116,45 @@ class TimeState(ABC, Generic[Tried]):
 
     @abstractmethod
     def start(self, scheme: Stages, length: float) -> None:
-        """Resolve the initial values; arguments: those of the first window."""
+        """Resolve the initial values; scheme, length: of the first window."""
 
     @abstractmethod
     def jet(self) -> tuple[Points, Jet] | None:
         """The points in space and time of the equation, and the jets of the solution there.
 
-        None where waves in space say nothing.
+        The result is None if there is no space, whose waves could grow.
         """
 
     @abstractmethod
     def attempt(self, scheme: Stages, length: float, allowed: float) -> Tried | None:
-        """Try a window; None if `stopped` says why that is not possible.
+        """Try to solve the next window; None if this is not possible, for the reason in `stopped`.
 
-        The space is refined until it resolves the window. `allowed` is the error in time with which
-        the window will be accepted; above it errors in space do not matter.
+        The space is refined until it resolves the window, unless the error in time is too large.
+
+        Args:
+            scheme: the stages of the window.
+            length: the length of the window.
+            allowed: the largest error in time with which the window will be accepted.
         """
 
     @abstractmethod
     def member(self, done: Tried) -> Network:
-        """The network of a window."""
+        """The network that represents the solution in a window."""
 
     @abstractmethod
     def accept(self, done: Tried, time: float) -> float:
-        """Go on to the end of a window; return the integral of squared relative errors over it."""
+        """Go on to the end of a window.
+
+        Args:
+            done: the accepted attempt.
+            time: the end of the window.
+
+        Returns:
+            The integral over the window's time of the squared relative errors.
+        """
 
     def follow(self, control: Control, window: Window) -> None:
-        """Choose the length and the number of stages after a window that is accepted."""
+        """Choose the length and the number of stages of the window after an accepted one."""
         control.follow(window)
 
     @abstractmethod
@@ -150,12 +163,12 @@ class TimeState(ABC, Generic[Tried]):
 
         Args:
             done: the last window.
-            length: that of the next one.
+            length: the length of the next window.
         """
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """The state that `load_state_dict` restores, as tensors and plain values."""
+        """The state for a checkpoint, as tensors and plain values."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -166,7 +179,7 @@ WindowState = tuple[str, int, float, float, Tensor]
 
 
 def state_of(window: Window | None) -> WindowState | None:
-    """A window as plain values, from which `window_of` makes it again without its errors."""
+    """A window as plain values, from which `window_of` makes it again, without error estimates."""
     if window is None:
         return None
     scheme = window.stages
