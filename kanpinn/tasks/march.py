@@ -44,42 +44,43 @@ class March(MarchSettings, Method):
     """Solve an evolution window by window in time; the network is a `Windows` or `CellWindows`.
 
     Each step is one attempt to solve a window. In time the solution is a polynomial that satisfies
-    the equation at the stages of a collocation method; in space the equation is tested with all
+    the equation at the stages of a collocation method. In space the equation is tested with all
     functions of the network (Galerkin's method), and conditions on the boundary replace some of the
-    tests. A simplified Newton method solves one linear system of the size of space for each stage,
-    with band matrices in one space dimension, and by iterations for products of splines. The defect
-    of the polynomial between the stages gives the error of the window, by which its length and the
-    number of stages are chosen. Before the first window, sources, coefficients and data on the
-    boundary are sampled at 2048 moments and 16 places: windows are short where these change fast,
-    so that pulses do not lie between two stages, unless they are shorter than about 1/2000 of the
-    time or zero at these places. The residual in each interval of splines gives the error there, by
-    which intervals in space are graded. Fields of which no equation has a derivative in time follow
-    from the stages alone.
+    tests. A simplified Newton method solves one linear system with as many unknowns as there are in
+    space for each stage, by band matrices in one space dimension, and by iterations for products of
+    splines. The defect of the polynomial between the stages gives the error of the window, by which
+    its length and the number of stages are chosen. Before the first window, sources, coefficients
+    and data on the boundary are sampled at 2048 moments and 16 places. Windows are short where
+    these change fast, so that no pulse is missed between two stages, unless it is shorter than
+    about 1/2000 of the time or zero at the 16 places. The residual in each interval of splines
+    gives the error there, by which intervals in space are graded. Fields of which no equation has a
+    derivative in time follow from the stages alone.
 
     With cells in space (`CellWindows`) each step of Newton's method solves a few least-squares
-    problems in cells, with factors that are kept for further windows of the same length while
-    Newton's method converges fast with them. The error in space is found by comparisons with a
-    higher degree and with smaller cells at singular corners, and cells are halved where it is
-    large. If at any time more than the tolerance is left of the errors in space of all windows, the
-    status says that the cells do not resolve the solution.
+    problems in cells. Their factors are kept for further windows of the same length while Newton's
+    method converges fast with them. The error in space is found by comparisons with a higher degree
+    and with smaller cells at singular corners, and cells are halved where it is large. If the
+    errors in space of all windows so far, as the equation has propagated them, exceed the tolerance
+    at any time, the status says that the cells do not resolve the solution.
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
             polynomials in time, and by its splines in space, in the root mean square. The
-            linearised equation propagates these errors to the windows that follow, and may damp or
-            amplify them. The status tells their sum if it is much larger; where the equation
-            amplifies them much, as chaos does, it is an upper estimate. The functions of a network
-            with hidden layers stay as they are: the status tells if they do not reach it.
+            linearised equation propagates these errors to later windows, and may damp or amplify
+            them. The status tells the sum of all errors if it is much larger than the tolerance;
+            where the equation amplifies errors much, as in chaos, this sum is an upper estimate.
+            The functions of a network with hidden layers are not adapted: the status tells if they
+            do not reach the tolerance.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
-            lengths by the tolerance.
-        stages: the number of stages of each window, 1 to 11, or to 39 for at most 20 equations in
-            time alone; None to choose it. The polynomials have this degree, or one more for an
-            equation of second order in time.
-        scheme: "radau" (Radau IIA) damps what is stiff; "gauss" damps nothing and preserves
+            the lengths by the tolerance.
+        stages: the number of stages of each window, from 1 to 11, or to 39 for at most 20 equations
+            in time alone; None to choose it. The polynomials in time have this degree, or one more
+            for an equation of second order in time.
+        scheme: "radau" (Radau IIA) damps stiff components; "gauss" damps nothing and preserves
             quadratic invariants to rounding, for Hamiltonian systems.
-        regrade: whether the intervals or cells in space follow the solution: cells are halved where
+        regrade: whether the intervals or cells in space follow the solution: they are halved where
             the error is large, and become larger again where the solution has become smooth.
-            Otherwise they stay those of the network.
+            Otherwise the intervals or cells of the network stay.
         steps: the largest number of attempts.
         cells: the largest number of cells in space, for `CellWindows`.
 
@@ -101,7 +102,7 @@ class March(MarchSettings, Method):
     """
 
     needs_fixed_points = True
-    lowers_loss = False  # each window has its own equations
+    lowers_loss = False  # each window has equations of its own
     fits_points = False
 
     def check(self, network: Network) -> None:
@@ -113,12 +114,12 @@ class March(MarchSettings, Method):
             )
 
     def measures(self, step: int) -> bool:
-        # All windows so far are measured: after 1, 2, 3, 4, 6, 8, 12, … it costs as much as one.
+        # Measuring all windows so far at 1, 2, 3, 4, 6, 8, 12, … costs little in all.
         octave = 1 << (step.bit_length() - 1)
         return step in (octave, octave + octave // 2)
 
     def finer(self) -> "March":
-        """A march with errors that are some 100 times smaller."""
+        """A march whose errors are about 100 times smaller."""
         windows = None if self.windows is None else 2 * self.windows
         return replace(self, tolerance=max(1e-14, self.tolerance / 100), windows=windows)
 
@@ -134,16 +135,17 @@ KEPT = "what comes before is kept, and the network is constant in time after"
 
 
 class MarchStage(Stage):
-    """A march: the solution up to a moment, and what chooses the next window.
+    """A march in progress: the solution up to a moment, and the control of the next window.
 
     Attributes:
         state: the solution at the end of the windows so far.
-        begin, duration: the first moment, and the time from there to the last one.
-        control: chooses the next window.
-        scales: limit the length of the next window, unless the number of windows is given.
+        begin, duration: the first moment, and the time from there to the last moment.
+        control: the control that chooses the length and the stages of the next window.
+        scales: the time scales of the data, which limit the length of the next window, unless the
+            number of windows is given.
         latest: the last attempt that was accepted.
-        accepted: the number of windows.
-        refused: how many attempts in a row have failed.
+        accepted: the number of windows so far.
+        refused: the number of attempts in a row that have failed.
         squares: the integral over time of the squared relative errors.
         begun: whether the initial values are resolved.
     """
@@ -187,7 +189,7 @@ class MarchStage(Stage):
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether shorter and shorter windows have been refused for too long."""
+        """Whether so many windows in a row have been refused that the march must end."""
         many = 30
         return self.refused >= many or self.state.time + self.control.length <= self.state.time
 
@@ -227,14 +229,15 @@ class MarchStage(Stage):
     def _length(self) -> tuple[float, bool]:
         """The length of the next window, and whether it is the last.
 
-        Where factors are kept for windows of the same length, it is an equal part of what is left.
+        If factors are kept for windows of the same length, the rest of the time is divided into
+        equal windows.
         """
         time, latest = self.state.time, self.state.latest
         left = self.begin + self.duration - time
         reach = self.scales.reach(time, self.control.length, self.control.stages)
         count = max(1, math.ceil(left / reach * (1 - 1e-9)))
         if not self.state.keeps_factors:
-            return (left, True) if count == 1 else (min(reach, left / 2), False)  # no tiny last one
+            return (left, True) if count == 1 else (min(reach, left / 2), False)  # none is tiny
         length = left / count
         if latest is not None and abs(length - latest.length) < 1e-9 * length:
             length = latest.length  # so that its factors can be used again
@@ -260,8 +263,8 @@ class MarchStage(Stage):
             state.lighten(done, control.length)
         growth = ""
         if state.watches_growth:
-            # One place is examined after each window, another one each time, and then all of them:
-            # errors of the solution may turn the sign of a coefficient that vanishes there.
+            # After each window one place is examined, each time another, and all places if waves
+            # grow there: errors of the solution may change the sign of a vanishing coefficient.
             golden, visible = 0.618, 1e-3
             if unbounded_growth(state, places=1, shift=golden * self.accepted % 1):
                 growth = unbounded_growth(state, negligible=visible)
@@ -299,7 +302,7 @@ class MarchStage(Stage):
         return status, ", ".join(filter(None, words))
 
     def _refused(self, window: Window) -> tuple[str, str]:
-        """Choose a shorter window; returns what `_accepted` does."""
+        """Choose a shorter window; the result is as in `_accepted`."""
         self.refused, status = self.refused + 1, ""
         self.control.shorten(window, self.refused)
         why = f"error {window.error:.1e}" if window.converged else "Newton's method fails"
@@ -316,7 +319,7 @@ class MarchStage(Stage):
         return status, f"window from {self._at(window.start)} again, shorter: {why}"
 
     def _at(self, moment: float) -> str:
-        """A moment, such as "t = 0.25", with digits that tell it from others."""
+        """A moment in words, such as "t = 0.25", with enough digits for long times."""
         offset = max(abs(self.begin), abs(self.state.end)) / self.duration
         digits = 4 + int(math.log10(offset))
         return f"{self.state.surrogate.domain.names[-1]} = {moment:.{digits}g}"
