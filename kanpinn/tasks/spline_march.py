@@ -32,13 +32,13 @@ class SplineState:
         space: the functions of space.
         state: the coefficients of the value there, and for second order the rate, (order, n, m).
         size: the largest root mean square of the solution so far.
-        errors: the root mean square errors with which the space represents it in each element,
-            (E,); None where it is the end of a window.
         error: the estimated error of the state, (order, n, m).
-        latest: the last window that has been solved, in the same space: the one that ends here, or
-            one that starts here and was not accepted; None at the first moment.
-        lasting: the part of the whole time for which errors in each element last, (E,), known at
-            the first moment; None for all of it.
+        errors: the root mean square error with which the space represents the state in each
+            element, (E,); None for the unchanged end of a window.
+        latest: the last window that has been solved, in the same space: the window that ends here,
+            or a window that starts here and was not accepted; None at the first moment.
+        lasting: the fraction of the whole time for which an error in each element lasts, (E,),
+            known at the first moment; None for the whole time.
     """
 
     time: float
@@ -52,14 +52,15 @@ class SplineState:
 
     @property
     def is_first(self) -> bool:
-        """Whether it is at the first moment."""
+        """Whether the state is that of the first moment."""
         return self.time == float(self.space.surrogate.domain.bounds[0][-1])
 
     @property
     def change(self) -> float:
-        """The relative error with which the space represents the solution, of what lasts of it.
+        """The relative error with which the space represents the state.
 
-        It is the root mean square over the whole time.
+        It is a root mean square over the whole time, in which each element's error counts as long
+        as it lasts.
         """
         if self.errors is None or not self.size:
             return 0.0
@@ -67,18 +68,18 @@ class SplineState:
 
     @property
     def felt(self) -> Tensor:
-        """The errors in each element in the root mean square over the whole time, (E,)."""
+        """`errors` in the root mean square over the whole time, as long as they last, (E,)."""
         assert self.errors is not None
         return self.errors if self.lasting is None else self.errors * self.lasting.sqrt()
 
     def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> FunctionSpace:
-        """A space with intervals graded for a relative error of its splines.
+        """A space with intervals graded for a given relative error of its splines.
 
-        The kinks of the initial values stay breaks at the first moment only.
+        Only at the first moment do the kinks of the initial values stay breaks.
 
         Args:
             errors: the present root mean square errors on each interval, (G,).
-            error: the relative error.
+            error: the relative error that the new intervals aim at.
             smooth: see `FunctionSpace.regraded`.
         """
         space = self.space if self.is_first else replace(self.space, kinks=None)
@@ -111,18 +112,19 @@ def first_state(space: FunctionSpace, time: float) -> SplineState:
 
 @dataclass(frozen=True, eq=False)
 class SplineAttempt(Attempt):
-    """A window that has been tried from a state.
+    """An attempt to solve a window from a state.
 
     Args:
-        state: where it starts.
-        error: the estimated error of the state at its end, (order, n, m).
-        felt: the error of its splines in each interval, that of the state at its start included,
-            each counted for the part of the whole time for which it lasts, (E,).
+        state: the state at the start of the window.
+        error: the estimated error of the state at the end of the window, (order, n, m).
+        felt: the error of the splines in each interval, with the error of the state at the start,
+            each weighted by the time for which it lasts, (E,).
         splines: the relative error `felt` of all intervals together.
-        squares: the integral over time of the squared relative errors: over the window, and of
-            those of the state at its start over the time for which they last.
+        squares: the integral over time of squared relative errors: those of the window, and those
+            of the state at the start as long as they last.
 
-    Errors in space are not judged where the window cannot be accepted.
+    The errors in space are only placeholders if the window cannot be accepted for its error in
+    time.
     """
 
     state: SplineState
@@ -135,12 +137,13 @@ class SplineAttempt(Attempt):
 class SplineMarch(TimeState[SplineAttempt]):
     """The solution in splines or random functions, on intervals that follow it.
 
-    The errors of splines are waves as long as an interval. On finer intervals they go on as waves
-    that few equations damp, and that force short windows. So intervals are refined as soon as the
-    errors exceed `tolerated`, well before they are as large as is `allowed`, half of the tolerance.
+    The errors of splines are waves as long as an interval. If intervals are refined late, these
+    errors go on in the finer space as waves that few equations damp, and that force short windows.
+    So intervals are refined as soon as the errors exceed `tolerated`, well before they reach
+    `allowed`, half of the tolerance.
 
-    Kinks of the initial values are resolved as far as is felt later: where the equation damps short
-    waves, their errors are gone after a small part of the whole time.
+    Kinks of the initial values are resolved only as far as their errors last: where the equation
+    damps short waves, the errors are gone after a small part of the whole time.
     """
 
     state: SplineState
@@ -149,13 +152,13 @@ class SplineMarch(TimeState[SplineAttempt]):
         self, settings: MarchSettings, residuals: Residuals, terms: EvolutionTerms
     ) -> None:
         super().__init__(settings, residuals, terms)
-        # LAPACK works in the main memory, and lengths of windows want all digits.
+        # LAPACK works on the CPU, and the lengths of windows need all digits.
         self.surrogate = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
         self.network = require_windows(self.surrogate.network)
         self.method = newton_method(self.surrogate)
         self.choice, self.order = self.method.choice, self.network.order
-        # The largest error in space, the one above which intervals are refined, and the one for
-        # which they are graded, which leaves a reserve; all relative.
+        # Relative errors in space: the largest that is allowed, the one above which intervals are
+        # refined, and the one that new intervals aim at, which leaves a reserve.
         self.allowed = settings.tolerance / 2
         self.tolerated, self.aim = self.allowed / 5, self.allowed / 30
 
@@ -189,7 +192,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         return points, system.interior.jet(points, moments, states)
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> SplineAttempt:
-        """Try a window, again on finer intervals while those in space are too wide for it."""
+        """Try a window, and try it again on finer intervals while the intervals are too wide."""
         start, state, tries = self.state, self.state, 4
         precision, algebraic = self.settings.precision(self.method), self.terms.algebraic
         while True:
@@ -200,11 +203,11 @@ class SplineMarch(TimeState[SplineAttempt]):
             window, newton = solve_window(newton, guess, state.size, precision, algebraic)
             if not (window.converged and window.error <= allowed):
                 if window.converged and window.error < 0.1 and state is start:
-                    self._go_on(replace(state, latest=window))  # a guess for a shorter one
+                    self._go_on(replace(state, latest=window))  # to guess a shorter window
                 return SplineAttempt(window, *_told(space), state, state.error, window.splines)
             size = max(state.size, window.size)
             done = self._judged(state, window, newton, size)
-            if state is not start and not start.is_first:  # which has been projected before
+            if state is not start and not start.is_first:  # the start was projected before
                 squares = done.squares + (self.end - window.start) * start.change**2
                 done = replace(done, squares=squares)
             if done.splines <= self.tolerated or not self._grades(state.space):
@@ -218,10 +221,10 @@ class SplineMarch(TimeState[SplineAttempt]):
     def _judged(
         self, state: SplineState, window: Window, newton: GalerkinNewton, size: float
     ) -> SplineAttempt:
-        """The attempt with the errors in space, and all errors that go on from it.
+        """The attempt with its errors in space and the propagated error at its end.
 
-        As long as less than a part of the whole time has passed, errors of splines count for the
-        time after which they are gone, relative to that part.
+        In the first tenth of the whole time, an error of splines is weighted by the root of the
+        fraction of this tenth at whose end the error is gone.
         """
         space, part = state.space, 0.1 * (self.end - self.begin)
         passed = window.start + window.length - self.begin
@@ -253,7 +256,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         return done.squares
 
     def lighten(self, done: SplineAttempt, length: float) -> None:
-        """Take fewer intervals if they were much finer than needed."""
+        """Take fewer intervals if the intervals are much finer than needed."""
         wide, fewer = 1e-4, 0.7  # of the allowed error, and of the intervals
         state, space = self.state, self.state.space
         if self._grades(space) and done.splines < wide * self.allowed:
@@ -284,7 +287,7 @@ class SplineMarch(TimeState[SplineAttempt]):
 
 
 def _told(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, float]]:
-    """A remark on the intervals of splines for the history, and numbers for it."""
+    """The intervals in words, such as "8 × 8 intervals", and numbers for the history."""
     counts = space.counts
     words = " × ".join(map(str, counts)) + " intervals" if counts else ""
     return words, {"intervals": float(math.prod(counts) if counts else 0), "spline_error": splines}
