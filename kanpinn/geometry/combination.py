@@ -102,7 +102,7 @@ class Combination(Domain):
     def reentrant_edges(self) -> ReentrantEdges:
         if self.dim != 3:
             return ReentrantEdges.none()
-        least, most = math.pi + 0.2, 2 * math.pi - 1e-6  # above most the line is inside the solid
+        least, most = math.pi + 0.2, 2 * math.pi - 1e-6  # above `most` it is no edge
         segments, angles, ends = [], [], [torch.zeros(0, 3, dtype=torch.float64)]
         carriers = self._cells.carriers
         lines = [(line, line.mean(dim=0), True) for line in _lines(self, carriers)]
@@ -235,7 +235,7 @@ class Clipped(Sieved, Derived):
         return tuple(replace(self, piece=sheet) for sheet in self.piece.sheets)
 
     def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        least, tries, pad = 0.7, 2, 2 / nodes  # part of the points; parts of the boxes' widths
+        least, tries, pad = 0.7, 2, 2 / nodes  # share of points; tries; margin in widths
         every, parts = torch.arange(len(boxes)), [RulesInBoxes.none(self.names)]
         while len(boxes):
             rules = self.piece.in_boxes(boxes, nodes)
