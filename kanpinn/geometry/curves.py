@@ -546,7 +546,7 @@ class Arc(Curve):
         offsets = {sign * step for step in steps for sign in (-1, 1)}
         turns = range(math.floor((low - sharp) / math.pi), math.ceil((high - sharp) / math.pi) + 1)
         near = sorted(sharp + k * math.pi + offset for k in turns for offset in offsets)
-        # The angle halfway between two ends of the long axis is found from both of them.
+        # The angle halfway between two ends of the long axis is found twice, from either end.
         apart = [x for i, x in enumerate(near) if i == 0 or x - near[i - 1] > 1e-9]
         inner = [x for x in apart if low + 1e-6 < x < high - 1e-6]
         return sorted([0.0, 1.0, *((x - self.first) / self.sweep for x in inner)])
