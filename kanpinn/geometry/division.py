@@ -98,7 +98,7 @@ def _cut(
     on_outer, on_cuts = common_points(every, curves, tolerance)
 
     def divided(edges: Sequence[DivisionEdge], met: Sequence[list[Pair]]) -> list[DivisionEdge]:
-        least = 16 * tolerance  # the length of a part
+        least = 16 * tolerance  # the least length of a part
         return [
             replace(edge, curve=part)
             for edge, points in zip(edges, met, strict=True)
