@@ -522,7 +522,7 @@ class ReentrantEdges:
             gaps = (segments - point).norm(dim=2)
             ending = (gaps.amin(dim=1) <= 1e-9 * size).nonzero()[:, 0]
             along = segments[ending, gaps[ending].argmax(dim=1)] - point
-            # Just two edges in about one line are no vertex.
+            # Where just two edges meet in about one line, there is no vertex.
             cosines = torch.nn.functional.cosine_similarity(along[:1], along, dim=1)
             straight = len(along) == 2 and bool(cosines[1] < -0.9)
             kept.append(bool(inside > least) and not straight)
