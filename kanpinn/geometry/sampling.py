@@ -314,7 +314,7 @@ def _systematic(density: Tensor, n: int, generator: Generator) -> Tensor:
     return torch.searchsorted(reached, marks).clamp_max(len(density) - 1)
 
 
-LONGEST = 8.0  # the largest ratio of a box's sides, each relative to that of the bounding box
+LONGEST = 8.0  # the largest ratio of a box's sides, in units of the bounding box's sides
 
 
 class SampleTree:
@@ -355,7 +355,7 @@ class SampleTree:
 
     def __init__(self, domain: Domain, places: Coords | None = None, *, seed: int = 0) -> None:
         self.domain, self.evaluations, d = domain, 0, domain.dim
-        first, each = 1024, 8  # about the points in the first boxes, and those in every box
+        first, each = 1024, 8  # about the number of points in all first boxes; in each box
         self._low, self._high = domain.bounds
         self._generator = torch.Generator().manual_seed(seed)
         per_axis = max(1, round((first / each) ** (1 / d)))
@@ -406,7 +406,7 @@ class SampleTree:
             Whether there are pending points; False where nothing is left to do, or `most` is met.
         """
         left = min(most - self.evaluations, 4 * most - self._values.numel())
-        count = max(left // (2 * self._each), 0)  # of boxes that may be halved
+        count = max(left // (2 * self._each), 0)  # the number of boxes that may be halved
         if not (count and self.error > tolerance * self.mean):
             return False
         order = self._errors.argsort(descending=True)
