@@ -323,7 +323,7 @@ class BSplines(Basis):
         self.knots = torch.empty_like(after)  # sizes may differ
         super()._load_from_state_dict(state_dict, prefix, *args)
         if (before.dtype, before.device) == (after.dtype, after.device) and before.equal(after):
-            self.knots = before  # of which there is a table: optimizers often go back to a state
+            self.knots = before  # with their table: optimizers often go back to a state
         else:
             self._tabulate()
 
