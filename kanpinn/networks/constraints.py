@@ -163,7 +163,7 @@ def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, 
 
 MAX_DIM = 4  # in more dimensions products of distances nearly vanish
 
-Side = tuple[int, bool]  # of a box, see `Piece.side`
+Side = tuple[int, bool]  # a side of a box, see `Piece.side`
 
 
 @dataclass(frozen=True, eq=False)
