@@ -562,7 +562,7 @@ def random_like(
         layer, known = made.layers[0], ends[0].coefficients
         if known.shape[:2] == layer.coefficients.shape[:2]:  # not with a base term
             layer.basis = copy.deepcopy(ends[0].basis).to("cpu", layer.coefficients.dtype)
-            layer.randomise(torch.Generator().manual_seed(seed))  # on its knots, where some are new
+            layer.randomise(torch.Generator().manual_seed(seed))  # on its knots, for new functions
             layer.coefficients[:, :, : known.shape[2]] = known.to(layer.coefficients)
     like = next(network.parameters())
     return made.to(like.device, like.dtype)
