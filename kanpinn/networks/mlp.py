@@ -29,7 +29,7 @@ class DenseLayer(Layer):
         self.coefficients = nn.Parameter(torch.zeros(n_in + 1, n_out, dtype=dtype))
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
-        # Channel by channel, without the copies of stacking the features, which a Jacobian needs.
+        # Channel by channel: only a Jacobian needs the stacked features, which are copies.
         weights = self.coefficients[:-1]
 
         def linear(channel: Tensor) -> Tensor:
