@@ -222,7 +222,7 @@ class Probe:
         """
         trial = self.tried(self.problem.equation, points)
         for jet in trial.jets:
-            # Of either sign, and different in every entry.
+            # The entries have either sign and are all different.
             turned = jet.with_parts([8 * (t - 1) for t in jet.parts()])
             for state in (jet, turned):
                 yield Linearised.at(trial.residual, trial.points, state)
@@ -268,7 +268,7 @@ class Probe:
             The solutions exp(κ·x + scale ζ τ) at the distance τ from the side, the exponent κ of
             the wave, (d,), and the scale.
         """
-        fast, slowest = 100.0, 3.0  # wave numbers, and exponents that count, by the domain's size
+        fast, slowest = 100.0, 3.0  # wave number and slowest decay, in inverse domain sizes
         scale = fast * float((normal / self.lengths).norm())
         for seed in (0, 1):
             draws = torch.rand(2, len(normal), generator=Generator().manual_seed(seed)).to(normal)
@@ -420,7 +420,7 @@ def lacking_conditions(probe: Probe) -> Fault | None:
     for axis in range(domain.dim):
         ends = [side for side in sides if side.axis == axis]
         if len(ends) == 2:
-            # What does not decay from one end has to be determined at the other.
+            # Solutions that do not decay from one end have to be determined at the other end.
             given, needed = sum(s.given for s in ends), min(s.degree for s in ends)
             if given < needed:
                 both = " and ".join(side.piece.name for side in ends)
