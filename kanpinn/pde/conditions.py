@@ -897,7 +897,7 @@ class Integral(Condition):
             points, weights = self.over.quadrature(32)
         else:
             nodes, most, chunks = 32, 2**12, [*domain_rule(self.over, 32, draws=2**12)]
-            # One row of the residual uses all points at once.
+            # One row of the residual uses all points at once, which bounds their number.
             while sum(len(p) for p, _ in chunks) > most and nodes > 1 and self.over.dim <= 3:
                 nodes = nodes * 3 // 4
                 chunks = [*domain_rule(self.over, nodes, draws=most)]
