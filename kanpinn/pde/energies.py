@@ -306,7 +306,7 @@ class Natural(OnBoundary):
 
     @property
     def needs_energy(self) -> bool:
-        return False  # it is made of the energy
+        return False  # the condition follows from the energy itself
 
     def _of_all(self, p: Points, u: Jet) -> Tensor:
         return self.residual(p, *u.components())
