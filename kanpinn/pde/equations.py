@@ -112,12 +112,12 @@ class Equation(Problem):
                 f"domain must be a kanpinn domain such as Box(x=(-1, 1)), got {domain!r}"
             )
         self.time = domain.time_name
-        self._coefficients: list[tuple[str, Value, float, bool]] = []  # with their limits
+        self._coefficients: list[tuple[str, Value, float, bool]] = []  # with limits
         self.space = tuple(name for name in domain.names if name != self.time)
         if exact is not None:
             known = self.coefficient("exact", exact)
             self.exact = known if callable(known) else Expression(repr(float(known)))
-        self._source: Value | None = None  # then it is derived from the exact solution
+        self._source: Value | None = None  # None: derived from the exact solution
         if source is not None or exact is None:
             self._source = self.coefficient("source", 0.0 if source is None else source)
         self._conditions: list[Condition] = []
