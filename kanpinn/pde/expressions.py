@@ -61,7 +61,7 @@ ARITHMETIC = {
     "Sub": operator.sub,
     "Mult": operator.mul,
     "Div": operator.truediv,
-    "Pow": operator.pow,  # autograd gives all derivatives of x**2 at 0 for a Python number
+    "Pow": operator.pow,  # a Python number as exponent gives all derivatives of x**2 at 0
 }
 COMPARISONS = {"Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt, "GtE": operator.ge}
 OPERATORS = {
