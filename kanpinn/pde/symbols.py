@@ -42,7 +42,7 @@ class BoundaryModes:
         if not rows or not self.decaying:
             return 0
         matrix = numpy.concatenate(rows)
-        if not numpy.isfinite(matrix).all():  # then nothing is known, and nothing refused
+        if not numpy.isfinite(matrix).all():  # this proves no lack of conditions
             return self.decaying
         return int((numpy.linalg.svd(matrix, compute_uv=False) > independent).sum())
 
@@ -60,7 +60,7 @@ def modes(polynomial: numpy.ndarray, neutral: float) -> BoundaryModes | None:
     Returns:
         The solutions; None if they are not known: det M is zero for all ζ, or M is not finite.
     """
-    infinite, straight = 1e4, 1e-6  # the size of ζ; the share of its real part in it
+    infinite, straight = 1e4, 1e-6  # infinite |ζ|; least |Re ζ| / |ζ| of a decay
     m = polynomial.shape[1]
     if not numpy.isfinite(polynomial).all():
         return None
