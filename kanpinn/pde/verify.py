@@ -87,7 +87,7 @@ def _defect(
     jet: JetAt, equation: ResidualFunction, p: Points, sites: int, scale: float, name: str
 ) -> Defect:
     """Return the defect at points; `scale` is the root mean square of the function's values."""
-    p = Batch.made_of(p)  # which keeps a source that is derived at the points
+    p = Batch.made_of(p)  # which caches a source that is derived from `exact`
     channels, (u, values) = find_channels(lambda c: (u := jet(p, c), equation(p, u)), p.names)
     # A result (n, n) by accidental broadcasting differs from n equations in that its number of
     # columns changes with n, so it is evaluated at two n. A face may have only one point, so points
