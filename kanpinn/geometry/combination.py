@@ -305,8 +305,8 @@ def _face_parts(
 ) -> Iterator[Piece]:
     """Yield the parts of a box's face that bound a combination.
 
-    If all parts are boxes of the face's dimension, each is a face; otherwise one `Clipped` piece
-    contains all parts.
+    If all parts are rectangles, or boxes of d - 1 dimensions, each of them is yielded as a `Face`;
+    otherwise a single `Clipped` piece contains all parts.
 
     Args:
         domain, cells: see `_pieces`.
