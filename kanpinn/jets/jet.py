@@ -352,7 +352,7 @@ def _quadratic(f: Jet, g: Jet) -> Tensor:
 
 
 def _bell(lines: Tensor) -> list[list[tuple[int, Tensor]]]:
-    """Faà di Bruno's formula along a line: for each order, pairs (r, factor of φ^(r))."""
+    """Faà di Bruno's formula for φ(h) along a line: for each order, pairs (r, factor of φ^(r))."""
     h = lines.unbind(dim=2)
     orders: list[list[tuple[int, Tensor]]] = [[(1, h[0])]]
     if len(h) > 1:
