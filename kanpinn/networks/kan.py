@@ -317,15 +317,15 @@ class KAN(Network):
 
     The grids start on [-1, 1]; `prepare` places the hidden ones over the activations. Hidden edges
     start as random smooth polynomials on their grids, so that the activations fill the grids of a
-    network of any depth. Initial factors that preserve the variance of the activations would have
-    no effect, as the next layer's grid is scaled with the activations.
+    network of any depth. Initialization factors that preserve the variance of the activations, as
+    of Rigas et al., would have no effect: the next layer's grid is scaled with the activations.
 
     Raises:
         InputError: for an invalid width, degree, grid, basis or base, or basis functions whose
             coefficients would overflow.
 
     Reference: Liu et al., KAN: Kolmogorov–Arnold Networks (2024), arXiv 2404.19756; Rigas et al.,
-    Initialization schemes for Kolmogorov–Arnold networks (2025), arXiv 2509.03417, for the factors.
+    Initialization schemes for Kolmogorov–Arnold networks (2025), arXiv 2509.03417.
 
     Example:
         >>> import kanpinn as kp
