@@ -75,7 +75,7 @@ class Layer(nn.Module, ABC):
         """
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        """The output jet from the product, by default its parts, and the input jet."""
+        """The output jet from the product, by default its `stacked` parts, and the input jet h."""
         return h.dense().unstacked(product)
 
     @abstractmethod
@@ -112,7 +112,7 @@ class Layer(nn.Module, ABC):
 
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """The records of one evaluation of the layers whose Jacobian is wanted, in order.
+    """The records that the layers whose Jacobian is wanted make in one evaluation, in order.
 
     layers: the layers whose Jacobian is wanted. records: for each evaluation of such a layer, the
     layer, the tensor from which `Layer.jacobian` computes Φᵀδ, and the product S = Φ C, a node of
