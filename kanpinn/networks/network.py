@@ -131,8 +131,8 @@ class Network(nn.Module, ABC):
         estimates_error: whether the network's method estimates the error of the solution.
         own_fields: the number of leading fields that a refinement makes more accurate; None for
             all fields.
-        at_scattered_points: whether the network's method needs points that share no coordinates,
-            such as Sobol points in place of a grid.
+        at_scattered_points: whether the network's method works better with points that share no
+            coordinates, such as Sobol points, than with a grid.
     """
 
     starts_at_zero: ClassVar[bool] = False
