@@ -38,7 +38,12 @@ OTHERS = "others"
 
 @dataclass(frozen=True)
 class NormalDerivative:
-    """alpha u + beta ∂u/∂n of a known u, a function (n, 1) of points with normals."""
+    """Boundary data alpha u + beta ∂u/∂n of a known u: a function of points with normals, (n, 1).
+
+    Args:
+        known: u, a function of points, (n, 1).
+        alpha, beta: numbers or functions of points.
+    """
 
     known: Function
     alpha: Value = 0.0
@@ -72,11 +77,11 @@ class Equation(Problem):
             `space.over(t=(0, 1))`.
         exact: the exact solution, where it is known.
         source: the right-hand side f; by default it is derived from `exact`, or 0 without `exact`.
-        boundary: the boundary data, given as the values of u; or as "neumann" or "none" (no
-            condition); or as a table with one of the entries {"dirichlet": u}, {"neumann": ∂u/∂n},
-            {"robin": [alpha, beta, alpha u + beta ∂u/∂n]}; or as a table that gives any of these
-            for pieces by their names, and for all other pieces under "others". With `exact`, the
-            words "dirichlet" and "neumann" and {"robin": [alpha, beta]} need no value.
+        boundary: the boundary data: the values of u; or "none" for no condition; or a table with
+            one entry, {"dirichlet": u}, {"neumann": ∂u/∂n} or
+            {"robin": [alpha, beta, alpha u + beta ∂u/∂n]}. A table from the names of pieces to such
+            data gives each piece its own data; its key "others" stands for all other pieces. With
+            `exact`, "dirichlet", "neumann" and {"robin": [alpha, beta]} need no value.
         periodic: the names of the coordinates in which u is periodic.
         parameters: the values of names in the formulas.
 
