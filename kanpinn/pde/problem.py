@@ -554,7 +554,7 @@ class EigenProblem(BoundaryValueProblem):
         return stack_equations(self.mass(p, *u.components()), len(p), "mass")
 
     def equation(self, p: Points, u: Jet) -> Tensor:
-        """Return (L + M) u, which uses the derivatives of L and M; it is not zero for modes."""
+        """Return (L + M) u, which uses all derivatives in L and M; it is not zero for modes."""
         return self.operator_values(p, u) + self.mass_values(p, u)
 
     def check_class(self) -> None:
