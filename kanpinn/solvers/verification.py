@@ -1,6 +1,7 @@
-"""The checks of a solve: the residual of its solution at points that no step has seen, resonances,
-the curvature of an energy, and a scan of the problem's data, its source and coefficients, for steep
-places, jumps and poles.
+"""The checks of a solve.
+
+They are the residual of the solution at points that no step has seen, resonances, the curvature of
+an energy, and a scan of the source and the coefficients for steep places, jumps and poles.
 """
 
 import math
@@ -33,11 +34,11 @@ Values = Callable[[Tensor], Tensor]  # coordinates (n, d) → values (n, k)
 
 @dataclass(frozen=True)
 class DataScan:
-    """The findings of a scan of a problem's data.
+    """The findings of a scan of a problem's data, which are its source and coefficients.
 
     Args:
-        places: up to 8 places (k, d) where the data vary far faster than they usually do.
-        breaks: jumps and poles among the places where values differ most, in words.
+        places: up to 8 places, (k, d), where the data vary more than ten times as fast as usual.
+        breaks: sentences on the jumps and poles that were found in the steepest boxes.
     """
 
     places: Tensor
@@ -47,18 +48,18 @@ class DataScan:
 def scan_data(discretization: Discretization) -> DataScan:
     """Scan the source and the coefficients of a problem's equation.
 
-    The equation is evaluated with random jets that are constant in space, so that it varies by its
-    data alone, at 16 times as many points as the solve has (at least 4096 and at most 65536, in one
-    dimension 131072), which are sorted into equal boxes. A box is steep if the range of values in
-    it is more than ten times the 90 % quantile of the ranges of all boxes. In the steepest boxes
-    two neighbouring values that differ most are followed to ever closer points between them: smooth
-    values become equal, a jump stays, and a pole grows.
+    The residual is evaluated with random jets that are constant in space, so that it varies with
+    the data alone. There are 16 times as many points as in the interior for the solve (at least
+    4096 and at most 65536, in one dimension 131072), sorted into equal boxes. A box is steep if the
+    range of the values in it is more than ten times the 90 % quantile of the ranges of all boxes.
+    In the steepest boxes the largest difference between neighbouring points is followed to ever
+    closer points between them: it vanishes for smooth data, stays at a jump, and grows at a pole.
 
     Args:
-        discretization: gives the problem, the number of points and the seed.
+        discretization: has the problem, the number of points and the seed.
 
     Returns:
-        What is found; nothing above three dimensions, where boxes would have too few points.
+        The findings; none above three dimensions, where the boxes would have too few points.
     """
     problem, seed = discretization.problem, discretization.seed + 29
     domain = problem.domain
@@ -83,7 +84,7 @@ def scan_data(discretization: Discretization) -> DataScan:
     points, found = points[finite], found[finite]
     if not len(points):
         return DataScan(points, ())
-    if domain.dim == 1:  # what lies between two boxes is seen in either of them
+    if domain.dim == 1:  # the first point of the next box is added to each box, for jumps between
         order = points[:, 0].argsort()
         points, found = points[order], found[order]
     per_axis = max(2, round((len(points) / 8) ** (1 / domain.dim)))
@@ -99,14 +100,14 @@ def scan_data(discretization: Discretization) -> DataScan:
 def _steepest(
     problem: BoundaryValueProblem, values: Values, points: Tensor, found: Tensor, index: Tensor
 ) -> DataScan:
-    """Return the steepest places, and the breaks among them.
+    """Return the steepest places, and the jumps and poles among them.
 
     Args:
         problem: the problem.
-        values: the values of the equation at further points.
+        values: evaluates the equation at further points.
         points: the points of the scan, (n, d).
-        found: the values there, (n, k).
-        index: the number of the box of each point, (n,).
+        found: the values of the equation at these points, (n, k).
+        index: the number of the box in which each point lies, (n,).
     """
     number, count = index[:, None].expand_as(found), int(index.max()) + 1
     none = found.new_full((count, found.shape[1]), -math.inf)
@@ -136,9 +137,14 @@ def _steepest(
 
 
 def _steepest_of(spans: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the usual ranges of values (k,), and the steepness and numbers of 8 boxes at most.
+    """Return the usual ranges of values, and the steepness and indices of at most 8 boxes.
 
-    spans: the ranges of the values (n, k) in each box, (boxes, k).
+    The usual ranges, (k,), are 90 % quantiles. The steepness of a box is the largest of its k
+    ranges relative to the usual ranges.
+
+    Args:
+        spans: the ranges of the values in each box, (boxes, k).
+        values: the values at all points, (n, k).
     """
     usual = spans.quantile(0.9, dim=0) + 1e-12 * values.abs().amax(dim=0) + 1e-300
     return usual, *(spans / usual).amax(dim=1).topk(min(8, len(spans)))
@@ -147,14 +153,14 @@ def _steepest_of(spans: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]
 def _jump_between(
     problem: BoundaryValueProblem, values: Values, largest: Tensor, points: Tensor, scaled: Tensor
 ) -> str | None:
-    """Return the jump between two of the points in a box, in words, or None.
+    """Return a sentence on the jump between two of the points in a box; None if there is no jump.
 
     Args:
         problem: the problem.
-        values: the values of the equation at points.
+        values: evaluates the equation at points.
         largest: the largest absolute values in the domain, (k,).
         points: the points in the box, (n, d).
-        scaled: the values there, scaled to their usual variation, (n, k).
+        scaled: the values at these points over the usual ranges, (n, k).
     """
     parts, kept, low, high = 16, 0.25, *problem.domain.bounds
     column = int((scaled.amax(dim=0) - scaled.amin(dim=0)).argmax())
@@ -181,18 +187,18 @@ def _jump_between(
 def _pole_near(
     problem: BoundaryValueProblem, values: Values, points: Tensor, found: Tensor, column: int
 ) -> str | None:
-    """Return the pole to which ever larger values lead from a box, in words, or None.
+    """Return a sentence on the pole to which ever larger values lead; None if there is no pole.
 
-    Values are compared at points around a place whose distance is halved again and again, and the
-    search goes on from the largest. Those of a spike stop growing once it is resolved, those of
-    1/r, and even of log r, do not.
+    From points around a place the search goes on at the point with the largest value, and halves
+    the distances each time. At a spike the largest value stops growing when the spike is resolved;
+    at a pole of 1/r, and even of log r, it does not.
 
     Args:
         problem: the problem.
-        values: the values of the equation at points.
+        values: evaluates the equation at points.
         points: the points in the box, (n, d).
-        found: the values there in one column, (n,).
-        column: the number of the column.
+        found: one column of the values at these points, (n,).
+        column: the index of the column.
     """
     usual, size = found.median(), points.amax(dim=0) - points.amin(dim=0)
     place = points[(found - usual).abs().argmax()]
@@ -215,15 +221,16 @@ def _pole_near(
 
 
 def _is_inside(problem: BoundaryValueProblem, place: Tensor) -> bool:
-    """Return whether a place is not on the boundary, where poles of coefficients belong."""
+    """Return whether a place is inside the domain; on the boundary poles of coefficients are usual.
+    """
     low, high = problem.domain.bounds
     return bool(problem.domain.contains(place[None], -1e-6 * float((high - low).max())).all())
 
 
 def warn_of_breaks(problem: BoundaryValueProblem, scan: DataScan) -> None:
-    """Warn of the first jump or pole, unless the problem tells where its data break.
+    """Warn of the first jump or pole, unless the problem says where its data jump.
 
-    It does so by interfaces, inputs of its own, known functions added to the network, or cells.
+    A problem says so by interfaces, input functions, functions added to the network, or cells.
     """
     told = any(c.sites == 2 and not c.tied for c in problem.conditions())
     if not (told or problem.inputs() or problem.enrichment() or len(problem.cells()) > 1):
@@ -236,29 +243,29 @@ def warn_of_breaks(problem: BoundaryValueProblem, scan: DataScan) -> None:
 
 @dataclass(frozen=True)
 class Verification:
-    """The loss at fresh points, which no step has seen, beside the loss at a solve's own points.
+    """The loss at fresh points, which no step has seen, and the loss at the points of the solve.
 
     The loss is Σ weight · mean ‖r‖² over the equation and all conditions except measurements. In
     up to three dimensions there are more fresh points where the source, a coefficient or the
-    residual varies fast. A feature between all points is not seen: one that is narrower than some
-    1/100000 of an interval or of the walls of a plane domain, or 1/100 of a square's side in both
-    directions.
+    residual varies fast. A feature that is so narrow that it lies between all points is not seen:
+    narrower than about 1/100000 of an interval or of the walls of a plane domain, or than 1/100 of
+    a square's side in both directions.
 
     Args:
         own: the loss at the points of the solve.
         fresh: the loss at fresh points.
         error: the standard error of `fresh`.
-        interior, boundary: the parts of `fresh`, those of the equation and of the conditions, with
-            the weights of the loss set to 1.
-        measured: the part of the measurements in the loss, with the weight set to 1.
-        relative: the root mean square of the residual, that of the equation or of a condition,
-            relative to the largest term in it.
+        interior, boundary: the mean squared residual of the equation at fresh points, and that of
+            the conditions, with the weights of `Loss` set to 1.
+        measured: the mean squared residual of the measurements, with the weight of `Loss` set to 1.
+        relative: the root mean square residual relative to the root mean square of the largest
+            term, for the equation or the condition in which this ratio is largest.
         reacts: whether the equation contains the fields themselves, not only their derivatives.
-        negligible: the loss whose residuals are 1e-8 of the terms of the equation.
-        rounding: the change of the residuals, as a loss, by rounding errors of the coefficients and
-            of the terms of the equation and the conditions.
+        negligible: the loss at which the residual is 1e-8 of the terms of the equation.
+        rounding: the loss of the changes of the residuals by rounding errors of the coefficients
+            and of the terms of the equation and the conditions.
         where: the coordinates of the place with the largest share of `interior`, by name.
-        on_boundary: whether the conditions have most of `fresh`.
+        on_boundary: whether the conditions have more than half of `fresh`.
         points: the number of fresh points in the domain.
         seconds: the time that the verification took.
 
@@ -294,14 +301,14 @@ class Verification:
     def overfitted(self) -> bool:
         """Whether the residual at fresh points is much larger than at the solve's own points.
 
-        It is not where it is rounding error, or 1e-8 of the terms of the equation.
+        False if the residual is rounding error, or at most 1e-8 of the terms of the equation.
         """
         most = 10.0  # the growth that a rule of few points may have
         return not (self.is_rounding or self.fresh <= max(most * self.own, self.negligible))
 
     @property
     def is_rounding(self) -> bool:
-        """Whether the residual is rounding error, which no better network could lower."""
+        """Whether the residual is rounding error, which no larger network could lower."""
         usual = 1e3  # the squared ratio of rounding errors in sums to those of the coefficients
         return math.isfinite(self.fresh) and self.fresh <= usual * self.rounding < math.inf
 
@@ -309,10 +316,10 @@ class Verification:
     def small(self) -> bool:
         """Whether the residual is small relative to the terms of the equation and the conditions.
 
-        A condition whose terms all vanish, such as a flux zero along a field that does not change
-        there, has no scale of its own: the whole residual then counts relative to the equation.
+        A condition whose terms all vanish, such as a flux zero where the field is constant, has no
+        scale: then a residual is small if `fresh` is at most `negligible`.
         """
-        largest = 0.1  # of a solution
+        largest = 0.1  # the largest `relative` of a residual that counts as small
         return self.is_rounding or self.relative <= largest or self.fresh <= self.negligible
 
     @property
@@ -327,14 +334,14 @@ class Verification:
         return f"{larger} at points that no step has seen{most}"
 
     def loss(self, weights: Loss) -> float:
-        """The loss for other weights, measurements included."""
+        """The loss at fresh points for other weights, with the measurements."""
         return weights.interior * self.interior + weights.boundary * (self.boundary + self.measured)
 
 
 def rows_of(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool = False) -> Tensor:
-    """Return the residuals of a term, (rows, equations), in float64 on the CPU.
+    """Return the residuals of a loss term at points, (rows, equations), in float64 on the CPU.
 
-    With `zero` they are those of the function 0, the data.
+    zero: whether they are the residuals of the function 0, which are the data of a condition.
     """
     if not len(points):  # all pending points are outside the domain
         return torch.zeros(0, 1, dtype=torch.float64)
@@ -354,16 +361,17 @@ def rows_of(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool
 
 
 def term_sizes(term: ResidualTerm, surrogate: Surrogate, inside: Points) -> list[float]:
-    """Return the mean squares of an equation's source and of the part of each entry of the jet.
+    """Return the mean squares of an equation's source and of its terms in each entry of the jet.
 
-    The source is the residual of the function 0. The part of an entry, such as u_xx, is the change
-    of the residual where it is replaced by 0. It is 0 where the equation is not finite then. The
-    values of the fields are the first entries.
+    The source is the residual of the function 0. The term in an entry, such as u_xx, is the change
+    of the residual if the entry is replaced by 0; it counts as 0 if the residual then is not
+    finite. The values of the fields are the first entries.
 
     Args:
-        term: the equation, with points.
+        term: the loss term of the equation or of a condition, with its points.
         surrogate: the solution.
-        inside: points in the domain whose jets are taken: on the boundary they may vanish.
+        inside: points in the domain at which the jets are evaluated: at the points of a condition,
+            on the boundary, they may vanish.
     """
     count = min(256, len(term.points), len(inside))
     like = surrogate.low.dtype, surrogate.low.device
@@ -389,10 +397,9 @@ def term_sizes(term: ResidualTerm, surrogate: Surrogate, inside: Points) -> list
 def misfits(
     discretization: Discretization, surrogate: Surrogate
 ) -> list[tuple[ResidualTerm, float]]:
-    """Return the conditions at fresh points, each with its mean squared residual.
+    """Return the loss terms of the conditions at fresh points, each with its mean squared residual.
 
-    Conditions that hold exactly have none, and measurements are left out. In the terms the weight
-    of the boundary is 1.
+    Conditions that hold exactly and measurements are left out. The weight of the boundary is 1.
     """
     count = max(4 * discretization.collocation.boundary, 4096)
     fresh = _conditions(discretization, count, "uniform", shift=23)
@@ -404,7 +411,7 @@ def misfits(
 def boundary_misfit(discretization: Discretization) -> float:
     """Return the root mean square residual of the penalised conditions at fresh points.
 
-    It is 0 where all conditions hold exactly.
+    It is 0 if all conditions hold exactly.
     """
     found = misfits(discretization, discretization.surrogate)
     return math.sqrt(sum(one.weight * square for one, square in found))
@@ -413,9 +420,9 @@ def boundary_misfit(discretization: Discretization) -> float:
 def _conditions(
     discretization: Discretization, count: int, sampler: str, shift: int = 0
 ) -> list[ResidualTerm]:
-    """The terms of the conditions at `count` other points, with the weight of the boundary as 1.
+    """The loss terms of the conditions at `count` other points, with 1 as the boundary's weight.
 
-    shift: of the seed.
+    shift: the number that is added to the seed of the points.
     """
     points = Collocation(discretization.collocation.interior, count, sampler)
     even, seed = replace(discretization.loss, boundary=1.0), discretization.seed + shift
@@ -423,11 +430,12 @@ def _conditions(
 
 
 def misfit_of_spikes(discretization: Discretization) -> float:
-    """The part of the loss of the conditions where their data are far steeper than elsewhere.
+    """The loss of the conditions on the stretches of the walls where their data are very steep.
 
-    Fresh points may miss a spike in data on a wall. On the walls of domains with two coordinates
-    the data of all conditions are therefore scanned at equal distances; the residual is evaluated
-    at all points of those short stretches whose values differ ten times as much as they usually do.
+    Random points may miss a spike in the data on a wall. In domains with two coordinates the data
+    of all conditions are therefore scanned at equal distances. The residual is evaluated at all
+    points of the short stretches in which the data vary ten times as much as usual. The result is 0
+    in other domains.
     """
     count, stretch, few = 2**16, 64, 8
     if discretization.problem.domain.dim != 2:
@@ -457,16 +465,17 @@ def verify(
 ) -> Verification | None:
     """Compare the loss of a solution at fresh points with that at the points of its solve.
 
-    Fresh points of the conditions are random, four times as many as their own and at least 4096:
-    data may have a spike between the solve's points. With several ranks each computes the same.
+    The fresh points of the conditions are random, four times as many as the boundary points of the
+    solve and at least 4096, since data may have a spike between the latter. Every rank computes the
+    same.
 
     Args:
         discretization: the discretization that was solved.
         residuals: the loss at the end of the solve.
-        own: its value for each term, as `Solution.loss_terms`.
-        scan: what a scan of the problem's data has found; by default they are scanned here.
-        fitted: whether the solve has lowered the residual at its points. Otherwise these say
-            nothing, and the loss at fresh points counts as its own.
+        own: the mean of each loss term at the points of the solve, as `Solution.loss_terms`.
+        scan: the findings of `scan_data`; by default the problem's data are scanned here.
+        fitted: whether the solve has minimised the residual at its points. If not, the loss at
+            fresh points is also taken as the loss at the points of the solve.
 
     Returns:
         The comparison; None for an energy, which has no residual.
@@ -532,15 +541,21 @@ def _mean_in_domain(
 ) -> tuple[float, float, Tensor, Points, int]:
     """Return the mean squared residual of the equation at fresh points.
 
-    They are random in the boxes of a tree, which is refined first where source and coefficients
-    vary fastest, then where the residual does, until the standard error of the mean is a fifth of
-    it, or there are twice as many as the solve has, within 2048 and 8192. Above three dimensions
-    they are uniformly random, and in a domain that fills little of its bounding box they are Gauss
-    points.
+    The points are random in the boxes of a tree. The tree is refined first at `places`, then where
+    the residual varies fastest, until the standard error of the mean is a fifth of the mean, or
+    there are twice as many points as in the interior for the solve, at least 2048 and at most 8192.
+    Above three dimensions the points are uniformly random; in a domain that fills less than 5 % of
+    its bounding box they are Gauss points.
+
+    Args:
+        discretization: the discretization that was solved.
+        term: the loss term of the equation.
+        surrogate: the solution.
+        places: the places (k, d) where source and coefficients vary fastest, from `DataScan`.
 
     Returns:
-        The mean, its standard error, the place where the residual is largest, the points, and the
-        number of evaluations.
+        The mean; its standard error; the place where the residual is largest, (d,); the fresh
+        points; the number of evaluations.
     """
     tolerance = 0.2  # relative standard error of the mean square
     most = min(max(2 * discretization.collocation.interior, 2048), 8192)  # fresh points
@@ -571,19 +586,20 @@ def judged(
     values: Mapping[str, float],
     scan: DataScan | None,
 ) -> tuple[str, Verification | None]:
-    """Return the status of a solve after its verification at fresh points, and that verification.
+    """Verify a solution at fresh points; return the status of its solve, and the verification.
 
-    A solution that is overfitted, or whose residual is not small although the optimizers have
-    converged, gets a status that says so, with what helps. A solve that anything but its limit of
-    steps has stopped keeps its status: it may be incomplete, such as a march amid its windows. A
-    steady solve of one step has failed if the problem is singular.
+    If the solution is overfitted, or its residual is not small although the optimizers have
+    converged, the status says so and names a remedy. A solve that was stopped for another reason
+    than its limit of steps keeps its status, since its solution may be incomplete, such as that of
+    a march that has not reached the end. A steady solve of one step has failed if the problem is
+    singular.
 
     Args:
         discretization: the discretization that was solved.
-        state: at the end of the solve.
-        status: the status at the end of the optimizers.
-        values: of the loss terms at the solve's own points.
-        scan: of the problem's data; None to make it here.
+        state: the state at the end of the solve.
+        status: the status when the optimizers ended.
+        values: the mean of each loss term at the points of the solve.
+        scan: the findings of `scan_data`; None to scan the problem's data here.
     """
     problem, network = discretization.problem, state.surrogate.network
     fitted = any(stage.fits_points for stage in state.optimizers)
@@ -616,15 +632,15 @@ def judged(
 
 @dataclass(frozen=True)
 class Resonance:
-    """A function that nearly solves the homogeneous problem.
+    """A function v of root mean square 1 that nearly solves the homogeneous problem.
 
     Args:
-        residual: the root mean square of its residual in the equation and the conditions, where
-            its own root mean square is 1: the smallest singular value of the problem.
+        residual: the root mean square residual of v in the equation and the conditions: the
+            smallest singular value of the problem.
         coefficient: the root mean square of the coefficient of u in the equation, with which
             `residual` is compared.
-        error: how large a multiple of the function the residual of the solution may hide, relative
-            to the solution.
+        error: the root mean square of the largest multiple of v whose residual is not above that of
+            the solution, relative to the root mean square of the solution.
     """
 
     residual: float
@@ -633,17 +649,17 @@ class Resonance:
 
     @property
     def matters(self) -> bool:
-        """Whether the solution is not determined.
+        """Whether the problem is so close to singular that its solution is not determined.
 
-        It may be wrong by more than 5 %, or its error is chance, as rounding errors of the data are
-        amplified by a factor of 1e9.
+        This is so if the singular value over `coefficient` is at most 1e-9, so that rounding errors
+        of the data are amplified by 1e9, or at most 1e-3 with `error` above 5 %.
         """
         ratio = self.residual / self.coefficient  # the smallest singular value, without units
         return ratio <= 1e-9 or (ratio <= 1e-3 and self.error > 0.05)
 
     @property
     def words(self) -> str:
-        """A clause for the status."""
+        """The reason in the status of the solve."""
         return (
             "the problem is singular to rounding, as at a resonance: with all data zero, a "
             f"function of size 1 solves it up to a residual of {self.residual:.1e}"
@@ -653,19 +669,21 @@ class Resonance:
 def resonance(
     discretization: Discretization, residuals: Residuals, found: Verification
 ) -> Resonance | None:
-    """Return the function of the network's output space with the smallest residual.
+    """Return the function in the span of the output layer's basis with the smallest residual.
 
-    It minimises ‖J c‖ / ‖Φ c‖, where J are the rows of the loss, and Φ the values of the basis
-    functions at the points of the equation. It costs about as much as the least-squares solve.
+    Its coefficients c minimise ‖J c‖ / ‖Φ c‖, where J is the matrix of the least-squares problem,
+    and Φ has the values of the basis functions at points of the equation. This costs about as much
+    as the least-squares solve.
 
     Args:
-        discretization: of a steady problem whose residual is affine in the output layer.
+        discretization: the discretization of a steady problem whose residual is affine in the
+            coefficients of the output layer.
         residuals: the loss.
         found: the verification of the solution.
 
     Returns:
-        The function's residual; None with several ranks, and where the equation has no term in the
-        fields themselves, which a resonance needs.
+        The residual of the function, compared with the solution; None with several ranks, and for
+        an equation without a term in the fields themselves, since a resonance needs such a term.
     """
     if world() > 1:
         return None
@@ -697,11 +715,18 @@ def resonance(
 def _hessian(
     density: Density, p: Points, evaluate: Callable[[Points, Channels], Jet], what: str
 ) -> tuple[Tensor, int]:
-    """The second derivatives of a density by values and derivatives of the fields, and its order.
+    """The second derivatives of an energy density with respect to the jet of the fields.
+
+    Args:
+        density: the energy density.
+        p: n points.
+        evaluate: returns the jet of the solution at points.
+        what: the name of the density, for error messages.
 
     Returns:
-        (n, q, q) for q = m + d m + …: the values of m fields, then all first derivatives of one
-        field after the other, then the second ones.
+        The second derivatives, (n, q, q) with q = m + d m + …: the values of the m fields, then the
+        d first derivatives of one field after the other, then the second derivatives. The highest
+        order of derivatives in the density.
     """
     with torch.enable_grad():
         _, at = find_channels(
@@ -717,9 +742,14 @@ def _hessian(
 
 
 def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
-    """The least curvature for gradients a ⊗ ξ with unit vectors ξ and a at each point, (n,).
+    """The least curvature of a density for gradients a ⊗ ξ with unit vectors a and ξ, (n,).
 
-    hessian: see `_hessian`, of order 1.
+    For several fields the minimum is taken over 128 random ξ.
+
+    Args:
+        hessian: the second derivatives of a density of order 1 from `_hessian`, (n, q, q).
+        d: the number of coordinates.
+        m: the number of fields.
     """
     block = hessian[:, m:, m:].unflatten(2, (m, d)).unflatten(1, (m, d))
     if m == 1:
@@ -733,17 +763,18 @@ def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
 def judged_by_curvature(
     status: str, problem: Problem, evaluate: Callable[[Points, Channels], Jet]
 ) -> str:
-    """Return the status of a solve by the equation of an energy, which finds stationary points.
+    """Return the status of a solve of the equation of an energy: its solution must be a minimum.
 
-    Where the energy's density is convex in values and gradients at all points, the second variation
-    of the energy is at least zero. For a minimum only convexity in gradients of rank one is
-    necessary (Legendre and Hadamard): a solve that fails it is stopped. Otherwise a warning says
-    where the solution has not been shown to be a minimum.
+    The equation holds at all stationary points of the energy. If the energy density is convex in
+    values and gradients at all points, the second variation of the energy is at least zero. A
+    minimum requires only convexity in gradients of rank one (Legendre and Hadamard). If this fails
+    at a point, the status is "stopped: ...". If it holds but the density is not convex, a warning
+    says that the solution is not known to be a minimum.
 
     Args:
         status: the status so far.
         problem: the problem.
-        evaluate: gives the jet of the solution at points.
+        evaluate: returns the jet of the solution at points.
     """
     if not status.startswith(CONVERGED) or not problem.is_from_energy or problem.numbers:
         return status
