@@ -14,11 +14,11 @@ LARGEST = 64 * 2**20  # bytes of a data file that is copied into every run folde
 
 
 def needed_files(source: Path) -> list[Path]:
-    """Return the files in a file's folder that it needs, directly or indirectly.
+    """Return the files in the folder of a Python file that it needs, directly or indirectly.
 
-    They are the modules that it imports, if these are single files and no packages, and meshes,
-    surfaces and data of at most 64 MiB that a module names, such as "part.msh", or of which it
-    names the ending, as in `Path(__file__).with_suffix(".h5")`.
+    They are modules that it imports, if they are single files and no packages, and meshes, surfaces
+    and data of at most 64 MiB. A module names such a file in a text, such as "part.msh", or names
+    its ending for a file with the module's own name, as in `Path(__file__).with_suffix(".h5")`.
     """
     found: list[Path] = []
     waiting = [source]
@@ -60,9 +60,9 @@ class LibraryFile:
     """A problem file or fit file of the library.
 
     name: the file's name without ".toml".
-    about: the first line of its comment, a sentence.
-    seconds: what its solve takes on one core, without imports and figures; None if not known.
-    command: the command that runs it, "solve" or "fit".
+    about: the first line of the file's comment, a sentence.
+    seconds: the time of the solve on one core, without imports and figures; None if not known.
+    command: the command of kanpinn that runs the file, "solve" or "fit".
     """
 
     name: str
@@ -72,10 +72,10 @@ class LibraryFile:
 
 
 def library_folder() -> Path:
-    """Return the folder of the library: in an installed package, or beside it in a checkout.
+    """Return the folder of the library: inside an installed package, or beside it in a checkout.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is no such folder.
     """
     for folder in (PACKAGE / "library", PACKAGE.parent / "problems"):
         if (folder / "poisson2d.toml").is_file():
@@ -89,7 +89,7 @@ def library() -> list[LibraryFile]:
 
 
 def read_entry(path: Path) -> LibraryFile:
-    """Return what the comment at the head of a problem file or fit file says."""
+    """Read the comment at the head of a problem file or fit file of the library."""
     lines = path.read_text(encoding="utf-8").splitlines()
     comment = [line.lstrip("# ") for line in lines if line.startswith("#")]
     told = (line.removeprefix(SECONDS) for line in comment if line.startswith(SECONDS))
@@ -101,9 +101,9 @@ def read_entry(path: Path) -> LibraryFile:
 def copy_problem(name: str, target: Path) -> list[Path]:
     """Copy a problem of the library under a new name, with all files that it needs.
 
-    The problem file and its class file are called `target` with ".toml" and ".py"; data files that
-    are called like the class file are renamed as well. Other files keep their names. A file that
-    is there already with the same contents is left as it is.
+    The problem file and its class file are called `target` with ".toml" and ".py"; data files with
+    the name of the class file are renamed likewise. Other files keep their names; if one of them
+    exists already with the same contents, it is left as it is.
 
     Args:
         name: the name of the problem file in the library, such as "burgers".
@@ -145,7 +145,7 @@ def copy_problem(name: str, target: Path) -> list[Path]:
 
 
 def files_of(name: str) -> list[Path]:
-    """Return the files that a problem file of the library needs: class, modules, data.
+    """Return the class file, the modules and the data files that a library problem needs.
 
     Args:
         name: the name of a problem file in the library, such as "burgers".
@@ -156,12 +156,18 @@ def files_of(name: str) -> list[Path]:
 
 
 def _needs(text: str, folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return what a problem file needs: files that it or its class names, and its class files.
+    """Return the files that a problem file needs, in two lists: files that keep their names in a
+    copy, and files that are renamed.
 
-    The class files are the class itself and the data that are called like it.
+    The second list has the class file and the data files of the same name; a data file that the
+    class file mentions by its whole name is in both lists.
+
+    Args:
+        text: the text of the problem file.
+        folder: the folder of the problem file.
     """
     named, alike, waiting = [], [], [tomllib.loads(text)]
-    while waiting:  # files of the library that are values of a problem file
+    while waiting:  # search all values of the problem file for names of files
         value = waiting.pop(0)
         if isinstance(value, dict | list):
             waiting += value.values() if isinstance(value, dict) else value
