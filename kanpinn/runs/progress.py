@@ -19,12 +19,12 @@ from kanpinn.solvers.state import UNKNOWN, SolverState
 
 
 class NotebookLine:
-    """A line of the output of a notebook's cell that is shown once and then updated.
+    """A line in the output of a notebook's cell that is shown once and then updated.
 
     Args:
-        shell: the shell of an IPython kernel, as `notebook_shell` finds it.
-        interval: the shortest time between two updates, in seconds: notebooks that get more of
-            them become slow.
+        shell: the shell of an IPython kernel, from `notebook_shell`.
+        interval: the shortest time between two updates, in seconds: more frequent updates make
+            notebooks slow.
     """
 
     def __init__(self, shell: Any, interval: float = 0.2) -> None:
@@ -33,9 +33,9 @@ class NotebookLine:
         self._waiting: tuple[str, float | None] | None = None
 
     def show(self, text: str, part: float | None = None) -> None:
-        """Show a text in place of the last one, now or with a later call.
+        """Replace the line's text, now or, within `interval` of the last update, at a later call.
 
-        part: the fraction that is done, as a bar; None without one.
+        part: the fraction of the work that is done, shown as a bar; None for no bar.
         """
         self._waiting = text, part
         if time.monotonic() - self._last >= self._interval:
@@ -64,18 +64,19 @@ def notebook_shell() -> Any | None:
 
 
 class LiveLine(ABC):
-    """Base of observers that keep one line up to date while they are entered.
+    """Base class of observers that keep one line up to date on a terminal or in a notebook.
 
-    A solve or a study enters its observers. If a line has been entered before several solves, all
-    of them share it.
-
-    bar: the live line while it is entered, if the console is a terminal that can move its cursor;
-        otherwise None.
-    task: the entry of the bar that is updated.
-    cell: the line in a notebook while it is entered; None elsewhere.
+    The line exists while the observer is entered as a context manager, which a solve or a study
+    does. If the user enters it around several solves, they share the line.
 
     Args:
-        console: to write to; by default the notebook, or standard error.
+        console: the console to write to; by default the notebook, or standard error.
+
+    Attributes:
+        bar: rich's progress bar while the observer is entered, if the console is a terminal that
+            can move its cursor; otherwise None.
+        task: the number of the bar's only task.
+        cell: the line in a notebook while the observer is entered; None elsewhere.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -91,10 +92,14 @@ class LiveLine(ABC):
         """Update the line, or write a line to the log if there is neither terminal nor notebook."""
 
     def show(self, line: str, part: float, head: str, tail: str, ended: bool, due: bool) -> None:
-        """Show a line in the notebook, on the terminal, or in the log.
+        """Show a line in the notebook or on the terminal, or write it to the log.
 
-        part: the fraction that is done. head, tail: the texts beside the bar of a terminal.
-        ended: whether the bar is not shown any more. due: whether a line is written to the log.
+        Args:
+            line: the text for the notebook or the log.
+            part: the fraction of the work that is done.
+            head, tail: the texts before and after the bar on a terminal.
+            ended: whether the line in a notebook is shown without its bar.
+            due: whether the line is written to the log.
         """
         if self.cell is not None:
             self.cell.show(line, None if ended else part)
@@ -130,20 +135,21 @@ class LiveLine(ABC):
             self.bar = None
 
 
-SCORES = ("rmse", "accuracy", "cross_entropy")  # of fits, on "train", "validation" and "test"
+SCORES = ("rmse", "accuracy", "cross_entropy")  # of a fit: "train_rmse", "validation_rmse", …
 
 log = logging.getLogger(__name__)
 
 
 class Progress(LiveLine):
-    """Observer of a solve or fit that shows stage, step, loss, error and time left.
+    """Observer of a solve or fit that shows the optimizer, the step, the loss, the error and the
+    time left.
 
-    In a notebook it is one line that is updated; on a terminal it is too, and leaves a line for
-    each stage that has ended. Elsewhere the lines go to the logger "kanpinn.runs.progress" at level
-    INFO: one for the end of each stage, and in between at most one every `interval` seconds.
+    In a notebook and on a terminal one line is updated; on a terminal a line stays for each
+    optimizer that has ended. Elsewhere the lines go to the logger "kanpinn.runs.progress" at level
+    INFO: one at the end of each optimizer, and in between at most one every `interval` seconds.
 
     Args:
-        console: to write to; by default the notebook or standard error.
+        console: the console to write to; by default the notebook or standard error.
         interval: the shortest time between two log lines, in seconds.
 
     Example:
@@ -162,15 +168,15 @@ class Progress(LiveLine):
     def __call__(self, run: SolverState) -> None:
         progress = run.progress
         if progress.stage_index != self._stage:
-            # The stage began at the last call, or for the first stage when this was made.
+            # The stage began at the last call; the first stage when this observer was made.
             self._stage = progress.stage_index
             self._done.clear()
-            if run.stage is None or run.stage.part is None:  # else the part then is not known
+            if run.stage is None or run.stage.part is None:  # otherwise the part is not known
                 self._done.append((self._last, (progress.stage_step - 1) / run.optimizer.steps))
         self._last = time.monotonic()
         self._done.append((self._last, _part(run)))
         ended = progress.finished is not None or progress.stage_step == run.optimizer.steps
-        # The pace is that of the later half of the latest steps: those of a march become longer.
+        # The pace is that of the later half of the latest steps: steps of a march become longer.
         (before, first), (now, part) = self._done[(len(self._done) - 1) // 2], self._done[-1]
         left, numbers = "", shown_numbers(run)
         if not ended and part > first and (run.stage is None or run.stage.steady):
@@ -186,9 +192,9 @@ class Progress(LiveLine):
 
 
 def shown_numbers(run: SolverState) -> str:
-    """Return the last recorded loss, error or score, optimizer's message and unknown numbers.
+    """Return the last recorded loss, error or score, message of the optimizer and unknown numbers.
 
-    The score of a fit is that of the validation rows if there are some, else of the training rows.
+    The score of a fit is that of the validation rows if there are any, else of the training rows.
     """
     row = run.history.rows[-1]
     # A march has no loss that its steps lower.
@@ -206,13 +212,14 @@ def shown_numbers(run: SolverState) -> str:
 
 
 def _part(run: SolverState) -> float:
-    """Return the fraction of the stage that is done, else that of the limit of steps."""
+    """Return the fraction of a stage that is done; if unknown, its steps over the limit of steps.
+    """
     part = None if run.stage is None else run.stage.part
     return run.progress.stage_step / run.optimizer.steps if part is None else part
 
 
 def _where(run: SolverState) -> str:
-    """Return the stage and its step, such as "Adam [1 of 2]: step 3/100"."""
+    """Return the optimizer and its step as text, such as "Adam [1 of 2]: step 3/100"."""
     title, count, step = run.optimizer.title, len(run.optimizers), run.progress.stage_step
     stage = title if count == 1 else f"{title} [{run.progress.stage_index + 1} of {count}]"
     if run.stage is None or run.stage.part is None:
@@ -232,12 +239,11 @@ class StudyProgress(LiveLine):
     """Observer of a study that shows the finished runs, the lowest error and the time left.
 
     On a terminal and in a notebook it updates one line. Elsewhere it writes lines to the logger
-    "kanpinn.runs.progress" at level INFO: one at the start, one at the end, and in between
-    one after each pause of 5% of the elapsed time, but not less than `interval` seconds nor more
-    than 10 minutes.
+    "kanpinn.runs.progress" at level INFO: at the start, at the end, and in between after pauses of
+    5% of the elapsed time, at least `interval` seconds and at most 10 minutes.
 
     Args:
-        console: to write to; by default the notebook or standard error.
+        console: the console to write to; by default the notebook or standard error.
         interval: the shortest pause between two log lines, in seconds.
 
     Example:
@@ -265,7 +271,7 @@ class StudyProgress(LiveLine):
 
 
 def parts(tally: Tally) -> list[str]:
-    """Return texts on the counts of runs, the lowest error, and the time left or taken."""
+    """Return the counts of runs, the lowest error, and the time left or taken, each as a text."""
     texts = [f"{tally.done} of {tally.total} runs done"]
     if tally.found:
         texts[0] += f" ({tally.found} from before)"
