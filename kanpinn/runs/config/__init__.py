@@ -1,4 +1,4 @@
-"""Files of settings: TOML, its overrides, and the solve or the fit that they describe."""
+"""Files of settings: how TOML and its overrides are read, and the job that they describe."""
 
 from kanpinn.runs.config.config import Config as Config
 from kanpinn.runs.config.config import Job as Job
