@@ -1,6 +1,7 @@
-"""`Config`, a checked file of settings: solves, eigenvalue problems and fits, and their jobs.
+"""`Config`: the checked settings of a solve, an eigenvalue problem or a fit.
 
-Overrides may change a class; the schema is that of all files.
+`Config.build` makes the `Job` that they describe; `document_schema` is the JSON schema of the
+files.
 """
 
 import copy
@@ -53,10 +54,11 @@ class Job(ABC):
         optimizers: the methods, in their order.
         seed: the seed of all random numbers.
         name: the name of the folder that holds the runs.
-        tolerance: a relative L2 error with which the estimated one is compared.
+        tolerance: the largest acceptable relative L2 error; the estimated error is compared with
+            it. None for no comparison.
         budget_seconds: the most seconds that the steps may take; None for no limit.
-        by_trials: whether trials choose network, points and optimizers; then those are given with
-            which the first trial begins.
+        by_trials: whether trials choose network, points and optimizers; `network` and `optimizers`
+            are then those of the first trial.
     """
 
     network: Network
@@ -80,22 +82,22 @@ class Job(ABC):
             observers: functions that are called with the state after every step.
             checkpoint: the state from which the run continues; None to start anew.
             announce: a function that is called with each choice of settings before its trial, and
-                at the end with the choice that is kept; only jobs whose settings are left to
-                trials make choices.
+                at the end with the choice that is kept; not called unless `by_trials`.
             assessed: whether a solve measures errors, and verifies the residual at fresh points.
 
         Raises:
-            InputError: also for an error in a file of the user's; the message names file and line.
+            InputError: for settings that do not fit together, and for an error in a Python file of
+                the user's; the message names the file and the line.
         """
         given = {"observers": observers, "checkpoint": checkpoint, "seed": self.seed}
         return self._run(given | {"budget": self.budget_seconds}, announce, assessed)
 
     @abstractmethod
     def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Result:
-        """Run the job; `given` has observers, checkpoint, seed and budget."""
+        """Run the job; given: observers, checkpoint, seed and budget; the rest as for `run`."""
 
     def judged(self, result: Any) -> Any:
-        """Return a result with what the run is to tell of its errors; a solve estimates them."""
+        """Return a result with its errors estimated, if the settings of a solve ask for it."""
         return result
 
     @abstractmethod
@@ -109,8 +111,8 @@ class SolveJob(Job):
 
     Args:
         problem: the problem.
-        settings: the discretization.
-        reference: the reference that errors are measured against, if it is not the problem's own.
+        settings: how the problem is discretized.
+        reference: how to compute the reference solution; None for `problem.reference()`.
         estimate: whether errors are also estimated after the solve.
         bound: whether the estimate has guaranteed bounds too.
     """
@@ -139,7 +141,7 @@ class SolveJob(Job):
         return with_estimate(result, self.tolerance, self.bound) if self.estimate else result
 
     def preview(self) -> Residuals:
-        """Return the loss of the first step; residuals are evaluated at a few points only."""
+        """Return the loss of the first step; its residuals have been evaluated at a few points."""
         network = copy.deepcopy(self.network)
         with models.blaming(type(self.problem).__name__, self.problem, network):
             start = discretization.discretize(self.problem, network, self.settings, self.seed)
@@ -152,9 +154,10 @@ class EigenJob(Job):
 
     Args:
         problem: the eigenvalue problem.
-        settings: the discretization.
+        settings: how the problem is discretized.
         count: the number of eigenvalues.
-        near: the number nearest to which eigenvalues are computed; None for the smallest ones.
+        near: the number nearest to which eigenvalues are computed; None for the smallest
+            eigenvalues.
     """
 
     problem: EigenProblem
@@ -165,7 +168,7 @@ class EigenJob(Job):
     def _run(
         self, given: dict[str, Any], announce: Announce | None, assessed: bool
     ) -> Eigensolution:
-        """Solve the problem, or go on from a checkpoint; without steps that gives its modes."""
+        """Solve the problem, or go on from a checkpoint; if no steps are left, return its modes."""
         with models.blaming(type(self.problem).__name__, self.problem, self.network):
             given |= {"near": self.near, "tolerance": self.tolerance, **vars(self.settings)}
             method = next(iter(self.optimizers), None)
@@ -179,7 +182,7 @@ class EigenJob(Job):
 
 
 class NoSteps(Method):
-    """An optimizer without steps, for a preview of the state before the first step."""
+    """An optimizer that takes no steps, for the preview of a fit before its first step."""
 
     steps = 0
 
@@ -189,7 +192,13 @@ class NoSteps(Method):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FitJob(Job):
-    """A fit ready to run; data, network, optimizers and settings are those of `kanpinn.fit`."""
+    """A fit ready to run.
+
+    Args:
+        data: the rows of data, divided into parts.
+        settings: the arguments scaling, bounds, batch and patience of `kanpinn.fit`.
+        sparsity: the term of the loss that reduces the number of edges; None for no such term.
+    """
 
     data: Data
     settings: "FitTable"
@@ -202,7 +211,7 @@ class FitJob(Job):
             return fit(self.network, self.data, self.optimizers, **settings, **given)
 
     def preview(self) -> Fitted:
-        """Return the fit before its first step, with its scores."""
+        """Return the fit, with its scores, as it is before the first step."""
         start = replace(self, network=copy.deepcopy(self.network), optimizers=(NoSteps(),))
         fitted: Fitted = start.run()
         return fitted
@@ -220,11 +229,13 @@ class RunTable(models.FixedTable):
         dtype: the floating-point format of the network.
         device: the device that computes, such as "cpu", "cuda" or "cuda:1".
         estimate: whether the errors of a solve are also estimated without an exact solution.
-        bound: whether the estimate has guaranteed bounds too, where theory gives them.
-        tolerance: a relative L2 error with which the estimated one is compared; null for none.
-        budget_seconds: the seconds that the steps may take; null for no limit.
-        threads: the threads of PyTorch and of linear algebra; null for one for each core, or for
-            a single one where more do not help, as for networks in cells.
+        bound: whether the estimate has guaranteed bounds too, if the equation is of a kind that has
+            them.
+        tolerance: the largest acceptable relative L2 error, with which the estimated error is
+            compared; null for no comparison.
+        budget_seconds: the most seconds that the steps may take; null for no limit.
+        threads: the number of threads of PyTorch and of linear algebra; null for one thread per
+            core, or a single thread if more do not help, as for networks in cells.
     """
 
     seed: tables.Seed = 0
@@ -237,7 +248,7 @@ class RunTable(models.FixedTable):
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
 
     def refuse(self, reason: str, *keys: str) -> None:
-        """Refuse keys that have no meaning in files of one kind.
+        """Refuse keys that have no meaning in a file of this kind.
 
         Args:
             reason: why the keys have no meaning, for the message.
@@ -259,7 +270,7 @@ class File(models.TomlTable):
 
     Attributes:
         kind: "problem", "eigen" or "fit".
-        derivatives: the order of the derivatives that the loss usually has.
+        derivatives: the highest order of derivatives that the loss usually contains.
     """
 
     optimizer: tuple[tables.Named, ...] = ()
@@ -271,11 +282,11 @@ class File(models.TomlTable):
     @property
     @abstractmethod
     def title(self) -> str:
-        """The problem or the data, as the file names them."""
+        """The name of the problem's class or equation, or the file or formula of the data."""
 
     @property
     def name(self) -> str:
-        """The name of the runs, if the settings do not come from a named file."""
+        """The default name of the folder of runs, for settings that are not read from a file."""
         return self.title.rpartition(":")[2].lower()
 
     @abstractmethod
@@ -292,7 +303,7 @@ class File(models.TomlTable):
 
     @classmethod
     def by_key(cls) -> dict[str, FieldInfo]:
-        """Return the sections by name, those that all kinds of files have at the end."""
+        """Return the sections by name; [[optimizer]] and [run], which every file may have, last."""
         names = sorted(cls.model_fields, key=SHARED.__contains__)
         return {name: cls.model_fields[name] for name in names}
 
@@ -303,15 +314,15 @@ class File(models.TomlTable):
         return f"{key} is unknown{nearest(key, sections)} (the sections are {known})"
 
     def common(self, name: str) -> dict[str, Any]:
-        """Return the fields of a job that [run] gives for files of every kind, and its name."""
+        """Return arguments of a `Job`: its name, and the seed, tolerance and budget from [run]."""
         shared = {"seed", "tolerance", "budget_seconds"}
         return {"name": name, **self.run.model_dump(include=shared)}
 
     def placed(self, network: Network) -> Network:
-        """Return the network on the device and in the format of [run].
+        """Return the network on the device and in the floating-point format of [run].
 
         Raises:
-            InputError: if there is no such device.
+            InputError: if the machine does not have the device.
         """
         run = self.run
         try:
@@ -329,10 +340,10 @@ class File(models.TomlTable):
         """Return the methods of [[optimizer]] in their order.
 
         Args:
-            network: the network that they train.
-            directory: the folder in which classes of the user's own are looked for.
-            default: the methods if the file has none.
-            rows: the number of rows of a least-squares problem.
+            network: the network that the methods train.
+            directory: the folder in which class files of the user are looked for.
+            default: the methods if the file has no section [[optimizer]].
+            rows: the number of rows of the least-squares problem.
 
         Raises:
             InputError: if a table does not fit its class, a method does not support the network, or
@@ -355,8 +366,8 @@ class File(models.TomlTable):
             given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
             # The triangular factor, and the rows that are folded into it.
             tables.check_memory(given, 8 * 2 * columns * min(rows, columns))
-        # So many points, or all, are evaluated together at least, with the basis functions of each
-        # unit and their derivatives, and what the chain rule needs of them.
+        # At least so many points are evaluated together: the basis functions of each unit, their
+        # derivatives, and copies for the chain rule.
         points, copies = min(rows, 256), 4
         layers = [layer for part in network.parts for layer in part.layers]
         degrees = [layer.basis.degree for layer in layers if isinstance(layer, KANLayer)]
@@ -379,10 +390,10 @@ else:
 
 
 class WeightTable(models.FixedTable):
-    """The weights of the mean squared residuals.
+    """The weights of the mean squared residuals of an eigenvalue problem.
 
     Args:
-        interior: the weight of the operator.
+        interior: the weight of the operators.
         boundary: the weight of the conditions.
     """
 
@@ -420,12 +431,16 @@ class ProblemFile(File):
     def make_network(
         self, problem: BoundaryValueProblem, inputs: Function | None, directory: Path
     ) -> Network:
-        """Return the network of [network], which the file has, where [run] places it.
+        """Return the network of section [network], on the device of [run].
 
-        inputs: the function that computes its inputs from points; None for the coordinates.
+        Args:
+            problem: the problem.
+            inputs: the function that computes the network's inputs from points; None for the
+                coordinates.
+            directory: the folder in which class files of the user are looked for.
 
         Raises:
-            InputError: if it is not one for the problem.
+            InputError: if its inputs and outputs do not fit the problem.
         """
         assert self.network is not None
         with models.blaming(type(problem).__name__, problem):
@@ -438,7 +453,12 @@ class ProblemFile(File):
     def settings(
         self, problem: BoundaryValueProblem, default: Collocation, directory: Path
     ) -> discretization.SolveSettings:
-        """Return the discretization; `default` are the points if the file has none.
+        """Return the points, the way in which boundary data are imposed, and the loss.
+
+        Args:
+            problem: the problem.
+            default: the points if the file has no section [points].
+            directory: the folder in which class files of the user are looked for.
 
         Raises:
             InputError: for points that do not fit into memory, or Gauss rules of too many nodes.
@@ -462,15 +482,16 @@ class ProblemFile(File):
 
 
 class SolveFile(ProblemFile):
-    """A problem and how to solve it.
+    """A problem, and the settings of its solve.
 
     Args:
         problem: the equation with its domain and conditions.
         network: the network that represents the solution; by default trials choose it.
         points: the collocation points; by default as many as the network's output layer needs.
         loss: the loss that is minimised.
-        optimizer: the methods, in their order; by default one least-squares solve.
-        reference: the solution for errors if no exact solution is known.
+        optimizer: the methods, in their order; by default one method that suits the network.
+        reference: the reference solution, from which errors are measured if no exact solution is
+            known.
         run: the settings of the whole run.
     """
 
@@ -542,7 +563,8 @@ class EigenTable(models.FixedTable):
 
     Args:
         count: the number of eigenvalues, counted with multiplicity.
-        near: the number nearest to which eigenvalues are computed; null for the smallest ones.
+        near: the number nearest to which eigenvalues are computed; null for the smallest
+            eigenvalues.
     """
 
     count: Annotated[int, Field(ge=1)] = 6
@@ -550,13 +572,13 @@ class EigenTable(models.FixedTable):
 
 
 class EigenFile(ProblemFile):
-    """An eigenvalue problem and how to solve it.
+    """An eigenvalue problem, and the settings of its solve.
 
     Args:
         problem: the operators with their domain and conditions.
         eigen: which eigenvalues are computed.
         network: the network; modes are linear combinations of its output layer's basis functions.
-            By default that of `kanpinn.eigen`.
+            By default the network that `kanpinn.eigen` chooses.
         points: the collocation points; by default as many as the network's output layer needs.
         loss: the weights of the operator and of the conditions.
         optimizer: at most one "adaptive_least_squares" for a network in cells; otherwise none, as
@@ -601,10 +623,11 @@ class FitTable(models.FixedTable):
 
     Args:
         scaling: how inputs are scaled: "range" maps the range of the rows to [-1, 1], "standard"
-            maps their mean ± a standard deviation, "quantile" is "range" with as many rows in each
-            interval of the first grid; null for "range" for KANs and "standard" for MLPs.
-        bounds: the ranges [low, high] of some inputs, in place of those of their rows.
-        batch: the number of rows that a step uses; 0 for all.
+            maps mean ± one standard deviation of the rows to [-1, 1], "quantile" is "range" with
+            grids of the first layer that have equally many rows in each interval; null for "range"
+            for KANs and "standard" for MLPs.
+        bounds: the ranges [low, high] of some inputs by name, in place of the ranges of the rows.
+        batch: the number of rows that a step uses; 0 for all rows.
         sparsity: a term of the loss that reduces the number of edges, see `kanpinn.Sparsity`.
         patience: the number of steps without a lower validation error after which the fit ends;
             null for no limit.
@@ -618,11 +641,11 @@ class FitTable(models.FixedTable):
 
 
 class FitFile(File):
-    """Data, and how to fit a network to them.
+    """Data, and the settings of the fit of a network to them.
 
     Args:
         data: the rows, and how they are divided into parts.
-        network: the network that is fitted to them.
+        network: the network that is fitted to the rows.
         fit: the settings of the fit.
         optimizer: the methods that minimise the error, in their order; by default
             Levenberg–Marquardt.
@@ -676,7 +699,7 @@ class Config:
         file: the same settings, checked.
         directory: the folder in which files named by the settings are looked for.
         name: the name of the folder that holds the runs.
-        notes: a line for each part of the file that an override made inapplicable.
+        notes: one line for each key or section of the file that no longer applies after overrides.
     """
 
     sections: dict[str, Any]
@@ -718,7 +741,7 @@ class Config:
             data: the sections, such as `to_dict` returns.
             directory: the folder in which files named by the settings are looked for.
             name: the name of the folder that holds the runs; by default that of the problem.
-            notes: as for the class.
+            notes: one line for each key or section that no longer applies after overrides.
 
         Raises:
             InputError: as for `read`.
@@ -739,7 +762,7 @@ class Config:
         return Config(sections=plain, file=file, directory=where, **known)
 
     def override(self, pairs: Sequence[str]) -> "Config":
-        """Return this configuration with other values.
+        """Return this configuration with some values replaced.
 
         Args:
             pairs: "KEY=VALUE" pairs, as for `read`.
@@ -753,8 +776,8 @@ class Config:
     def vary(self, values: Mapping[str, Any]) -> "Config":
         """Return this configuration with other values for some keys.
 
-        If a value replaces the type of a table, the keys of the former type are dropped, as by the
-        overrides of `read`.
+        If a value changes the type of a table, the keys that only the former type has are dropped,
+        as for the overrides of `read`.
 
         Args:
             values: the new values by dotted key, such as {"network.grid": [4, 8]}.
@@ -787,21 +810,22 @@ class Config:
 def _changed(
     written: dict[str, Any], changes: Sequence[Override], directory: Path, name: str
 ) -> Config:
-    """Return the configuration of a file with changes, and with notes on the keys they removed.
+    """Return the configuration of a file with overrides, and with notes on the removed keys.
 
-    Keys of the file are removed that do not belong to a type that an override has set. If the
-    network is no longer a KAN, refinements are removed as well. If its type is "auto", the sections
-    that trials choose are removed. Keys that overrides set are kept. Tables whose type is unchanged
-    or unknown are left as they are, so that their errors are reported.
+    If an override changes the type of a table, the keys of the file that the new type does not have
+    are removed. If the network is no longer a KAN, optimizers of the type "refine" are removed as
+    well. If its type is "auto", the sections that trials choose are removed. Keys that overrides
+    set are kept. A table whose type is unchanged or unknown is left as it is, so that its errors
+    are reported.
 
     Args:
         written: the sections of the file.
         changes: the overrides.
-        directory: the folder in which classes of the user's own are looked for.
-        name: the name of the runs.
+        directory: the folder in which class files of the user are looked for.
+        name: the name of the folder that holds the runs.
 
     Raises:
-        InputError: if a class of the user's own cannot be loaded.
+        InputError: if a class of the user's cannot be loaded.
     """
     data, given = override(written, changes), {change.path for change in changes}
     notes: list[str] = []
@@ -849,7 +873,7 @@ def _changed(
 
 
 class _Schema(GenerateJsonSchema):
-    """A JSON schema without titles, which would only repeat the keys."""
+    """Generator of JSON schemas without the titles of keys, which would only repeat the keys."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
