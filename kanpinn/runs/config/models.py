@@ -1,4 +1,6 @@
-"""Tables of a TOML file as pydantic models, made from signatures, and messages for their faults."""
+"""Tables of a TOML file as pydantic models, which are made from signatures of classes, and the
+messages for wrong keys and values.
+"""
 
 import hashlib
 import importlib
@@ -28,9 +30,9 @@ from kanpinn._support.errors import InputError, nearest, show
 
 
 def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
-    """Return the types of the arguments of a class or function, as far as a file can give them.
+    """Return the types of the arguments of a class or function, limited to values in TOML.
 
-    The result is empty if an annotation cannot be resolved; then nothing is checked.
+    The dict is empty if an annotation cannot be resolved; then no argument is checked.
     """
     try:
         hints = typing.get_type_hints(vars(target).get("__init__", target), include_extras=True)
@@ -41,7 +43,7 @@ def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _writable(hint: Any) -> Any:
-    """Return the part of a type that a file can give: no functions, and lists for iterables."""
+    """Return the part of a type whose values TOML can have: no functions, lists for iterables."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, UnionType):
         kept = [_writable(part) for part in parts if typing.get_origin(part) is not Callable]
@@ -54,9 +56,9 @@ def _writable(hint: Any) -> Any:
 
 
 def descriptions(target: Any) -> dict[str, str]:
-    """Return the descriptions of arguments in the docstrings of a class and its bases.
+    """Return the descriptions of the arguments of a class or function, by argument.
 
-    They are the entries under "Args:", by the name of the argument.
+    They are the entries under "Args:" in the docstrings of a class and of its base classes.
     """
     found: dict[str, str] = {}
     entry = re.compile(r"^ {4}([\w, ]+): ((?:.*\n?)(?:^ {8}.*\n?)*)", re.MULTILINE)
@@ -79,14 +81,14 @@ def load_class(
 
     Args:
         spec: the name of the class.
-        base: the class of which it must be a subclass.
+        base: the class of which the loaded class must be a subclass.
         directory: the folder in which the file is looked for.
         path: the dotted path of the key that names the class, for messages.
-        elsewhere: what is said of subclasses of other classes, which belong elsewhere in a file.
+        elsewhere: the message for subclasses of other classes, which belong elsewhere in a file.
 
     Raises:
-        InputError: if there is no such class, it is no subclass of `base` or lacks abstract
-            methods, or its module cannot be imported.
+        InputError: if there is no such class, it is no subclass of `base` or does not define all
+            abstract methods, or its module cannot be imported.
     """
     where, _, name = spec.rpartition(":")
     at = f'{path} = "{spec[:200]}"'
@@ -120,7 +122,16 @@ def load_class(
 
 
 def _from_file(where: str, directory: Path, at: str) -> ModuleType:
-    """Import a file under a module name of its own, so that files of one name do not collide."""
+    """Import a file as a module whose name has a hash of the path, so that names do not collide.
+
+    Args:
+        where: the path of the file, relative to `directory`.
+        directory: the folder of the settings.
+        at: the key and its value, for messages.
+
+    Raises:
+        InputError: if there is no such file, or it cannot be imported.
+    """
     file = (directory / where).resolve()
     if not file.is_file():
         hint = nearest(file.name, [beside.name for beside in file.parent.glob("*.py")])
@@ -149,7 +160,10 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
 
 
 def sources_of(*owners: Any) -> tuple[Path, ...]:
-    """Return the files of modules, classes, functions and instances that are not kanpinn's own."""
+    """Return the Python files of the user that define the given modules, classes or instances.
+
+    Objects of kanpinn and of Python itself are left out.
+    """
     named = [owner if hasattr(owner, "__name__") else type(owner) for owner in owners]
     room = lambda owner: getattr(owner, "__module__", "").partition(".")[0]  # noqa: E731
     files = {inspect.getfile(one) for one in named if room(one) not in ("kanpinn", "builtins")}
@@ -158,14 +172,14 @@ def sources_of(*owners: Any) -> tuple[Path, ...]:
 
 @contextmanager
 def blaming(what: str, *owners: Any) -> Iterator[None]:
-    """Turn an exception raised in a file of the user's into an InputError with file and line.
+    """Turn an exception raised in a Python file of the user into an InputError with file and line.
 
     Exceptions raised elsewhere are not changed.
 
     Args:
         what: the beginning of the message, such as the name of the class.
-        owners: modules, classes, functions and instances; those that are not kanpinn's own are the
-            user's.
+        owners: modules, classes, functions and instances; the files that define them, except those
+            of kanpinn, are the files of the user.
 
     Raises:
         InputError: in place of an exception raised in the user's files.
@@ -193,7 +207,7 @@ def blaming(what: str, *owners: Any) -> Iterator[None]:
 def offered(base: type, *rooms: ModuleType) -> dict[str, type]:
     """Return the concrete subclasses of `base` that packages list in their `__init__`.
 
-    The keys are the names in snake case, such as "least_squares": these are the names in a file.
+    The keys are the names for TOML files, in snake case, such as "least_squares".
     """
     found = {name: value for room in rooms for name, value in vars(room).items()}
     return {
@@ -207,16 +221,17 @@ ARGUMENT = "arg_"  # prefix of the fields for arguments, which then never shadow
 
 
 class TomlTable(pydantic.BaseModel):
-    """A table of a file; its keys are the fields of the model.
+    """A table of a TOML file; its keys are the fields of the model.
 
-    Nothing is converted except integers to floats, and an unknown key is refused.
+    No value is converted except integers to floats, and an unknown key is refused.
 
     Attributes:
-        about: the class or function whose arguments the table gives; None if there is none.
-        example: how the section begins, for messages.
+        about: the class or function whose arguments are the keys of the table; None for a table
+            that describes no object.
+        example: the beginning of the section, for messages.
     """
 
-    # Each model is built when it is first used: a solve needs few of them.
+    # defer_build: pydantic builds each model when it is first used, since a solve needs only few.
     model_config = pydantic.ConfigDict(
         allow_inf_nan=False,
         arbitrary_types_allowed=True,
@@ -231,16 +246,16 @@ class TomlTable(pydantic.BaseModel):
 
     @classmethod
     def by_key(cls) -> dict[str, FieldInfo]:
-        """Return the fields by their names in a file."""
+        """Return the fields of the model by key of the TOML table."""
         return {field.alias or name: field for name, field in cls.model_fields.items()}
 
     @classmethod
     def described(cls, name: str, directory: Path, path: str) -> "type[TomlTable]":
-        """Return the table of the arguments of the class that this table names.
+        """Return the model of the table for a class: this model, or one made from a user's class.
 
         Args:
-            name: the name of the class.
-            directory: the folder of the file, if the class is one of the user's own.
+            name: the name of the class, "file.py:Class" or "package.module:Class" for a user's.
+            directory: the folder in which the file of a user's class is looked for.
             path: the dotted path of the table, for messages.
 
         Raises:
@@ -259,8 +274,8 @@ class TomlTable(pydantic.BaseModel):
         """Return the arguments of `about` in the order of its signature.
 
         Args:
-            made: arguments that have been made from the table's values already, by name.
-            defaults: values of arguments that the table does not give; values for arguments that
+            made: arguments that have been built from the table's values already, by name.
+            defaults: values of arguments that the table leaves out. Values for arguments that
                 `about` does not have are ignored.
         """
         takes = type(self).model_fields
@@ -273,7 +288,7 @@ class TomlTable(pydantic.BaseModel):
     def build(
         self, path: str, directory: Path, *, made: Mapping[str, Any] | None = None, **defaults: Any
     ) -> Any:
-        """Call `about` with the arguments that the table gives, and return the result.
+        """Call `about` with the values of the table as arguments, and return the result.
 
         Args:
             path: the dotted path of the table, for messages.
@@ -290,8 +305,8 @@ class TomlTable(pydantic.BaseModel):
         """Call `about` with arguments, and return the result.
 
         Raises:
-            InputError: if an argument is refused; the message names the path of its key. Also if
-                code of the user's own fails; the message names its file and line.
+            InputError: if an argument is refused; the message has the path of its key. Also if
+                Python code of the user fails; the message has its file and line.
         """
         about = type(self).about
         try:
@@ -317,7 +332,7 @@ class TomlTable(pydantic.BaseModel):
     def __get_pydantic_json_schema__(
         cls, core: CoreSchema, handler: pydantic.GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Return the JSON schema, with descriptions of keys from the docstring of the class."""
+        """Return the JSON schema, with the descriptions of keys from the docstring of `about`."""
         schema = handler(core)
         found = handler.resolve_ref_schema(schema)
         told = descriptions(cls.about or cls)
@@ -331,16 +346,16 @@ class TomlTable(pydantic.BaseModel):
 
 
 class FixedTable(TomlTable):
-    """A table whose keys are known before any class is loaded, such as [run]."""
+    """A table whose keys do not depend on a class that another key names, such as [run]."""
 
 
 def table_of(
     target: Callable[..., Any], name: str, base: type[TomlTable] = TomlTable, **more: Any
 ) -> type[TomlTable]:
-    """Return the table of the arguments of a class or function, with their types and defaults.
+    """Make the model of a table whose keys are the arguments of a class or function.
 
     Args:
-        target: the class or function.
+        target: the class or function; the keys have the types and defaults of its arguments.
         name: the name of the model.
         base: the base class of the model; an argument whose name is a field of `base` is not
             declared again.
@@ -375,7 +390,7 @@ def table_of(
 def tables_of(
     known: Mapping[str, Callable[..., Any]], kind: str, base: type[TomlTable], key: str = "type"
 ) -> dict[str, type[TomlTable]]:
-    """Return the tables of several classes or functions, by their names in a file.
+    """Make the models of tables for several classes or functions, by their names in a file.
 
     Args:
         known: the classes and functions, by their names in a file.
@@ -394,11 +409,13 @@ OWN = "own"  # the name of the table of a class of the user's own
 class Variants:
     """A discriminated union of tables: the annotation of a field that takes one of several tables.
 
+    A table in a file has exactly one of the keys in `keys`, such as "type"; the key, or its value,
+    selects the model.
+
     Args:
-        tables: the tables, by the value of the key that tells them apart, or by the key itself if
-            only one table has it.
-        keys: the keys that tell the tables apart, with a word for what each one names. A file gives
-            exactly one of them.
+        tables: the models of the tables, by the value of the key or, if only one table has this
+            key, by the key itself.
+        keys: the keys that select a model, each with a phrase for its meaning, for messages.
         sample: a value of the last key, for messages.
         example: the beginning of such a table, for messages.
     """
@@ -410,11 +427,11 @@ class Variants:
 
     @property
     def key(self) -> str:
-        """The key whose value is the name of a table, such as "type"."""
+        """The last key of `keys`, whose value is a name in `tables`, such as "type"."""
         return [*self.keys][-1]
 
     def tag(self, table: Any) -> str | None:
-        """Return the name of a table in `tables`; None if its keys do not determine one."""
+        """Return the name in `tables` for a table of a file; None if its keys determine no name."""
         given = [key for key in self.keys if key in table] if isinstance(table, dict) else []
         if len(given) != 1:
             return None
@@ -473,8 +490,8 @@ def read_table(model: type[T], data: Any, path: str = "") -> T:
         path: the dotted path of the table in its file, for messages.
 
     Raises:
-        InputError: one line for each of the first 20 faults, with the key's path, its value and
-            what was expected.
+        InputError: with one line for each of the first 20 faults: the path of the key, its value,
+            and the expected value.
     """
     most = 20
     try:
@@ -503,7 +520,7 @@ def naming(path: str, keys: Container[str], otherwise: str = "") -> Iterator[Non
         otherwise: the prefix of all other messages.
 
     Raises:
-        InputError: every InputError of the body, with the prefix added to its message.
+        InputError: if the body of the with statement raises it, with the prefix in its message.
     """
     try:
         yield
@@ -534,9 +551,9 @@ def _told(
     Args:
         table: the model that was checked.
         kind: the type of the fault, in pydantic's words.
-        location: the keys and indices that lead to the fault. After the key of a discriminated
-            union comes the name of its table; after the key of any other value comes the type
-            that was tried, which is left out: the message is about the key.
+        location: pydantic's keys and indices that lead to the fault. After the key of a
+            discriminated union comes the name of its table. After the key of another union comes
+            the type that was tried; the message leaves it out.
         value: the values that were checked.
         path: the dotted path of the table.
     """
@@ -551,7 +568,7 @@ def _told(
         if field is None:  # a key of a table that takes any key
             value, schema = value[key], table.model_json_schema()["additionalProperties"]
             break
-        # The tables that the field takes, by itself or in a list; None for other values.
+        # The model or the Variants of a field that takes a table or a list of tables, else None.
         waiting: list[Any] = [*field.metadata, field.annotation]
         inner: Any = None
         while waiting and inner is None:
@@ -583,7 +600,7 @@ def _told(
 
 
 def describe(schema: Mapping[str, Any]) -> str:
-    """Return in words which values a JSON schema allows, such as "a list of integers"."""
+    """Return the values that a JSON schema allows as text, such as "a list of integers"."""
     if "enum" in schema:
         return " or ".join(show(choice) for choice in schema["enum"])
     if "anyOf" in schema:
@@ -602,7 +619,7 @@ def describe(schema: Mapping[str, Any]) -> str:
 
 
 def _of_what(schema: Mapping[str, Any] | bool) -> str:
-    """Return the kind of a list's or table's values in words, " of integers"; "" if unknown."""
+    """Return the types of a list's or table's values as text, " of integers"; "" if unknown."""
     if schema is True or schema is False:
         return ""
     kinds = [one.get("type") for one in schema.get("anyOf", [schema])]
