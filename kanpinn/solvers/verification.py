@@ -221,8 +221,7 @@ def _pole_near(
 
 
 def _is_inside(problem: BoundaryValueProblem, place: Tensor) -> bool:
-    """Return whether a place is inside the domain; on the boundary poles of coefficients are usual.
-    """
+    """Return whether a place is inside the domain: on the boundary poles of data are usual."""
     low, high = problem.domain.bounds
     return bool(problem.domain.contains(place[None], -1e-6 * float((high - low).max())).all())
 
