@@ -1,4 +1,6 @@
-"""The tables of problems, domains, networks, optimizers, references and data; limits of sizes."""
+"""The models of the tables of problems, domains, networks, optimizers, references and data, and
+limits of sizes.
+"""
 
 import functools
 import inspect
@@ -46,7 +48,7 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     """Refuse widths, degrees, grids and cells whose coefficients do not fit into memory.
 
     Args:
-        kind: the class of the network. Classes of the user's own are not checked, as the meaning of
+        kind: the class of the network. Classes of the user are not checked, since the meaning of
             their keys is unknown.
         table: the arguments of the network, by key.
         path: the dotted path of the table, for messages.
@@ -73,10 +75,10 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     copies = 4  # a solve holds at least four copies of the coefficients
     degree, grid = (int(numpy.max(table.get(key, 1), initial=1)) for key in ("degree", "grid"))
     for key, size, most, what in (
-        ("degree", degree, 100, ""),  # much lower ones already lose all digits to rounding
+        ("degree", degree, 100, ""),  # much lower degrees already lose all digits to rounding
         ("width", len(width) - 1, 50, " layers"),  # placing grids takes quadratic time
-        ("width", max(width), 100_000, " units in a layer"),  # least squares: the square
-        ("grid", grid, 10_000, " intervals"),  # their table takes seconds and half a gigabyte
+        ("width", max(width), 100_000, " units in a layer"),  # least squares takes their square
+        ("grid", grid, 10_000, " intervals"),  # the basis takes seconds and half a gigabyte
     ):
         if size > most:
             expected = f"expected at most {most}{what}, got {size}"
@@ -86,14 +88,14 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
 
 
 def check_memory(given: str, size: int) -> None:
-    """Refuse what needs more than the machine's memory.
+    """Refuse settings that need more than the machine's memory.
 
     Args:
         given: the settings that need the memory, for the message.
-        size: how many bytes they need.
+        size: the number of bytes that they need.
 
     Raises:
-        InputError: if there is too little memory.
+        InputError: if the machine has less memory.
     """
     memory = machine_memory()
     if size > memory:
@@ -102,7 +104,7 @@ def check_memory(given: str, size: int) -> None:
 
 
 def left_out(key: str, value: Any, reason: str) -> str:
-    """Return the message for a key with a value that has no meaning where it is given."""
+    """Return the message for a key that must be left out; reason: why it has no meaning."""
     return f"{key} = {show(value)}: expected to be left out, since {reason}"
 
 
@@ -120,26 +122,26 @@ def surface(file: str, name: str = "surface", sharp: float | int | None = None) 
     """The solid inside the triangles of a file.
 
     Args:
-        file: an STL file, or another one that trimesh reads.
-        name: the name of its boundary's pieces.
+        file: an STL file, or a file of another format that trimesh reads.
+        name: the name of the pieces of its boundary.
         sharp: the angle between triangles, in degrees, above which the boundary has an edge.
     """
     return geometry.Surface.read(file, name=name, sharp=sharp)
 
 
 def mesh(file: str, name: str = "boundary", arcs: bool = True) -> Domain:
-    """The domain in the plane or the solid that the elements of a file fill.
+    """The plane or solid domain that the elements of a mesh file fill.
 
     Args:
         file: an MSH file of Gmsh, of the version 2.2 or 4.1.
-        name: the name of the parts of its boundary in no physical group.
-        arcs: false for straight edges only; true for arcs where the nodes lie on circles.
+        name: the name of the parts of the boundary that belong to no physical group.
+        arcs: whether nodes on a circle are joined by arcs; false for straight edges only.
     """
     return geometry.Mesh(file, name=name, arcs=arcs)
 
 
 class ShapeTable(models.TomlTable):
-    """The arguments of a shape; with the key `time`, it becomes a domain of space and time."""
+    """The arguments of a shape; with the key `time`, the domain is the shape times an interval."""
 
     time: Annotated[
         tuple[float, float] | None,
@@ -147,7 +149,7 @@ class ShapeTable(models.TomlTable):
     ] = None
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Domain:
-        """Return the domain; a box gets time as a coordinate, which imposes its data exactly."""
+        """Return the domain; a box with time is a box again, so that its data hold exactly."""
         space = self.space(path, directory)
         if self.time is None:
             return space
@@ -160,7 +162,7 @@ class ShapeTable(models.TomlTable):
             raise InputError(f"{path}.time: {error}") from None
 
     def space(self, path: str, directory: Path) -> Domain:
-        """Return the domain without its time."""
+        """Return the domain in space."""
         arguments, most = self.arguments(), 500  # more faces take seconds and a gigabyte
         if self.about is Box and len(arguments) > most:
             raise InputError(f"{path}: expected at most {most} coordinates, got {len(arguments)}")
@@ -180,7 +182,7 @@ DOMAINS = models.Variants({}, example=' such as { type = "box", x = [0, 1], y = 
 
 
 class CombinationTable(ShapeTable):
-    """Two or more domains combined, in their order."""
+    """The union, the intersection or, in their order, the difference of two or more domains."""
 
     type: Literal["union", "difference", "intersection"] = Field(description="How to combine them.")
     of: Annotated[
@@ -218,7 +220,7 @@ class ProblemTable(models.TomlTable):
     @property
     @abstractmethod
     def title(self) -> str:
-        """The class or the equation, as the file names it."""
+        """The name of the class or of the equation in the file."""
 
 
 class ClassTable(ProblemTable, models.FixedTable):
@@ -262,7 +264,7 @@ class EigenClassTable(ClassTable):
 
 
 class EquationTable(ProblemTable):
-    """One of the common equations with its data."""
+    """One of the equations that kanpinn has, with its data."""
 
     equation: str
     domain: Annotated[
@@ -298,7 +300,8 @@ class Named(models.TomlTable):
     """A table whose key `type` names a class, and whose other keys are the class's arguments.
 
     Attributes:
-        known_width: the inputs, units and outputs of a network, None where the table does not say.
+        known_width: the numbers of inputs, of units per hidden layer and of outputs of a network;
+            None if the table does not have all of them.
     """
 
     type: str
@@ -317,11 +320,11 @@ class AutoTable(Named):
 
 
 class OwnTable(Named):
-    """The arguments of a class of the user's own; they are checked when the class is loaded.
+    """The arguments of a class of the user; they are checked when the class is loaded.
 
     Attributes:
-        base: the class of which it must be a subclass.
-        arguments: the base class of the table of its arguments.
+        base: the class of which the user's class must be a subclass.
+        arguments: the base class of the model for the arguments.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -348,7 +351,7 @@ class NetworkTable(models.TomlTable):
 
     @property
     def known_width(self) -> list[int] | None:
-        """The inputs, units and outputs, None where the table does not say."""
+        """The numbers of inputs, of units per hidden layer and of outputs; None if left out."""
         width = getattr(self, f"{models.ARGUMENT}width", None) or ()
         return list(width) if len(width) > 1 else None
 
@@ -361,7 +364,18 @@ class NetworkTable(models.TomlTable):
         sizes: tuple[int, int] | None = None,
         **defaults: Any,
     ) -> Any:
-        """As for all tables; sizes: inputs and outputs of a network whose width is left out."""
+        """Return the network.
+
+        Args:
+            path: the dotted path of the table, for messages.
+            directory: the folder in which class files of the user are looked for.
+            made: arguments that have been built from the table's values already, by name.
+            sizes: the numbers of inputs and outputs, used if the width is left out.
+            defaults: values of arguments that the table leaves out.
+
+        Raises:
+            InputError: if an argument is refused, or the network does not fit into memory.
+        """
         arguments = self.arguments(made, **defaults)
         keys, width = type(self).model_fields.keys(), f"{models.ARGUMENT}width"
         given = f"{models.ARGUMENT}hidden"
@@ -376,7 +390,7 @@ class NetworkTable(models.TomlTable):
 
 
 class OwnNetwork(OwnTable):
-    """The arguments of a network of the user's own."""
+    """The arguments of a network class of the user."""
 
     base, arguments = Network, NetworkTable
 
@@ -386,7 +400,7 @@ PARTS = models.Variants({**models.tables_of(ALONE, "part", NetworkTable), models
 
 
 class BesideTable(Named):
-    """Networks side by side, each with a seed of its own by default."""
+    """Networks side by side, by default each with another seed."""
 
     about = Beside
 
@@ -395,7 +409,8 @@ class BesideTable(Named):
 
     @property
     def known_width(self) -> list[int] | None:
-        """The inputs of the first network and the outputs of all, None where a table is silent."""
+        """The inputs of the first network and all outputs; None if a network's width is left out.
+        """
         widths = [part.known_width for part in self.of]
         return [widths[0][0], sum(one[-1] for one in widths)] if all(widths) else None
 
@@ -424,7 +439,7 @@ class ProblemNetwork(NetworkTable, WithBoundary):
 
 
 class ProblemCells(ProblemNetwork):
-    """A network in cells for a problem, with one of its own for unknown coefficient fields."""
+    """A network in cells for a problem, with a second network for unknown coefficient fields."""
 
     arg_coefficient: Annotated[Named, PARTS] = Field(  # type: ignore[assignment]
         default=None,
@@ -440,7 +455,7 @@ class ProblemCells(ProblemNetwork):
 
 
 class OwnProblemNetwork(OwnNetwork, WithBoundary, extra="allow"):
-    """A network of the user's own for a problem."""
+    """A network class of the user, for a problem."""
 
 
 class ProblemBeside(BesideTable, WithBoundary):
@@ -465,7 +480,7 @@ SOLVE_NETWORKS = models.Variants(EIGEN_NETWORKS.tables | {"auto": AutoNetwork}, 
 
 
 class OwnOptimizer(OwnTable):
-    """The arguments of an optimizer of the user's own."""
+    """The arguments of an optimizer class of the user."""
 
     base = Method
 
@@ -478,7 +493,7 @@ SOLVE_STAGES = models.Variants(FIT_STAGES.tables | {"auto": AutoTable})
 
 
 class ReferenceFile(models.TomlTable):
-    """The arguments of a reference from a file, whose path is relative to the settings' folder."""
+    """The arguments of a reference from a file; its path is relative to the settings' folder."""
 
     arg_path: Annotated[str, Field(alias="path")]
 
@@ -487,7 +502,7 @@ class ReferenceFile(models.TomlTable):
 
 
 class OwnReference(OwnTable):
-    """The arguments of a reference of the user's own."""
+    """The arguments of a reference class of the user."""
 
     base = Recipe
 
@@ -511,7 +526,7 @@ def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
     names = {found: name for name, found in {**NETWORKS, **OPTIMIZERS}.items()}
 
     def given(settings: Any) -> dict[str, Any]:
-        """Return the arguments of a dataclass whose values are not the defaults."""
+        """Return the fields of a dataclass instance whose values are not the defaults."""
         known = [(f.name, getattr(settings, f.name), f.default) for f in fields(settings) if f.init]
         return {name: value for name, value, default in known if value != default}
 
@@ -534,7 +549,7 @@ class DataTable(models.TomlTable):
     """Data, and how their rows are divided into parts.
 
     Args:
-        seed: the seed of the division; null for that of the run.
+        seed: the seed of the division; null for the seed of the run.
         test: the share of the rows on which the fit is assessed.
         validation: the share of the rows that decide which state of the fit is kept.
     """
@@ -550,12 +565,12 @@ class DataTable(models.TomlTable):
 
     @property
     def name(self) -> str:
-        """The name of the runs, if the settings do not come from a named file."""
+        """The default name of the folder of runs, for settings that are not read from a file."""
         return "fit"
 
     @abstractmethod
     def build(self, path: str, directory: Path, **defaults: Any) -> Data:
-        """Return the parts of the data; defaults: the `seed` of the run.
+        """Return the data, divided into parts; defaults: the `seed` of the run.
 
         Raises:
             InputError: if a key, a file or one of its columns cannot be used.
@@ -568,9 +583,9 @@ class FileTable(DataTable):
     Args:
         path: the file, which ends in .csv, .npz, .h5 or .hdf5.
         inputs: the columns of the inputs; null for all columns that are not targets.
-        targets: the columns of the targets; null for the last one.
+        targets: the columns of the targets; null for the last column.
         kind: whether the targets are "numbers" or names of "classes".
-        classes: the names of all classes; null for those in the file.
+        classes: the names of all classes; null for the names in the file.
         validation: the share of the rows that decide which state of the fit is kept, or a file of
             such rows.
         test: the share of the rows on which the fit is assessed, or a file of such rows.
@@ -593,7 +608,7 @@ class FileTable(DataTable):
     def build(self, path: str, directory: Path, **defaults: Any) -> Data:
         whole = _rows(self, self.path, directory, self.classes)
         seed = defaults["seed"] if self.seed is None else self.seed
-        # A part with a file of its own takes no rows of the whole file.
+        # A part that has a separate file takes no rows of the whole file.
         files = {part: getattr(self, part) for part in data_files(vars(self)) if part in DATA_PARTS}
         shares: dict[str, Any] = {part: getattr(self, part) for part in DATA_PARTS}
         shares |= dict.fromkeys(files, 0.0)
@@ -607,7 +622,7 @@ class FormulaTable(DataTable):
     """Values of formulas at random points of a domain.
 
     Args:
-        formula: one formula in the coordinates, such as "exp(sin(pi*x) + y**2)", or several.
+        formula: a formula in the coordinates, such as "exp(sin(pi*x) + y**2)", or a list of them.
         rows: the number of points.
     """
 
