@@ -1,4 +1,4 @@
-"""TOML within limits of size and depth, and overrides KEY=VALUE of the command line."""
+"""Reading of TOML, with limits of size and depth, and overrides KEY=VALUE of the command line."""
 
 import copy
 import re
@@ -11,13 +11,13 @@ from typing import Any
 from kanpinn._support.errors import InputError, nearest, show
 
 LARGEST = 2**20  # bytes of a file
-DEEPEST = 32  # tables and lists in each other
+DEEPEST = 32  # nested tables and lists
 _PART = r"""(?:[\w-]++|"[^"\n]*"|'[^'\n]*')"""
 _DEEP_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{{DEEPEST}}}")
 
 
 class NotToml(ValueError):
-    """Raised for a text that is not TOML, or is nested too deeply; says which, and why."""
+    """Raised for a text that is not TOML, or is nested too deeply; its message has the reason."""
 
 
 def load_toml(path: Path) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Return the tables of a text in TOML.
 
     Raises:
-        NotToml: if it is not TOML, or its tables and lists are nested more than 32 deep.
+        NotToml: if the text is not TOML, or its tables and lists are nested more than 32 deep.
     """
     deep = f"has tables or lists that are nested more than {DEEPEST} deep"
     if _DEEP_KEY.search(text):  # refused first, for tomllib takes quadratic time for such keys
@@ -61,7 +61,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     except ValueError:  # Python converts no longer integers
         raise NotToml("has an integer of more than 4300 digits") from None
     level: list[Any] = [tables]
-    for _ in range(DEEPEST):  # what is in the values of the level above
+    for _ in range(DEEPEST):  # the tables and lists inside those of the level above
         values = [one.values() if isinstance(one, dict) else one for one in level]
         level = [one for inner in values for one in inner if isinstance(one, (dict, list))]
     if level:
@@ -76,12 +76,12 @@ KEY = re.compile(r"[\w-]+(\[\d+\])*(\.[\w-]+(\[\d+\])*)*")
 
 @dataclass(frozen=True)
 class Override:
-    """A value for one key.
+    """A new value for one key of a file.
 
     Args:
-        path: the names and indices that lead to the key.
+        path: the names and list indices that lead to the key.
         value: the value; None removes the key.
-        said: the override as the user gave it, for messages.
+        said: the text of the override, for messages.
     """
 
     path: KeyPath
@@ -124,7 +124,7 @@ class Override:
         """Return the override of a key such as "optimizer[0].steps".
 
         Raises:
-            InputError: if this is not the path of a key.
+            InputError: if `key` is not the path of a key.
         """
         if not KEY.fullmatch(key):
             raise InputError(f"{show(key)} is not the path of a key, such as network.grid")
@@ -152,13 +152,13 @@ def _put(place: Any, change: Override, depth: int) -> None:
     """Set or remove one key; missing tables and lists along its path are created.
 
     Args:
-        place: the value at the first `depth` parts of the path.
+        place: the table or list to which the first `depth` parts of the path lead.
         change: the override.
-        depth: how many parts of the path lead to `place`.
+        depth: the number of parts of the path that lead to `place`.
 
     Raises:
-        InputError: if the value is neither a table for a name nor a list for an index, or if the
-            list has no such index; with the override as the user gave it.
+        InputError: if the next part of the path is a name and `place` is no table, or the part is
+            an index and `place` is no list or is too short.
     """
     part, *rest = change.path[depth:]
     where = spell(change.path[:depth])
@@ -183,6 +183,6 @@ def _put(place: Any, change: Override, depth: int) -> None:
 
 
 def spell(path: KeyPath) -> str:
-    """Return a path in the form of messages, such as "optimizer[0].steps"."""
+    """Return the text of a path for messages, such as "optimizer[0].steps"."""
     text = "".join(f"[{part}]" if type(part) is int else f".{part}" for part in path)
     return text.removeprefix(".")
