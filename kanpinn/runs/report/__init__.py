@@ -1,4 +1,4 @@
-"""The reports of runs and studies: error curves with observed orders, figures, HTML pages."""
+"""Reports on runs and studies: error curves with observed orders, figures, HTML pages."""
 
 from kanpinn.runs.report.pages import curves as curves
 from kanpinn.runs.report.pages import draw_study as draw_study
