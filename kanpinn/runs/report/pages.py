@@ -1,4 +1,4 @@
-"""The pages of runs and studies, self-contained HTML; the pictures and the card of a study.
+"""Self-contained HTML pages on runs and studies, the pictures of a study, and its notebook card.
 
 A picture of a study shows error curves over a varied key, with notes and a caption.
 """
@@ -46,9 +46,9 @@ def curves(study: Study, against: str, error: str = "l2_relative") -> list[Error
     """Return the error curves of a study over a varied key or a measured column.
 
     There is one curve for each setting of the other keys; runs that differ in their seeds only are
-    replicates. Runs that failed or lack this error are left out. A convergence order is fitted over
-    sizes of networks and numbers of points; a theoretical order is given over grids only.
-    `kanpinn.plotting.plot_curves(axes, curves(...))` draws the curves.
+    replicates. Runs that failed or have no value of this error are left out. A convergence order is
+    fitted if the key is a size of the network or a number of points; a theoretical order is given
+    for grids only. `kanpinn.plotting.plot_curves(axes, curves(...))` draws the curves.
 
     Args:
         study: the study.
@@ -74,7 +74,7 @@ def curves(study: Study, against: str, error: str = "l2_relative") -> list[Error
         x = [row[against] for row in rows] if against in MEASURED else numbers
         theory = None
         if order and path is not None and path.name == "grid" and study.kind != "fit":
-            # A theoretical order is that of a KAN over its grid, where the degree is the same.
+            # The theoretical order is that of a KAN over its grid, if all runs have one degree.
             degrees = {_degree(study, row, path.places) for row in (rows[0], rows[-1])}
             degree = degrees.pop()
             if against != "points" and not degrees and degree is not None:
@@ -85,14 +85,19 @@ def curves(study: Study, against: str, error: str = "l2_relative") -> list[Error
 
 
 def usable(row: Row, *columns: str) -> bool:
-    """Return True if a run has not failed and has positive numbers in these columns."""
+    """Return True if a run has not failed and has positive numbers in the given columns."""
     return not has_failed(row) and all((row[name] or 0) > 0 for name in columns)
 
 
 def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension | None:
-    """Return the dimension that varies along a curve, None if no numeric one does.
+    """Return the dimension that varies along a curve, None if no numeric dimension does.
 
-    Over a measured column it is a dimension along which this column takes different values.
+    For a measured column it is a dimension along which the column takes different values.
+
+    Args:
+        study: the study.
+        found: its dimensions.
+        against: a varied key, or one of the measured columns "parameters", "points", "seconds".
 
     Raises:
         InputError: if `against` is neither a measured column nor a numeric key.
@@ -116,22 +121,31 @@ def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension
 
 
 def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: int) -> list[str]:
-    """Return each row's label from all dimensions but the path: "degree 3, width [2, 8, 1]".
+    """Return the label of each row's setting, such as "degree 3, width [2, 8, 1]".
 
-    A dimension that is determined by the path or by another dimension is left out.
+    The label has the dimensions other than `path`, without those that `path` or another dimension
+    determines.
+
+    Args:
+        found: the dimensions of the study.
+        path: the dimension that varies along a curve; None for labels with all dimensions.
+        count: the number of rows.
     """
     others = [d for d in found if d is not path and not (path and d.follows(path))]
     for one in others[::-1]:
         if any(one.follows(other) for other in others if other is not one):
             others.remove(one)
-    # The whole value of a key, unless another dimension has a part of it.
+    # The whole value of a key is shown, unless another dimension shows a part of it.
     alone = [all(d in others for d in found if d.key == one.key) for one in others]
     parts = [d.whole if whole else d.labels for d, whole in zip(others, alone, strict=True)]
     return [", ".join(dict.fromkeys(part[i] for part in parts)) for i in range(count)]
 
 
 def _degree(study: Study, row: Row, places: frozenset[int]) -> int | None:
-    """Return the lowest spline degree of the layers whose grids vary; None if it is not a KAN."""
+    """Return the lowest spline degree of the layers whose grids vary; None for other networks.
+
+    places: the indices of these layers.
+    """
     with contextlib.suppress(InputError, OSError):
         network = study.config(row)["network"]
         if network["type"] == "kan":
@@ -174,9 +188,11 @@ FINE = f"{THEORY}, for fine grids"
 class Picture:
     """One figure of a study: a panel for each error.
 
-    errors: the column of each panel, which plot(axes, error) draws.
-    rows: the number of legend lines below the panels, or of settings inside them.
-    notes: sentences on its runs, such as how many failed. caption: how its orders are fitted.
+    name: the name of its files, without suffix. title: its title.
+    caption: how the orders are fitted. notes: sentences on the runs, such as how many failed.
+    errors: the column of the study that each panel shows.
+    plot: a function of axes and an error, which draws a panel and returns the axes.
+    rows: the number of legend lines below the panels or, without curves, of settings in a panel.
     over: the name of the quantity on the x axis. curves: the curves of each error.
     """
 
@@ -192,27 +208,28 @@ class Picture:
 
     @property
     def every_curve(self) -> list[tuple[str, ErrorCurve]]:
-        """The curves of all errors, each with its error."""
+        """All curves, each with the column of its error."""
         return [(error, curve) for error, some in self.curves.items() for curve in some]
 
     @property
     def fitted(self) -> bool:
-        """Whether a curve has a fitted order."""
+        """Whether any curve has a fitted order."""
         return any(curve.fit for _, curve in self.every_curve)
 
 
 def pictures(study: Study) -> Iterator[Picture]:
     """Yield the pictures of a study; none if no run has an error.
 
-    They show the errors over each size that varies, otherwise over each other numeric key, and
-    otherwise for each setting; then over the measured columns.
+    There is a picture for each size of a network or of points that varies; if no size varies, for
+    each numeric key; if there is none either, one picture with a row for each setting. Pictures
+    over the measured columns follow.
     """
     errors = tuple(e for e in study.errors if any(usable(row, e) for row in study.rows))
     if not errors:
         return
     found = dimensions(study)
     numeric = [d for d in found if d.numbers is not None]
-    over: list[Dimension] = []  # of dimensions that determine each other the first one
+    over: list[Dimension] = []  # only the first of dimensions that determine each other
     for one in [d for d in numeric if d.fitted] or numeric:
         if not any(one.follows(other) and other.follows(one) for other in over):
             over.append(one)
@@ -249,7 +266,7 @@ def _curves(
         notes.append("Hollow markers: errors that no longer decrease, not fitted.")
     if len(some) > MOST:
         notes.append(f"{MOST} of {len(some)} settings are shown.")
-    name = against.rpartition(".")[2]  # of the file: the last part of the key if that is unique
+    name = against.rpartition(".")[2]  # the file's name: the last part of the key, if unique
     alike = {d.key for d in found if d.name == name} | ({name} & set(MEASURED))
     name = re.sub(r"\W+", "_", against if len(alike) > 1 and not measured else name).strip("_")
 
@@ -280,7 +297,13 @@ def _spreads(study: Study, found: Sequence[Dimension], errors: tuple[str, ...]) 
 
 
 def _axis(path: Dimension, plain: str, found: Sequence[Dimension]) -> str:
-    """Return the title of the axis of a varied key, and the keys that vary with it."""
+    """Return the label of the x axis: a varied key, with the keys that vary together with it.
+
+    Args:
+        path: the dimension on the axis.
+        plain: the key in words, for keys without an entry in `AXES`.
+        found: all dimensions of the study.
+    """
     others = [d.name for d in found if d is not path and d.follows(path) and d.key != path.key]
     form = path.form if path.form.strip("[]·, ") else ""
     step = f", varied with {', '.join(others)}" if others else ""
@@ -288,7 +311,7 @@ def _axis(path: Dimension, plain: str, found: Sequence[Dimension]) -> str:
 
 
 def missing(study: Study) -> Iterator[str]:
-    """Yield notes on how many runs failed, are not done, or have no error."""
+    """Yield sentences with the numbers of runs that failed, are not done, or have no error."""
     statuses = [row["status"] for row in study.rows]
     failed = sum(map(has_failed, study.rows))
     waiting = statuses.count(WAITING)
@@ -300,7 +323,7 @@ def missing(study: Study) -> Iterator[str]:
 
 
 def _explained(made: Mapping[str, Sequence[ErrorCurve]], against: str) -> str:
-    """Return the caption that explains the orders in the legends, "" if none is fitted."""
+    """Return the caption that explains the orders in the legends, "" if no order is fitted."""
     every = [curve for some in made.values() for curve in some]
     if not any(curve.fit for curve in every):
         return "No order is fitted against seconds." if against == "seconds" else ""
@@ -324,8 +347,8 @@ def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
 
     Args:
         study: the study to draw.
-        folder: where to write, created if it does not exist; by default figures/ in the study's
-            folder.
+        folder: the folder of the files, created if it does not exist; by default figures/ in the
+            study's folder.
 
     Raises:
         InputError: if no run has an error yet.
@@ -342,7 +365,7 @@ def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
 
 
 def figure_of(picture: Picture, notes: bool = True) -> Figure:
-    """Return a figure with one panel for each error side by side, and the notes below if wanted."""
+    """Return a figure with a panel for each error, side by side; notes: whether they are below."""
     text = textwrap.wrap(" ".join(picture.notes), 120) if notes else []
     line, panel = 0.145, 2.2  # inches: a line of text, a panel with curves
     height = line * len(text)
@@ -360,16 +383,16 @@ REPORT = "report.html"
 
 
 class RunLink(NamedTuple):
-    """The text and the address, relative to the page, of a link to a run's folder."""
+    """A link to a run's folder: its text, and its address relative to the page."""
 
     text: str
     address: str
 
 
 def environment(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Return pairs of a name and its value for the versions and machines in records of runs.
+    """Return the versions and machines in records of runs, as pairs of a name and a value.
 
-    If the runs differ, the value lists each variant with its number of runs.
+    If the runs differ, the value lists each version or machine with its number of runs.
     """
     counts: dict[str, Counter[str]] = {}
     for record in found:
@@ -389,9 +412,9 @@ def environment(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 
 def study_lists(study: table.Study) -> dict[str, dict[str, list[Any]]]:
-    """Return the arguments `over` and `zipped` of `sweep` that give the study's runs.
+    """Return the arguments `over` and `zipped` with which `sweep` would make the study's runs.
 
-    The keys are in `over` if the rows are the product of their values, otherwise in `zipped`.
+    All keys are in `over` if the rows are the product of their values, otherwise in `zipped`.
     """
     columns = {key: study.column(key) for key in study.varied}
     lists = {  # of distinct values, which may be unhashable lists and tables
@@ -414,13 +437,13 @@ def problem_toml(settings: Mapping[str, Any]) -> str:
 
 
 def study_toml(study: table.Study, base: str) -> str:
-    """Return the text of a study file that varies the problem file `base` into the same runs."""
+    """Return the text of a study file with the runs of a study; base: its problem file."""
     lists = {kind: lists for kind, lists in study_lists(study).items() if lists}
     return problem_toml({"study": {"base": base, "name": study.name, **lists}})
 
 
 def subject(settings: Mapping[str, Any]) -> str:
-    """Return the name of what is solved or fitted: a class, equation, data file or formula."""
+    """Return the class or equation that is solved, or the data file or formula that is fitted."""
     named = settings.get("problem") or settings.get("data") or {}
     keys = ("class", "equation", "path", "formula")
     return next((str(named[key]) for key in keys if key in named), "a run without settings")
@@ -430,7 +453,7 @@ def subject(settings: Mapping[str, Any]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Return a value of run.json as text: whole numbers in full, "–" for NaN and no number."""
+    """Return a number of run.json as text: whole numbers in full, "–" for NaN and for no number."""
     if value is None or isinstance(value, str | dict | list):
         return "–"
     if isinstance(value, bool):
@@ -449,14 +472,15 @@ FOREMOST = ("loss", "l2_relative", "h1_relative", "seconds")  # columns of the h
 def write_run_report(run: Path, output: Path | None = None) -> Path:
     """Write a run's report, and return its path.
 
-    It is made from run.json, result.h5 and the pictures in figures/: no code of the run is run.
+    It is made from run.json, result.h5 and the pictures in figures/; no Python code in the run
+    folder is executed.
 
     Args:
         run: the run folder, with or without ".partial", or a file in it.
         output: the file to write, by default report.html in the run folder.
 
     Raises:
-        InputError: if there is no run folder, or its run.json is no JSON object.
+        InputError: if there is no run folder, or its run.json does not hold a JSON object.
     """
     folder = run_folder(run)
     path = folder / REPORT if output is None else output
@@ -511,7 +535,16 @@ def run_html(folder: Path) -> str:
 
 
 def _history(path: Path, rows: int = 12, columns: int = 8) -> ShownTable | None:
-    """Return a table of steps that are evenly spread over the run, None if there are none."""
+    """Return a table of recorded steps, evenly spread over the run, from result.h5.
+
+    Args:
+        path: the path of result.h5.
+        rows: the largest number of steps.
+        columns: the largest number of quantities beside the step.
+
+    Returns:
+        The table; None if the file or its history is missing.
+    """
     try:
         with h5py.File(path) as file:
             group = file["history"]
@@ -543,7 +576,10 @@ def varied(study: table.Study) -> ShownTable:
 
 
 def orders_table(drawn: Sequence[Picture]) -> ShownTable:
-    """Return the table of fitted and theoretical orders of convergence, and how they are fitted."""
+    """Return the table of fitted and theoretical orders of convergence, with a caption on the fit.
+
+    drawn: the pictures whose curves have the orders.
+    """
     head = ["over", "setting", "error", "order, 95% confidence", "best splines", "guaranteed",
             "sizes fitted", "order over all sizes", "runs fitted"]  # fmt: skip
     rows = []
@@ -564,13 +600,13 @@ def orders_table(drawn: Sequence[Picture]) -> ShownTable:
 
 
 def runs_table(study: table.Study, above: str = "") -> ShownTable:
-    """Return the table of all runs with links to their folders, which show the hash of the name.
+    """Return the table of all runs. The text of a link to a run's folder is the hash in its name.
 
     above: the address of the study's folder relative to the page, with "/" at its end.
     """
     keys, rows = table.telling(study), []
     errors = [e for e in study.errors if any(row[e] is not None for row in study.rows)]
-    if study.kind != "fit":  # which has the scores of numbers or of classes
+    if study.kind != "fit":  # a fit has either the scores of numbers or those of classes
         errors = list(study.errors)
     columns = ("status", *errors, "parameters", "points", "steps", "seconds")
     for number, row in enumerate(study.rows, 1):
@@ -598,7 +634,7 @@ def write_report(study: table.Study, output: Path | None = None) -> Path:
 
 
 def study_html(study: table.Study, above: str = "") -> str:
-    """Return the report as HTML.
+    """Return the report on a study as HTML.
 
     above: the address of the study's folder relative to the page, with "/" at its end.
     """
@@ -615,9 +651,9 @@ def study_html(study: table.Study, above: str = "") -> str:
         told = " ".join(filter(None, (f"{one.title}.", *one.notes, one.caption)))
         words = f"{told} Panels: {'; '.join(NAMES[error] for error in one.errors)}."
         svg = inline_svg(figure_of(one, notes=False), one.name, one.title, words)
-        # The section on orders explains those of pictures that have fitted ones.
+        # The caption of a picture with fitted orders is in the section on orders.
         figures.append((svg, f"{one.title}. {' '.join(one.notes)}" if one.fitted else told))
-    few = 8  # the runs that are named beside a message
+    few = 8  # the largest number of runs that are named beside a message
     messages = []
     for text, runs in table.failures(study).items():
         more = f"; and {len(runs) - few} more" if len(runs) > few else ""
@@ -625,7 +661,7 @@ def study_html(study: table.Study, above: str = "") -> str:
     if found:
         (row, record), lists = found[0], study_lists(study)
         first, settings = f"{table.RUNS}/{row['run']}", record["config"]
-        # The varied keys are those of a problem file, or arguments of a function.
+        # The varied keys are keys of a problem file, or arguments of a function.
         given: Any = {}
         for key in study.varied:
             value: Any = settings
@@ -659,7 +695,7 @@ def study_html(study: table.Study, above: str = "") -> str:
 def plot(
     study: table.Study, over: str | None = None, error: str | None = None, ax: Given = None
 ) -> Any:
-    """Draw a study; the arguments are those of `Study.plot`."""
+    """Draw the errors of a study, as `Study.plot`, which describes the arguments."""
     picture = _picture_over(study, over)
     if error is not None:
         one_of("error", error, picture.errors)
@@ -687,7 +723,10 @@ def _size(picture: Picture) -> tuple[float, float]:
 
 
 def card(study: table.Study) -> Card:
-    """Return the card of a study: its runs, or its settings if there are many runs."""
+    """Return what notebooks show of a study: a picture, and a table of its runs or settings.
+
+    The table has the settings if there are more than 20 runs.
+    """
     most = 20
     if len(study.rows) > most:
         shown = table.settings_table(study, lines=most)
