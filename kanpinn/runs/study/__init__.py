@@ -1,7 +1,7 @@
-"""Studies: one problem solved over and over with other settings, as a table of its runs.
+"""Studies: one problem solved many times with other settings.
 
-`sweep` runs a study, `StudyFile` reads its description, `Study` is its table of runs, and `Tally`
-is its progress.
+`sweep` runs a study, `StudyFile` is the file that describes a study, `Study` is the table of its
+runs, and `Tally` is its progress.
 """
 
 from kanpinn.runs.study.sweep import StudyFile as StudyFile
