@@ -1,4 +1,6 @@
-"""Executors of a study on dask workers: of a scheduler, in local processes or in batch jobs."""
+"""Executors of a study on dask workers: those of a running scheduler, local processes, or batch
+jobs.
+"""
 
 import asyncio
 import contextlib
@@ -25,7 +27,10 @@ log = logging.getLogger(__name__)
 
 
 class DaskExecutor(Executor):
-    """Executor on the workers of a dask client, which `start` creates for the first call."""
+    """Executor on the workers of a dask client.
+
+    start: creates the client, when the first call is submitted.
+    """
 
     def __init__(self, start: Callable[[], "Client"]) -> None:
         self._start = start
@@ -40,13 +45,13 @@ class DaskExecutor(Executor):
         return future
 
     def running(self) -> int:
-        """Return the number of workers that execute a call: dask's futures do not tell."""
+        """Return the number of workers that execute a call, which dask's futures do not know."""
         with contextlib.suppress(Exception):  # the scheduler may be gone
             return sum(map(bool, self._client.processing().values())) if self._client else 0
         return 0
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Shut down as in the base class; a cluster that was started for the client is closed."""
+        """Shut down as `Executor.shutdown`, and close the cluster if `start` has started one."""
         client, self._client = self._client, None
         if client is None:
             return
@@ -58,10 +63,10 @@ class DaskExecutor(Executor):
             cluster.close()
 
 
-TIMEOUT = 10  # seconds in which a scheduler has to answer
+TIMEOUT = 10  # seconds within which a scheduler must answer
 OWN_SCHEDULER = {
-    # `Sweep` itself counts how often a run has lost its worker, so dask must not try again.
-    # With saturation 1.0 few runs are queued on a busy worker behind another run.
+    # `Sweep` itself submits a run again if its worker has died, so dask must not do it.
+    # With saturation 1.0 few runs wait on a busy worker.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,
 }
@@ -72,8 +77,8 @@ def dask_workers(address: str | None = None, workers: int | None = None) -> Iter
     """Yield an executor on dask workers, which is shut down when the block ends.
 
     Args:
-        address: of a running dask scheduler, such as tcp://host:8786; by default a local cluster
-            of single-threaded processes is started at the first call that is submitted.
+        address: the address of a running dask scheduler, such as tcp://host:8786; by default a
+            local cluster of single-threaded processes is started when the first call is submitted.
         workers: the number of local processes, by default one for each core.
 
     Raises:
@@ -107,10 +112,10 @@ def dask_workers(address: str | None = None, workers: int | None = None) -> Iter
 
 
 def needed(module: str) -> ModuleType:
-    """Import and return a module of the extra [cluster].
+    """Import and return a module that pip installs with kanpinn[cluster].
 
     Raises:
-        InputError: if it is not installed; the message names the command that installs it.
+        InputError: if the module is not installed; the message has the command that installs it.
     """
     try:
         with handling(signal.default_int_handler):  # dask_jobqueue installs a handler of its own
@@ -123,8 +128,8 @@ def needed(module: str) -> ModuleType:
 def _deaf_to_ctrl_c() -> Iterator[None]:
     """Block SIGINT in the threads and processes that are started in the block.
 
-    A terminal sends Ctrl-C to the worker processes as well, which would print tracebacks. The
-    calling thread receives a SIGINT that arrived meanwhile at the end of the block.
+    A terminal sends Ctrl-C to the worker processes as well, which would print tracebacks. A SIGINT
+    that arrives during the block reaches the calling thread at its end.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -165,7 +170,8 @@ def _connected(distributed: ModuleType, address: str) -> "Client":
         raise InputError(f"no scheduler answers at {address}: {expected} ({text})") from error
 
 
-NUMBERS = ("cores", "death_timeout", "job_cpu")  # of a job, and seconds of a worker
+# Options of dask-jobqueue whose values are integers, lists and texts, and those of one system only.
+NUMBERS = ("cores", "death_timeout", "job_cpu")
 LISTS = ("job_extra_directives", "job_directives_skip", "job_script_prologue", "worker_extra_args")
 TEXTS = ("memory", "walltime", "queue", "account", "interface", "local_directory", "log_directory",
          "python", "shebang", "job_name")  # fmt: skip
@@ -175,7 +181,9 @@ ALONE = {"slurm": ("job_cpu", "job_mem"), "pbs": ("resource_spec",)}
 def job_options(system: str, pairs: Sequence[str]) -> dict[str, Any]:
     """Parse KEY=VALUE texts into options of dask-jobqueue.
 
-    The key of a list is given once for each item.
+    Args:
+        system: the batch system, "slurm" or "pbs".
+        pairs: the texts; a key whose value is a list is given once for each item.
 
     Raises:
         InputError: if a key is unknown, or a value has the wrong type.
@@ -199,7 +207,11 @@ def job_options(system: str, pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def job_script(system: str, options: Mapping[str, Any]) -> str:
-    """Return the script of one job as it is submitted, with placeholders for scheduler and name.
+    """Return the script of one batch job, with placeholders for the scheduler and the name.
+
+    Args:
+        system: the batch system, "slurm" or "pbs".
+        options: the options of dask-jobqueue, from `job_options`.
 
     Raises:
         InputError: if dask-jobqueue is not installed, or refuses an option.
@@ -217,13 +229,13 @@ def batch_workers(
 ) -> Iterator[Executor]:
     """Yield an executor on single-threaded workers in batch jobs, shut down when the block ends.
 
-    A job that ends while runs are left, such as at its time limit, is submitted again.
+    A job that ends while runs are left, for instance at its time limit, is submitted again.
 
     Args:
         system: "slurm" or "pbs".
         workers: the total number of workers.
-        options: of dask-jobqueue, from `job_options`.
-        logs: the folder of the jobs' output, unless the options name a log_directory.
+        options: the options of dask-jobqueue, from `job_options`.
+        logs: the folder of the jobs' output, unless the options have a log_directory.
 
     Raises:
         InputError: if the options cannot be used, if the batch system is not on this machine, or,
@@ -266,9 +278,9 @@ def batch_workers(
 
 
 def _complete(system: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options with defaults, taken from the user's jobqueue.yaml where it has them.
+    """Return the options with defaults for missing options, one worker process for each core.
 
-    Each core of a job gets one worker process.
+    The number of cores and the memory are taken from the user's jobqueue.yaml, if it has them.
     """
     config = needed("dask").config
     own = {key: config.get(f"jobqueue.{system}.{key}", None) for key in ("cores", "memory")}
