@@ -1,4 +1,4 @@
-"""`sweep`, which runs a study: its plan, all combinations of the varied values, and its runs."""
+"""`sweep`, which runs a study: the plan has all combinations of values, each is a run."""
 
 import errno
 import hashlib
@@ -48,7 +48,7 @@ Values = Sequence[Any] | numpy.ndarray
 
 @dataclass(frozen=True)
 class Entry:
-    """One run of a study: the values of the varied keys, and the resulting configuration."""
+    """One planned run of a study: the values of the varied keys, and the configuration."""
 
     values: dict[str, Any]
     config: Config
@@ -57,7 +57,7 @@ class Entry:
     def name(self) -> str:
         """The name of the run's folder: the varied values, shortened, and a hash.
 
-        The hash is of the settings, the class files, the data files and kanpinn's version.
+        The hash covers the settings, the class files, the data files and kanpinn's version.
         """
         pairs = (f"{key.rpartition('.')[2]}={_short(v)}" for key, v in self.values.items())
         slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:60]
@@ -70,20 +70,21 @@ class Entry:
 def plan(
     base: Base, over: Mapping[str, Values], zipped: Mapping[str, Values], directory: Path
 ) -> tuple[list[Entry], str]:
-    """Return the runs of a study in order, and the hash that its folder is named by.
+    """Return the runs of a study in order, and the hash for the name of its folder.
 
-    The last key of `over` varies fastest, the keys of `zipped` faster still. The hash is of the
-    base, the names of the varied keys and kanpinn's version, not of the values.
+    The keys of `zipped` vary fastest, then the last key of `over`. The hash covers the base, the
+    names of the varied keys and kanpinn's version, but not the values.
 
     Args:
         base: a problem file, its sections as a dict, or a function that returns such a dict.
-        over: lists of values by key, combined as a product.
-        zipped: lists of values by key, of one length, which together are one factor.
-        directory: where class files are looked for, if the base is not a file.
+        over: lists of values by key; the runs are the product of these lists.
+        zipped: lists of values by key, all of one length; together they are one more factor of the
+            product, which takes their i-th values at the same time.
+        directory: the folder in which class files are looked for, if the base is not a file.
 
     Raises:
-        InputError: if a list is empty, an unknown key is varied, two runs have the same settings,
-            or the runs are of different kinds (solve, eigenvalue problem, fit).
+        InputError: if a list is empty, an unknown key is varied, no run can be built, two runs have
+            the same settings, or the runs are of different kinds (solve, eigenvalue problem, fit).
     """
     make, shared = _maker(base, directory)
     over = {key: _values("over", key, values) for key, values in over.items()}
@@ -102,7 +103,7 @@ def plan(
     combinations = (reduce(operator.or_, parts) for parts in itertools.product(*axes))
     entries = [Entry(values, make(values)) for values in combinations]
     first: InputError | None = None
-    for entry in entries:  # one that can be built is enough: others fail as rows of the table
+    for entry in entries:  # one run that can be built is enough: others become failed rows
         try:
             entry.config.build()
             break
@@ -134,10 +135,10 @@ def _digest(value: Any) -> str:
 
 
 def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Config], Any]:
-    """Return a function from varied values to a configuration, and the base as plain values.
+    """Return a function that makes a configuration from varied values, and plain values to hash.
 
-    Exceptions of a function that makes the sections are passed on. Its plain values are its module,
-    its qualified name, and its source text if that is available.
+    The plain values are the sections of the base or, if the base is a function, its module, its
+    qualified name, and its source text if available. Exceptions of that function are passed on.
     """
     if isinstance(base, str | Path | Mapping):
         if isinstance(base, Mapping):
@@ -164,7 +165,16 @@ def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Conf
 
 
 def _values(lists: str, key: str, values: Any) -> list[Any]:
-    """Return the checked values of a key as JSON values; a NumPy array counts as a list."""
+    """Check the values of a varied key, and return them as a list of JSON values.
+
+    Args:
+        lists: the name of the argument that has the key, "over" or "zipped", for messages.
+        key: the varied key.
+        values: a list, a tuple or a NumPy array.
+
+    Raises:
+        InputError: if it is no list, or a value cannot be stored.
+    """
     values = values.tolist() if hasattr(values, "tolist") else values
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not len(values):
         raise InputError(f"{lists}.{key} = {values!r}: expected a list of values, at least one")
@@ -176,7 +186,10 @@ def _values(lists: str, key: str, values: Any) -> list[Any]:
 
 
 def _check_value(at: str, value: Any) -> None:
-    """Refuse values that JSON or HDF5 cannot hold, including those inside lists and tables."""
+    """Refuse a value that JSON or HDF5 cannot store, also inside lists and tables.
+
+    at: the path of the varied key, for messages.
+    """
     match value:
         case Mapping():
             _check_value(at, list(value.values()))
@@ -200,7 +213,7 @@ def _short(value: Any) -> str:
 
 LOCKS = ".locks"
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", None)}
-NO_SPACE = "No space left on device"  # HDF5 gives the text of the error, not its number
+NO_SPACE = "No space left on device"  # HDF5 passes on the text of the error, not its number
 
 # Warning filters, modules and the number of torch threads are global to the process, so threads
 # of one worker process do their runs one after the other.
@@ -211,9 +224,11 @@ _alone = threading.Lock()
 class Task:
     """A run to do, as plain values that can be pickled for other processes and machines.
 
-    settings: the sections of its configuration, and `directory`, where class files are looked for.
+    settings: the sections of the run's configuration.
+    directory: the folder in which class files are looked for.
+    name: the name of the configuration.
     study: the study's folder, to which all workers have access.
-    run: the name of the run's folder in the study's runs/.
+    run: the name of the run's folder in the subfolder runs/ of the study.
     version: kanpinn's version in the process that started the study.
     """
 
@@ -227,7 +242,9 @@ class Task:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """The outcome of a run: its columns, its warnings, and whether the disk is full."""
+    """The outcome of a run: its columns of the study's table, its warnings, and whether the disk
+    is full.
+    """
 
     columns: dict[str, Any]
     warnings: tuple[str, ...] = ()
@@ -250,8 +267,8 @@ def execute(task: Task) -> RunOutcome:
     if not path.parent.is_dir():
         raise InputError(f"a worker has no access to {path.parent}, which all workers must share")
     try:
-        # Lock files are not removed: a process could lock a new file of this name while another one
-        # that waited gets the lock of the removed file.
+        # Lock files are not removed: one process could lock a new file of this name while another,
+        # which waited, gets the lock of the removed file.
         locks = Path(task.study) / LOCKS
         locks.mkdir(exist_ok=True)
         with FileLock(locks / task.run), _alone, warnings.catch_warnings(record=True) as caught:
@@ -263,9 +280,9 @@ def execute(task: Task) -> RunOutcome:
         said = (str(w.message) for w in caught if issubclass(w.category, UserWarning))
         return RunOutcome(done, tuple(said))  # the main process of the study repeats the warnings
     except (Exception, SystemExit) as error:  # a class file may call sys.exit
-        kinds = {"eigen": "eigen", "data": "fit"}  # by a section that only such files have
+        kinds = {"eigen": "eigen", "data": "fit"}  # by a section that only this kind has
         kind = next((kinds[name] for name in kinds if name in task.settings), "problem")
-        partial = path.with_name(path.name + PARTIAL)  # what a failed run has left
+        partial = path.with_name(path.name + PARTIAL)  # the folder that a failed run leaves
         left = partial.name if partial.is_dir() else ""
         columns = table.empty(f"failed: {message(error)}", left, kind)
         return RunOutcome(columns, disk_full=_disk_full(error, Path(task.study)))
@@ -288,7 +305,7 @@ def finished(path: Path) -> dict[str, Any] | None:
 
 
 def message(error: BaseException) -> str:
-    """Return the text of an exception as one line, with its type unless kanpinn expects it."""
+    """Return the text of an exception as one line; with its type, unless it is a usual error."""
     text = " ".join(str(error).replace("\0", " ").split())
     if not isinstance(error, InputError | ArithmeticError) or not text:
         text = f"{type(error).__name__}: {text}".removesuffix(": ")
@@ -296,9 +313,9 @@ def message(error: BaseException) -> str:
 
 
 def _disk_full(error: BaseException | None, study: Path) -> bool:
-    """Return True if the error or one of its causes is a full disk, or the disk is almost full.
+    """Return True if the error or one of its causes is a full disk, or the study's disk is full.
 
-    The causes count because removing an incomplete file can free space again.
+    The causes are searched, because the removal of an incomplete file may have freed space again.
     """
     while error is not None:
         if isinstance(error, OSError) and (error.errno in FULL or NO_SPACE in str(error)):
@@ -310,7 +327,10 @@ def _disk_full(error: BaseException | None, study: Path) -> bool:
 
 
 def _solve(task: Task, path: Path) -> None:
-    """Do a run in its folder, which is resumed if it has a checkpoint and otherwise new."""
+    """Do a run in its folder; path: the final path of the folder.
+
+    The run is resumed if the folder has a checkpoint, otherwise it starts in a new folder.
+    """
     partial = path.with_name(path.name + PARTIAL)
     if (partial / CHECKPOINT).is_file() or (partial / TRIALS).is_file():
         folder = RunFolder.resume(partial)
@@ -321,7 +341,7 @@ def _solve(task: Task, path: Path) -> None:
             shutil.rmtree(partial)
             del lock
         config = Config.from_dict(task.settings, Path(task.directory), task.name)
-        job = config.build()  # before the folder is made: if this fails, none is left
+        job = config.build()  # before the folder is made: a failure leaves no folder
         folder = RunFolder.at(path, config)
     try:
         threads = folder.config.file.run.threads or job.network.threads or 1
@@ -345,14 +365,14 @@ class Tally:
 
     Args:
         total: the number of runs of the study.
-        found: runs that were finished before this call.
-        done: finished runs, including those found and those that failed.
-        failed: finished runs without a result.
-        running: runs that a worker is executing.
-        best: the lowest value in the column `error`; None if no run has one.
-        seconds: the elapsed time of this call.
+        found: the number of runs that were finished before this call of `sweep`.
+        done: the number of finished runs, including found runs and failed runs.
+        failed: the number of finished runs without a usable result.
+        running: the number of runs that workers are executing.
+        best: the lowest value in the column `error`; None if no run has a value.
+        seconds: the elapsed time of this call of `sweep`.
         left: the estimated remaining time in seconds; None if it is not known yet.
-        error: the column of `best`.
+        error: the name of the column whose lowest value is `best`.
     """
 
     total: int
@@ -370,10 +390,10 @@ StudyObserver = Callable[[Tally], None]  # called for each finished run, and abo
 
 
 class Sweep:
-    """The execution of a study: its rows, and the tasks that are left.
+    """The execution of a study: the rows of its table, and the tasks that are left.
 
-    attempts: the number of workers that may die with a run before it counts as failed.
-    pause: the interval in seconds at which the runs are polled.
+    attempts: the number of workers that may die with a run before the run counts as failed.
+    pause: the interval in seconds at which the tasks are polled.
     share: the largest fraction of the time that is spent on writing the table.
     """
 
@@ -402,7 +422,7 @@ class Sweep:
         self.done = set(range(len(entries))) - set(self.tasks)
         self.started, self._pace = time.monotonic(), Pace(self.pause, self.share)
         self._pending: dict[futures.Future, int] = {}
-        self._lost = dict.fromkeys(self.tasks, 0)  # by task: how many workers have died with it
+        self._lost = dict.fromkeys(self.tasks, 0)  # by task: the number of workers that died
         self._said: set[str] = set()
         self._disk_full = False
         self.write()
@@ -411,11 +431,11 @@ class Sweep:
         """Submit all tasks to the executor and collect their outcomes in the rows.
 
         Args:
-            executor: does the tasks; may be None if there are none.
+            executor: executes the tasks; may be None if no tasks are left.
 
         Raises:
-            InputError: if the executor takes no tasks, the table cannot be written, or the disk is
-                full.
+            InputError: if the executor accepts no tasks, the table cannot be written, or the disk
+                is full.
         """
         try:
             for index in self.tasks:
@@ -441,7 +461,7 @@ class Sweep:
         assert executor is not None
         try:
             self._pending[executor.submit(execute, self.tasks[index])] = index
-        except RuntimeError as error:  # it has been shut down, or broke with its worker
+        except RuntimeError as error:  # the executor is shut down, or broken by a dead worker
             raise InputError(f"the executor accepts no runs ({error}): {self._kept()}") from error
 
     def _collect(self, future: futures.Future, executor: futures.Executor | None) -> None:
@@ -455,11 +475,11 @@ class Sweep:
         except KanpinnError:
             raise
         except Exception as error:  # whatever the failure, the run is a row of the table
-            if isinstance(error.__cause__, ImportError):  # of dask, for what it sends to a worker
+            if isinstance(error.__cause__, ImportError):  # a dask worker cannot unpickle the task
                 text = f"the workers cannot import what this process can: {error.__cause__}"
                 raise InputError(text) from error
             reason = message(error)
-            killed = type(error).__name__ == "KilledWorker"  # by dask, also of what only waited
+            killed = type(error).__name__ == "KilledWorker"  # from dask, for waiting tasks as well
             if killed or isinstance(error, futures.BrokenExecutor):
                 partial = self.folder / table.RUNS / f"{self.tasks[index].run}{PARTIAL}"
                 begun = not killed or partial.exists()
@@ -481,7 +501,7 @@ class Sweep:
         """Write the current table to the study's folder and return it.
 
         Raises:
-            InputError: if it cannot be written.
+            InputError: if the table cannot be written.
         """
         rows = tuple(self.rows)
         study = table.Study(self.folder, self.name, self.varied, rows, version(), self.kind)
@@ -499,14 +519,14 @@ class Sweep:
         return f"{finished}; the study continues from there if it is repeated"
 
     def _fill(self, index: int, columns: Mapping[str, Any]) -> None:
-        """Put the columns of a run into its row, but none that is called like a varied key.
+        """Put the columns of a run into its row, except columns with the name of a varied key.
 
-        An example is an unknown number k that is estimated while its true value k is varied.
+        An unknown number k has such a name if its true value k is varied.
         """
         self.rows[index] |= {k: v for k, v in columns.items() if k not in self.varied}
 
     def _observe(self, executor: futures.Executor | None) -> None:
-        running = getattr(executor, "running", None)  # of dask, whose futures do not tell
+        running = getattr(executor, "running", None)  # `DaskExecutor`: dask's futures do not know
         busy = running() if running else sum(future.running() for future in self._pending)
         seconds, errors = time.monotonic() - self.started, table.ERRORS[self.kind]
         fresh, waiting = len(self.done) - self.found, len(self.rows) - len(self.done)
@@ -528,11 +548,11 @@ class Sweep:
 
 
 class StudyFile(TomlTable):
-    """A study file, with one section [study]: a problem file, and the keys to vary with values.
+    """A study file, whose only section [study] names a problem file, and keys with their values.
 
     Args:
-        base: the path of a problem file, in the file relative to the study file.
-        name: the name of the study, by which its folder is named; by default that of the file.
+        base: the path of a problem file; in a study file it is relative to the study file.
+        name: the name of the study, which its folder gets; by default the name of the study file.
         over: lists of values by key; the runs are the product of these lists.
         zipped: lists of values by key, all of one length; together they are one factor of the
             product, which takes their i-th values at the same time.
@@ -548,8 +568,8 @@ class StudyFile(TomlTable):
         """Read a study file; `base` is then relative to the working directory.
 
         Raises:
-            InputError: if the file is not of this form; the message names the key, its value and
-                what was expected.
+            InputError: if the file is no study file; the message has the key, its value and the
+                expected value.
         """
         path = Path(path)
         data = load_toml(path)
@@ -563,7 +583,18 @@ class StudyFile(TomlTable):
 
 
 def _flat(section: dict[str, Any], at: str, above: str = "") -> dict[str, Any]:
-    """Return the lists by dotted key, from keys with quotes ("network.grid") and without."""
+    """Return the lists of values by dotted key.
+
+    TOML reads "network.grid" in quotes as one key, without quotes as nested tables; both count.
+
+    Args:
+        section: the table `over` or `zipped`, or a table inside it.
+        at: the path of that table, for messages.
+        above: the part of the dotted key that leads to `section`.
+
+    Raises:
+        InputError: if a key is given twice.
+    """
     found: dict[str, Any] = {}
     for key, value in section.items():
         path = above + key
@@ -588,10 +619,10 @@ def sweep(
 ) -> table.Study:
     """Solve a problem for every combination of values, each run in a folder of its own.
 
-    A finished run is recognised by its settings, the text of its class files, the hashes of its
-    data files and kanpinn's version, and is not repeated; a run that was killed continues from its
-    last checkpoint. A run that fails is a row of the table. Calls with other values for the same
-    keys share one folder, whose table is that of the last call.
+    A finished run with the same settings, class files, data files and version of kanpinn is not
+    repeated; a run that was killed continues from its last checkpoint. A run that fails is a row of
+    the table. Calls with other values for the same keys share one folder, whose table is that of
+    the last call.
 
     Args:
         base: a problem file, its sections as a dict, or a function of the varied values that
@@ -600,14 +631,14 @@ def sweep(
             the product of these lists. If the base is a function, the keys are its arguments.
         zipped: lists of values by key, all of one length; together they are one more factor of the
             product, which takes their i-th values at the same time.
-        name: the name of the study; by default that of the base.
-        output: the study's folder is output/name-hash.
-        directory: where class files are looked for, if the base is not a file.
-        executor: does the runs; any concurrent.futures.Executor whose workers have access to the
-            study's folder. By default single-threaded processes on this machine.
+        name: the name of the study; by default the name of the base's file or function.
+        output: the folder in which the study's folder "name-hash" is made.
+        directory: the folder in which class files are looked for, if the base is not a file.
+        executor: a concurrent.futures.Executor that does the runs; its workers must have access to
+            the study's folder. By default single-threaded processes on this machine do them.
         workers: the number of these processes, by default one for each core.
         observers: called with a `Tally` about twice a second and when runs have finished, such as
-            `StudyProgress()`. Those that are context managers are entered for this time.
+            `StudyProgress()`. Observers that are context managers are entered during the study.
 
     Returns:
         The study, with one row for each run in the order of the product.
