@@ -1,4 +1,6 @@
-"""A study and its table (study.json, study.csv, study.h5), its varied keys, and its summary."""
+"""`Study`, the table of the runs of a study (study.json, study.csv, study.h5); the dimensions in
+which it varies, and its summary.
+"""
 
 import csv
 import io
@@ -44,14 +46,19 @@ def empty(status: str = WAITING, run: str = "", kind: str = "problem") -> dict[s
 
 
 def kind_of(record: Mapping[str, Any]) -> str:
-    """Return the kind of run that a run.json is of: "problem", "eigen" or "fit"."""
+    """Return the kind of a run from the contents of its run.json: "problem", "eigen" or "fit"."""
     if "eigenvalues" in record:
         return "eigen"
     return "fit" if "data" in record else "problem"
 
 
 def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """Return the columns of a finished run from its run.json; `run` is its folder's name."""
+    """Return the columns of a finished run.
+
+    Args:
+        record: the contents of its run.json.
+        run: the name of its folder.
+    """
     kind = kind_of(record)
     known = {
         "status": record["status"],
@@ -71,7 +78,7 @@ def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
         parts = errors.items()
         errors = {f"{part}_{name}": scores[name] for part, scores in parts for name in SCORES}
     columns = {name: known.get(name, errors.get(name)) for name in RESULTS[kind]}
-    # Unknown numbers k add k, k_low and k_high, or unknown_k, … where a column has such a name.
+    # An unknown number k adds k, k_low and k_high or, if a column has such a name, unknown_k, ….
     for name, entry in (record.get("estimated") or {}).items():
         ends = {name: "value", f"{name}_low": "low", f"{name}_high": "high"}
         prefix = "unknown_" if {*ends} & {*RESULTS[kind]} else ""
@@ -89,12 +96,12 @@ Row = dict[str, Any]
 class Study(Shown):
     """A study in its folder: the varied keys, and a row for each run in the order of the plan.
 
-    Notebooks show it as tables with a picture.
+    Notebooks show a study as tables with a picture.
 
-    A row has the varied keys, then status (that of the solution, or "waiting"), l2_relative,
-    h1_relative, parameters, seconds, l2_squared, h1_squared, steps, points and run, the name of its
-    folder in runs/. Values that are not known are None. An unknown number k of an
-    inverse problem adds k, k_low and k_high: the estimate and its 95% confidence bounds.
+    A row has the varied keys, then status (the status of the solution, or "waiting"), l2_relative,
+    h1_relative, parameters, seconds, l2_squared, h1_squared, steps, points and run, the name of the
+    run's folder in runs/. Values that are not known are None. An unknown number k of an inverse
+    problem adds k, k_low and k_high: the estimate and its 95% confidence bounds.
 
     In place of the errors, a row of an eigenvalue problem (kind "eigen") has the largest
     eigenvalue_relative and residual over its modes, and a row of a fit (kind "fit") has scores such
@@ -124,13 +131,13 @@ class Study(Shown):
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> "Study":
-        """Read the study in a folder, as it was last written.
+        """Read the study in a folder.
 
         Args:
             path: the study's folder, or a file in it.
 
         Raises:
-            InputError: if there is no study, or its record has another format.
+            InputError: if there is no study, or its study.json has another format.
         """
         given = Path(path).absolute()
         places = [one for one in (given, given.parent) if (one / RECORD).is_file()]
@@ -156,11 +163,11 @@ class Study(Shown):
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """The names of the columns of errors, the main one first."""
+        """The names of the columns of errors, the main error first."""
         return ERRORS[self.kind]
 
     def column(self, name: str) -> list[Any]:
-        """Return one column: a value for each row, None where it is not known.
+        """Return a column: its value in each row, None if it is not known.
 
         Raises:
             InputError: if there is no such column.
@@ -174,19 +181,18 @@ class Study(Shown):
         """Draw the errors of all runs: medians over seeds with their ranges, and fitted orders.
 
         Args:
-            over: what the horizontal axis shows, as in the report's figures: a varied key by its
-                short name, such as "grid", or "parameters", "points" or "seconds". By default the
-                first of the report's figures, which without a varied size has a row for each
-                setting.
-            error: the column of the errors; by default the first one of `errors` that runs have.
-            ax: axes of Matplotlib to draw in; by default those of a new figure of pyplot, which
+            over: the quantity on the horizontal axis: a varied key by its short name, such as
+                "grid", or "parameters", "points" or "seconds". By default the axis of the first
+                figure in the report; if no size varies, the figure has a row for each setting.
+            error: the column of the errors; by default the first column of `errors` with a value.
+            ax: axes of Matplotlib to draw in; by default the axes of a new figure of pyplot, which
                 notebooks show.
 
         Returns:
             The `matplotlib.axes.Axes`.
 
         Raises:
-            InputError: if no run has an error yet, or for a name that is not known.
+            InputError: if no run has an error yet, or for an unknown quantity or column.
         """
         return self._view().plot(self, over, error, ax)
 
@@ -241,26 +247,26 @@ def _cell(value: Any) -> str:
 
 
 def has_failed(row: Mapping[str, Any]) -> bool:
-    """Return True if the run of a row has no usable result: it has failed, or is overfitted."""
+    """Return True if the run of a row has no usable result: it has failed or is overfitted."""
     return str(row["status"]).startswith(UNUSABLE)
 
 
 SEED = "seed"
-PLACE = "·"  # stands in a list for the component that varies
+PLACE = "·"  # replaces the component of a list that varies, in labels
 
 
 @dataclass(frozen=True, eq=False)
 class Dimension:
-    """A varied quantity of a study: a label for each row, and a number if its values are numeric.
+    """A quantity that varies in a study, with a label for each row and, if numeric, a number.
 
-    A key whose values are lists of numbers gives a numeric dimension for the last component that
-    varies. If other components vary independently of it, the key gives a second dimension with
-    labels such as "grid [4, ·]".
+    A varied key is one dimension. If its values are lists of numbers, the dimension is the last
+    component that varies; if other components vary independently of it, the key has a second
+    dimension with labels such as "grid [4, ·]".
 
     key: the varied key. labels: a label for each row.
     whole: a label for each row with the key's whole value.
     numbers: a number for each row, None if the values are not numeric.
-    places: the indices of the list components that vary together as this number.
+    places: the indices of the list components that vary together with the number.
     form: the list with "·" for these components, "[4, ·]".
     """
 
@@ -278,7 +284,11 @@ class Dimension:
 
     @property
     def fitted(self) -> bool:
-        """True if an order is fitted: sizes of networks and numbers of points."""
+        """True if an order of convergence is fitted over this dimension.
+
+        It must be a size of a network or a number of points, that is an integer from 1 which is not
+        a degree.
+        """
         if self.numbers is None or self.name == "degree":
             return False
         ours = "." not in self.key or self.key.startswith(("network.", "points."))
@@ -286,16 +296,18 @@ class Dimension:
 
     @property
     def logarithmic(self) -> bool:
-        """True if the numbers are drawn on a logarithmic axis: all positive, and not degrees."""
+        """True if the axis is logarithmic: the numbers are positive and no degrees."""
         return self.numbers is not None and min(self.numbers) > 0 and self.name != "degree"
 
     def follows(self, other: "Dimension") -> bool:
-        """Return True if the other dimension's labels determine those of this one."""
+        """Return True if each label of the other dimension goes with one label of this dimension.
+        """
         return determined(self.labels, other.labels)
 
 
 def dimensions(study: Study) -> list[Dimension]:
-    """Return the dimensions of a study in the order of its keys, without seeds and constants."""
+    """Return the dimensions of a study in the order of its keys, without seeds and constant keys.
+    """
     keys = [key for key in study.varied if not is_seed(key)]
     names = [key.rpartition(".")[2] for key in keys]
     found: list[Dimension] = []
@@ -319,16 +331,16 @@ def dimensions(study: Study) -> list[Dimension]:
 
 
 def is_seed(key: str) -> bool:
-    """Return True if a key is a seed, so that its values are replicates."""
+    """Return True if a key is a seed: runs that differ in it only are replicates."""
     return key.rpartition(".")[2] == SEED
 
 
 class Size(NamedTuple):
-    """The size of a run, read from a varied setting: a number, or one component of a list.
+    """The size of a run, which is the number, or a component of the list, that a key varies.
 
-    number: the value itself, or that of the list's component that varies.
-    rest: the list with "·" for this component.
-    places: the indices of the component and of those that it determines.
+    number: the number, or the component.
+    rest: the list with "·" for the component and for other components that it determines.
+    places: the indices of all these components.
     """
 
     number: float
@@ -337,10 +349,10 @@ class Size(NamedTuple):
 
 
 def sizes_of(values: Sequence[Any]) -> list[Size] | None:
-    """Return each number or list of numbers as a size; None if some value is neither.
+    """Return the size for each value; None if a value is neither a number nor a list of numbers.
 
-    [4, 8] has the number 8 and the rest "[4, ·]", or "[·, ·]" if the last component determines the
-    first one.
+    The size of [4, 8] has the number 8 and the rest "[4, ·]", or "[·, ·]" if the last component
+    determines the first.
     """
     lists = [tuple(v if isinstance(v, list) else [v]) for v in values]
     if not lists or not all(one and {*map(type, one)} <= {int, float} for one in lists):
@@ -355,9 +367,10 @@ def sizes_of(values: Sequence[Any]) -> list[Size] | None:
 
 
 def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
-    """Return the index of the component that is the size, and the set of those it determines.
+    """Return the index of the component that is the size, and the indices that vary with it.
 
-    All lists have the same length. The set contains the index itself.
+    All lists have the same length. The second value contains the index of the size, and those of
+    the components that the size determines.
     """
     columns = list(zip(*lists, strict=True))
     varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
@@ -367,14 +380,14 @@ def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
 
 
 def determined(values: Sequence[Hashable], by: Sequence[Hashable]) -> bool:
-    """Return True if equal items of `by` always go with equal items of `values`."""
+    """Return True if items of `values` are equal wherever the items of `by` are equal."""
     return len(set(zip(by, values, strict=True))) == len(set(by))
 
 
 def names_of(values: Sequence[Any]) -> list[str]:
-    """Return a short name for each value; different values have different names.
+    """Return a short name for each value of a key; different values have different names.
 
-    Entries that all tables of a type share are left out, if the names still differ.
+    Entries that are equal in all tables of a type are left out, if the names still differ.
     """
     items: dict[str, list[set[str]]] = {}  # the entries of the tables of each type
     for table in _tables(values):
@@ -391,9 +404,9 @@ def names_of(values: Sequence[Any]) -> list[str]:
 
 
 def full(value: Any, but: Container[str] = ()) -> str:
-    """Return the complete text of a value, without the table entries in `but`.
+    """Return the text of a value of a key.
 
-    An entry is written "type.key=value", such as "adam.steps=50".
+    but: entries of tables that are left out, each as "type.key=value", such as "adam.steps=50".
     """
     match value:
         case Mapping():
@@ -438,19 +451,19 @@ TITLES = {"l2_relative": "rel. L2", "h1_relative": "rel. H1"}
 
 
 def title_of(column: str) -> str:
-    """Return the title of a column in plain text."""
+    """Return the title of a column of the table, as plain text."""
     return TITLES.get(column, column.replace("_", " "))
 
 
 def settings_table(study: Study, ranges: bool = False, lines: int = 1000) -> ShownTable:
-    """Return the table of the settings with medians over their runs, and its notes as the caption.
+    """Return a table with a row for each setting: medians over its runs, and notes as the caption.
 
-    Keys with one value and seeds have no column.
+    Seeds and keys with a single value have no column.
 
     Args:
         study: the study.
-        ranges: whether each median is followed by the range of the runs.
-        lines: the most settings that are shown, which are the best ones.
+        ranges: whether each median is followed by the range over the runs.
+        lines: the largest number of settings; the settings with the lowest errors are shown.
     """
     labels = {key: names_of(study.column(key)) for key in study.varied if not is_seed(key)}
     labels = {key: names for key, names in labels.items() if len(set(names)) > 1}
@@ -500,14 +513,14 @@ def _known_values(runs: Iterable[Row], column: str) -> list[Any]:
 
 
 def _foremost(study: Study) -> str:
-    """Return the first column of errors that has a value, or the first one if none has."""
+    """Return the first column of errors with a value, or the first column if none has a value."""
     return next((e for e in study.errors if any(_known_values(study.rows, e))), study.errors[0])
 
 
 def summary_of(study: Study) -> dict[str, Any]:
-    """Return name, folder and numbers of runs, the best run, and the failed ones.
+    """Return the name, the folder, the numbers of runs, the best run, and the failed runs.
 
-    Runs without a usable result count as failed: those that are overfitted, too.
+    Overfitted runs count as failed.
     """
     lost = [row for row in study.rows if has_failed(row)]
     error = _foremost(study)
@@ -524,7 +537,7 @@ def summary_of(study: Study) -> dict[str, Any]:
 
 
 def failures(study: Study) -> dict[str, list[str]]:
-    """Return the messages of failed runs, each with the values of its runs as texts."""
+    """Return the failed runs by message; each run is a text with its values of the varied keys."""
     found: dict[str, list[str]] = {}
     for row in filter(has_failed, study.rows):
         values = (f"{key.rpartition('.')[2]} {full(row[key])}" for key in telling(study))
@@ -538,9 +551,9 @@ def telling(study: Study) -> list[str]:
 
 
 def failure_lines(study: Study, most: int = 5) -> str:
-    """Return lines with the number of failed runs, and each message with its first run.
+    """Return a text with the number of failed runs, and each message with its first run.
 
-    Runs that are overfitted count as failed.
+    Overfitted runs count as failed.
 
     most: the largest number of messages that are shown.
     """
