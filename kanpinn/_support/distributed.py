@@ -1,10 +1,10 @@
-"""One solve by several processes, through torch.distributed, and the threads of each.
+"""One solve by several processes through torch.distributed, and the number of threads.
 
-If a process group is initialised (by torchrun or by the caller), its processes, the ranks, do one
-solve. Each rank evaluates its share of the points; sums, extremes and triangular factors are
-combined over the ranks, and everything else is computed redundantly on each rank from the same
-numbers. This must give bitwise equal results, so all machines must be of one kind. Without a
-process group the functions behave as for one rank.
+If a process group is initialised (by torchrun or by the caller), its processes, called ranks, do
+one solve. Each rank evaluates its share of the points; sums, extremes and triangular factors are
+combined over the ranks, and each rank computes everything else from the same numbers. The results
+must be bitwise equal, so all machines must be of one kind. Without a process group the functions
+behave as for one rank.
 
 Tensors are sent by the group's backend for their device: gloo for tensors on a CPU. NCCL, which
 needs a GPU for each rank, is untested.
@@ -53,10 +53,10 @@ def share(n: int) -> slice:
 def together() -> Iterator[None]:
     """Raise an exception of one rank on all ranks, at the end of a block that every rank enters.
 
-    The failed rank raises its own exception once all ranks have reached the end of the block; the
-    others raise one of the same kind (see `KINDS`) with its text. Without this they would wait in
-    the next reduction for the failed rank. The block must not communicate before an operation that
-    may fail on one rank.
+    The failed rank raises its own exception when all ranks have reached the end of the block; the
+    other ranks raise an exception of the same kind (see `KINDS`) with its text. Otherwise they
+    would wait in the next reduction for the failed rank. In the block, an operation that may fail
+    on one rank must not follow any communication.
     """
     failure: Exception | None = None
     try:
@@ -73,7 +73,7 @@ def together() -> Iterator[None]:
         if failure is not None:
             number = next((i for i, kind in enumerate(KINDS) if isinstance(failure, kind)), None)
             described = number, str(failure)
-            if number is None:  # its type, its source line and the rank are told as well
+            if number is None:  # the text has its type, its source line and the rank as well
                 frame = traceback.extract_tb(failure.__traceback__)[-1]
                 file = os.path.basename(frame.filename)
                 where = f"{file}:{frame.lineno} in {frame.name}, rank {rank()}"
@@ -91,10 +91,10 @@ def together() -> Iterator[None]:
 def summed(values: Sequence[Tensor]) -> Sequence[Tensor]:
     """Return the sums of tensors over the ranks, bitwise equal on all ranks.
 
-    Compute the tensors in a block of `together`, so that a failure on one rank reaches all.
+    The tensors should be computed in a block of `together`, which tells all ranks of a failure.
 
     Args:
-        values: tensors of any shapes, which are the same on all ranks.
+        values: tensors of any shapes; the shapes are the same on all ranks.
 
     Returns:
         Tensors of the same shapes and types.
@@ -110,7 +110,7 @@ def extremes(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Return the minimum (m,) and the maximum (m,) of each column over the rows of all ranks.
 
     Args:
-        rows: (n, m); n may differ between ranks, and may be 0 on some of them.
+        rows: the rows of this rank, (n, m); n may differ between ranks, and may be 0 on some ranks.
     """
     if world() == 1:
         return rows.amin(dim=0), rows.amax(dim=0)
@@ -121,7 +121,7 @@ def extremes(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def from_first(value: T) -> T:
-    """Return rank 0's value on all ranks; it must be possible to pickle it."""
+    """Return the value of rank 0 on all ranks; pickle must be able to store it."""
     if world() == 1:
         return value
     box: list[Any] = [value]
@@ -135,7 +135,7 @@ def from_rank(source: int, own: Tensor) -> Tensor:
 
     Args:
         source: the rank whose tensor is returned.
-        own: this rank's tensor; shape and dtype must be the same on all ranks.
+        own: the tensor of this rank; shape and dtype must be the same on all ranks.
     """
     if world() == 1:
         return own
@@ -151,7 +151,8 @@ def passed(value: T, source: int, target: int) -> T:
     Only these two ranks call this function.
 
     Args:
-        value: the value of the source, which must be possible to pickle; unused on the target.
+        value: on rank `source` the value to send, which pickle must be able to store; unused on
+            rank `target`.
         source, target: the two ranks.
     """
     box: list[Any] = [value]
@@ -172,13 +173,12 @@ def same(value: Any) -> bool:
 def tree(own: Tensor, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Combine the ranks' tensors along a binary tree, and return the result on all ranks.
 
-    On P ranks it takes ⌈log₂ P⌉ rounds and a broadcast. Each rank but the first sends its tensor
+    On P ranks this takes ⌈log₂ P⌉ rounds and a broadcast. Each rank but the first sends its tensor
     once, and the result is bitwise equal on all ranks.
 
     Args:
-        own: this rank's tensor, of the same shape on all ranks.
-        combine: takes two such tensors, the one of the lower ranks first, and returns a third of
-            the same shape.
+        own: the tensor of this rank, of the same shape on all ranks.
+        combine: combines two tensors of that shape, of lower ranks first, into one of that shape.
     """
     there = 1
     with _answering():
@@ -204,7 +204,7 @@ def _reduce(values: Tensor, operation: Any) -> Tensor:
 
 
 def _travelling(values: Tensor) -> Tensor:
-    """Return the tensor on a device that the backend can send from, for NCCL the GPU."""
+    """Return the tensor on a device from which the backend can send it: for NCCL on the GPU."""
     return values.cuda() if dist.get_backend() == "nccl" else values
 
 
@@ -222,8 +222,8 @@ def _answering() -> Iterator[None]:
 def set_threads(count: int) -> None:
     """Set the number of threads of torch and of the BLAS libraries of NumPy and SciPy.
 
-    Each library has threads of its own, which wait for work in a loop: several threads in both
-    torch and BLAS take the cores from each other.
+    Each library has its own threads, which wait for work in a loop: with several threads in both
+    torch and BLAS, they take the cores from each other.
     """
     torch.set_num_threads(count)
     threadpool_limits(count, user_api="blas")
