@@ -1,5 +1,5 @@
-"""The exceptions that kanpinn raises on purpose, common checks of arguments, and the words of
-messages and statuses.
+"""The exceptions that kanpinn raises on purpose, common checks of arguments, and texts of messages
+and statuses.
 """
 
 import difflib
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class KanpinnError(Exception):
-    """Base of everything that kanpinn raises on purpose.
+    """Base class of all exceptions that kanpinn raises on purpose.
 
     Example:
         >>> import kanpinn as kp
@@ -51,7 +51,7 @@ class NumericalError(KanpinnError, ArithmeticError):
 
 
 class Outcome(StrEnum):
-    """How a solve has ended: the first word of its status, and what that means.
+    """How a solve has ended: the first word of its status, and the meaning of the word.
 
     Example:
         >>> import kanpinn as kp
@@ -83,13 +83,13 @@ class Outcome(StrEnum):
 
 @contextmanager
 def expecting(what: Any) -> Iterator[None]:
-    """Turn the errors of a block that reads what kanpinn has written into an InputError.
+    """Turn the errors of a block that reads a file written by kanpinn into an InputError.
 
     Args:
         what: the file, for the message.
 
     Raises:
-        InputError: if the contents lack an entry, or have one of another type or shape.
+        InputError: if the file lacks an entry, or an entry has a wrong type or shape.
     """
     try:
         yield
@@ -104,7 +104,7 @@ def instance(name: str, value: Any, kind: type) -> None:
     """Refuse an argument that is not an instance of a class of kanpinn.
 
     Raises:
-        InputError: if the value is refused; names the argument, its value and the class.
+        InputError: if the value is refused; the message has the argument, its value and the class.
     """
     if not isinstance(value, kind):
         raise InputError(f"{name} must be an instance of kanpinn's {kind.__name__}, got {value!r}")
@@ -126,7 +126,7 @@ def integer(name: str, value: Any, least: int = 1) -> int:
         least: the smallest accepted value.
 
     Raises:
-        InputError: unless the value is an integer of at least `least`; names the argument.
+        InputError: unless the value is an integer of at least `least`.
     """
     try:
         number = operator.index(value)
@@ -147,7 +147,7 @@ def number(name: str, value: Any, least: float = 0.0, *, above: bool = False) ->
         above: whether `least` itself is refused as well.
 
     Raises:
-        InputError: if the value is refused; names the argument and its value.
+        InputError: if the value is refused; the message has the argument and its value.
     """
     real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not real or value < least or (above and value == least):
@@ -157,10 +157,10 @@ def number(name: str, value: Any, least: float = 0.0, *, above: bool = False) ->
 
 CONVERGED = "converged"
 FAILED = "failed"
-OVERFITTED = "overfitted"  # the residual of the solution is small at its own points alone
+OVERFITTED = "overfitted"  # the residual of the solution is small at the points of the solve only
 STOPPED_BY_USER = "stopped: interrupted"  # by Ctrl-C or an observer
 OUT_OF_TIME = "stopped: the budget"
-# Why a solve in cells has not compared its solution with a better one begins with these words.
+# A note that a solve in cells has not compared its solution with a more accurate solution begins so.
 UNCOMPARED = "the comparison with a solution of degree"
 UNUSABLE = (FAILED, OVERFITTED)  # results that are not to be used
 
@@ -174,7 +174,7 @@ def nearest(word: Any, choices: Iterable[Any]) -> str:
 
 
 def show(value: Any) -> str:
-    """Return a value as a problem file would write it, cut to 60 characters."""
+    """Return the text of a value for messages, as in a problem file, cut to 60 characters."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
