@@ -1,6 +1,4 @@
-"""Atomic writing of files and its pace, and locks of folders and blocks against other
-processes.
-"""
+"""Atomic writing of files and its pace, and locks of folders against other processes."""
 
 import errno
 import itertools
@@ -17,12 +15,12 @@ from kanpinn._support.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` to write to, which replaces it if the block succeeds.
+    """Yield a temporary path to write to; if the block succeeds, this file replaces `path`.
 
     After the block the file is on the disk, even if the machine loses its power.
 
     Raises:
-        OSError: if it cannot be written; it names `path`, which is as before then.
+        OSError: if the file cannot be written; `path` is unchanged then, and is in the message.
     """
     temporary = path.with_name(f".{path.stem}-{os.urandom(6).hex()}.tmp{path.suffix}")
     try:
@@ -32,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         to_disk(path.parent)
     except OSError as error:
-        error.filename = str(path)  # the system names no file, or the temporary one
+        error.filename = str(path)  # the system gives no file, or the temporary file
         raise
     finally:
         with suppress(OSError):  # a folder that has gone has no temporary file either
@@ -43,7 +41,7 @@ def to_disk(path: Path) -> None:
     """Wait until the contents of a file, or the names in a folder, are on the disk.
 
     Raises:
-        OSError: if the disk fails; it names the path.
+        OSError: if the disk fails; the message has the path.
     """
     if os.name != "posix":  # other systems cannot open a folder
         return
@@ -64,19 +62,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def path_component(name: str) -> str:
-    """Return the name with all characters replaced that a path component should not have."""
+    """Return the name with "-" for all characters that the name of a folder should not have."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
 
 
 def numbered(path: Path) -> Iterator[Path]:
-    """Yield a path, then the same with "-2", "-3", … at the end of its name, without end."""
+    """Yield a path, then paths with "-2", "-3", … at the end of its name, without end."""
     yield path
     for number in itertools.count(2):
         yield path.with_name(f"{path.name}-{number}")
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove the temporary files that killed processes have left in a folder by `replacing`."""
+    """Remove the temporary files of `replacing` that killed processes have left in a folder."""
     for left in folder.glob(".*-*.tmp*"):
         left.unlink(missing_ok=True)
 
@@ -90,7 +88,7 @@ class Locked(InputError):
 
 
 class FolderLock:
-    """Lock of a folder against other writers; it ends with `release` or with the process.
+    """Lock of a folder against writing by others; it ends with `release` or with the process.
 
     On a file system without locks the folder is not protected.
 
@@ -112,7 +110,7 @@ class FolderLock:
                 raise
 
     def release(self, folder: Path) -> None:
-        """Release the lock and remove its file; `folder` is the current path of the folder."""
+        """Release the lock and remove its file; folder: the current path of the locked folder."""
         if self._lock.is_locked:
             with suppress(PermissionError):  # Windows does not remove a file that is open
                 (folder / LOCK).unlink(missing_ok=True)
@@ -121,7 +119,7 @@ class FolderLock:
 
 @dataclass(eq=False)
 class Pace:
-    """How often a file is written: not all the time, and for a small part of the time only.
+    """How often a file is written: after pauses, and for a small part of the time only.
 
     interval: the shortest time between two writes, in seconds.
     share: the largest fraction of the time that is spent on writing.
@@ -134,13 +132,13 @@ class Pace:
 
     @property
     def is_due(self) -> bool:
-        """Whether the file is to be written; at first, `interval` after this object was made."""
+        """Whether the file should be written now; first `interval` after this object was made."""
         pause = max(self.interval, self._cost / self.share)
         return time.monotonic() - self._written >= pause
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Measure the time of a write, which is made in the block."""
+        """Measure the time of writing the file, which happens in the block."""
         begun = time.monotonic()
         yield
         self._written = time.monotonic()
