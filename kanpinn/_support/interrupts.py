@@ -1,5 +1,5 @@
-"""Handlers of Ctrl-C (SIGINT) outside the solve loop, which has a handler of its own, and
-observers that are context managers.
+"""Handlers of Ctrl-C (SIGINT) outside the solve loop, which has its own handler, and the entering
+of observers that are context managers.
 """
 
 import os
@@ -19,7 +19,7 @@ def leave(*_: object) -> None:
 
 
 def interrupt(_: int, frame: FrameType | None) -> None:
-    """Signal handler that raises KeyboardInterrupt, or during an import ends the process at once.
+    """Signal handler that raises KeyboardInterrupt; during an import it ends the process at once.
 
     The imported code could turn a KeyboardInterrupt into another exception.
     """
@@ -34,7 +34,7 @@ def interrupt(_: int, frame: FrameType | None) -> None:
 def handling(handler: Callable[..., object]) -> Iterator[None]:
     """Set the handler of SIGINT for the block.
 
-    In threads other than the main one, which cannot set signal handlers, it does nothing.
+    It does nothing in threads other than the main thread, which cannot set signal handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -48,10 +48,10 @@ def handling(handler: Callable[..., object]) -> Iterator[None]:
 
 @contextmanager
 def entered(observers: Sequence[Any]) -> Iterator[None]:
-    """Enter those observers that are context managers for the time of the block.
+    """Enter the observers that are context managers, and exit them at the end of the block.
 
-    They leave it however the block ends. One that is entered already, for several solves, is
-    entered a second time.
+    They are exited whether or not the block raises. An observer that the user has entered already,
+    around several solves, is entered a second time.
     """
     with ExitStack() as stack:
         for one in observers:
