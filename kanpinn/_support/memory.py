@@ -1,4 +1,4 @@
-"""The memory of the machine, how much of it is free, and sizes of memory in words."""
+"""The memory of the machine, its free part, and sizes of memory as text."""
 
 import math
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def machine_memory() -> float:
-    """Return the bytes of the machine's memory; infinite where they are not known."""
+    """Return the bytes of the machine's memory; infinity if unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # unknown on this system
@@ -14,8 +14,8 @@ def machine_memory() -> float:
 
 
 def free_memory() -> float:
-    """Return the bytes of memory that programs can still take; infinite where not known."""
-    try:  # Linux: what is free, and what caches would give back
+    """Return the bytes of memory that programs can still take; infinity if unknown."""
+    try:  # Linux: free memory, and memory of caches that can be freed
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(float(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
     except (OSError, StopIteration):
