@@ -21,16 +21,16 @@ START = (
 
 
 class Processes(Executor):
-    """Executor on single-threaded worker processes, each started with its first call.
+    """Executor on single-threaded worker processes, each started at its first call.
 
-    The called functions must be importable. When a worker dies (killed, or out of memory), only the
+    The called functions must be importable. If a worker dies (killed, or out of memory), only the
     call that it was executing fails, with BrokenExecutor, and a new process is started for the next
-    call. Workers end with the process that started them, even if that is killed. Ctrl-C in a
-    terminal does not reach them. Their standard output goes to standard error.
+    call. Workers end when the process that started them ends, even if it is killed. Ctrl-C in a
+    terminal does not reach workers. Their standard output goes to standard error.
 
     ProcessPoolExecutor of the standard library is not suitable: its workers import the calling
-    script, which would need `if __name__ == "__main__"`; they outlive a killed process; and when
-    one of them dies the calls of all others are lost.
+    script, which would need `if __name__ == "__main__"`; they survive if the starting process is
+    killed; and if one worker dies, the calls of all other workers are lost.
 
     Args:
         workers: the largest number of processes.
@@ -65,7 +65,7 @@ class Processes(Executor):
             return self._workers[me]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Shut down as in the base class; wait = False kills the processes at once."""
+        """Shut down as `Executor.shutdown`; wait=False kills the processes at once."""
         if not wait:
             with self._lock:
                 self._ended = True
@@ -77,7 +77,9 @@ class Processes(Executor):
 
 
 class _Worker:
-    """One process, which reads calls from standard input and writes results to standard output."""
+    """A worker process, which reads calls from its standard input and writes results to its
+    standard output.
+    """
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -89,7 +91,7 @@ class _Worker:
         )
 
     def call(self, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Make the call in the process, and return what it returns or raise what it raises.
+        """Make a call in the process, and return its result or raise its exception.
 
         Raises:
             BrokenExecutor: if the process dies during the call.
@@ -120,7 +122,7 @@ class _Worker:
     def close(self) -> None:
         """Let the idle process end, and wait for it."""
         with contextlib.suppress(BrokenPipeError), self._process:
-            pass  # leaving the block closes the input, on which the process ends, and waits for it
+            pass  # leaving the block closes the input, which ends the process, and waits for it
 
 
 def serve() -> None:
@@ -137,7 +139,7 @@ def serve() -> None:
 
 
 def _receive(calls: Any, waiting: "queue.SimpleQueue[bytes]") -> None:
-    """Put calls into the queue; when the input is closed, end the process even during a call."""
+    """Put calls from the input into the queue; end the process, even in a call, when it closes."""
     try:
         while True:
             waiting.put(pickle.load(calls))
