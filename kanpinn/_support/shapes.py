@@ -1,4 +1,4 @@
-"""Type annotations of tensors by shape, of n points in d dimensions."""
+"""Type annotations for tensors of certain shapes; n: number of points, d: number of dimensions."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor
