@@ -1,4 +1,4 @@
-"""Results that notebooks show as tables with a picture, and HTML templates."""
+"""Base class of results that notebooks show as tables with a picture, and HTML templates."""
 
 from functools import cache
 from importlib import import_module
@@ -9,20 +9,21 @@ if TYPE_CHECKING:
 
 
 class Shown:
-    """Base of what notebooks show; results of solves have a method `plot` as well.
+    """Base class of results that notebooks show; results of solves have a method `plot` as well.
 
-    The module that shows and draws a result is in a room above that of the result, so the result
-    cannot import it. It is found by its name when it is first used, as the names of `kanpinn` are:
-    results alone do not wait for the import of Matplotlib.
+    The module that draws a result imports the result's class, so that class cannot import it. The
+    module is imported by its name when a result is first drawn, so that results which are not drawn
+    do not wait for the import of Matplotlib.
 
-    shown_by: the name of the module with `card(result)`, which returns a `Card`; for results with a
-        method `plot` with `plot(result, ...)`; for those of runs with `figures(result, fields)`.
+    shown_by: the name of the module. It has a function `card(result)`, which returns a `Card`; for
+        results with a method `plot` also `plot(result, ...)`; for results of runs also
+        `figures(result, fields)`.
     """
 
     shown_by: ClassVar[str]
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows, as HTML."""
+        """Return the HTML that a notebook shows."""
         html: str = self._view().card(self).html()
         return html
 
@@ -32,10 +33,10 @@ class Shown:
 
 @cache
 def template(package: str, name: str) -> "Template":
-    """Return a template that escapes every text.
+    """Return a Jinja template that escapes every text.
 
     Args:
-        package: the package in whose folder the file is, such as "kanpinn.runs.report".
+        package: the package whose folder has the file of the template, "kanpinn.runs.report".
         name: the name of the file.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # results alone do not need it
