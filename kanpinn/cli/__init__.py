@@ -1,4 +1,4 @@
-"""The command line: thin commands over the package; it alone owns the screen and the threads.
+"""The command line: commands that call the package; only they print and set threads.
 
 The modules import the package inside functions, so that `kanpinn --help` is fast.
 """
