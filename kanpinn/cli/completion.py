@@ -8,7 +8,7 @@ import typer
 
 
 class Shell(Enum):
-    """The shells, by their names."""
+    """The names of the supported shells."""
 
     BASH = "bash"
     ZSH = "zsh"
