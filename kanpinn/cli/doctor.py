@@ -1,4 +1,4 @@
-"""kanpinn doctor: says whether this installation works, and what it has to work with."""
+"""kanpinn doctor: checks whether this installation works, and shows versions and devices."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Finding(NamedTuple):
-    """A line of the table, and a sentence on what is wrong with it; "" if nothing is."""
+    """A line of the table: a name, its value, and a sentence on a fault; "" without a fault."""
 
     name: str
     value: str
@@ -50,15 +50,15 @@ def doctor_command() -> None:
 
 
 def _packages() -> Iterator[Finding]:
-    """Yield the versions of Python and of packages, and the optional extras.
+    """Yield the versions of Python and of packages, and whether optional extras are installed.
 
-    Extras for work on kanpinn itself are left out.
+    The extras for tests and documentation are left out.
     """
     from importlib import metadata
 
     yield Finding("kanpinn", f"{kanpinn.__version__} in {Path(kanpinn.__file__).parent}")
     yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
-    packages: dict[str, list[str]] = {"": [*SHOWN]}  # by extra, "" for those always needed
+    packages: dict[str, list[str]] = {"": [*SHOWN]}  # by extra; "" for packages always needed
     for line in metadata.requires("kanpinn") or [] if version_of("kanpinn") else []:
         marker = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
         if name := re.match(r"[\w.-]+", line):
@@ -122,7 +122,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _self_test(expected: float = 1e-10) -> Finding:
-    """Solve a small Poisson problem and compare its error with what is expected."""
+    """Solve a small Poisson problem; expected: the bound of its relative L2 error."""
     try:
         solution = _solve_poisson()
     except Exception as error:  # a broken installation may raise anything
