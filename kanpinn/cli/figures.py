@@ -16,7 +16,7 @@ RunOrStudy = Annotated[
 
 
 class Format(Enum):
-    """The formats of `export`: the suffix of the files, and the function kanpinn.to_SUFFIX."""
+    """The formats of `export`: suffixes of files; kanpinn.to_SUFFIX is the function that writes."""
 
     VTKHDF = "vtkhdf"
     NPZ = "npz"
@@ -64,7 +64,11 @@ def report_command(folder: RunOrStudy, output: OutputFile = None) -> None:
 
 
 def _is_study(folder: Path) -> bool:
-    """Return True for a study, False for a run folder inside one; refuse what is neither."""
+    """Return True for the folder of a study, False for a run folder.
+
+    Raises:
+        InputError: if the folder is neither.
+    """
     place = folder.parent if folder.is_file() else folder
     if (place / "study.json").is_file():
         return True
