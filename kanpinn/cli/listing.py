@@ -47,7 +47,8 @@ def _show(title: str, rows: list[tuple[str, ...]]) -> None:
 
 
 def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
-    """Return the rows with the second column cut so that the table has at most this width."""
+    """Return the rows with the second column cut so that the table has at most `width` characters.
+    """
     longest = [max(map(len, column)) for column in zip(*rows, strict=True)]
     room = width - sum(longest[:1] + longest[2:]) - 2 * (len(longest) - 1)
     if room < 20:  # the table becomes blocks, in which a status has a line of its own
@@ -79,7 +80,7 @@ def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _runs(output: Path) -> Iterator[tuple[str, ...]]:
-    """Yield for each run its folder, status, errors, and seconds."""
+    """Yield a row for each run: its folder, status, errors, and seconds."""
     from kanpinn.runs.results.record import PARTIAL, read_record
     from kanpinn.runs.study.table import columns_of, kind_of
 
@@ -98,7 +99,7 @@ def _runs(output: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _studies(output: Path) -> Iterator[tuple[str, ...]]:
-    """Yield for each study its folder, finished runs, lowest errors, and total seconds."""
+    """Yield a row for each study: its folder, finished runs, lowest errors, and total seconds."""
     from kanpinn.runs.study.table import WAITING, Study, has_failed
 
     for path in sorted(output.glob("*/study.json")):
@@ -116,7 +117,10 @@ def _studies(output: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _errors(rows: Sequence[dict[str, Any]], kind: str) -> list[str]:
-    """Return the lowest values in the first two columns of errors, those that a row has first."""
+    """Return texts with the lowest values in two columns of errors.
+
+    Columns without a value are chosen only if fewer than two columns have values.
+    """
     from kanpinn.runs.study.table import ERRORS, title_of
 
     columns = ERRORS[kind] + (("train_rmse", "train_cross_entropy") if kind == "fit" else ())
