@@ -35,13 +35,13 @@ SECTIONS = {"solve": ("problem",), "fit": ("data",), "check": ("problem", "data"
 
 
 def only_file(command: str) -> Path:
-    """Return the only file of the working folder that the command can run, and say which it is.
+    """Return the only file of the working folder that the command can run, and print its name.
 
     Args:
         command: "solve", "fit" or "check".
 
     Raises:
-        InputError: if there is none, or more than one.
+        InputError: if there is no such file, or more than one.
     """
     import tomllib
 
