@@ -1,4 +1,4 @@
-"""The terminal: messages and exit codes, tables of plain text."""
+"""The output on the terminal: messages, exit codes, and tables of plain text."""
 
 import io
 import logging
@@ -19,17 +19,17 @@ Row = Sequence[str]
 
 
 def plain_table(rows: Sequence[Row], left: bool = False, width: int | None = None) -> str:
-    """Return rows as a text table: the first column aligned left, the others right.
+    """Return rows as a text table: the first column aligned left, the other columns right.
 
-    A table that is wider than the terminal has cells of text broken into lines if 24 characters
-    remain for them. Otherwise each row becomes a block: its first cell, and below it the others,
-    each after its head.
+    If the table is wider than a line, long texts in cells are broken into lines of at least 24
+    characters. If it is still too wide, each row becomes a block: its first cell, and below it the
+    other cells, each after the head of its column.
 
     Args:
-        rows: the rows, all of one length; the first one has the heads unless `left` is true.
+        rows: the rows, all of one length; the first row has the heads unless `left` is true.
         left: whether all columns are text, aligned left, without heads.
-        width: the characters of a line, by default those of the terminal or of COLUMNS; for pipes
-            no limit.
+        width: the number of characters of a line; by default that of the terminal or of the
+            variable COLUMNS, for pipes no limit.
     """
     from rich.console import Console
     from rich.table import Table
@@ -81,7 +81,7 @@ def _fail(error: Exception, code: int) -> None:
 
 
 class _Lines(logging.Handler):
-    """Handler that prints log records as lines without traceback."""
+    """Logging handler that prints each record as one line, without traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
@@ -95,8 +95,9 @@ class _Lines(logging.Handler):
 def reporting(quiet: bool = False) -> Iterator[None]:
     """Print the block's errors, warnings and log records as single lines on standard error.
 
-    Each text of a warning is printed once. An error ends the command. The exit codes are 1 after a
-    numerical failure, 2 for bad input or a file that the system refuses, and 130 after Ctrl-C.
+    Equal warnings are printed once. An error ends the command, with the exit code 1 after a
+    numerical failure, 2 for bad input or a file that cannot be read or written, and 130 after
+    Ctrl-C.
 
     quiet: whether only errors are printed.
     """
