@@ -1,6 +1,6 @@
 """kanpinn solve, fit, check and schema: run, resume or preview a problem file.
 
-A run may take several processes of torchrun: rank 0 prints, and all end with its exit code.
+torchrun may start several processes for a run: rank 0 prints, and all end with its exit code.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ Line = tuple[str, str]
 
 
 def _command(name: str, about: str) -> Callable[..., None]:
-    """Return `kanpinn solve` or `kanpinn fit` with its help."""
+    """Return the command `kanpinn solve` or `kanpinn fit`; about: its help text."""
 
     def command(
         file: options.ProblemFile = None,
@@ -119,7 +119,18 @@ fit_command = _command(
 def _configuration(
     command: str, file: Path | None, resume: Path | None, trust: bool, pairs: list[str]
 ) -> "Config":
-    """Return the configuration of the file, or of the run to resume, with the overrides."""
+    """Return the configuration of the file, or of the run to resume, with the overrides.
+
+    Args:
+        command: "solve" or "fit".
+        file: the problem file; None for the only file in the working folder.
+        resume: the folder of the run to resume; None to start a new run.
+        trust: whether class files may lie outside the folder of `resume` or have changed.
+        pairs: the overrides, "KEY=VALUE".
+
+    Raises:
+        InputError: if options exclude each other, or the file is for the other command.
+    """
     if file is not None and resume is not None:
         raise InputError(f"{command} takes either a file, or --resume with a run folder")
     if trust and resume is None:
@@ -143,7 +154,7 @@ def _configuration(
 
 
 def build(config: "Config", quiet: bool = False) -> "Job":
-    """Return the job of a configuration, after printing its notes and setting the threads."""
+    """Return the job of a configuration; print the notes, unless `quiet`, and set the threads."""
     for line in () if quiet else config.notes:
         note(f"note: {line}")
     job = config.build()
@@ -155,7 +166,7 @@ def build(config: "Config", quiet: bool = False) -> "Job":
 
 
 def _run(job: "Job", folder: "RunFolder", quiet: bool) -> "Result":
-    """Run the job in a folder, which is discarded if an error or Ctrl-C precedes the first step."""
+    """Run the job in a folder; an error or Ctrl-C before the first step discards the folder."""
     from kanpinn.runs.progress import Progress
 
     def interrupt(*_: object) -> None:  # before and after the solve loop, which has its own handler
@@ -194,9 +205,9 @@ def _run(job: "Job", folder: "RunFolder", quiet: bool) -> "Result":
 
 
 def _finish(job: Any, result: Any, folder: "RunFolder") -> Any:
-    """Estimate errors if the file asks for it, and write the folder.
+    """Estimate errors if the settings ask for it, write all files, and return the result.
 
-    Ctrl-C leaves the folder unfinished at once.
+    Ctrl-C ends the process at once; the folder stays unfinished.
     """
 
     def interrupt(*_: object) -> None:
@@ -236,7 +247,10 @@ def check_command(file: options.ProblemFile = None, overrides: options.Overrides
 
 
 def warned_defects(job: Any) -> "list[Defect]":
-    """Warn if the exact solution of a solve's problem does not solve it, and return its defects."""
+    """Warn if the exact solution of a problem does not satisfy it, and return its residuals.
+
+    The list is empty for jobs other than solves.
+    """
     from kanpinn.pde.verify import exact_defects
     from kanpinn.runs.config import SolveJob, blaming
 
@@ -267,7 +281,7 @@ def _fit_preview(config: "Config", job: Any) -> Iterator[Line]:
 
 
 def _preview(config: "Config", job: Any) -> Iterator[Line]:
-    """Yield names with descriptions of the solve that would be run, except the optimizers."""
+    """Yield lines, each a name and a text, on the solve that would be run, without optimizers."""
     from kanpinn.accuracy.references import reference_of
     from kanpinn.networks.constraints import describe_imposition
     from kanpinn.runs.config import blaming
@@ -346,9 +360,9 @@ CODE, SEEN = "exit code", "seen by "
 class Ranks(NamedTuple):
     """The processes of one command.
 
-    joined: a context manager in which they form a process group of torch.distributed.
-    alone: whether this is the only process.
-    first: whether this is rank 0, which alone prints and writes files.
+    joined: a context manager in which the processes form a process group of torch.distributed.
+    alone: whether this process is the only process.
+    first: whether this process is rank 0, the only rank that prints and writes files.
     """
 
     joined: AbstractContextManager[None] = contextlib.nullcontext()
@@ -358,7 +372,7 @@ class Ranks(NamedTuple):
 
 @contextmanager
 def ranks(quiet: bool) -> Iterator[Ranks]:
-    """Run a command in `reporting`, with output from rank 0 only if torchrun started several.
+    """Run a command in `reporting`; of several processes of torchrun, only rank 0 prints.
 
     At the end of the block the other ranks wait for rank 0 and exit with its exit code.
     """
@@ -394,7 +408,10 @@ def ranks(quiet: bool) -> Iterator[Ranks]:
 
 @contextmanager
 def _joined(store: Any) -> Iterator[None]:
-    """Form the process group for the block; "cuda" is the GPU that belongs to the rank."""
+    """Form the process group for the block, and select a GPU for the device "cuda" of each rank.
+
+    store: the key-value store that the processes of torchrun share.
+    """
     import torch
     import torch.distributed as dist
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
