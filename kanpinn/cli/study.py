@@ -85,7 +85,7 @@ def study_command(
 
 
 def _check(where: Where, workers: int | None, address: str | None, cluster: list[str]) -> None:
-    """Refuse options that belong to another executor, before anything is imported."""
+    """Refuse options that belong to another executor than `where`, before any import."""
     if address is not None and where is not Where.DASK:
         raise InputError(f"--address {address}: only --executor dask has a scheduler's address")
     if address is not None and workers is not None:
@@ -117,7 +117,7 @@ def _sweep(
     quiet: bool,
     executor: "AbstractContextManager[Executor | None]",
 ) -> "Study":
-    """Run the study; after Ctrl-C say how many runs are finished and kept."""
+    """Run the study; after Ctrl-C print the number of runs that are finished and kept."""
     from kanpinn.runs.progress import StudyProgress
     from kanpinn.runs.study import sweep
 
