@@ -1,4 +1,4 @@
-"""Files of named columns: CSV, NPZ and HDF5."""
+"""Reading of files with named columns: CSV, NPZ and HDF5."""
 
 import csv
 import itertools
@@ -17,13 +17,13 @@ Cells = Sequence[str] | numpy.ndarray
 
 
 def read_columns(path: Path) -> dict[str, Cells]:
-    """Return the columns of a file by name: arrays, and texts from columns of CSV that have some.
+    """Return the columns of a file by name: arrays, or lists of texts for CSV columns with texts.
 
     The first line of a ".csv" file names the columns; ".npz", ".h5" and ".hdf5" files have one
     array per column.
 
     Raises:
-        InputError: if the file cannot be read, or is of another kind.
+        InputError: if the file cannot be read, or its name has another ending.
     """
     if path.suffix not in READERS:
         raise InputError(f"{path} must end in {', '.join(READERS)}")
@@ -39,10 +39,10 @@ def flat_column(path: Path, name: str, cells: Cells) -> numpy.ndarray:
     Args:
         path: the file, for messages.
         name: the name of the column, for messages.
-        cells: the column as `read_columns` returns it.
+        cells: the column, from `read_columns`.
 
     Raises:
-        InputError: if the array has several values for a row.
+        InputError: if the array has several values per row.
     """
     array = numpy.asarray(cells)
     if array.ndim == 0 or array.size > len(array):
@@ -59,7 +59,7 @@ def check_lengths(
     Args:
         path: the file, for messages.
         columns: the columns by name, (n,) each.
-        first: the name of the column that the others are compared with.
+        first: the name of the column with which the other columns are compared.
         rows, cells: the words for rows and for entries of a column in messages.
 
     Raises:
@@ -80,10 +80,10 @@ def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
     Args:
         path: the file, for messages.
         name: the name of the column, for messages.
-        cells: the column as `read_columns` returns it.
+        cells: the column, from `read_columns`.
 
     Raises:
-        InputError: if a value is no real number; the message names the row.
+        InputError: if a value is no real number; the message has the row.
     """
     if numpy.iscomplexobj(cells):
         raise InputError(f"{path}: {name} must be real numbers, they are complex")
@@ -104,7 +104,7 @@ def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
 def _read_csv(path: Path) -> Mapping[str, Cells]:
     try:
         names, columns, texts = _csv_columns(path, frozenset())
-        if texts:  # read again, for numbers of earlier rows in such a column are texts as well
+        if texts:  # read again: in a column with texts, numbers in earlier rows are texts as well
             names, columns, _ = _csv_columns(path, texts)
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start})") from None
@@ -118,12 +118,13 @@ def _read_csv(path: Path) -> Mapping[str, Cells]:
 def _csv_columns(
     path: Path, texts: Set[int], rows: int = 2**14
 ) -> tuple[list[str], list[Cells], frozenset[int]]:
-    """Return the names and the columns of a CSV file, and which columns have cells of text.
+    """Return the names and the columns of a CSV file, and the indices of columns with texts.
 
     Args:
         path: the file.
-        texts: the numbers of the columns that are returned as texts; others are arrays, without the
-            rows that have other cells than numbers.
+        texts: the indices of the columns that are returned as lists of texts. The other columns are
+            arrays; if such a column has a cell that is no number, rows are missing in its array,
+            and its index is in the last value.
         rows: the number of rows that are read at a time, which bounds the memory.
     """
     # Spreadsheets put a byte order mark in front.
@@ -157,8 +158,8 @@ def _csv_columns(
 
 def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
     try:
-        # The file is opened here because numpy leaves a broken one open. Pickled objects are
-        # refused, which is numpy's default, because they could run code.
+        # The file is opened here because numpy leaves a broken file open. Pickled objects are
+        # refused, which is numpy's default, because they could execute code.
         with path.open("rb") as file, numpy.load(file) as arrays:
             return dict(arrays)
     except (ValueError, EOFError, TypeError, BadZipFile, zlib.error):
