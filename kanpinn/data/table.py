@@ -25,7 +25,17 @@ def _chosen(
     inputs: Sequence[str] | None,
     targets: str | Sequence[str] | None,
 ) -> tuple[Names, Names]:
-    """Return the names of the target columns and of the input columns."""
+    """Check the chosen columns; return the names of the target columns and of the input columns.
+
+    Args:
+        path: the file, for messages.
+        columns: all columns of the file, by name.
+        inputs: the chosen input columns; None for all named columns that are not targets.
+        targets: the chosen target columns; None for the last column.
+
+    Raises:
+        InputError: if a column does not exist or is chosen twice, or no column is left.
+    """
     if targets is None:
         targets = list(columns)[-1:]
     wanted = [targets] if isinstance(targets, str) else list(targets)
@@ -48,7 +58,15 @@ def _classes(
 ) -> tuple[Tensor, Names]:
     """Return class numbers (n,) and the names of the classes.
 
-    given: the names in order; by default they are sorted by value or alphabetically.
+    Args:
+        path: the file, for messages.
+        name: the name of the column, for messages.
+        labels: the column of classes, numbers or texts, (n,).
+        given: the names of the classes in order; by default the labels, sorted by value or
+            alphabetically.
+
+    Raises:
+        InputError: if a row has no class, or a class is not among the given names.
     """
     try:
         labels = numpy.asarray(labels, dtype=numpy.float64)
@@ -74,13 +92,13 @@ def _classes(
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """n rows of d inputs, each with m targets or with its class.
+    """A table of n rows, each with d inputs and with m targets or a class.
 
     Args:
-        inputs: (n, d).
+        inputs: the inputs of all rows, (n, d).
         targets: numbers (n, m) or (n,); with `classes`, class numbers (n,), integers from 0.
-        names: the names of the inputs, x0, x1, … by default.
-        outputs: the names of the targets, y0, y1, … or "class" by default.
+        names: the names of the inputs; by default x0, x1, ….
+        outputs: the names of the targets; by default y0, y1, …, or "class".
         classes: the names of the classes, in the order of their numbers; () if targets are numbers.
 
     Raises:
@@ -160,10 +178,10 @@ class Table:
             targets: the names of the target columns; by default the last column of the file.
             kind: "numbers"; or "classes" if the single target column has classes, as numbers or
                 texts.
-            classes: the names of all classes in order; by default those in the file, sorted.
+            classes: the names of all classes in order; by default the names in the file, sorted.
 
         Raises:
-            InputError: if the file cannot be read, it lacks a column, or values are not finite
+            InputError: if the file cannot be read or lacks a column, or values are not finite
                 numbers.
         """
         if kind not in KINDS:
@@ -203,14 +221,15 @@ class Table:
         seed: int = 0,
         sampler: str = "uniform",
     ) -> "Table":
-        """Return a table of sampled points of a domain with a function's values as targets.
+        """Return a table of sampled points of a domain, with the values of a function as targets.
 
         Args:
-            domain: the domain that is sampled; its coordinates are the inputs.
-            function: maps named points, where p.x is (n, 1) as in a problem, to values (n, m).
+            domain: the domain; its coordinates are the inputs.
+            function: maps n points p to values (n, m); p.x is a coordinate, (n, 1), as in the
+                functions of a problem.
             count: the number n of points.
             seed: the seed of a random sampler.
-            sampler: the name of the sampler; see `Collocation`.
+            sampler: the name of the sampler, see `Collocation`.
         """
         generator = torch.Generator().manual_seed(seed)
         points = sample(domain, count, sampler, generator)
@@ -235,17 +254,20 @@ class Table:
         return self.inputs[:, self.names.index(name)]
 
     def only(self, names: Sequence[str]) -> "Table":
-        """Return the table with only these inputs, in this order.
+        """Return the table with only the named inputs, in the order of `names`.
 
         Raises:
-            InputError: if there is no input of one of the names.
+            InputError: if a name is not the name of an input.
         """
         chosen = torch.stack([self.column(name) for name in names], dim=1)
         return Table(chosen, self.targets, tuple(names), self.outputs, self.classes)
 
 
 def _columns(table: Table, inputs: str, targets: str) -> dict[str, Tensor]:
-    """Return the columns (n,) of numbers by their names in messages, given as formats."""
+    """Return the input columns and the numeric target columns, (n,) each, by names for messages.
+
+    inputs, targets: formats that make these names from the names of inputs and targets.
+    """
     columns = {inputs.format(n): x for n, x in zip(table.names, table.inputs.T, strict=True)}
     if not table.classes:
         both = zip(table.outputs, table.targets.T, strict=True)
@@ -258,7 +280,7 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The data for a fit.
+    """The data for a fit, divided into up to three parts.
 
     Args:
         train: the rows to which the network is fitted.
@@ -300,7 +322,7 @@ class Data:
 
     @property
     def parts(self) -> dict[str, Table]:
-        """The given parts, by name."""
+        """The tables that are not None, by the names "train", "validation" and "test"."""
         given = zip(PARTS, (self.train, self.validation, self.test), strict=True)
         return {name: table for name, table in given if table is not None}
 
@@ -316,12 +338,12 @@ class Data:
         """Split a table at random into parts.
 
         Args:
-            table: all rows, n of them.
-            validation, test: shares of the rows or, with groups, of the groups, each in [0, 1); 0
-                for no such part.
+            table: all n rows.
+            validation, test: the shares of the rows or, with `groups`, of the groups in these
+                parts, each in [0, 1); 0 for no such part.
             seed: the seed of the random choice.
-            groups: (n,) or (n, q); rows with equal values here go into the same part, so that
-                no row similar to a test row is in the training part.
+            groups: the group of each row, (n,) or (n, q). Rows with equal values are put into the
+                same part, so that no row that resembles a test row is in the training part.
 
         Raises:
             InputError: if a share is outside [0, 1) or leaves a part without rows, or `groups` has
