@@ -1,4 +1,4 @@
-"""Cards, which notebooks show of a result, and the axes and places of methods `plot`."""
+"""Cards, which notebooks show for a result, and the parts of a domain that methods `plot` draw."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ from kanpinn.solvers.summary import Fact, ShownTable, remarks, tables
 
 
 class Drawing(NamedTuple):
-    """Drawn axes, and a sentence that says what they show, for those who do not see them."""
+    """Drawn axes, and a sentence on their contents, for readers who do not see the picture."""
 
     ax: Axes
     words: str
@@ -30,15 +30,15 @@ class Drawing(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """The view of a result in a notebook: facts, tables and pictures.
+    """The view of a result in a notebook: facts, tables, formulas and a picture.
 
-    The parts are made when the card is shown. If one of them fails, the card says why in its place
-    and has the others: a notebook would show nothing of a result whose HTML raises an error.
+    The parts are made when the card is shown. If a part fails, the card has the reason in its place
+    and shows the other parts: a notebook would show nothing at all if an error were raised.
 
     Args:
-        title: what the card is of, such as "Solution of Poisson".
+        title: the title, such as "Solution of Poisson".
         facts: pairs of a name and a value.
-        draw: makes the picture; None for a card without one.
+        draw: draws the picture; None for a card without a picture.
         tables: the tables below the facts.
         formulas: formulas as elements of MathML, which are not escaped.
     """
@@ -53,8 +53,8 @@ class Card:
     def html(self) -> str:
         """Return the card as one element of HTML, which is well-formed XML.
 
-        All texts are escaped. Nothing in it is loaded from elsewhere, and its colours are those of
-        the notebook, whether this is light or dark; pictures have a background of their own.
+        All texts are escaped. The element loads no other files, and takes the colours of the
+        notebook, light or dark; pictures have their own background.
         """
         self._failures.clear()
         names = ("facts", "tables", "formulas")
@@ -63,12 +63,12 @@ class Card:
         return template("kanpinn.plotting", "card.html").render(**parts)
 
     def _complete(self, what: str, items: Iterable[Any]) -> list[Any]:
-        """Return the items up to the first that cannot be made."""
+        """Return the items before the first item that raises an error, and note the error."""
         made = []
         try:
             for item in items:
                 made.append(item)
-        except Exception as error:  # functions of a user's problem may raise any
+        except Exception as error:  # functions of a user's problem may raise any exception
             self._failures.append(f"some {what} cannot be shown: {reason(error)}")
         return made
 
@@ -79,10 +79,10 @@ class Card:
             (ax, words), stream = self.draw(), io.BytesIO()
             figure = ax.get_figure(root=True)
             assert figure is not None
-            figure.savefig(stream, format="png", dpi=144)  # 1.5 times that of a usual screen
+            figure.savefig(stream, format="png", dpi=144)  # 1.5 times the 96 dpi of a screen
             data = base64.b64encode(stream.getvalue()).decode()
             return {"data": data, "width": round(figure.get_figwidth() * 96), "words": words}
-        except Exception as error:  # as above; and Matplotlib has many of its own
+        except Exception as error:  # as above; Matplotlib raises many kinds as well
             self._failures.append(f"there is no picture: {reason(error)}")
             return None
 
@@ -94,12 +94,12 @@ def reason(error: Exception) -> str:
 
 
 def card_of(result: Any, title: str, draw: Callable[[], Drawing] | None) -> Card:
-    """Return the card of a solution, of modes or of a fit."""
+    """Return the card of a solution, of modes or of a fit, with its facts and tables."""
     return Card(title, _facts(result), draw, tables(result))
 
 
 def _facts(result: Any) -> Iterator[Fact]:
-    """Yield how the run ended, what was solved or fitted by which network, and remarks."""
+    """Yield the status, the optimizers, the fields or inputs, the network, and remarks."""
     yield "status", result.status
     steps = result.history.steps
     taken = f"{steps} step{'s' * (steps != 1)} in {result.seconds:.3g} s"
@@ -126,13 +126,13 @@ SMALL = {1: 201, 2: 65}  # points along each axis of a card's picture, by the nu
 
 
 def small_axes(sheet: Sheet) -> Axes:
-    """Return the axes of a new figure for a card: for a line over one axis, or a map over two."""
+    """Return the axes of a new small figure, for a line plot over one axis or a map over two."""
     size = (3.6, 2.5) if len(sheet.axes) == 1 else sheet.size(2.2, 2.6)
     return new_figure(*size).subplots()
 
 
 def values_words(values: numpy.ndarray) -> str:
-    """Return the range of the finite values of a picture in words."""
+    """Return the range of the finite values of a picture as text."""
     finite = values[numpy.isfinite(values)]
     if not len(finite):
         return "no value is finite"
@@ -146,14 +146,14 @@ Ends = tuple[Sequence[float | int], Sequence[float | int]]
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A part of a domain with one or two dimensions.
+    """A part of a domain over which a result is drawn: a line, a plane section, or a straight cut.
 
     Args:
         domain: the domain.
         along: the names of the one or two coordinates that vary; empty for a cut.
-        cut: the ends of a straight cut, in the coordinates that are not fixed; None without one.
-        at: the values of the fixed coordinates, by name. Those of the others are chosen by
-            `on_grid`.
+        cut: the two ends of a straight cut, in the coordinates that are not fixed; None for no cut.
+        at: the values of the fixed coordinates, by name. `on_grid` chooses values for coordinates
+            that are neither in `along` nor in `at`.
     """
 
     domain: Domain
@@ -169,7 +169,13 @@ class Place:
         cut: Ends | None = None,
         at: Mapping[str, float | int] | None = None,
     ) -> "Place":
-        """Check what a user has chosen, and choose the rest.
+        """Check the choices of a user, and choose the coordinates that vary if they are left out.
+
+        Args:
+            domain: the domain.
+            along: the names of the one or two coordinates that vary, see `varying_names`.
+            cut: the two ends of a straight cut, in the coordinates that are not fixed.
+            at: the values of fixed coordinates, by name.
 
         Raises:
             InputError: for names that are no coordinates, values outside the domain's box, or a cut
@@ -196,12 +202,12 @@ class Place:
 
     @property
     def dim(self) -> int:
-        """One for lines, two for maps."""
+        """The number of dimensions: 1 for a line plot, 2 for a map."""
         return 1 if self.cut is not None else len(self.along)
 
     @property
     def label(self) -> str | None:
-        """The label of the horizontal axis of a cut; None where it is that of a coordinate."""
+        """The label of the horizontal axis of a cut; None if the axis is a coordinate."""
         if self.cut is None:
             return None
         start, end = (f"({', '.join(f'{x:.4g}' for x in point)})" for point in self.cut)
@@ -213,7 +219,16 @@ class Place:
         fields: tuple[str, ...],
         nodes: int | None,
     ) -> GridFields:
-        """Evaluate functions at equidistant points of the cut; NaN outside the domain."""
+        """Evaluate functions at equidistant points of the cut; NaN outside the domain.
+
+        Args:
+            evaluate: returns the values of functions at n points, (n,) each, by name.
+            fields: the names of the fields among them.
+            nodes: the number of points; None for 401.
+
+        Raises:
+            InputError: if the cut does not meet the domain.
+        """
         assert self.cut is not None
         start, end = (torch.tensor(point, dtype=torch.float64) for point in self.cut)
         share = torch.linspace(0, 1, NODES[1] if nodes is None else nodes, dtype=torch.float64)
@@ -258,10 +273,10 @@ def varying_names(free: Sequence[str], along: str | Iterable[str]) -> tuple[str,
 
     Args:
         free: the names of all coordinates that are not fixed.
-        along: the name of one coordinate, or the names of one or two.
+        along: the name of one coordinate, or a sequence of one or two names.
 
     Raises:
-        InputError: for other names, or another number of them.
+        InputError: for a name that is not in `free`, or another number of names.
     """
     if not free:
         raise InputError("time and at leave no coordinate to draw over")
