@@ -19,7 +19,7 @@ from kanpinn.plotting.style import STYLE
 
 @dataclass(frozen=True)
 class ErrorRange:
-    """The median, the range and the number of some values."""
+    """The median, the least and greatest value, and the number of values."""
 
     median: float
     low: float
@@ -44,10 +44,12 @@ class CurvePoint:
 
 @dataclass(frozen=True, eq=False)
 class ErrorCurve:
-    """The errors of one setting, sizes ascending.
+    """The errors of one setting over ascending sizes.
 
-    fit: the fit in x to the first `fitted` points, before the errors level off. overall: the fit to
-    all points. theory: the theoretical orders in the sizes, if they are known.
+    label: the name of the setting. points: the errors at each size.
+    fit: the order fitted over x to the first `fitted` points, before the errors level off.
+    overall: the order fitted to all points.
+    theory: the theoretical orders in the sizes, if they are known.
     """
 
     label: str
@@ -71,9 +73,10 @@ class ErrorCurve:
 
         Args:
             label: the name of the setting, for the legend.
-            sizes: (k,).
-            errors: (k,).
-            x: the values to draw in place of the sizes, such as numbers of parameters, (k,).
+            sizes: the sizes of the k runs, (k,).
+            errors: the errors of the runs, (k,).
+            x: the values on the horizontal axis, such as numbers of parameters, (k,); by default
+                the sizes.
             order: whether an order is fitted, which needs two different sizes.
             theory: the theoretical orders in the sizes.
 
@@ -141,8 +144,8 @@ def plot_curves(
 
     Args:
         ax: the axes to draw in.
-        curves: one for each setting.
-        x, y: the labels of the axes, for the sizes and for the errors.
+        curves: the curve of each setting.
+        x, y: the labels of the axis of sizes and of the axis of errors.
         logarithmic: whether the size axis is logarithmic; the error axis always is.
         theory: the meaning of the numbers in brackets, for the legend's title.
 
@@ -155,7 +158,7 @@ def plot_curves(
     every = [p.error for curve in curves for p in curve.points]
     error_axis(ax, [bound for error in every for bound in (error.low, error.high)])
     drawn: set[int] = set()
-    for curve in curves:  # a line from the first point for each order of the best splines
+    for curve in curves:  # one dotted line from the first point for each spline order
         if curve.theory and len(curve.points) > 1 and curve.theory.best not in drawn:
             drawn.add(curve.theory.best)
             n = numpy.array([p.size for p in curve.points])
@@ -190,11 +193,11 @@ def plot_spreads(
 ) -> Axes:
     """Plot the errors of settings without a size, one row for each setting.
 
-    A row has a bar for every run, a dot at their median and a line over their range.
+    A row has a tick for every run, a dot at the median and a line over the range.
 
     Args:
         ax: the axes to draw in.
-        settings: the errors of all runs of each setting, by its label.
+        settings: the errors of all runs of each setting, by the label of the setting.
         x: the label of the error axis.
 
     Returns:
@@ -246,7 +249,7 @@ def _curve(ax: Axes, curve: ErrorCurve, series: dict[str, Any]) -> None:
 
 
 def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> None:
-    """Set the scale and ticks of the size axis; up to ten integer sizes are used as the ticks."""
+    """Set the scale and ticks of the size axis; the ticks are the sizes if at most ten integers."""
     different = sorted(set(sizes))
     if logarithmic:
         ax.set_xscale("log")
