@@ -1,4 +1,4 @@
-"""The edge functions of a KAN."""
+"""Plots of the edge functions of a KAN."""
 
 import itertools
 import math
@@ -25,9 +25,9 @@ from kanpinn.solvers.solution import Solution
 class Edge:
     """One edge function φ of a KAN, sampled at n points.
 
-    source, target: mathtext names of the units that the edge joins. x, y: inputs and values of φ,
-    (n,). breaks: the grid points of φ. seen: the least and the largest activation of the source
-    unit.
+    source, target: the names of the units that the edge joins, in mathtext.
+    x, y: the arguments and the values of φ, (n,) each. breaks: the grid points of φ.
+    seen: the least and the greatest activation of the source unit.
     """
 
     source: str
@@ -42,9 +42,10 @@ class Edge:
 def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     """Return the edges of each KAN layer, ordered by input, then output; [] for other layers.
 
-    The x of the first layer are the unscaled coordinates or, if the problem defines `inputs`, these
-    inputs. `seen` is the range of the activations at the points of the first loss term. The layers
-    of networks side by side follow each other. The result is [] for windows of time.
+    The arguments of the first layer's edges are the unscaled coordinates or, if the problem defines
+    `inputs`, these inputs. `seen` is the range of the activations at the points of the first loss
+    term. The layers of networks side by side follow each other. The result is [] for networks in
+    time windows.
     """
     network, surrogate = result.network, result.surrogate
     chains: list[tuple[Network, list[str], str]] = [(network, list(result.fields), "")]
@@ -55,7 +56,7 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
             # The fields of a part distinguish its hidden units from those of the other parts.
             chains.append((part, fields, "".join(map(symbol, fields))))
     elif any(part is not network for part in network.parts):
-        return []  # the networks of windows of time do not form one chain of layers
+        return []  # the networks of time windows do not form one chain of layers
     points = result.residuals.terms[0].points
     layers: list[list[Edge]] = []
     for part, fields, title in chains:
@@ -83,7 +84,7 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
 def activation_ranges(
     surrogate: Surrogate, points: Points, part: Network | None = None
 ) -> list[torch.Tensor]:
-    """Return the least and the greatest value of each layer's inputs at points, (2, n_in) each."""
+    """Return the least and greatest values of each layer's inputs at points, (2, n_in) each."""
     chunks = surrogate.activations(points, part)
     blocks = [[torch.stack(h.aminmax(dim=0)) for h in inputs] for inputs in chunks]
     return [torch.stack(torch.cat(ends).aminmax(dim=0)) for ends in zip(*blocks, strict=True)]
@@ -92,10 +93,17 @@ def activation_ranges(
 def _unit_names(
     result: Solution | Fitted, network: Network, fields: Sequence[str], title: str, level: int
 ) -> list[str]:
-    """Return the mathtext names of the units of a level; level 0 has the inputs.
+    """Return the names of the units of a level in mathtext; level 0 has the inputs.
 
     An output is called N_u, not u, if the field u is a function of the network's output: with
     exact boundary data, with scaled data, or for an unknown coefficient.
+
+    Args:
+        result: the solution or the fit.
+        network: the network, or one of several networks side by side.
+        fields: the fields that are its outputs.
+        title: an upper index that distinguishes hidden units of networks side by side, or "".
+        level: the level: 0 for the inputs, then one for each layer's outputs.
     """
     width, surrogate = network.width, result.surrogate
     if level == 0 and surrogate.inputs is not None:
@@ -118,7 +126,7 @@ def plot_edge(ax: Axes, edge: Edge) -> Axes:
 
     The curve is dotted outside the grid, where the function is continued by its tangent.
     """
-    tiny = 6  # points: there are many edges on a sheet
+    tiny = 6  # font size in points: a figure has many edges
     ax.axvspan(*edge.seen, color=ORANGE, alpha=0.18, linewidth=0)
     inside = (edge.x >= edge.breaks[0]) & (edge.x <= edge.breaks[-1])
     ax.plot(edge.x[inside], edge.y[inside], color=BLUE, linewidth=1.2)
@@ -148,7 +156,10 @@ def plot_edge(ax: Axes, edge: Edge) -> Axes:
 
 
 def edges_figure(layers: list[list[Edge]]) -> Figure:
-    """Return a figure of the edge functions; of more than 60, only the first 12 of each layer."""
+    """Return a figure of the edge functions; if there are more than 60, 12 of each layer.
+
+    layers: the edges of each layer, from `edges_of`.
+    """
     total = most = sum(len(edges) for edges in layers)
     title = "edge functions; lines: grid points, shaded: activations"
     if total > 60:
