@@ -47,7 +47,7 @@ def _show(title: str, rows: list[tuple[str, ...]]) -> None:
 
 
 def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
-    """Return the rows with the second column cut so that the table has at most `width` characters."""
+    """Return the rows with the second column cut so that a line has at most `width` characters."""
     longest = [max(map(len, column)) for column in zip(*rows, strict=True)]
     room = width - sum(longest[:1] + longest[2:]) - 2 * (len(longest) - 1)
     if room < 20:  # the table becomes blocks, in which a status has a line of its own
