@@ -300,12 +300,12 @@ class Dimension:
         return self.numbers is not None and min(self.numbers) > 0 and self.name != "degree"
 
     def follows(self, other: "Dimension") -> bool:
-        """Return True if each label of the other dimension goes with one label of this dimension."""
+        """Return True if the labels of the other dimension determine those of this dimension."""
         return determined(self.labels, other.labels)
 
 
 def dimensions(study: Study) -> list[Dimension]:
-    """Return the dimensions of a study in the order of its keys, without seeds and constant keys."""
+    """Return the dimensions of a study in the order of its keys, without seeds and constants."""
     keys = [key for key in study.varied if not is_seed(key)]
     names = [key.rpartition(".")[2] for key in keys]
     found: list[Dimension] = []
