@@ -28,11 +28,11 @@ from kanpinn.solvers.solution import Solution
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """The coordinates of a picture: lines over one of them, maps over two.
+    """The one or two coordinates over which a picture shows fields, as lines or as a map.
 
     axes: the grid points of each coordinate, (n,), by name. outline: the domain's boundary, which
     clips maps and is drawn as a line; None for a box. time: the name of the time coordinate, if
-    there is one; a map over it does not have equal scales on both axes.
+    any; a map over time does not have equal scales on both axes.
     """
 
     axes: Mapping[str, numpy.ndarray]
@@ -41,15 +41,15 @@ class Sheet:
 
     @classmethod
     def of(cls, domain: Domain, fields: GridFields) -> "Sheet":
-        """Return the sheet of fields in a domain."""
+        """Return the coordinates, the outline and the time for fields in a domain."""
         bare = domain.is_box or len(fields.axes) == 1
         return cls(fields.axes, None if bare else outline_of(domain, fields), domain.time_name)
 
     @property
     def shape(self) -> float | None:
-        """The height of a map over its width where it has the proportions of the domain, else None.
+        """The height of a map over its width; None if a map does not keep the domain's proportions.
 
-        It has not if one axis is time, or if one is more than six times as long as the other.
+        It does not keep them if an axis is time, or is more than six times as long as the other.
         """
         x, y = self.axes.values()
         shape, most = float((y[-1] - y[0]) / (x[-1] - x[0])), 6
@@ -58,8 +58,9 @@ class Sheet:
     def size(self, long: float = 3.0, flat: float = 4.0) -> tuple[float, float]:
         """Return the width and height of a map in inches, with its colour bar and its labels.
 
-        The longer side of the map itself is `long`, or `flat` if it is more than three times as
-        long as the other.
+        Args:
+            long: the longer side of the map itself, in inches.
+            flat: the longer side of a map that is more than three times as wide as high.
         """
         shape = self.shape or 0.8
         long = flat if shape < 1 / 3 else long
@@ -91,7 +92,7 @@ def outline_of(domain: Domain, fields: GridFields) -> Path | None:
 
 
 def _traced(domain: Domain, fields: GridFields) -> Path | None:
-    """Return the outline of a plane section, whose points are given by fractional grid indices."""
+    """Return the outline of a plane section of a domain, traced on the grid; see `outline_of`."""
     low, high = domain.bounds
     tolerance = 1e-12 * float((high - low).max())
     axes = fields.axes.values()
@@ -142,7 +143,7 @@ def plot_values(
         values: the field on the grid, (n, m); NaN outside the domain.
         limits: the values of the lowest and of the highest colour.
         title: the title above the axes.
-        diverging: whether the colours are white at zero; by default if the limits have both signs.
+        diverging: whether the colours are white at zero; by default if `two_signed(limits)`.
 
     Returns:
         The axes `ax`.
@@ -159,11 +160,19 @@ def plot_values(
 def plot_magnitude(ax: Axes, sheet: Sheet, values: numpy.ndarray, title: str) -> Axes:
     """Plot the absolute value of a field on a logarithmic scale.
 
-    Over one coordinate it is a line. Over two it is a map with a colour bar. The scale ends at the
-    largest value, or at the 99.9% quantile if the largest value exceeds ten times this quantile, as
-    a residual may at a singular corner: an arrow on the bar says so. It begins at the 2% quantile,
-    and covers one to six decades. The arguments are as in `plot_values`; the title of a line is the
-    label of the vertical axis.
+    Over one coordinate it is a line, over two a map with a colour bar. The scale ends at the
+    largest value or, if the largest value exceeds ten times the 99.9% quantile, as for a residual
+    at a singular corner, at this quantile, and the colour bar has an arrow. It begins at the 2%
+    quantile, and covers one to six decades.
+
+    Args:
+        ax: the axes to draw in.
+        sheet: the one or two coordinates.
+        values: the field on the grid, (n,) or (n, m); NaN outside the domain.
+        title: the title of a map; for a line the label of the vertical axis.
+
+    Returns:
+        The axes `ax`.
     """
     size = numpy.abs(values)
     finite = size[numpy.isfinite(size) & (size > 0)]
@@ -195,9 +204,16 @@ def _map(
     title: str,
     beyond: bool = False,
 ) -> Colorbar:
-    """Draw the image, its outline, title and axis labels, and return its colour bar.
+    """Draw a map with its outline, title and axis labels, and return its colour bar.
 
-    beyond: whether the bar has an arrow for values above the scale.
+    Args:
+        ax: the axes to draw in.
+        sheet: the two coordinates.
+        values: the field on the grid, (n, m); NaN outside the domain.
+        norm: Matplotlib's scale of values.
+        colours: the name of Matplotlib's colour map.
+        title: the title above the axes.
+        beyond: whether the bar has an arrow for values above the scale.
     """
     (name_x, x), (name_y, y) = sheet.axes.items()
     shape, outline = sheet.shape, sheet.outline
@@ -224,7 +240,7 @@ def _map(
 
 
 def _colour_bar(ax: Axes, drawn: ScalarMappable, **options: Any) -> Colorbar:
-    """Return a colour bar: as an inset of the axes it has their height for any aspect ratio."""
+    """Return a colour bar beside the axes; an inset has their height for any aspect ratio."""
     place = ax.inset_axes((1.03, 0.0, 0.04, 1.0))
     bar = ax.figure.colorbar(drawn, cax=place, **options)
     bar.ax.tick_params(labelsize=STYLE.small)
@@ -240,7 +256,7 @@ def plot_lines(
     Args:
         ax: the axes to draw in.
         name: the name of the coordinate.
-        x: its grid points, (n,).
+        x: the grid points of the coordinate, (n,).
         lines: the values of each field, (n,), by the label in the legend.
         label: the label of the vertical axis.
 
@@ -257,9 +273,9 @@ def plot_lines(
 
 
 def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:
-    """Return the least and the largest finite value; 0.5 below and above if they are equal.
+    """Return the least and the greatest finite value of fields, for a scale.
 
-    The result is (0, 1) if no value is finite.
+    If both are equal, the result is 0.5 below and 0.5 above; if no value is finite, (0, 1).
     """
     finite = numpy.concatenate([f[numpy.isfinite(f)].ravel() for f in fields])
     if len(finite) == 0:
@@ -271,16 +287,22 @@ def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:
 
 
 def two_signed(limits: tuple[float, float]) -> bool:
-    """Return True if the limits have both signs and their absolute values a ratio below ten."""
+    """Return True if the limits have different signs, and their sizes differ by less than ten
+    times.
+    """
     low, high = limits
     return low < 0 < high and min(-low, high) > 0.1 * max(-low, high)
 
 
 def continued(values: numpy.ndarray, rings: int = 2) -> numpy.ndarray:
-    """Return a field (n, m), NaN outside its domain, extended by `rings` layers of grid nodes.
+    """Return a field extended by layers of grid nodes outside its domain.
 
-    A new node gets the value of the nearest known one, so that a map that is clipped at the
-    boundary has no gaps there.
+    A new node gets the value of the nearest node in the domain, so that a map that is clipped at
+    the boundary has no gaps there.
+
+    Args:
+        values: the field, (n, m); NaN outside the domain.
+        rings: the number of layers.
     """
     known = ~numpy.isnan(values)
     if not known.any():
@@ -296,7 +318,7 @@ def streamlines_figure(fields: GridFields, sheet: Sheet, velocity: tuple[str, st
     Args:
         fields: the solution on a grid with two axes.
         sheet: the two axes.
-        velocity: the names of the components along these axes.
+        velocity: the names of the velocity components along the two axes.
     """
     u, v = (fields.values[name] for name in velocity)
     figure = style.new_figure(*sheet.size(4.0, 7.0))
@@ -321,7 +343,7 @@ def solution_figure(fields: GridFields, sheet: Sheet, field: str) -> Figure:
 
     Args:
         fields: the solution on a grid with one or two axes.
-        sheet: these axes.
+        sheet: the one or two axes.
         field: the name of the field to draw.
     """
     of, name = fields.of(field), f"${style.symbol(field)}$"
@@ -335,8 +357,8 @@ def solution_figure(fields: GridFields, sheet: Sheet, field: str) -> Figure:
         ((coordinate, x),) = fields.axes.items()
         plot_lines(axes[0], coordinate, x, shown, name)
     else:
-        # Maps are white at zero if any field of the system has both signs. The exception is a
-        # field far from zero (its range is less than half its size): it would have one colour.
+        # Maps are white at zero if any field of the system has both signs, except if a field is far
+        # from zero (its range is less than half its size): its map would have one colour.
         every = [limits_of(fields.values[other]) for other in fields.fields]
         near = all(high - low >= 0.5 * max(-low, high) for low, high in every)
         diverging = any(map(two_signed, every)) and near
@@ -350,7 +372,7 @@ def solution_figure(fields: GridFields, sheet: Sheet, field: str) -> Figure:
 
 
 def residual_figure(fields: GridFields, sheet: Sheet) -> Figure:
-    """Return a figure of all equations' residuals; the arguments are as in `solution_figure`."""
+    """Return a figure with the residual of each equation; see `solution_figure` for arguments."""
     residuals = fields.residuals.values()
     figure, axes = _panels(fields, sheet, len(residuals))
     for number, (ax, values) in enumerate(zip(axes, residuals, strict=True), 1):
@@ -360,7 +382,7 @@ def residual_figure(fields: GridFields, sheet: Sheet) -> Figure:
 
 
 def _panels(fields: GridFields, sheet: Sheet, count: int) -> tuple[Figure, numpy.ndarray]:
-    """Return a figure and its `count` panels of equal size, row by row."""
+    """Return a new figure with a title for fixed coordinates, and its `count` panels, (count,)."""
     lines, figure = len(sheet.axes) == 1, style.new_figure(1, 1)
     columns, size = 2 if count == 4 and not lines else 3, (3.8, 3.0) if lines else sheet.size()
     if fields.fixed:
@@ -369,10 +391,10 @@ def _panels(fields: GridFields, sheet: Sheet, count: int) -> tuple[Figure, numpy
 
 
 def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure:
-    """Return a figure of the first field with the cells, and of the levels of the cells.
+    """Return a figure with two panels: the first field with the cells, and the cells' levels.
 
     Args:
-        solution: a solution by a network in cells of the plane.
+        solution: a solution by a network in cells, over two coordinates.
         fields: the solution on a grid.
         sheet: the axes of the grid.
     """
@@ -386,7 +408,7 @@ def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure
     low, high = (corner.cpu().numpy() for corner in solution.problem.domain.bounds)
     boxes = low + network.pieces.cpu().numpy() * (high - low)
     corners = [[(x, y), (z, y), (z, w), (x, w)] for (x, y), (z, w) in boxes]
-    width = float(numpy.clip(6 / len(boxes) ** 0.5, 0.12, 0.5))  # those of many cells are thin
+    width = float(numpy.clip(6 / len(boxes) ** 0.5, 0.12, 0.5))  # thin lines for many cells
     for ax, faces, edges in ((left, "none", "white"), (right, "white", style.GREY)):
         cells = PolyCollection(corners, facecolor=faces, edgecolor=edges, linewidth=width)
         ax.add_collection(cells)
