@@ -29,9 +29,10 @@ LABELS = {"rmse": "root mean square error", "cross_entropy": "cross entropy"}
 
 
 def figures(fitted: Fitted, _: GridFields | None = None) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures history, agreement (confusion for classes) and, for KANs, edges.
+    """Yield pairs of a name and a figure: history, agreement or confusion, and edges.
 
-    Agreement has a row for each of the first four targets.
+    "agreement" has a row for each of the first four targets; for classes "confusion" takes its
+    place. "edges" is for KANs only.
     """
     if fitted.history.rows:
         yield "history", scores_figure(fitted)
@@ -54,11 +55,11 @@ def figures(fitted: Fitted, _: GridFields | None = None) -> Iterator[tuple[str, 
 
 
 def scores_figure(fitted: Fitted) -> Figure:
-    """Return a figure of the score of each part against steps, with the stages marked.
+    """Return a figure of the score of each part of the data against steps, with optimizers marked.
 
     A second panel has the score against seconds or, for classes, the accuracy against steps.
     """
-    titles, grid = [], None  # "" for a refinement, "grid 8" for a stage right after it
+    titles, grid = [], None  # "" for a refinement, "grid 8" for the optimizer right after it
     for method in fitted.optimizers:
         title = method.title if grid is None else f"grid {grid}"
         titles.append("" if isinstance(method, Refine) else title)
@@ -96,10 +97,10 @@ def shown_parts(fitted: Fitted) -> dict[str, Table]:
 
 
 def plot_confusion(ax: Axes, fitted: Fitted) -> Axes:
-    """Plot the confusion matrix of the test rows or, without any, of the training rows.
+    """Plot the confusion matrix of the test rows or, without test rows, of the training rows.
 
-    Colours are shares of the rows of each actual class. Counts are written into the cells for up to
-    14 classes.
+    A colour shows the share of the rows of an actual class. For up to 14 classes, the counts are
+    written into the matrix.
     """
     part, table = list(shown_parts(fitted).items())[-1]
     classes = fitted.data.train.classes
@@ -124,9 +125,11 @@ def plot_confusion(ax: Axes, fitted: Fitted) -> Axes:
 def confusion(
     actual: numpy.ndarray, predicted: numpy.ndarray, classes: tuple[str, ...]
 ) -> numpy.ndarray:
-    """Return the confusion matrix: counts (c, c) by actual (first) and predicted (second) class.
+    """Return the confusion matrix, (c, c): the counts by actual (first) and predicted class.
 
-    actual, predicted: class numbers, (n,). classes: the names of the c classes.
+    Args:
+        actual, predicted: the class numbers of n rows, (n,) each.
+        classes: the names of the c classes.
     """
     counts = numpy.zeros((len(classes), len(classes)), dtype=int)
     numpy.add.at(counts, (actual, predicted), 1)
@@ -140,7 +143,10 @@ def plot(
     error: bool = False,
     ax: style.Given | Figure = None,
 ) -> Any:
-    """Draw a fit against its data; the arguments are those of `Fitted.plot`."""
+    """Draw a fit against its data, as `Fitted.plot`, which describes the arguments.
+
+    ax may also be an empty figure, in which the axes are made.
+    """
     train = fitted.data.train
     if train.classes:
         if target is not None or error:
@@ -160,10 +166,10 @@ def plot(
 
 
 def plot_agreement(ax: Axes, fitted: Fitted, target: str, error: bool = False) -> Axes:
-    """Plot one target's fitted values, or their errors, against the data.
+    """Plot the fitted values of a target, or their errors, against the data.
 
-    At most 4000 rows of training and of test data are drawn, evenly spaced, with a line of exact
-    agreement.
+    At most 4000 rows of training data and of test data are drawn, evenly spaced, with a line of
+    exact agreement.
 
     Args:
         ax: the axes to draw in.
@@ -192,13 +198,13 @@ def plot_agreement(ax: Axes, fitted: Fitted, target: str, error: bool = False) -
 
 
 def card(fitted: Fitted) -> Card:
-    """Return the card of a fit."""
+    """Return what notebooks show of a fit."""
     title = f"Fit of {', '.join(fitted.data.train.outputs)}"
     return card_of(fitted, title, partial(_picture, fitted))
 
 
 def _picture(fitted: Fitted) -> Drawing:
-    """Draw the first target's values, or the confusion matrix of classes."""
+    """Draw the agreement of the first target or, for classes, the confusion matrix."""
     train, part = fitted.data.train, list(shown_parts(fitted))[-1]
     target = None if train.classes else train.outputs[0]
     words = f"Fitted values of {target} against the data, with a line of agreement."
