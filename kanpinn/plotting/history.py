@@ -1,4 +1,4 @@
-"""Loss and errors against steps or seconds."""
+"""Figures of loss and errors against steps or seconds."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from kanpinn.solvers.state import History
 
 
 class HistoryCurve(NamedTuple):
-    """A column of the history with its label and line style."""
+    """A column of the history that is drawn, with its label, colour, line style and marker."""
 
     column: str
     label: str
@@ -38,8 +38,8 @@ def history_figure(solution: Solution) -> Figure | None:
     """Return a figure with the loss and the errors against steps and against seconds.
 
     Marches and solves in cells have the estimated error in place of the loss, which their steps do
-    not lower. For a solve in cells a third part of the figure shows the number of cells against
-    steps. The result is None if no curve has two values: single ones show no course.
+    not lower. For a solve in cells a third panel shows the number of cells against steps. The
+    result is None if no curve has two values.
     """
     history, titles = solution.history, [method.title for method in solution.optimizers]
     curves = (ESTIMATE if ESTIMATE.column in history.names else CURVES[0], *CURVES[1:])
@@ -72,14 +72,14 @@ def plot_history(
     curves: Sequence[HistoryCurve] = CURVES,
     even: bool = False,
 ) -> Axes:
-    """Plot loss and errors on a logarithmic axis; vertical lines mark the starts of stages.
+    """Plot loss and errors on a logarithmic axis; vertical lines mark the starts of optimizers.
 
     Args:
         ax: the axes to draw in.
         history: the history of a solve or a fit.
-        titles: the titles of the stages; a stage with the title "" is not marked.
+        titles: the titles of the optimizers; the start of one with the title "" is not marked.
         x: the column of the horizontal axis, "step" or "seconds".
-        curves: the columns to draw; those that the history lacks are left out.
+        curves: the columns to draw; columns that the history lacks are left out.
         even: if True, the horizontal axis is linear for any number of steps or seconds. By
             default it is linear up to 40 steps, or up to 20 times the first positive time.
 
@@ -112,7 +112,7 @@ def plot_history(
     across, marked = ax.transData + ax.transAxes.inverted(), -1.0
     numbers = list(dict.fromkeys(stage[1:].astype(int).tolist()))
     for number in numbers if len(numbers) > 1 else ():
-        # A stage starts at the end of the one before; the first row is the state before any step.
+        # A stage starts where the stage before has ended; the first row is before any step.
         start = float(at[int((stage[1:] == number).argmax())])
         title = titles[number] if number < len(titles) else ""
         if number != numbers[0] and (title or number >= len(titles)):
