@@ -20,10 +20,11 @@ from kanpinn.solvers.grid_fields import GridFields, modes_on_grid, plane_of
 def figures(
     solution: Eigensolution, fields: GridFields | None = None
 ) -> Iterator[tuple[str, Figure]]:
-    """Yield the figure modes: the first field of the first twelve modes, with nodal lines.
+    """Yield the name "modes" and a figure: the first field of up to twelve modes, with nodal lines.
 
-    Panels are titled by eigenvalue. Above two dimensions, modes are drawn on the same cut as
-    solutions. Of complex modes, the real parts are drawn. Without modes there is no figure.
+    The title of a panel is the eigenvalue. Above two dimensions, modes are drawn on the same cut as
+    solutions, see `plane_of`. Of complex modes, the real parts are drawn. Without modes there is no
+    figure.
     """
     if not solution.count:
         return
@@ -49,7 +50,16 @@ def _draw(
     field: str = "",
     imaginary: bool = False,
 ) -> None:
-    """Draw a field, by default the first one, of modes: one in each panel."""
+    """Draw one mode in each panel.
+
+    Args:
+        axes: the panels, (k,).
+        solution: the modes.
+        fields: the modes on a grid.
+        numbers: the numbers of the k modes, from 1.
+        field: the field to draw; "" for the first field.
+        imaginary: whether the imaginary part of complex modes is drawn, not the real part.
+    """
     field = field or solution.fields[0]
     part = ("_imaginary" if imaginary else "_real") if solution.values.is_complex() else ""
     for ax, number in zip(axes, numbers, strict=True):
@@ -93,7 +103,7 @@ def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, 
     x, y = fields.axes.values()
     inside, tiny = values[numpy.isfinite(values)], 1e-6 * bound
     if inside.min() < -tiny and inside.max() > tiny:
-        # Far from a mode that decays only errors are left, whose zeros are no nodal lines.
+        # Where a mode has decayed only errors are left; their zeros are no nodal lines.
         nearby = maximum_filter(numpy.nan_to_num(numpy.abs(values)), size=3)
         seen = numpy.where(nearby > tiny, values, numpy.nan)
         ax.contour(x, y, seen.T, levels=[0.0], colors=style.BLACK, linewidths=0.8)
@@ -111,7 +121,7 @@ def plot(
     nodes: int | None = None,
     ax: style.Given = None,
 ) -> Any:
-    """Draw modes; the arguments are those of `Eigensolution.plot`."""
+    """Draw modes, as `Eigensolution.plot`, which describes the arguments."""
     numbers = _numbers(solution, mode)
     if field is None:
         field = solution.fields[0]
@@ -127,7 +137,11 @@ def plot(
 
 
 def _numbers(solution: Eigensolution, mode: int | Sequence[int] | None) -> list[int]:
-    """Return the numbers of the modes to draw, from 1."""
+    """Return the numbers of the modes to draw, from 1; mode: None for the first twelve modes.
+
+    Raises:
+        InputError: if there is no mode, or a number is not that of a mode.
+    """
     if not solution.count:
         raise InputError(f"there is no mode to draw: {solution.status}")
     if mode is None:
@@ -141,7 +155,7 @@ def _numbers(solution: Eigensolution, mode: int | Sequence[int] | None) -> list[
 
 
 def card(solution: Eigensolution) -> Card:
-    """Return the card of an eigenvalue problem's solution."""
+    """Return what notebooks show of the solution of an eigenvalue problem."""
     draw = partial(_picture, solution) if solution.count else None
     return card_of(solution, f"Eigenvalues of {type(solution.problem).__name__}", draw)
 
