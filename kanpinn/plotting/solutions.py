@@ -1,7 +1,7 @@
-"""The pictures of a solution: files of a run, `Solution.plot`, and cards of solutions and errors.
+"""The pictures of a solution: figures of a run, `Solution.plot`, and cards of solutions and errors.
 
-Files show fields, history, edges, conserved quantities and unknown parameters, and of solutions in
-time snapshots, components, phases, and the steps of a march.
+The figures of a run show fields, history, edges, conserved quantities and unknown parameters; for
+solutions in time also snapshots, components, phases, and the steps of a march.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,13 +43,13 @@ def plot_times(
 ) -> Axes:
     """Plot a field over one coordinate at several times, from dark to light.
 
-    What the solution is compared with is dashed.
+    The exact solution or the reference, if known, is dashed.
 
     Args:
         ax: the axes to draw in.
         shown: the fields at each time, over one coordinate or along a cut.
         name: the name of the field.
-        time: the name of the time.
+        time: the name of the time coordinate.
         error: whether to draw the absolute values of the errors.
 
     Returns:
@@ -85,11 +85,11 @@ def plot_maps(
     """Plot a field over two coordinates, a panel for each time, with one scale of colours.
 
     Args:
-        row: the axes to draw in.
+        row: the axes to draw in, one for each time.
         solution: the solution.
         shown: the fields at each time.
         name: the name of the field.
-        titles: what follows the name in the title of each panel.
+        titles: the end of each panel's title, after the name of the field.
         error: whether to draw the absolute values of the errors.
     """
     limits = maps.limits_of(*(fields.values[name] for fields in shown))
@@ -103,7 +103,10 @@ def plot_maps(
 
 
 def components(solution: Solution) -> GridFields:
-    """Evaluate a solution of time alone, at some moments of each window if it has windows."""
+    """Evaluate a solution whose only coordinate is time, at 401 moments.
+
+    A network in time windows is evaluated at several moments of each window instead.
+    """
     problem, pieces = solution.problem, solution.network.pieces
     low, high = (float(corner[0]) for corner in problem.domain.bounds)
     shares = torch.linspace(0, 1, 401, dtype=torch.float64)
@@ -118,15 +121,15 @@ def components(solution: Solution) -> GridFields:
 
 
 def is_logarithmic(times: numpy.ndarray) -> bool:
-    """Whether ascending times (n,) from 0 cover orders of magnitude that would not be seen."""
-    early = 1e-4  # a first part of this size of the whole would not be seen
+    """Whether the axis of ascending times (n,) is logarithmic: they are much denser near 0."""
+    early = 1e-4  # a linear axis would not show a first part with this share of the time
     return bool(times[0] == 0 and times[1] < early / 20 * times[-1])
 
 
 def components_figure(shown: GridFields) -> Figure:
-    """Return a figure of all components over the time.
+    """Return a figure of all fields over time; each has a panel if their sizes differ much.
 
-    Those that differ much in size have a panel each. shown: as `components` gives them.
+    shown: the fields, from `components`.
     """
     ((time, times),) = shown.axes.items()
     sizes = [numpy.abs(shown.values[name]).max() for name in shown.fields]
@@ -152,7 +155,7 @@ def components_figure(shown: GridFields) -> Figure:
 
 
 def phase_figure(shown: GridFields) -> Figure:
-    """Return a figure of the path of two or three components, coloured by the time."""
+    """Return a figure of the path of two or three fields in phase space, coloured by time."""
     ((time, times),) = shown.axes.items()
     deep = len(shown.fields) == 3
     figure = style.new_figure(5.2, 4.2)
@@ -181,12 +184,12 @@ def phase_figure(shown: GridFields) -> Figure:
 
 @dataclass(frozen=True, eq=False)
 class WindowsTried:
-    """The windows of a march, from its history.
+    """The n windows that a march has tried, from its history.
 
     Args:
-        starts: of all windows that were tried, (n,).
-        accepted: which of them were accepted, (n,).
-        rows: the rows of the history.
+        starts: the start of each window, (n,).
+        accepted: whether each window was accepted, (n,).
+        rows: the row of the history for each window.
     """
 
     starts: numpy.ndarray
@@ -195,7 +198,7 @@ class WindowsTried:
 
     @classmethod
     def of(cls, history: History, begin: float) -> "WindowsTried":
-        """Read the windows of a march that began at a time."""
+        """Read the windows of a march from its history; begin: the first moment of the march."""
         rows = History([row for row in history.rows if "window" in row])
         reached, number = rows.column("time"), rows.column("window")
         starts = numpy.concatenate([[begin], reached[:-1]])
@@ -204,7 +207,7 @@ class WindowsTried:
 
     @property
     def ends(self) -> numpy.ndarray:
-        """The ends of the m accepted windows, (m + 1,)."""
+        """The starts of the m accepted windows and the end of the last, (m + 1,)."""
         return numpy.append(self.starts[self.accepted], self.rows.column("time")[-1:])
 
     def plot(self, ax: Axes, column: str, label: str, colour: str, line: str) -> None:
@@ -216,16 +219,16 @@ class WindowsTried:
 
 
 def steps_figure(history: History, begin: float, time: str, allowed: float | None) -> Figure:
-    """Return a figure of lengths, stages, intervals and errors of a march's windows over the time.
+    """Return a figure of a march's windows over time: lengths, stages, errors, intervals in space.
 
-    The errors are relative: of the windows, and of the solution up to them. For a march with cells
-    in space, their number takes the place of that of intervals.
+    The errors are the relative errors of the windows, and of the solution up to each window. For a
+    march with cells in space, the number of cells is shown in place of that of intervals.
 
     Args:
-        history: that of the solve, with at least one accepted window.
+        history: the history of the solve, with at least one accepted window.
         begin: the first moment.
-        time: the name of the time.
-        allowed: the error that each window may add; None where it is not limited.
+        time: the name of the time coordinate.
+        allowed: the error that each window may add; None if it is not limited.
     """
     windows = WindowsTried.of(history, begin)
     rows, ends = windows.rows, windows.ends
@@ -279,14 +282,14 @@ def steps_figure(history: History, begin: float, time: str, allowed: float | Non
 
 
 def evolution_figures(solution: Solution) -> Iterator[tuple[str, Figure]]:
-    """Yield file names without suffix, and figures.
+    """Yield pairs of a name and a figure for a solution in time.
 
-    For a flow in the plane: streamlines at the last moment. For several fields of the time alone:
-    components, over the time, and for two or three of them phases, their path. For a march: steps,
-    its windows.
+    "streamlines" shows a flow in the plane at the last moment. For several fields without
+    coordinates in space, "components" shows them over time and, for two or three fields, "phases"
+    shows their path. "steps" shows the windows of a march.
 
     Args:
-        solution: of a problem with at most two coordinates in space and, as the last, a time.
+        solution: a solution with at most two coordinates in space, and time as the last coordinate.
     """
     domain, history = solution.problem.domain, solution.history
     velocity = solution.problem.velocity_fields
@@ -308,10 +311,15 @@ def evolution_figures(solution: Solution) -> Iterator[tuple[str, Figure]]:
 
 
 def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
-    """Yield file names without suffix, and figures: unknowns, and interval_a of a coefficient a.
+    """Yield pairs of a name and a figure: "unknowns", and "interval_a" for a coefficient field a.
 
-    Numbers have a row each: all steps and, where its 95% bounds are finite, a close-up of three
-    times their width. Over two coordinates, a coefficient without any finite bound has no figure.
+    "unknowns" has a row for each unknown number: its values at all steps and, if its 95% bounds are
+    finite, a close-up of three times their width. A coefficient field over two coordinates without
+    any finite bound has no figure.
+
+    Args:
+        solution: the solution of an inverse problem.
+        fields: the solution on a grid with one or two axes.
     """
     if solution.problem.numbers:
         closeups = [one.is_identified and one.high > one.low for one in solution.estimated.values()]
@@ -373,8 +381,8 @@ def plot_unknown(
 def band_figure(fields: GridFields, name: str) -> Figure | None:
     """Return a figure of an unknown field's 95% bounds, or of their half-widths.
 
-    Over one coordinate, the field is drawn with its bounds. Over two, the half-widths are drawn
-    and, if the true field is known, a second panel with the error in units of the half-width:
+    Over one coordinate, the field is drawn with its bounds. Over two, the half-widths are drawn; if
+    the true field is known, a second panel has the error in units of the half-width, in which
     values above 3 have the colour of 3.
 
     Args:
@@ -427,9 +435,9 @@ def plot_band(ax: Axes, fields: GridFields, name: str) -> Axes:
 
 
 def drifts_figure(invariants: Mapping[str, Invariant], time: str) -> Figure:
-    """Return a figure of |I(t) - I(0)| / size of each invariant I, on a logarithmic axis.
+    """Return a figure of the relative drift |I(t) - I(0)| / size of each invariant I over time.
 
-    Changes below rounding, 1e-17 of the size, are drawn there.
+    The vertical axis is logarithmic; drifts below 1e-17, the rounding error, are drawn at 1e-17.
 
     Args:
         invariants: the invariants by name.
@@ -450,14 +458,19 @@ def drifts_figure(invariants: Mapping[str, Invariant], time: str) -> Figure:
 
 
 def figures(solution: Solution, fields: GridFields | None = None) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures solution, history and, for KANs, edges.
+    """Yield pairs of a name and a figure for a solution.
 
-    A history with a single value has no figure. A system has a figure solution_u for each field u,
-    and residuals. Unknown numbers are drawn in unknowns, the confidence intervals of a coefficient
-    a in interval_a, the drift of invariants in drifts, cells in the plane in cells, flows in the
-    plane in streamlines. With a time there are also snapshots, the fields over space at some times,
-    and the figures of `evolution_figures`. Above two dimensions, a solution is drawn on a cut
-    through the centre, along the coordinates of `plane_of`.
+    They are "solution", or "solution_u" for each field u of a system; "residuals" for a system;
+    "history", if it has more than one value; "edges" for KANs; "unknowns" for unknown numbers, and
+    "interval_a" for the confidence intervals of a coefficient field a; "drifts" for invariants;
+    "cells" for cells in the plane; "streamlines" for flows in the plane. For solutions in time,
+    "snapshots" has the fields over space at some times, and the figures of `evolution_figures`
+    follow. Above two dimensions, a solution is drawn on a cut through the centre, along the
+    coordinates of `plane_of`.
+
+    Args:
+        solution: the solution.
+        fields: the solution on a grid, if it has been evaluated already.
     """
     problem, domain = solution.problem, solution.problem.domain
     names = plane_of(domain)
@@ -504,7 +517,10 @@ def plot(
     nodes: int | None = None,
     ax: style.Given | Figure = None,
 ) -> Any:
-    """Draw a solution; the arguments are those of `Solution.plot`."""
+    """Draw a solution, as `Solution.plot`, which describes the arguments.
+
+    ax may also be an empty figure, in which the axes are made.
+    """
     domain, names = solution.problem.domain, solution.fields
     if field is not None:
         one_of("field", field, names)
@@ -534,9 +550,9 @@ def plot(
 
 
 def _sample(solution: Solution, place: cards.Place, nodes: int | None, error: bool) -> GridFields:
-    """Evaluate the fields and, for errors and lines, what they are compared with.
+    """Evaluate the fields at a place, with the exact solution or the reference for errors and lines.
 
-    A reference that would first have to be made is used for errors alone.
+    A reference that is not computed yet is computed for errors only.
     """
     reference = solution.reference
     at_hand = solution.problem.exact is not None or (reference is not None and reference.is_ready)
@@ -556,7 +572,16 @@ def _draw_lines(
     place: cards.Place,
     error: bool,
 ) -> None:
-    """Draw one field over one coordinate or along a cut: at one place, or at several times."""
+    """Draw a field over one coordinate or along a cut.
+
+    Args:
+        ax: the axes to draw in.
+        solution: the solution.
+        shown: the fields at one moment, or at several times.
+        name: the name of the field.
+        place: the coordinate or the cut.
+        error: whether to draw the absolute values of the errors.
+    """
     fields, label = shown[0], f"${style.symbol(name)}$"
     ((coordinate, x),) = fields.axes.items()
     values, time = fields.of(name), solution.problem.domain.time_name
@@ -576,12 +601,12 @@ def _draw_lines(
 
 
 def _where(fields: GridFields) -> str:
-    """Return the values of the fixed coordinates, such as "at t = 0.5"; "" if there are none."""
+    """Return the fixed coordinates as text, such as "at t = 0.5"; "" if no coordinate is fixed."""
     return style.cut_title(fields.fixed).removeprefix("cut ") if fields.fixed else ""
 
 
 def card(shown: Solution | Errors | Estimate) -> cards.Card:
-    """Return the card of a solution, of its errors or of their estimate."""
+    """Return what notebooks show of a solution, of its errors, or of their estimate."""
     if isinstance(shown, Errors):
         return cards.Card("Errors", tables=[ShownTable(ERROR_HEAD, norm_rows(shown))])
     if isinstance(shown, Estimate):
@@ -593,7 +618,10 @@ def card(shown: Solution | Errors | Estimate) -> cards.Card:
 
 
 def _picture(solution: Solution) -> cards.Drawing:
-    """Draw the first field: over up to two coordinates, and at the last moment in a plane."""
+    """Draw the first field over one or two coordinates, those of `Place.of`.
+
+    With two coordinates in space, a field in time is drawn at the last moment.
+    """
     domain, name = solution.problem.domain, solution.fields[0]
     at, time = {}, domain.time_name
     if time is not None and domain.dim == 3:
