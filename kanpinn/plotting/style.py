@@ -39,9 +39,9 @@ class Style:
     """Sizes and line styles that all figures use.
 
     dpi: the resolution of raster files, in pixels per inch. small: the font size of ticks and
-    labels, in points. letter: the font size of legends and notes, in points; it is the smallest
-    that is legible in a paper. marker: the marker size of series, in points. dashes: the line
-    styles of series, as Matplotlib takes them. round: allowed tick intervals, up to a power of ten.
+    labels, in points. letter: the font size of legends and notes, in points, the smallest size that
+    is legible in a paper. marker: the marker size of series, in points. dashes: the line styles of
+    series, in Matplotlib's form. round: the allowed tick intervals, times a power of ten.
     """
 
     dpi: int = 150
@@ -74,20 +74,21 @@ Given = Axes | Iterable[Any] | None
 def panels(
     ax: Given | Figure, count: int, columns: int, size: tuple[float, float]
 ) -> numpy.ndarray:
-    """Return an array of axes, (count,).
+    """Return an array with the axes of each panel, (count,).
 
     Args:
-        ax: axes, or as many of them as there are panels; by default those of a new figure of
-            pyplot, which notebooks show. In an empty figure they are made, and it gets their size.
+        ax: the axes of a single panel, or a sequence of axes; by default the axes of a new figure
+            of pyplot, which notebooks show. If it is an empty figure, axes are made in it, and its
+            size is changed to theirs.
         count: the number of panels.
-        columns: the most panels in a row of a figure.
+        columns: the largest number of panels in a row of a figure.
         size: the width and height of a panel of a figure, in inches.
 
     Raises:
-        InputError: if `ax` has not one axes for each panel.
+        InputError: if `ax` has not the axes of exactly `count` panels.
     """
     if ax is None:
-        from matplotlib import pyplot  # chooses a backend, which pictures without a screen spare
+        from matplotlib import pyplot  # chooses a backend, which files of figures do not need
 
         ax = pyplot.figure(layout="constrained")
     if isinstance(ax, Figure):
@@ -95,7 +96,7 @@ def panels(
         rows = -(-count // columns)
         places: list[Axes] = []
         ax.set_size_inches(columns * width, rows * height)
-        grid = ax.add_gridspec(rows, 2 * columns)  # a panel takes two
+        grid = ax.add_gridspec(rows, 2 * columns)  # a panel takes two columns of the grid
         for place in range(count):  # row by row, the last row in the middle
             row, column = divmod(place, columns)
             start = 2 * column + columns - min(columns, count - row * columns)
@@ -111,7 +112,7 @@ def panels(
 
 
 def returned(drawn: numpy.ndarray) -> Any:
-    """Return the axes of a single panel, or an array without the dimensions of length one."""
+    """Return the axes of a single panel, or the array of axes without dimensions of length one."""
     return drawn.item() if drawn.size == 1 else drawn.squeeze()
 
 
@@ -128,7 +129,10 @@ def tidy(ax: Axes, grid: Literal["x", "y"] | None = None) -> Axes:
 
 
 def style_of(number: int) -> dict[str, Any]:
-    """Return colour, marker and dashes of a series; no two of the first hundred share all three."""
+    """Return the colour, marker and dashes of a series; the first hundred are all different.
+
+    number: the number of the series in its figure, from 0.
+    """
     return {
         "color": PALETTE[number % len(PALETTE)],
         "marker": MARKERS[number % len(MARKERS)],
@@ -137,7 +141,14 @@ def style_of(number: int) -> dict[str, Any]:
 
 
 def legend_beside(figure: Figure, ax: Axes, place: str = "right center", columns: int = 1) -> None:
-    """Name each kind of line of some axes once, outside the panels of their figure."""
+    """Draw one legend outside the panels of a figure, with the labels of the lines in `ax`.
+
+    Args:
+        figure: the figure.
+        ax: one of its panels, whose lines have labels.
+        place: the place of the legend, such as "right center".
+        columns: the number of columns of the legend.
+    """
     handles, names = ax.get_legend_handles_labels()
     lines = dict(zip(names, handles, strict=True))
     look: dict[str, Any] = {"loc": f"outside {place}", "ncols": columns}
@@ -160,7 +171,7 @@ def save(figure: Figure, path: Path) -> Path:
 def draw_figures(result: Any, folder: Path, fields: Any = None) -> list[Path]:
     """Draw the figures of a solution, of modes or of a fit to PNG files, and return their paths.
 
-    Which figures there are says `figures` of the module that shows the result.
+    The function `figures` of `solutions`, `modes` or `fits` in this package makes the figures.
 
     Args:
         result: the result.
@@ -173,9 +184,9 @@ def draw_figures(result: Any, folder: Path, fields: Any = None) -> list[Path]:
 
 
 def _lay_out(figure: Figure) -> None:
-    """Give the axes their final places, once for all files of the figure.
+    """Compute the final places of the axes, once for all files of the figure.
 
-    `Figure.savefig` would draw the whole figure an additional time for it, in each call.
+    Otherwise each call of `Figure.savefig` would draw the whole figure twice.
     """
     engine = figure.get_layout_engine()
     if engine is not None:
