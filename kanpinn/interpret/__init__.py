@@ -1,4 +1,4 @@
-"""Reading networks: which edges matter, which functions they are, and the formula they make."""
+"""Formulas from networks: the scores of edges, the functions that fit them, and the formula."""
 
 from kanpinn.interpret.formula import EdgeRow as EdgeRow
 from kanpinn.interpret.formula import Formula as Formula
