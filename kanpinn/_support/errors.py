@@ -160,7 +160,7 @@ FAILED = "failed"
 OVERFITTED = "overfitted"  # the residual of the solution is small at the points of the solve only
 STOPPED_BY_USER = "stopped: interrupted"  # by Ctrl-C or an observer
 OUT_OF_TIME = "stopped: the budget"
-# The beginning of a note that a solve in cells has not compared its solution with a better solution.
+# The beginning of the reason why a solve in cells has not compared its solution with a better one.
 UNCOMPARED = "the comparison with a solution of degree"
 UNUSABLE = (FAILED, OVERFITTED)  # results that are not to be used
 
