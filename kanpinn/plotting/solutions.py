@@ -550,7 +550,7 @@ def plot(
 
 
 def _sample(solution: Solution, place: cards.Place, nodes: int | None, error: bool) -> GridFields:
-    """Evaluate the fields at a place, with the exact solution or the reference for errors and lines.
+    """Evaluate the fields at a place; for errors and lines also the exact solution or reference.
 
     A reference that is not computed yet is computed for errors only.
     """
