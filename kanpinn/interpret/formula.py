@@ -1,6 +1,7 @@
-"""The formula read off a network: its expressions, edges, error and defects.
+"""`Formula`, the formula read off a network: its expressions, edges, error and defects.
 
-Constants of a graph, in a normal form, are rounded to exact numbers such as 1/2, π and √2.
+The constants of a graph of formulas are brought to a normal form, and replaced by exact numbers
+such as 1/2, π and √2 if the data allow it.
 """
 
 import functools
@@ -29,7 +30,7 @@ from kanpinn.pde.verify import Defect, defects_of
 Array = numpy.ndarray
 
 CHANCE = 0.02  # largest probability of an accidental agreement
-# Factors and their description lengths in bits; those of square roots grow with the radicand.
+# Factors and their description lengths in bits; the length of √n grows with n.
 _FACTORS = {
     "1": 0.0,
     "pi": 2.0,
@@ -48,12 +49,13 @@ _FACTORS = {
 def recognise(
     value: float | int, tolerance: float | int, chance: float | int = CHANCE
 ) -> Any | None:
-    """Return the simplest sympy number within the tolerance of a value, or None.
+    """Return the simplest sympy number within the tolerance of a value, None if there is none.
 
     Constants p/q times 1, π, π², e, √n, log 2, … are tried first, the shortest description first;
-    then decimals of up to 6 digits and integers. A constant is accepted if the probability that a
-    random number near the value is within the tolerance of an equally simple constant is at most
-    `chance`. A value no larger than its tolerance is 0, if the tolerance is small against 1.
+    then decimals of up to 6 digits, and integers. A constant is accepted if a random number near
+    the value would be within the tolerance of an equally simple constant with a probability of at
+    most `chance`. A value whose size is at most the tolerance is 0, if the tolerance is small
+    against 1.
 
     Args:
         value: the computed number.
@@ -87,8 +89,8 @@ def recognise(
         if max(rivals, 1) * 2 * reach / size <= chance:
             ratio, factor = terms[best]
             return sign * sympy.Rational(*ratio.as_integer_ratio()) * sympy.sympify(factor)
-    # The decimal with the fewest digits, or an integer of any length. All constants of the table
-    # are simpler.
+    # The decimal with the fewest digits, or an integer of any length; both are taken to be less
+    # simple than all constants of the table.
     most_digits, density = 6, float(high - low) / size
     leading = math.floor(math.log10(size))
     exponents = [leading - digits for digits in range(most_digits)]
@@ -104,10 +106,14 @@ def recognise(
 
 @functools.cache
 def _table() -> tuple[Float[Array, " n"], Float[Array, " n"], tuple[tuple[Fraction, str], ...]]:
-    """Return positive constants p/q · factor, ascending, their lengths in bits, (p/q, factor).
+    """Return a table of positive constants p/q · factor.
 
-    A reduced fraction has the length log₂(p) + 1.5 log₂(q). Decimals of up to three digits down to
-    0.001 are shorter: as fractions of 10, 100 and 1000 they take a bit more than their digits.
+    The description length of a reduced fraction is log₂(p) + 1.5 log₂(q) bits, plus that of the
+    factor. For decimals of up to three digits, down to 0.001, it is 1 + log₂(digits) + 1.5 times
+    the number of decimal places.
+
+    Returns:
+        The values in ascending order, (n,); the lengths in bits, (n,); the n pairs (p/q, factor).
     """
     longest = 12.0  # length of the longest constant in the table
     import sympy
@@ -139,10 +145,10 @@ Name = tuple[Key, str]
 
 @dataclass(frozen=True)
 class Rounded:
-    """A graph of formulas, some of whose constants are settled.
+    """A graph whose edges are formulas, with the constants that are known exactly.
 
-    exact: the recognised constants as sympy numbers, {(edge, name): number}. redundant: the
-    constants that the normal form fixes.
+    graph: the graph. exact: the recognised constants as sympy numbers, {(edge, name): number}, with
+    the names a, b, c, d. redundant: the (edge, name) of the constants that the normal form fixes.
     """
 
     graph: Graph
@@ -166,7 +172,7 @@ class Rounded:
         return not any(self.free)
 
     def fixed(self, values: dict[Name, Any]) -> "Rounded":
-        """Return the same with these constants recognised and set."""
+        """Return a copy in which the given constants are recognised and have the given values."""
         graph = self.graph
         for (key, name), value in values.items():
             changed: dict[str, Any] = {name: float(value)}
@@ -175,21 +181,21 @@ class Rounded:
 
 
 def normal_form(graph: Graph) -> Rounded:
-    """Return a graph of the same function with conventional constants.
+    """Return a graph of the same function with constants in a normal form.
 
-    The value of a hidden unit may be shifted and scaled if the edges out of it undo this. In the
-    normal form:
+    An edge is c f(a x + b) + d. The value of a hidden unit may be shifted and scaled if the edges
+    out of the unit undo this. In the normal form:
 
     - d = 0 on all edges into a hidden unit that adds;
-    - a = 1 on the first edge out of a unit whose function has a scale of its own, such as sin; if
-      all functions are powers or logarithms, c = 1 on the first edge into the unit instead;
-    - c = 1 on all factors of a unit that multiplies but the first;
-    - d = 0 on all edges into an output that adds but the first.
+    - a = 1 on the first edge out of a unit whose function is not homogeneous, such as sin; if all
+      functions are powers or logarithms, c = 1 on the first edge into the unit instead;
+    - c = 1 on all edges into a unit that multiplies, except the first;
+    - d = 0 on all edges into an output that adds, except the first.
     """
     redundant: set[Name] = set()
     for layer, unit in sorted(graph.products):
-        # Constant factors are multiplied into another factor of the same unit, and the scales of
-        # all factors move to the first one.
+        # Constant factors are multiplied into another factor of the same unit, and the scales c of
+        # all factors are moved to the first factor.
         for key, curve in _symbolic(graph, layer, 2, unit).items():
             if curve.function.name == "0" and len(_symbolic(graph, layer, 2, unit)) > 1:
                 graph = graph.without(key)
@@ -221,7 +227,10 @@ def _times(curve: Symbolic, factor: float) -> Symbolic:
 
 
 def _normal_unit(graph: Graph, layer: int, unit: int, redundant: set[Name]) -> Graph:
-    """Shift and scale a hidden unit, and add the constants that this fixes to `redundant`."""
+    """Bring the constants of the edges into and out of a hidden unit to their normal form.
+
+    The constants that the normal form fixes are added to `redundant`.
+    """
     into = _symbolic(graph, layer, 2, unit)
     out = _symbolic(graph, layer + 1, 1, unit)
     multiplies = (layer, unit) in graph.products
@@ -251,7 +260,7 @@ def _normal_unit(graph: Graph, layer: int, unit: int, redundant: set[Name]) -> G
 
 
 def _symbolic(graph: Graph, layer: int, end: int, unit: int) -> dict[Key, Symbolic]:
-    """Return the formula edges of a layer into (end = 2) or out of (end = 1) a unit."""
+    """Return the formulas on a layer's edges into a unit (end = 2) or out of it (end = 1)."""
     curves = sorted(graph.formulas().items())
     return {key: c for key, c in curves if key[0] == layer and key[end] == unit}
 
@@ -263,9 +272,10 @@ NULL = 1e-9  # singular values below this share of the largest count as zero
 def rounded(state: Rounded, x: Tensor, y: Tensor) -> Rounded:
     """Recognise as many constants of a graph in normal form as the data allow.
 
-    Constants that the data do not determine, because a family of formulas gives the same function,
-    are first set to simple values. Then constants close to an exact number are set to it. After
-    each change the other constants are refit; a change that raises the error too much is undone.
+    If a family of formulas gives the same function, the data do not determine some constants: these
+    are first set to simple values. Then constants that are close to an exact number are set to this
+    number. After each change the other constants are refit; a change that raises the error too much
+    is undone.
 
     Args:
         state: the normal form of a graph, all of whose edges are formulas.
@@ -286,22 +296,24 @@ def rounded(state: Rounded, x: Tensor, y: Tensor) -> Rounded:
 
 
 class _Rounding:
-    """The state of a rounding, and the constants that were refused."""
+    """The state of `rounded`: the graph with its exact constants, and the refused constants."""
 
     def __init__(self, x: Tensor, y: Tensor, state: Rounded) -> None:
         self.x, self.y, self.state = x, y, state
         self.start = max(misfit(state.graph(x), y), 1e-13)  # at least rounding
         # A relative error above 1e-6 is taken for noise, independent from row to row. A smooth
-        # error, such as that of a solution, can shift constants by more than noise does.
+        # error, such as the error of a solution, can shift constants by more than noise.
         noisy = self.start > 1e-6
         self.growth = 1.02 if noisy else 3.0  # the factor by which a constant may raise the error
         self.reach = (4 / math.sqrt(y.numel()) if noisy else 2.0) * self.start
         self.refused: set[Name] = set()
 
     def accepts(self, values: dict[Name, Any], move: Tensor | None = None) -> bool:
-        """Fix these constants and refit the others; return whether the change was accepted.
+        """Fix the given constants and refit the others; return whether the change was accepted.
 
-        `move` (parameters,) is added to the parameters first.
+        Args:
+            values: the values of the constants, by (edge, name).
+            move: the change of all parameters that is made first, (parameters,); None for none.
         """
         steps = 40
         graph = self.state.graph
@@ -317,10 +329,12 @@ class _Rounding:
         return True
 
     def _decomposed(self) -> tuple[Tensor, list[Name], Tensor, Tensor, Tensor]:
-        """Return the singular value decomposition of the Jacobian by the free constants.
+        """Decompose the Jacobian with respect to the k free constants by singular values.
 
-        The values are a mask of the free constants, their names, the lengths by which their columns
-        are divided, the singular values and the right singular vectors.
+        Returns:
+            The mask of the free constants, (parameters,); their names; the lengths by which their
+            columns are divided, (k,); the singular values, (k,); the right singular vectors,
+            (k, k).
         """
         free = torch.tensor(self.state.free, dtype=torch.bool)
         names = [n for n, f in zip(self.state.names, free.tolist(), strict=True) if f]
@@ -332,7 +346,11 @@ class _Rounding:
         return free, names, lengths, s, vh
 
     def settle_one(self) -> bool:
-        """Set one constant that the data do not determine to a simple value, if any is accepted."""
+        """Set a constant that the data do not determine to a simple value.
+
+        Returns:
+            Whether such a constant exists and a value was accepted.
+        """
         import sympy
 
         share = 0.1  # least norm of a constant's part in the null space
@@ -357,7 +375,7 @@ class _Rounding:
         return False
 
     def guesses(self) -> dict[Name, Any]:
-        """Return exact numbers as guesses for free constants."""
+        """Return the exact numbers that are close to free constants, by (edge, name)."""
         free, names, lengths, s, vh = self._decomposed()
         if not names:
             return {}
@@ -414,11 +432,11 @@ _FUNCTIONS: Mapping[str, Function] = {
 def evaluate_expression(expression: Any, symbols: Sequence[Any], x: Tensor) -> Tensor:
     """Return the values (n,) of a sympy expression at x (n, d), differentiable by torch.
 
-    The expression tree is walked; no code is compiled from text.
+    The expression tree is evaluated node by node; no code is compiled from text.
 
     Args:
         expression: a sympy expression.
-        symbols: its symbols, one for each column of x.
+        symbols: the symbol for each column of x.
         x: the points, (n, d).
 
     Raises:
@@ -448,12 +466,12 @@ def evaluate_expression(expression: Any, symbols: Sequence[Any], x: Tensor) -> T
 
 
 def simplest(expression: Any) -> Any:
-    """Return the equivalent form with the fewest operations that sympy's transformations give.
+    """Return an equivalent expression with the fewest operations, found by sympy's transformations.
 
-    They undo the detours that products take through the edges of a network: sums of cosines and
-    differences of squares become products, exponentials of logarithms become powers. A sequence of
-    transformations ends at a form of more than 200 operations: it would not become the shortest,
-    and sympy may take hours to factor it.
+    The edges of a network make products by detours, which the transformations undo: sums of cosines
+    and differences of squares become products, exponentials of logarithms become powers. A sequence
+    of transformations ends at a form of more than 200 operations, since this would not become the
+    shortest form, and sympy may take hours to factor it.
     """
     import sympy
 
@@ -491,9 +509,10 @@ def simplest(expression: Any) -> Any:
 
 @dataclass(frozen=True)
 class EdgeRow:
-    """One edge of the network as c f(a x + b) + d.
+    """One edge of the network, from unit `input` to unit `output` of a layer, as c f(a x + b) + d.
 
-    r2 is the squared correlation of this curve's values with those of the original edge.
+    function: the name of f. r2: the squared correlation of the values of the formula with those of
+    the original edge. complexity: the complexity of f, see `Univariate`.
 
     Example:
         >>> from kanpinn.interpret import EdgeRow
@@ -518,20 +537,20 @@ class EdgeRow:
 class Formula(Shown):
     """A formula for each output of a network; a call returns its values.
 
-    Notebooks show its mathematics, with a picture.
+    Notebooks show the formula as mathematics, with a picture.
 
     Args:
         expressions: the simplified sympy expressions, one for each output.
         symbols: the sympy symbols of the inputs.
-        error: ‖formula - data‖ / ‖data - mean‖ on rows that no constant was fitted to.
+        error: ‖formula - data‖ / ‖data - mean‖ on rows to which no constant was fitted.
         exact_constants: whether all constants were recognised (π, 1/2, …), so that none is a float.
-        edges: the edges of the network as functions, in the normal form of the graph.
-        defects: the formula's defects in the equation and the conditions of a solution; none for a
-            fit.
+        edges: the edges of the network as functions, with constants in the normal form.
+        defects: the residuals that the formula leaves in the equation and the conditions of the
+            problem; none for a fit.
         graph: the graph of the edges.
-        ranges: the least and the greatest value of each input in the rows that it was found from.
-        own_edges: whether the edges are those of the result's own network; otherwise they are those
-            of a smaller network fitted to its values.
+        ranges: the least and the greatest value of each input in the rows used.
+        own_edges: whether the edges are edges of the result's own network, or of a smaller network
+            that was fitted to its values.
 
     Example:
         >>> import torch
@@ -599,19 +618,20 @@ class Formula(Shown):
         """Draw the formula over its inputs' ranges: lines over one input, maps over two.
 
         Args:
-            output: the number of an output, from 0; by default there is a panel for each.
-            along: the name of the input, or the names of two, that vary; by default the first two.
+            output: the number of an output, from 0; by default each output has a panel.
+            along: the name of the input that varies, or the names of two; by default the first two
+                inputs.
             at: values of the other inputs, by name; by default the centres of their ranges.
-            nodes: points along each axis; by default 401 of a line, 129 of a map.
-            ax: axes of Matplotlib to draw in, one for each panel; by default those of a new figure
-                of pyplot, which notebooks show.
+            nodes: the number of points along each axis; by default 401 for a line, 129 for a map.
+            ax: axes of Matplotlib to draw in, one for each panel; by default the axes of a new
+                figure of pyplot, which notebooks show.
 
         Returns:
-            The `matplotlib.axes.Axes`; for several outputs an array of them, (outputs,).
+            The `matplotlib.axes.Axes`; for several outputs an array of axes, (outputs,).
 
         Raises:
-            InputError: for an output or input that there is not, or another number of axes than of
-                panels.
+            InputError: for an output or input that does not exist, or if the number of axes is not
+                that of the panels.
         """
         return self._view().plot(self, output, along=along, at=at, nodes=nodes, ax=ax)
 
@@ -623,11 +643,11 @@ class Formula(Shown):
 def formula_of(
     graph: Graph, rows: Rows, problem: Problem | None, origin: Graph, own_edges: bool
 ) -> Formula:
-    """Return the formula of a graph without splines, with constants recognised and simplified.
+    """Return the simplified formula of a graph without splines, with its constants recognised.
 
     Args:
         graph: the graph, all of whose edges are formulas.
-        rows: the rows to refit constants to, and those to compute the error on.
+        rows: the rows to which constants are refit, and the rows on which the error is computed.
         problem: the problem in which the formula is checked; None for a fit.
         origin: the graph of splines from which the formulas were found.
         own_edges: whether `origin` is the graph of the result's own network.
