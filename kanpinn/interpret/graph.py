@@ -1,4 +1,4 @@
-"""KANs as graphs whose edges are splines or formulas, and their fits to data."""
+"""KANs as graphs whose edges are splines or formulas, and least-squares fits of graphs to data."""
 
 import math
 import time
@@ -36,7 +36,7 @@ class Deadline:
         return self.left <= 0
 
     def within(self, seconds: float | int) -> "Deadline":
-        """Return the earlier of this deadline and the time `seconds` from now."""
+        """Return a deadline `seconds` from now, or this deadline if it is earlier."""
         return Deadline(min(self.end, time.process_time() + seconds))
 
 
@@ -82,7 +82,7 @@ class Spline:
         return self._splines.values(x[:, None], 0)[:, 0, 0] @ self.parameters
 
     def derivatives(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the slope (n,) and the derivatives by the parameters, (n, n_basis)."""
+        """Return the slope (n,) at x (n,), and the derivatives by the parameters, (n, n_basis)."""
         basis = self._splines.values(x[:, None], 1)[:, :, 0]
         return basis[:, 1] @ self.parameters, basis[:, 0]
 
@@ -98,7 +98,7 @@ class Spline:
     def on(self, breaks: Tensor) -> "Spline":
         """Return the spline on other grid points.
 
-        It is the same function if they include the inner grid points of this spline.
+        The function is unchanged if `breaks`, (intervals + 1,), include the inner grid points.
         """
         finer = self._splines.on(breaks[None])
         coefficients, _ = self._splines.represented(self.parameters[None, :, None], finer)
@@ -129,12 +129,14 @@ Key = tuple[int, int, int]  # layer, input unit, output unit
 class Graph:
     """A layered network in which each unit is the sum or the product of the edges into it.
 
-    Inputs and outputs are in the data's coordinates: affine maps are part of the edges.
+    Inputs and outputs have the units of the data: the affine maps that scale the data are part of
+    the edges.
 
     Args:
         width: the number of units of each layer, inputs first.
         edges: the curve of each edge (layer, input, output); a missing edge contributes nothing.
-        products: the units that multiply, as (layer of the edges into it, output); all others add.
+        products: the units that multiply, each as (layer, output) of the edges into it; all other
+            units add.
 
     Example:
         >>> import torch
@@ -160,7 +162,7 @@ class Graph:
         return torch.cat([self.edges[key].parameters for key in sorted(self.edges)])
 
     def moved(self, parameters: Tensor) -> "Graph":
-        """Return the same graph with other parameters, (parameters,)."""
+        """Return the same graph with other parameters, in the order of `parameters`."""
         keys = sorted(self.edges)
         parts = parameters.split([len(self.edges[key].parameters) for key in keys])
         edges = {k: self.edges[k].moved(part) for k, part in zip(keys, parts, strict=True)}
@@ -171,7 +173,7 @@ class Graph:
         return replace(self, edges={**self.edges, key: curve})
 
     def without(self, *keys: Key) -> "Graph":
-        """Return the same graph without these edges."""
+        """Return the same graph without the edges `keys`."""
         return replace(self, edges={k: c for k, c in self.edges.items() if k not in keys})
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -181,7 +183,7 @@ class Graph:
     def units(self, x: Tensor, last: int | None = None) -> list[Tensor]:
         """Return the values of the units at x (n, d), (n, width[l]) for each layer l up to `last`.
 
-        By default `last` is the layer of the outputs.
+        last: the index of the last layer of units, 0 for the inputs; by default the outputs.
         """
         values = [x]
         for layer, size in enumerate(self.width[1:][:last]):
@@ -203,8 +205,9 @@ class Graph:
     def jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values (n, m) and their Jacobian by all parameters, (n, m, parameters).
 
-        ∂y/∂θ_e = (∂y/∂h_o) ∂φ_e(h_i)/∂θ_e for an edge e from i to o, computed layer by layer from
-        the outputs; if o multiplies, the derivative is multiplied by its other factors.
+        For an edge e from unit i to unit o with the curve φ_e and the parameters θ_e,
+        ∂y/∂θ_e = (∂y/∂h_o) ∂φ_e(h_i)/∂θ_e, where h are the values of units. This is computed layer
+        by layer from the outputs; if o multiplies, it is multiplied by the other factors of o.
         """
         units = self.units(x)
         m = self.width[-1]
@@ -240,8 +243,8 @@ def graph_of(
 
     Args:
         network: a KAN of splines without base terms.
-        low, high: the ends of the inputs' ranges, (d,).
-        mean, scale: the affine map of the outputs, (m,) each; none by default.
+        low, high: the ends of the inputs' ranges, (d,) each.
+        mean, scale: the affine map of the outputs, (m,) each; None for the identity.
     """
     edges: dict[Key, EdgeCurve] = {}
     last = len(network.layers) - 1
@@ -259,7 +262,7 @@ def graph_of(
 
 
 def misfit(values: Tensor, y: Tensor) -> float:
-    """Return ‖values - y‖ / ‖y - mean(y)‖, infinite if it is not finite; values and y (n, m)."""
+    """Return ‖values - y‖ / ‖y - mean(y)‖ for values and y (n, m); infinity in place of NaN."""
     error = float(torch.linalg.norm(values - y) / torch.linalg.norm(y - y.mean(dim=0)))
     return error if math.isfinite(error) else math.inf
 
@@ -275,7 +278,7 @@ def split_layer(graph: Graph, layer: int) -> Graph:
     return replace(graph, edges={**graph.edges, **finer})
 
 
-STALLED = 0.03  # a step that reduces the sum of squares by a smaller share counts as idle
+STALLED = 0.03  # a step that lowers the sum of squares by a smaller share is idle
 IDLE = 3  # consecutive idle steps after which a refit ends
 
 
@@ -289,16 +292,16 @@ def refit(
 ) -> Graph:
     """Return the graph with its parameters fitted to data by damped Gauss–Newton steps.
 
-    The fit ends after `steps`, at the deadline, after three consecutive steps that gain little, or
-    where no step reduces the loss or the Jacobian is not finite. Splines are extended where their
-    arguments leave the grid.
+    The fit ends after `steps` steps, at the deadline, after three consecutive steps that lower the
+    sum of squares by less than 3 %, if no step lowers it, or if the Jacobian is not finite. Splines
+    are extended if their arguments leave the grid.
 
     Args:
         graph: the graph with the initial parameters.
         x: the inputs, (n, d).
         y: the targets, (n, m).
         steps: the largest number of steps.
-        free: a mask of the parameters that may change, (parameters,); all by default.
+        free: the mask of the parameters that may change, (parameters,); None for all.
         deadline: the time after which no further step begins.
     """
     start_damping = 1e-3
@@ -333,7 +336,7 @@ def refit(
 
 
 def covering(graph: Graph, x: Tensor) -> Graph:
-    """Extend the splines of a graph to cover the arguments that they get at x (n, d)."""
+    """Return the graph with its splines extended to cover their arguments at x (n, d)."""
     for layer in range(graph.depth):
         units = graph.units(x, layer)[-1]
         for key, curve in graph.splines().items():
@@ -349,11 +352,11 @@ def _loss(graph: Graph, x: Tensor, y: Tensor) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of data to fit formulas to, and separate rows to judge them by.
+    """Rows of data to which formulas are fitted, and separate rows on which they are judged.
 
     Args:
-        x, y: the rows to fit to, (n, d) and (n, m).
-        xv, yv: the rows to judge by, (k, d) and (k, m).
+        x, y: the inputs and targets for fits, (n, d) and (n, m).
+        xv, yv: the inputs and targets for judging, (k, d) and (k, m).
         names: the names of the inputs.
     """
 
@@ -364,15 +367,15 @@ class Rows:
     names: tuple[str, ...]
 
     def error(self, graph: Graph) -> float:
-        """Return the relative error of a graph on the rows to judge by.
+        """Return the relative error of a graph on the rows for judging.
 
-        Splines are extended first, since these rows may lie outside the range of the others.
+        Splines are extended first, since these rows may lie outside the range of the rows for fits.
         """
         return misfit(covering(graph, self.xv)(self.xv), self.yv)
 
 
 def own_graph(surrogate: Surrogate) -> Graph | None:
-    """Return a surrogate's graph, or None if it is not a KAN of splines and affine maps alone."""
+    """Return the graph of a surrogate; None unless it is a KAN of splines with affine scalings."""
     network, output = surrogate.network, surrogate.output
     if surrogate.inputs is not None or network.enrichment is not None:
         return None
