@@ -1,8 +1,9 @@
-"""Formulas are read off a result: by a search over the edges of graphs, or by hand.
+"""Formulas are read off a result: automatically by `interpret`, or step by step by `read`.
 
-The search takes graphs of splines: those of the result's own network, and fits of smaller ones, as
-KANs or as sums of products, which get finer grids and lose edges. It snaps edges to functions one
-by one, with backtracking; after each edge the parameters of all edges are refit.
+`interpret` makes graphs of splines: the graph of the result's own network, and fits of smaller KANs
+and of sums of products; they get finer grids and lose edges. It then snaps the edges of a graph,
+one by one and with backtracking: a spline is replaced by a function of the library, and the
+parameters of all edges are refit.
 """
 
 import math
@@ -50,9 +51,9 @@ IDENTITY = Symbolic(LIBRARY["x"], 1.0, 0.0, 1.0, 0.0)
 
 
 def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
-    """Refit the graph on finer and finer grids as long as the error falls enough.
+    """Refit a graph on finer and finer grids as long as its error falls to 0.3 of the error before.
 
-    The grids of single layers are split first, then those of all layers together.
+    The grids of single layers are halved first, then the grids of all layers together.
     """
     gain = 0.3  # a finer grid is kept if its error is below this share of the error before
     fit_to_rows = partial(refit, x=rows.x, y=rows.y, steps=STEPS, deadline=deadline)
@@ -73,7 +74,10 @@ def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
 
 
 def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
-    """Remove edges one by one, the least important first, as long as a refit keeps the error."""
+    """Remove edges one by one, each time the edge without which a refit has the least error.
+
+    This ends when the error would be more than twice the error before the removal.
+    """
     cost = 2.0  # factor by which the removal of an edge may raise the error
     while True:
         limit = cost * max(rows.error(graph), FLOOR)
@@ -108,18 +112,18 @@ def connected(graph: Graph) -> Graph:
 
 
 def straightened(graph: Graph, x: Tensor) -> Graph:
-    """Replace the edge into each hidden unit that has only one by the identity.
+    """Replace the edge into a hidden unit by the identity if it is the only edge into this unit.
 
-    Each edge out of such a unit becomes the spline closest to the composition of the two curves.
-    The same graph object is returned if there is no such unit.
+    Each edge out of the unit becomes the spline closest to the composition of the two curves. The
+    same graph object is returned if no hidden unit has a single edge into it.
     """
     for layer in range(graph.depth - 1):
         for unit in range(graph.width[layer + 1]):
             into = [k for k in graph.edges if k[0] == layer and k[2] == unit]
             out = [k for k in graph.edges if k[0] == layer + 1 and k[1] == unit]
             if len(into) == 1:
-                # Each outer curve becomes the least-squares spline of the composition, fine enough
-                # for that of two splines.
+                # Each outer curve becomes the least-squares spline of the composition, on a grid
+                # that is fine enough for a composition of two splines.
                 degree, pieces, values = 7, 12, graph.arguments(into[0], x)
                 low, high, inner = float(values.min()), float(values.max()), graph.edges[into[0]]
                 at = torch.linspace(low, high, 20 * pieces, dtype=x.dtype)
@@ -136,9 +140,9 @@ def straightened(graph: Graph, x: Tensor) -> Graph:
 def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Iterator[Graph]:
     """Yield sums of products of functions of one input, such as g(x) h(y) + k(z), fitted to data.
 
-    Each input is a factor of exactly one product. There is one fit for each grouping of the inputs
-    with at least two inputs in some group, those with the most groups first; there is none for one
-    input or for more than four.
+    Each input is in exactly one product. There is one fit for each partition of the inputs into
+    groups, the partitions with the most groups first, without that in which each input is alone.
+    There is no fit for one input or for more than four.
 
     Args:
         x: the inputs, (n, d).
@@ -157,7 +161,7 @@ def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Ite
     size, generator = float(y.square().mean().sqrt()) ** (1 / d), torch.Generator()
     generator.manual_seed(seed)
     groupings = sorted(multiset_partitions(list(range(d))), key=len, reverse=True)
-    for groups in groupings[1:]:  # in the first, each input is alone
+    for groups in groupings[1:]:  # without the first grouping, in which each input is alone
         if deadline.over:
             return
         # Zero splines, and one multiplying unit for each group and output. With one group the
@@ -176,8 +180,8 @@ def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Ite
         graph = Graph(width, edges, frozenset((0, unit) for unit in range(units)))
         starts: list[Graph] = []
         for _ in range(6):  # the best of several random starts is refit
-            # Splines start as random cubics whose product has about the size of the data: rougher
-            # starts seldom converge to a sum of products.
+            # Splines start as random cubics whose product has about the size of the data, since
+            # fits from rougher starts seldom converge.
             start = graph
             for key, curve in graph.splines().items():
                 t = torch.linspace(-1, 1, len(curve.parameters), dtype=curve.parameters.dtype)
@@ -191,17 +195,18 @@ def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Ite
         yield refit(best, x, y, 30, deadline=deadline)
 
 
-Skeleton = tuple[Tensor, ...]  # the edges of a KAN: a mask (n_in, n_out) for each layer
+Skeleton = tuple[Tensor, ...]  # which edges a KAN has: a mask (n_in, n_out) for each layer
 
 
 def sparse_skeleton(
     table: Table, hidden: tuple[int, ...], strength: float, seed: int
 ) -> Skeleton | None:
-    """Return the edges that remain of a KAN after a sparse fit and pruning.
+    """Return the edges of a KAN that remain after a sparse fit and pruning.
 
     The KAN is first fitted with a penalty on the L1 norm and the entropy of its edges (`Sparsity`),
     and edges with low scores are removed. It is then trained without the penalty, and edges and
-    units are removed one by one as long as the loss hardly grows.
+    units are removed one by one as long as the loss stays below four times its value before, or
+    below 1e-6.
 
     Args:
         table: the data.
@@ -213,7 +218,7 @@ def sparse_skeleton(
         The skeleton, or None if the network became constant or no longer fits the data.
     """
     degree, grid = 3, 5
-    structureless = 0.1  # share of the targets' variance: a larger loss means wrong edges were cut
+    structureless = 0.1  # of the targets' variance; with a larger loss, needed edges were cut
     factor, enough = 4.0, 1e-6  # removals may raise the loss by this factor, or to this value
     threshold = 1e-2  # edges with lower scores are removed
     sparse_steps, polish_steps, cut_steps = 50, 20, 10
@@ -233,7 +238,7 @@ def sparse_skeleton(
 
 
 def skeletons(table: Table, seed: int, deadline: Deadline) -> Iterator[Skeleton]:
-    """Yield different skeletons, found from several starts with one and with two hidden layers.
+    """Yield different skeletons, from sparse fits of KANs with one and with two hidden layers.
 
     No fit begins after the deadline.
     """
@@ -258,7 +263,7 @@ class Shape:
         width: the number of units of each layer, inputs and outputs included.
         degree: the spline degree of each layer of edges.
         grid: the number of grid intervals of each layer of edges.
-        rounds: the rounds of random starts of the variable projection.
+        rounds: the number of rounds of random starts for `VariableProjection`.
     """
 
     width: tuple[int, ...]
@@ -268,10 +273,10 @@ class Shape:
 
 
 def shapes_of(width: tuple[int, ...]) -> list[Shape]:
-    """Return the shapes to try for these numbers of units, in this order.
+    """Return the shapes to try for KANs of a width, in their order.
 
-    The first shapes have simple inner functions, since a function can be written as a KAN in many
-    ways and the simplest is wanted. Quadratic outer functions make products, as in
+    A function can be written as a KAN in many ways; shapes with simple inner functions come first,
+    since the simplest way is wanted. Quadratic outer functions make products, as in
     xy = ((x + y)² - (x - y)²) / 4.
     """
     if len(width) == 2:
@@ -287,7 +292,7 @@ def shapes_of(width: tuple[int, ...]) -> list[Shape]:
 
 
 def fitted(shape: Shape, table: Table, seed: int, kept: Skeleton | None) -> Graph:
-    """Fit a KAN of this shape by variable projection from random starts and return its graph.
+    """Fit a KAN of a shape by variable projection from random starts, and return its graph.
 
     A KAN without hidden units is fitted by linear least squares instead.
 
@@ -295,7 +300,7 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Skeleton | None) -> Grap
         shape: the shape of the KAN.
         table: the data.
         seed: the seed for the random starts.
-        kept: the edges of the KAN; None for all.
+        kept: the edges of the KAN; None for all edges.
     """
     network = KAN(shape.width, degree=shape.degree, grid=shape.grid, seed=seed)
     for layer, mask in zip(network.layers, kept or (), strict=False):
@@ -304,7 +309,7 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Skeleton | None) -> Grap
     method: Method = LeastSquares()
     if len(shape.width) > 2:
         coarse, prunes = max(1, shape.grid[-1] // 2), kept is None
-        method = VariableProjection(  # a practically exact start ends it
+        method = VariableProjection(  # ends at the first start with an error of rounding size
             rounds=shape.rounds, starts=20, coarse=coarse, prune=prunes, tolerance=1e-12
         )
     graph = own_graph(fit(network, table, method, seed=seed).surrogate)
@@ -313,16 +318,16 @@ def fitted(shape: Shape, table: Table, seed: int, kept: Skeleton | None) -> Grap
 
 
 def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> Iterator[Graph]:
-    """Yield fitted graphs with a skeleton's edges, at least one, until the deadline.
+    """Yield fits of KANs with a skeleton's edges, at least one fit, until the deadline.
 
-    The shape with quadratic outer functions has all edges between the skeleton's units, because
-    products need them.
+    KANs with quadratic outer functions have all edges between the skeleton's units, because
+    products need these edges.
     """
     apart = 1000  # distance between the seeds of repeated fits
     width = (*(len(mask) for mask in skeleton), skeleton[-1].shape[1])
     shapes = shapes_of(width)
     # About one fit in three misses the structure. Cheap fits are therefore repeated with other
-    # seeds, before quadratic outer functions are tried, which can express any product.
+    # seeds, before quadratic outer functions, which can express any product, are tried.
     cheap = len(width) == 3 and width[1] <= 2
     again = [(shape, seed + apart * k) for k in (1, 2) for shape in shapes[1:3] if cheap]
     first = [(shape, seed) for shape in shapes]
@@ -340,18 +345,18 @@ def hypotheses(
     """Yield graphs of splines that fit the data well enough to be read, until the deadline.
 
     Args:
-        surrogate: the trained network; it is read itself if it is a KAN of few edges.
-        rows: the data that the graphs are fitted to and judged by.
+        surrogate: the trained network; if it is a KAN of few edges, its own graph comes first.
+        rows: the data to which the graphs are fitted, and on which they are judged.
         noise: the relative error of the data.
         seed: the seed for the random starts of the fits.
         deadline: the time after which no further fit is read.
 
     Yields:
-        Pairs of a graph and whether its edges are those of the surrogate's own network.
+        Pairs of a graph and whether its edges are edges of the surrogate's own network.
     """
-    rough = 1e-3  # relative error that is accepted in any case: inner splines may be too stiff
-    most_edges = 12  # of a network that is read edge by edge; of larger ones only values are used
-    unstructured = 1e-2  # relative error above which a network's own edges are not worth reading
+    rough = 1e-3  # a relative error that is accepted in any case: inner splines may be too stiff
+    most_edges = 12  # of a network whose own edges are read; of a larger one only its values are
+    unstructured = 1e-2  # a relative error above which a network's own edges are not read
     own = own_graph(surrogate)
     if own is not None and len(own.edges) <= most_edges:
         own = grown(own, rows, deadline)
@@ -370,7 +375,7 @@ def hypotheses(
 
 
 def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[Graph]:
-    """Yield fits: sums of functions of one input, sums of products of these, then sparse KANs."""
+    """Yield fits: a sum of functions of one input each, sums of products, then sparse KANs."""
     d, m = table.inputs.shape[1], table.targets.shape[1]
     additive = (torch.ones(d, m, dtype=torch.bool),)
     yield _plainest(fits_of(additive, table, seed, deadline), rows, deadline)
@@ -381,8 +386,8 @@ def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[G
 
 
 def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
-    """Return the first fit whose error is small enough; if there is none, the best fit."""
-    clear = 1e-5  # relative error below which the shape is taken for that of the function
+    """Refine fits, and return the first with a relative error of at most 1e-5, else the best."""
+    clear = 1e-5  # below this relative error the shape is taken for the shape of the function
     refined = []
     for sparse in fits:
         refined.append(_grown(sparse, rows, deadline))
@@ -392,23 +397,23 @@ def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
 
 
 def _grown(graph: Graph, rows: Rows, deadline: Deadline) -> Graph:
-    """Refine the grids, make superfluous inner edges the identity, and refine again."""
+    """Refine the grids, replace superfluous inner edges by the identity, and refine again."""
     graph = grown(graph, rows, deadline)
     straight = straightened(graph, rows.x)
     return graph if straight is graph else grown(straight, rows, deadline)
 
 
 EXACT = 1e-10  # relative error below which a formula is taken for the function itself
-PERFECT = 10.0  # a function whose error is below this multiple of the graph's fits perfectly
+PERFECT = 10.0  # a function fits perfectly if its error is at most this multiple of the graph's
 SAMPLES = 400  # samples of an edge for the fits of the library
-BEAM = 4  # functions tried on an edge at most
-LIKELY = 8  # functions that an edge keeps from its first fit of the library, for all later ones
+BEAM = 4  # the largest number of functions that are tried on an edge
+LIKELY = 8  # the number of functions that later fits of an edge consider, the best of its first fit
 
 
 def rows_of(result: Solution | Fitted, seed: int) -> Rows:
-    """Return at most 2000 random rows; a quarter of them is kept to judge formulas by.
+    """Return at most 2000 random rows, a quarter of which is for judging formulas.
 
-    They are a solution's values at its points, or the data of a fit.
+    The rows are the values of a solution at its collocation points, or the data of a fit.
 
     Raises:
         InputError: if a value is not finite, or the targets of a fit are classes.
@@ -433,7 +438,7 @@ def rows_of(result: Solution | Fitted, seed: int) -> Rows:
 
 @dataclass(frozen=True, eq=False)
 class Snapped:
-    """A graph of formulas and its relative error on the rows kept for judging."""
+    """A graph whose edges are all formulas, and its relative error on the rows for judging."""
 
     graph: Graph
     error: float
@@ -441,15 +446,17 @@ class Snapped:
 
 @dataclass
 class Search:
-    """A depth-first search over the edges: the edge that a function fits best is snapped first.
+    """A depth-first search for formulas on all edges of a graph.
+
+    The edge that a function fits best is snapped first: its spline is replaced by the function.
 
     Args:
-        rows: the rows to fit and the rows to judge by.
-        names: the functions; the whole library by default.
-        accuracy: the relative error of the values y themselves.
+        rows: the rows for fits and for judging.
+        names: the functions that edges may be; None for the whole library.
+        accuracy: the relative error of the values in `rows`.
         deadline: the time at which the search ends.
-        done: returns True for a formula that ends the search.
-        snapped: the graphs of formulas so far.
+        done: returns True for a graph that ends the search.
+        snapped: the graphs found so far.
     """
 
     rows: Rows
@@ -461,10 +468,10 @@ class Search:
     _likely: dict[Key, list[Univariate]] = field(default_factory=dict)
 
     def __call__(self, graph: Graph) -> Snapped | None:
-        """Search for formulas of a graph of splines and return the best one, None without any.
+        """Search for formulas of a graph of splines; return the best graph, None if none is found.
 
-        It has the least error, then the least complexity, where errors of at most 1.5 times the
-        least one count as equal.
+        The best graph has the least error and, of equal errors, the least complexity; errors up to
+        1.5 times the least error count as equal.
         """
         self.floor = max(self.rows.error(graph), self.accuracy)
         self._likely.clear()
@@ -479,7 +486,7 @@ class Search:
         return min(self.snapped, key=rank, default=None)
 
     def _extend(self, graph: Graph) -> bool:
-        """Snap the remaining splines, one level of the search per edge; True ends the search."""
+        """Snap the remaining splines of a graph, one edge per recursion; True ends the search."""
         snap_steps, final_steps = 10, 100
         allowed = 10.0  # factor by which a snapped edge may raise the error
         hopeless = 0.3  # candidates with a larger 1 - R² are never tried
@@ -508,10 +515,10 @@ class Search:
         return refit(graph, self.rows.x, self.rows.y, steps, deadline=self.deadline)
 
     def _candidates(self, graph: Graph, key: Key, error: float) -> tuple[Candidate, ...]:
-        """Return the candidates for an edge: from the library at first, then from its best few.
+        """Return the candidates for an edge: of all functions at first, later of the best eight.
 
-        There are none where the unit before the edge has become constant: nothing can be told of
-        the edge's function then.
+        There are none if the unit at the start of the edge has become constant, since the edge's
+        function is then unknown.
         """
         if len(self._arguments(graph, key).unique()) < LEAST:
             return ()
@@ -520,12 +527,12 @@ class Search:
         return candidates
 
     def snapping(self, graph: Graph, key: Key, error: float) -> Snapping:
-        """Fit functions to one edge of a graph, over the arguments that it gets from the rows.
+        """Fit functions to one edge of a graph, over the arguments that the edge gets in the rows.
 
         Args:
             graph: the graph.
             key: the edge, (layer, input, output).
-            error: the relative error of the graph, taken as the accuracy of the edge.
+            error: the relative error of the graph, which is taken as the accuracy of the edge.
         """
         price = 0.7  # powers of ten that one unit of complexity must take off 1 - R²
         u, names = self._arguments(graph, key), self._likely.get(key) or self.names
@@ -533,7 +540,7 @@ class Search:
         return snap(u, graph.edges[key](u), names, accuracy=accuracy, price=price)
 
     def _arguments(self, graph: Graph, key: Key) -> Tensor:
-        """Return at most `SAMPLES` of the arguments that an edge gets from the rows, sorted."""
+        """Return at most `SAMPLES` of the arguments that an edge gets in the rows, sorted."""
         u = graph.arguments(key, self.rows.x)
         at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
         return u.sort().values[at]
@@ -548,12 +555,12 @@ def interpret(
 ) -> Formula:
     """Return the best formula found for a result.
 
-    The edges of the result's own network are read first if it is a small KAN of splines. If they
-    give no exact formula, smaller KANs are fitted to the data (for a PDE: to the solution's
-    values) and read, one after another, until one gives an exact formula: sums of functions of one
-    input each, sums of products of such functions, and wide KANs that are fitted with a penalty on
-    their edges and then pruned. A solution's formula is also inserted into its equation and its
-    conditions (`Formula.defects`).
+    If the result's network is a small KAN of splines, its own edges are read first. If they give no
+    exact formula, other KANs are fitted to the data (for a PDE: to the solution's values) and read,
+    until one of them gives an exact formula: sums of functions of one input each, sums of products
+    of such functions, and wide KANs that are fitted with a penalty on their edges and then pruned.
+    The formula of a solution is also inserted into the equation and the conditions
+    (`Formula.defects`).
 
     Args:
         result: a `Solution`, a `Fitted` with numeric targets, or a `Pruned` of either; it is not
@@ -563,8 +570,8 @@ def interpret(
         seed: the seed for the choice of rows and for the random starts of the fits.
 
     Returns:
-        The formula with the smallest error, where one that solves the problem to rounding comes
-        first and equal errors are decided by the number of operations.
+        A formula that solves the problem up to rounding, if one was found, otherwise the formula
+        with the smallest error; of several such formulas the one with the fewest operations.
 
     Raises:
         InputError: if the targets are classes, the surrogate has values that are not finite, or no
@@ -582,8 +589,8 @@ def interpret(
     number("seconds", seconds, above=True)
     source, rows, problem = _origin(result, seed)
     share = 0.15  # share of the remaining time that the search on one graph may take
-    # Estimates of the relative error of the values, and of the noise in them: a solution has no
-    # noise, and an error of at most its largest relative defect.
+    # The estimated relative error of the values, and the estimated noise in them: a solution has no
+    # noise, and its error is taken as its largest relative defect, at most 1e-2.
     accuracy, noise, chosen = EXACT, 0.0, functions(library)
     if isinstance(source, Solution):
         defects = defects_of(source.problem, source.surrogate.jet)
@@ -596,7 +603,7 @@ def interpret(
     formulas: list[Formula] = []
     deadline = NEVER.within(seconds)
     for graph, is_own in hypotheses(result.surrogate, rows, noise, seed, deadline):
-        # Cached because it takes seconds and is needed twice: by `done` and for the result.
+        # Cached because it takes seconds and is called twice, by `done` and for the result.
         formula = cache(lambda f: formula_of(f.graph, rows, problem, graph, is_own))  # noqa: B023
         search = Search(
             *(rows, chosen, accuracy if is_own else EXACT),
@@ -617,7 +624,7 @@ def interpret(
 
 
 def _origin(result: Result, seed: int) -> tuple[Solution | Fitted, Rows, Problem | None]:
-    """Return the solve or the fit from which a result came, its rows, and its problem if any."""
+    """Return the solution or fit behind a result, its rows, and its problem; None for a fit."""
     integer("seed", seed, least=0)
     while isinstance(result, Pruned):
         result = result.original
@@ -625,7 +632,7 @@ def _origin(result: Result, seed: int) -> tuple[Solution | Fitted, Rows, Problem
 
 
 def _is_it(formula: Formula, noise: float) -> bool:
-    """True if a formula cannot be improved: it is exact, or its error is that of the noise."""
+    """True if a formula cannot be improved: it is exact, or its error is not above the noise."""
     if formula.is_identity or formula.error <= EXACT:
         return True
     noisy = 0.05  # the largest relative error at which a formula of noisy data ends the search
@@ -641,7 +648,7 @@ class Reading:
     """A KAN that is turned into a formula step by step; each step returns a new reading.
 
     Args:
-        graph: the edges, some of them splines and some formulas.
+        graph: the graph, whose edges are splines or formulas.
         rows: the data of a fit, or the values of a solution.
         library: the functions that are suggested for edges.
         problem: the problem of a solution, None for a fit.
@@ -665,11 +672,14 @@ class Reading:
 
     @property
     def error(self) -> float:
-        """The relative error ‖graph - data‖ / ‖data - mean‖ on the rows to judge by."""
+        """The relative error ‖graph - data‖ / ‖data - mean‖ on the rows for judging."""
         return self.rows.error(self.graph)
 
     def suggest(self, layer: int, i: int, o: int) -> Snapping:
-        """Return the fits of the library to the edge from unit i to unit o, the best first.
+        """Return the fits of all functions to an edge, the best fit first.
+
+        Args:
+            layer, i, o: the edge: its layer, from 0, its input unit, and its output unit.
 
         Raises:
             InputError: if the graph has no such edge.
@@ -679,7 +689,11 @@ class Reading:
         return search.snapping(self.graph, (layer, i, o), self.error)
 
     def fix(self, layer: int, i: int, o: int, name: str | Univariate) -> "Reading":
-        """Return the reading with this function on the edge and all parameters refit.
+        """Return the reading with a function on an edge, and all parameters refit.
+
+        Args:
+            layer, i, o: the edge: its layer, from 0, its input unit, and its output unit.
+            name: the name of the function in `LIBRARY`, or the function.
 
         Raises:
             InputError: if the edge or the function does not exist, or the function does not fit.
@@ -688,10 +702,13 @@ class Reading:
         return self._with(self.graph.with_edge((layer, i, o), best.curve))
 
     def remove(self, layer: int, i: int, o: int) -> "Reading":
-        """Return the reading without the edge, with all parameters refit.
+        """Return the reading without an edge, with all parameters refit.
+
+        Args:
+            layer, i, o: the edge: its layer, from 0, its input unit, and its output unit.
 
         Raises:
-            InputError: if the edge does not exist or is the last one into a unit.
+            InputError: if the edge does not exist, or is the last edge into a unit.
         """
         self._check(layer, i, o)
         if sum(key[0::2] == (layer, o) for key in self.graph.edges) == 1:
@@ -704,10 +721,10 @@ class Reading:
         """Return the formula; edges that are still splines are snapped automatically.
 
         Args:
-            seconds: the limit on processor time.
+            seconds: the limit on processor time, in seconds.
 
         Raises:
-            InputError: if no function fits an edge or the time was too short.
+            InputError: if no function fits an edge, or the time was too short.
         """
         number("seconds", seconds, above=True)
         search = Search(self.rows, self.library, deadline=NEVER.within(seconds))
@@ -737,8 +754,8 @@ def read(
         seed: the seed for the choice of rows.
 
     Raises:
-        InputError: if the network is not a KAN of splines and affine maps alone, if the targets
-            are classes, or if the surrogate has values that are not finite.
+        InputError: if the surrogate is not a KAN of splines with affine scalings only, if the
+            targets are classes, or if the surrogate has values that are not finite.
 
     Example:
         >>> import torch
