@@ -1,4 +1,6 @@
-"""The diagram of a KAN with its edge functions, the card of a formula, and `Formula.plot`."""
+"""`draw_network`, the diagram of a KAN with its edge functions; the notebook card of a formula, and
+`Formula.plot`.
+"""
 
 import html
 import itertools
@@ -29,13 +31,13 @@ from kanpinn.solvers.summary import ShownTable
 
 # Sizes in inches.
 WIDEST, NARROWEST = 10.0, 2.4  # the limits of a diagram's width
-ROOMY, TIGHT = 0.75, 0.28  # the largest and the least side of a box with its share of the gaps
+ROOMY, TIGHT = 0.75, 0.28  # the largest and the least side of a box, with half the gaps around it
 RADIUS = 0.075  # of a unit that adds edges
 PER_LETTER = 0.07  # the width of a letter of a name
 
 
 class EdgeBox(NamedTuple):
-    """The box of an edge, in which its curve is drawn: the centre (x, y) and the side length."""
+    """The square in which the curve of an edge is drawn: its centre (x, y) and side, in inches."""
 
     x: float
     y: float
@@ -44,9 +46,11 @@ class EdgeBox(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Levels of units, one above the other, with one or more rows of boxes between them, in inches.
+    """The places of units and boxes in a diagram, in inches.
 
-    width: the number of units of each level. ends: the (source, target) pairs of each layer's
+    Levels of units are one above the other, with one or more rows of boxes between two levels.
+
+    width: the number of units of each level. ends: the (source, target) units of each layer's
     edges.
     """
 
@@ -96,7 +100,8 @@ class Layout:
         return 0.4 + 0.05 * self.across
 
     def _rows(self, layer: int) -> tuple[int, float]:
-        """Return the number of rows of boxes, and the side of a box with its share of the gaps."""
+        """Return the number of rows of boxes, and the side of a box with half the gaps around it.
+        """
         count = len(self.ends[layer])
         rows = max(1, math.ceil(count * TIGHT / self.across))
         return rows, min(ROOMY, self.across / math.ceil(max(1, count) / rows))
@@ -109,7 +114,7 @@ class Layout:
         return max(map(len, names)) * PER_LETTER > 0.95 * self.across / len(names)
 
     def depth(self, names: Sequence[str]) -> float:
-        """Return the space that the names take beyond their units."""
+        """Return the height that the names take above or below their units."""
         return 0.15 + PER_LETTER * (max(map(len, names)) if self.turns(names) else 2)
 
 
@@ -118,8 +123,9 @@ class Link:
     """A drawn edge, from a unit of one level to a unit of the next.
 
     layer: the index of the edge's layer, from 0. source, target: the indices of its units in the
-    levels below and above. x, y: the edge function, (n,) each. score: the importance from 0 to 1
-    that the opacity shows. symbolic: True if the edge is a formula, drawn in another colour.
+    level below and the level above. x, y: the arguments and values of the edge function, (n,) each.
+    score: the importance of the edge, from 0 to 1, which the opacity shows. symbolic: whether the
+    edge is a formula, drawn in another colour.
     """
 
     layer: int
@@ -137,7 +143,7 @@ class Link:
         return to_rgba(style.VERMILLION if self.symbolic else style.BLUE, opacity)
 
     def curve(self, box: EdgeBox) -> numpy.ndarray:
-        """Return the points of the curve in its box, (n, 2); a constant is in the middle."""
+        """Return the points of the curve in its box, (n, 2); a constant is a line in the middle."""
         inner = 0.72 * box.size  # leaves a margin on all sides
         shares = []
         for values in (self.x, self.y):
@@ -153,8 +159,8 @@ def network_figure(
     """Return a figure of a network with its inputs below and its outputs above.
 
     Each edge function is scaled to fill its box; edges with a higher score are more opaque. A
-    circle with a plus is a unit that adds several edges. There is a legend if the edges are of both
-    kinds, splines and formulas.
+    circle with a plus is a unit that adds several edges. The figure has a legend if some edges are
+    splines and some are formulas.
 
     Args:
         width: the number of units of each level.
@@ -208,7 +214,8 @@ def network_figure(
 
 
 def _edges(ax: Axes, layout: Layout, links: Sequence[Link], boxes: Sequence[EdgeBox]) -> None:
-    """Draw the boxes, in each the curve of its edge, and lines from units to boxes to units."""
+    """Draw the box and the curve of each edge, and lines from its source to the box to its target.
+    """
     lines, colours = [], [link.colour for link in links]
     for link, box in zip(links, boxes, strict=True):
         start = layout.unit(link.layer, link.source)
@@ -231,7 +238,7 @@ def _names(ax: Axes, layout: Layout, level: int, names: Sequence[str]) -> None:
     top = level > 0
     look: dict[str, Any]
     for unit, name in enumerate(names):
-        # Columns of data may have any name: long ones are plain text.
+        # Columns of data may have any name: long names are plain text.
         formula = name.startswith("\\") or (name.isidentifier() and len(name) <= 3)
         text = f"${name if name.startswith(chr(92)) else style.symbol(name)}$" if formula else name
         look = {"textcoords": "offset points", "ha": "center", "va": "bottom" if top else "top"}
@@ -252,10 +259,11 @@ def draw_network(
     Args:
         result: a `Solution`, a `Fitted` or a `Pruned` of a KAN.
         symbolic: edges (layer, input, output) that are formulas, drawn in another colour.
-        inputs, outputs: the names of the inputs and outputs, by default the result's own.
+        inputs, outputs: the names of the inputs and outputs, by default those of the result.
 
     Raises:
-        InputError: if the network is not a KAN, or `symbolic` or the names do not fit it.
+        InputError: if the network is not a KAN, or has other edges or other numbers of inputs and
+            outputs.
 
     Example:
         >>> import torch
@@ -301,7 +309,7 @@ def plot(
     nodes: int | None = None,
     ax: style.Given = None,
 ) -> Any:
-    """Draw a formula; the arguments are those of `Formula.plot`."""
+    """Draw a formula, as `Formula.plot`, which describes the arguments."""
     count = len(formula.expressions)
     if output is not None and not (type(output) is int and 0 <= output < count):
         raise InputError(f"output must be an integer from 0 to {count - 1}, got {output!r}")
@@ -320,7 +328,10 @@ def _sample(
     at: Mapping[str, float | int] | None = None,
     nodes: int | None = None,
 ) -> GridFields:
-    """Evaluate all outputs over one or two inputs, by the names "0", "1", …"""
+    """Evaluate all outputs, named "0", "1", …, on a grid over one or two inputs.
+
+    The arguments are those of `Formula.plot`.
+    """
     ranges = dict(zip(map(str, formula.symbols), formula.ranges, strict=True))
     fixed = cards.fixed_values(ranges, at or {})
     free = [name for name in ranges if name not in fixed]
@@ -346,7 +357,7 @@ def _draw(ax: Axes, fields: GridFields, number: int) -> None:
 
 
 def card(formula: Formula) -> cards.Card:
-    """Return the card of a formula."""
+    """Return what notebooks show of a formula."""
     return cards.Card(
         title="Formula" if len(formula.expressions) == 1 else "Formulas",
         facts=_facts(formula),
@@ -374,7 +385,7 @@ def _mathematics(formula: Formula) -> Iterator[str]:
     import sympy
     from sympy.printing.mathml import mathml
 
-    # Names are written as they are: those of columns of data may have any characters.
+    # Names are escaped, since names of columns of data may have any characters.
     escaped = {s: sympy.Symbol(html.escape(s.name), **s.assumptions0) for s in formula.symbols}
     for expression in formula.expressions:
         content = mathml(expression.xreplace(escaped), printer="presentation")
@@ -386,7 +397,7 @@ def _mathematics(formula: Formula) -> Iterator[str]:
 
 
 def edge_table(formula: Formula, most: int | None = None) -> ShownTable:
-    """Return the table of the edges as functions c f(a x + b) + d, at most `most` of them."""
+    """Return the table of the edges as functions c f(a x + b) + d; most: its most rows."""
     head, rows = ("edge", "function", "a", "b", "c", "d", "R²", "complexity"), []
     for e in formula.edges[:most]:
         numbers = (f"{value:.6g}" for value in (e.a, e.b, e.c, e.d))
@@ -397,7 +408,7 @@ def edge_table(formula: Formula, most: int | None = None) -> ShownTable:
 
 
 def _picture(formula: Formula) -> cards.Drawing:
-    """Draw the first output over the first input, or over the first two."""
+    """Draw the first output over the first one or two inputs."""
     fields = _sample(formula, nodes=cards.SMALL[min(len(formula.symbols), 2)])
     ax = cards.small_axes(Sheet(fields.axes))
     _draw(ax, fields, 0)
