@@ -1,4 +1,4 @@
-"""Scores of edges and units of a KAN, and smaller KANs without the unimportant ones."""
+"""Scores of the edges and units of a KAN, and smaller KANs without unimportant edges and units."""
 
 import copy
 from collections.abc import Sequence
@@ -30,16 +30,17 @@ class EdgeScores:
 
     E is the standard deviation of an edge's values on the data. The sum under the root is over all
     edges into the unit o, the sum of B over all edges out of the unit i; A is 1 for an output. The
-    scores are computed for each output by itself; `edges` and `units` are the largest of these.
+    scores are computed for each output of the network; `edges` and `units` have the largest score
+    over the outputs.
 
     Args:
         means: the mean values of each layer's edges, (n_in, n_out).
         deviations: the standard deviations E of each layer's edges, (n_in, n_out).
         by_output: the scores B of each layer's edges for each of the m outputs, (m, n_in, n_out).
 
-    Reference: Liu et al., KAN 2.0 (2024), arXiv 2408.10205, section 4.1; there a unit's own
-    deviation stands for the root, which is the same where its edges are uncorrelated and vanishes
-    where they cancel.
+    Reference: Liu et al., KAN 2.0 (2024), arXiv 2408.10205, section 4.1; there the standard
+    deviation of the unit o takes the place of the root. Both are equal if the edges into o are
+    uncorrelated; the deviation vanishes if the edges cancel.
 
     Example:
         >>> import torch
@@ -58,17 +59,21 @@ class EdgeScores:
 
     @property
     def edges(self) -> list[Tensor]:
-        """The edges' scores, (n_in, n_out) for each layer."""
+        """The scores of the edges of each layer, (n_in, n_out) each."""
         return [scores.amax(dim=0) for scores in self.by_output]
 
     @property
     def units(self) -> list[Tensor]:
-        """The scores of the inputs, then those of the hidden units of each layer, (n_in,) each."""
+        """The scores of the inputs, then of the hidden units of each layer, (n_in,) each."""
         return [scores.sum(dim=2).amax(dim=0) for scores in self.by_output]
 
 
 def score_edges(surrogate: Surrogate, points: Points) -> EdgeScores:
-    """Return the scores of a KAN's edges on points; the points are evaluated in chunks.
+    """Return the scores of a KAN's edges on points.
+
+    Args:
+        surrogate: the surrogate whose network is the KAN.
+        points: the points on which deviations are computed, in chunks.
 
     Raises:
         InputError: if the network is not a KAN, or there are no points.
@@ -117,7 +122,7 @@ def kan_of(surrogate: Surrogate) -> KAN:
     """Return the network of a surrogate.
 
     Raises:
-        InputError: if it is not a KAN.
+        InputError: if the network is not a KAN.
     """
     network = surrogate.network
     if not isinstance(network, KAN):
@@ -135,10 +140,15 @@ def copy_of(surrogate: Surrogate) -> Surrogate:
 
 
 def kept_edges(network: KAN, scores: EdgeScores, chosen: Sequence[Tensor]) -> list[Tensor]:
-    """Return masks of the edges to keep, (n_in, n_out) for each layer, given the chosen ones.
+    """Return masks of the edges to keep, (n_in, n_out) for each layer.
 
     A unit without a kept edge out of it is idle, and no edge into it is kept. The strongest edge
     into every other unit is kept even if it is not chosen.
+
+    Args:
+        network: the KAN.
+        scores: the scores of its edges.
+        chosen: masks of the edges that should be kept, (n_in, n_out) for each layer.
     """
     masks: list[Tensor] = []
     busy = torch.ones_like(chosen[-1][0])
@@ -153,14 +163,14 @@ def kept_edges(network: KAN, scores: EdgeScores, chosen: Sequence[Tensor]) -> li
 
 
 def _strongest(kept: Tensor, deviations: Tensor) -> Tensor:
-    """Return the input unit of the strongest edge into each unit, (n_out,)."""
+    """Return the source of the kept edge with the largest deviation into each unit, (n_out,)."""
     return deviations.masked_fill(~kept, -1).argmax(dim=0)
 
 
 class Cutter:
     """A copy of a surrogate from which edges are removed.
 
-    It records the removed `edges` and `units` with their numbers in the original network.
+    `edges` and `units` are the removed edges and units, with their numbers in the original network.
     """
 
     def __init__(self, surrogate: Surrogate) -> None:
@@ -176,9 +186,13 @@ class Cutter:
 
     @torch.no_grad()
     def cut(self, scores: EdgeScores, keep: Sequence[Tensor]) -> None:
-        """Remove all edges but those of the masks of `kept_edges`, and units that become idle.
+        """Remove edges, and units that become idle.
 
-        The means of the removed edges are added to the strongest edge into the same unit.
+        The mean of a removed edge is added to the strongest edge into the same unit.
+
+        Args:
+            scores: the scores of the edges.
+            keep: the masks of the edges that are kept, from `kept_edges`.
         """
         for at, (layer, stay) in enumerate(zip(self.network.layers, keep, strict=True)):
             gone = layer.kept & ~stay
@@ -213,9 +227,9 @@ class Pruned:
     Args:
         original: the result that was pruned.
         residuals: the loss of the copy, without a sparsity term.
-        edges: the removed edges, (layer, input, output), layers counted from 0 and units numbered
-            as in the original.
-        units: the removed hidden units, (level, unit), the first hidden level being 1.
+        edges: the removed edges, (layer, input, output), with layers from 0 and the numbers of the
+            units in the original.
+        units: the removed hidden units, (level, unit), with 1 for the first hidden level.
         parameters_before, loss_before: the number of parameters and the loss before pruning.
 
     Example:
@@ -286,7 +300,7 @@ class Pruned:
 
     @property
     def words(self) -> str:
-        """One line of text on what was removed and how loss and function changed."""
+        """A line on the removed edges and units, and the changes of the loss and the function."""
         counts = {"edge": len(self.edges), "unit": len(self.units)}
         gone = " and ".join(f"{n} {name}{'s' * (n != 1)}" for name, n in counts.items())
         (many, few), (before, after) = self.parameters, self.losses
@@ -299,7 +313,7 @@ Result = Solution | Fitted | Pruned
 
 
 def report(result: Result, cutter: Cutter) -> Pruned:
-    """Return the `Pruned` of a result and a cutter, the grids adapted to the activations."""
+    """Return the pruned copy in a cutter as a `Pruned`, with grids adapted to the activations."""
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)
     removed = tuple(cutter.edges), tuple(cutter.units)
@@ -308,7 +322,7 @@ def report(result: Result, cutter: Cutter) -> Pruned:
 
 
 def loss_of(residuals: Residuals) -> Residuals:
-    """Return the residuals without sparsity terms."""
+    """Return the loss without sparsity terms."""
     terms = [term for term in residuals.terms if not isinstance(term, SparsityTerm)]
     return Residuals(residuals.surrogate, terms)
 
@@ -316,11 +330,11 @@ def loss_of(residuals: Residuals) -> Residuals:
 def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
     """Return a copy without the edges whose score is below the threshold, and without idle units.
 
-    The mean value of a removed edge is added to the strongest edge into the same unit. This edge
-    is kept as long as the unit is, so that every output keeps an edge.
+    The mean value of a removed edge is added to the strongest edge into the same unit. The
+    strongest edge is kept as long as the unit is kept, so that every output keeps an edge.
 
     Args:
-        result: a `Solution` or a `Fitted` of a KAN; the scores are computed at its points.
+        result: a `Solution` or a `Fitted` of a KAN; the scores are computed on its points.
         threshold: the least score (`EdgeScores.edges`) of an edge that is kept, above 0 and at
             most 1.
 
@@ -360,7 +374,7 @@ def prune_greedily(
         result: a `Solution` or a `Fitted` of a KAN.
         factor: the factor by which all removals together may raise the loss, at least 1.
         steps: the largest number of Levenberg–Marquardt steps after each removal.
-        enough: a loss that is accepted in any case.
+        enough: the loss up to which a removal is accepted in any case.
 
     Raises:
         InputError: if the network is not a KAN or is constant.
@@ -383,7 +397,7 @@ def prune_greedily(
     needed: set[tuple[int, ...]] = set()
     while True:
         scores, layers = score_edges(cutter.surrogate, residuals.points), cutter.network.layers
-        removals: list[tuple[float, tuple[int, ...], list[Tensor]]] = []  # of units and edges
+        removals: list[tuple[float, tuple[int, ...], list[Tensor]]] = []  # score, name, kept edges
         whole = [layer.kept for layer in layers]
         for depth, (kept, edges) in enumerate(zip(whole, scores.edges, strict=True)):
             sources, targets = cutter.levels[depth : depth + 2]
@@ -396,7 +410,7 @@ def prune_greedily(
                 chosen = [*whole[:depth], left, *whole[depth + 1 :]]
                 removals.append((float(score), name, chosen))
         removals.sort(key=lambda removal: removal[0])
-        for _, name, chosen in removals:  # the next one to try
+        for _, name, chosen in removals:  # find the next removal to try
             keep = kept_edges(cutter.network, scores, chosen)
             fewer = [bool((m.kept & ~k).any()) for m, k in zip(layers, keep, strict=True)]
             if name not in needed and any(fewer):
