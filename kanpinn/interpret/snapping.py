@@ -1,9 +1,10 @@
 """The choice of a function for samples of an edge: fits of the whole library, and their ranking.
 
-A fit is c f(a x + b) + d by least squares, from a lattice of starts. The data lie on t in [-1, 1].
-The unknowns of a fit are its window (left, right), the arguments of f at t = -1 and t = 1. The best
-c and d are eliminated, and k windows move at once by Levenberg–Marquardt steps. Windows stay inside
-the domain of f; an end of a window that reaches an end of the domain remains there.
+A fit is c f(a x + b) + d by least squares, from a lattice of starts. The arguments x of the samples
+are mapped to t in [-1, 1]. The unknowns of a fit are its window (left, right), which are the
+arguments of f at t = -1 and t = 1 and replace a and b; the best c and d are eliminated. k windows
+move at once by Levenberg–Marquardt steps. Windows stay inside the domain of f; if an end of a
+window reaches an end of the domain, it remains there.
 """
 
 import functools
@@ -23,15 +24,15 @@ from kanpinn.interpret.univariate import LIBRARY, Parameters, Symbolic, Univaria
 Array = numpy.ndarray
 
 ROUNDING = 4 * float(numpy.finfo(float).eps)
-LEAST = 8  # different x: twice the number of parameters a, b, c, d
+LEAST = 8  # the least number of different x: twice the number of parameters a, b, c, d
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples of an edge, sorted by x, and the same standardised: z at t in [-1, 1].
+    """Samples (x, y) of an edge, sorted by x, and standardised samples (t, z), t in [-1, 1].
 
     x = middle + half · t and y = mean + deviation · z. The weights w sum to 1. The weighted mean of
-    z is 0, that of z² is 1 (or 0 for a constant).
+    z is 0, and the weighted mean of z² is 1, or 0 for a constant.
     """
 
     x: Float[Array, " n"]
@@ -46,7 +47,7 @@ class Samples:
 
     @classmethod
     def of(cls, x: Array, y: Array, w: Array) -> "Samples":
-        """Return the samples at sorted x, with any positive weights."""
+        """Return the samples for sorted x, values y and any positive weights w, (n,) each."""
         w = w / w.sum()
         middle, half = float(x[0] + x[-1]) / 2, float(x[-1] - x[0]) / 2
         mean = float(w @ y)
@@ -73,12 +74,12 @@ class Samples:
 
 
 def edge(x: Tensor, y: Tensor, weights: Tensor | None) -> Samples:
-    """Return the `Samples` with positive weight.
+    """Return the samples of an edge, without samples of weight 0.
 
     Args:
         x: the arguments, (n,).
         y: the values, (n,).
-        weights: the weights, (n,); equal ones by default.
+        weights: the weights, (n,); None for equal weights.
 
     Raises:
         InputError: if a number is not finite, there are fewer than 8 different x, or the weights
@@ -103,12 +104,12 @@ _GAPS = numpy.concatenate([[0.0], numpy.logspace(-6, 3, 46)])
 
 
 def starts(function: Univariate, z: Float[Array, " m"], steepest: float, count: int) -> Array:
-    """Return the `count` best windows (k, 2), taken from different parts of the lattice.
+    """Return the `count` best windows, (count, 2), taken from different parts of the lattice.
 
     Args:
         function: the function f.
         z: the standardised values at `NODES`, (m,).
-        steepest: the largest half-width of a window that the data resolve.
+        steepest: the largest half-width of a window that the samples resolve.
         count: the number of windows.
     """
     windows, features = _lattice(function)
@@ -122,7 +123,10 @@ def starts(function: Univariate, z: Float[Array, " m"], steepest: float, count: 
 
 @functools.lru_cache(maxsize=128)
 def _lattice(function: Univariate) -> tuple[Float[Array, "g 2"], Float[Array, "g m"]]:
-    """Return the windows in which f is regular, and the centred, normalised values of f on each."""
+    """Return the windows in which f is regular, and the values of f at `NODES` in each window.
+
+    The values have the mean 0 and the norm 1.
+    """
     windows = _windows(function)
     windows = windows[function.regular(windows.min(1), windows.max(1))]
     u = windows[:, :1] * (1 - NODES) / 2 + windows[:, 1:] * (1 + NODES) / 2
@@ -136,7 +140,7 @@ def _lattice(function: Univariate) -> tuple[Float[Array, "g 2"], Float[Array, "g
 
 
 def _windows(function: Univariate) -> Float[Array, "g 2"]:
-    """Return the lattice of windows: their centres and half-widths cover what data may need."""
+    """Return the lattice of windows, whose centres and half-widths cover those that data need."""
     if function.free == "":
         return numpy.array([[-1.0, 1.0]])
     if function.free == "a":
@@ -163,8 +167,9 @@ def _windows(function: Univariate) -> Float[Array, "g 2"]:
             widths = numpy.arange(0.25, 60.0, 0.25)
             lattice = [(c - width, c + width) for width in widths for c in centres]
         else:
-            # Windows of half-width up to 25 are close enough to find oscillations (the arguments at
-            # the ends change by less than π/2 between windows); wider ones only find transitions.
+            # Windows of half-width up to 25 are dense enough to find oscillations (the arguments at
+            # the ends change by less than π/2 between windows); wider windows find only steep
+            # transitions.
             steep = (32.0, 40.0, 50.0, 64.0, 80.0, 100.0)
             wide = (*numpy.logspace(-1.5, -0.2, 10), *numpy.arange(0.6, 25.0, 0.6), *steep)
             lattice = [
@@ -190,15 +195,15 @@ _EPSILON = numpy.finfo(float).eps
 
 @dataclass(eq=False)
 class Fits:
-    """k fits: windows with their best c and d, and what the next step needs.
+    """k fits of one function: windows, their best c and d, and quantities for the next step.
 
     Args:
-        windows: the arguments of f at both ends of the data, (k, 2).
-        c, d: the least-squares c and d for the standardised samples, (k,).
-        loss: Σ w (z - c f - d)², infinite for windows that are not usable, (k,).
-        largest: the largest |c f|, (k,).
+        windows: the arguments of f at both ends of the samples, (k, 2).
+        c, d: the least-squares c and d for the standardised samples, (k,) each.
+        loss: Σ w (z - c f - d)², (k,); infinite for windows in which f is not regular.
+        largest: the largest |c f| over the samples, (k,).
         r: the residuals, (k, n).
-        jacobian: the derivatives of c f by the p directions, (k, p, n).
+        jacobian: the derivatives of c f by the p directions of `_DIRECTIONS`, (k, p, n).
         settled: whether the fit has ended, at a minimum of the loss or in a limit case, (k,).
     """
 
@@ -218,28 +223,35 @@ class Fits:
 
     @property
     def limit(self) -> Array:
-        """True for each fit in which c f and d nearly cancel: only derivatives of f matter."""
+        """True for each fit in which c f and d nearly cancel, so that only derivatives of f count.
+        """
         return self.largest > 1e5  # the size of c f, over the deviation of y
 
     def best(self, count: int) -> Float[Array, "j 2"]:
-        """Return the windows of the `count` lowest losses, without infinite ones."""
+        """Return the windows of the `count` lowest losses, without infinite losses."""
         order = numpy.argsort(self.loss, kind="stable")[:count]
         return self.windows[order[numpy.isfinite(self.loss[order])]]
 
     def rows(self, at: Array) -> "Fits":
-        """Return these fits alone."""
+        """Return the fits at some positions only; at: a mask or indices."""
         return Fits(*(part[at] for part in vars(self).values()))
 
     def put(self, at: Array, other: "Fits") -> None:
-        """Replace the fits at these positions."""
+        """Replace the fits at some positions by others; at: a mask or indices."""
         for name, part in vars(self).items():
             part[at] = getattr(other, name)
 
 
 def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -> Fits:
-    """Run the fits of a function from these windows (k, 2), with at most `steps` steps.
+    """Run k fits of a function at once.
 
     All fits end as soon as one is exact up to rounding.
+
+    Args:
+        function: the function f.
+        windows: the windows from which the fits start, (k, 2).
+        samples: the samples.
+        steps: the largest number of steps.
 
     Reference: Golub & Pereyra 1973; Kaufman 1975 for the Jacobian; Marquardt 1963.
     """
@@ -292,7 +304,8 @@ def _fits(function: Univariate, windows: Array, samples: Samples) -> Fits:
 
 
 def value_and_slope(function: Univariate, u: Array) -> tuple[Array, Array]:
-    """Return f and f' at u, with f' set to 0 at the ends of the domain, where it may diverge."""
+    """Return f and f' at u, elementwise; f' is 0 at the ends of the domain, where it may diverge.
+    """
     with torch.enable_grad():
         at = torch.from_numpy(u).requires_grad_()
         f = function(at)
@@ -304,7 +317,18 @@ def value_and_slope(function: Univariate, u: Array) -> tuple[Array, Array]:
 def _step(
     function: Univariate, fits: Fits, w: Array, damping: Array
 ) -> tuple[Float[Array, "k 2"], Float[Array, " k"]]:
-    """Return each window's damped step, and the share of the loss an undamped one would remove."""
+    """Return the damped Levenberg–Marquardt step of each window.
+
+    Args:
+        function: the function f.
+        fits: the k fits.
+        w: the weights of the samples, (n,).
+        damping: the damping of each fit, (k,).
+
+    Returns:
+        The steps of the windows, (k, 2), and the shares of the losses that undamped steps would
+        remove, (k,).
+    """
     root = numpy.sqrt(w)
     matrix = fits.jacobian * root
     # no direction moves a window's end off an end of the domain
@@ -320,7 +344,8 @@ def _step(
 
 
 def _kept(function: Univariate, new: Array) -> Array:
-    """Bring windows back into the domain, by a shift if only b is free, else by clipping."""
+    """Move windows (k, 2) back into the domain of f: shift them if only b is free, else clip them.
+    """
     low, high = function.domain
     if numpy.isinf(low) and numpy.isinf(high):
         return new
@@ -336,13 +361,13 @@ class Candidate:
     """A fit y ≈ c f(a x + b) + d, with redundant parameters fixed (`Univariate.canonical`).
 
     Args:
-        curve: c f(a x + b) + d.
-        unexplained: 1 - R², the mean square residual over the variance, stored by itself because
-            R² near 1 would lose its digits.
-        score: the rank of the fit as defined in `snap`; lower is better.
+        curve: the formula c f(a x + b) + d.
+        unexplained: 1 - R², the mean square residual over the variance; R² near 1 has too few
+            digits.
+        score: the score of the fit, defined in `snap`; the lowest score is the best.
         uncertainty: bounds on the changes of a, b, c and d if the edge has an error as large as
             the residual; 0 for fixed parameters.
-        note: a remark on what is wrong with the fit, or "".
+        note: a remark on a fault of the fit; "" without a fault.
     """
 
     curve: Symbolic
@@ -387,10 +412,10 @@ class Snapping:
         return self.candidates[0]
 
     def of(self, name: str) -> Candidate:
-        """Return the candidate of one function.
+        """Return the candidate of a function, by the name of the function.
 
         Raises:
-            InputError: if the function was refused or was not among those fitted.
+            InputError: if the function was refused or was not fitted.
         """
         found = {candidate.function.name: candidate for candidate in self.candidates}
         if name in self.refused:
@@ -408,7 +433,7 @@ AT_END = "the data reach the end of its domain"
 
 @dataclass(frozen=True, eq=False)
 class Rating:
-    """An edge and the settings of the score, as in `snap`, from which candidates are made."""
+    """Makes candidates from fits to the samples of an edge; accuracy, price: as for `snap`."""
 
     edge: Samples
     accuracy: float
@@ -424,9 +449,15 @@ class Rating:
         return Candidate(curve, unexplained, score, (0.0, 0.0, 0.0, error))
 
     def candidate(self, function: Univariate, fits: Fits) -> Candidate | None:
-        """Return the candidate made of the first of the fits of a function, or of its twin.
+        """Return the candidate for a function from the first of `fits`.
 
-        It is None if f or its slope is not finite on the data, which rounding of a and b can cause.
+        Args:
+            function: the function f.
+            fits: fits of f or, if f has a twin, of the twin.
+
+        Returns:
+            The candidate; None if f or its slope is not finite on the samples, which rounding of a
+            and b can cause.
         """
         parameters = self._parameters(function, fits)
         a, b, c, _ = parameters
@@ -458,8 +489,8 @@ class Rating:
         if function.twin:
             a, b, c, d = function.twin.parameters(a, b, c, d)
         a, b, c, d = function.canonical(a, b, c, d)
-        # Where b misses an end of the domain by rounding, the data may reach it exactly: near the
-        # branch point of a square root an error of ε in the argument is one of √ε in the value.
+        # If a x + b misses an end of the domain by rounding, the data may reach the end exactly:
+        # near the branch point of a square root an error ε in the argument is √ε in the value.
         choices = [b]
         for x, end in itertools.product(map(float, edge.x[[0, -1]]), function.domain):
             if abs(a * x + b - end) <= 1e-13 * (abs(a * x) + abs(b)):
@@ -479,7 +510,16 @@ class Rating:
     def _uncertainty(
         self, function: Univariate, c: float, f: Array, slope: Array, left: float
     ) -> Parameters:
-        """Return the row norms of the Jacobian's pseudoinverse, times the error of the edge."""
+        """Return bounds on the changes of a, b, c and d, as in `Candidate.uncertainty`.
+
+        They are the row norms of the pseudoinverse of the Jacobian, times the error of the edge.
+
+        Args:
+            function: the function f.
+            c: the parameter c.
+            f, slope: the values of f and f' at the samples, (n,) each.
+            left: 1 - R².
+        """
         edge = self.edge
         columns = {"a": c * slope * edge.x, "b": c * slope, "c": f, "d": numpy.ones_like(f)}
         free = [name for name in columns if name in function.free + "cd"]
@@ -507,20 +547,20 @@ def snap(
 ) -> Snapping:
     """Fit c f(a x + b) + d to one edge function for each function f of the library, and rank them.
 
-    The score is log₁₀(1 - R² + accuracy²) + price · complexity; the lowest is the best. One more
-    unit of complexity must thus reduce the mean square by `price` powers of ten, and a reduction
-    below `accuracy` does not count. One unit of complexity is added to a fit that did not converge,
-    is a limit case or is steeper than the samples resolve (`Candidate.note`).
+    The score is log₁₀(1 - R² + accuracy²) + price · complexity; the lowest score is the best. One
+    more unit of complexity must thus reduce the mean square residual by `price` powers of ten, and
+    a reduction below `accuracy` does not count. One unit of complexity is added for a fit that did
+    not converge, is a limit case or is steeper than the samples resolve (`Candidate.note`).
 
     Parameters that would put a pole or a branch point of f inside the range of x are excluded. A
-    constant edge gives the function 0 alone, whatever the names are. The samples must resolve the
-    edge.
+    constant edge has only the function 0 as a candidate, whatever the names are. The samples must
+    resolve the edge.
 
     Args:
         x: the arguments of the edge, (n,).
-        y: its values, (n,).
-        names: names of the library's functions, or `Univariate` objects; all by default.
-        weights: the weights of the samples, (n,); equal ones by default.
+        y: the values of the edge, (n,).
+        names: names of the library's functions, or `Univariate` objects; None for all functions.
+        weights: the weights of the samples, (n,); None for equal weights.
         accuracy: the error of the edge itself, relative to the standard deviation of y.
         price: the powers of ten that a unit of complexity costs.
 
@@ -561,15 +601,16 @@ def snap(
             candidates.append(candidate)
         else:
             refused[function.name] = "it has a pole in the data, or within rounding of them"
-    # Twins (sin and cos) fit equally well up to rounding: the one with the smaller |b| is first.
+    # Twins (sin and cos) fit equally well up to rounding: the fit with the smaller |b| is first.
     candidates.sort(key=lambda c: (round(c.score, 6), abs(c.curve.b)))
     return Snapping(tuple(candidates), refused)
 
 
 def _fit(function: Univariate, samples: Samples) -> Fits:
-    """Return the best fit of one function, found in stages with fewer fits and more samples each.
+    """Return the best fit of a function, as `Fits` with k = 1.
 
-    The first stage starts from the best windows of a lattice.
+    It is found in three rounds with 12, 2 and 1 fits and increasing numbers of samples. The first
+    round starts from the best windows of the lattice.
     """
     first, second = 128, 1000  # samples in the first two stages
     if function.jumps:  # the best step function jumps halfway between two samples
