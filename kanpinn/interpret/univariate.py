@@ -1,7 +1,7 @@
 """Functions f of one variable for edges c f(a x + b) + d, and the library of these functions.
 
-A function has gauges: rules that fix the redundant ones of a, b, c, d by a symmetry of f. A gauge
-takes (a, b, c, d) and returns equivalent parameters.
+If f has a symmetry, different (a, b, c, d) give the same edge. A gauge is a rule that fixes the
+redundant parameters by a symmetry: it takes (a, b, c, d) and returns equivalent parameters.
 """
 
 import importlib
@@ -22,33 +22,33 @@ Gauge = Callable[[float, float, float, float], Parameters]
 
 
 def linear(a: float, b: float, c: float, d: float) -> Parameters:
-    """For f(u) = u: a = 1, b = 0."""
+    """The gauge for f(u) = u: a = 1, b = 0."""
     return 1.0, 0.0, c * a, d + c * b
 
 
 def exponential(a: float, b: float, c: float, d: float) -> Parameters:
-    """For f(u + s) = exp(s) f(u): b = 0, unless exp(b) would overflow or underflow."""
+    """The gauge for f(u + s) = exp(s) f(u): b = 0, unless exp(b) would overflow or underflow."""
     largest_exponent = 300.0
     return (a, b, c, d) if abs(b) > largest_exponent else (a, 0.0, c * math.exp(b), d)
 
 
 def logarithmic(a: float, b: float, c: float, d: float) -> Parameters:
-    """For f(λu) = f(u) + log λ, λ > 0: a = ±1."""
+    """The gauge for f(λu) = f(u) + log λ with λ > 0: a = ±1."""
     return math.copysign(1.0, a), b / abs(a), c, d + c * math.log(abs(a))
 
 
 def homogeneous(degree: float | int) -> Gauge:
-    """For f(λu) = λ^degree f(u), λ > 0: a = ±1."""
+    """Return the gauge for f(λu) = λ^degree f(u) with λ > 0: a = ±1."""
     return lambda a, b, c, d: (math.copysign(1.0, a), b / abs(a), c * abs(a) ** degree, d)
 
 
 def reflected(sign: float, shift: float = 0.0) -> Gauge:
-    """For f(-u) = sign f(u) + shift: a > 0."""
+    """Return the gauge for f(-u) = sign f(u) + shift: a > 0."""
     return lambda a, b, c, d: (-a, -b, sign * c, d + shift * c) if a < 0 else (a, b, c, d)
 
 
 def periodic(period: float, sign: float = 1.0) -> Gauge:
-    """For f(u + period) = sign f(u): |b| ≤ period/2."""
+    """Return the gauge for f(u + period) = sign f(u): |b| ≤ period/2."""
 
     def reduce(a: float, b: float, c: float, d: float) -> Parameters:
         turns = round(b / period)
@@ -59,9 +59,9 @@ def periodic(period: float, sign: float = 1.0) -> Gauge:
 
 @dataclass(frozen=True)
 class Twin:
-    """The relation f(u) = outer · of(inner · u + shift) + offset of a function f to another, `of`.
+    """The relation f(u) = outer · g(inner · u + shift) + offset of a function f to its twin g = `of`.
 
-    Every fit of `of` is also one of f, so that only `of` has to be fitted.
+    Every fit of g is also a fit of f, so that only g has to be fitted.
     """
 
     of: "Univariate"
@@ -71,7 +71,7 @@ class Twin:
     offset: float
 
     def parameters(self, a: float, b: float, c: float, d: float) -> Parameters:
-        """Convert the parameters (a, b, c, d) of a fit of `of` to those of f."""
+        """Convert the parameters (a, b, c, d) of a fit of the twin to those of f."""
         c = c / self.outer
         return a / self.inner, (b - self.shift) / self.inner, c, d - c * self.offset
 
@@ -84,18 +84,19 @@ class Univariate:
     arguments near 0, so the characteristic features of f should lie there.
 
     Args:
-        name: the name by which the function is requested.
+        name: the name of the function, such as "sin".
         compute: f on float64 tensors, elementwise and differentiable.
         symbol: f as a sympy expression of a sympy argument.
         complexity: the cost of the function in scores and rankings.
-        domain: the interval in which f is smooth, its ends possibly excepted.
-        pole: a point where f is not defined, repeated with `period`; None if there is none.
-        period: the period of f; None if it is not periodic.
-        free: those of a and b that are not redundant given free c and d ("", "a", "b" or "ab").
+        domain: the interval in which f is smooth, except possibly at its ends.
+        pole: a point where f is not defined, repeated with `period`; None without a pole.
+        period: the period of f; None if f is not periodic.
+        free: the parameters of a and b that are not redundant if c and d are free: "", "a", "b" or
+            "ab".
         even_or_odd: whether f(-u) = f(u) or f(-u) = -f(u).
         jumps: whether f is piecewise constant with one jump, at 0.
         gauges: the rules that fix redundant parameters, applied in this order.
-        twin: the relation to another function whose fits give those of f.
+        twin: the relation to a function whose fits are also fits of f; None without such a function.
 
     Raises:
         InputError: if the name is empty, the complexity negative or the domain empty.
@@ -130,8 +131,8 @@ class Univariate:
     def __call__(self, u: Tensor) -> Tensor:
         """Return f(u), elementwise.
 
-        Arguments outside the domain by no more than rounding are moved to its end. The slope at an
-        end of the domain may be infinite (sqrt at 0).
+        Arguments that are outside the domain by rounding errors only are moved to its end. The
+        slope at an end of the domain may be infinite, as for sqrt at 0.
         """
         reach = 1e-12  # distance from the domain that counts as rounding
         low, high = self.domain
@@ -141,7 +142,7 @@ class Univariate:
         return self.compute(u - torch.where(excess.abs() <= reach, excess, 0.0))
 
     def regular(self, low: numpy.ndarray, high: numpy.ndarray) -> numpy.ndarray:
-        """Return, elementwise, whether [low, high] lies in the domain and contains no pole."""
+        """Return, elementwise, whether the interval [low, high] is in the domain, without a pole."""
         inside = (low >= self.domain[0]) & (high <= self.domain[1])
         if self.pole is None:
             return inside
@@ -151,7 +152,7 @@ class Univariate:
         return inside & (first == last) & ((low - self.pole) % self.period > 0)
 
     def canonical(self, a: float, b: float, c: float, d: float) -> Parameters:
-        """Return equivalent (a, b, c, d) with redundant parameters fixed (a = 1 for x², …)."""
+        """Return equivalent (a, b, c, d) with redundant parameters fixed, such as a = 1 for x²."""
         if self.free and a == 0:
             return a, b, c, d
         for gauge in self.gauges:
@@ -161,7 +162,9 @@ class Univariate:
 
 @dataclass(frozen=True)
 class Symbolic:
-    """The formula c f(a x + b) + d; its parameters are a and b where they are free, then c and d.
+    """The formula c f(a x + b) + d on an edge.
+
+    Its `parameters` are those of a and b that are free (`Univariate.free`), then c and d.
 
     Example:
         >>> from kanpinn.interpret import LIBRARY, Symbolic
@@ -178,12 +181,12 @@ class Symbolic:
 
     @property
     def constants(self) -> Parameters:
-        """All four of (a, b, c, d), free or not."""
+        """The four constants (a, b, c, d), free or not."""
         return self.a, self.b, self.c, self.d
 
     @property
     def free(self) -> str:
-        """The names of the parameters, one letter each, such as "abcd"."""
+        """The names of the free parameters, one letter each, such as "abcd"."""
         return self.function.free + ("cd" if self.function.name != "0" else "d")
 
     @property
@@ -209,7 +212,7 @@ class Symbolic:
 
 
 def functions(names: Sequence[str | Univariate] | None = None) -> tuple[Univariate, ...]:
-    """Return the functions with these names, by default all of `LIBRARY`.
+    """Return the functions with the given names, by default all functions of `LIBRARY`.
 
     Args:
         names: names of the library's functions, or `Univariate` objects, which are returned as
@@ -244,7 +247,7 @@ def _bessel(order: int) -> Callable[[Tensor], Tensor]:
 
 
 class _Bessel(torch.autograd.Function):
-    """J_n(u), with J_n' = (J_{n-1} - J_{n+1}) / 2 and J_0' = -J_1."""
+    """The Bessel function J_n(u), with J_n' = (J_{n-1} - J_{n+1}) / 2 and J_0' = -J_1."""
 
     @staticmethod
     def forward(u: Tensor, order: int) -> Tensor:
@@ -291,7 +294,10 @@ POSITIVE, UNIT = (0.0, math.inf), (-1.0, 1.0)
 def _known(
     name: str, compute: Any, symbol: Any, complexity: int, *gauges: Gauge, **more: Any
 ) -> Univariate:
-    """Return a function of the library; `symbol` may be the name of sympy's function."""
+    """Return a function of the library.
+
+    The arguments are those of `Univariate`; symbol: also the name of a function of sympy.
+    """
     symbol = _sympy(symbol) if isinstance(symbol, str) else symbol
     more["even_or_odd"] = EVEN in gauges or ODD in gauges
     return Univariate(name, compute, symbol, complexity, gauges=gauges, **more)
