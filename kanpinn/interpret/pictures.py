@@ -100,7 +100,7 @@ class Layout:
         return 0.4 + 0.05 * self.across
 
     def _rows(self, layer: int) -> tuple[int, float]:
-        """Return the number of rows of boxes, and the side of a box with half the gaps around it."""
+        """Return the number of rows of boxes, and the side of a box with half its gaps."""
         count = len(self.ends[layer])
         rows = max(1, math.ceil(count * TIGHT / self.across))
         return rows, min(ROOMY, self.across / math.ceil(max(1, count) / rows))
@@ -213,7 +213,7 @@ def network_figure(
 
 
 def _edges(ax: Axes, layout: Layout, links: Sequence[Link], boxes: Sequence[EdgeBox]) -> None:
-    """Draw the box and the curve of each edge, and lines from its source to the box to its target."""
+    """Draw the box and the curve of each edge, and lines that join the box to its two units."""
     lines, colours = [], [link.colour for link in links]
     for link, box in zip(links, boxes, strict=True):
         start = layout.unit(link.layer, link.source)
