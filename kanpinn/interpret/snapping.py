@@ -223,7 +223,7 @@ class Fits:
 
     @property
     def limit(self) -> Array:
-        """True for each fit in which c f and d nearly cancel, so that only derivatives of f count."""
+        """True for each fit in which c f and d nearly cancel: only derivatives of f count."""
         return self.largest > 1e5  # the size of c f, over the deviation of y
 
     def best(self, count: int) -> Float[Array, "j 2"]:
@@ -303,7 +303,7 @@ def _fits(function: Univariate, windows: Array, samples: Samples) -> Fits:
 
 
 def value_and_slope(function: Univariate, u: Array) -> tuple[Array, Array]:
-    """Return f and f' at u, elementwise; f' is 0 at the ends of the domain, where it may diverge."""
+    """Return f(u) and f'(u); f' is set to 0 at the ends of the domain, where it may diverge."""
     with torch.enable_grad():
         at = torch.from_numpy(u).requires_grad_()
         f = function(at)
@@ -342,7 +342,7 @@ def _step(
 
 
 def _kept(function: Univariate, new: Array) -> Array:
-    """Move windows (k, 2) back into the domain of f: shift them if only b is free, else clip them."""
+    """Move windows (k, 2) back into the domain of f: shift them if only b is free, else clip."""
     low, high = function.domain
     if numpy.isinf(low) and numpy.isinf(high):
         return new
