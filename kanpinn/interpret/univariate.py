@@ -59,7 +59,9 @@ def periodic(period: float, sign: float = 1.0) -> Gauge:
 
 @dataclass(frozen=True)
 class Twin:
-    """The relation f(u) = outer · g(inner · u + shift) + offset of a function f to its twin g = `of`.
+    """The relation f(u) = outer · g(inner · u + shift) + offset of a function f to its twin g.
+
+    of: the function g. inner, shift, outer, offset: the numbers in the relation.
 
     Every fit of g is also a fit of f, so that only g has to be fitted.
     """
@@ -96,7 +98,7 @@ class Univariate:
         even_or_odd: whether f(-u) = f(u) or f(-u) = -f(u).
         jumps: whether f is piecewise constant with one jump, at 0.
         gauges: the rules that fix redundant parameters, applied in this order.
-        twin: the relation to a function whose fits are also fits of f; None without such a function.
+        twin: the relation to a function whose fits are also fits of f; None if there is none.
 
     Raises:
         InputError: if the name is empty, the complexity negative or the domain empty.
@@ -142,7 +144,7 @@ class Univariate:
         return self.compute(u - torch.where(excess.abs() <= reach, excess, 0.0))
 
     def regular(self, low: numpy.ndarray, high: numpy.ndarray) -> numpy.ndarray:
-        """Return, elementwise, whether the interval [low, high] is in the domain, without a pole."""
+        """Return, elementwise, whether [low, high] is in the domain and contains no pole."""
         inside = (low >= self.domain[0]) & (high <= self.domain[1])
         if self.pole is None:
             return inside
