@@ -18,15 +18,16 @@ from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
 
 class NotSolved(Exception):
-    """Newton's method has found no solution for a value of the parameter; the text says why."""
+    """Newton's method has found no solution for a value of the parameter; the message says why."""
 
 
 @dataclass
 class NewtonInCells:
-    """Newton's method in cells, which are refined until the error is small enough to go on from.
+    """Newton's method in cells; these are refined until the relative error is below `tolerance`.
 
-    kept: the ratio of the error to its indicator on the last tree; 0 if none is known.
-    tolerance: the largest relative error.
+    kept: the ratio of the error to its indicator on the last tree, for the next value; 0 if
+        unknown.
+    tolerance: the largest relative error of a solution from which the continuation goes on.
     """
 
     kept: float = 0.0
@@ -47,16 +48,16 @@ class NewtonInCells:
 class NewtonOnOutputLayer:
     """Newton's method on the output layer, until a full step hardly lowers the loss any more.
 
-    Beyond a fold there is no solution: Newton's method may settle there, but at a loss of more than
-    a hundred times that of the last solution. A relative loss of 1e-6 is always accepted.
+    Beyond a fold there is no solution: Newton's method may settle there, but at a loss more than a
+    hundred times as large as the last solution's. A relative loss of 1e-6 is always accepted.
 
-    kept: the loss of the last solution, relative to that of the zero function.
+    kept: the loss of the last solution, divided by the loss of the zero function.
     """
 
     kept: float = 1e-2
 
     def start(self, residuals: Residuals, steps: int, begun: bool) -> Stage:
-        """Begin to solve for a value, from the present coefficients of the network.
+        """Begin to solve for a value of the parameter, from the network's present coefficients.
 
         Args:
             residuals: the loss for this value.
@@ -71,14 +72,14 @@ class NewtonOnOutputLayer:
         self.zero = zero if 0 < zero < math.inf else math.inf
         self.before = residuals.loss()
         solve = solve_reduced if residuals.surrogate.has_unknowns else solve_output
-        # After the first value it does not start from zero as well.
+        # Only for the first value is zero tried as another start.
         return LeastSquaresStage(residuals, solve, None, begun=begun)
 
     def solved(self, step: Step) -> bool:
-        """Whether the value is solved after a step.
+        """Whether the solution for the value is found after a step of Newton's method.
 
         Raises:
-            NotSolved: if the method has settled, but not at a solution.
+            NotSolved: if the method has settled at a loss too large for a solution.
         """
         full = step.notes["share"] == 1 and step.notes["damping"] == 0
         settled = full and step.loss >= 0.99 * self.before  # Newton's last step hardly lowers it
@@ -107,26 +108,26 @@ class Continuation(Method):
 
     The parameter goes from `initial` to the problem's own value, geometrically if both have the
     same sign, else linearly; the first increment is a quarter of the way. Newton's method starts
-    from the solution for the last value. On the output layer of a network a value counts as solved
-    if a full Newton step hardly lowers the loss any more, and the loss, relative to that of the
-    zero function, is at most 1e-2 and at most a hundred times that of the last solution (or is
-    below 1e-6). In cells, which are halved on the way, it counts as solved if the estimated
-    relative error is at most 0.03; `AdaptiveLeastSquares` after the continuation makes it smaller.
-    If a value took at most half of `solves`, the increment is doubled; if it fails, the last
-    solution is restored and the increment is halved. The history has the losses of the problem
-    itself, not of the easier ones. If the continuation fails, the run fails and later optimizers
-    are not started; a run that ends before the problem's own value reports the value that it
-    reached.
+    from the solution for the last value. On the output layer of a network, a value counts as solved
+    if a full Newton step hardly lowers the loss any more, and the relative loss (the loss divided
+    by the loss of the zero function) is at most 1e-2 and at most a hundred times the last
+    solution's, or below 1e-6. In cells, which are halved on the way, a value counts as solved if
+    the estimated relative error is at most 0.03; `AdaptiveLeastSquares` after the continuation
+    makes the error smaller. If a value took at most half of `solves`, the increment is doubled. If
+    Newton's method fails for a value, the last solution is restored and the increment is halved.
+    The history has the losses of the problem itself, not of the easier problems. If the
+    continuation fails, the run fails and later optimizers are not started. A run that ends before
+    the problem's own value reports the value that it reached.
 
     Args:
         parameter: the name of an attribute that the problem's residual uses, such as "reynolds".
-        initial: the value of the parameter at which the problem is easy.
+        initial: the value of the parameter for which the problem is easy.
         steps: the largest number of values that are tried.
         solves: the largest number of Newton steps for each value.
 
     Raises:
-        InputError: for a name or number that does not fit; in a solve, for a problem without this
-            parameter.
+        InputError: for a name that is no identifier or a number out of range; in a solve, for a
+            problem without this parameter.
 
     Reference: Allgower and Georg, Numerical continuation methods (1990).
 
@@ -168,12 +169,15 @@ class ContinuationStage(Stage):
     """The state of a continuation between its steps.
 
     Args:
+        settings: the settings.
+        residuals: the terms of the problem's own loss.
+        family: the problem for other values of the parameter.
         goal: the problem's own value of the parameter.
-        newton: solves for one value.
+        newton: the method that solves for one value.
         reached: the fraction of the way from `initial` to `goal` that is solved; negative if
             `initial` is not solved yet.
         stride: the next increment, as a fraction of the way.
-        why: why Newton's method failed last.
+        why: the reason of Newton's last failure, in words.
     """
 
     settings: Continuation
