@@ -1,8 +1,9 @@
 """Whether an equation is well posed forward in time: short waves must not grow without bound.
 
-The equation is linearised at the present solution, and its coefficients are frozen at a place.
-A wave e^(ik·x) then grows like e^(σt), where the symbol of the equation is singular. It is well
-posed if the real parts of all σ are bounded for all k (Petrovskii's condition).
+The equation is linearised about the present solution, and its coefficients are frozen at a place.
+A wave e^(ik·x) then grows like e^(σt) for the σ at which the symbol of the equation is singular.
+The equation is well posed if the real parts of all σ are bounded for all k (Petrovskii's
+condition).
 
 Reference: Kreiss and Lorenz, Initial-boundary value problems and the Navier-Stokes equations
 (1989), chapter 2.
@@ -20,11 +21,11 @@ from kanpinn.jets import Linearised
 from kanpinn.pde.symbols import exponents
 from kanpinn.tasks.time_state import TimeState
 
-PERIODS = (1e2, 1e3, 1e4)  # of the waves in the domain, whose growth is compared
-SHORTEST = 1e8  # periods of very short waves, which must not decay: then terms of high order help
-POWER = 0.75  # the growth increases at least like this power of the number of periods
-# The share of a real part in σ below which it is rounding, in a system: rounding separates σ that
-# are equal by the root of its size.
+PERIODS = (1e2, 1e3, 1e4)  # numbers of periods in the domain of the waves that are compared
+SHORTEST = 1e8  # if even waves of so many periods decay, growth is bounded by high-order terms
+POWER = 0.75  # unbounded growth increases at least like this power of the number of periods
+# In a system, a real part below this fraction of |σ| is rounding: rounding errors separate equal σ
+# by about their square root.
 STRAIGHT = 1e-6
 
 
@@ -32,16 +33,14 @@ STRAIGHT = 1e-6
 def unbounded_growth(
     state: TimeState[Any], places: int = 24, negligible: float = 1e-6, shift: float = 0.5
 ) -> str:
-    """The wave that grows without bound around the solution at a moment, in words.
-
-    The result is empty if there is none.
+    """Describe a wave that grows without bound around the solution at a moment; "" if none does.
 
     Args:
-        state: the solution.
+        state: the state of the march, with the solution.
         places: the largest number of places that are examined.
-        negligible: growth of less than this part of the largest |σ| anywhere does not count, since
-            the solution is known to its error only.
-        shift: where the places are between others, from 0 to 1.
+        negligible: growth of less than this fraction of the largest |σ| anywhere does not count,
+            since the solution has errors.
+        shift: a shift of the evenly spread places, from 0 to 1 in units of their distance.
     """
     if (solution := state.jet()) is None:
         return ""
@@ -72,16 +71,16 @@ def fastest_wave(
     """The fastest of the waves that grow without bound; None if there is none.
 
     Args:
-        linearised: the equation at some places.
-        lengths: of the domain, the time last, (d,).
-        order: of the equation in time.
+        linearised: the linearised equation at some places.
+        lengths: the lengths of the domain, the time last, (d,).
+        order: the order of the equation in time.
         negligible: see `unbounded_growth`.
 
     Returns:
-        The number of the place, the direction of the wave, and the rate of its growth.
+        The index of the place, the direction of the wave, and the real part of its σ.
     """
     fastest, largest, axes = None, 0.0, torch.diag(1 / lengths[:-1])
-    directions = list(axes)  # in periods per length
+    directions = list(axes)  # each with one period in the domain
     for i, j in itertools.combinations(range(len(axes)), 2):
         for a, b in ((1, 1), (1, 3), (3, 1)):
             directions += [a * axes[j] + b * axes[i], a * axes[j] - b * axes[i]]
@@ -100,7 +99,7 @@ def fastest_wave(
 
 
 def _growth(sigma: np.ndarray) -> float:
-    """The largest real part of σ that is not rounding, or 0."""
+    """The largest positive real part of the σ that is not rounding, or 0."""
     single = 1e-12  # the rounding of a single σ
     share, rounding = (single, single) if len(sigma) == 1 else (STRAIGHT, 1e-10)
     least = np.maximum(share * abs(sigma), rounding * abs(sigma).max(initial=0.0))
@@ -110,7 +109,7 @@ def _growth(sigma: np.ndarray) -> float:
 def _exponents(
     linearised: Linearised, row: int, direction: Tensor, number: float, order: int
 ) -> np.ndarray:
-    """The σ of a wave with a number of periods along a direction, at one of the places."""
+    """All σ of a wave with `number` periods along a direction, at the place of index `row`."""
     start = torch.cat([2j * math.pi * number * direction, direction.new_zeros(1)])
     time = torch.zeros_like(start)
     time[-1] = 1
@@ -121,7 +120,7 @@ def _exponents(
     scales = [(size / s) ** (1 / r) for r, s in enumerate(sizes, 1) if s > 1e-10 * max(sizes)]
     every: list[np.ndarray] = []
     for step in range(1 if linearised.equations * order == 1 else 3):
-        # Faster σ than fit to the size of the terms come from constraints that are eliminated.
+        # Eliminated constraints may cause σ that are faster than the size of the terms suggests.
         scale = (min(scales, default=1.0) or 1.0) * 1e4**step
         zeta = exponents(linearised.along(row, start, scale * time)[: order + 1])
         every.append(scale * (zeta[abs(zeta) > 1] if step else zeta))
