@@ -28,14 +28,15 @@ class NewtonProgress:
     """The changes of the solution by the steps of Newton's method.
 
     Attributes:
-        change: the relative change by the latest step on the present tree; infinite before one.
-        rate: the ratio of the latest absolute change to the change before it. (While Newton's
-            method halves a solution that is far too large, relative changes stay equal, although
-            it converges.) After the first step on a tree, the rate expected of the next step by
-            quadratic convergence.
-        curvature: the latest rate over the change before it; infinite before two steps.
-        steps: the number of all steps, on all trees.
-        recent: the norms of the latest changes on the present tree, `patience` + 1 of them at most.
+        change: the relative change by the latest step on the present tree; infinite before a step.
+        rate: the ratio of the latest absolute change to the change before it. Ratios of relative
+            changes would not show convergence while Newton's method halves a solution that is far
+            too large. After the first step on a tree, the rate that quadratic convergence predicts
+            for the next step.
+        curvature: the latest rate divided by the relative change before it; infinite before two
+            steps.
+        steps: the number of steps on all trees.
+        recent: the norms of the latest changes on the present tree, at most `patience` + 1.
 
     Reference: Deuflhard, Newton Methods for Nonlinear Problems (2011), section 2.1, for the rate.
     """
@@ -48,7 +49,7 @@ class NewtonProgress:
     patience: ClassVar[int] = 4
 
     def add(self, change: float, size: float = 1.0) -> None:
-        """Count a step that has changed the solution by a part `change` of its norm `size`."""
+        """Count a step with the relative change `change` of a solution of the norm `size`."""
         if self.recent:
             self.rate = change * size / self.recent[-1] if self.recent[-1] else 0.0
             self.curvature = self.rate / self.change if self.change else 0.0
@@ -59,14 +60,15 @@ class NewtonProgress:
 
     @property
     def left(self) -> float:
-        """The sum of all further changes, if each has the present rate."""
+        """The sum of all further relative changes if each step has the present rate."""
         return self.change * self.rate / (1 - self.rate) if self.rate < 1 else math.inf
 
     @property
     def stagnates(self) -> bool:
-        """Whether several steps have contracted little, as on a tree that is far too coarse.
+        """Whether the last steps have converged slowly, as on a tree that is far too coarse.
 
-        Far from the solution of u³ = f the rate is 2/3, which is fast enough.
+        The slowest mean rate is 0.75. Far from the solution of u³ = f the rate is 2/3, which is
+        fast enough.
         """
         slow = 0.75
         enough = slow**self.patience * self.recent[0] if self.recent else math.inf
@@ -80,12 +82,12 @@ class NewtonProgress:
 class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
     """The state of a solve in cells: the network has the tree and the solution.
 
-    Where there are unknown numbers, a search for them comes between the solves on each tree.
+    If there are unknown numbers, the search for them alternates with the solves on each tree.
 
     Attributes:
         newton: the changes by the steps of Newton's method.
-        origin: the solution on the tree before, given on the present tree: the coefficients
-            (N, L, m), and those of the shared functions.
+        origin: the solution on the last tree, written on the present tree: the coefficients in
+            cells, (N, L, m), and the coefficients of shared functions.
         parameters: the unknown parameters with the search for them; None if there are none.
     """
 
@@ -99,12 +101,12 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         self.means = [*filter(cell_problem.is_mean, residuals.terms)]
         self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
-            network.forget_numbers()  # those of another problem
+            network.forget_numbers()  # derivatives for another problem
         self.problem = cell_problem.with_shared_functions(
             cell_problem.problem_in_cells(residuals), residuals.surrogate
         )
         self.newton = NewtonProgress()
-        # The network may have a known function in cells that a boundary cuts.
+        # The network may come with a function whose cells a boundary has cut.
         whole = CellGeometry.whole(network.tree, self.problem.domain)
         self.geometry = replace(whole, frames=network.layer.frames.double().cpu())
         self._take(self.problem.start(network.tree))
@@ -121,7 +123,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
     def _take(self, geometry: CellGeometry) -> None:
         """Take other cells; the solution stays the same function."""
         field = self._field()
-        same = geometry.tree is self.geometry.tree  # as a checkpoint has it, to the last digit
+        same = geometry.tree is self.geometry.tree  # then a checkpoint's digits are kept
         field = replace(field, geometry=geometry) if same else field.on(geometry)
         self.network.assign(field)
         self.geometry = geometry
@@ -147,7 +149,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             if parameters.moved:
                 newton.recent = newton.recent[-1:]  # the numbers have changed the solution
             return Step(solved.loss, words=f"{words}, {parameters.words}")
-        part, ratio = 0.1, self.error.ratio or self.error.usual  # part: left to Newton's steps
+        part, ratio = 0.1, self.error.ratio or self.error.usual  # part: of the error, for Newton
         enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
         settled = min(newton.change, newton.left) <= enough or system.is_linear(field)
         if settled:
@@ -163,12 +165,12 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         step = self._assessed(system, solved, solved.indicators, step, last=last, settled=settled)
         if step.finished and parameters is not None:
             if newton.stagnates and not self._incomparable(system):
-                self._better(solved)  # the solution has not been compared with it before
+                self._better(solved)  # measures the parameters' errors, not done before
             step = replace(step, finished=parameters.verdict(step.finished))
         return step
 
     def _system(self) -> CellSystem:
-        """The least-squares problem about the present solution.
+        """The least-squares problem, linearised about the present solution.
 
         Before the first solve, cells in boundary layers and cells with many waves are refined.
         """
@@ -181,14 +183,16 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             chosen = chosen & steep.any(dim=1, keepdim=True)
             after = system.geometry.tree.count_when_split(chosen)
             if after == len(steep) or part * after > self.settings.cells:
-                return system  # the rest is left to the indicator
+                return system  # from here on indicators choose the cells
             self._refine(chosen)
 
     def _solved(self, system: CellSystem) -> tuple[CellFunctions, Tensor]:
-        """The solution of the least-squares problem, which the network gets, and its shares.
+        """The solution of the least-squares problem, and each cell's share of the functional, (N,).
+
+        The network gets the solution too.
 
         Raises:
-            InputError: if the cells that the solve begins with are too many.
+            InputError: if there are too many cells before the first solve.
         """
         settings = self.settings
         if not self.newton.steps:
@@ -197,7 +201,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             solutions = system.solve(near=system.about, accuracy=settings.accuracy)
             field, shares = solutions.first, solutions.shares[:, 0]
         else:
-            least = 1e-12  # also for derivatives by the numbers
+            least = 1e-12  # derivatives by the parameters need it too
             field, shares = self.parameters.solved(system, min(least, settings.accuracy))
         self.network.assign(field)
         if system.free_fields or self.means:
@@ -206,7 +210,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         return field, shares
 
     def _better(self, solved: cell_errors.SolvedTree) -> cell_errors.BetterSolution:
-        """A better solution on the same tree, with which the present one is compared."""
+        """A better solution, with which the solution on the present tree is compared."""
         better = cell_errors.better_solution(self.problem, solved, self.settings.accuracy)
         if self.parameters is not None:
             self.parameters.measure_errors(better.system, better.solution.coefficients)
@@ -224,10 +228,10 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         return errors
 
     def _mark(self, solved: cell_errors.SolvedTree, errors: Tensor, *, first: bool) -> str:
-        """Mark cells with a part of the squared errors, fewer where time is short.
+        """Mark the cells with a given part of the squared errors, or fewer if time is short.
 
-        Where there would be more cells than there is time for, a smaller part is taken, down to a
-        third of the part; where there still are, the part itself.
+        If the refinement would give more cells than there is time for, the part is reduced, down to
+        a third of it. If even that gives too many cells, the full part is marked.
         """
         part, most = self.settings.marking, math.inf
         if not first:
@@ -251,19 +255,21 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
 class AdaptiveLeastSquares(Method):
     """Solve for a network in cells by least squares, and halve the cells with the largest errors.
 
-    Each step is one least-squares solve. A tree takes one step for a linear equation, and several,
-    those of Newton's method, for a nonlinear one. The coefficients of each cell are eliminated
-    first, then the traces on faces in the order of a nested dissection; for many cells conjugate
-    gradients find the traces. For tolerances below 1e-10 the same factors also correct the solution
-    for rounding, which takes twice the memory. After the last step on a tree the fewest cells are
-    halved that have the part `marking` of the sum of squared indicators. Where the error is less
-    than 100 times the tolerance, those are halved for which the tolerance has no room. A cell's
-    indicator is the size of an error whose residual is the root of the cell's share of the
-    functional: h² times this root for -Δu. They are halved in those coordinates in which the
-    highest degrees carry the error. The ratio of errors to indicators follows from the change of
-    the solution from one tree to the next. Before the solve ends, the solution is compared with one
-    of a degree that is higher by 2, in smaller cells at singular corners and with more accurate
-    integrals of a singular source, and its residuals are integrated at other points.
+    Each step is one least-squares solve. On each tree a linear equation takes one step, and a
+    nonlinear equation the steps of Newton's method. The coefficients of each cell are eliminated
+    first, then the traces (unknown polynomials on faces) in the order of a nested dissection; for
+    many cells conjugate gradients find the traces. For tolerances below 1e-10 the same factors also
+    correct the solution for rounding, which takes twice the memory.
+
+    Each cell has an error indicator: the size of an error whose residual is the root of the cell's
+    share of the functional, for -Δu h² times this root. After the last step on a tree the fewest
+    cells are halved that together have the fraction `marking` of the sum of squared indicators. If
+    the error is less than 100 times the tolerance, so many cells are halved that the others meet
+    the tolerance. Cells are halved in the coordinates in which the highest degrees carry the error.
+    The ratio of errors to indicators follows from the change of the solution from one tree to the
+    next. Before the solve ends, the solution is compared with a solution of a degree higher by 2,
+    in smaller cells at singular corners and with more accurate integrals of a singular source, and
+    its residuals are integrated at other points.
 
     Unknown numbers are found from data by steps of the Levenberg–Marquardt method. At each step the
     fields are the solution for the present numbers, and other right-hand sides give the derivatives
@@ -272,13 +278,13 @@ class AdaptiveLeastSquares(Method):
     Args:
         tolerance: the relative error, in L2, at which to stop.
         cells: the largest number of cells.
-        marking: the part of the squared error that the cells to be halved have, up to 1, while the
-            error is more than 100 times the tolerance.
+        marking: the fraction of the sum of squared indicators that the cells to be halved have, up
+            to 1, while the error is more than 100 times the tolerance.
         steps: the largest number of solves.
 
     Raises:
-        InputError: for values out of range; in a solve, for another kind of network, or what cells
-            cannot solve.
+        InputError: for values out of range; in a solve, for another kind of network, or a problem
+            that cells cannot solve.
 
     Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996).
 
@@ -309,17 +315,18 @@ class AdaptiveLeastSquares(Method):
 
     @property
     def accuracy(self) -> float:
-        """The relative accuracy of each least-squares problem: far below the tolerance.
+        """The relative accuracy of each least-squares solve, far below the tolerance.
 
-        It is that in the root of the functional. In L2 the relative errors of conjugate gradients
-        were 4 times as large for Poisson's equation, and 200 times for elasticity.
+        It is the relative error in the root of the functional. In L2 the relative errors of
+        conjugate gradients were 4 times as large for Poisson's equation, and 200 times for
+        elasticity.
         """
         part = 1e-5
         return part * self.tolerance
 
     @property
     def corrects(self) -> bool:
-        """Whether solutions of least-squares problems are corrected, for which factors are kept."""
+        """Whether solutions are corrected for rounding (iterative refinement) by kept factors."""
         return self.accuracy < CellSystem.by_one_solve
 
     def check(self, network: Network) -> None:
@@ -331,7 +338,8 @@ class AdaptiveLeastSquares(Method):
             )
 
     def finer(self) -> "AdaptiveLeastSquares":
-        """A single solve on the cells that a network of a higher degree has from the beginning."""
+        """The method for a check with a network of a higher degree: one solve on its first cells.
+        """
         return replace(self, steps=1)
 
     def start(self, residuals: Residuals, seed: int) -> AdaptiveLeastSquaresStage:
