@@ -1,5 +1,5 @@
-"""Errors of a solution in cells: by a solution of higher degree, by residuals between points,
-by the decay of coefficients.
+"""Errors of a solution in cells: from a comparison with a solution of higher degree, from residuals
+between the points, and from the decay of coefficients.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,18 @@ from kanpinn.spaces.cells.system.functions import CellFunctions
 
 
 def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tensor) -> Tensor:
-    """The L2 norm in each cell of the terms above the highest degree, (N,).
+    """An estimate of the L2 norm in each cell of the missing terms above the highest degree, (N,).
 
-    The terms of every two degrees are taken to fall as the last ones do: by the factor from those
-    of the degrees k - 2 and k - 3 to those of k and k - 1. Below the degree 3 no factor is known,
-    and the last terms count themselves. The errors of 30 solutions were from 0.05 to 30 times as
-    large; they were larger where errors in some cells disturb all others.
+    Terms are assumed to decay geometrically, from every two degrees to the next two, by the factor
+    from the terms of the degrees k - 2 and k - 3 to the terms of the degrees k and k - 1. Below the
+    degree 3 no factor is known, and the norm of the last terms is the estimate. The errors of 30
+    solutions were 0.05 to 30 times this estimate; large factors occur where errors in some cells
+    disturb all others.
 
     Args:
         polynomials: the functions of each cell.
-        coefficients: of a solution, (N, L, m).
-        volumes: of the cells' frames, (N,).
+        coefficients: the coefficients of a solution, (N, L, m).
+        volumes: the volumes of the cells' frames, (N,).
     """
     slowest = 0.9  # the largest factor
     degree, squares = polynomials.degree, coefficients.square().sum(dim=2)
@@ -44,9 +45,9 @@ class SolvedTree:
     """The solution of the least-squares problem on one tree of cells.
 
     Args:
-        system: the problem.
+        system: the least-squares problem.
         solution: its solution.
-        shares: the part of each cell in the functional, without its weight, (N,).
+        shares: the contribution of each cell to the functional, without the cell's weight, (N,).
     """
 
     system: CellSystem
@@ -55,17 +56,18 @@ class SolvedTree:
 
     @cached_property
     def size(self) -> float:
-        """The L2 norm of the solution, in units of which errors are; 1 if it is zero."""
+        """The L2 norm of the solution, by which relative errors are divided; 1 if it is zero."""
         return self.system.norms.total(self.solution) or 1.0
 
     @cached_property
     def indicators(self) -> Tensor:
-        """The relative error by each cell up to a common factor, (N,)."""
+        """Estimates of the relative error that each cell causes, up to a common factor, (N,)."""
         return self.system.indicators(self.shares * self.system.weights**2) / self.size
 
     @property
     def left_out(self) -> float:
-        """The relative error by the terms that the polynomials leave out, see `left_out`."""
+        """The relative error from the terms above the highest degree, see the function `left_out`.
+        """
         system, geometry = self.system, self.system.geometry
         own = self.solution.coefficients[..., list(system.counted)]
         volumes = geometry.extents.prod(dim=1)
@@ -79,12 +81,13 @@ class SolvedTree:
 
 @dataclass(frozen=True, eq=False)
 class BetterSolution:
-    """A solution that shows the error of another one.
+    """A more accurate solution, which shows the error of another solution.
 
     Args:
-        system: its least-squares problem.
-        solution: the solution.
-        error: the L2 norm in each of its cells of its difference from the other one, (N,).
+        system: the least-squares problem of the better solution.
+        solution: the better solution.
+        error: the L2 norm of the difference of the two solutions, in each cell of the better one,
+            (N,).
     """
 
     system: CellSystem
@@ -93,14 +96,14 @@ class BetterSolution:
 
 
 def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -> BetterSolution:
-    """The solution of a degree that is higher by 2, in smaller cells at singular corners.
+    """The solution of a degree higher by 2, in smaller cells at singular corners.
 
     The integrals of a singular source are also more accurate.
 
     Args:
         problem: the problem.
         solved: its solution on the present cells.
-        accuracy: of conjugate gradients, see `CellSystem.solve`.
+        accuracy: the accuracy of conjugate gradients, see `CellSystem.solve`.
     """
     before = solved.solution.on(problem.deeper(solved.system.geometry)).richer
     better = problem.linearised(before, limit=True)
@@ -111,21 +114,22 @@ def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -
 def errors_by_comparison(
     problem: CellProblem, solved: SolvedTree, better: BetterSolution, enough: float, accuracy: float
 ) -> Tensor:
-    """The L2 norm of the error that each cell causes, (N,): the difference from better solutions.
+    """The L2 norm of the error that each cell causes, (N,), from comparisons with better solutions.
 
-    The difference of the best solution from the present one shows the error in each cell, and is
-    all that is needed if it is small enough. Otherwise two further solutions tell where the
-    error comes from: one with the more accurate integrals alone, and one with these and the smaller
-    cells. The errors that these two show, wherever they are, are attributed to the cells with such
-    a source or corner. Indicators do not see errors that come from elsewhere, such as those of
-    waves near a resonance, or behind a layer that is not resolved; see `attributed`.
+    The difference of the better solution from the present solution shows the error in each cell.
+    If it is small enough, no other comparison is needed. Otherwise two further solutions tell where
+    the error comes from: one with the more accurate integrals alone, and one with these integrals
+    and the smaller cells. The errors that these two show, wherever they are, are attributed to the
+    cells with such a source or corner. Errors that come from other cells, such as those of waves
+    near a resonance or behind a layer that is not resolved, do not show in indicators; see
+    `attributed`.
 
     Args:
         problem: the problem.
         solved: its solution on the present cells.
-        better: the best solution, see `better_solution`.
-        enough: the L2 norm of an error after which no cells are halved.
-        accuracy: of conjugate gradients, see `CellSystem.solve`.
+        better: the better solution, see `better_solution`.
+        enough: the L2 norm of an error that is small enough for the solve to end.
+        accuracy: the accuracy of conjugate gradients, see `CellSystem.solve`.
     """
     system, found, fine = solved.system, solved.solution, better.system.geometry
     coarse = system.geometry
@@ -134,12 +138,12 @@ def errors_by_comparison(
     indicated, change = (solved.indicators * solved.size).square(), better.error
 
     def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
-        """The squared L2 norm of the change by a solve from a function, and the solution."""
+        """The solution with more accurate integrals, after the squared L2 norm of its change."""
         change, after = _change(problem.linearised(before, limit=True), before, accuracy)
         return change.square().sum(), after
 
     if float(change.norm()) > enough:
-        missed = torch.zeros_like(squares)  # what the integrals of a singular source may miss
+        missed = torch.zeros_like(squares)  # possible errors of a singular source's integrals
         for term in system.equation:
             if term.at.alike:
                 missed[term.at.cells] = problem.source_moments.apart(coarse, term)
@@ -157,16 +161,16 @@ def errors_by_comparison(
 
 
 def attributed(shown: Tensor, indicated: Tensor) -> Tensor:
-    """The squared errors by the cells that cause them, (N,); they have the sum of those in cells.
+    """Attribute squared errors in cells to the cells that cause them, (N,); the sum stays the same.
 
-    A cell causes its own error up to its indicator. The rest comes from elsewhere, and halving the
-    cell would not reduce it. It is distributed among all cells in proportion to what they cause of
-    their own errors. In proportion to the indicators alone it went to the small cells at the ends
-    of a sliding lid, whose indicators are up to 100 times their errors, while the vortex was wrong
-    by 9 % because of walls with large cells.
+    A cell causes its own error up to its indicator. The excess comes from other cells, and halving
+    the cell would not reduce it. The excess of all cells is distributed in proportion to the part
+    of its own error that each cell causes. When it was distributed in proportion to the indicators
+    alone, it went to the small cells at the ends of a sliding lid, whose indicators are up to 100
+    times their errors, while the vortex was wrong by 9 % because of large cells at the walls.
 
     Args:
-        shown, indicated: the squared errors and the squared indicators, (N,).
+        shown, indicated: the squared errors and the squared indicators, (N,) each.
     """
     own = torch.minimum(shown, indicated)
     return own + distributed((shown - own).sum(), own)
@@ -180,11 +184,11 @@ def distributed(square: Tensor, parts: Tensor) -> Tensor:
 def _change(
     system: CellSystem, before: CellFunctions, accuracy: float
 ) -> tuple[Tensor, CellFunctions]:
-    """The L2 norm in each cell of the difference of a solution from another, and the solution.
+    """The L2 norm in each cell of a solution's difference from `before`, and the solution.
 
     Args:
-        system: the least-squares problem.
-        before: the other one.
+        system: the least-squares problem of the solution.
+        before: the other solution.
         accuracy: see `CellSystem.solve`.
     """
     after = system.solve(near=before, accuracy=accuracy).first
@@ -201,10 +205,11 @@ def _difference(system: CellSystem, after: CellFunctions, before: CellFunctions)
 
 
 def errors_by_missed_residuals(solved: SolvedTree) -> Tensor:
-    """The L2 norm of the error in each cell by residuals that the points have missed, (N,).
+    """The L2 norm of the error in each cell from residuals that the points have missed, (N,).
 
-    The residual is integrated over each whole cell by a rule with points on its sides. It is missed
-    where it is far larger than the cell's share of the functional.
+    The squared residual is integrated over each whole cell by a rule with points on its sides. If
+    the integral is far larger than the cell's share of the functional, the points have missed the
+    residual.
 
     solved: the solution on a tree.
     """
@@ -212,7 +217,7 @@ def errors_by_missed_residuals(solved: SolvedTree) -> Tensor:
     far, many, dim = 100.0, 300, system.polynomials.dim
     count = max(system.polynomials.degree + 2, int(many ** (1 / dim)))
     local, weights = closed_rule(count, dim)
-    if system.interfaces:  # a side on an interface may have a sliver of the other region
+    if system.interfaces:  # beside a side on an interface, a sliver of the other region may lie
         local = local * (1 - 4 * CellCutter.sliver)
     squares = torch.zeros_like(solved.shares)
     for term, factors in zip(system.equation, system.factors, strict=True):
