@@ -19,8 +19,9 @@ class MisfitModel:
     """The Gauss–Newton model of the misfit of data, for changes of the parameters.
 
     Args:
-        parameters: their values, (K,).
-        model: ‖R d + z‖² is the loss of the data for a change d of the parameters, to first order.
+        parameters: the values of the parameters, (K,).
+        model: R and z, such that ‖R d + z‖² is the loss of the data for a change d of the
+            parameters, with the misfit linearised.
         rows: the number of data.
     """
 
@@ -39,16 +40,16 @@ class MisfitModel:
 
     @property
     def possible(self) -> float:
-        """By how much it would lower the loss, to first order."""
+        """By how much `newton` would lower the loss, by the model."""
         return self.loss - self.model.loss(self.newton)
 
     def excess(self, deviations: float) -> float:
-        """The excess of the loss over its minimum for parameters some standard deviations away.
+        """How far above its minimum the loss is if the parameters are off by standard deviations.
 
-        The variance of the noise is taken to be the loss by degrees of freedom.
+        The variance of the noise is estimated as the loss divided by the degrees of freedom.
 
         Args:
-            deviations: the number of standard deviations.
+            deviations: by how many standard deviations the parameters are off.
         """
         return deviations**2 * self.loss / max(self.rows - len(self.newton), 1)
 
@@ -59,22 +60,22 @@ Fit = TypeVar("Fit", bound=MisfitModel)
 class ParameterSearch(Kept, Generic[Fit]):
     """The search for the parameters that fit data best, by the Levenberg–Marquardt method.
 
-    A fit for new parameters is judged by its loss, compared with the latest accepted fit and with
-    the loss that this has predicted. Where a search ends without a fit, it begins again from random
-    values, and the best end is kept.
+    A fit for new parameters is accepted if its loss is lower than that of the latest accepted fit;
+    the damping follows from a comparison with the predicted loss. If a search ends without a fit of
+    the data, another search begins from random values. The best end of all searches is kept.
 
     Args:
         parameters: the parameters, whose present values are the first start.
-        seed: of the random starts.
+        seed: the seed of the random starts.
         starts: the largest number of random starts.
 
     Attributes:
         values: the parameters of the latest accepted fit, or of the start, (K,).
         now: the latest accepted fit; None if there is none.
-        damping: of the next step.
+        damping: the damping of the next step.
         idle: the number of fits in a row that have not lowered the loss.
-        predicted: the loss after the latest step, to first order.
-        expected: whether the latest accepted fit has the predicted loss.
+        predicted: the loss after the latest step, by the model.
+        expected: whether the latest fit has the predicted loss.
         tried: the number of random starts so far.
         best, best_loss: the parameters at the best end of a search, and its loss.
 
@@ -130,7 +131,10 @@ class ParameterSearch(Kept, Generic[Fit]):
             self.best, self.best_loss = fit.parameters, fit.loss
 
     def begin_elsewhere(self, damping: float = 0.0) -> bool:
-        """Begin again from random values; if there were enough, False, and from the best end."""
+        """Begin another search from random values.
+
+        If all random starts are used up, begin from the best end instead, and return False.
+        """
         if goes_on := self.tried < self.starts:
             self.tried += 1
             self.begin(self.parameters.random(self.seed, self.tried), damping)
