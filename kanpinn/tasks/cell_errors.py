@@ -66,8 +66,7 @@ class SolvedTree:
 
     @property
     def left_out(self) -> float:
-        """The relative error from the terms above the highest degree, see the function `left_out`.
-        """
+        """The relative error from terms above the highest degree, by the function `left_out`."""
         system, geometry = self.system, self.system.geometry
         own = self.solution.coefficients[..., list(system.counted)]
         volumes = geometry.extents.prod(dim=1)
@@ -138,7 +137,7 @@ def errors_by_comparison(
     indicated, change = (solved.indicators * solved.size).square(), better.error
 
     def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
-        """The solution with more accurate integrals, after the squared L2 norm of its change."""
+        """The squared L2 norm of the change by a solve with accurate integrals, and the solution."""
         change, after = _change(problem.linearised(before, limit=True), before, accuracy)
         return change.square().sum(), after
 

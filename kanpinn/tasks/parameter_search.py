@@ -60,7 +60,7 @@ Fit = TypeVar("Fit", bound=MisfitModel)
 class ParameterSearch(Kept, Generic[Fit]):
     """The search for the parameters that fit data best, by the Levenberg–Marquardt method.
 
-    A fit for new parameters is accepted if its loss is lower than that of the latest accepted fit;
+    A fit for new parameters is accepted unless its loss exceeds that of the latest accepted fit;
     the damping follows from a comparison with the predicted loss. If a search ends without a fit of
     the data, another search begins from random values. The best end of all searches is kept.
 
@@ -75,7 +75,7 @@ class ParameterSearch(Kept, Generic[Fit]):
         damping: the damping of the next step.
         idle: the number of fits in a row that have not lowered the loss.
         predicted: the loss after the latest step, by the model.
-        expected: whether the latest fit has the predicted loss.
+        expected: whether the latest accepted fit has the predicted loss.
         tried: the number of random starts so far.
         best, best_loss: the parameters at the best end of a search, and its loss.
 
