@@ -1,5 +1,5 @@
-"""A march with cells in space: linearised equations at the stages of a window, states in cells,
-errors in space and time, and cells that follow the solution.
+"""A march with cells in space: the linearised equations of a window, its errors in space and time,
+and cells that follow the solution.
 """
 
 import math
@@ -32,15 +32,17 @@ from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState, state_of
 from kanpinn.tasks.window import Control, Newton, StageChoice, Window, solve_window, together
 
 SAVED = ("time", "size", "expected", "beyond", "limited")
-USED = ("about", "window", "served", "rate", "slow")  # what a checkpoint has of a linearisation
+USED = ("about", "window", "served", "rate", "slow")  # of `LinearisedCells`, for a checkpoint
 
 
 def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> Tensor:
-    """b of a term near a state and rate: its slopes times this minus residuals, (c, q, equations).
+    """The right-hand side b of a linearised term near a state and rate, (c, q, equations).
+
+    It is slopes times jets of the state and rate, minus the residuals there.
 
     Args:
-        term: the term, linearised.
-        state_and_rate: (N, L, (p + 1) m).
+        term: the linearised term.
+        state_and_rate: the coefficients of the state and rate, (N, L, (p + 1) m).
         time: the moment of the residuals.
     """
     jets, moved = term.jets(state_and_rate), cell_windows.at_moment(term.term, time)
@@ -51,23 +53,23 @@ def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> T
 
 @dataclass(eq=False)
 class LinearisedCells:
-    """An evolution in cells linearised at one moment, with what windows have shown of it.
+    """An evolution in cells, linearised at one moment, and how fast Newton's method converged.
 
-    Its order in time p is 1 or 2. The state is u, or u and u'. The state and rate are the state
-    followed by the derivative of order p.
+    The order p of the evolution in time is 1 or 2. The state is u, or u and u'. "State and rate"
+    means the state followed by the derivative of order p.
 
-    It keeps the factors for windows of one length. Windows of another length have other factors. So
-    they are linearised anew, which costs little beside the factors, and lets Newton's method
-    converge fast. Windows of the same length share factors, as long as the steps that they take
-    more cost less than new factors.
+    The factors are kept for windows of one length and number of stages. A window of another length
+    needs other factors. Then the equations are linearised anew as well, which costs little beside
+    the factors, and lets Newton's method converge fast. Windows of the same length share factors as
+    long as additional Newton steps cost less than new factors.
 
     Args:
         cells: the equation and the conditions for the state and rate of m fields.
-        about: the state and rate, and the moment, about which it is linearised.
+        about: the state and rate, and the moment, about which they are linearised.
         window: the number of stages and the length of the windows.
-        served: the number of windows that have been solved with it.
-        rate: that of Newton's steps in the first of them.
-        slow: whether Newton's method is expected to be too slow in the next one.
+        served: the number of windows that have been solved with this linearisation.
+        rate: the rate of Newton's method in the first of these windows.
+        slow: whether Newton's method is expected to be too slow in the next window.
     """
 
     cells: ShiftedCells
@@ -78,7 +80,7 @@ class LinearisedCells:
     slow: bool = False
 
     def serve(self, rate: float) -> None:
-        """Note the rate of Newton's steps in a window that has been solved with it."""
+        """Note the rate of Newton's method in a window solved with this linearisation."""
         slow, growth = 0.3, 3.0 if self.served else 8.0  # from one window to the next
         if not self.served:
             self.rate = rate
@@ -86,12 +88,13 @@ class LinearisedCells:
 
 
 def linearised_at(places: CellSystem, about: tuple[Tensor, float], order: int) -> ShiftedCells:
-    """An evolution in cells, linearised.
+    """Linearise an evolution in cells.
 
     Args:
-        places: the evolution in the cells, at any moment and solution.
-        about: the state and rate, and the moment, about which it is linearised.
-        order: p.
+        places: the terms of the evolution at points of the cells; their moment and linearisation
+            do not matter.
+        about: the state and rate, (N, L, (p + 1) m), and the moment about which to linearise.
+        order: the order p of the evolution in time.
     """
     function, time = places.about.of(about[0]), about[1]
     equation, boundary = (
@@ -103,16 +106,18 @@ def linearised_at(places: CellSystem, about: tuple[Tensor, float], order: int) -
 
 @dataclass(eq=False)
 class CellNewton(Newton):
-    """The collocation equations of a window in cells.
+    """Newton's method for the collocation equations of a window in cells.
 
     With the inverse Butcher matrix D = V Λ V⁻¹, the states X_i at the stages have the derivatives
-    Σ_j D_ij (X_j - x) / h in time. For W = V⁻¹ X these are λ/h W_λ - λ/h (V⁻¹ 1)_λ x, so that there
-    is one least-squares problem for each eigenvalue λ, see `ShiftedCells.solve`.
+    Σ_j D_ij (X_j - x) / h in time. In the variables W = V⁻¹ X the derivatives are
+    λ/h W_λ - λ/h (V⁻¹ 1)_λ x, so that there is one least-squares problem for each eigenvalue λ, see
+    `ShiftedCells.solve`.
 
     Args:
         cells: the linearised equation.
-        stages: the stages, an odd number of them, so that one eigenvalue is real.
-        start, length: the first moment and the length h.
+        stages: the collocation method; it has an odd number of stages, so that one eigenvalue is
+            real.
+        start, length: the first moment of the window and its length h.
         first: the state x at the start, (N, L, p m).
     """
 
@@ -127,11 +132,11 @@ class CellNewton(Newton):
 
     @property
     def initial(self) -> Tensor:  # type: ignore[override]
-        """The state at the start, with the coefficients of all cells one after the other."""
+        """The state at the start with the coefficients of all cells in one axis, (1, N·L, p m)."""
         return self.first.flatten(0, 1)[None]
 
     def at_stages(self, unknowns: Tensor) -> Tensor:
-        """The states at the stages, (s, N, L, p m), from the changes of the flat initial state."""
+        """The states at the stages, (s, N, L, p m), from the unknowns: changes of `initial`."""
         return self.first + unknowns.view(-1, *self.first.shape)
 
     def correction(self, unknowns: Tensor) -> Tensor | None:
@@ -141,7 +146,7 @@ class CellNewton(Newton):
         return unknowns - found if bool(found.isfinite().all()) else None
 
     def is_settled(self, unknowns: Tensor) -> bool:
-        """Whether b is the same to rounding as near the solution before."""
+        """Whether the right-hand sides b have changed by rounding only since the last step."""
         before, states = self._right, self.at_stages(unknowns)
         assert before is not None
         self._right, rounding = self.right(states), 1e-11
@@ -163,9 +168,10 @@ class CellNewton(Newton):
         ).double()
 
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
-        """At the moment of `form` the ratio of the error's derivative to it is the real eigenvalue.
+        """The error in time, from the problem of the real eigenvalue, see `Newton.error`.
 
-        So the least-squares problem for the error is the one of this eigenvalue.
+        The moment of `form` is chosen such that the ratio of the error's derivative to the error is
+        the real eigenvalue over h. So its least-squares problem also gives the error.
         """
         real = float(self.stages.eigenvalues[self.real].real)
         form, states = error_form_of_ratio(self.stages, real), self.at_stages(unknowns)
@@ -179,7 +185,7 @@ class CellNewton(Newton):
 
     @property
     def real(self) -> int:
-        """The number of the real eigenvalue."""
+        """The index of the real eigenvalue in `stages.eigenvalues`."""
         return int(np.abs(self.stages.eigenvalues.imag).argmin())
 
     @property
@@ -188,7 +194,7 @@ class CellNewton(Newton):
         return self.cells.system(self.rates[self.real])
 
     def states_and_rates(self, states: Tensor) -> Tensor:
-        """States and rates at the stages, (s, N, L, (p + 1) m), from the states, (s, N, L, p m)."""
+        """The states and rates at the stages, (s, N, L, (p + 1) m); states: (s, N, L, p m)."""
         slopes = torch.from_numpy(self.stages.slopes / self.length)
         rates = torch.tensordot(slopes, states - self.first, dims=1)
         return with_rates(states, rates, self.cells.fields)
@@ -198,7 +204,7 @@ class CellNewton(Newton):
         return state_at(self.stages, self.length, self.first, states, moment)
 
     def right(self, states: Tensor) -> list[Tensor]:
-        """b at all stages for each term, near given states, (s, c, q, equations) each."""
+        """The right-hand sides b near given states, (s, c, q, equations) for each term."""
         times = self.start + self.length * self.stages.nodes
         states_and_rates = self.states_and_rates(states)
         return [
@@ -212,11 +218,13 @@ class CellNewton(Newton):
         ]
 
     def component(self, number: int, right: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """W_λ of one eigenvalue, (N, L, p m), and each cell's part of its functional, (N,).
+        """The variable W_λ of one eigenvalue, (N, L, p m), and the cells' shares, (N,).
+
+        A share is the contribution of a cell to the functional of the eigenvalue's problem.
 
         Args:
-            number: the number of the eigenvalue.
-            right: b, see `right`.
+            number: the index of the eigenvalue.
+            right: the right-hand sides from the method `right`.
         """
         row, rate = self.stages.rows[number], self.rates[number]
         row = row if isinstance(rate, complex) else row.real
@@ -229,7 +237,7 @@ class CellNewton(Newton):
         return found[..., 0], shares[:, 0]
 
     def solved(self, right: Sequence[Tensor]) -> Tensor:
-        """The states at the stages, (s, N, L, p m), for given b, see `right`."""
+        """The states at the stages, (s, N, L, p m), for right-hand sides from `right`."""
         states = torch.zeros(self.stages.count, *self.first.shape).double()
         for number, column in enumerate(torch.from_numpy(self.stages.vectors.T)):
             one = self.component(number, right)[0].to(column.dtype)
@@ -247,7 +255,7 @@ class CellNewton(Newton):
         return states
 
     def propagated(self, starts: Tensor) -> Tensor:
-        """The changes of the end that small changes of the start cause, both (n, N, L, p m)."""
+        """Propagate n small changes of the state from start to end, (n, N, L, p m) both."""
         ends = torch.zeros_like(starts)
         for number, rate in enumerate(self.rates):
             total = rate * _plain(self.stages.rows[number].sum())
@@ -258,19 +266,19 @@ class CellNewton(Newton):
         return self.centred(ends)
 
     def damped(self, state: Tensor) -> Tensor:
-        """A change of the state after a step with the real eigenvalue, (N, L, p m)."""
+        """A change of the state after an implicit step with the real eigenvalue, (N, L, p m)."""
         rate = self.rates[self.real]
         return self.cells.solve(rate, rate * state[..., None])[0][..., 0]
 
     def corrected(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
-        """The polynomials in time at a moment, corrected by a step with the real eigenvalue.
+        """The polynomials in time at a moment, corrected by the problem of the real eigenvalue.
 
         Args:
             states: the solution at the stages, (s, N, L, p m).
-            moment: from 0 to 1.
+            moment: the moment in the window, from 0 to 1.
 
         Returns:
-            The corrected state, (N, L, p m), and each cell's part of the functional, (N,).
+            The corrected state, (N, L, p m), and each cell's share of the functional, (N,).
         """
         rate, (state, slope) = self.rates[self.real], self.at(states, moment)
         state_and_rate = with_rates(state, slope, self.cells.fields)
@@ -289,10 +297,10 @@ def state_at(
     """A window's polynomials in time at a moment, and their rates, (N, L, p m) each.
 
     Args:
-        stages, length: of the window.
+        stages, length: the stages and the length of the window.
         initial: the state at the start, (N, L, p m).
-        states: those at the stages, (s, N, L, p m).
-        moment: from 0 to 1 in the window.
+        states: the states at the stages, (s, N, L, p m).
+        moment: the moment in the window, from 0 to 1.
     """
     changes = torch.cat([initial[None], states - initial])
     rates = at_moments(stages, np.array([moment]), length, 1, 1)
@@ -301,23 +309,26 @@ def state_at(
 
 
 def with_rates(states: Tensor, rates: Tensor, fields: int) -> Tensor:
-    """States and rates, for states with given rates of change, (…, (p + 1) m).
+    """Append the derivative of order p to the states, (…, (p + 1) m).
 
-    states, rates: (…, p m). fields: m.
+    Args:
+        states: the states, (…, p m).
+        rates: the derivatives in time of the states, (…, p m).
+        fields: the number of fields m.
     """
     return torch.cat([states, rates[..., -fields:]], dim=-1)
 
 
 def _plain(value: complex) -> complex:
-    """The number itself, or its real part if its imaginary part is a rounding error."""
+    """The number, as a float if its imaginary part is a rounding error."""
     rounding = 1e-12
     return complex(value) if abs(value.imag) > rounding * abs(value) else float(value.real)
 
 
 def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
-    """The leaves that together fill a box which was halved in all coordinates, (f, 2^d).
+    """The families of a tree: the indices of the 2^d leaves into which a box is halved, (f, 2^d).
 
-    whole: the leaves that may be in a family, a mask (N,).
+    whole: a mask of the leaves that may be in a family, (N,).
     """
     many = 2**tree.dim
     own = (whole & (tree.level > 0).all(dim=1)).nonzero()[:, 0]
@@ -330,11 +341,11 @@ def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
 
 
 def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
-    """The tree in which families give way to their boxes, and the leaves that are kept.
+    """The tree in which boxes replace families of leaves, and the indices of the other leaves.
 
-    The leaves that are kept come first, then the boxes in the order of the families.
+    The other leaves come first, then the boxes in the order of the families.
 
-    family: the leaves of each, (f, 2^d).
+    family: the indices of the leaves of each family, (f, 2^d).
     """
     gone = torch.zeros(len(tree), dtype=torch.bool)
     gone[family.flatten()] = True
@@ -347,14 +358,15 @@ def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class SpaceError:
-    """The error in space of one step in a window, with the real eigenvalue, or of the window.
+    """The error in space of a window, or of one step with the real eigenvalue in it.
 
     Args:
-        shape: the part of the error that the cells can represent, (N, L, p m).
+        shape: the coefficients of the part of the error that the cells can represent,
+            (N, L, p m).
         cells: the L2 norm of the whole error that each cell causes, (N,).
-        beyond: the L2 norm of the part that the cells cannot represent.
-        indicated: the indicator of the error, see `CellSystem.indicators`; the error of a similar
-            window is taken to be proportional to it.
+        beyond: the L2 norm of the part of the error that the cells cannot represent.
+        indicated: the norm of the cells' indicators, see `CellSystem.indicators`, to which the
+            errors of similar windows are assumed proportional.
         length: the length of the window.
     """
 
@@ -370,18 +382,18 @@ class SpaceError:
         return float(self.cells.norm())
 
     def added(self, equations: CellNewton, indicated: float) -> "SpaceError":
-        """The error in space that a window adds at its end, from that of one step.
+        """The error in space that a window adds at its end, from this error of one step.
 
         Consider a mode that decays like e^-zt in a window of length 1, and the real eigenvalue λ.
-        The error in this mode at the end of the window is (λ + z) (1 - e^-z) / z times the known
-        error of one step, as residuals add up over the window. This factor is between 1 and λ. It
-        is taken as 1 + (λ - 1) D², where D = λ / (λ + z) is what one step leaves of the mode. That
-        is right for modes that stay or die away. Between them it is 0.85 to 1.9 times the factor,
-        for 3 to 9 stages.
+        The error in this mode at the end of the window is (λ + z) (1 - e^-z) / z times the error of
+        one step, since residuals add up over the window. This factor is between 1 and λ. It is
+        approximated by 1 + (λ - 1) D², where one step multiplies the mode by D = λ / (λ + z). The
+        approximation is exact for modes that do not decay and for modes that vanish at once. For
+        other modes it is 0.85 to 1.9 times the factor, for 3 to 9 stages.
 
         Args:
-            equations: those of the window.
-            indicated: the indicator of the error in this window.
+            equations: the equations of the window.
+            indicated: the norm of the cells' indicators in this window.
         """
         factor = indicated / (self.indicated or 1.0)
         real = float(equations.stages.eigenvalues[equations.real].real)
@@ -393,13 +405,14 @@ class SpaceError:
 
 
 def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
-    """A mean of the stages, mostly the early ones, from the real eigenvalue's problem.
+    """A mean of the stages, mostly of early ones, from the problem of the real eigenvalue.
 
-    It needs no other solution if the equation is linear.
+    If the equation is linear, the mean does not depend on `states`, so that the window need not be
+    solved before.
 
     Args:
-        equations: those of a window.
-        states: at the stages, near the solution, (s, N, L, p m).
+        equations: the equations of a window.
+        states: states at the stages near the solution, (s, N, L, p m).
 
     Returns:
         The mean, (N, L, p m), and for each cell `CellSystem.indicators` of its error, (N,).
@@ -411,10 +424,10 @@ def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def last_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
-    """The solution at the end of a window, from a step with the real eigenvalue.
+    """The solution at the end of a window, corrected by the problem of the real eigenvalue.
 
     Args:
-        equations: those of a window.
+        equations: the equations of a window.
         states: the solution at the stages, (s, N, L, p m).
 
     Returns:
@@ -430,17 +443,17 @@ Probe = Callable[[CellNewton, Tensor], tuple[Tensor, Tensor]]
 def compared_in_space(
     problem: CellProblem, equations: CellNewton, states: Tensor, probe: Probe
 ) -> SpaceError:
-    """The error in space of a window.
+    """The error in space of one step in a window, from comparisons.
 
     The least-squares problem of the real eigenvalue is solved in smaller cells at singular corners,
-    and with a degree that is higher by 2. The first solution shows the error that the cells at
-    corners cause anywhere, the second one the error in each cell.
+    and then also with a degree higher by 2. The first solution shows the error that the cells at
+    corners cause anywhere, the second solution the error in each cell.
 
     Args:
         problem: the evolution in space.
-        equations: those of the window.
-        states: at the stages, near the solution, (s, N, L, p m).
-        probe: the step that is compared, `early_step` or `last_step`.
+        equations: the equations of the window.
+        states: states at the stages near the solution, (s, N, L, p m).
+        probe: the step whose result is compared, `early_step` or `last_step`.
     """
     cells, present = equations.cells, equations.cells.base.about
     before, indicators = probe(equations, states)
@@ -449,7 +462,7 @@ def compared_in_space(
 
     def solved(functions: CellFunctions) -> tuple[CellFunctions, CellNorms]:
         # The result of the step in the fine cells, and the norms of functions there; functions: the
-        # state at the start and those at the stages, (N, L, p m, 1 + s).
+        # states at the start and at the stages, (N, L, p m, 1 + s).
         initial, *others = (one.contiguous() for one in functions.coefficients.unbind(-1))
         states = torch.stack(others)
         state_and_rate = with_rates(*state_at(scheme, length, initial, states, 0.5), cells.fields)
@@ -483,9 +496,10 @@ def compared_in_space(
 
 @dataclass(frozen=True, eq=False)
 class CellAttempt(Attempt):
-    """A window that has been tried, its equations, and the error in space that it adds.
+    """An attempt to solve a window.
 
-    added: None where the window cannot be accepted.
+    equations: the equations of the window. added: the error in space that the window adds; None if
+    the window cannot be accepted.
     """
 
     equations: CellNewton
@@ -493,28 +507,29 @@ class CellAttempt(Attempt):
 
 
 class CellMarch(TimeState[CellAttempt]):
-    """The solution in cells that follow it, and the linearisation for the next window.
+    """The state of a march in cells, which follow the solution, with the kept linearisation.
 
-    Half of the tolerance is for the error in time that a window may add, and half for the errors in
-    space of all windows. The latter are found by comparisons with smaller cells and a higher
-    degree: at the early stages before a window is solved, and at its end afterwards. Cells are
-    refined until these errors are small enough.
+    Each window may add an error in time of half the tolerance; the errors in space of all windows
+    together may be the other half. Errors in space are found by comparisons with smaller cells and
+    a higher degree: at the early stages before a window is solved, and at its end afterwards. Cells
+    are refined until the errors are small enough.
 
     Attributes:
         size: the largest L2 norm of the solution so far.
         expected: the largest L2 norm of the solution so far and in the next window.
         geometry: the present cells.
-        functions: the solution, and its estimated errors in time and in space, (3, N, L, p m).
-        beyond: the L2 norm of the error in space that cells cannot represent.
+        functions: the solution, its estimated error in time and its estimated error in space,
+            (3, N, L, p m).
+        beyond: the L2 norm of the part of the error in space that the cells cannot represent.
         kept: the linearised equation with its factors; None if it must be made anew.
-        compared: the latest errors in space that comparisons have shown, on the present cells.
-        first_errors: the L2 norms of the errors of the initial values in each cell, (N,).
+        compared: the last errors in space from comparisons on the present cells, at most two.
+        first_errors: the L2 norm of the error of the initial values in each cell, (N,).
     """
 
     choice = CellNewton.choice
     keeps_factors = True
     _places: CellSystem | None
-    watches_growth = False  # places in all cells cost as much as a part of a window
+    watches_growth = False  # to examine places in all cells would cost too much
 
     def __init__(
         self, settings: MarchSettings, residuals: Residuals, terms: EvolutionTerms
@@ -542,33 +557,33 @@ class CellMarch(TimeState[CellAttempt]):
 
     @property
     def state_and_rate(self) -> Tensor:
-        """The solution with a derivative of order p that is zero, (N, L, (p + 1) m)."""
+        """The solution followed by zero for the derivative of order p, (N, L, (p + 1) m)."""
         return torch.nn.functional.pad(self.functions[0], (0, self.fields))
 
     @property
     def places(self) -> CellSystem:
-        """The evolution in the cells at its first moment, about `state_and_rate`."""
+        """The terms of the evolution at points of the cells, linearised about `state_and_rate`."""
         if self._places is None:
             about = CellFunctions(self.geometry, self.polynomials, self.state_and_rate)
             self._places = self.problem.linearised(about, integrated=False)
         return self._places
 
     def norm(self, function: Tensor) -> float:
-        """The L2 norm of the counted fields of a function over the domain; (N, L, p m)."""
+        """The L2 norm of the counted fields of a function with coefficients (N, L, p m)."""
         return self.places.norm(function)
 
     def _take(self, geometry: CellGeometry, functions: Tensor) -> None:
-        """Go on with other cells and functions."""
+        """Take other cells, and the functions (3, N, L, p m) on them."""
         self.geometry, self.functions = geometry, functions
         self._places = None
 
     def _take_initial(self) -> None:
-        """Take the initial values in the present cells, and find their errors."""
+        """Project the initial values onto the present cells, and measure the errors."""
         polynomials, counted = self.polynomials, self.problem.counted
         functions, squares = torch.zeros_like(self.functions), torch.zeros(self.count).double()
         for at in self.problem.inside(
             self.geometry, polynomials.richer
-        ):  # points that do not fit by chance
+        ):  # more points, so that a coarse fit does not look exact
             there = at_one_time(at.points, self.begin, self.surrogate.domain.names[-1])
             values = initial_values(self.terms.initial, Batch.made_of(there), self.fields)
             values = torch.cat([*values[: self.order]], dim=1).unflatten(0, at.weights.shape)
@@ -600,7 +615,7 @@ class CellMarch(TimeState[CellAttempt]):
         return moment.at(term.at.points, term.jet(self.places.about.of(self.state_and_rate)))
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> CellAttempt | None:
-        """Try a window, again with smaller cells while they are too large for it."""
+        """Try a window, and try it again with smaller cells while the cells are too large."""
         tries = 20
         while True:
             self._resolve_early(scheme, length)
@@ -642,9 +657,9 @@ class CellMarch(TimeState[CellAttempt]):
         """Refine cells; False if they cannot be refined, or if `stopped` says why not.
 
         Args:
-            errors: in space, of each cell, (N,).
-            allowed: the error of all cells together that is permitted.
-            equations: those of the next window, whose factors are kept.
+            errors: the error in space that each cell causes, (N,).
+            allowed: the largest error of all cells together.
+            equations: the equations of the next window, whose factors need memory.
         """
         if not self.settings.follows:
             return False
@@ -673,17 +688,18 @@ class CellMarch(TimeState[CellAttempt]):
     def lighten(self, done: CellAttempt, length: float) -> None:
         """Take larger cells where the solution has become smooth, if there are many of them.
 
-        A family is the 2^d cells that a box has been halved into. It gives way to the box if a
-        polynomial there, of a degree lower by 2, is the solution up to a small error. So the
-        solution may still move or steepen a little before the box has to be halved again, and the
-        error is much smaller than the allowed one. Cells that a boundary cuts stay.
+        A family is the 2^d cells that a box has been halved into. The box replaces its family if a
+        polynomial on the box, of a degree lower by 2, represents the solution up to a small error.
+        Owing to the lower degree the solution may still move or steepen a little before the box has
+        to be halved again, and the error is much smaller than the allowed error. Cells that a
+        boundary cuts are not merged.
 
         Reference: Berger and Colella, Local adaptive mesh refinement for shock hydrodynamics
         (1989).
         """
         if not self.settings.follows:
             return
-        part, worth, fewer = 0.1, 0.2, 2  # of the error, of the cells, and of the degree
+        part, worth, fewer = 0.1, 0.2, 2  # of the error, of cells saved, degrees lower
         polynomials, geometry, functions = self.polynomials, self.geometry, self._with_stages()
         family = leaves_of_boxes(geometry.tree, ~geometry.is_cut)
         parts = polynomials.on_parts
@@ -702,14 +718,14 @@ class CellMarch(TimeState[CellAttempt]):
             self._moved(self.problem.cells(larger_tree), functions)
 
     def _with_stages(self) -> Tensor:
-        """The functions, and with them the last window's states, which move to other cells too."""
+        """The functions that move to other cells: `functions`, and the last window's states."""
         if self.latest is None:
             return self.functions
         states = self.latest.states.unflatten(1, self.functions.shape[1:3])
         return torch.cat([self.functions, states])
 
     def _moved(self, geometry: CellGeometry, functions: Tensor) -> bool:
-        """Go on with the functions of `_with_stages` in other cells; False if they are the same."""
+        """Take other cells and the functions of `_with_stages` on them; False for equal cells."""
         if len(geometry.tree) == self.count:
             return False
         self._take(geometry, functions[:3])
@@ -719,13 +735,13 @@ class CellMarch(TimeState[CellAttempt]):
         return True
 
     def guess(self, scheme: Stages, length: float) -> Tensor:
-        """A guess for the unknowns of the stages of the next window, (s, N L, p m)."""
+        """A guess of the unknowns of the stages of the next window, (s, N·L, p m)."""
         if self.latest is None:
             return torch.zeros(scheme.count, *self.functions[0].flatten(0, 1).shape).double()
         return self.latest.guess(scheme, self.time, length)
 
     def equations(self, scheme: Stages, length: float) -> CellNewton:
-        """The equations of the next window, with a linearisation that is made anew if need be."""
+        """The equations of the next window, linearised anew if `kept` does not serve it."""
         window, value = (scheme.count, length), self.functions[0]
         if self.kept is None or self.kept.slow or self.kept.window != window:
             states = value + self.guess(scheme, length).view(-1, *value.shape)
@@ -736,7 +752,7 @@ class CellMarch(TimeState[CellAttempt]):
         return CellNewton(self.kept.cells, scheme, self.time, length, value)
 
     def _tried(self, scheme: Stages, length: float) -> tuple[Window, CellNewton]:
-        """Solve a window; again with a new linearisation, if it was solved with an older one."""
+        """Solve a window; if this fails with an old linearisation, again with a new one."""
         guess, precision = self.guess(scheme, length), self.settings.precision(CellNewton)
         while True:
             equations, kept = self.equations(scheme, length), self.kept
@@ -751,21 +767,21 @@ class CellMarch(TimeState[CellAttempt]):
         """The error in space that a window adds, estimated by one of two steps.
 
         Args:
-            equations: those of the window.
-            states: at its stages, near the solution, (s, N, L, p m).
-            probe: `early_step` or `last_step`.
+            equations: the equations of the window.
+            states: states at the stages near the solution, (s, N, L, p m).
+            probe: the step from which the error is estimated, `early_step` or `last_step`.
         """
         found, indicators = probe(equations, states)
         self.expected, indicated = max(self.size, self.norm(found)), float(indicators.norm())
-        # The error of another window is taken for a multiple of a known one if their indicators
-        # and lengths differ by factors of at most 3.
+        # A known error of another window is scaled to this window if the indicators and the
+        # lengths of both differ by factors of at most 3. Otherwise a new comparison is made.
         most = 3.0
         for known in reversed(self.compared):
             ratios = indicated / (known.indicated or 1e-300), equations.length / known.length
             if all(1 / most <= ratio <= most for ratio in ratios):
                 return known.added(equations, indicated)
         known = compared_in_space(self.problem, equations, states, probe)
-        self.compared = [*self.compared[-1:], known]  # those of early and of last steps
+        self.compared = [*self.compared[-1:], known]  # one of an early, one of a last step
         return known.added(equations, indicated)
 
     @torch.no_grad()
@@ -797,13 +813,13 @@ class CellMarch(TimeState[CellAttempt]):
 
     @property
     def _error_in_space(self) -> float:
-        """The part of `error` that the cells of all windows so far have caused."""
+        """The part of `error` that the cells have caused, in all windows so far."""
         in_space = self.norm(self.functions[2])
         return math.hypot(in_space, self.beyond) / (self.size or 1.0)
 
     def follow(self, control: Control, window: Window) -> None:
-        """Choose the next window, of the same length if the factors are kept for it."""
-        least, most = 0.92, 1.6  # the length that would be best over the present one
+        """Choose the next window; its length stays the same if this is nearly the best length."""
+        least, most = 0.92, 1.6  # the ratio of the best length to the present length
         length, count, kept = window.length, window.stages.count, self.kept
         assert kept is not None  # the window has been solved with it
         control.follow(replace(window, rate=kept.rate))
