@@ -1,5 +1,5 @@
-"""The search for unknown parameters in cells: the fields follow from the parameters, and data
-decide.
+"""The search for unknown parameters in cells: the fields follow from the parameters, and the
+parameters from data.
 """
 
 import copy
@@ -27,15 +27,16 @@ from kanpinn.tasks.parameter_search import NO_FIT, MisfitModel, ParameterSearch
 class CellFit(MisfitModel):
     """The misfit of data by the solution in cells for some parameters.
 
-    fields: the solution, (N, L, m). directions: its derivatives by the parameters, (N, L, K m), all
-    fields of one parameter after the other.
+    fields: the coefficients of the solution, (N, L, m). directions: the coefficients of its
+    derivatives by the K parameters, (N, L, K m): the m fields of the first parameter, then those of
+    the second, and so on.
     """
 
     fields: Tensor
     directions: Tensor
 
     def moved(self, change: Tensor) -> Tensor:
-        """The solution for changed parameters to first order, (N, L, m); change: (K,)."""
+        """The solution to first order after a change of the parameters (K,), (N, L, m)."""
         by_parameter = self.directions.unflatten(2, (len(change), -1))
         return self.fields + torch.einsum("nlkm,k->nlm", by_parameter, change)
 
@@ -46,16 +47,16 @@ class CellFit(MisfitModel):
 
 
 def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
-    """The right-hand sides of a problem, and of its solution's derivatives by K unknowns.
+    """The right-hand sides for the solution and for its derivatives by K parameters.
 
-    The latter are the negative derivatives of the residuals.
+    Those for the derivatives are the negative derivatives of the residuals by the parameters.
 
     Args:
         system: the least-squares problem, all of whose terms are `WithParameters`.
-        count: K.
+        count: the number of parameters K.
 
     Returns:
-        For each term and interface (c, q, equations, 1 + K).
+        For each term and interface the right-hand sides, (c, q, equations, 1 + K).
     """
 
     def rates_of(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
@@ -76,27 +77,29 @@ def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
 
 
 class ParametersInCells(Kept):
-    """The unknown parameters of a solve in cells, with the fields solved at each step of a search.
+    """The search for the unknown parameters of a solve in cells, with a solve at each step.
 
     The derivatives of the fields by the parameters solve the linearised least-squares problem of
-    the cells with other right-hand sides, by the same elimination. So a solution satisfies equation
-    and conditions for all parameters, as far as cells can, and the data alone determine the
-    parameters.
+    the cells with other right-hand sides, by the same elimination. So the fields satisfy the
+    equation and conditions for all parameters, as far as cells can, and the data alone determine
+    the parameters.
 
     Args:
-        residuals: the loss.
-        problem: the equation and the conditions, for cells.
-        seed: of other starts.
+        residuals: the terms of the loss.
+        problem: the equation and the conditions in cells.
+        seed: the seed of random starts.
 
     Attributes:
-        search: that for the parameters.
-        settled: whether the present parameters are those that fit the data, on the present cells.
-        moved: whether the latest step has changed the parameters before they were settled.
-        may_restart: whether other starts may be tried: only on the first cells, a limited number.
-        left: the part of the loss that better cells leave, 0 before it is known.
+        parameters: the parameters: the coefficients of the coefficient's network, then the unknown
+            numbers.
+        search: the search for the parameters, by the Levenberg–Marquardt method.
+        settled: whether the present parameters fit the data best, on the present cells.
+        moved: whether the latest step has changed the parameters, which are not settled yet.
+        may_restart: whether random starts may be tried: only on the first cells, a limited number.
+        left: the fraction of the data's loss that better cells would leave; 0 before it is known.
 
     Raises:
-        InputError: where there are no data.
+        InputError: if there are no data.
 
     Reference: Golub and Pereyra (1973), variable projection.
     """
@@ -133,14 +136,20 @@ class ParametersInCells(Kept):
         self.search.now, self.search.idle, self.search.damping = None, 0, 0.0
 
     def solved(self, system: CellSystem, accuracy: float) -> tuple[CellFunctions, Tensor]:
-        """The solution for better parameters, which the network gets, with the derivatives by them.
+        """Solve for the present parameters, and take a step of the search.
+
+        The network gets the solution and its derivatives by the parameters.
 
         Args:
             system: the least-squares problem for the present parameters.
             accuracy: see `CellSystem.solve`.
 
+        Returns:
+            The solution after the step, to first order, and each cell's share of the functional
+            before it, (N,).
+
         Raises:
-            InputError: if data depend on a constant that the equation leaves open.
+            InputError: if data are of a field that is determined only up to a constant.
         """
         sides = with_derivatives(system, len(self.parameters.values))
         every = system.solve(sides, accuracy=accuracy)
@@ -155,16 +164,16 @@ class ParametersInCells(Kept):
         change = norms.without_means(change, system.free_fields)
         if not self.settled and norms.total(change) > near * norms.total(found):
             if not system.is_linear(found):
-                return found, shares  # it is not yet the solution for these parameters
+                return found, shares  # Newton's method is not yet at the solution
         fields = self._stepped(fit)
         self._show(system, fields, (self.search.now or fit).directions)
         return replace(found, coefficients=fields), shares
 
     def _stepped(self, fit: CellFit) -> Tensor:
-        """Take a step of the parameters from a new fit, or a shorter one from that before.
+        """Take a step from a new fit, or a shorter step from the last accepted fit.
 
         Returns:
-            The fields after the step, (N, L, m).
+            The coefficients of the fields after the step, to first order, (N, L, m).
         """
         patience, search = 6, self.search
         noise = max(len(fit.parameters) * fit.excess(0.2), 1e-20 * self.data.spread)
@@ -189,14 +198,14 @@ class ParametersInCells(Kept):
 
     @property
     def words(self) -> str:
-        """The present state, in words."""
+        """What the search is doing, in words for the progress line."""
         search = self.search
         return (
             f"start {search.tried} of {search.starts} others" if search.tried else "numbers change"
         )
 
     def verdict(self, status: str) -> str:
-        """The status of a solve that has ended; status: the sentence on the fields."""
+        """The status of a solve that has ended; status: the status by the fields alone."""
         if not self.data.fits(self.data.model(self.surrogate).loss()):
             return NO_FIT
         by_cells = 0.5  # better cells leave at least this part of the misfit
@@ -212,11 +221,12 @@ class ParametersInCells(Kept):
     def measure_errors(self, better: CellSystem, coefficients: Tensor) -> None:
         """Give the network the errors of the parameters that are due to the cells.
 
-        They are the change of the parameters by a step in a better solution for the same ones.
+        The errors are the difference of two undamped steps of the parameters: one with a better
+        solution for the same parameters, and one with the present solution.
 
         Args:
-            better: the least-squares problem of that solution.
-            coefficients: of that solution, (N, L, m).
+            better: the least-squares problem of the better solution.
+            coefficients: the coefficients of the better solution, (N, L, m).
         """
         surrogate, own = copy.deepcopy(self.surrogate), self.data.model(self.surrogate)
         geometry = better.geometry
@@ -232,13 +242,13 @@ class ParametersInCells(Kept):
 
     @torch.no_grad()
     def _assign(self, values: Tensor) -> None:
-        """Give values to the equation, whose source may depend on them."""
+        """Assign values to the parameters, and forget the source's integrals, which change."""
         self.parameters.assign(values)
         self.problem.source_moments.known.clear()
 
     @torch.no_grad()
     def _show(self, system: CellSystem, fields: Tensor, directions: Tensor) -> None:
-        """Make the network a solution, with its derivatives by the parameters."""
+        """Put a solution and its derivatives by the parameters into the network."""
         geometry = system.geometry
         self.network.layer.reset(geometry.tree, geometry.frames, fields)
         self.network.follow_numbers(directions)
