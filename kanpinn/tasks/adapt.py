@@ -1,5 +1,5 @@
-"""Adaptation, written once for the tasks in cells: which cells are refined, how far the error has
-come, what time a solve takes, and the loop that refines, solves, compares and stops.
+"""Adaptation for all tasks in cells: which cells are refined, the progress of the error, the time
+of solves, and the loop that refines, solves, compares and stops.
 """
 
 import itertools
@@ -28,7 +28,7 @@ from kanpinn.spaces.cells.system.terms import SampledTerm
 
 
 def dorfler_marking(errors: Tensor, part: float) -> Tensor:
-    """A mask (N,) of the fewest cells that together have a part of the sum of squared errors.
+    """A mask (N,) of the fewest cells that have the fraction `part` of the sum of squared errors.
 
     Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996).
     """
@@ -41,14 +41,14 @@ def dorfler_marking(errors: Tensor, part: float) -> Tensor:
 
 
 def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
-    """The part of the squared error that the cells to be halved have.
+    """The fraction of the sum of squared errors that the cells to be halved shall have.
 
-    Within `reach` times the tolerance all cells are halved at once for which the tolerance has no
-    room: the others keep 0.7 of the squared tolerance. Each further tree would cost another solve.
+    If the error is at most `reach` = 100 times the tolerance, so many cells are halved at once that
+    the others have 0.7 of the squared tolerance, since each further tree costs another solve.
 
     Args:
         tolerance, estimate: the wanted and the estimated error.
-        most: the largest part where the error is larger than that.
+        most: the largest fraction for errors above 100 times the tolerance.
     """
     least, reach, left = 0.5, 100.0, 0.7
     enough = 1 - left * min(1.0, tolerance / (estimate or 1.0)) ** 2
@@ -57,13 +57,13 @@ def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
 
 
 def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0) -> str:
-    """Why the cells would be too many after some are halved, in words; empty if they are not.
+    """Why the cells would be too many after some are halved, in words; "" if they are not.
 
     Args:
         system: the least-squares problem on the present cells.
         chosen: the coordinates in which cells are to be halved, a mask (N, d).
         most: the largest number of cells.
-        kept: how many systems are kept for further right-hand sides; a complex one counts twice.
+        kept: how many systems are kept for further right-hand sides; a complex system counts twice.
     """
     count = system.geometry.tree.count_when_split(chosen)
     refusal = too_many(system, count, most, kept=kept)
@@ -71,18 +71,18 @@ def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0
 
 
 def coordinates_to_refine(polynomials: LocalPolynomials, coefficients: Tensor) -> Tensor:
-    """The coordinates in which halving a cell reduces the error most for its cost, a mask (N, d).
+    """A mask (N, d): the coordinates in which halving a cell reduces the error most for its cost.
 
-    What the polynomials leave out is taken to be like their terms of the highest two degrees.
-    Halving in one coordinate multiplies a term of the degree n in it by about 2^-n, and doubles the
-    cells. So the coordinates are those with the largest logarithm of the reduction per halving. All
-    coordinates are taken unless others exceed them in this by a third: where many features are
-    unresolved, the terms tell little. Without this preference an oblique front took 11 trees in
-    place of 8.
+    The missing terms of the polynomials are assumed to be like the terms of the highest two
+    degrees. Halving in one coordinate multiplies a term of the degree n in this coordinate by about
+    2^-n, and doubles the number of cells. So those coordinates are chosen for which the logarithm
+    of the reduction, divided by the number of halvings, is largest. All coordinates are chosen
+    unless another choice is better by a third: where many features are unresolved, the terms tell
+    little. Without this preference an oblique front took 11 trees in place of 8.
 
     Args:
         polynomials: the functions of a cell.
-        coefficients: of a solution, (N, L, m).
+        coefficients: the coefficients of a solution, (N, L, m).
     """
     clearly, highest = 1.3, 2
     first = polynomials.count(polynomials.degree - highest)
@@ -98,13 +98,14 @@ def coordinates_to_refine(polynomials: LocalPolynomials, coefficients: Tensor) -
 
 
 def cells_in_layers(system: CellSystem) -> Tensor:
-    """The coordinates along which a boundary layer is too steep for a cell, a mask (N, d).
+    """A mask (N, d): the coordinates along which a boundary layer is too steep for a cell.
 
     Where -ε u_nn + b u_n + … = f has b > 0 along the outward normal n of a boundary with a
-    condition, the solution has a layer like e^(-b d/ε) at the distance d. Least squares on cells
-    that do not resolve it have errors everywhere, which do not tell where to refine cells.
-    Polynomials of degree k resolve it well in cells of the width k ε / (4 b). Only conditions on
-    values at the sides of the domain's bounding box count: those on fluxes leave weak layers.
+    condition, the solution has a layer like e^(-b d/ε) at the distance d. Least squares in cells
+    that do not resolve the layer have errors everywhere, which do not tell where to refine cells.
+    Polynomials of degree k resolve the layer well in cells of the width k ε / (4 b). Only
+    conditions on values at the sides of the domain's bounding box count: conditions on fluxes cause
+    weak layers only.
 
     Args:
         system: the least-squares problem on the present cells.
@@ -128,9 +129,12 @@ def cells_in_layers(system: CellSystem) -> Tensor:
 
 
 def _rates(term: SampledTerm, places: Tensor, axis: int, upper: bool) -> Tensor:
-    """The largest b/ε of all fields in some cells of a term, towards an end of an axis, (c,).
+    """The largest b/ε of all fields, see `cells_in_layers`, in some cells of a term, (c,).
 
-    places: the numbers of the cells in the term, (c,).
+    Args:
+        term: the term of the equation.
+        places: the indices of the cells in the term, (c,).
+        axis, upper: the coordinate and its end towards which b is counted as positive.
     """
     slopes = term.slopes[places]
     tiny = 1e-14 * slopes.abs().amax(dim=(1, 2, 3, 4))[:, None, None, None]
@@ -157,7 +161,7 @@ def waves_along(slopes: Tensor, channels: Channels, axis: int) -> Tensor:
 
 
 def cells_with_waves(system: CellSystem) -> Tensor:
-    """The coordinates along which a cell's polynomials do not resolve waves, a mask (N, d).
+    """A mask (N, d): the coordinates along which a cell's polynomials do not resolve waves.
 
     Where c₂ and c₀ in c₂ Δu + c₀ u = f have the same sign, solutions are waves with the phase
     √(c₀/c₂) h over a cell of the width h. If the degree does not exceed this phase by 10
@@ -188,13 +192,15 @@ class ErrorProgress:
     """The estimated relative error, in L2, on one tree after the other.
 
     Attributes:
-        estimate: on the last tree that was solved on; infinite if not known.
-        indicated: the indicator of the error there; infinite if there is none.
+        estimate: the estimated error on the last tree that was solved; infinite if unknown.
+        indicated: the indicator of the error on that tree; infinite if there is none.
         ratio: the latest known ratio of an error to its indicator; 0 if none is known.
-        compared: whether a solution has been compared with a better one, as all later ones are.
-        supposed: the error that is supposed on the first tree.
-        before: the estimate with which a further one is compared, to see whether rounding keeps it.
-        usual: the largest ratio that is assumed where none is known.
+        compared: whether a solution has been compared with a better solution; then all later
+            solutions are compared as well.
+        supposed: an error that is assumed in place of an estimate, from indicators.
+        before: the previous estimate; if the error hardly falls below it, rounding limits the
+            error.
+        usual: the largest usual ratio of an error to its indicator, assumed if none is known.
     """
 
     estimate: float = math.inf
@@ -211,30 +217,32 @@ class ErrorProgress:
         return self.estimate if math.isfinite(self.estimate) else self.supposed
 
     def left(self, tolerance: float) -> float:
-        """The part of the expected error that may be left; 1 if none is known."""
+        """The fraction of the expected error that may be left; 1 if no error is known."""
         known = self.expected > 0 and math.isfinite(self.expected)
         return tolerance / self.expected if known else 1.0
 
     def part(self, tolerance: float) -> float:
         """The share of the work for a tolerance that is done: (digits / wanted digits)³.
 
-        The cube is taken as the last digits take most of the time. It is zero without an estimate.
+        The cube accounts for the last digits, which take most of the time. The share is zero
+        without an estimate.
         """
         wanted, error = math.log10(min(tolerance, 0.1)), min(self.estimate, 1.0) or 1e-300
         return min(1.0, max(0.0, math.log10(error) / wanted)) ** 3
 
     def extrapolate(self, indicated: float, change: float, rest: float = 0.0) -> None:
-        """Estimate the error on a tree by the ratio of errors to indicators on those before.
+        """Estimate the error on a tree by the ratio of errors to indicators on earlier trees.
 
-        On the first tree there is no estimate. An error is supposed there: the geometric mean of
-        `rest` and of the indicator times the largest usual ratio. In 30 problems in the plane the
-        error was from 0.08 times this to twice as large.
+        On the first tree there is no estimate. There the error is assumed to be `supposed`: the
+        geometric mean of `rest` and of the indicator times the largest usual ratio. In 30 problems
+        in the plane the error was 0.08 to 2 times this value.
 
         Args:
-            indicated: the indicator on the tree.
-            change: the relative change from the solution on the tree before, which is taken for the
-                error of the latter; of no meaning on the first tree.
-            rest: the relative error by what polynomials leave out, see `left_out`.
+            indicated: the indicator of the error on the tree.
+            change: the relative change from the solution on the previous tree, which serves as the
+                error of the previous solution; meaningless on the first tree.
+            rest: the relative error from terms above the highest degree, see
+                `cell_errors.left_out`.
         """
         self.before = self.estimate
         if math.isfinite(self.indicated):
@@ -246,11 +254,11 @@ class ErrorProgress:
         self.supposed = (min(rest, most) * most) ** 0.5
 
     def forget(self) -> None:
-        """Take nothing as known of the solution on the last tree, as Newton's method has failed."""
+        """Forget the error on the last tree, on which Newton's method has failed."""
         self.estimate = self.indicated = self.supposed = math.inf
 
     def compare(self, error: float) -> None:
-        """Take the error that a comparison with a better solution on the same tree has shown."""
+        """Take the error from a comparison with a better solution as the estimate."""
         self.estimate, self.compared = error, True
         self.ratio = max(self.ratio, error / (self.indicated or 1.0))
 
@@ -261,10 +269,11 @@ class SolvePace:
 
     Attributes:
         cells, seconds: the number of cells of the last tree, and the time of a solve there.
-        power: solves take time like this power of the number of cells, as the last two trees say.
-        dearer: the time of the last comparison over that of the solve on the same tree; 0 if there
-            was none.
-        begun: when the present step has begun, by `time.perf_counter`.
+        power: the power of the number of cells to which the time of a solve is proportional, from
+            the last two trees.
+        dearer: the time of the last comparison divided by the time of the solve on the same tree;
+            0 if there was no comparison.
+        begun: the start of the present step, by `time.perf_counter`.
     """
 
     cells: int = 0
@@ -284,7 +293,7 @@ class SolvePace:
         return float(extremes(seconds)[1])
 
     def see(self, cells: int, seconds: float) -> None:
-        """Take the time of a solve; cells: their number."""
+        """Take the time of a solve, in seconds; cells: the number of cells."""
         least, most = 1.0, 2.0  # for conjugate gradients, and for elimination in space
         if self.seconds > 0 and cells > 1.2 * self.cells:
             power = math.log(seconds / self.seconds) / math.log(cells / self.cells)
@@ -292,14 +301,14 @@ class SolvePace:
         self.cells, self.seconds = cells, seconds
 
     def on(self, cells: int) -> float | None:
-        """The seconds that a solve is expected to take; None before the first one.
+        """The seconds that a solve is expected to take; None before the first solve.
 
-        cells: their number.
+        cells: the number of cells.
         """
         return self.seconds * (cells / self.cells) ** self.power if self.cells else None
 
     def cells_within(self, left: float) -> float:
-        """The number of cells on which the next solve is expected to fit into what is left.
+        """The number of cells for which the next solve is expected to fit into the time left.
 
         left: the seconds that were left when the present step began.
         """
@@ -309,13 +318,13 @@ class SolvePace:
 
     @contextmanager
     def comparing(self) -> Iterator[None]:
-        """Take the time spent inside the context for that of a comparison on the last tree."""
+        """A context that measures the time of a comparison on the last tree."""
         before = self.spent
         yield
         self.dearer = (self.spent - before) / self.seconds
 
     def too_late(self, system: CellSystem, left: float) -> str:
-        """Why no time is left for a comparison with a better solution; empty if there is.
+        """Why no time is left for a comparison with a better solution; "" if there is time.
 
         Args:
             system: the problem on the last tree, which has been solved.
@@ -338,12 +347,12 @@ S = TypeVar("S")  # the solution of a task on one tree
 class AdaptiveStage(Stage, Generic[S]):
     """The loop of a task in cells: refine the marked cells, solve, estimate, compare, mark, stop.
 
-    The errors on a tree are first estimated by indicators. Where these say that the tolerance is
-    met, or no further tree can follow, the solution is compared with a better one. A task gives the
-    solution, its errors in a shape of its own, and the cells that they mark.
+    The errors on a tree are first estimated by indicators. If these say that the tolerance is met,
+    or if no further tree can follow, the solution is compared with a better solution. Subclasses
+    provide the solution, its errors in a shape of their own, and the cells to mark for them.
 
     Args:
-        network: gets the solution.
+        network: the network, which gets the solution.
         tolerance: the relative error at which the loop ends.
         most: the largest number of cells.
         kept_systems: how many systems are kept for further right-hand sides.
@@ -353,8 +362,8 @@ class AdaptiveStage(Stage, Generic[S]):
         error: the estimated error on the last tree that was solved on.
         pace: the time of the solves.
         marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
-            None on a tree that is new.
-        beside: how many systems are kept during a comparison.
+            None if the tree has not been solved yet.
+        beside: how many systems of the present degree are kept during a comparison.
     """
 
     steady = False  # the solve on the last tree may take longer than all before
@@ -385,20 +394,25 @@ class AdaptiveStage(Stage, Generic[S]):
 
     @abstractmethod
     def _refine(self, marked: Tensor) -> None:
-        """Refine cells in the marked coordinates, (N, d); functions stay the same."""
+        """Refine cells in the marked coordinates, a mask (N, d); functions stay the same."""
 
     @abstractmethod
     def _mark(self, solved: S, errors: Tensor, *, first: bool) -> str:
-        """Mark cells by the errors; why they cannot be refined, in words, empty if they can.
+        """Mark cells by their errors; return why they cannot be refined, in words, or "".
 
-        first: whether the errors are those by indicators.
+        Args:
+            solved: the solution on the present tree.
+            errors: the errors of the cells.
+            first: whether the errors are those from indicators.
         """
 
     @abstractmethod
     def _compared(self, solved: S, errors: Tensor) -> Tensor:
-        """The errors by a comparison with a better solution, of which `error` takes notice.
+        """The errors from a comparison with a better solution, which also updates `error`.
 
-        errors: those by indicators.
+        Args:
+            solved: the solution on the present tree.
+            errors: the errors from indicators.
         """
 
     def _begin_step(self) -> None:
@@ -411,18 +425,18 @@ class AdaptiveStage(Stage, Generic[S]):
         """Refuse cells that are too many to begin with.
 
         Raises:
-            InputError: if they are more than `most` or than fit into memory.
+            InputError: if there are more cells than `most`, or more than fit into memory.
         """
         count, degree = len(system.geometry.tree), system.polynomials.degree
         if why := too_many(system, count, self.most, kept=self.kept_systems):
             raise InputError(f"{count} cells of degree {degree} {why}")
 
     def _incomparable(self, system: CellSystem) -> str:
-        """Why memory does not permit a comparison, in words; empty if it does."""
+        """Why memory does not permit a comparison, in words; "" if it does."""
         return no_comparison(system, kept=self.beside, again=self.kept_systems > 0)
 
     def _why_too_many(self, system: CellSystem, marked: Tensor) -> str:
-        """Why the cells would be too many after a refinement, in words; empty if they are not."""
+        """Why the cells would be too many after a refinement, in words; "" if they are not."""
         return why_too_many(system, marked, self.most, kept=self.kept_systems)
 
     def _assessed(
@@ -435,14 +449,14 @@ class AdaptiveStage(Stage, Generic[S]):
         last: bool = False,
         settled: bool = True,
     ) -> Step:
-        """The result of a step on a tree; cells are marked for the next one.
+        """The result of a step on a tree; also marks cells for the next step.
 
         Args:
-            system: the problem on the tree.
+            system: the least-squares problem on the tree.
             solved: its solution.
-            errors: by indicators, which `error` has taken notice of.
-            step: the loss, and words on the solution.
-            last: whether a comparison is due whatever the indicators say.
+            errors: the errors from indicators, by which `error` is already updated.
+            step: a result with the loss and words on the solution.
+            last: whether to compare the solution whatever the indicators say.
             settled: whether Newton's method has converged; otherwise there is no comparison.
         """
         progress, uncompared, finished = self.error, "", ""

@@ -137,7 +137,7 @@ def errors_by_comparison(
     indicated, change = (solved.indicators * solved.size).square(), better.error
 
     def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
-        """The squared L2 norm of the change by a solve with accurate integrals, and the solution."""
+        """The squared L2 norm of the change by an accurate solve, and the solution."""
         change, after = _change(problem.linearised(before, limit=True), before, accuracy)
         return change.square().sum(), after
 
