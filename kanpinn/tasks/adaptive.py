@@ -338,7 +338,7 @@ class AdaptiveLeastSquares(Method):
             )
 
     def finer(self) -> "AdaptiveLeastSquares":
-        """The method for a check with a network of a higher degree: one solve on its first cells."""
+        """The method for a check with a network of higher degree: one solve on its first cells."""
         return replace(self, steps=1)
 
     def start(self, residuals: Residuals, seed: int) -> AdaptiveLeastSquaresStage:
