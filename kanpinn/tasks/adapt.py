@@ -294,7 +294,7 @@ class SolvePace:
 
     def see(self, cells: int, seconds: float) -> None:
         """Take the time of a solve, in seconds; cells: the number of cells."""
-        least, most = 1.0, 2.0  # for conjugate gradients, and for elimination in space
+        least, most = 1.0, 2.0  # the power for conjugate gradients, and for elimination in space
         if self.seconds > 0 and cells > 1.2 * self.cells:
             power = math.log(seconds / self.seconds) / math.log(cells / self.cells)
             self.power = min(max(power, least), most)
@@ -330,7 +330,7 @@ class SolvePace:
             system: the problem on the last tree, which has been solved.
             left: the seconds that were left before this solve.
         """
-        power, present = 2, system.polynomials  # power: between 1 and 2 as measured
+        power, present = 2, system.polynomials  # power: measured 1 to 2
         seconds = self.seconds * (self.dearer or (present.richer.size / present.size) ** power)
         left = max(left - self.seconds, 0.0)
         if seconds <= left:
@@ -366,7 +366,7 @@ class AdaptiveStage(Stage, Generic[S]):
         beside: how many systems of the present degree are kept during a comparison.
     """
 
-    steady = False  # the solve on the last tree may take longer than all before
+    steady = False  # the solve on the last tree may take longer than all earlier steps together
     beside: ClassVar[int] = 0
     problem: CellProblem
     geometry: CellGeometry

@@ -101,7 +101,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         self.means = [*filter(cell_problem.is_mean, residuals.terms)]
         self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
-            network.forget_numbers()  # derivatives for another problem
+            network.forget_numbers()  # derivatives from another problem
         self.problem = cell_problem.with_shared_functions(
             cell_problem.problem_in_cells(residuals), residuals.surrogate
         )
@@ -123,7 +123,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
     def _take(self, geometry: CellGeometry) -> None:
         """Take other cells; the solution stays the same function."""
         field = self._field()
-        same = geometry.tree is self.geometry.tree  # then a checkpoint's digits are kept
+        same = geometry.tree is self.geometry.tree  # projection onto the same cells would round
         field = replace(field, geometry=geometry) if same else field.on(geometry)
         self.network.assign(field)
         self.geometry = geometry
@@ -147,9 +147,10 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         newton.add(system.norms.total(field.minus(system.about)) / size, size)
         if parameters is not None and not (parameters.settled or newton.stagnates):
             if parameters.moved:
-                newton.recent = newton.recent[-1:]  # the numbers have changed the solution
+                newton.recent = newton.recent[-1:]  # not slow convergence
             return Step(solved.loss, words=f"{words}, {parameters.words}")
-        part, ratio = 0.1, self.error.ratio or self.error.usual  # part: of the error, for Newton
+        # part: the fraction of the error that Newton's method may leave.
+        part, ratio = 0.1, self.error.ratio or self.error.usual
         enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
         settled = min(newton.change, newton.left) <= enough or system.is_linear(field)
         if settled:
@@ -165,7 +166,8 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         step = self._assessed(system, solved, solved.indicators, step, last=last, settled=settled)
         if step.finished and parameters is not None:
             if newton.stagnates and not self._incomparable(system):
-                self._better(solved)  # measures the parameters' errors, not done before
+                # Only for the errors of the parameters, which no comparison has measured.
+                self._better(solved)
             step = replace(step, finished=parameters.verdict(step.finished))
         return step
 
@@ -201,7 +203,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             solutions = system.solve(near=system.about, accuracy=settings.accuracy)
             field, shares = solutions.first, solutions.shares[:, 0]
         else:
-            least = 1e-12  # derivatives by the parameters need it too
+            least = 1e-12  # the derivatives by the parameters need as much
             field, shares = self.parameters.solved(system, min(least, settings.accuracy))
         self.network.assign(field)
         if system.free_fields or self.means:

@@ -30,7 +30,7 @@ def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tenso
         coefficients: the coefficients of a solution, (N, L, m).
         volumes: the volumes of the cells' frames, (N,).
     """
-    slowest = 0.9  # the largest factor
+    slowest = 0.9  # the largest factor per degree
     degree, squares = polynomials.degree, coefficients.square().sum(dim=2)
     highest, middle, lowest = (polynomials.count(degree - n) for n in (0, 2, 4))
     last, before = squares[:, middle:highest].sum(dim=1), squares[:, lowest:middle].sum(dim=1)
@@ -216,7 +216,7 @@ def errors_by_missed_residuals(solved: SolvedTree) -> Tensor:
     far, many, dim = 100.0, 300, system.polynomials.dim
     count = max(system.polynomials.degree + 2, int(many ** (1 / dim)))
     local, weights = closed_rule(count, dim)
-    if system.interfaces:  # beside a side on an interface, a sliver of the other region may lie
+    if system.interfaces:  # points on a side may be in a sliver of another region
         local = local * (1 - 4 * CellCutter.sliver)
     squares = torch.zeros_like(solved.shares)
     for term, factors in zip(system.equation, system.factors, strict=True):

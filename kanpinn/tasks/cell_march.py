@@ -81,7 +81,7 @@ class LinearisedCells:
 
     def serve(self, rate: float) -> None:
         """Note the rate of Newton's method in a window solved with this linearisation."""
-        slow, growth = 0.3, 3.0 if self.served else 8.0  # from one window to the next
+        slow, growth = 0.3, 3.0 if self.served else 8.0  # growth: of the rate, per window
         if not self.served:
             self.rate = rate
         self.served, self.slow = self.served + 1, rate * growth > slow
@@ -121,7 +121,7 @@ class CellNewton(Newton):
         first: the state x at the start, (N, L, p m).
     """
 
-    choice = StageChoice(9)  # beyond it a window has many least-squares problems
+    choice = StageChoice(9)  # more stages mean too many least-squares problems
 
     cells: ShiftedCells
     stages: Stages
@@ -288,7 +288,7 @@ class CellNewton(Newton):
         ]
         start = (rate * state - slope)[..., None]
         found, shares = self.cells.solve(rate, start, right_hand_sides)
-        return self.centred(found[..., 0]), shares[:, 0]  # jumps between cells become zero
+        return self.centred(found[..., 0]), shares[:, 0]  # jumps have the right-hand side 0
 
 
 def state_at(
@@ -599,7 +599,7 @@ class CellMarch(TimeState[CellAttempt]):
 
     def start(self, scheme: Stages, length: float) -> None:
         self._take_initial()
-        tries, part = 30, 0.25  # of the tolerance
+        tries, part = 30, 0.25  # part: of the tolerance
         allowed = part * self.settings.tolerance * self.size
         while tries and float(self.first_errors.norm()) > allowed:
             if not self._refine(self.first_errors, allowed, self.equations(scheme, length)):
@@ -637,7 +637,7 @@ class CellMarch(TimeState[CellAttempt]):
 
     def _allowed(self, length: float) -> float:
         """The error in space that a window of some length may add."""
-        least = 0.02  # part of the whole time
+        least = 0.02  # the least share, of the whole time
         share = max(length / (self.end - self.begin), least)
         return self.settings.tolerance / 2 * share * self.expected
 
@@ -699,7 +699,8 @@ class CellMarch(TimeState[CellAttempt]):
         """
         if not self.settings.follows:
             return
-        part, worth, fewer = 0.1, 0.2, 2  # of the error, of cells saved, degrees lower
+        # part: of the allowed error. worth: the least fraction of cells to save. fewer: degrees.
+        part, worth, fewer = 0.1, 0.2, 2
         polynomials, geometry, functions = self.polynomials, self.geometry, self._with_stages()
         family = leaves_of_boxes(geometry.tree, ~geometry.is_cut)
         parts = polynomials.on_parts

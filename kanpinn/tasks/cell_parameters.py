@@ -117,7 +117,7 @@ class ParametersInCells(Kept):
                 "unknowns in cells need measurements, such as kp.Observed: there are none"
             )
         self.settled, self.moved, self.left = False, False, 0.0
-        self.may_restart = constants is not None  # fields have no other start
+        self.may_restart = constants is not None  # coefficient fields have no random starts
         self.search = ParameterSearch[CellFit](self.parameters, seed, starts=8)
 
     def state_dict(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class ParametersInCells(Kept):
         change = norms.without_means(change, system.free_fields)
         if not self.settled and norms.total(change) > near * norms.total(found):
             if not system.is_linear(found):
-                return found, shares  # Newton's method is not yet at the solution
+                return found, shares  # Newton's method has not converged yet
         fields = self._stepped(fit)
         self._show(system, fields, (self.search.now or fit).directions)
         return replace(found, coefficients=fields), shares

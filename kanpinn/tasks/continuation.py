@@ -82,7 +82,7 @@ class NewtonOnOutputLayer:
             NotSolved: if the method has settled at a loss too large for a solution.
         """
         full = step.notes["share"] == 1 and step.notes["damping"] == 0
-        settled = full and step.loss >= 0.99 * self.before  # Newton's last step hardly lowers it
+        settled = full and step.loss >= 0.99 * self.before  # the last step hardly lowers the loss
         self.before = step.loss
         if not (settled or step.converged):
             return False
@@ -96,7 +96,7 @@ class NewtonOnOutputLayer:
         return True
 
 
-NEWTON: dict[str, type[NewtonInCells | NewtonOnOutputLayer]] = {  # by `Network.solved_by`
+NEWTON: dict[str, type[NewtonInCells | NewtonOnOutputLayer]] = {  # keys: `Network.solved_by`
     "": NewtonOnOutputLayer,
     AdaptiveLeastSquares.__name__: NewtonInCells,
 }

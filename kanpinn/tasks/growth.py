@@ -100,7 +100,7 @@ def fastest_wave(
 
 def _growth(sigma: np.ndarray) -> float:
     """The largest positive real part of the σ that is not rounding, or 0."""
-    single = 1e-12  # the rounding of a single σ
+    single = 1e-12  # the relative rounding error of a single σ
     share, rounding = (single, single) if len(sigma) == 1 else (STRAIGHT, 1e-10)
     least = np.maximum(share * abs(sigma), rounding * abs(sigma).max(initial=0.0))
     return float(sigma.real[sigma.real > least].max(initial=0.0))
@@ -113,7 +113,7 @@ def _exponents(
     start = torch.cat([2j * math.pi * number * direction, direction.new_zeros(1)])
     time = torch.zeros_like(start)
     time[-1] = 1
-    # In units of time in which the terms of the symbol have one size, no digits are lost.
+    # Time is scaled such that all terms of the symbol have about one size: no digits are lost.
     still = linearised.along(row, 0 * start, time)[1 : order + 1]
     size = float(linearised.symbol(row, start[None]).abs().max())
     sizes = [abs(term).max() for term in still]

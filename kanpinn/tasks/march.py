@@ -150,7 +150,7 @@ class MarchStage(Stage):
         begun: whether the initial values are resolved.
     """
 
-    all_or_nothing = True  # a window is added once it is solved
+    all_or_nothing = True  # a window that is not solved is not added
     latest: Attempt
 
     def __init__(self, settings: March, residuals: Residuals) -> None:
@@ -237,10 +237,10 @@ class MarchStage(Stage):
         reach = self.scales.reach(time, self.control.length, self.control.stages)
         count = max(1, math.ceil(left / reach * (1 - 1e-9)))
         if not self.state.keeps_factors:
-            return (left, True) if count == 1 else (min(reach, left / 2), False)  # none is tiny
+            return (left, True) if count == 1 else (min(reach, left / 2), False)  # never a tiny last one
         length = left / count
         if latest is not None and abs(length - latest.length) < 1e-9 * length:
-            length = latest.length  # so that its factors can be used again
+            length = latest.length  # equal up to rounding: the factors serve again
         return length, count == 1
 
     def _accepted(self, done: Attempt, last: bool) -> tuple[str, str]:
@@ -251,7 +251,7 @@ class MarchStage(Stage):
         """
         window, state, control, settings = done.window, self.state, self.control, self.settings
         time = self.begin + self.duration if last else window.start + window.length
-        end = 2.0 if last else 2 * (time - self.begin) / self.duration  # in the network's time
+        end = 2.0 if last else 2 * (time - self.begin) / self.duration  # scaled time, 0 to 2
         self.network.add(end, state.member(done), not self.accepted)
         self.squares += state.accept(done, time)
         self.latest, self.accepted, self.refused = done, self.accepted + 1, 0
@@ -334,7 +334,7 @@ class MarchStage(Stage):
         self.control = replace(self.control, **{name: state[name] for name in CONTROLLED})
         if self.begun:
             self.state.load_state_dict(state["state"])
-        if self.is_hopeless:  # the march ended there, and goes on with another tolerance
+        if self.is_hopeless:  # the march goes on where it had ended
             latest, self.refused, self.control.length = self.state.latest, 0, self.duration / 100
             if latest is not None and latest.start < self.state.time:
                 self.control.length = latest.length

@@ -103,7 +103,7 @@ class ParameterSearch(Kept, Generic[Fit]):
             fit: the fit; None where there is no solution for these parameters.
             noise: changes of the loss up to this size do not count.
         """
-        now, large, small = self.now, 1e-2, 1e-3  # dampings
+        now, large, small = self.now, 1e-2, 1e-3  # large, small: dampings
         if fit is None or (now is not None and fit.loss > now.loss + noise):
             self.damping, self.idle = max(10 * self.damping, large), self.idle + 1
             return

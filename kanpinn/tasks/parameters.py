@@ -351,7 +351,7 @@ class ParametrisedMarch:
         change = parameters - path.parameters
         errors = sorted(piece.error for piece in path.pieces)
         if len(errors) > 8 and errors[len(errors) // 2] < wide * settings.tolerance:
-            return None  # it would take fewer windows
+            return None  # a new march would take fewer windows
         size, precision = path.size, max(1e-14, 1e-2 * settings.tolerance)
         space, method = path.pieces[0].space, newton_method(self.residuals.surrogate)
         state = space.initial()[0]
@@ -379,7 +379,7 @@ class ParametrisedMarch:
     ) -> PathPiece:
         """A window with its derivatives by the parameters; before: the windows before it."""
         if not before:
-            flat = self.start.movedim(2, 1).flatten(1)  # zero where there is space
+            flat = self.start.movedim(2, 1).flatten(1)  # zero if there is space
             starts = flat[:, None].expand(-1, space.system.space.size, -1)
         else:
             last, count = before[-1], self.start.shape[2]
@@ -502,7 +502,7 @@ class ShootingStage(Stage):
     """
 
     kept = ("search", "fitted", "fine", "errors", "reached", "until", "growth")
-    damping = 0.1  # of the first step after the data have changed
+    damping = 0.1  # the damping of the first step after a change of the data
 
     def __init__(self, settings: Shooting, residuals: Residuals, seed: int) -> None:
         self.settings, self.residuals = settings, residuals
@@ -531,7 +531,7 @@ class ShootingStage(Stage):
     def _lengthen(self, growth: float) -> None:
         """Multiply the time of the data that have been fitted by a factor."""
         self.growth, until = growth, self.begin + growth * (self.reached - self.begin)
-        near = self.begin + 0.8 * (self.end - self.begin)  # no tiny last part
+        near = self.begin + 0.8 * (self.end - self.begin)  # the last part of the time is not tiny
         last = until >= self.end or (growth >= 2 and until > near)
         self.until = self.end if last else until
 
@@ -560,7 +560,7 @@ class ShootingStage(Stage):
             return close or now.possible <= now.excess(0.2 if idle else 0.02)
         data, step = self.data.until(self.until), now.newton
         if self.is_whole:
-            # Below this loss the error of the march decides.
+            # A loss below this is due to the error of the march.
             hidden = (0.1 * self.settings.march(100.0).tolerance) ** 2 * data.spread
             return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), hidden)
         if data.fits(now.loss):  # parameters that few data hardly determine might run away
@@ -628,6 +628,6 @@ class ShootingStage(Stage):
         constants = self.network.constants
         assert constants is not None
         constants.coefficients.copy_(now.parameters[-len(constants.unknowns) :])
-        smaller = 0.1  # the error of the last march, relative to the change from those before
+        smaller = 0.1  # the fine marches' error, relative to the coarse marches' error
         errors = torch.zeros_like(now.parameters) if self.errors is None else smaller * self.errors
         self.march.give(self.network, now.pieces, errors)

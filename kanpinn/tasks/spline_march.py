@@ -177,7 +177,7 @@ class SplineMarch(TimeState[SplineAttempt]):
             while state.change > self.tolerated and tries and not state.space.is_finest:
                 tries -= 1
                 finer = first_state(state.regraded(state.felt, self.aim), time)
-                if finer.change > state.change / 2:  # not smooth, or not resolved yet
+                if finer.change > state.change / 2:  # kinks, or unresolved
                     finer = first_state(state.regraded(state.felt, self.aim, smooth=False), time)
                 state = finer
         self._go_on(state)
@@ -203,11 +203,11 @@ class SplineMarch(TimeState[SplineAttempt]):
             window, newton = solve_window(newton, guess, state.size, precision, algebraic)
             if not (window.converged and window.error <= allowed):
                 if window.converged and window.error < 0.1 and state is start:
-                    self._go_on(replace(state, latest=window))  # to guess a shorter window
+                    self._go_on(replace(state, latest=window))  # its polynomials give a guess
                 return SplineAttempt(window, *_told(space), state, state.error, window.splines)
             size = max(state.size, window.size)
             done = self._judged(state, window, newton, size)
-            if state is not start and not start.is_first:  # the start was projected before
+            if state is not start and not start.is_first:  # the state has been projected
                 squares = done.squares + (self.end - window.start) * start.change**2
                 done = replace(done, squares=squares)
             if done.splines <= self.tolerated or not self._grades(state.space):
@@ -257,7 +257,7 @@ class SplineMarch(TimeState[SplineAttempt]):
 
     def lighten(self, done: SplineAttempt, length: float) -> None:
         """Take fewer intervals if the intervals are much finer than needed."""
-        wide, fewer = 1e-4, 0.7  # of the allowed error, and of the intervals
+        wide, fewer = 1e-4, 0.7  # fractions of the allowed error, and of the intervals
         state, space = self.state, self.state.space
         if self._grades(space) and done.splines < wide * self.allowed:
             coarser = state.regraded(done.window.splines, self.aim)

@@ -239,7 +239,7 @@ class Newton(ABC):
             first = first or step
             linear, left, ratio = self.is_linear and count > 1 and first > 0, step, step / last
             rate = (step / first) ** (1 / (count - 1)) if linear else 0.0
-            if count > 1 and not self.is_linear:  # the error after the step
+            if count > 1 and not self.is_linear:  # the error that the step leaves
                 left = step * min(1.0, ratio**2)
             elif count > 1 and ratio < 0.5:
                 left = step * ratio / (1 - ratio)
@@ -326,7 +326,7 @@ def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
         modes: the relative sizes of the terms of the Legendre series, lowest degree first.
     """
     rounding, lower = 1e-14, float(np.hypot(*modes[-2:]))
-    largest = np.maximum.accumulate(modes[::-1])[::-1]  # of each polynomial and all higher ones
+    largest = np.maximum.accumulate(modes[::-1])[::-1]  # largest of this and all higher degrees
     last = int((largest > rounding * largest[0]).sum()) - 1
     if last < 4 or last >= len(modes) - 2:
         return error, lower
@@ -353,7 +353,7 @@ class GalerkinNewton(Newton):
     guess: Tensor
 
     def __post_init__(self) -> None:
-        self.form = error_form(self.stages, self.system.order)  # that of the error in time
+        self.form = error_form(self.stages, self.system.order)  # for the error in time
 
     @cached_property
     def moments(self) -> MomentsInTime:
@@ -488,7 +488,7 @@ class SimplifiedNewton(GalerkinNewton):
         return torch.from_numpy(change).view(len(change), -1, system.space.fields)
 
     def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
-        moved = copy.copy(self)  # for the changed start; a Newton step of it gives the change
+        moved = copy.copy(self)  # a Newton step from the changed start gives the change
         moved.initial = self.initial + change
         step = moved.correction(unknowns)
         return torch.cat([change, torch.zeros_like(unknowns) if step is None else -step])
@@ -672,7 +672,7 @@ class Control:
 
     def follow(self, tried: Window) -> None:
         """Choose the window after one that has been accepted."""
-        longest = min(4.0, max(0.5, self._faster(tried)))  # times the window before
+        longest = min(4.0, max(0.5, self._faster(tried)))  # the ratio to the length of this window
         decay = self._decay(tried)
         self.distances = (*self.distances[-2:], tried.length * (decay - 1 / decay) / 4)
         trend, steady = 1.0, 1.2  # the ratio of the next distance to the last one
@@ -710,7 +710,7 @@ class Control:
 
     def _factor(self, tried: Window, stages: int) -> float:
         """The ratio of the next length to this one for the aimed error with `stages` stages."""
-        decay, least = self._decay(tried), 1e-6  # of the allowed error
+        decay, least = self._decay(tried), 1e-6  # least: fraction of the allowed error
         error = max(tried.error, least * self.allowed)
         power = (error / (self.safety * self.allowed)) ** (1 / (stages + 1))
         needed = decay ** ((tried.stages.count + 1) / (stages + 1)) * power

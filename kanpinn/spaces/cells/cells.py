@@ -126,7 +126,8 @@ class CellLayer(Layer):
         return self.polynomials.size * self.coefficients.shape[2]
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
-        most = 2**22  # numbers at once: 32 MiB in float64
+        # The most numbers in a temporary tensor: 32 MiB in float64.
+        most = 2**22
         fields, side = self.coefficients.shape[2], self.polynomials.degree + 1
         together = max(1, most // (2 * fields * side ** len(self.roots)))
         number, own, scale = self._own(h)
@@ -145,7 +146,7 @@ class CellLayer(Layer):
                 places = starts[some, None] + each.minimum(counts[some, None] - 1)
                 of_cells = scale[rows[places[:, 0]]], self.coefficients[cells[some]]
                 values = self.polynomials.evaluated(h.channels, own[rows[places]], *of_cells)
-                # Autograd would count a point twice that is written twice.
+                # Padding repeats points; autograd would count their gradient twice.
                 once = each < counts[some, None]
                 chunk[places[once]] = values[once]
             chunks.append(chunk)
@@ -283,7 +284,7 @@ class Cells(Network):
 
     solved_by = "AdaptiveLeastSquares"
     unweighted = "AdaptiveLeastSquares weighs equation and conditions by the sizes of the cells"
-    threads = 1  # matrices of single cells are too small for more
+    threads = 1  # matrices of single cells are too small for more threads
     has_kinks, minimises, estimates_error = True, False, True
     most_inputs: ClassVar[int] = 4
     highest: ClassVar[int] = 30  # degree; above it rounding grows faster than errors fall

@@ -461,7 +461,7 @@ class ProblemInPlane(CellProblem):
         if self.fields == 1 or not is_laplacian(self.equation, corner, self.fields):
             return (together[0] != together[1],)
         found = {one != other for one, other in zip(*by_field, strict=True)}
-        # A field with several orders in its conditions may behave in either way.
+        # If a field has several orders in its conditions, both kinds of exponents may occur.
         tied = any(len(orders) > 1 for orders in (*by_field[0], *by_field[1]))
         return (False, True) if tied else tuple(sorted(found))
 
@@ -496,7 +496,7 @@ class ProblemInPlane(CellProblem):
             return super().marked_by_boundary(tree)
         found = torch.zeros(len(tree), dtype=torch.bool)
         for rule in (CellCutter.too_wide, CellCutter.too_bent):
-            for cutter in [] if bool(found.any()) else self.cutters:  # then most cells will change
+            for cutter in [] if bool(found.any()) else self.cutters:  # one rule after the other
                 own = tree.region == cutter.region
                 found[own] = rule(cutter, tree.only(own))
         return tree.everywhere(found) | tree.unbalanced
@@ -540,7 +540,7 @@ class ProblemInSpace(CellProblem):
         boundary turns in it by more than about 1.2 radians. It does so in cells that are wider than
         a hole or than the radius of curvature.
         """
-        most = 0.6  # radians from the mean normal
+        most = 0.6  # the largest angle in radians of a normal from the mean normal
         found = torch.zeros(len(tree), dtype=torch.bool)
         for cutter in self.cutters:
             own = tree.region == cutter.region
@@ -649,7 +649,7 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
     network = require_cells(surrogate.network)
     fields, patches, found = network.own_fields, list[CornerPatch](), None
     known = network.constants is None and network.coefficient is None
-    if known:  # otherwise derivatives by the unknowns are polynomials in cells
+    if known:  # derivatives by unknowns are polynomials in cells only
         patches += problem.corner_patches(network.tree.roots)
     elif network.enrichment is not None:
         raise InputError(

@@ -207,7 +207,7 @@ class FaceTraces:
         number[is_shared] = single + torch.searchsorted(several, keys[is_shared])
         chosen = is_shared.nonzero()[:, 0]
         finest = torch.maximum(tree.level[faces.lower], tree.level[faces.upper]).gather(1, axis)
-        chosen = chosen[finest[chosen, 0].argsort(stable=True)]  # the narrowest cells last
+        chosen = chosen[finest[chosen, 0].argsort(stable=True)]  # narrowest last, to be kept
         least = {int(number[face]): face for face in chosen.tolist()}
         shared = [
             (int(larger[face]), int(faces.axis[face]), bool(at_lower[face]), face)
@@ -299,7 +299,7 @@ class CellGeometry:
         """For each cell the parts of its sides at which there is a trace."""
         faces, traces = self.faces, self.traces
         found: list[list[SideTrace]] = [[] for _ in range(len(self.tree))]
-        # The area of each face, over that of [-1, 1]^(d-1).
+        # The area of each face, divided by the area of [-1, 1]^(d-1).
         sizes = faces.corners.diff(dim=1)[:, 0] * self.half / 2
         areas = sizes.scatter(1, faces.axis[:, None], 1.0).prod(dim=1).tolist()
         widths, numbers = self.lengths.tolist(), traces.number.tolist()

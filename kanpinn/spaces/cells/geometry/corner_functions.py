@@ -71,7 +71,7 @@ class CornerFunctions:
                 total = total + factor * known[orders]
             found[:, part] = torch.view_as_real(total)
         if bool(corner.any()):
-            # A function is like the power a + n of the distance from w = 0.
+            # The functions are like the power a + n of the distance from w = 0.
             degrees = found.new_tensor([one.exponent + one.conjugate for one in self.powers])
             beyond = orders_of_parts(channels)[:, None] > degrees
             found[corner] = torch.where(beyond[..., None], torch.inf, found[corner])

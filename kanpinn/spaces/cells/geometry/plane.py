@@ -77,7 +77,7 @@ class Outline:
             breaks = [ts[[0, -1]]]
             for axis in (0, 1):
                 ahead = curve.velocity(ts)[:, axis] >= 0
-                # A turn at a division point is in one of the two intervals there.
+                # A turn exactly at one of `ts` is found in one of the two intervals beside it.
                 turning = (ahead[1:] != ahead[:-1]).nonzero()[:, 0]
                 ends = ts[turning], ts[turning + 1], ahead[turning + 1]
                 breaks.append(_zeros(lambda t: curve.velocity(t)[:, axis], *ends))  # noqa: B023
@@ -300,7 +300,7 @@ class CellCutter:
             for axis in (0, 1):
                 meets[axis].append(curve.at(torch.cat([parts[axis], breaks[number]])))
             ts = torch.cat([*parts, breaks[number]]).unique()
-            tiny = 1e-12  # in the parameter: an interval of rounding errors
+            tiny = 1e-12  # shorter parameter intervals are rounding errors
             ts = ts[torch.cat([torch.tensor([True]), ts.diff() > tiny])]
             middle = curve.points_at((ts[1:] + ts[:-1]) / 2)
             region = torch.full((len(middle),), self.region)
@@ -333,7 +333,7 @@ class CellCutter:
             ((arcs.ends - end[:, None]).abs() <= near[:, None]).all(dim=1) for end in (low, high)
         )
         at_low, at_high = ends
-        along = (at_low | at_high).any(dim=1) & (arcs.turns < self.sliver)  # a cell's side
+        along = (at_low | at_high).any(dim=1) & (arcs.turns < self.sliver)  # arcs along a side
         cut = torch.zeros(len(boxes), dtype=torch.bool)
         cut[arcs.cell[~along]] = True
         frames = boxes.clone()
@@ -435,7 +435,7 @@ class CellCutter:
         after, angles = zip(*self.outline.interior_angles, strict=True)
         stops = (torch.tensor(angles, dtype=torch.float64) - math.pi).abs() > self.outline.sharp
         starts = torch.zeros_like(stops).scatter(0, torch.tensor(after), stops)
-        sharp = torch.stack([starts, stops], dim=1)[arcs.curve]  # corners at its curve's ends
+        sharp = torch.stack([starts, stops], dim=1)[arcs.curve]  # corners at the curve's ends
         at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
         ends = torch.zeros(len(tree), dtype=torch.long)
         ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))

@@ -74,7 +74,7 @@ class PlaneCorner:
         No other part of the boundary is in the disk, and the two curves at the corner stay away
         from the direction opposite to `direction`.
         """
-        count = 129  # of points on a curve
+        count = 129  # the number of points on a curve
         ts, found = torch.linspace(0, 1, count, dtype=torch.float64), math.inf
         for number, curve in enumerate(self.outline.domain.curves):
             line, half = curve.at(ts), count // 2
@@ -197,7 +197,7 @@ class SingularCorners:
     def weights(self, geometry: CellGeometry) -> Tensor:
         """The factor of each cell's rows, (N,): a power of two, so that many cells share it."""
         corners = physical(geometry.domain, geometry.frames)
-        gaps = (corners[:, :, None] - self.points).abs().amax(dim=1)  # (N, c, 2), to the far side
+        gaps = (corners[:, :, None] - self.points).abs().amax(dim=1)  # far sides, (N, c, 2)
         distances = gaps.norm(dim=2) / geometry.half.max()
         distances = distances[:, self.exponents < 2]  # not corners with singular functions
         ones = torch.ones(len(distances), 1, dtype=distances.dtype)
@@ -360,7 +360,8 @@ class SingularEdges:
             vertices: the vertices at which they meet, (v, 3).
         """
         points, beta = torch.cat([edges.vertices, vertices]), 0.75
-        least = 1e-8  # solves are slow in space: none on trees in between
+        # Small, so that no slow solves on intermediate trees are made.
+        least = 1e-8
         ones = torch.ones(len(points), dtype=torch.float64)
         return cls(
             torch.cat([edges.segments, segments]),

@@ -180,7 +180,7 @@ class SolidGeometry(CellGeometry):
     cutters: Sequence["SolidCutter"]
     lost: Sequence[Tensor]
     interfaces: Sequence[InterfacePiece] = ()
-    # The traces at sampled faces that have not been asked for since they were computed.
+    # The traces at sampled faces that were computed, but have not been asked for yet.
     kept_traces: dict[tuple[int, bool, LocalPolynomials, int], list[Tensor]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -220,7 +220,7 @@ class SolidGeometry(CellGeometry):
 
         rows: the indices of the faces in `sampled_numbers`. The rest: see `CellSide.traces`.
         """
-        more = 4  # the number of points along each coordinate above the degree
+        more = 4  # how many more points than the degree there are along each coordinate
         faces, numbers = self.faces, self.sampled_numbers[rows]
         unit, weights = gauss_product(polynomials.degree + more, 2)
         points = on_rectangles(unit, *physical(self.domain, faces.corners[numbers]).unbind(dim=1))
@@ -231,12 +231,12 @@ class SolidGeometry(CellGeometry):
         inside = torch.ones(points.shape[:2], dtype=torch.bool)
         for region, cutter in enumerate(self.cutters):
             own = regions == region
-            for sign in (-1, 1):  # the solid is on both sides of a face
+            for sign in (-1, 1):  # the solid must be on both sides
                 beside = points[own]
                 beside[:, :, axis] += sign * steps[own, None]
                 inside[own] &= cutter.solid.contains(beside.flatten(0, 1)).view(beside.shape[:2])
-        first = (~inside).to(torch.uint8).argsort(dim=1, stable=True)  # those inside come first
-        weights = torch.where(inside, 4 * weights, 0).gather(1, first)  # as on [-1, 1]²
+        first = (~inside).to(torch.uint8).argsort(dim=1, stable=True)  # inner points first
+        weights = torch.where(inside, 4 * weights, 0).gather(1, first)  # weights for [-1, 1]²
         values = polynomials.on_face.values(2 * unit - 1)[first]
         points = points.gather(1, first[..., None].expand(-1, -1, 3))
         local = self.local((faces.lower if upper else faces.upper)[numbers], points)
@@ -250,7 +250,7 @@ class SolidGeometry(CellGeometry):
 
         All cells with a whole side on the boundary have the same points in their own coordinates.
         """
-        more = 4  # the number of points along each coordinate above the degree
+        more = 4  # how many more points than the degree there are along each coordinate
         together, rounding = 32, 1e-5
         sheets = [
             (cutter, number)
@@ -317,7 +317,7 @@ class SolidGeometry(CellGeometry):
 
         degree: the degree of the cells.
         """
-        more = 6  # the number of points along each coordinate above the degree
+        more = 6  # how many more points than the degree there are along each coordinate
         together, traces = 32, LocalPolynomials(degree, 2)
         for piece in self.interfaces:
             inner, outer = (self.cutters[one] for one in (piece.inside, piece.outside))
@@ -432,7 +432,7 @@ class SolidCutter:
             boxes: the corners of the cells, (N, 2, 3).
             nodes: roughly the number of points along each coordinate.
         """
-        room = 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])  # as far as `bounds` asks for points
+        room = 2 * self.sliver * (boxes[:, 1] - boxes[:, 0])  # the reach of `bounds`
         wider = torch.stack([boxes[:, 0] - room, boxes[:, 1] + room], dim=1)
         found = self.solid.sheets[number][0].in_boxes(wider, nodes)
         return found.some(self.bounds(found.points, boxes[found.box]))
@@ -466,7 +466,7 @@ class SolidCutter:
             The corners of the boxes, (c, 2, 3); whether each part is connected, (c,); and whether
             each cell has a part that is not too thin, (c,).
         """
-        from scipy.ndimage import generate_binary_structure, label  # takes a tenth of a second
+        from scipy.ndimage import generate_binary_structure, label  # the import takes 0.1 s
 
         unit, _ = gauss_product(self.nodes, 3)
         (low, high), pad = boxes.unbind(dim=1), 1 / self.nodes
@@ -474,7 +474,7 @@ class SolidCutter:
         tight = bounding.clone()
         inside = torch.zeros(len(boxes), len(unit), dtype=torch.bool)
         active = torch.arange(len(boxes))
-        for _ in range(8):  # each narrows the box to about a tenth, until it is as thin as a sliver
+        for _ in range(8):  # narrows a box up to tenfold each time, down to a sliver
             before = (last - first)[active]
             at = first[active, None] + unit * before[:, None]
             own = self.solid.contains(at.flatten(0, 1)).view(at.shape[:2])
@@ -493,8 +493,8 @@ class SolidCutter:
         last = torch.where(tight[:, 1] + reach > high, high, tight[:, 1] + room)
         thin = (last - first < self.sliver * (high - low)).any(dim=1)
         # Whether the parts are connected, apart from small components.
-        least, neighbours = 0.05, generate_binary_structure(4, 1)  # least: part of all points
-        neighbours[[0, 2]] = False  # not in other grids
+        least, neighbours = 0.05, generate_binary_structure(4, 1)  # least: fraction of points
+        neighbours[[0, 2]] = False  # points of different cells are no neighbours
         numbers, count = label(inside.view(-1, *(self.nodes,) * 3).numpy(), neighbours)
         sizes = np.bincount(numbers.ravel(), minlength=count + 1)[1:]
         grid, places = np.zeros(count, dtype=np.int64), np.nonzero(numbers)
@@ -533,7 +533,7 @@ class SolidCutter:
         around = torch.stack([ends[:, :, 0].amin(dim=0), ends[:, :, 1].amax(dim=0)], dim=1)
         frames, connected = boxes.clone(), torch.ones_like(is_cut)
         kept = self.solid.contains(boxes.mean(dim=1)) | is_cut
-        together = 2**20 // self.nodes**3  # cells, which bounds the memory
+        together = 2**20 // self.nodes**3  # the number of cells at once, to bound the memory
         for some in is_cut.nonzero()[:, 0].split(together):
             frames[some], connected[some], kept[some] = self._framed(boxes[some], around[some])
         spread[~is_cut] = 0

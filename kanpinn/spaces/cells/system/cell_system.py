@@ -281,7 +281,7 @@ class CellSystem:
             kept: whether the Householder reflections are needed again. Otherwise only R, S and T
                 are kept.
         """
-        # A rank may have no cells.
+        # The group that follows each group; a rank may have no groups at all.
         found, following = [], [*self.groups[1:], None][: len(self.groups)]
         for group, after in zip(self.groups, following, strict=True):
             model = group.model
@@ -549,7 +549,7 @@ class CellSystem:
             direction = tuple(float(i == side.axis) for i in range(len(names)))
             order = max(1, max(self.traces.orders) - 1)
             channels = Channels(names, directions=(direction,), order=order)
-            # The value is the first part, and derivatives along the direction are the last ones.
+            # The value is the first part of a jet; derivatives along the direction are the last.
             jets = kind.stacked(where.points, channels)
             for number, j, rows in self.traces.unknowns(shared):
                 part, count = 0 if j == 0 else j - 1 - order, rows.stop - rows.start
@@ -586,7 +586,7 @@ class CellSystem:
         orders = [
             (numbers.setdefault(id(own[0].term), len(numbers)), own[0].place) for own in self.terms
         ]
-        # In the order of the equation's terms, which make rows of several cells at once.
+        # Cells in the order in which they are in the terms of the equation.
         for cell in sorted(range(len(orders)), key=orders.__getitem__):
             terms = [one.term for one in self.terms[cell]]
             apart = (
@@ -655,7 +655,7 @@ class CellSystem:
     def _sizes(self, cell: int) -> Tensor:
         """The sizes of all parts of a cell's rows, (parts,)."""
         parts = []
-        for one in self.terms[cell]:  # the slopes are the same everywhere
+        for one in self.terms[cell]:  # the slopes are equal at all points
             term, place = one.term, one.place
             orders = (term.sizes[place] > 0).any(dim=(0, 2)).nonzero()[:, 0]
             powers = term.at.scale[place] ** orders[:, None]  # (orders, d)
@@ -675,7 +675,7 @@ class CellSystem:
         If a cell contains several waves, somewhat higher degrees are coarse too.
         """
         own, plane = self.geometry.traces, self.polynomials.dim < 3
-        low, most = (3, 400_000) if plane else (2, 40_000)  # so many are eliminated in seconds
+        low, most = (3, 400_000) if plane else (2, 40_000)  # most: coarse unknowns
         waves = min(self.coupling.phase, self.polynomials.degree / 2 - low)
         low += math.ceil(max(0.0, waves))
 

@@ -182,12 +182,12 @@ def merge_order(tree: Tree) -> list[Merge]:
     Reference: George, Nested dissection of a regular finite element mesh (1973).
     """
     found: list[Merge] = []
-    scale = 2.0 ** tree.level.double()  # places have up to 30 binary digits
+    scale = 2.0 ** tree.level.double()  # exact, as places have up to 30 bits
     lows, highs = (tree.place / scale).numpy(), ((tree.place + 1) / scale).numpy()
 
     def node(leaves: Array, low: Array, high: Array) -> int:
         """The node of the leaves in a box with these corners."""
-        # Several boxes of level 0 are divided between two of them.
+        # A box of several roots is divided at a side of roots, a single root in its middle.
         middle = np.where(high - low > 1, (low + high) // 2, (low + high) / 2)
         clear = ~((lows[leaves] < middle) & (highs[leaves] > middle)).any(axis=0)
         members = leaves.tolist()
@@ -232,10 +232,10 @@ class FaceSolver:
         *,
         times: int = 1,
     ) -> None:
-        many = 1e10 * times  # operations of an elimination, whose factors serve all solves
+        many = 1e10 * times  # the most operations of an elimination that is cheap
         self._tree, self._fronts, self._again = tree, fronts, times > 1
         is_cheap = tree.operations < many and self._bytes <= machine_memory()
-        # For a single cell nothing is coarse.
+        # One level: nothing is coarse (as for a single cell), or most unknowns are.
         one_level = not coarse.any() or 2 * coarse.sum() > len(coarse)
         self._coarse, self._by_elimination = coarse, one_level or is_cheap
 

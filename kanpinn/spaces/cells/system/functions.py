@@ -289,7 +289,7 @@ class CellNorms:
 
     def nearest(self, one: CellFunctions, lower: LocalPolynomials) -> Tensor:
         """The coefficients of the nearest polynomials of a lower degree in L2, (N, L, m)."""
-        found = one.coefficients[:, : lower.size].clone()  # the result in whole cells
+        found = one.coefficients[:, : lower.size].clone()  # in whole cells this is the result
         for at in self.places:
             for place, cell in enumerate([] if at.alike else at.cells.tolist()):
                 roots, local = at.weights[place].sqrt()[:, None], at.local[place]

@@ -81,7 +81,7 @@ class SampledTerm:
         rates: the coefficients of these p m last fields, (N, L, p m, n); real or complex.
         """
         slopes = self.slopes[..., -rates.shape[2] :].to(rates.dtype)
-        if not bool(slopes.any()):  # as in most conditions
+        if not bool(slopes.any()):  # most conditions have no time derivatives
             return slopes.new_zeros(*slopes.shape[:3], rates.shape[3])
         return torch.einsum("cqepf,cqpfn->cqen", slopes, self.jets(rates))
 
@@ -94,7 +94,7 @@ class SampledTerm:
         """
         at, scale = self.at.at(place), self.at.scale[place]
         kind = tuple(scale.tolist())
-        if self.at.alike and kind in self._functions:  # those of all cells of this size
+        if self.at.alike and kind in self._functions:  # cells of one size share them
             return self._functions[kind]
         found = self.polynomials.stacked(self.term.channels, at, scale, self.parts)
         if self.at.alike:
@@ -276,7 +276,7 @@ def region_scales(
             outer[region[term.at.cells]] = torch.inf
     if not bool((inner > 0).all() and (outer > 0).any()):
         return torch.ones(count, dtype=torch.float64)
-    for _ in range(count):  # the longest way passes all regions
+    for _ in range(count):  # the longest path passes all regions
         for near, far in (*pairs, *((b, a) for a, b in pairs)):
             reached = min(float(outer[near]), float(inner[near]))
             outer[far] = max(float(outer[far]), reached)
