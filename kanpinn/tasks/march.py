@@ -237,9 +237,7 @@ class MarchStage(Stage):
         reach = self.scales.reach(time, self.control.length, self.control.stages)
         count = max(1, math.ceil(left / reach * (1 - 1e-9)))
         if not self.state.keeps_factors:
-            return (
-                (left, True) if count == 1 else (min(reach, left / 2), False)
-            )  # never a tiny last one
+            return (left, True) if count == 1 else (min(reach, left / 2), False)
         length = left / count
         if latest is not None and abs(length - latest.length) < 1e-9 * length:
             length = latest.length  # equal up to rounding: the factors serve again

@@ -78,7 +78,7 @@ class CellLayer(Layer):
         return Regions(self.sides.cpu())
 
     def divide(self, regions: Regions) -> None:
-        """Replace the regions of the domain; if they change, every box gets a cell in each."""
+        """Set the regions of the domain; if they change, every box gets a new cell in each."""
         sides = regions.sides.to(self.sides)
         if not torch.equal(sides, self.sides):
             self.sides, tree = sides, self.tree.divided(regions.count)
@@ -122,7 +122,7 @@ class CellLayer(Layer):
 
     @property
     def numbers_at_point(self) -> int:
-        """The number of edges of the KAN in a single cell, which a point needs."""
+        """The number of edges of the KAN in the cell of a point."""
         return self.polynomials.size * self.coefficients.shape[2]
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
@@ -388,7 +388,7 @@ class Cells(Network):
 
     @property
     def levels(self) -> Tensor:  # type: ignore[override]
-        """How often each cell was halved, in the coordinate in which it was halved most, (n,)."""
+        """How often each cell was halved in its most refined coordinate, (n,)."""
         return self.tree.divided(1).level.amax(dim=1)
 
     def prepare(self, x: Tensor) -> None:
@@ -420,7 +420,7 @@ class Cells(Network):
         return Imposition(None, met=frozenset(around))
 
     def refined(self) -> "Cells":
-        """A network on the same cells with the same function, of a degree that is higher by 2."""
+        """A network with the same function on the same cells, of a degree higher by 2."""
         degree = min(self.highest, self.degree + 2)
         polynomials = LocalPolynomials(degree, self.polynomials.dim)
         padded = polynomials.padded(self.layer.coefficients.detach())
