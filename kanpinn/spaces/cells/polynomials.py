@@ -34,7 +34,7 @@ def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
 
 @lru_cache(maxsize=100)
 def _to_legendre(degree: int) -> list[Tensor]:
-    """For each order the matrix (k + 1, k + 1) from values of P_n to orthonormal derivatives."""
+    """For each order, matrices from Legendre polynomials to derivatives of orthonormal ones."""
     highest, scale = 4, np.diag(np.sqrt(np.arange(degree + 1) + 0.5))
     found = []
     for order in range(highest + 1):
@@ -193,7 +193,7 @@ class LocalPolynomials:
         return found
 
     def restricted(self, low: Tensor, width: Tensor, coefficients: Tensor) -> Tensor:
-        """The coefficients (c, L, m) of functions in the own coordinates of parts of their boxes.
+        """The coefficients (c, L, m) of functions on parts of their boxes.
 
         Args:
             low, width: the lower corners and the widths of the parts in the boxes' own coordinates,
@@ -226,7 +226,7 @@ class LocalPolynomials:
         return self.powers @ (self.degree + 1) ** torch.arange(self.dim - 1, -1, -1)
 
     def _in_square(self, coefficients: Tensor) -> Tensor:
-        """The coefficients (c, L, m) placed in the array of all products, (c, (k + 1)^d, m)."""
+        """Place coefficients (c, L, m) in the array of all (k + 1)^d products, zero elsewhere."""
         count, _, fields = coefficients.shape
         found = coefficients.new_zeros(count, (self.degree + 1) ** self.dim, fields)
         found[:, self._places.to(found.device)] = coefficients
