@@ -238,14 +238,14 @@ class CellProblem:
         return self._graded(geometry, self.singularities.goals(geometry, 0.25))
 
     def _graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
-        """The cells after those too coarse for a goal are refined, for one goal after the other."""
+        """Refine the cells that are too coarse for a goal, for one goal after the other."""
         for goal in goals:
             while bool((marked := goal(geometry)).any()):
                 geometry = self.cells(geometry.tree.split(marked)[0])
         return geometry
 
     def marked_by_boundary(self, tree: Tree) -> Tensor:
-        """A mask (N, d): the coordinates in which cells must be halved for the boundary's sake."""
+        """A mask (N, d): the coordinates in which cells are too large for the boundary."""
         return torch.zeros_like(tree.level, dtype=torch.bool)
 
     def start(self, tree: Tree) -> CellGeometry:
@@ -534,7 +534,7 @@ class ProblemInSpace(CellProblem):
         return SolidGeometry.joined(parts, self.division.interfaces)
 
     def marked_by_boundary(self, tree: Tree) -> Tensor:
-        """A mask (N, d): the coordinates in which cells must be halved for the boundary's sake.
+        """A mask (N, d): the coordinates in which cells are too large for the boundary.
 
         A cell is halved if its part of the solid is not connected, or if a smooth part of the
         boundary turns in it by more than about 1.2 radians. It does so in cells that are wider than
