@@ -99,7 +99,7 @@ class SidePart(CellSide):
 def restriction(
     polynomials: LocalPolynomials, low: tuple[float, ...], high: tuple[float, ...]
 ) -> Tensor:
-    """The coefficients, on a part of a box, of the box's polynomials, (L, L), a row for each.
+    """The coefficients of a box's polynomials in the polynomials of a part of it, (L, L), by row.
 
     Args:
         polynomials: the polynomials.
@@ -148,7 +148,7 @@ def derivatives_across(
 
 @lru_cache(maxsize=100)
 def _along(polynomials: LocalPolynomials, axis: int) -> Tensor:
-    """The index of the factor along a side, among face polynomials, of each polynomial, (L,).
+    """For each polynomial the index of the face polynomial that is its factor along a side, (L,).
 
     axis: the coordinate that is constant on the side.
     """
@@ -385,7 +385,7 @@ class CellGeometry:
         return corner[:, None] + (local + 1) / 2 * self.extents[cells][:, None]
 
     def local(self, cells: Tensor, coords: Tensor) -> Tensor:
-        """The own coordinates in c cells of physical points, (c, q, d) both."""
+        """Map physical points (c, q, d) to the own coordinates of c cells, (c, q, d)."""
         corner = physical(self.domain, self.frames[cells, 0])
         return (coords - corner[:, None]) * self.scale[cells][:, None] - 1
 
@@ -435,7 +435,7 @@ class CellPoints:
         return self.local if self.alike else self.local[place]
 
     def some(self, places: Tensor) -> "CellPoints":
-        """The points of some of the cells; places: the indices in `cells` of these, (k,)."""
+        """The points of some of the cells; places: the cells' indices in `cells`, (k,)."""
         count = self.weights.shape[1]
         rows = (places[:, None] * count + torch.arange(count)).flatten()
         local = self.local if self.alike else self.local[places]
