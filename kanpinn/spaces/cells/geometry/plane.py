@@ -69,7 +69,7 @@ class Outline:
 
     @cached_property
     def breaks(self) -> list[Tensor]:
-        """For each curve the parameters from 0 to 1 between which both coordinates are monotone."""
+        """For each curve the parameters, from 0 to 1, that divide it into monotone parts."""
         count = 64  # intervals, in each of which a coordinate turns at most once
         near = 1e-9  # breaks closer to an end of the curve than this are dropped
         ts, result = torch.linspace(0, 1, count + 1, dtype=torch.float64), []
