@@ -189,7 +189,7 @@ class SingularCorners:
 
     @classmethod
     def of(cls, found: Sequence[tuple[tuple[float, float], float]], dim: int) -> "SingularCorners":
-        """The corners at given points of d coordinates, with an exponent for each point."""
+        """Make the record from pairs of a corner's d coordinates and its exponent."""
         points, exponents = ([one[i] for one in found] for i in (0, 1))
         at = torch.tensor(points, dtype=torch.float64).view(-1, dim)
         return cls(at, torch.tensor(exponents, dtype=torch.float64))
@@ -278,7 +278,7 @@ class SingularCorners:
 
 
 def farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
-    """For each cell the largest distance of its corners from a segment, least of segments, (N,).
+    """The distance of each cell's farthest corner from the nearest segment, (N,).
 
     Args:
         corners: the corners of the cells, (N, 8, 3).
