@@ -35,11 +35,11 @@ from kanpinn.spaces.cells.tree import Faces, Tree, gaps
 
 
 def orthonormal(values: Tensor, weights: Tensor) -> Tensor:
-    """Orthonormalise functions at the points of p rules; times the weights, (p, q, functions).
+    """Orthonormalised functions at the points of p rules, times the weights, (p, q, functions).
 
-    The results are orthonormal in the weighted sum over the points of each rule. The first k of
-    them span the first k given functions, for every k. If there are fewer points than functions,
-    the last results are zero.
+    The new functions are orthonormal in the weighted sum over the points of each rule. For every k
+    the first k new functions span the first k given functions. If there are fewer points than
+    functions, the last new functions are zero.
 
     Args:
         values: the given functions at the points of each rule, (p, q, functions).
@@ -115,9 +115,12 @@ def narrowed(
 
 
 def on_rectangles(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Points `unit` of [0, 1]², (q, 2), mapped to F rectangles across coordinates, (F, q, 3).
+    """Map points of [0, 1]² to F rectangles in space, (F, q, 3).
 
-    low, high: the corners of the rectangles, (F, 3) each, equal in the coordinate across them.
+    Args:
+        unit: the points, (q, 2).
+        low, high: the corners of the rectangles, (F, 3) each; they are equal in the coordinate
+            normal to the rectangle.
     """
     sizes = high - low
     flat = sizes <= 0  # the coordinate across each rectangle
@@ -263,7 +266,7 @@ class SolidGeometry(CellGeometry):
             near &= self.tree.region == cutter.region
             cells, boxes = near.nonzero()[:, 0], cutter.boxes(self.tree)[near]
             rules = cutter.bounding(number, boxes, polynomials.degree + more)
-            # The cells with a side that the boundary covers, and the axis and end of that side.
+            # Find the cells of which the boundary covers a whole side, and the axis and end of it.
             counts, widths = rules.counts(len(boxes)), boxes[:, 1] - boxes[:, 0]
             first = (counts.cumsum(dim=0) - counts).clamp_max(max(0, len(rules.box) - 1))
             normals = rules.normals[first] if len(rules.box) else torch.zeros_like(widths)
