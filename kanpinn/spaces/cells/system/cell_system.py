@@ -411,7 +411,8 @@ class CellSystem:
         return self.polynomials.size * len(self.coupling.orders)
 
     def _size(self, cell: int) -> Size:
-        """The levels and the weight of a cell; rows of an alike term depend only on these."""
+        """The levels and the weight of a cell; if a term is alike, its rows depend only on these.
+        """
         return tuple(self.geometry.tree.level[cell].tolist()), float(self.weights[cell])
 
     @cached_property
@@ -448,7 +449,11 @@ class CellSystem:
         return found + self._of_shared(cell) @ outer[count:] if len(outer) > count else found
 
     def _without_right(self, cell: int) -> Tensor:
-        """Further rows of a cell with right-hand side zero: for free constants, and `_bounds`."""
+        """Rows of a cell's coefficients in two conditions whose right-hand sides are zero.
+
+        The first fixes the constants of `free_fields`, in cell 0 only. The second is `_bounds`, in
+        which the cell's own coefficients have the factor zero.
+        """
         equation = self.terms[cell][0]
         count = len(self.free_fields) if cell == 0 else 0
         found = equation.factors.new_zeros(count + len(self._bounds(cell)), self._columns)
@@ -458,7 +463,7 @@ class CellSystem:
         return found
 
     def _at_sides(self, cell: int) -> tuple[Array, Array]:
-        """The matrices B (t, L m) and D (t, t) of the rows on a cell's faces and interfaces."""
+        """B (t, L m) and D (t, t) for a cell's faces and interfaces, see `CellElimination`."""
         outer, blocks = [np.zeros((0, self._columns))], []
         scales = self.geometry.scale[cell].tolist()
         for at in self.geometry.sides[cell]:
