@@ -91,5 +91,5 @@ class Interface:
 
     @cached_property
     def sizes(self) -> Tensor:
-        """The largest absolute slope by derivatives of each order, (2, c, equations, orders, m)."""
+        """For each order of derivatives the largest slope, (2, c, equations, orders, m)."""
         return largest_of_orders(self.slopes.abs().amax(dim=2), self.channels)

@@ -114,7 +114,7 @@ class SampledTerm:
 
     @cached_property
     def sizes(self) -> Tensor:
-        """The largest absolute slope by derivatives of each order, (c, equations, orders, m)."""
+        """For each order of derivatives the largest absolute slope, (c, equations, orders, m)."""
         return largest_of_orders(self.slopes.abs().amax(dim=1), self.term.channels)
 
     def along(self, factors: Tensor) -> Tensor:
