@@ -56,7 +56,7 @@ class MomentsInBoxes:
         self.onto_halves = 2.0**-polynomials.dim * polynomials.on_parts
 
     def first(self) -> tuple[Boxes, Tensor]:
-        """The cells themselves as boxes, and the sum of their squared moments times their areas."""
+        """The whole cells as boxes, and the sum over cells of squared moments times area."""
         root, corner = torch.arange(len(self.at.cells)), -torch.ones_like(self.at.scale)
         moments = self._in_boxes(root, corner, 2.0)
         boxes = Boxes(root, corner, moments)
