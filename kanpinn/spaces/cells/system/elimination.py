@@ -109,7 +109,7 @@ class CellElimination:
         return replace(found, left=left, rest=np.hstack([rest, own]), traces=traces)
 
     def _moved(self, known: Array) -> tuple[Array, Array, Array]:
-        """Transform columns `known` of all rows, (r + t, n).
+        """Transform the n columns `known` of all rows of the cell, (r + t, n).
 
         Returns:
             The parts of the columns in the rows R c + S y, (L m, n); in the first t rows T y,
@@ -127,7 +127,7 @@ class CellElimination:
         return own, traces, np.concatenate([equation[columns:], left])
 
     def reduced(self, right_hand_sides: Array) -> Reduced:
-        """Transform the right-hand sides, (c, r + t, n), of the rows of c cells."""
+        """Transform the right-hand sides of c cells' rows, (c, r + t, n)."""
         cells, count, each = right_hand_sides.shape
         own, traces, left = self._moved(
             np.moveaxis(right_hand_sides, 1, 0).reshape(count, cells * each)
