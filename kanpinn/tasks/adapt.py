@@ -213,7 +213,7 @@ class ErrorProgress:
 
     @property
     def expected(self) -> float:
-        """The estimated error; without an estimate, the error supposed from indicators."""
+        """The estimated error; without an estimate, the error `supposed` from indicators."""
         return self.estimate if math.isfinite(self.estimate) else self.supposed
 
     def left(self, tolerance: float) -> float:
