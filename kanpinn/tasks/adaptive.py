@@ -328,7 +328,8 @@ class AdaptiveLeastSquares(Method):
 
     @property
     def corrects(self) -> bool:
-        """Whether solutions are corrected for rounding (iterative refinement) by kept factors."""
+        """Whether solutions are corrected for rounding (iterative refinement), with kept factors.
+        """
         return self.accuracy < CellSystem.by_one_solve
 
     def check(self, network: Network) -> None:
@@ -340,7 +341,7 @@ class AdaptiveLeastSquares(Method):
             )
 
     def finer(self) -> "AdaptiveLeastSquares":
-        """The method for a check with a network of higher degree: one solve on its first cells."""
+        """The method to check a solution with a network of higher degree: one solve, no halving."""
         return replace(self, steps=1)
 
     def start(self, residuals: Residuals, seed: int) -> AdaptiveLeastSquaresStage:
