@@ -137,7 +137,7 @@ def errors_by_comparison(
     indicated, change = (solved.indicators * solved.size).square(), better.error
 
     def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
-        """The squared L2 norm of the change by an accurate solve, and the solution."""
+        """Solve accurately from `before`; the squared L2 norm of the change, and the solution."""
         change, after = _change(problem.linearised(before, limit=True), before, accuracy)
         return change.square().sum(), after
 
@@ -183,7 +183,7 @@ def distributed(square: Tensor, parts: Tensor) -> Tensor:
 def _change(
     system: CellSystem, before: CellFunctions, accuracy: float
 ) -> tuple[Tensor, CellFunctions]:
-    """The L2 norm in each cell of a solution's difference from `before`, and the solution.
+    """Solve, and return the L2 norm of the change from `before` in each cell, and the solution.
 
     Args:
         system: the least-squares problem of the solution.
