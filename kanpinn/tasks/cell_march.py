@@ -266,7 +266,7 @@ class CellNewton(Newton):
         return self.centred(ends)
 
     def damped(self, state: Tensor) -> Tensor:
-        """A change of the state after an implicit step with the real eigenvalue, (N, L, p m)."""
+        """Propagate a change of the state by an implicit step with the real eigenvalue."""
         rate = self.rates[self.real]
         return self.cells.solve(rate, rate * state[..., None])[0][..., 0]
 
@@ -405,7 +405,9 @@ class SpaceError:
 
 
 def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
-    """A mean of the stages, mostly of early ones, from the problem of the real eigenvalue.
+    """A weighted mean of the states at the stages, from the problem of the real eigenvalue.
+
+    The weights are largest at early stages.
 
     If the equation is linear, the mean does not depend on `states`, so that the window need not be
     solved before.
