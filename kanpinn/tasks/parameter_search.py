@@ -44,7 +44,7 @@ class MisfitModel:
         return self.loss - self.model.loss(self.newton)
 
     def excess(self, deviations: float) -> float:
-        """How far above its minimum the loss is if the parameters are off by standard deviations.
+        """By how much errors of the parameters of some standard deviations raise the loss.
 
         The variance of the noise is estimated as the loss divided by the degrees of freedom.
 
@@ -97,7 +97,7 @@ class ParameterSearch(Kept, Generic[Fit]):
         self.idle, self.predicted, self.expected = 0, math.inf, False
 
     def judge(self, fit: Fit | None, noise: float = 0.0) -> None:
-        """Accept or refuse a fit for the parameters after a step, or for those of the start.
+        """Accept or refuse a fit for the parameters after a step or at the start.
 
         Args:
             fit: the fit; None where there is no solution for these parameters.
