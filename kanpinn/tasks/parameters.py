@@ -40,7 +40,7 @@ def free_start(
     fields: int,
     order: int,
 ) -> tuple[ResidualTerm, Tensor, Tensor]:
-    """The initial state as base + Σ_k y_k directions_k, of which conditions do not prescribe y.
+    """The initial state as base + Σ_k y_k directions_k, where no condition prescribes the y_k.
 
     This is for equations in time alone. The state consists of the m values and, for second order,
     the m rates at the first moment. The first data, if there are any, help to find the base.
@@ -464,7 +464,7 @@ class Shooting(Method):
         integer("starts", self.starts, least=0)
 
     def march(self, factor: float) -> March:
-        """The march with a multiple of the tolerance."""
+        """The march with `factor` times the tolerance, at most 1e-2."""
         return March(self.tolerance if factor == 1 else min(factor * self.tolerance, 1e-2))
 
     def check(self, network: Network) -> None:
@@ -518,7 +518,7 @@ class ShootingStage(Stage):
         self._begin()
 
     def _begin(self) -> None:
-        """Begin a search with an eighth of the whole time, or more if there are few data."""
+        """Begin a search with the data of an eighth of the time, or more if there are few data."""
         self.reached, self.growth, self.fitted = self.begin, 2.0, self.search.values
         self.until = max(self.shortest, self.begin + (self.end - self.begin) / 8)
         self.search.begin(self.fitted, self.damping)
@@ -529,7 +529,7 @@ class ShootingStage(Stage):
         return self.until >= self.end
 
     def _lengthen(self, growth: float) -> None:
-        """Multiply the time of the data that have been fitted by a factor."""
+        """Multiply the time up to which data are fitted by the factor `growth`."""
         self.growth, until = growth, self.begin + growth * (self.reached - self.begin)
         near = self.begin + 0.8 * (self.end - self.begin)  # the last part of the time is not tiny
         last = until >= self.end or (growth >= 2 and until > near)
