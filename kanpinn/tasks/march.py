@@ -319,7 +319,7 @@ class MarchStage(Stage):
         return status, f"window from {self._at(window.start)} again, shorter: {why}"
 
     def _at(self, moment: float) -> str:
-        """A moment in words, such as "t = 0.25", with enough digits for long times."""
+        """A moment in words, such as "t = 0.25", with enough digits to tell windows apart."""
         offset = max(abs(self.begin), abs(self.state.end)) / self.duration
         digits = 4 + int(math.log10(offset))
         return f"{self.state.surrogate.domain.names[-1]} = {moment:.{digits}g}"
