@@ -227,7 +227,7 @@ class PlacedTerm:
         return found.flatten(2).flatten(0, 1).T
 
     def of(self, coefficients: Tensor) -> Tensor:
-        """The rows times the coefficients of n functions, (rows, n), without making the rows.
+        """`rows` times the coefficients of n functions, (rows, n), without forming the matrix.
 
         coefficients: the functions' coefficients in the cell, (L m, n).
         """
