@@ -411,8 +411,7 @@ class CellSystem:
         return self.polynomials.size * len(self.coupling.orders)
 
     def _size(self, cell: int) -> Size:
-        """The levels and the weight of a cell; if a term is alike, its rows depend only on these.
-        """
+        """The levels and the weight of a cell, on which alone the rows of an alike term depend."""
         return tuple(self.geometry.tree.level[cell].tolist()), float(self.weights[cell])
 
     @cached_property
