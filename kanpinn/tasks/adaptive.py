@@ -328,7 +328,7 @@ class AdaptiveLeastSquares(Method):
 
     @property
     def corrects(self) -> bool:
-        """Whether solutions are corrected for rounding (iterative refinement), with kept factors."""
+        """Whether iterative refinement corrects solutions for rounding, with kept factors."""
         return self.accuracy < CellSystem.by_one_solve
 
     def check(self, network: Network) -> None:

@@ -657,7 +657,7 @@ class CellSystem:
         return list(found.values())
 
     def _sizes(self, cell: int) -> Tensor:
-        """The sizes of all parts of a cell's rows, (parts,)."""
+        """The sizes of all parts of a cell's rows, which `_similar` compares, (parts,)."""
         parts = []
         for one in self.terms[cell]:  # the slopes are equal at all points
             term, place = one.term, one.place
