@@ -222,7 +222,7 @@ class CornerLayer(nn.Module):
             of_corner = tuple(Power(a, int(n), int(log)) for a, n, log in rows)
             functions = CornerFunctions(direction, radius, of_corner)
             offsets = (at[some] - at.new_tensor((x, y))) / coordinates.scale
-            # At the corner derivatives are infinite: those at a point close to it replace them.
+            # Derivatives are infinite at the corner: use a point close to it instead.
             inward = offsets.new_tensor((math.cos(direction), math.sin(direction)))
             least = 2 * CLOSEST * radius
             offsets = torch.where(offsets.norm(dim=1)[:, None] < least, least * inward, offsets)
@@ -428,7 +428,7 @@ class Cells(Network):
 
     @torch.no_grad()
     def take(self, known: Network) -> bool:
-        """Take the cells and the function of a network in cells, with its corner functions."""
+        """Take the cells and the function of another network in cells, corners included."""
         if not isinstance(known, Cells):
             return False
         self.layer.reset(known.tree, known.layer.frames, known.layer.coefficients)
@@ -452,7 +452,7 @@ class Cells(Network):
 
     @torch.no_grad()
     def assign(self, function: CellFunctions) -> None:
-        """Take the cells and all coefficients of a function, with those of shared functions."""
+        """Take the cells and coefficients of a function, shared functions included."""
         geometry, numbers = function.geometry, list(function.numbers)
         self.layer.reset(geometry.tree, geometry.frames, function.coefficients)
         if self.enrichment is not None:
