@@ -175,9 +175,9 @@ def merge_order(tree: Tree) -> list[Merge]:
 
     The leaves are the nodes 0 … N - 1; each merge makes the next node. The box of the tree is
     bisected again and again until each part is a leaf or the leaves of one box, and the parts are
-    merged in the opposite order. Of the coordinates in which the middle of a box cuts no leaf, the
-    box is bisected in the one in which it is longest, or in the first of several. Lengths are in
-    units of boxes of level 0.
+    merged in the opposite order. A box is bisected in its longest coordinate, the first of several,
+    without those coordinates in which its middle cuts a leaf. Lengths are in units of boxes of
+    level 0.
 
     Reference: George, Nested dissection of a regular finite element mesh (1973).
     """
