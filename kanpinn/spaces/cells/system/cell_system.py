@@ -104,7 +104,7 @@ class CellSolutions:
         return replace(self.functions, coefficients=coefficients, numbers=numbers)
 
     def corrected(self, change: "CellSolutions") -> "CellSolutions":
-        """The solutions plus corrections `change`, whose shares are those of the sum."""
+        """The solutions plus corrections; change: these, with the shares after the correction."""
         both = self.coefficients + change.coefficients
         functions = replace(self.functions, coefficients=both)
         return replace(change, functions=functions, traces=self.traces + change.traces)
