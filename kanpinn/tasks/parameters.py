@@ -304,7 +304,7 @@ class ParametrisedMarch:
         """March to a time, with windows chosen by the tolerance.
 
         Args:
-            settings: of the march.
+            settings: the settings of the march.
             until: the time that the last window reaches or passes.
             most: the largest number of windows.
 

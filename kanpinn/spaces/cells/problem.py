@@ -120,7 +120,7 @@ def refuse_free_data(
     """Refuse data of a field that is determined only up to a constant.
 
     Raises:
-        InputError: for such data.
+        InputError: if there are data of such a field.
     """
     for term in data if system.free_fields else ():
         before, after = (_residual(term, surrogate, system.free_fields, c) for c in (0.0, 1.0))
