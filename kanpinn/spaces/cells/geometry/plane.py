@@ -477,7 +477,7 @@ def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor
 def bends(domain: Planar) -> tuple[Tensor, Tensor]:
     """Points (n, 2) where the boundary is concave, and its radii of curvature there, (n,).
 
-    The boundary of a round hole is concave everywhere, that of a disk nowhere.
+    The boundary of a round hole is concave everywhere, the boundary of a disk nowhere.
     """
     ts = torch.linspace(0, 1, 25, dtype=torch.float64)
     points, radii = [torch.zeros(0, 2, dtype=torch.float64)], [ts[:0]]
