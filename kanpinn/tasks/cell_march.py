@@ -784,7 +784,7 @@ class CellMarch(TimeState[CellAttempt]):
             if all(1 / most <= ratio <= most for ratio in ratios):
                 return known.added(equations, indicated)
         known = compared_in_space(self.problem, equations, states, probe)
-        self.compared = [*self.compared[-1:], known]  # one of an early, one of a last step
+        self.compared = [*self.compared[-1:], known]  # the latest of each kind of probe
         return known.added(equations, indicated)
 
     @torch.no_grad()
