@@ -70,8 +70,8 @@ class GridFields:
 def plane_of(domain: Domain) -> tuple[str, ...]:
     """The names of the coordinates that a figure shows, in the domain's order.
 
-    One or two coordinates are all shown. Of more coordinates with time, the figure shows both of
-    space if there are two, else the first of space and time; without time, the first two.
+    Domains of one or two coordinates are shown over all of them. Of more coordinates, a figure
+    shows the first two; for more than two in space and time, the first in space and the time.
     """
     names, time = domain.names, domain.time_name
     space = tuple(name for name in names if name != time)
