@@ -345,7 +345,7 @@ class Best:
 
 @dataclass
 class Least:
-    """The state of one optimizer with the least loss, to which a diverging solve returns.
+    """The network with the least loss since an optimizer began; a diverging solve returns to it.
 
     Args:
         loss: the least loss.
