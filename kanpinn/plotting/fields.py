@@ -70,9 +70,9 @@ class Sheet:
 def outline_of(domain: Domain, fields: GridFields) -> Path | None:
     """Return the boundary in the plane of the fields' two axes; None if figures need no clipping.
 
-    The result is None if the section's boundary does not cross the grid, as for a box. The path is
-    exact for planar domains, and for planar domains over time. Other sections are traced on the
-    grid: the vertices of the path lie where the boundary crosses grid lines.
+    No clipping is needed if all grid points are inside the domain, as for a box. The path is exact
+    for planar domains, and for planar domains over time. For other domains the plane section is
+    traced on the grid: the vertices of the path lie where the boundary crosses grid lines.
 
     Args:
         domain: the domain of the problem.
