@@ -264,9 +264,9 @@ class Table:
 
 
 def _columns(table: Table, inputs: str, targets: str) -> dict[str, Tensor]:
-    """Return the input columns and the numeric target columns, (n,) each, by names for messages.
+    """Return the columns of inputs and of numeric targets, (n,) each, by names for messages.
 
-    inputs, targets: formats that make these names from the names of inputs and targets.
+    inputs, targets: formats of these names, such as "input {!r}" for the name of an input.
     """
     columns = {inputs.format(n): x for n, x in zip(table.names, table.inputs.T, strict=True)}
     if not table.classes:
