@@ -1,5 +1,5 @@
-"""The results of solves and fits, and that of a solve: values, derivatives, integrals, quantities,
-pictures, intervals of unknowns.
+"""`Solved`, the base class of results, and `Solution`, the result of a solve of a PDE: values,
+derivatives, integrals, quantities, pictures, intervals of unknowns.
 """
 
 import copy
@@ -36,15 +36,15 @@ from kanpinn.solvers.verification import Verification
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Solved(Shown):
-    """Base of the results of solves, fits and eigenvalue problems.
+    """Base class of the results of solves, fits and eigenvalue problems.
 
     Args:
         residuals: the loss at the end.
         status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason.
         history: the recorded quantities, step by step.
-        seconds: the time of the whole solve.
-        optimizer_seconds: the time of each optimizer.
-        loss_terms: the mean square of each term of the loss, by its name.
+        seconds: the time of the whole solve, in seconds.
+        optimizer_seconds: the time of each optimizer, in seconds.
+        loss_terms: the mean square of each term of the loss, by the name of the term.
         optimizers: the optimizers, in the order in which they ran.
         processes: the number of processes that solved the problem together.
     """
@@ -70,7 +70,7 @@ class Solved(Shown):
 
     @property
     def surrogate(self) -> Surrogate:
-        """The network with the maps between its inputs and outputs and coordinates and fields."""
+        """The network, with the maps from coordinates to its inputs and from outputs to fields."""
         return self.residuals.surrogate
 
     @property
@@ -84,37 +84,38 @@ class Solved(Shown):
         return self.network.parameter_count
 
     def _points(self, points: Points | Tensor) -> Points:
-        """Points as the surrogate takes them, from tensors (n, d) too."""
+        """Points, or a tensor (n, d), as `Points` with the surrogate's dtype and device."""
         like = self.surrogate.low
         return Points.of(points, self.surrogate.domain.names).to(like.dtype, like.device)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Solution(Solved):
-    """The result of a solve: call it for values; it also gives gradients and residuals.
+    """The result of a solve; a call returns the values of the fields at points.
 
-    Notebooks show it as tables with a picture.
-
-    Points are `Points` or tensors (n, d) in the order of the domain's coordinates.
+    Its methods take points as `Points`, or as tensors (n, d) in the order of the domain's
+    coordinates. Notebooks show a solution as tables with a picture.
 
     Args:
-        discretization: the problem, the surrogate and the points that it was solved with.
+        discretization: the problem, the surrogate and the collocation points of the solve.
         residuals: the loss at the end.
         errors: the errors against the exact solution or the reference; None without either.
         status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason.
         history: the recorded quantities, step by step: history.names are their names, and
-            history.column("loss") is one of them, as an array.
-        seconds: the time of the whole solve, without that of a reference or of the verification.
-        optimizer_seconds: the time of each optimizer.
-        loss_terms: the mean square of each term of the loss, by its name.
+            history.column("loss") is the loss as an array.
+        seconds: the time of the whole solve, in seconds, without the computation of a reference and
+            without the verification.
+        optimizer_seconds: the time of each optimizer, in seconds.
+        loss_terms: the mean square of each term of the loss, by the name of the term.
         optimizers: the optimizers, in the order in which they ran.
         processes: the number of processes that solved the problem together.
-        reference: the reference of the errors if there is no exact solution.
-        reference_seconds: the time that computing the reference took.
-        estimate: the estimated errors, if `estimate_error` was called.
-        verification: the residual at points that no step has seen, beside that at the solve's own;
-            None for an energy, and for a solve that was interrupted.
-        log: for `auto`, the trials and the reason why it ended.
+        reference: the reference solution, from which the errors are measured if there is no exact
+            solution; None without a reference.
+        reference_seconds: the time that computing the reference took, in seconds.
+        estimate: the estimated errors; None if they were not estimated.
+        verification: the loss at points that no step has seen, and the loss at the points of the
+            solve; None for an energy, and for a solve that was interrupted.
+        log: one line for each trial of a `TrialSearch`, and the reasons why it ended.
 
     Attributes:
         problem: the problem that was solved.
@@ -161,17 +162,17 @@ class Solution(Solved):
 
     @cached_property
     def covariance(self) -> Covariance:
-        """The covariance of the coefficients due to the noise of the data."""
+        """The covariance of the network's coefficients that the noise of the data causes."""
         output_only = all(one.output_layer_only for one in self.optimizers)
         data = [c for c in self.problem.conditions() if c.measurements]
         known = bool(data) and all(c.noise is not None for c in data)
         return Covariance(self.residuals, output_only, known, self._richer_residuals)
 
     def _richer_residuals(self) -> Residuals:
-        """The loss of the solution in a network with additional functions, at other points.
+        """The loss of the same solution in a network with additional functions, at other points.
 
-        The fields that are solved for get more functions; unknown coefficient fields do not, since
-        their network is part of what a user states. The function itself is the same at first.
+        The additional functions have the coefficients 0. Unknown coefficient fields get none, since
+        their network is a part of the user's problem.
         """
         surrogate, seed = copy.deepcopy(self.surrogate), self.discretization.seed + 7919
         known = dict(enumerate(surrogate.coefficients))
@@ -202,7 +203,7 @@ class Solution(Solved):
 
     @cached_property
     def invariants(self) -> dict[str, Invariant]:
-        """The integrals over space that the problem conserves, at the ends of windows, by name."""
+        """The integrals over space that the problem conserves, at several times, by name."""
         return invariants_of(self.problem, self.surrogate)
 
     @cached_property
@@ -231,12 +232,12 @@ class Solution(Solved):
         """The ends of the pointwise 95% confidence interval of a field.
 
         The interval accounts for the noise of the data, not for the error of the solution. It is
-        infinite where the data do not determine the field, and everywhere if the search for the
-        unknowns has not converged.
+        infinite where the data do not determine the field. If the search for the unknowns has not
+        converged, it is infinite everywhere.
 
         Args:
             points: n points.
-            field: the name of the field; may be left out if there is only one.
+            field: the name of the field; may be left out if the problem has only one field.
 
         Returns:
             The lower and upper ends, (n,) each.
@@ -257,7 +258,7 @@ class Solution(Solved):
 
     @torch.no_grad()
     def gradient(self, points: Points | Tensor) -> Tensor:
-        """The first derivatives at points, (n, d) for one field, else (n, d, m)."""
+        """The first derivatives at points, (n, d) for one field, (n, d, m) for m > 1 fields."""
         channels = Channels(self.problem.domain.names, gradient=True)
         gradient = self.surrogate.evaluate(self._points(points), channels).gradient
         assert gradient is not None
@@ -274,18 +275,20 @@ class Solution(Solved):
         """The integral of a density, by quadrature.
 
         Args:
-            over: a domain, a boundary or a part of one; by default the problem's domain.
-            density: density(p, u, …), with the arguments of a problem's residual, gives (n, m); by
-                default it is the fields themselves. On a boundary p has outward unit normals.
-            nodes: Gauss nodes per axis; above three dimensions the rule is 2^16 Sobol points.
-            time: the moment at which to integrate over a region in space, if the problem's domain
-                is one over time.
+            over: a domain, or a boundary or a part of a boundary; by default the problem's domain.
+            density: a function density(p, u, …) with the arguments of a problem's residual, which
+                returns (n, m); by default the fields themselves. On a boundary p has outward unit
+                normals.
+            nodes: the number of Gauss nodes per axis; above three dimensions the rule is 2^16 Sobol
+                points.
+            time: the moment of the integral, if `over` is a region in space only and the problem's
+                domain has a time coordinate.
 
         Returns:
             The integral, (m,).
 
         Raises:
-            InputError: unless the region, with the time, has the coordinates of the problem.
+            InputError: unless `over`, together with `time`, has the coordinates of the problem.
         """
         domain, region = self.problem.domain, over
         if isinstance(region, Boundary):
@@ -314,7 +317,7 @@ class Solution(Solved):
         return torch.stack(parts).sum(dim=0)
 
     def _density(self, p: Points, density: Callable[..., Tensor] | None) -> Tensor:
-        """The values of a density at points, (n, m); those of the fields if it is None."""
+        """The values of a density at points, (n, m); None for the values of the fields."""
         if density is None:
             return self.surrogate(p)
 
@@ -354,35 +357,35 @@ class Solution(Solved):
         nodes: int | None = None,
         ax: Any = None,
     ) -> Any:
-        """Draw fields as lines over one coordinate or along a cut, or as maps over two.
+        """Draw fields as lines over one coordinate or along a cut, or as maps over two coordinates.
 
-        Lines have the exact solution beside them, or the reference if it has been made already, and
-        an unknown field its 95% interval. Where the domain has more coordinates than are drawn, the
-        title says at which values the others are held: without `at` and `time`, at the centre of
-        the domain.
+        Line plots also show the exact solution, or the reference if it has been computed already,
+        and for an unknown field its 95% interval. If the domain has more coordinates than are
+        drawn, the title has the values of the fixed coordinates; without `at` and `time` they are
+        fixed at the centre of the domain.
 
         Args:
-            field: the name of a field; by default there is a panel for each field.
-            along: the name of the coordinate, or the names of two, that vary; by default both of a
-                plane, and at most two.
+            field: the name of a field; by default each field has a panel.
+            along: the name of the coordinate that varies, or the names of two; by default both
+                coordinates of a plane, and at most two.
             cut: the ends of a straight cut, ((x0, y0), (x1, y1)), in the coordinates that are not
                 fixed by `at` or `time`. The horizontal axis is the distance from the first end.
-            at: values of coordinates that do not vary, by name.
-            time: the time, or several of them: lines of one panel, or a map for each.
+            at: the values of fixed coordinates, by name.
+            time: a time, or several times: each time is a line of a panel, or a map.
             error: whether to draw the absolute value of the error, on a logarithmic scale, in place
                 of the field.
-            nodes: points along each axis; by default 401 of a line, 129 of a map.
-            ax: axes of Matplotlib to draw in, one for each panel; by default those of a new figure
-                of pyplot, which notebooks show.
+            nodes: the number of points along each axis; by default 401 for a line, 129 for a map.
+            ax: axes of Matplotlib to draw in, one for each panel; by default the axes of a new
+                figure of pyplot, which notebooks show.
 
         Returns:
-            The `matplotlib.axes.Axes`; for several panels an array of them, (fields,) or, for maps
+            The `matplotlib.axes.Axes`; for several panels an array of axes, (fields,) or, for maps
             at several times, (times,) or (fields, times).
 
         Raises:
-            InputError: for a name that is no field or coordinate, a place outside the domain's box,
-                errors of a problem without an exact solution or a reference with values
-                everywhere, or another number of axes than of panels.
+            InputError: for a name that is no field or coordinate, a place outside the domain's
+                bounding box, errors of a problem that has neither an exact solution nor a reference
+                with values everywhere, or if the number of axes is not that of the panels.
 
         Example:
             >>> import kanpinn as kp
