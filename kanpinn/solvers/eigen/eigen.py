@@ -1,6 +1,7 @@
 """`eigen`: the smallest few eigenvalues of a linear operator and their modes.
 
-The search is a method of the solve loop: a step for each shift of an output layer or tree of cells.
+The search is a method of the solve loop. A step computes the eigenvalues nearest to a shift or, for
+a network in cells, those on a tree of cells.
 """
 
 import math
@@ -61,12 +62,13 @@ class EigenSearch(Method):
     """The search for the first eigenvalues of an operator.
 
     Args:
-        discretization: of the eigenvalue problem.
+        discretization: the discretization of the eigenvalue problem.
         count: the number of eigenvalues.
-        near: the number that they are nearest to; None for those at the end of the spectrum.
-        tolerance: the relative error with which an eigenvalue counts as known.
-        cells: for a network in cells, the tolerance and the numbers of cells and of trees; None for
-            other networks.
+        near: the number to which the eigenvalues are nearest; None for the eigenvalues at the
+            bounded end of the spectrum.
+        tolerance: the relative error up to which an eigenvalue counts as known.
+        cells: for a network in cells, the tolerance and the largest numbers of cells and of trees;
+            None for other networks.
         steps: the largest number of shifts, or of trees.
     """
 
@@ -84,11 +86,11 @@ class EigenSearch(Method):
 
 
 class EigenStage(Stage):
-    """The state of a search, whose eigenpairs are those nearest to a shift.
+    """The state of a search for the eigenpairs nearest to a shift.
 
     Attributes:
-        shift: the present shift σ, beyond which there are no eigenvalues, or which is close to the
-            number that they are nearest to.
+        shift: the present shift σ: close to `EigenSearch.near` or, if that is None, beyond the
+            bounded end of the spectrum.
         up: whether the spectrum is bounded from below, not from above.
     """
 
@@ -98,8 +100,8 @@ class EigenStage(Stage):
         self.search, self.residuals = search, residuals
         problem, surrogate = search.discretization.problem, residuals.surrogate
         self.inside = spectrum.rule(search.discretization)
-        # ‖L φ‖ / ‖M φ‖ of a smooth function φ has the magnitude of the first eigenvalues; for one
-        # that varies on a small scale, ∫ L φ · M φ is positive for -Δ and negative for Δ.
+        # ‖L φ‖ / ‖M φ‖ of a smooth function φ has the magnitude of the first eigenvalues. If φ
+        # varies on a small scale, ∫ L φ · M φ is positive for -Δ and negative for Δ.
         smooth = spectrum.of_wave(problem, surrogate, self.inside, 1.5)
         sizes = [float(part.square().mean().sqrt()) for part in smooth]
         self.size = sizes[0] / sizes[1] if min(sizes) > 0 else 1.0
@@ -113,19 +115,19 @@ class EigenStage(Stage):
         """The eigenpairs after the last step.
 
         Returns:
-            A spectrum, the indices of the first eigenvalues in it, in order, and the expected
-            errors of these, (count,), if the search estimates them.
+            A spectrum; the indices of the first eigenvalues in it, in order; the expected errors of
+            these eigenvalues, (count,), None if the search does not estimate them.
         """
 
 
 class ShiftStage(EigenStage):
-    """The search on the output layer of a network: all eigenpairs of a pencil for each shift.
+    """The search on the output layer of a network: all eigenpairs of a matrix pencil per shift.
 
-    tried: the number of shifts so far. last: the spectrum for the last one; None before any.
+    tried: the number of shifts so far. last: the spectrum for the last shift; None at first.
     """
 
     kept = ("shift", "tried")
-    spare = 8  # further modes, as some may be spurious and estimates need the gap to the next one
+    spare = 8  # further modes: some may be spurious, and estimates need the next eigenvalue
 
     def __init__(self, search: EigenSearch, residuals: Residuals) -> None:
         super().__init__(search, residuals)
@@ -159,22 +161,22 @@ class ShiftStage(EigenStage):
 class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
     """The search in cells, which are refined until the eigenvalues have the tolerance.
 
-    On each tree the eigenpairs are found in a Krylov space of the operator's inverse. It starts
-    with the modes of the tree before and two random functions, so that none is missed. The error
-    of an eigenvalue is estimated by its mode's share of the least-squares functional. When all
-    estimates are small enough, or no further tree follows, it is also estimated by the change of
-    the eigenvalue if the degree is raised by 2, and the larger estimate is taken. The fewest cells
-    are refined that have the part `marking` of the sum of all errors.
+    On each tree of cells the eigenpairs are found in a Krylov space of the operator's inverse. The
+    space starts with the modes of the tree before and two random functions, so that no mode is
+    missed. The error of an eigenvalue is estimated by its mode's share of the least-squares
+    functional. When all estimates are small enough, or no further tree follows, it is also
+    estimated by the change of the eigenvalue if the degree is raised by 2, and the larger estimate
+    is taken. The smallest set of cells with the part `marking` of the sum of all errors is refined.
 
     Attributes:
         trees: the number of trees so far.
-        block: the functions with which the next Krylov space starts, (N, L, m, n); the `leading`
-            ones span the modes.
-        found: the eigenpairs on the present tree with the relative errors of the first ones,
+        block: the functions with which the next Krylov space starts, (N, L, m, n); the first
+            `leading` functions span the modes.
+        found: the eigenpairs on the present tree, and the relative errors of the first eigenvalues,
             (count,); None before they are computed.
 
     Raises:
-        InputError: if the first cells are too many, or for what cells cannot solve.
+        InputError: if there are too many cells at the start, or cells cannot solve the problem.
     """
 
     kept = tuple("shift trees block leading marked error pace".split())
@@ -187,7 +189,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         self.settings, self.count, self.near = search.cells, search.count, search.near
         network = require_cells(residuals.surrogate.network)
         AdaptiveStage.__init__(self, network, search.cells.tolerance, search.cells.cells, 1)
-        network.corners = None  # those of a problem that was solved before
+        network.corners = None  # removes the corners of a problem that was solved before
         self.problem = spectrum.problem_in_time(search.discretization)
         self.geometry = self.problem.start(network.tree)
         self.trees, self.leading = 0, self.count
@@ -216,7 +218,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         pairs, errors = self.found
         values = pairs.spectrum.values[: self.count]
         estimates = errors * self._sizes(values)
-        visible = values.imag.where(values.imag.abs() > estimates, 0)  # others would change places
+        visible = values.imag.where(values.imag.abs() > estimates, 0)  # smaller parts are errors
         ordered = spectrum.order(torch.complex(values.real, visible), self.near, self.up)
         return pairs.polished(ordered), torch.arange(self.count), estimates[ordered]
 
@@ -231,9 +233,10 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return functions.unflatten(2, (fields, count))
 
     def _pairs(self) -> tuple[spectrum.CellPairs, Tensor]:
-        """The eigenpairs on the present tree, and the relative errors of λ by cells, (N, count).
+        """The eigenpairs on the present tree, and the part of each cell in the relative errors of λ.
 
-        The errors that the Krylov space leaves are smaller than those of the cells.
+        The parts are (N, count). The errors that the Krylov space leaves are smaller than the
+        errors that the cells leave.
         """
         tolerance, least = 1e-2, 1e-2 * self.tolerance
         pairs = self._outside(tolerance)
@@ -241,7 +244,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             shares, found = pairs.shares(self.count), pairs.spectrum
             if self.near is None:
                 # Krylov spaces are small for a shift that is close to the first eigenvalues, but
-                # outside of them.
+                # outside of the spectrum.
                 values = found.values[: self.count + 1]
                 values = values[spectrum.order(values, None, self.up)]
                 closer = spectrum.closer_shift(values, self.shift, self.up)
@@ -259,7 +262,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             pairs = self._nearest(pairs.cells, tolerance)
 
     def _outside(self, tolerance: float) -> spectrum.CellPairs:
-        """The pairs for a shift beyond which there are no eigenvalues, or close to `near`."""
+        """The eigenpairs for a shift beyond the end of the spectrum, or close to `near`."""
         cells, tries = self._about_zero(self._block()), 4
         self._check_size(cells.system(self.shift))
         pairs = self._nearest(cells, tolerance)
@@ -269,21 +272,21 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             if better is None:
                 break
             self.shift = better
-            pairs = self._nearest(replace(cells), tolerance)  # without the factors before
+            pairs = self._nearest(replace(cells), tolerance)  # a copy without cached factors
         return pairs
 
     def _block(self) -> CellFunctions:
-        """The functions with which the next search begins."""
+        """The functions `block` in the present cells, with which the next Krylov space starts."""
         return CellFunctions(self.geometry, self.network.polynomials, self.block)
 
     def _about_zero(self, functions: CellFunctions) -> ShiftedCells:
-        """The evolution of the problem in the cells of some functions."""
+        """The evolution L u - M u' = 0 of the problem, in the cells of some functions."""
         zeros = torch.zeros_like(functions.coefficients[..., 0])
         about = functions.of(torch.cat([zeros, zeros], dim=2))
         return ShiftedCells(self.problem.linearised(about, integrated=False), order=1)
 
     def _nearest(self, cells: ShiftedCells, tolerance: float) -> spectrum.CellPairs:
-        """The nearest eigenpairs, with which the next search begins."""
+        """The eigenpairs nearest to the shift; the next Krylov space starts with their modes."""
         given = cells, self.shift, self.up, self.block, self.count, tolerance
         pairs = spectrum.nearest_pairs(*given)
         self.block, self.leading = pairs.block(self.count + self.spare), pairs.columns(self.count)
@@ -295,9 +298,13 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return torch.where(values.abs() > 1e-3 * distances, values.abs(), distances)
 
     def _compared(self, solved: tuple[spectrum.CellPairs, Tensor], errors: Tensor) -> Tensor:
-        """The relative changes of the eigenvalues for a better discretization, if they are larger.
+        """The relative changes of the eigenvalues in a finer space, or `errors` if these are larger.
 
-        Its degree is higher by 2, and its cells are smaller at singular corners.
+        The degree of the finer space is higher by 2, and its cells at singular corners are smaller.
+
+        Args:
+            solved: the eigenpairs, and the parts of the cells in their errors, (N, count).
+            errors: the relative errors estimated from the functional, (count,).
         """
         start, tolerance = self._block().on(self.problem.deeper(self.geometry)).richer, 1e-2
         given = self._about_zero(start), self.shift, self.up, start.coefficients, self.count
@@ -314,9 +321,10 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
     def _mark(
         self, solved: tuple[spectrum.CellPairs, Tensor], errors: Tensor, *, first: bool
     ) -> str:
-        """Mark cells in all coordinates by their shares (N, count) of the eigenvalues' errors.
+        """Mark cells for refinement by their parts (N, count) in the errors of the eigenvalues.
 
-        Modes with the tolerance do not count, unless all have it: then the worst ones count.
+        Eigenvalues with an error below the tolerance do not count, unless all are below: then those
+        with more than half the largest error count.
         """
         shares, worst = solved[1], float(errors.max())
         errors = torch.where(errors > min(self.tolerance, worst / 2), errors, 0)
@@ -343,16 +351,17 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
 
 @dataclass(frozen=True)
 class FoundModes:
-    """The resolved modes, the requested ones first, and the spectrum that they come from.
+    """The resolved modes, the requested modes first, and the spectrum from which they come.
 
     Args:
         modes: the resolved modes, in order.
         spectrum: all eigenpairs of the discretisation.
-        fresh: a quadrature rule at points that the spectrum does not depend on.
+        fresh: a quadrature rule at points that were not used for the spectrum.
         self_adjoint: whether the modes are real and orthonormal for ∫ u·Mv.
-        unresolved: the number of eigenvalues of the spectrum that are left out although they are
-            no further from the shift than the requested ones.
-        nearer: the number of those that are no further from the shift than the first mode.
+        unresolved: the number of eigenvalues that are left out although they are no further from
+            the shift than the requested modes.
+        nearer: the number of eigenvalues that are left out although they are no further from the
+            shift than the first mode.
         asymmetry: the measured asymmetry of the problem's forms if it was too large for a
             self-adjoint problem; infinite if it was not measured.
     """
@@ -369,12 +378,13 @@ class FoundModes:
 def resolved_modes(
     search: EigenSearch, found: spectrum.Spectrum, which: Tensor, limit: float
 ) -> FoundModes:
-    """The modes of some eigenpairs whose relative residuals at fresh points are small enough.
+    """The modes of the first eigenpairs, without modes with a large residual at fresh points.
 
     Args:
-        search: the request.
-        found, which: the eigenpairs, and the indices of the first ones, in order.
-        limit: of the relative residuals.
+        search: the search, with the number of modes that are requested.
+        found: the eigenpairs.
+        which: the indices of the first eigenpairs, in order.
+        limit: the largest relative residual of a mode.
     """
     discretization, count = search.discretization, search.count
     modes = spectrum.real_parts(found.modes(which), found.shift)
@@ -392,7 +402,7 @@ def resolved_modes(
     good = rest < limit * shifted.clamp_min(torch.finfo(shifted.dtype).tiny)
     bad, modes, which = which[~good], modes[good], which[good]
     left = found.residuals >= spectrum.RESOLVED
-    left[bad] = True  # spurious eigenvalues that are no further off than those that are kept
+    left[bad] = True  # spurious eigenvalues
     unresolved, nearer = (
         int((left & (found.distances <= found.distances[kept if len(kept) else bad].max())).sum())
         for kept in (which[:count], which[:1])
@@ -403,7 +413,7 @@ def resolved_modes(
     columns, values = found.span(which)
     own = spectrum.widened(surrogate, found.basis @ columns)
     inside = spectrum.samples(problem, own, spectrum.rule(discretization))
-    # Only the requested modes decide on symmetry, since the others are less well resolved.
+        # Only the requested modes decide on symmetry, since further modes are less well resolved.
     measured = spectrum.asymmetry(inside.map(lambda matrix: matrix[:, :count]))
     if not problem.self_adjoint and measured > spectrum.SYMMETRIC:
         return replace(plain, asymmetry=measured)
@@ -414,40 +424,41 @@ def resolved_modes(
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Eigensolution(Solved):
-    """Eigenvalues and their modes; calling it evaluates the modes at points.
+    """Eigenvalues and their modes; a call returns the values of the modes at points.
 
-    Notebooks show it as tables with a picture.
+    Notebooks show an eigensolution as tables with a picture.
 
     If the problem is self-adjoint, the modes are normalised to ∫ u·Mu = 1 and orthogonal to each
     other for ∫ u·Mv; otherwise they are normalised to ∫ |u|² = 1.
 
     Args:
-        discretization: problem, network, points and weights of the solve.
-        surrogate: with one output for each field of each mode.
-        residuals: L u - λ M u of all modes, and of the conditions that are not met exactly.
-        status: "converged", "stopped: ..." or "failed: ...", in words.
+        discretization: the problem, the network, the points and the weights of the solve.
+        surrogate: the network, with one output for each field of each mode.
+        residuals: the loss: L u - λ M u of all modes, and the conditions that do not hold exactly.
+        status: "converged", "stopped: ..." or "failed: ...", with the reason.
         history: one row for each step, see `eigen`.
         values: the eigenvalues λ, (count,); a complex tensor only if some are complex.
         residual_norms: ‖L u - λ M u‖ / ‖u‖ of each mode, (count,), at points that the solve has
             not used.
         bounds: an exact eigenvalue lies within this distance of λ, (count,); None if there is no
             such bound.
-        unbounded: why `bounds` is None, in words; empty if it is not.
-        estimates: expected errors of the eigenvalues, (count,): residual norm squared over the
-            distance to the other eigenvalues, valid if none of these is missing; None where there
-            are no bounds. Eigenvalues in cells have no bounds, but estimates from the functional of
-            each mode and from a higher degree.
-        self_adjoint: whether the problem was solved as a self-adjoint one.
-        exact: the exact eigenvalues, (count,), paired with `values`; None if the problem gives
-            none.
-        errors: |λ - exact| / |exact|, (count,), absolute where the exact value is zero; or None.
-        unresolved: the number of eigenvalues of the discretisation, no further from the shift than
-            those given, that were left out for their large residual: they are spurious or need
-            more units.
-        seconds: the wall time of the solve.
+        unbounded: the reason why `bounds` is None; otherwise empty.
+        estimates: the expected errors of the eigenvalues, (count,): the squared residual norm over
+            the distance to the other eigenvalues, which is valid if no other eigenvalue is missing;
+            None if there are no bounds. Eigenvalues in cells have no bounds, but estimates from the
+            functional of each mode and from a higher degree.
+        self_adjoint: whether the problem was solved as a self-adjoint problem.
+        exact: the exact eigenvalues, (count,), paired with `values`; None if the problem has no
+            `exact_eigenvalues`.
+        errors: |λ - exact| / |exact|, (count,), the absolute error if the exact eigenvalue is zero;
+            None if `exact` is None.
+        unresolved: the number of eigenvalues of the discretisation that were left out for their
+            large residual although they are no further from the shift than `values`: they are
+            spurious or need more units.
+        seconds: the wall time of the solve, in seconds.
         loss_terms: the value of each loss term, by name.
-        optimizer_seconds: the seconds of the steps.
-        optimizers: empty, since none is used.
+        optimizer_seconds: the time of the steps, in seconds.
+        optimizers: empty, since no optimizer is used.
         processes: the number of processes, always 1.
 
     Example:
@@ -537,26 +548,26 @@ class Eigensolution(Solved):
         nodes: int | None = None,
         ax: Any = None,
     ) -> Any:
-        """Draw modes as lines over one coordinate, or as maps over two with their nodal lines.
+        """Draw modes as lines over one coordinate, or as maps with nodal lines over two coordinates.
 
         Args:
-            mode: the number of a mode, or several: 1 is that of the first eigenvalue, as in
-                titles, tables and files. By default the first twelve.
-            field: the name of a field of the modes; by default the first one.
-            imaginary: whether to draw the imaginary part of complex modes; by default the real one.
-            along: the name of the coordinate, or the names of two, that vary; by default both of a
-                plane, and at most two.
-            at: values of coordinates that do not vary, by name; by default those of the centre.
-            nodes: points along each axis; by default 401 of a line, 129 of a map.
-            ax: axes of Matplotlib to draw in, one for each mode; by default those of a new figure
-                of pyplot, which notebooks show.
+            mode: the number of a mode, or several numbers, with 1 for the first eigenvalue, as in
+                titles, tables and files. By default the first twelve modes.
+            field: the name of a field of the modes; by default the first field.
+            imaginary: whether to draw the imaginary part of complex modes, not the real part.
+            along: the name of the coordinate that varies, or the names of two; by default both
+                coordinates of a plane, and at most two.
+            at: the values of fixed coordinates, by name; by default the centre of the domain.
+            nodes: the number of points along each axis; by default 401 for a line, 129 for a map.
+            ax: axes of Matplotlib to draw in, one for each mode; by default the axes of a new
+                figure of pyplot, which notebooks show.
 
         Returns:
-            The `matplotlib.axes.Axes`; for several modes an array of them, (modes,).
+            The `matplotlib.axes.Axes`; for several modes an array of axes, (modes,).
 
         Raises:
-            InputError: for a mode, field or coordinate that there is not, the imaginary part of
-                real modes, or another number of axes than of modes.
+            InputError: for a mode, field or coordinate that does not exist, the imaginary part of
+                real modes, or if the number of axes is not that of the modes.
 
         Example:
             >>> import kanpinn as kp
@@ -599,32 +610,34 @@ def eigen(
 ) -> Eigensolution:
     """Compute the smallest few eigenvalues of L u = λ M u and their modes.
 
-    The operator is inverted, in the least-squares sense, on the span of the output layer's
-    features. The eigenvalues λ nearest to a shift σ belong to the largest eigenvalues μ of this
-    compact inverse: λ = σ + 1/μ. There is no iteration: for each shift that is tried, one singular
-    value decomposition and one dense eigenvalue problem, O(P³) in the P coefficients of the output
-    layer. A mode is spurious, and left out, if its residual is large at points that the solve has
-    not used.
+    The operator is inverted, in the least-squares sense, on the span of the output layer's basis
+    functions. The eigenvalues λ nearest to a shift σ belong to the largest eigenvalues μ of this
+    compact inverse: λ = σ + 1/μ. There is no iteration: each shift takes one singular value
+    decomposition and one dense eigenvalue problem, O(P³) in the P coefficients of the output layer.
+    A mode is spurious, and left out, if its residual is large at points that the solve has not
+    used.
 
     For a network in cells the same inverse acts on a Krylov space, and the cells are refined until
     the estimated relative errors of the eigenvalues are below the tolerance of `optimizers`.
 
     Args:
         problem: the operator L, the mass M, the domain and homogeneous conditions.
-        network: its output layer's features span the space of trial functions. Its grids are
-            placed; the solution holds a copy with one output for each field of each mode. By
-            default cells for up to three coordinates, a KAN for more and for enriched problems.
-        count: the number of eigenvalues, multiple ones counted as often as they occur.
+        network: the network; the basis functions of its output layer span the space of trial
+            functions. Its grids are placed; the solution has a copy with one output for each field
+            of each mode. By default cells for up to three coordinates, a KAN for more coordinates
+            and for problems with known singular functions.
+        count: the number of eigenvalues, counted with multiplicity.
         points: the collocation points; None for one interior point for each input and coefficient
             of the output layer, see `default_points`.
-        optimizers: for a network in cells, with the tolerance and the largest number of cells; by
-            default `AdaptiveLeastSquares(tolerance)`. None for other networks.
-        tolerance: the relative error of the eigenvalues at which a search in cells ends; with other
-            networks the status says which eigenvalues may have a larger one, by default 1e-3.
-        near: compute the eigenvalues nearest to this number; None for the smallest ones.
+        optimizers: for a network in cells the method with the tolerance and the largest number of
+            cells, by default `AdaptiveLeastSquares(tolerance)`; None for other networks.
+        tolerance: the relative error of the eigenvalues at which a search in cells ends. For other
+            networks the status names the eigenvalues that may have a larger error, by default 1e-3.
+        near: the number nearest to which eigenvalues are computed; None for the smallest
+            eigenvalues.
         boundary: how boundary conditions are met, as for `solve`.
         loss: the weights of the operator, in units of its size, and of the conditions.
-        seed: of random points.
+        seed: the seed of random points.
         budget: the most seconds that the steps may take, as for `solve`. A step is one
             shift or, for a network in cells, one tree.
         observers: called with the `SolverState` after every step, as for `solve`.
@@ -666,7 +679,7 @@ def eigen(
     known = 1e-3 if tolerance is None else tolerance
     search = EigenSearch(discretization, count, near, known, cells, steps)
     own = None
-    if checkpoint is not None:  # with the network of its first mode, if it has that of all modes
+    if checkpoint is not None:  # a network of all modes is reduced to the network of one mode
         layers = network.output_layers
         parts = {id(t) for x in layers for t in (x.coefficients, getattr(x, "kept", None))}
         with expecting("the checkpoint"):
@@ -686,7 +699,10 @@ def eigen(
 
 
 def default_eigen_network(problem: EigenProblem) -> Network:
-    """Return cells for up to three coordinates, a KAN for more and for enriched problems."""
+    """Return cells for up to three coordinates, else a KAN.
+
+    Problems with known singular functions (`enrichment`) get a KAN as well.
+    """
     dim = problem.domain.dim
     if dim > 3 or problem.enrichment():
         return KAN(hidden=[64], degree=9, grid=[4, 8])
@@ -698,8 +714,13 @@ def cell_settings(
 ) -> AdaptiveLeastSquares | None:
     """Return the settings of a search in cells; None for other networks.
 
+    Args:
+        network: the network.
+        given: the settings of the user; None for default settings.
+        tolerance: the tolerance of default settings.
+
     Raises:
-        InputError: for settings that are not for the network.
+        InputError: for settings that do not suit the network.
     """
     own = default_optimizer(network, tolerance)
     if not isinstance(own, AdaptiveLeastSquares):
@@ -726,7 +747,7 @@ def discretize_eigen(
     count: int,
     near: float | int | None,
 ) -> Discretization[EigenProblem]:
-    """Check the arguments of `eigen`, build the discretization, and place the network's grids.
+    """Check the arguments of `eigen`, make the discretization, and place the network's grids.
 
     Raises:
         InputError: as for `eigen`.
@@ -765,11 +786,12 @@ def discretize_eigen(
 
 
 def check_linear(problem: EigenProblem) -> None:
-    """Raise if the operator, the mass or a condition is not linear and homogeneous.
+    """Check that the operator, the mass and the conditions are linear and homogeneous.
 
     Raises:
-        InputError: if one of them is not, with its name and the deviation; if the mass has another
-            number of equations than the operator, or derivatives of the same or a higher order.
+        InputError: if one of them is not; the message has its name and the deviation. Also if the
+            mass has not as many equations as the operator, or derivatives of the same or a higher
+            order.
     """
     name = type(problem).__name__
     points = sample(problem.domain, 5, "uniform")
@@ -795,10 +817,19 @@ def check_linear(problem: EigenProblem) -> None:
 
 
 def _check(equation: ResidualFunction, points: Points, m: int, what: str) -> Jet:
-    """Raise if an equation is not linear and homogeneous in the jet, up to 1e-8 of its size.
+    """Check that an equation is linear and homogeneous in the jet, up to 1e-8 of its size.
+
+    Args:
+        equation: the equation.
+        points: the points at which it is evaluated.
+        m: the number of fields.
+        what: the name of the equation, for messages.
 
     Returns:
         A random jet with the derivatives that the equation uses.
+
+    Raises:
+        InputError: if the equation is not linear or not homogeneous.
     """
     jets = random_jets(equation, points, m)
     first, second = (equation(points, jet) for jet in jets)
@@ -821,7 +852,10 @@ def _check(equation: ResidualFunction, points: Points, m: int, what: str) -> Jet
 def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolution:
     """Return the first modes of a search, normalised, with residuals, bounds, errors and status.
 
-    status: that of the loop.
+    Args:
+        search: the search.
+        state: the state at its end.
+        status: the status with which the solve loop ended.
     """
     discretization, stage = search.discretization, state.stage
     none = Eigensolution(
@@ -878,7 +912,14 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
 def _with_modes(
     none: Eigensolution, surrogate: Surrogate, values: Tensor, seen: spectrum.ModeSamples
 ) -> Eigensolution:
-    """Return a solution without modes with those of a surrogate; seen: their samples."""
+    """Add modes to a solution without modes.
+
+    Args:
+        none: the solution without modes.
+        surrogate: the surrogate with an output for each field of each mode.
+        values: the eigenvalues, (count,).
+        seen: the samples of the modes at fresh points.
+    """
     terms = terms_of(none.discretization, surrogate, values)
     residuals, norms = Residuals(surrogate, terms), spectrum.residual_norms(values, seen)
     by_term = residuals.term_values()
@@ -888,13 +929,13 @@ def _with_modes(
 
 
 def _status(found: FoundModes, values: Tensor, errors: Tensor, search: EigenSearch) -> str:
-    """Return the status of a search on an output layer, in words.
+    """Return the status of a search on an output layer.
 
     Args:
         found: the resolved modes.
         values: their first eigenvalues, at most `search.count`.
         errors: the expected error of each value, (len(values),).
-        search: the request.
+        search: the search, with the number of eigenvalues and the tolerance.
     """
     named_at_most, near = 6, search.near
     if near is not None and found.nearer:
@@ -918,7 +959,14 @@ def _status(found: FoundModes, values: Tensor, errors: Tensor, search: EigenSear
 def _bounds(
     search: EigenSearch, found: FoundModes, values: Tensor, seen: spectrum.ModeSamples
 ) -> tuple[Tensor | None, Tensor | None, str]:
-    """Return error bounds and estimates, (count,) each, or None, and why there are no bounds."""
+    """Return error bounds and error estimates, (count,) each, and the reason if they are None.
+
+    Args:
+        search: the search.
+        found: the resolved modes.
+        values: the eigenvalues, (count,).
+        seen: the samples of the modes at fresh points.
+    """
     if not found.self_adjoint:
         if math.isinf(found.asymmetry):  # as the problem says, or as it has no forms
             return None, None, "the problem is not self-adjoint"
@@ -945,7 +993,7 @@ def _bounds(
 def terms_of(
     discretization: Discretization[EigenProblem], surrogate: Surrogate, values: Tensor
 ) -> list[Term]:
-    """Return the loss terms of all modes: L u - λ M u, and the conditions not met exactly."""
+    """Return the loss terms of all modes: L u - λ M u, and conditions that do not hold exactly."""
     problem, m = discretization.problem, len(discretization.problem.fields)
     left, right = (spectrum.each(e, m) for e in (problem.operator_values, problem.mass_values))
 
@@ -971,10 +1019,11 @@ def _restored(
 ) -> Eigensolution:
     """Return the modes of a checkpoint; each eigenvalue minimises ‖L u - λ M u‖ of its mode.
 
-    There are no bounds and no errors, and the status is a failure for an unknown reason.
+    There are no bounds and no errors, and the status is "failed: not known".
 
     Args:
-        discretization: of the eigenvalue problem, with the network before the solve.
+        discretization: the discretization of the eigenvalue problem, with the network before the
+            solve.
         state: a `SolverState.state_dict()`.
     """
     problem, surrogate = discretization.problem, discretization.surrogate
@@ -1006,23 +1055,23 @@ def _restored(
 
 
 def paired_exact_values(problem: EigenProblem, values: Tensor, near: float | None) -> Tensor | None:
-    """Return the exact eigenvalue that is paired with each computed one, (count,).
+    """Return the exact eigenvalue that is paired with each computed eigenvalue, (count,).
 
-    The pairing is one to one and minimises the sum of the distances, so a mode that is missing
-    shows as an error of another one.
+    The pairing is one to one and minimises the sum of the distances, so that a missing mode shows
+    as an error of another mode.
 
     Args:
-        problem: which may give exact eigenvalues.
+        problem: the problem, which may have `exact_eigenvalues`.
         values: the computed eigenvalues, (count,).
-        near: the number that the values are nearest to; None if they are the first ones. With it,
-            4 · count exact eigenvalues are requested, and up to seven times twice as many, until
-            they enclose those around `near`.
+        near: the number to which the values are nearest; None if they are the first eigenvalues.
+            With a number, 4 · count exact eigenvalues are requested, and twice as many up to seven
+            times, until they enclose all eigenvalues around `near`.
 
     Returns:
-        The exact eigenvalues; None if the problem gives none, or too few of them around `near`.
+        The exact eigenvalues; None if the problem has none, or too few of them around `near`.
 
     Raises:
-        InputError: if the problem gives fewer than `count`, or anything but finite numbers.
+        InputError: if the problem returns fewer than `count`, or anything but finite numbers.
     """
     count = len(values)
     if not problem.has_exact_eigenvalues or count == 0:
@@ -1040,7 +1089,11 @@ def paired_exact_values(problem: EigenProblem, values: Tensor, near: float | Non
 
 
 def _exact(problem: EigenProblem, count: int, least: int | None = None) -> Tensor:
-    """Request `count` exact eigenvalues; raise if there are fewer than `least`, or no numbers."""
+    """Request `count` exact eigenvalues of a problem.
+
+    Raises:
+        InputError: if there are fewer than `least` (None for `count`), or they are no numbers.
+    """
     given = problem.exact_eigenvalues(count)
     what = f"{type(problem).__name__}.exact_eigenvalues({count})"
     least = count if least is None else least
