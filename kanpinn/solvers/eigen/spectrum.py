@@ -1,7 +1,9 @@
-"""Eigenvalue problems as linear algebra: surrogates with an output for each mode, samples of modes
-for inner products, the matrix pencil of operator and mass; eigenpairs nearest to a shift, from the
-inverse of the shifted operator: of a pencil by the inverse in least squares, of cells by a Krylov
-space of that inverse; orthonormal modes of self-adjoint problems, and the errors of eigenvalues.
+"""Eigenvalue problems L u = λ M u as linear algebra.
+
+The module has surrogates with an output for each mode, samples of modes for inner products, and
+the matrix pencil of L and M. Eigenpairs nearest to a shift σ are found from the inverse of L - σM
+in the least-squares sense: for a pencil by a dense matrix, in cells by a Krylov space. Further it
+has orthonormal modes of self-adjoint problems, and the errors of eigenvalues.
 """
 
 import copy
@@ -29,7 +31,7 @@ from kanpinn.spaces.cells.system.cell_system import ShiftedCells
 
 RESOLVED = 0.1  # an eigenvalue is resolved if its residual is below this part of ‖(L - σM) u‖
 REAL = 1e-8  # an imaginary part below this part of |λ - σ| is rounding of a double eigenvalue
-SYMMETRIC = 1e-5  # relative asymmetry of forms; a smaller one is due to quadrature or the penalty
+SYMMETRIC = 1e-5  # relative asymmetry of forms below which quadrature or the penalty is its cause
 # Eigenvalues that differ by less than this, relative to their size, or by less than their errors
 # count as one multiple eigenvalue.
 SAME = 1e-6
@@ -37,11 +39,11 @@ SAME = 1e-6
 
 @dataclass(frozen=True)
 class Modes:
-    """Eigenvalues and the output layer's coefficients of their modes.
+    """Eigenvalues, and the coefficients of their modes in the output layer.
 
     Args:
-        values: (c,), a complex tensor only if some eigenvalues are complex.
-        coefficients: (P, c), of the same kind.
+        values: the eigenvalues, (c,); a complex tensor only if some eigenvalues are complex.
+        coefficients: the coefficients of the modes, (P, c), real or complex as `values`.
     """
 
     values: Tensor
@@ -52,16 +54,16 @@ class Modes:
 
     @property
     def columns(self) -> Tensor:
-        """The coefficients as real columns: (P, c), or (P, 2c) with all real parts first."""
+        """The coefficients as real columns: (P, c), or (P, 2c) with the real parts first."""
         c = self.coefficients
         return torch.cat([c.real, c.imag], dim=1) if c.is_complex() else c
 
 
 def as_modes(columns: Tensor, values: Tensor) -> Tensor:
-    """Return real columns as modes, (…, count): complex if the eigenvalues are.
+    """Return modes from real columns, (…, count), complex if the eigenvalues are complex.
 
     Args:
-        columns: (…, count), or (…, 2 count) for complex modes, all real parts first.
+        columns: (…, count), or (…, 2 count) for complex modes, with the real parts first.
         values: the eigenvalues, (count,).
     """
     count = len(values)
@@ -76,11 +78,13 @@ def each(equation: ResidualFunction, fields: int) -> ResidualFunction:
 
 
 def widened(surrogate: Surrogate, columns: Tensor) -> Surrogate:
-    """Return a copy of a surrogate of m fields with outputs j·m to (j+1)·m - 1 for mode j.
+    """Return a copy of a surrogate of m fields with an output for each field of each mode.
+
+    Mode j has the outputs j·m to (j+1)·m - 1.
 
     Args:
-        surrogate: of one mode.
-        columns: the output layer's coefficients of each mode, (P, modes).
+        surrogate: the surrogate, with m outputs.
+        columns: the coefficients of each mode in the output layer, (P, modes).
     """
     network: Network = copy.deepcopy(surrogate.network)
     fields = network.width[-1]
@@ -106,9 +110,9 @@ def rule(
     The weights sum up to the measure of the domain.
 
     Args:
-        discretization: gives the domain, the sampler and the number of interior points.
-        factor: multiplies this number.
-        fresh: draw random points with another seed than the solve's.
+        discretization: has the domain, the sampler and the number of interior points.
+        factor: the factor by which the rule has more points than the interior.
+        fresh: whether random points have another seed than the points of the solve.
     """
     count = round(factor * discretization.collocation.interior)
     generator = Generator().manual_seed(discretization.seed + 7919 * fresh)
@@ -128,7 +132,7 @@ def fresh_rule(discretization: Discretization[EigenProblem]) -> Points:
 def channels_at(
     surrogate: Surrogate, equations: Sequence[ResidualFunction], points: Points
 ) -> Channels:
-    """Return the channels of all derivatives that one of the equations uses."""
+    """Return the channels with all derivatives that at least one of the equations uses."""
     probe = points[:PROBE_POINTS]
 
     def run(channels: Channels) -> list[Tensor]:
@@ -141,10 +145,10 @@ def channels_at(
 
 @dataclass(frozen=True)
 class ModeSamples:
-    """u, L u and M u of functions at quadrature points, multiplied by √w.
+    """Values of functions u, and of L u and M u, at quadrature points, multiplied by √w.
 
-    So products of two matrices, such as fields.T @ operator, are the integrals of the products of
-    the functions. Each function has a column.
+    Each function has a column, so that a matrix product such as fields.T @ operator has the
+    integrals ∫ u_i · L u_j.
 
     Args:
         fields: u, (n · fields, columns).
@@ -157,7 +161,9 @@ class ModeSamples:
     mass: Tensor
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "ModeSamples":
-        """Return the samples after a change of the columns of all matrices."""
+        """Return samples with a function applied to all three matrices, such as a selection of
+        columns.
+        """
         return ModeSamples(change(self.fields), change(self.operator), change(self.mass))
 
     def of(self, values: Tensor) -> "ModeSamples":
@@ -172,8 +178,8 @@ def samples(
     """Evaluate u, L u and M u of all modes of a widened surrogate.
 
     Args:
-        problem: gives the operator L and the mass M.
-        surrogate: has an output for each field of each mode.
+        problem: the problem, with the operator L and the mass M.
+        surrogate: the surrogate, with an output for each field of each mode, see `widened`.
         points: a quadrature rule, with the weights in `data`.
         chunk: the number of points evaluated at a time, which bounds the memory.
     """
@@ -202,10 +208,10 @@ def pencil(
     (L - λM) c is the weighted mean of the squared residual.
 
     Args:
-        discretization: gives the surrogate, the conditions and the weights.
-        points: a quadrature rule, as `rule` returns it.
-        size: the size of the operator, by which the rows of L and M are divided: so the ratio of
-            penalty and operator does not depend on the unit of length.
+        discretization: has the surrogate, the conditions and the weights.
+        points: a quadrature rule, from `rule`.
+        size: the size of the operator, by which the rows of L and M are divided, so that the ratio
+            of penalty and operator does not depend on the unit of length.
     """
     assert points.data is not None
     problem, surrogate = discretization.problem, discretization.surrogate
@@ -235,9 +241,13 @@ def pencil(
 def of_wave(
     problem: EigenProblem, surrogate: Surrogate, points: Points, waves: float
 ) -> tuple[Tensor, Tensor]:
-    """Return L φ and M φ at some points for a product of cosines, (n, equations) each.
+    """Return L φ and M φ, (n, equations) each, for φ a product of a cosine in each coordinate.
 
-    waves: the change of each cosine's phase over half the domain.
+    Args:
+        problem: the problem, with L and M.
+        surrogate: has the corners of the domain's bounding box.
+        points: the points; the first 2048 are used.
+        waves: the change of the phase of each cosine over half the domain, in radians.
     """
     low, half = surrogate.low, (surrogate.high - surrogate.low) / 2
     m, some = len(problem.fields), points[:2048]
@@ -267,9 +277,13 @@ def density_of(problem: EigenProblem, surrogate: Surrogate, points: Points) -> T
 
 
 def paired(values: Tensor, others: Tensor) -> Tensor:
-    """Return the other number that is paired with each value, (count,); others: at least as many.
+    """Return the number that is paired with each value, (count,).
 
     The pairing is one to one and minimises the sum of the distances.
+
+    Args:
+        values: the values, (count,).
+        others: at least `count` numbers.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -288,10 +302,10 @@ class Spectrum:
         shift: σ.
         up: whether the spectrum is bounded from below, not from above.
         values: the eigenvalues λ, (c,), complex.
-        vectors: z, (r, c), complex columns of unit length.
-        residuals: the relative residuals of λ, (c,).
-        basis: the coefficients of the functions that z combine, (P, r).
-        inverse: K, (r, r).
+        vectors: the eigenvectors z, (r, c), complex columns of unit length.
+        residuals: the relative residuals of the eigenpairs, (c,).
+        basis: the coefficients of r functions, (P, r); z has the coefficients of a mode in them.
+        inverse: the matrix K, (r, r).
 
     Reference: Saad, Numerical methods for large eigenvalue problems (2011), on shift and invert.
     """
@@ -306,7 +320,14 @@ class Spectrum:
 
     @classmethod
     def of(cls, shift: float, up: bool, inverse: Tensor, rest: Tensor, basis: Tensor) -> "Spectrum":
-        """The eigenpairs of K = `inverse`; their residuals are ‖`rest` z‖ / |μ|.
+        """Compute the eigenpairs of K.
+
+        Args:
+            shift: σ.
+            up: whether the spectrum is bounded from below, not from above.
+            inverse: the matrix K, (r, r).
+            rest: a matrix R with which the relative residuals are ‖R z‖ / |μ|, (rows, r).
+            basis: the coefficients of the r functions, (P, r).
 
         Raises:
             LinAlgError: if the decomposition does not converge.
@@ -330,13 +351,13 @@ class Spectrum:
         """An orthonormal real basis of the span of the selected eigenvectors.
 
         Args:
-            which: indices of the eigenvectors, in order, complex conjugates next to each other.
-            dependent: a unit vector counts as linearly dependent and is left out if its part
-                orthogonal to the vectors before it is shorter than this.
+            which: the indices of the eigenvectors, in order, complex conjugates next to each other.
+            dependent: the length of the part orthogonal to the vectors before it, below which a
+                unit vector counts as linearly dependent and is left out.
 
         Returns:
             The basis, (r, q), whose first k columns span the first k eigenvectors, and the real
-            parts of the eigenvalues that the columns belong to, (q,).
+            parts of the eigenvalues to which the columns belong, (q,).
         """
         vectors, values = self.vectors[:, which], self.values[which]
         real = torch.where(values.imag < 0, vectors.imag, vectors.real)
@@ -346,14 +367,19 @@ class Spectrum:
 
 
 def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> Spectrum:
-    """Compute all eigenpairs of the matrices L and M for a shift, spurious ones included.
+    """Compute all eigenpairs of the matrices L and M for a shift, with the spurious eigenpairs.
 
     With U S Vᵀ the truncated SVD of L - σM, of rank r, the matrix is K = Uᵀ M V S⁻¹. It maps a
-    right-hand side z, with (L - σM) x = U z, to the projection of M x onto the range of L - σM. So
-    it is the inverse of the operator in the least-squares sense. The residual of an eigenpair,
+    right-hand side z, with (L - σM) x = U z, to the projection of M x onto the range of L - σM.
+    Thus K is the inverse of the operator in the least-squares sense. The residual of an eigenpair,
     ‖(L - λM) x‖ / ‖(L - σM) x‖, is orthogonal to the range of L - σM, which approximates the
     adjoint mode as well as the mode itself: the error of an eigenvalue is the product of both
     approximation errors.
+
+    Args:
+        operator, mass: the matrices L and M, (N, P) each, from `pencil`.
+        shift: σ.
+        up: whether the spectrum is bounded from below, not from above.
 
     Raises:
         LinAlgError: if an entry is not finite, or a decomposition does not converge.
@@ -375,9 +401,15 @@ def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> S
 def better_shift(found: Spectrum, which: Tensor, near: float | None) -> float | None:
     """Return another shift if the spectrum needs one, else None.
 
-    It needs one if the nearest eigenvalue is closer to the shift than 1e-4 times the distance of
-    others, which then lose their digits to its rounding error. Without `near` it also needs one if
-    the first eigenvalue lies beyond the shift, since there may be more of them.
+    Another shift is needed if the nearest eigenvalue is closer to the shift than 1e-4 times the
+    distance of the fifth, since the other eigenvalues then lose digits by rounding. If `near` is
+    None, another shift is also needed if the first eigenvalue lies beyond the shift, since more
+    eigenvalues may lie there.
+
+    Args:
+        found: the spectrum for the present shift.
+        which: the indices of the first eigenvalues, in order.
+        near: the number to which eigenvalues should be nearest; None for the first eigenvalues.
     """
     distances = found.distances
     several = float(distances[min(4, len(distances) - 1)])
@@ -391,16 +423,17 @@ def better_shift(found: Spectrum, which: Tensor, near: float | None) -> float | 
 
 
 def closer_shift(values: Tensor, shift: float, up: bool, share: float = 0.1) -> float | None:
-    """Return a shift close to the first eigenvalues if the present one is not, else None.
+    """Return a shift close to the first eigenvalues if the present shift is not, else None.
 
-    Its distance from the first one is `share` times that of the last one from the first. Krylov
-    spaces of the inverse are small then, and the first eigenvalues keep most of their digits.
+    For such a shift Krylov spaces of the inverse are small, and the first eigenvalues keep most of
+    their digits.
 
     Args:
         values: the first few eigenvalues, in order.
         shift: the present shift.
-        up: see `Spectrum`.
-        share: see above.
+        up: whether the spectrum is bounded from below, not from above.
+        share: the distance of the returned shift from the first eigenvalue, over the largest
+            distance of the values from the first eigenvalue.
     """
     first, span = float(values[0].real), float((values - values[0]).abs().max())
     closer = first - share * span * (1 if up else -1)
@@ -411,13 +444,11 @@ def closer_shift(values: Tensor, shift: float, up: bool, share: float = 0.1) -> 
 def order(values: Tensor, near: float | None, up: bool = True) -> Tensor:
     """Return the indices that order eigenvalues, complex conjugates next to each other.
 
-    The order is by the distance from `near`, or from the bounded end of the spectrum if it is None:
-    from the smallest real part for -Δ, from the largest for Δ.
-
     Args:
         values: the eigenvalues.
-        near: the number from which distances are measured, or None.
-        up: see `Spectrum`.
+        near: the number from which they are ordered by distance; None for the order from the
+            bounded end of the spectrum: by ascending real part for -Δ, by descending for Δ.
+        up: whether the spectrum is bounded from below, not from above.
     """
     if near is not None:
         distance = (values - near).abs()
@@ -425,17 +456,17 @@ def order(values: Tensor, near: float | None, up: bool = True) -> Tensor:
         distance = values.real if up else -values.real
     first = distance.argsort(stable=True)
     ordered, size = distance[first], values[first].abs()
-    # Distances that are equal up to rounding form a group, sorted by the imaginary parts.
+    # Eigenvalues with equal distances, up to rounding, are ordered by their imaginary parts.
     groups = (ordered.diff(prepend=ordered[:1]) > REAL * size).cumsum(0)
     imaginary = values[first].imag if values.is_complex() else torch.zeros_like(ordered)
     return first[torch.from_numpy(numpy.lexsort((imaginary.cpu(), groups.cpu()))).to(first)]
 
 
 def real_parts(modes: Modes, shift: float) -> Modes:
-    """Return modes whose coefficients are real where the eigenvalue is real up to rounding.
+    """Return modes with real coefficients for eigenvalues that are real up to rounding.
 
     Rounding splits a double real eigenvalue into a complex pair; the real and the imaginary part of
-    its eigenvectors are the two modes. The tensors are real if all eigenvalues are.
+    the eigenvectors of this pair are the two modes. The tensors are real if all eigenvalues are.
     """
     values, vectors = modes.values, modes.coefficients
     real = values.imag.abs() <= REAL * (values - shift).abs()
@@ -449,10 +480,11 @@ def real_parts(modes: Modes, shift: float) -> Modes:
 def asymmetry(samples: ModeSamples) -> float:
     """Return the relative asymmetry of the bilinear forms ∫ u·Lv and ∫ u·Mv on the samples.
 
-    It is the larger of the two forms' largest |a_ij - a_ji| over their largest |a_ij|. For a
-    self-adjoint problem it is zero for any functions that satisfy the conditions, except for the
-    error of the quadrature rule and, where conditions are penalised, for their residuals. It is
-    infinite if there are not as many equations as fields, or if ∫ u·Mv is not positive definite.
+    The asymmetry of a form with the matrix a_ij is the largest |a_ij - a_ji| over the largest
+    |a_ij|; the larger of both asymmetries is returned. For a self-adjoint problem and functions
+    that satisfy the conditions it is zero, up to the error of the quadrature rule and the residuals
+    of penalised conditions. It is infinite if there are not as many equations as fields, or if
+    ∫ u·Mv is not positive definite.
     """
     if len(samples.operator) != len(samples.fields):
         return math.inf
@@ -468,10 +500,10 @@ def orthonormal_modes(
 ) -> Modes:
     """Return the eigenpairs of K on an invariant subspace, orthonormal for ∫ u·Mv.
 
-    K is brought to Schur form, which makes each mode orthogonal to the modes before it. So later
-    modes, which are less well resolved, do not change earlier ones. The diagonal blocks of equal
-    eigenvalues are made symmetric; the antisymmetric part that rounding and discretisation leave
-    in a block changes its eigenvalues only to second order.
+    K is brought to Schur form, which makes each mode orthogonal to the modes before it. Later
+    modes, which are less well resolved, therefore do not change earlier modes. The diagonal blocks
+    of equal eigenvalues are made symmetric; rounding and discretisation leave an antisymmetric part
+    in a block, which changes its eigenvalues only to second order.
 
     Args:
         found: the spectrum with K and its basis.
@@ -495,8 +527,8 @@ def _symmetric(matrix: Tensor) -> Tensor:
 def residual_norms(values: Tensor, modes: ModeSamples, density: Tensor | None = None) -> Tensor:
     """Return ‖L u - λ M u‖ / ‖u‖ of each mode, (count,).
 
-    With a density ρ, where M u = ρ u, the squared norms are ∫ r²/ρ and ∫ ρ u²: those in which
-    M⁻¹L is self-adjoint.
+    With a density ρ, where M u = ρ u, the squared norms are ∫ r²/ρ for the residual r and ∫ ρ u²;
+    M⁻¹L is self-adjoint for the inner product ∫ ρ u v.
 
     Args:
         values: the eigenvalues λ, (count,).
@@ -519,17 +551,17 @@ def rounding(values: Tensor, found: Spectrum, safety: float = 4.0) -> Tensor:
 def kato_temple(values: Tensor, norms: Tensor, others: Tensor) -> Tensor:
     """Return the Kato-Temple error estimate ‖R‖² / gap of each eigenvalue, (count,).
 
-    R are the residuals of all values that agree with the eigenvalue, and gap is its distance from
-    the nearest one that does not. The estimate is at most the residual norm of the eigenvalue, and
-    equals it where no gap is known.
+    R are the residuals of all eigenvalues that agree with the eigenvalue, up to their errors; gap
+    is its distance from the nearest eigenvalue that does not agree. The estimate is at most the
+    residual norm of the eigenvalue, and equals this norm if all eigenvalues agree.
 
     Args:
         values: the eigenvalues, (count,).
-        norms: their residual norms, (count,).
-        others: further eigenvalues of the problem, which serve for the gaps only.
+        norms: the residual norms of the eigenvalues, (count,).
+        others: further eigenvalues of the problem, which are used for the gaps only.
 
     Reference: Kato, On the upper and lower bounds of eigenvalues (1949); Davis and Kahan, The
-    rotation of eigenvectors by a perturbation (1970), for several that agree.
+    rotation of eigenvectors by a perturbation (1970), for several eigenvalues that agree.
     """
     near = (SAME * values.abs() + norms)[:, None]
     gaps = (values[:, None] - torch.cat([values, others])).abs()
@@ -540,13 +572,13 @@ def kato_temple(values: Tensor, norms: Tensor, others: Tensor) -> Tensor:
 
 
 def problem_in_time(discretization: Discretization[EigenProblem]) -> CellProblem:
-    """The evolution L u - M u' = 0 in cells with homogeneous conditions, whose modes are e^λt u.
+    """The evolution L u - M u' = 0 in cells with homogeneous conditions; its modes are e^λt u.
 
-    Its equation and conditions take m fields, or these and their derivatives u'. Without these the
-    equation is L u.
+    The equation and the conditions take the m fields u, or u and the time derivatives u'. Without
+    u' the equation is L u.
 
     Raises:
-        InputError: for what cells cannot solve.
+        InputError: if cells cannot solve the problem.
     """
     problem, surrogate = discretization.problem, discretization.surrogate
     fields, points = len(problem.fields), discretization.points()[0]
@@ -571,18 +603,19 @@ def problem_in_time(discretization: Discretization[EigenProblem]) -> CellProblem
 
 @dataclass(frozen=True, eq=False)
 class CellPairs:
-    """Eigenpairs of T = (L - σM)⁻¹ M in cells, in the least-squares sense: those of a Krylov space.
+    """Eigenpairs of the inverse T of L - σM in cells, computed in a Krylov space.
 
-    With P the orthogonal projection onto the functions of the cells, for the inner product of the
-    least-squares functional, T is P A⁻¹ M for A = L - σM. If A⁻¹ M is self-adjoint in it, as for
-    self-adjoint A and M = 1 with conditions that hold exactly, the relative error of an eigenvalue
-    of T is the functional's least value over that of v = 0: it is quadratic in the error of the
-    mode. Where conditions and continuity hold in least squares only, it is the product of this
-    error and that of the adjoint problem's mode.
+    T = P A⁻¹ M for A = L - σM, where P is the orthogonal projection onto the functions of the cells
+    for the inner product of the least-squares functional. If A⁻¹ M is self-adjoint in this inner
+    product, as for self-adjoint A and M = 1 with conditions that hold exactly, the relative error
+    of an eigenvalue of T is the least value of the functional over its value at 0; this is
+    quadratic in the error of the mode. If conditions and continuity hold in the least-squares sense
+    only, the error is the product of the errors of the mode and of the adjoint problem's mode.
 
     Args:
-        spectrum: all of them; their residuals are those of the projection onto the space.
-        cells: the evolution L u - M u' = 0.
+        spectrum: all eigenpairs in the Krylov space; their residuals are those of the projection
+            onto this space.
+        cells: the evolution L u - M u' = 0 in the cells.
 
     Reference: Bramble and Osborn, Rate of convergence estimates for nonselfadjoint eigenvalue
     approximations (1973).
@@ -592,20 +625,23 @@ class CellPairs:
     cells: ShiftedCells
 
     def block(self, count: int) -> Tensor:
-        """Real functions that span the nearest `count` modes, (N, L, m, n) with n about `count`."""
+        """Real functions that span the nearest `count` modes, (N, L, m, n).
+
+        n is `count`, or larger by 1 if the last mode has a complex conjugate.
+        """
         columns, _ = self.spectrum.span(self._closed(torch.arange(count)))
         return self._by_cells(self.spectrum.basis @ columns)
 
     def columns(self, count: int) -> int:
-        """The number of these functions."""
+        """The number n of the functions that `block` returns, before dependent ones are left out."""
         return len(self._closed(torch.arange(count)))
 
     def _by_cells(self, functions: Tensor) -> Tensor:
-        """Coefficients (N L m, n) in the shape (N, L, m, n)."""
+        """Reshape coefficients from (N L m, n) to (N, L, m, n)."""
         return functions.unflatten(0, (-1, self.cells.base.polynomials.size, self.cells.fields))
 
     def _closed(self, which: Tensor) -> Tensor:
-        """Indices, each followed by the index of its complex conjugate where that is missing."""
+        """The indices `which` of eigenvalues, with the indices of missing complex conjugates."""
         values, closed = self.spectrum.values, list[int]()
         for index in which.tolist():
             if index not in closed:
@@ -615,7 +651,8 @@ class CellPairs:
         return torch.tensor(closed)
 
     def polished(self, which: Tensor) -> Spectrum:
-        """Some eigenpairs with their modes T u / μ in place of u, which have smaller residuals."""
+        """The eigenpairs `which` with T u / μ in place of each mode u, which lowers the residuals.
+        """
         found = self.spectrum
         columns, _ = found.span(self._closed(which))
         inner = columns.T @ found.inverse @ columns
@@ -631,9 +668,10 @@ class CellPairs:
         )
 
     def shares(self, count: int) -> Tensor:
-        """The relative error of μ = 1/(λ - σ) that each cell is responsible for, (N, count).
+        """The part of each cell in the relative error of μ = 1/(λ - σ), (N, count).
 
-        It holds for modes of self-adjoint problems: the functional over that of v = 0.
+        It is the part of the cell in the functional, over the value of the functional at 0, which
+        is the error for self-adjoint problems.
         """
         modes = self.spectrum.modes(torch.arange(count)).coefficients
         functions = self._by_cells(torch.view_as_real(modes).flatten(1))
@@ -652,19 +690,19 @@ def nearest_pairs(
 ) -> CellPairs:
     """The eigenpairs of T = (L - σM)⁻¹ M with the largest μ = 1/(λ - σ).
 
-    The Krylov space grows until the relative errors of the first `count` values are below the
-    tolerance. They are about r (r + δ) for relative residuals r, where δ is the part of the
-    operator that is not normal.
+    The Krylov space grows until the relative errors of the first `count` values μ are below the
+    tolerance. These errors are about r (r + δ) for relative residuals r, where δ is the size of the
+    part of T that is not normal.
 
     Args:
-        cells: the evolution L u - M u' = 0 on some cells.
+        cells: the evolution L u - M u' = 0 in the cells.
         shift: σ.
         up: whether the spectrum is bounded from below, not from above.
-        block: start functions, (N, L, m, p).
-        count: the number of pairs.
-        tolerance: of the values μ.
+        block: the functions with which the space starts, (N, L, m, p).
+        count: the number of eigenpairs.
+        tolerance: the largest relative error of the values μ.
     """
-    most = max(12 * block.shape[-1], 100)  # columns of a space, after which it starts anew
+    most = max(12 * block.shape[-1], 100)  # columns after which a new space is started
     norms, fields = cells.base.norms, cells.fields
 
     def apply(x: Tensor) -> Tensor:
@@ -686,7 +724,7 @@ def nearest_pairs(
 
 
 def _error(found: Spectrum, count: int) -> float:
-    """The estimated relative error of the nearest values μ by what is missing in a Krylov space."""
+    """The estimated relative error of the first `count` values μ computed in a Krylov space."""
     if found.basis.shape[1] < 2 * count:
         return torch.inf
     columns, _ = found.span(torch.arange(count))
