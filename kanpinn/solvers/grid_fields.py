@@ -70,8 +70,8 @@ class GridFields:
 def plane_of(domain: Domain) -> tuple[str, ...]:
     """The names of the coordinates that a figure shows, in the domain's order.
 
-    Domains of one or two coordinates are shown over all of them. Of more coordinates, a figure
-    shows the first two; for more than two in space and time, the first in space and the time.
+    A figure shows one or two coordinates if the domain has no more, otherwise the first two in
+    space; for time and more than two coordinates in space, the first in space and the time.
     """
     names, time = domain.names, domain.time_name
     space = tuple(name for name in names if name != time)
