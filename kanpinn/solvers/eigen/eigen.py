@@ -233,7 +233,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return functions.unflatten(2, (fields, count))
 
     def _pairs(self) -> tuple[spectrum.CellPairs, Tensor]:
-        """The eigenpairs on the present tree, and the part of each cell in the relative errors of λ.
+        """The eigenpairs on the present tree, and the parts of cells in the relative errors of λ.
 
         The parts are (N, count). The errors that the Krylov space leaves are smaller than the
         errors that the cells leave.
@@ -298,7 +298,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return torch.where(values.abs() > 1e-3 * distances, values.abs(), distances)
 
     def _compared(self, solved: tuple[spectrum.CellPairs, Tensor], errors: Tensor) -> Tensor:
-        """The relative changes of the eigenvalues in a finer space, or `errors` if these are larger.
+        """The relative changes of eigenvalues in a finer space, or `errors` if these are larger.
 
         The degree of the finer space is higher by 2, and its cells at singular corners are smaller.
 
@@ -323,8 +323,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
     ) -> str:
         """Mark cells for refinement by their parts (N, count) in the errors of the eigenvalues.
 
-        Eigenvalues with an error below the tolerance do not count, unless all are below: then those
-        with more than half the largest error count.
+        Only eigenvalues with an error above the tolerance count, or above half the largest error if
+        this is less.
         """
         shares, worst = solved[1], float(errors.max())
         errors = torch.where(errors > min(self.tolerance, worst / 2), errors, 0)
@@ -548,7 +548,7 @@ class Eigensolution(Solved):
         nodes: int | None = None,
         ax: Any = None,
     ) -> Any:
-        """Draw modes as lines over one coordinate, or as maps with nodal lines over two coordinates.
+        """Draw modes as lines over one coordinate, or as maps with nodal lines over two.
 
         Args:
             mode: the number of a mode, or several numbers, with 1 for the first eigenvalue, as in
