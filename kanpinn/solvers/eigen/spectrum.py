@@ -627,13 +627,14 @@ class CellPairs:
     def block(self, count: int) -> Tensor:
         """Real functions that span the nearest `count` modes, (N, L, m, n).
 
-        n is `count`, or larger by 1 if the last mode has a complex conjugate.
+        n may be larger than `count`, since complex conjugates are added, or smaller, since linearly
+        dependent functions are left out.
         """
         columns, _ = self.spectrum.span(self._closed(torch.arange(count)))
         return self._by_cells(self.spectrum.basis @ columns)
 
     def columns(self, count: int) -> int:
-        """The number n of the functions that `block` returns, before dependent ones are left out."""
+        """The number n of functions in `block`, if all of them are linearly independent."""
         return len(self._closed(torch.arange(count)))
 
     def _by_cells(self, functions: Tensor) -> Tensor:
