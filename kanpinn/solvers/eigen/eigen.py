@@ -413,7 +413,7 @@ def resolved_modes(
     columns, values = found.span(which)
     own = spectrum.widened(surrogate, found.basis @ columns)
     inside = spectrum.samples(problem, own, spectrum.rule(discretization))
-        # Only the requested modes decide on symmetry, since further modes are less well resolved.
+    # Only the requested modes decide on symmetry, since further modes are less well resolved.
     measured = spectrum.asymmetry(inside.map(lambda matrix: matrix[:, :count]))
     if not problem.self_adjoint and measured > spectrum.SYMMETRIC:
         return replace(plain, asymmetry=measured)
