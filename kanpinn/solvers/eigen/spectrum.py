@@ -652,7 +652,7 @@ class CellPairs:
         return torch.tensor(closed)
 
     def polished(self, which: Tensor) -> Spectrum:
-        """The eigenpairs `which` with T u / μ in place of each mode u, which lowers the residuals."""
+        """The eigenpairs `which` with T u / μ in place of each mode u: this lowers residuals."""
         found = self.spectrum
         columns, _ = found.span(self._closed(which))
         inner = columns.T @ found.inverse @ columns
