@@ -223,8 +223,8 @@ class SplineMarch(TimeState[SplineAttempt]):
     ) -> SplineAttempt:
         """The attempt with its errors in space and the propagated error at its end.
 
-        In the first tenth of the whole time, an error of splines is weighted by the root of the
-        fraction of this tenth at whose end the error is gone.
+        In the first tenth of the whole time, an error of splines has the weight √(e / T): after the
+        time e it is gone, and T is the tenth.
         """
         space, part = state.space, 0.1 * (self.end - self.begin)
         passed = window.start + window.length - self.begin
@@ -263,7 +263,7 @@ class SplineMarch(TimeState[SplineAttempt]):
             coarser = state.regraded(done.window.splines, self.aim)
             if math.prod(coarser.counts) < fewer * math.prod(space.counts):
                 moved = state.moved(coarser)
-                # The errors of a short window are small even where its splines are too wide.
+                # In a short window errors are small even if intervals are too wide.
                 self._go_on(moved if moved.change <= self.aim else state)
 
     def _grades(self, space: FunctionSpace) -> bool:
