@@ -99,7 +99,7 @@ class Window:
         moments = begin + np.append(0.0, length / self.length * stages.nodes)
         values = np.polynomial.legendre.legvander(2 * moments - 1, modes - 1)
         terms = abs(values) * np.sqrt((series**2).sum(axis=(1, 2)))
-        pairs = np.maximum(terms[:, :-1], terms[:, 1:])  # by symmetry every other may vanish
+        pairs = np.maximum(terms[:, :-1], terms[:, 1:])  # by symmetry one may vanish
         last = modes - 1 - pairs[:, ::-1].argmin(axis=1)
         values[np.arange(modes) > last[:, None]] = 0
         found = np.tensordot(values, series, axes=1)
