@@ -362,7 +362,7 @@ class AdaptiveStage(Stage, Generic[S]):
         error: the estimated error on the last tree that was solved on.
         pace: the time of the solves.
         marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
-            None if the tree has not been solved yet.
+            None before the first solve on the tree.
         beside: how many systems of the present degree are kept during a comparison.
     """
 
