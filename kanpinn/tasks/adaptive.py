@@ -106,7 +106,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             cell_problem.problem_in_cells(residuals), residuals.surrogate
         )
         self.newton = NewtonProgress()
-        # The network may come with a function whose cells a boundary has cut.
+        # The network may come with a solution in cut cells, whose frames are smaller than cells.
         whole = CellGeometry.whole(network.tree, self.problem.domain)
         self.geometry = replace(whole, frames=network.layer.frames.double().cpu())
         self._take(self.problem.start(network.tree))
