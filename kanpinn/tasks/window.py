@@ -214,8 +214,8 @@ class Newton(ABC):
         """Iterate from a guess.
 
         The iteration has also converged if the steps are small and rounding keeps them from
-        shrinking. If the first step makes the solution larger than `size`, its size replaces
-        `size`, as for a solution that starts from zero.
+        shrinking. If the unknowns after the first step are larger than `size`, their size replaces
+        it, as for a solution that starts from zero.
 
         Args:
             unknowns: the guess of the unknowns of the stages, (s, n, m).
