@@ -129,8 +129,7 @@ Key = tuple[int, int, int]  # layer, input unit, output unit
 class Graph:
     """A layered network in which each unit is the sum or the product of the edges into it.
 
-    Inputs and outputs have the units of the data: the affine maps that scale the data are part of
-    the edges.
+    Inputs and outputs are unscaled: the affine maps that scale the data are part of the edges.
 
     Args:
         width: the number of units of each layer, inputs first.
