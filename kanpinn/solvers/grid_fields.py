@@ -132,9 +132,9 @@ class RegularGrid:
 
         Args:
             domain: the domain.
-            free: at most three coordinates that vary, by default the first ones; the others stay at
-                the centre of the box. If there is one other, and a cut beside the centre has more
-                than twice as many points in the domain, it stays at this cut.
+            free: the names of at most three coordinates that vary, by default the first three. The
+                other coordinates are fixed at the centre of the box. A single fixed coordinate has
+                another value if the cut there has more than twice as many points in the domain.
             nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
             at: values of coordinates that do not vary, in place of the centre.
         """
