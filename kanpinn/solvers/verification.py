@@ -189,9 +189,9 @@ def _pole_near(
 ) -> str | None:
     """Return a sentence on the pole to which ever larger values lead; None if there is no pole.
 
-    From points around a place the search goes on at the point with the largest value, and halves
-    the distances each time. At a spike the largest value stops growing when the spike is resolved;
-    at a pole of 1/r, and even of log r, it does not.
+    Points around a place are evaluated again and again, each time at half the distance and around
+    the point with the largest value. At a spike the largest value stops growing when the spike is
+    resolved; at a pole of 1/r, and even of log r, it does not.
 
     Args:
         problem: the problem.
@@ -340,7 +340,7 @@ class Verification:
 def rows_of(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool = False) -> Tensor:
     """Return the residuals of a loss term at points, (rows, equations), in float64 on the CPU.
 
-    zero: whether they are the residuals of the function 0, which are the data of a condition.
+    zero: whether to return the residuals of the function 0, which are the data of a condition.
     """
     if not len(points):  # all pending points are outside the domain
         return torch.zeros(0, 1, dtype=torch.float64)
@@ -398,7 +398,7 @@ def misfits(
 ) -> list[tuple[ResidualTerm, float]]:
     """Return the loss terms of the conditions at fresh points, each with its mean squared residual.
 
-    Conditions that hold exactly and measurements are left out. The weight of the boundary is 1.
+    Measurements, and conditions that hold exactly, are left out. The weight of the boundary is 1.
     """
     count = max(4 * discretization.collocation.boundary, 4096)
     fresh = _conditions(discretization, count, "uniform", shift=23)
@@ -723,9 +723,9 @@ def _hessian(
         what: the name of the density, for error messages.
 
     Returns:
-        The second derivatives, (n, q, q) with q = m + d m + …: the values of the m fields, then the
-        d first derivatives of one field after the other, then the second derivatives. The highest
-        order of derivatives in the density.
+        The second derivatives, (n, q, q) with q = m + d m + …, in the order: the values of the m
+        fields, the d first derivatives of one field after the other, the second derivatives; and
+        the highest order of derivatives in the density.
     """
     with torch.enable_grad():
         _, at = find_channels(
