@@ -111,7 +111,11 @@ def instance(name: str, value: Any, kind: type) -> None:
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> None:
-    """Raise `InputError` unless an argument is one of the known texts."""
+    """Refuse an argument that is not among the known texts.
+
+    Raises:
+        InputError: if the value is refused; the message has the known texts.
+    """
     known = list(known)
     if value not in known:
         raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
