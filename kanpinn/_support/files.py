@@ -88,7 +88,7 @@ class Locked(InputError):
 
 
 class FolderLock:
-    """Lock of a folder against writing by others; it ends with `release` or with the process.
+    """Lock of a folder against writing by other processes, until `release` or the process's end.
 
     On a file system without locks the folder is not protected.
 
