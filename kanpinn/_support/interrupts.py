@@ -34,7 +34,7 @@ def interrupt(_: int, frame: FrameType | None) -> None:
 def handling(handler: Callable[..., object]) -> Iterator[None]:
     """Set the handler of SIGINT for the block.
 
-    It does nothing in threads other than the main thread, which cannot set signal handlers.
+    Only the main thread can set signal handlers; in other threads the context does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
