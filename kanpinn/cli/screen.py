@@ -28,8 +28,8 @@ def plain_table(rows: Sequence[Row], left: bool = False, width: int | None = Non
     Args:
         rows: the rows, all of one length; the first row has the heads unless `left` is true.
         left: whether all columns are text, aligned left, without heads.
-        width: the number of characters of a line; by default that of the terminal or of the
-            variable COLUMNS, for pipes no limit.
+        width: the number of characters of a line; by default the width of the terminal or the value
+            of the variable COLUMNS, for pipes no limit.
     """
     from rich.console import Console
     from rich.table import Table
