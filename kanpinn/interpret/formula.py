@@ -108,7 +108,7 @@ def recognise(
 def _table() -> tuple[Float[Array, " n"], Float[Array, " n"], tuple[tuple[Fraction, str], ...]]:
     """Return a table of positive constants p/q · factor.
 
-    The description length of a reduced fraction is log₂(p) + 1.5 log₂(q) bits, plus that of the
+    The description length of a constant in bits is log₂(p) + 1.5 log₂(q) plus the length of the
     factor. For decimals of up to three digits, down to 0.001, it is 1 + log₂(digits) + 1.5 times
     the number of decimal places.
 
@@ -349,7 +349,7 @@ class _Rounding:
         """Set a constant that the data do not determine to a simple value.
 
         Returns:
-            Whether such a constant exists and a value was accepted.
+            Whether a constant was set; False if the data determine all of them.
         """
         import sympy
 
@@ -511,8 +511,8 @@ def simplest(expression: Any) -> Any:
 class EdgeRow:
     """One edge of the network, from unit `input` to unit `output` of a layer, as c f(a x + b) + d.
 
-    function: the name of f. r2: the squared correlation of the values of the formula with those of
-    the original edge. complexity: the complexity of f, see `Univariate`.
+    function: the name of f. r2: the squared correlation of the values of the formula and the values
+    of the original edge. complexity: the complexity of f, see `Univariate`.
 
     Example:
         >>> from kanpinn.interpret import EdgeRow
@@ -630,8 +630,8 @@ class Formula(Shown):
             The `matplotlib.axes.Axes`; for several outputs an array of axes, (outputs,).
 
         Raises:
-            InputError: for an output or input that does not exist, or if the number of axes is not
-                that of the panels.
+            InputError: for an output or input that does not exist, or if `ax` has not one axes for
+                each panel.
         """
         return self._view().plot(self, output, along=along, at=at, nodes=nodes, ax=ax)
 
