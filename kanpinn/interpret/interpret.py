@@ -141,7 +141,7 @@ def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Ite
     """Yield sums of products of functions of one input, such as g(x) h(y) + k(z), fitted to data.
 
     Each input is in exactly one product. There is one fit for each partition of the inputs into
-    groups, the partitions with the most groups first, without that in which each input is alone.
+    groups in which some group has at least two inputs; partitions with more groups come first.
     There is no fit for one input or for more than four.
 
     Args:
@@ -571,7 +571,8 @@ def interpret(
 
     Returns:
         A formula that solves the problem up to rounding, if one was found, otherwise the formula
-        with the smallest error; of several such formulas the one with the fewest operations.
+        with the smallest error; of several formulas of this rank the formula with the fewest
+        operations.
 
     Raises:
         InputError: if the targets are classes, the surrogate has values that are not finite, or no
