@@ -140,7 +140,7 @@ def _lattice(function: Univariate) -> tuple[Float[Array, "g 2"], Float[Array, "g
 
 
 def _windows(function: Univariate) -> Float[Array, "g 2"]:
-    """Return the lattice of windows, whose centres and half-widths cover those that data need."""
+    """Return a lattice of windows that is dense enough to start fits to any data."""
     if function.free == "":
         return numpy.array([[-1.0, 1.0]])
     if function.free == "a":
