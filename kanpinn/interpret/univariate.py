@@ -166,7 +166,7 @@ class Univariate:
 class Symbolic:
     """The formula c f(a x + b) + d on an edge.
 
-    Its `parameters` are those of a and b that are free (`Univariate.free`), then c and d.
+    Its `parameters` are a and b, if they are free (`Univariate.free`), then c and d.
 
     Example:
         >>> from kanpinn.interpret import LIBRARY, Symbolic
