@@ -49,7 +49,7 @@ class Sheet:
     def shape(self) -> float | None:
         """The height of a map over its width; None if a map does not keep the domain's proportions.
 
-        It does not keep them if an axis is time, or is more than six times as long as the other.
+        A map does not keep them if one axis is time, or is more than six times the other in length.
         """
         x, y = self.axes.values()
         shape, most = float((y[-1] - y[0]) / (x[-1] - x[0])), 6
