@@ -222,7 +222,7 @@ def steps_figure(history: History, begin: float, time: str, allowed: float | Non
     """Return a figure of a march's windows over time: lengths, stages, errors, intervals in space.
 
     The errors are the relative errors of the windows, and of the solution up to each window. For a
-    march with cells in space, the number of cells is shown in place of that of intervals.
+    march with cells in space, the figure has the number of cells, not of intervals.
 
     Args:
         history: the history of the solve, with at least one accepted window.
@@ -618,7 +618,7 @@ def card(shown: Solution | Errors | Estimate) -> cards.Card:
 
 
 def _picture(solution: Solution) -> cards.Drawing:
-    """Draw the first field over one or two coordinates, those of `Place.of`.
+    """Draw the first field over the one or two coordinates that `Place.of` chooses.
 
     With two coordinates in space, a field in time is drawn at the last moment.
     """
