@@ -140,7 +140,7 @@ def _numbers(solution: Eigensolution, mode: int | Sequence[int] | None) -> list[
     """Return the numbers of the modes to draw, from 1; mode: None for the first twelve modes.
 
     Raises:
-        InputError: if there is no mode, or a number is not that of a mode.
+        InputError: if there is no mode, or a number is not from 1 to the number of modes.
     """
     if not solution.count:
         raise InputError(f"there is no mode to draw: {solution.status}")
