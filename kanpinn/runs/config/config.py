@@ -57,8 +57,8 @@ class Job(ABC):
         tolerance: the largest acceptable relative L2 error; the estimated error is compared with
             it. None for no comparison.
         budget_seconds: the most seconds that the steps may take; None for no limit.
-        by_trials: whether trials choose network, points and optimizers; `network` and `optimizers`
-            are then those of the first trial.
+        by_trials: whether trials choose network, points and optimizers (`TrialSearch`); `network`
+            and `optimizers` then belong to the first trial.
     """
 
     network: Network
@@ -559,7 +559,7 @@ class SolveFile(ProblemFile):
 
 
 class EigenTable(models.FixedTable):
-    """Which eigenvalues are computed: the smallest, or those nearest to a number.
+    """Which eigenvalues are computed: the smallest eigenvalues, or the nearest to a number.
 
     Args:
         count: the number of eigenvalues, counted with multiplicity.
@@ -718,8 +718,8 @@ class Config:
                 "network.width=[2, 32, 1]".
 
         Raises:
-            InputError: one line for each fault, with the key's path, its value and what was
-                expected.
+            InputError: with one line for each fault: the path of the key, its value, and the
+                expected value.
         """
         path = Path(path)
         written = load_toml(path)
@@ -740,7 +740,7 @@ class Config:
         Args:
             data: the sections, such as `to_dict` returns.
             directory: the folder in which files named by the settings are looked for.
-            name: the name of the folder that holds the runs; by default that of the problem.
+            name: the name of the folder that holds the runs; by default the name of the problem.
             notes: one line for each key or section that no longer applies after overrides.
 
         Raises:
