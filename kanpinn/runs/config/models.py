@@ -178,7 +178,7 @@ def blaming(what: str, *owners: Any) -> Iterator[None]:
 
     Args:
         what: the beginning of the message, such as the name of the class.
-        owners: modules, classes, functions and instances; the files that define them, except those
+        owners: modules, classes, functions and instances; the files that define them, except files
             of kanpinn, are the files of the user.
 
     Raises:
