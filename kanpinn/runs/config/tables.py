@@ -621,7 +621,7 @@ class FormulaTable(DataTable):
     """Values of formulas at random points of a domain.
 
     Args:
-        formula: a formula in the coordinates, such as "exp(sin(pi*x) + y**2)", or a list of them.
+        formula: a formula in the coordinates, such as "exp(sin(pi*x) + y**2)", or several formulas.
         rows: the number of points.
     """
 
