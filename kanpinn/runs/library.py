@@ -17,8 +17,9 @@ def needed_files(source: Path) -> list[Path]:
     """Return the files in the folder of a Python file that it needs, directly or indirectly.
 
     They are modules that it imports, if they are single files and no packages, and meshes, surfaces
-    and data of at most 64 MiB. A module names such a file in a text, such as "part.msh", or names
-    its ending for a file with the module's own name, as in `Path(__file__).with_suffix(".h5")`.
+    and data files of at most 64 MiB. A mesh or data file is found if a text in a module is its
+    name, such as "part.msh", or if it has the module's name with an ending that is a text in the
+    module, as in `Path(__file__).with_suffix(".h5")`.
     """
     found: list[Path] = []
     waiting = [source]
@@ -102,8 +103,8 @@ def copy_problem(name: str, target: Path) -> list[Path]:
     """Copy a problem of the library under a new name, with all files that it needs.
 
     The problem file and its class file are called `target` with ".toml" and ".py"; data files with
-    the name of the class file are renamed likewise. Other files keep their names; if one of them
-    exists already with the same contents, it is left as it is.
+    the name of the class file are renamed likewise. Other files keep their names; a file that
+    exists already with the same contents is left as it is.
 
     Args:
         name: the name of the problem file in the library, such as "burgers".
