@@ -220,9 +220,9 @@ class Picture:
 def pictures(study: Study) -> Iterator[Picture]:
     """Yield the pictures of a study; none if no run has an error.
 
-    There is a picture for each size of a network or of points that varies; if no size varies, for
-    each numeric key; if there is none either, one picture with a row for each setting. Pictures
-    over the measured columns follow.
+    There is a picture for each size of the network and each number of points that varies; if none
+    varies, a picture for each numeric key; if no key is numeric, one picture with a row for each
+    setting. Pictures over the measured columns follow.
     """
     errors = tuple(e for e in study.errors if any(usable(row, e) for row in study.rows))
     if not errors:
