@@ -194,7 +194,7 @@ class Progress(LiveLine):
 def shown_numbers(run: SolverState) -> str:
     """Return the last recorded loss, error or score, message of the optimizer and unknown numbers.
 
-    The score of a fit is that of the validation rows if there are any, else of the training rows.
+    A fit has the score on the validation rows or, without validation rows, on the training rows.
     """
     row = run.history.rows[-1]
     # A march has no loss that its steps lower.
