@@ -53,8 +53,8 @@ TRIALS = "trials.pt"
 def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Config:
     """Return the configuration with which a run is resumed.
 
-    It is that of run.json or, if the run chooses its settings by trials, that from before the
-    trials, which trials.pt has.
+    run.json has this configuration. If the run chooses its settings by trials, trials.pt has it,
+    since run.json has the settings of the present trial.
 
     Args:
         path: the run folder, with or without ".partial", or a file in it.
@@ -90,7 +90,7 @@ def state_to_resume(
 
     Raises:
         InputError: if a finished run has no checkpoint or no step left to take, the configuration
-            is that of another run, or data files have changed.
+            belongs to another run, or data files have changed.
     """
     record, payload = read_record(found), read_checkpoint(found)
     searched, finished = read_checkpoint(found, TRIALS), not found.name.endswith(PARTIAL)
@@ -161,7 +161,7 @@ def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint whose settings are not those of run.json in the same folder.
+    """Refuse a checkpoint whose settings differ from run.json in the same folder.
 
     Args:
         folder: the run folder.
@@ -223,7 +223,7 @@ KINDS = {Solution: "problem", Eigensolution: "eigen", Fitted: "fit"}
 
 
 def run_record(result: Result, config: Config) -> dict[str, Any]:
-    """Return the entries of run.json that a result adds to those known at the start of the run.
+    """Return the entries of run.json that are known only at the end of a run.
 
     success: whether the run has converged. seconds: times without imports and figures. loss: the
     total loss, and the mean of each term without its weight. outside_grids: for each layer, the
@@ -473,7 +473,7 @@ class RunFolder:
                 returned RunFolder has it with class files under the folder's new name.
 
         Raises:
-            InputError: if there is no state to resume from, or `config` is that of another run.
+            InputError: if there is no state to resume from, or `config` belongs to another run.
         """
         config = config_to_resume(path) if config is None else config
         found = run_folder(path)
