@@ -1,5 +1,5 @@
-"""Executors of a study on dask workers: those of a running scheduler, local processes, or batch
-jobs.
+"""Executors of a study on dask workers, which belong to a running scheduler, are local processes,
+or run in batch jobs.
 """
 
 import asyncio
