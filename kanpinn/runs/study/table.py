@@ -367,8 +367,8 @@ def sizes_of(values: Sequence[Any]) -> list[Size] | None:
 def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
     """Return the index of the component that is the size, and the indices that vary with it.
 
-    All lists have the same length. The second value contains the index of the size, and those of
-    the components that the size determines.
+    All lists have the same length. The second value contains the index of the size and the indices
+    of the components that the size determines.
     """
     columns = list(zip(*lists, strict=True))
     varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
