@@ -173,7 +173,7 @@ class Discretization(Generic[P]):
 
         Args:
             epoch: the number of the epoch, from 0.
-            interior: interior points that replace those of the epoch; an energy does not use them.
+            interior: interior points in place of the epoch's points; an energy does not use them.
 
         Raises:
             InputError: if a residual or a density has the wrong shape, or a residual contains a
@@ -249,8 +249,8 @@ class Discretization(Generic[P]):
     def varied(self, name: str, value: float) -> list[loss_terms.Term]:
         """The first epoch's loss terms for another value of a parameter, at the same points.
 
-        The surrogate is not changed: boundary data that it satisfies exactly stay those for the
-        parameter's value in `problem`.
+        The surrogate is not changed: boundary data that are built into it do not vary with the
+        parameter.
 
         Args:
             name: the name of the parameter.
