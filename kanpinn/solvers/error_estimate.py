@@ -1,5 +1,5 @@
-"""Error estimates: the comparison of a solution with that of a finer network, and guaranteed bounds
-for the equations that have them.
+"""Error estimates by comparison with the solution of a finer network, and guaranteed error bounds
+for some equations.
 """
 
 import math
@@ -48,11 +48,11 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     may be larger by the factor 1 / (1 - ρ), which is included.
 
     There is no estimate (`Estimate.errors` is None) if one of the solutions is overfitted
-    (`Verification`), if ρ > 0.7 though the residual is not rounding error, or if the relative error
-    of the second solution, taken for ρ times that of the first, is above 0.3. If ρ > 0.7 for a
-    network in cells, as at corners, where residuals grow without limit, the estimate is that of the
-    adaptive solve itself. A solution in cells with coefficient fields has no estimate, since the
-    second solve would refine the cells only.
+    (`Verification`), if ρ > 0.7 though the residual is not rounding error, or if the second
+    solution has a relative error above 0.3; its error is taken as ρ times the error of the first
+    solution. If ρ > 0.7 for a network in cells, as at corners, where residuals grow without limit,
+    the error that the adaptive solve has estimated is returned. A solution in cells with
+    coefficient fields has no estimate, since the second solve would refine the cells only.
 
     An energy has no ρ, and its estimate may be somewhat low. It includes the misfit of penalised
     conditions; if this misfit is above 0.3 of the solution, there is no estimate. The second solve
