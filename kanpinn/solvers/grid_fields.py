@@ -83,10 +83,10 @@ def plane_of(domain: Domain) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class RegularGrid:
-    """The product grid of some coordinates, with the others held fixed.
+    """The product grid of some coordinates, with the other coordinates fixed.
 
     Args:
-        columns: the values of each coordinate, float64; a single one where it does not vary.
+        columns: the values of each coordinate, float64; a single value for a fixed coordinate.
         free: the names of the coordinates that vary.
         inside: whether each point is in a domain, (n,); None if all are.
     """
@@ -197,7 +197,7 @@ class RegularGrid:
 
 
 def with_gaps(values: Tensor, inside: Tensor) -> numpy.ndarray:
-    """Return values at the points that are inside as an array for all points, NaN at the others."""
+    """Return values at the points with `inside` as an array for all points, NaN elsewhere."""
     whole = torch.full((len(inside),), torch.nan, dtype=torch.float64)
     whole[inside] = values.double().cpu()
     return whole.numpy()
