@@ -154,7 +154,7 @@ def run_stages(
     Ctrl-C lets the present step finish and then ends the solve.
 
     Args:
-        state: the state before the first step, or that of the checkpoint; advanced in place.
+        state: the state before the first step or of the checkpoint; it is advanced in place.
         measure: returns the quantities that the history records besides the loss.
         observers: called with the state after every step; context managers among them are entered.
         seed: the seed of the optimizers.
