@@ -385,7 +385,7 @@ class Solution(Solved):
         Raises:
             InputError: for a name that is no field or coordinate, a place outside the domain's
                 bounding box, errors of a problem that has neither an exact solution nor a reference
-                with values everywhere, or if the number of axes is not that of the panels.
+                with values everywhere, or if `ax` has not one axes for each panel.
 
         Example:
             >>> import kanpinn as kp
