@@ -1,7 +1,7 @@
 """`eigen`: the smallest few eigenvalues of a linear operator and their modes.
 
-The search is a method of the solve loop. A step computes the eigenvalues nearest to a shift or, for
-a network in cells, those on a tree of cells.
+The search is a method of the solve loop. A step computes the eigenvalues nearest to a shift; for a
+network in cells, a step is one tree of cells.
 """
 
 import math
@@ -567,7 +567,7 @@ class Eigensolution(Solved):
 
         Raises:
             InputError: for a mode, field or coordinate that does not exist, the imaginary part of
-                real modes, or if the number of axes is not that of the modes.
+                real modes, or if `ax` has not one axes for each mode.
 
         Example:
             >>> import kanpinn as kp
