@@ -613,8 +613,8 @@ class CellPairs:
     only, the error is the product of the errors of the mode and of the adjoint problem's mode.
 
     Args:
-        spectrum: all eigenpairs in the Krylov space; their residuals are those of the projection
-            onto this space.
+        spectrum: all eigenpairs in the Krylov space, with the residuals that the projection onto
+            this space leaves.
         cells: the evolution L u - M u' = 0 in the cells.
 
     Reference: Bramble and Osborn, Rate of convergence estimates for nonselfadjoint eigenvalue
