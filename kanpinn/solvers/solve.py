@@ -63,11 +63,11 @@ def solve(
 
     Args:
         problem: the equation, its domain and conditions.
-        network: the network, trained in place; its dtype and device are those of the solve. If its
-            width is left out, the problem determines the inputs and outputs. None to try networks,
-            points, optimizers and losses, from small to large, until the tolerance is met or the
-            budget is used up, see `kanpinn.solvers.auto.TrialSearch`. Trials compute in double
-            precision on the CPU.
+        network: the network, trained in place; the solve uses its dtype and device. If its width is
+            left out, the problem determines the inputs and outputs. None to try networks, points,
+            optimizers and losses, from small to large, until the tolerance is met or the budget is
+            used up, see `kanpinn.solvers.auto.TrialSearch`. Trials compute in double precision on
+            the CPU.
         optimizers: run in order; by default one method for the network: a least-squares solve of
             the output layer, `AdaptiveLeastSquares` for cells, `March` for time windows.
         points: collocation points; by default enough for the output layer: Gauss points or, with
