@@ -32,7 +32,7 @@ UNKNOWN = "unknown_"  # prefix of a problem's unknown numbers in the history
 
 
 class Losses:
-    """The loss of each step: the same loss, one at fresh points in every epoch, or an adapted one.
+    """The loss of each step, which may change to fresh points in every epoch, or adapt.
 
     The interior points may adapt to the residual in every epoch, and the factors of the loss terms
     to the present network. A method can converge only for the present points: if the points adapt,
@@ -148,8 +148,8 @@ class Losses:
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
         """The result of a step, adjusted if the loss changes between steps.
 
-        With a balance its loss is that without factors; if points adapt, a method that has
-        converged goes on with the next epoch.
+        With a balance, the loss of the result is computed without factors. If points adapt, a
+        method that has converged goes on with the next epoch.
 
         Args:
             residuals: the loss of the step.
@@ -272,7 +272,7 @@ class Clock:
         return math.inf if self.budget_seconds is None else self.budget_seconds - self._used()[0]
 
     def _used(self, step: float = 0.0) -> tuple[float, float]:
-        """The seconds of all steps so far, and those of the next step, each on the slowest rank."""
+        """The seconds of all steps so far, and of the next step, each on the slowest rank."""
         used = torch.tensor([[sum(self.seconds), step]], dtype=torch.float64)
         seconds, step = extremes(used)[1].tolist()
         return seconds, step
@@ -388,7 +388,7 @@ class Observer(Protocol):
 
 
 class SolverState:
-    """The state of a solve: at first that before the first step, or that of a checkpoint.
+    """The state of a solve, which starts before the first step or at a checkpoint.
 
     Args:
         losses: the sequence of losses of the steps.
@@ -413,8 +413,8 @@ class SolverState:
             network was loaded at the end; otherwise None.
 
     Raises:
-        InputError: if the budget is not a positive number, or the checkpoint does not belong to
-            such a solve.
+        InputError: if the budget is not a positive number, or the checkpoint is damaged or belongs
+            to a solve with another network.
     """
 
     def __init__(
