@@ -254,8 +254,8 @@ class Verification:
         own: the loss at the points of the solve.
         fresh: the loss at fresh points.
         error: the standard error of `fresh`.
-        interior, boundary: the mean squared residual of the equation at fresh points, and that of
-            the conditions, with the weights of `Loss` set to 1.
+        interior, boundary: the mean squared residuals of the equation and of the conditions at
+            fresh points, with the weights of `Loss` set to 1.
         measured: the mean squared residual of the measurements, with the weight of `Loss` set to 1.
         relative: the root mean square residual relative to the root mean square of the largest
             term, for the equation or the condition in which this ratio is largest.
@@ -589,9 +589,8 @@ def judged(
 
     If the solution is overfitted, or its residual is not small although the optimizers have
     converged, the status says so and names a remedy. A solve that was stopped for another reason
-    than its limit of steps keeps its status, since its solution may be incomplete, such as that of
-    a march that has not reached the end. A steady solve of one step has failed if the problem is
-    singular.
+    than its limit of steps keeps its status, since its solution may be incomplete: a march may not
+    have reached the end. A steady solve of one step has failed if the problem is singular.
 
     Args:
         discretization: the discretization that was solved.
@@ -638,8 +637,8 @@ class Resonance:
             smallest singular value of the problem.
         coefficient: the root mean square of the coefficient of u in the equation, with which
             `residual` is compared.
-        error: the root mean square of the largest multiple of v whose residual is not above that of
-            the solution, relative to the root mean square of the solution.
+        error: the root mean square of the largest multiple of v whose residual is at most the
+            residual of the solution, relative to the root mean square of the solution.
     """
 
     residual: float
@@ -650,8 +649,8 @@ class Resonance:
     def matters(self) -> bool:
         """Whether the problem is so close to singular that its solution is not determined.
 
-        This is so if the singular value over `coefficient` is at most 1e-9, so that rounding errors
-        of the data are amplified by 1e9, or at most 1e-3 with `error` above 5 %.
+        It is if `residual` / `coefficient` is at most 1e-9, so that rounding errors of the data are
+        amplified by 1e9, or at most 1e-3 with `error` above 5 %.
         """
         ratio = self.residual / self.coefficient  # the smallest singular value, without units
         return ratio <= 1e-9 or (ratio <= 1e-3 and self.error > 0.05)
