@@ -115,7 +115,7 @@ def state_to_resume(
         if status.startswith(FAILED):
             stages = [one.get("optimizer", []) for one in (record["config"], config.to_dict())]
             if stage < len(stages[0]) and len({one[stage].get("tolerance") for one in stages}) > 1:
-                state["finished"] = None  # it goes on with another tolerance
+                state["finished"] = None  # the optimizer goes on with another tolerance
                 return state, earlier, data
             advice = " (with another tolerance it can)" if "tolerance" in status else ""
             raise InputError(f"{found} cannot be resumed: it {status}{advice}")
@@ -166,7 +166,8 @@ def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str,
     Args:
         folder: the run folder.
         payload: the contents of checkpoint.pt.
-        record: the contents of run.json; settings that may change on resuming may differ from it.
+        record: the contents of run.json; its settings may differ from those of the checkpoint as
+            `check_settings` allows.
 
     Raises:
         InputError: if the checkpoint belongs to another run.
@@ -295,7 +296,7 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> Result:
     if state is None:
         raise InputError(f"{folder} holds neither a checkpoint nor a result yet")
     # With the stage index past the last stage, the job assembles the result and takes no step.
-    stages = max(1, len(job.optimizers))  # one where linear algebra finds eigenvalues
+    stages = max(1, len(job.optimizers))  # one stage for eigenvalues found by linear algebra
     state = {**state, "stage": None, "stage_index": stages, "finished": None}
     unfinished = folder.name.endswith(PARTIAL)
     result = job.run(checkpoint=state, assessed=unfinished)
@@ -446,7 +447,7 @@ class RunFolder:
         """
         partial = path.with_name(path.name + PARTIAL)
         partial.mkdir(parents=True)
-        # Checked after mkdir: before it another run could still have finished by this name.
+        # Checked after mkdir: earlier, another run could still finish and take this name.
         if path.exists():
             partial.rmdir()
             raise FileExistsError(f"{path} exists already")
@@ -512,7 +513,7 @@ class RunFolder:
         written = self.config.to_dict() | chosen
         self.config = Config.from_dict(written, self.config.directory, self.config.name)
         self._run = None
-        (self.path / CHECKPOINT).unlink(missing_ok=True)  # it belongs to another choice
+        (self.path / CHECKPOINT).unlink(missing_ok=True)  # belongs to the trial before
         self.write_record()
 
     def write_record(self, **found: Any) -> None:
@@ -564,7 +565,7 @@ class RunFolder:
             network, seconds = result.network.state_dict(), result.optimizer_seconds
             state = ended_state(network, result.history, seconds)
         self.write_state(state)
-        self._run = None  # it is kept: Ctrl-C has nothing to write
+        self._run = None  # its state is written: `keep` at Ctrl-C has nothing to write
         CONTENTS[self.config.file.kind].write(result, self.sources.settings, self.path, figures)
         self.write_record(**run_record(result, self.config), resumed=self.earlier)
         if result.success:  # otherwise the search can go on with a larger budget
