@@ -79,7 +79,7 @@ class Contents(ABC, Generic[R]):
         fields = None
         try:
             fields = self.grid(result)
-        except Exception:  # the computed result must be saved even if it fails elsewhere
+        except Exception:  # the computed result must be saved even if its fields cannot be evaluated
             log.warning("the fields on a grid could not be made", exc_info=True)
         with new_file(folder / "result.h5") as file:
             write_run(file, result, settings)
@@ -89,7 +89,7 @@ class Contents(ABC, Generic[R]):
                 write_scaled(group, fields.axes, fields.arrays, compression="gzip")
         if fields is not None and not fields.fixed:  # all coordinates vary
             write_vtkhdf(fields, folder / "fields.vtkhdf")
-        if figures:  # last, so that a process that ends while it draws has saved its result
+        if figures:  # last: a process that is killed while it draws has saved its result
             try:
                 # only here: workers of a study never need Matplotlib
                 from kanpinn.plotting import draw_figures
