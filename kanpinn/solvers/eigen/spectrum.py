@@ -327,7 +327,7 @@ class Spectrum:
             up: whether the spectrum is bounded from below, not from above.
             inverse: the matrix K, (r, r).
             rest: a matrix R with which the relative residuals are ‖R z‖ / |μ|, (rows, r).
-            basis: the coefficients of the r functions, (P, r).
+            basis: the coefficients of the r functions to which the rows of K belong, (P, r).
 
         Raises:
             LinAlgError: if the decomposition does not converge.
