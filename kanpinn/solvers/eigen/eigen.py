@@ -968,7 +968,7 @@ def _bounds(
         seen: the samples of the modes at fresh points.
     """
     if not found.self_adjoint:
-        if math.isinf(found.asymmetry):  # as the problem says, or as it has no forms
+        if math.isinf(found.asymmetry):  # the problem says so, or has no symmetric forms
             return None, None, "the problem is not self-adjoint"
         found_not = (
             f"the problem was not found to be self-adjoint (asymmetry {found.asymmetry:.0e})"
@@ -983,7 +983,7 @@ def _bounds(
         return None, None, "the mass is no multiplication by a positive function"
     noise = spectrum.rounding(values, found.spectrum)
     norms = spectrum.residual_norms(values, seen, density)
-    # |λ - ∫ u·Lu / ∫ u·Mu|, at points of another quadrature rule than that of the solve.
+    # |λ - ∫ u·Lu / ∫ u·Mu|, by another quadrature rule than in the solve.
     u, rest = seen.fields, seen.operator - values * seen.mass
     gaps = ((u * rest).sum(dim=0) / (u * seen.mass).sum(dim=0)).abs()
     expected = spectrum.kato_temple(values, norms, found.modes.values[len(values) :]) + gaps
