@@ -437,7 +437,7 @@ class SolverState:
         self.last: dict[str, Any] | None = None
         if checkpoint is not None:
             with expecting("the checkpoint"):
-                # result.h5 has no state of the losses: fresh points are those of the step.
+                # A state from result.h5 has no losses: the step determines the epoch of the points.
                 epoch = int(checkpoint["step"]) // losses.every if losses.every else 0
                 for name, value in (checkpoint.get("losses") or {"epoch": epoch}).items():
                     setattr(losses, name, value)
