@@ -308,7 +308,7 @@ class Verification:
     @property
     def is_rounding(self) -> bool:
         """Whether the residual is rounding error, which no larger network could lower."""
-        usual = 1e3  # the squared ratio of rounding errors in sums to those of the coefficients
+        usual = 1e3  # the squared ratio of rounding errors of sums to those of coefficients
         return math.isfinite(self.fresh) and self.fresh <= usual * self.rounding < math.inf
 
     @property
@@ -499,7 +499,7 @@ def verify(
         weighed = [
             (replace(one, weight=outer_weight * one.weight), square) for one, square in conditions
         ]
-        # The mean squares of the terms of the equation and its conditions, the source among them.
+        # The mean squares of the source and of the other terms, for the equation and the conditions.
         source, *parts = term_sizes(inside, surrogate, inside.points)
         largest = max(source, *parts)
         shares = [mean / largest if largest else math.inf if mean else 0.0]
