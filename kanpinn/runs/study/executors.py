@@ -134,7 +134,7 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # starting it later in the block would unblock SIGINT
+    resource_tracker.ensure_running()  # its start in the block would unblock SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -170,7 +170,7 @@ def _connected(distributed: ModuleType, address: str) -> "Client":
         raise InputError(f"no scheduler answers at {address}: {expected} ({text})") from error
 
 
-# Options of dask-jobqueue whose values are integers, lists and texts, and those of one system only.
+# Options of dask-jobqueue with integers, lists or texts as values; ALONE: options of one system.
 NUMBERS = ("cores", "death_timeout", "job_cpu")
 LISTS = ("job_extra_directives", "job_directives_skip", "job_script_prologue", "worker_extra_args")
 TEXTS = ("memory", "walltime", "queue", "account", "interface", "local_directory", "log_directory",
