@@ -103,7 +103,7 @@ def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension
         InputError: if `against` is neither a measured column nor a numeric key.
     """
     numeric = [dimension for dimension in found if dimension.numbers is not None]
-    if against in MEASURED:  # dimensions with a fitted order first, then those with the most values
+    if against in MEASURED:  # dimensions with a fitted order first, then with the most values
         for path in sorted(numeric, key=lambda d: (not d.fitted, -len(set(d.labels)))):
             values: dict[str, set[Any]] = {}  # of the column, by the other dimensions' setting
             labels = setting_labels(found, path, len(study.rows))
