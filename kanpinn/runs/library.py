@@ -132,7 +132,7 @@ def copy_problem(name: str, target: Path) -> list[Path]:
     for copy, count in Counter(copies.values()).items():
         if count > 1:
             raise InputError(f"NAME = {problem.stem}: the problem needs another file {copy.name}")
-    for source, copy in list(copies.items()):  # a file that is there with the same contents
+    for source, copy in list(copies.items()):  # leave files that exist with the same contents
         same = copy.exists() and copy.read_bytes() == source.read_bytes()
         if same and copy.stem != problem.stem:
             del copies[source]
