@@ -364,7 +364,7 @@ class File(models.TomlTable):
         for index, method in enumerate(methods):
             columns = method.unknowns(network)
             given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
-            # The triangular factor, and the rows that are folded into it.
+            # Memory for the triangular factor, and for the rows that are folded into it.
             tables.check_memory(given, 8 * 2 * columns * min(rows, columns))
         # At least so many points are evaluated together: the basis functions of each unit, their
         # derivatives, and copies for the chain rule.
@@ -465,7 +465,7 @@ class ProblemFile(File):
         """
         if self.points is not None:
             default = self.points.build("points", directory)
-            most = 10_000  # nodes per axis: computing more of them takes longer than any solve
+            most = 10_000  # nodes per axis: computing more nodes takes longer than any solve
             copies = 4  # a solve holds at least four copies of the points
             dim, faces = problem.domain.dim, len(problem.domain.boundary.pieces)
             sizes = {"interior": (default.interior, 1, dim)}
