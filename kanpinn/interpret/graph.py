@@ -74,7 +74,7 @@ class Spline:
     def moved(self, parameters: Tensor) -> "Spline":
         """Return the spline with other coefficients, (n_basis,)."""
         moved = replace(self, parameters=parameters)
-        vars(moved)["_splines"] = self._splines  # the same knots: no second table of them
+        vars(moved)["_splines"] = self._splines  # the knots are the same: no second table
         return moved
 
     def __call__(self, x: Tensor) -> Tensor:
