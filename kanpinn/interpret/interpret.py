@@ -418,7 +418,7 @@ def rows_of(result: Solution | Fitted, seed: int) -> Rows:
     Raises:
         InputError: if a value is not finite, or the targets of a fit are classes.
     """
-    most_rows, judges = 2000, 0.25  # rows that are used, and the share of them to judge by
+    most_rows, judges = 2000, 0.25  # the number of rows, and the share of rows for judging
     if isinstance(result, Solution):
         points = result.residuals.points
         x, y, names = points.coords, result.surrogate(points), points.names
