@@ -39,7 +39,7 @@ def doctor_command() -> None:
     with reporting():
         packages = list(_packages())
         findings = [*packages, *_machine()]
-        if not any(one.wrong for one in packages):  # torch and all others can be imported
+        if not any(one.wrong for one in packages):  # torch and all other packages can be imported
             import torch  # noqa: F401
 
             findings += [*_threads(), *_devices(), _self_test()]
