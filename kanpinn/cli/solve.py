@@ -426,7 +426,7 @@ def _joined(store: Any) -> Iterator[None]:
         raise NumericalError(f"the {size} processes do not form a group: {error}") from error
     try:
         yield
-    finally:  # closed connections end the wait of other ranks for one that has failed
+    finally:  # closed connections end the wait of other ranks for a failed rank
         dist.destroy_process_group()
 
 
