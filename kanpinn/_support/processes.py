@@ -38,7 +38,7 @@ class Processes(Executor):
 
     def __init__(self, workers: int) -> None:
         self._dispatch = ThreadPoolExecutor(workers, "kanpinn-worker")
-        self._workers: dict[int, _Worker] = {}  # one for each thread, so one call at a time
+        self._workers: dict[int, _Worker] = {}  # one worker for each thread: one call at a time
         self._ended = False
         self._lock = threading.Lock()
 
