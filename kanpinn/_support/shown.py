@@ -39,7 +39,7 @@ def template(package: str, name: str) -> "Template":
         package: the package whose folder has the file of the template, "kanpinn.runs.report".
         name: the name of the file.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # results alone do not need it
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # only needed when it is shown
 
     environment = Environment(
         loader=PackageLoader(package, ""),
