@@ -293,12 +293,12 @@ class Verification:
 
     @property
     def growth(self) -> float:
-        """The loss at fresh points relative to that at the solve's own points."""
+        """The loss at fresh points over the loss at the points of the solve."""
         return self.fresh / self.own if self.own else math.inf if self.fresh else 1.0
 
     @property
     def overfitted(self) -> bool:
-        """Whether the residual at fresh points is much larger than at the solve's own points.
+        """Whether the residual at fresh points is much larger than at the points of the solve.
 
         False if the residual is rounding error, or at most 1e-8 of the terms of the equation.
         """
@@ -499,7 +499,7 @@ def verify(
         weighed = [
             (replace(one, weight=outer_weight * one.weight), square) for one, square in conditions
         ]
-        # The mean squares of the source and of the other terms, for the equation and the conditions.
+        # The mean squares of the source and of the other terms, in the equation and each condition.
         source, *parts = term_sizes(inside, surrogate, inside.points)
         largest = max(source, *parts)
         shares = [mean / largest if largest else math.inf if mean else 0.0]
