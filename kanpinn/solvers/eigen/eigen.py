@@ -323,8 +323,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
     ) -> str:
         """Mark cells for refinement by their parts (N, count) in the errors of the eigenvalues.
 
-        Only eigenvalues with an error above the tolerance count, or above half the largest error if
-        this is less.
+        An eigenvalue counts if its error is above the tolerance or, if all errors are below twice
+        the tolerance, above half the largest error.
         """
         shares, worst = solved[1], float(errors.max())
         errors = torch.where(errors > min(self.tolerance, worst / 2), errors, 0)
