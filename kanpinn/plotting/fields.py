@@ -287,9 +287,7 @@ def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:
 
 
 def two_signed(limits: tuple[float, float]) -> bool:
-    """Return True if the limits have different signs, and their sizes differ by less than ten
-    times.
-    """
+    """Return True if the limits have different signs, and sizes with a ratio below ten."""
     low, high = limits
     return low < 0 < high and min(-low, high) > 0.1 * max(-low, high)
 
