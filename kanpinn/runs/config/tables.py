@@ -409,7 +409,7 @@ class BesideTable(Named):
 
     @property
     def known_width(self) -> list[int] | None:
-        """The inputs of the first network and all outputs; None if a width is left out."""
+        """The number of inputs and the number of all outputs; None if a width is left out."""
         widths = [part.known_width for part in self.of]
         return [widths[0][0], sum(one[-1] for one in widths)] if all(widths) else None
 
