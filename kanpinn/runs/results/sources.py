@@ -22,9 +22,9 @@ LARGE = 2**20  # bytes; larger data are not copied, since a study would copy the
 
 @dataclass(frozen=True)
 class NamedFile:
-    """A file that settings name: a class file, a data file, or the module of a class.
+    """A class file, a data file, or the module of a class, whose name is a value in the settings.
 
-    table, key: the table of the settings and the key in it whose value names the file.
+    table, key: the table of the settings and the key in it whose value is the name.
     file: the path of the file; empty for a module.
     ending: the part of the value after the file's name, ":Class"; "" for data.
     module: the module of a class "package.module:Class"; "" for files.
