@@ -260,8 +260,8 @@ def draw_network(
         inputs, outputs: the names of the inputs and outputs, by default those of the result.
 
     Raises:
-        InputError: if the network is not a KAN, or has other edges or other numbers of inputs and
-            outputs.
+        InputError: if the network is not a KAN, an edge in `symbolic` does not exist, or the names
+            are not as many as the inputs and outputs.
 
     Example:
         >>> import torch
