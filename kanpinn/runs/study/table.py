@@ -334,11 +334,11 @@ def is_seed(key: str) -> bool:
 
 
 class Size(NamedTuple):
-    """The size of a run, which is the number, or a component of the list, that a key varies.
+    """The size of a run: the value of a varied key or, if it is a list, one of its components.
 
-    number: the number, or the component.
-    rest: the list with "·" for the component and for other components that it determines.
-    places: the indices of all these components.
+    number: the value or the component.
+    rest: the list with "·" for the component, and for other components that it determines.
+    places: the indices of the components that are "·" in `rest`.
     """
 
     number: float
