@@ -24,7 +24,7 @@ from kanpinn.spaces.cells.cells import CellLayer
 from kanpinn.spaces.windows import NetworkOfWindows
 
 WINDOWS = "windows"  # the group that holds the ends of the time windows
-BESIDE = ("enrichment", "corners", "constants")
+BESIDE = ("enrichment", "corners", "constants")  # attributes of networks that are further layers
 
 
 @contextmanager
