@@ -79,9 +79,7 @@ class Contents(ABC, Generic[R]):
         fields = None
         try:
             fields = self.grid(result)
-        except (
-            Exception
-        ):  # the computed result must be saved even if its fields cannot be evaluated
+        except Exception:  # the computed result must be saved even if its fields fail
             log.warning("the fields on a grid could not be made", exc_info=True)
         with new_file(folder / "result.h5") as file:
             write_run(file, result, settings)
