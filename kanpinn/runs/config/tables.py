@@ -59,7 +59,7 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     width: Sequence[int] = table.get("width") or ()
     if (
         kind not in (KAN, MLP, Windows, Cells, CellWindows) or len(width) < 2
-    ):  # the class refuses it
+    ):  # the class itself refuses such a width
         return
     known = {key: table[key] for key in ("width", "degree", "grid", "cells") if key in table}
     given = ", ".join(f"{path}.{key} = {value}" for key, value in known.items())
