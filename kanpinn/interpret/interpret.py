@@ -53,7 +53,12 @@ IDENTITY = Symbolic(LIBRARY["x"], 1.0, 0.0, 1.0, 0.0)
 def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
     """Refit a graph on finer and finer grids as long as its error falls to 0.3 of the error before.
 
-    The grids of single layers are halved first, then the grids of all layers together.
+    The intervals of single layers are halved first, then those of all layers together.
+
+    Args:
+        graph: the graph.
+        rows: the rows for fits and for judging.
+        deadline: the time after which no further fit begins.
     """
     gain = 0.3  # a finer grid is kept if its error is below this share of the error before
     fit_to_rows = partial(refit, x=rows.x, y=rows.y, steps=STEPS, deadline=deadline)
@@ -77,6 +82,11 @@ def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
     """Remove edges one by one, each time the edge without which a refit has the least error.
 
     This ends when the error would be more than twice the error before the removal.
+
+    Args:
+        graph: the graph.
+        rows: the rows for fits and for judging.
+        deadline: the time after which no further fit begins.
     """
     cost = 2.0  # factor by which the removal of an edge may raise the error
     while True:
@@ -322,6 +332,12 @@ def fits_of(skeleton: Skeleton, table: Table, seed: int, deadline: Deadline) -> 
 
     KANs with quadratic outer functions have all edges between the skeleton's units, because
     products need these edges.
+
+    Args:
+        skeleton: the edges of the KANs.
+        table: the data.
+        seed: the seed for the random starts.
+        deadline: the time after which no further fit begins.
     """
     apart = 1000  # distance between the seeds of repeated fits
     width = (*(len(mask) for mask in skeleton), skeleton[-1].shape[1])
@@ -414,6 +430,10 @@ def rows_of(result: Solution | Fitted, seed: int) -> Rows:
     """Return at most 2000 random rows, a quarter of which is for judging formulas.
 
     The rows are the values of a solution at its collocation points, or the data of a fit.
+
+    Args:
+        result: the solution or the fit.
+        seed: the seed of the random choice.
 
     Raises:
         InputError: if a value is not finite, or the targets of a fit are classes.
