@@ -749,6 +749,10 @@ def discretize_eigen(
 ) -> Discretization[EigenProblem]:
     """Check the arguments of `eigen`, make the discretization, and place the network's grids.
 
+    Args:
+        problem, network, seed, count, near: as for `eigen`.
+        settings: the points, the way in which boundary data are imposed, and the loss.
+
     Raises:
         InputError: as for `eigen`.
     """
@@ -993,7 +997,13 @@ def _bounds(
 def terms_of(
     discretization: Discretization[EigenProblem], surrogate: Surrogate, values: Tensor
 ) -> list[Term]:
-    """Return the loss terms of all modes: L u - λ M u, and conditions that do not hold exactly."""
+    """Return the loss terms of all modes: L u - λ M u, and conditions that do not hold exactly.
+
+    Args:
+        discretization: the discretization of the eigenvalue problem.
+        surrogate: the surrogate with an output for each field of each mode.
+        values: the eigenvalues, (count,).
+    """
     problem, m = discretization.problem, len(discretization.problem.fields)
     left, right = (spectrum.each(e, m) for e in (problem.operator_values, problem.mass_values))
 
