@@ -265,7 +265,10 @@ def of_wave(
 
 @torch.no_grad()
 def density_of(problem: EigenProblem, surrogate: Surrogate, points: Points) -> Tensor | None:
-    """Return ρ (n, 1) if M u = ρ u with ρ > 0 for one field, or M is the identity; else None."""
+    """Return ρ at points, (n, 1), if M u = ρ u with ρ > 0 for one field, else None.
+
+    If M is the identity, ρ is 1 for any number of fields.
+    """
     if type(problem).mass is EigenProblem.mass:
         return torch.ones_like(points.coords[:, :1])
     equation = problem.mass_values
@@ -543,7 +546,15 @@ def residual_norms(values: Tensor, modes: ModeSamples, density: Tensor | None = 
 
 
 def rounding(values: Tensor, found: Spectrum, safety: float = 4.0) -> Tensor:
-    """Return the error of each λ = σ + 1/μ if μ is off by `safety` · eps · ‖K‖, (count,)."""
+    """Return the rounding error of each eigenvalue λ = σ + 1/μ, (count,).
+
+    It is the change of λ if μ changes by `safety` · eps · ‖K‖.
+
+    Args:
+        values: the eigenvalues λ, (count,).
+        found: the spectrum, with the shift σ and the matrix K.
+        safety: the factor by which the change of μ is larger than eps · ‖K‖.
+    """
     eps = safety * torch.finfo(found.basis.dtype).eps
     return eps * (values - found.shift).abs() ** 2 / float(found.distances.min())
 
