@@ -68,7 +68,10 @@ def solve_discretized(
         constants = network.constants
 
         def measure(jet: Approximation, until: float | None) -> dict[str, float]:
-            """The errors, and the present values of the problem's unknown numbers, by name."""
+            """The errors, and the present values of the problem's unknown numbers, by name.
+
+            jet: gives the solution's jet at points. until: the time up to which a march has solved.
+            """
             found = None
             if norm is not None:
                 found = norm(jet) if until is None else norm.up_to(jet, until)
@@ -274,7 +277,13 @@ def _fail(state: SolverState, why: str) -> None:
 
 
 def _record(state: SolverState, done: Step, measure: Measure | None) -> None:
-    """Append a step to the history, and keep the network if it is the best so far."""
+    """Append a step to the history, and keep the network if it is the best so far.
+
+    Args:
+        state: the state of the solve.
+        done: the result of the step.
+        measure: returns the quantities that the history records besides the loss; None for none.
+    """
     row = {
         "step": state.progress.step,
         "stage": state.progress.stage_index,
