@@ -331,7 +331,13 @@ class Best:
             self.network = copied(network)
 
     def verdict(self, progress: StepCounts, optimizer: Method, residuals: Residuals) -> str | None:
-        """The status with which the solve should end after this step; None if it should go on."""
+        """The status with which the solve should end after this step; None if it should go on.
+
+        Args:
+            progress: the step counters after the step.
+            optimizer: the present optimizer.
+            residuals: the loss, for the number of rows in the status.
+        """
         ended = progress.finished is not None or progress.stage_step >= optimizer.steps
         since = progress.step - progress.stage_step  # steps of earlier optimizers
         if self.patience is not None and self.waited >= self.patience:
