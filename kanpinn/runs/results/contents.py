@@ -75,6 +75,12 @@ class Contents(ABC, Generic[R]):
         """Write result.h5 and, if they can be made, fields.vtkhdf and the figures.
 
         In result.h5 the axes of the grid are the HDF5 dimension scales of every field.
+
+        Args:
+            result: the result of the run.
+            settings: the sections of the configuration.
+            folder: the run folder.
+            figures: whether figures are drawn.
         """
         fields = None
         try:
