@@ -83,8 +83,12 @@ def named_files(settings: dict[str, Any], directory: Path) -> Iterator[NamedFile
 def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
     """Return the texts of class files and the sha256 of data files that a run depends on.
 
-    A class file brings the texts of the modules in its folder that it imports; a class
-    "package.module:Class" brings only the text of its module.
+    For a class file, the texts of the modules in its folder that it imports are included; for a
+    class "package.module:Class", only the text of its module.
+
+    Args:
+        settings: the sections of a configuration.
+        directory: the folder that names of files are relative to.
     """
     files: set[Path] = set()
     hashes = []
