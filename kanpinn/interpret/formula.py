@@ -229,7 +229,11 @@ def _times(curve: Symbolic, factor: float) -> Symbolic:
 def _normal_unit(graph: Graph, layer: int, unit: int, redundant: set[Name]) -> Graph:
     """Bring the constants of the edges into and out of a hidden unit to their normal form.
 
-    The constants that the normal form fixes are added to `redundant`.
+    Args:
+        graph: the graph.
+        layer: the layer of the edges into the unit.
+        unit: the index of the unit.
+        redundant: the (edge, name) of the constants that the normal form fixes; extended in place.
     """
     into = _symbolic(graph, layer, 2, unit)
     out = _symbolic(graph, layer + 1, 1, unit)
