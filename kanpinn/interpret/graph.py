@@ -66,7 +66,7 @@ class Spline:
 
     @classmethod
     def zero(cls, x: Tensor, degree: int, intervals: int) -> "Spline":
-        """Return the zero spline on the range of x (n,)."""
+        """Return the zero spline of a degree, on equal intervals over the range of x (n,)."""
         breaks = torch.linspace(float(x.min()), float(x.max()), intervals + 1, dtype=x.dtype)
         knots = knots_from_breaks(breaks[None], degree)[0]
         return cls(knots, degree, x.new_zeros(intervals + degree))
