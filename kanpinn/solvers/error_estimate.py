@@ -219,7 +219,10 @@ def finer_solves(
 
 
 def _richer_kans(network: Network, factor: float, seed: int) -> list[KAN]:
-    """The finer KANs of `finer_solves`, for networks that have no `refined` network."""
+    """The finer KANs of `finer_solves`, for networks without a `refined` network.
+
+    The arguments are those of `finer_solves`.
+    """
     inputs, *hidden, outputs = network.width
     least = 64  # hidden units
     if not isinstance(network, KAN):
