@@ -182,7 +182,7 @@ DOMAINS = models.Variants({}, example=' such as { type = "box", x = [0, 1], y = 
 
 
 class CombinationTable(ShapeTable):
-    """The union, the intersection or, in their order, the difference of two or more domains."""
+    """Two or more domains, combined in their order by union, difference or intersection."""
 
     type: Literal["union", "difference", "intersection"] = Field(description="How to combine them.")
     of: Annotated[
