@@ -223,7 +223,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return pairs.polished(ordered), torch.arange(self.count), estimates[ordered]
 
     def _random(self, count: int) -> Tensor:
-        """Random smooth functions, (N, L, m, count)."""
+        """Coefficients of random smooth functions in the present cells, (N, L, m, count)."""
         polynomials, decay, fields = self.network.polynomials, 0.3, self.network.own_fields
         seed = 1_000_003 * self.trees + self.search.discretization.seed
         generator = torch.Generator().manual_seed(seed)
