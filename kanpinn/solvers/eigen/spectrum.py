@@ -355,8 +355,8 @@ class Spectrum:
 
         Args:
             which: the indices of the eigenvectors, in order, complex conjugates next to each other.
-            dependent: the length of the part orthogonal to the vectors before it, below which a
-                unit vector counts as linearly dependent and is left out.
+            dependent: a length; a unit vector is left out as linearly dependent if its part
+                orthogonal to the vectors before it is shorter.
 
         Returns:
             The basis, (r, q), whose first k columns span the first k eigenvectors, and the real
