@@ -696,7 +696,7 @@ class Config:
 
     Args:
         sections: the settings as plain values.
-        file: the same settings, checked.
+        file: the settings as checked tables.
         directory: the folder in which files named by the settings are looked for.
         name: the name of the folder that holds the runs.
         notes: one line for each key or section of the file that no longer applies after overrides.
