@@ -31,8 +31,8 @@ LABELS = {"rmse": "root mean square error", "cross_entropy": "cross entropy"}
 def figures(fitted: Fitted, _: GridFields | None = None) -> Iterator[tuple[str, Figure]]:
     """Yield pairs of a name and a figure: history, agreement or confusion, and edges.
 
-    "agreement" has a row for each of the first four targets; for classes "confusion" takes its
-    place. "edges" is for KANs only.
+    "agreement" has a row for each of the first four targets; a fit of classes has "confusion"
+    instead. Only KANs have "edges".
     """
     if fitted.history.rows:
         yield "history", scores_figure(fitted)
