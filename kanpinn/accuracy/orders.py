@@ -156,9 +156,9 @@ class _Line:
         spread = float(about @ about)
         if not (x != x[0]).any():
             raise InputError(f"an order needs two different sizes, got {math.exp(x[0]):g} alone")
-        slope = float(about @ y) / spread
-        squares = _squares(y - slope * about)
-        return _Line(slope, float(x.mean()), float(y.mean()), spread, squares, len(x))
+        slope = float(about @ (y - y.mean())) / spread  # exactly zero for equal errors
+        rest = y - y.mean() - slope * about
+        return _Line(slope, float(x.mean()), float(y.mean()), spread, float(rest @ rest), len(x))
 
     def __call__(self, x: float) -> float:
         return self.y + self.slope * (x - self.x)

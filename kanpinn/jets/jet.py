@@ -321,7 +321,12 @@ def stack_equations(residual: object, n: int, what: str, columns: str = "1") -> 
     parts = residual if isinstance(residual, (tuple, list)) else (residual,)
     values: list[Any] = [getattr(part, "value", part) for part in parts]  # the values of jets
     for part in values or (None,):
-        if not isinstance(part, Tensor) or part.ndim != 2 or part.shape[0] != n or not part.numel():
+        if (
+            not isinstance(part, Tensor)
+            or part.ndim != 2
+            or part.shape[0] != n
+            or not part.shape[1]
+        ):
             got = tuple(getattr(part, "shape", ())) or type(part).__name__
             raise InputError(
                 f"{what} must have shape (n, {columns}) with n = {n} points here, got {got}"

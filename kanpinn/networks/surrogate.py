@@ -1,15 +1,33 @@
 """The surrogate of a solution: the domain's affine map, a network and an output map."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from kanpinn.geometry import Domain, Points
+from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates, Jet, join, stack
 from kanpinn.networks.layer import Function, Known, Tape
 from kanpinn.networks.network import Network, OutputMap
 from kanpinn.pde.problem import Unknown
+
+
+@runtime_checkable
+class InputBox(Protocol):
+    """The names and the bounding box of a network's inputs: those of a domain or of a table."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the coordinates."""
+
+    @property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """The lowest and the highest corner of the bounding box, (d,) each."""
+
+    @property
+    def dim(self) -> int:
+        """The number of coordinates d."""
 
 
 class Surrogate(nn.Module):
@@ -28,6 +46,7 @@ class Surrogate(nn.Module):
         coefficients: for each field its `Unknown`, or None if the field is not a coefficient.
     """
 
+    domain: Any  # an `InputBox`; of a problem a `Domain`
     low: Tensor
     high: Tensor
     first: Tensor  # ξ at the lowest corner, -1
@@ -35,7 +54,7 @@ class Surrogate(nn.Module):
     def __init__(
         self,
         network: Network,
-        domain: Domain,
+        domain: InputBox,
         output: OutputMap | None = None,
         inputs: Function | None = None,
         coefficients: Sequence[Unknown | None] = (),

@@ -16,7 +16,6 @@ from kanpinn._support.errors import InputError, instance, integer, nearest, one_
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.data import Data, Table
 from kanpinn.geometry import Points
-from kanpinn.geometry.box import Box
 from kanpinn.jets import Channels, Jet
 from kanpinn.loss import Residuals, ResidualTerm, Sparsity, Term
 from kanpinn.networks import KAN, Network, Surrogate
@@ -30,6 +29,24 @@ from kanpinn.solvers.state import Best, Losses, Observer, SolverState
 SCALINGS = ("range", "standard", "quantile")
 
 Bounds = Mapping[str, Sequence[float | int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Range:
+    """The inputs of a table, whose names are any texts, and the box that is mapped to [-1, 1]^d.
+
+    Args:
+        names: the names of the inputs.
+        bounds: the lowest and the highest corner of the box, (d,) each.
+    """
+
+    names: tuple[str, ...]
+    bounds: tuple[Tensor, Tensor]
+
+    @property
+    def dim(self) -> int:
+        """The number of inputs d."""
+        return len(self.names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +104,7 @@ def scaled_surrogate(
     if not table.classes:
         targets = table.targets
         output = Affine(targets.mean(dim=0).to(like), targets.std(dim=0, correction=0).to(like))
-    ranges = torch.stack(corners, dim=1).tolist()
-    surrogate = Surrogate(network, Box(**dict(zip(table.names, ranges, strict=True))), output)
+    surrogate = Surrogate(network, Range(table.names, corners), output)
     # Another first grid would change the function of a network that has been trained.
     if kan is not None and not kan.placed and scaling != "standard":
         ends, seen = (
@@ -298,10 +314,9 @@ class Fitted(Solved):
         train = self.data.train
         return train.classes[-self.network.width[-1] :] if train.classes else train.outputs
 
-    @torch.no_grad()
     def __call__(self, inputs: Points | Tensor) -> Tensor:
         """Return values (n, m) at inputs (n, d), whose columns are those of `data.train.names`."""
-        return self.surrogate.jet(self._points(inputs), Channels(self.data.train.names)).value
+        return self._values(inputs)
 
     def probabilities(self, inputs: Points | Tensor) -> Tensor:
         """Return the probability of each class, (n, classes), at inputs (n, d).

@@ -13,7 +13,6 @@ import kanpinn as kp
 from kanpinn._support.errors import InputError
 from kanpinn.accuracy.orders import Fit, Theory, before_level, fit_order, theoretical_order
 from kanpinn.networks.basis import BSplines
-from kanpinn.networks.basis.basis import project
 from kanpinn.networks.basis.splines import uniform_knots
 
 GRIDS = (8, 16, 32)
@@ -156,7 +155,7 @@ def test_projection_onto_coarse_grids_converges_with_order_degree_plus_one(degre
     x = torch.linspace(-1, 1, 2001, dtype=torch.float64)[:, None]
     c = BSplines(fine, degree).fit(x, torch.sin(3 * x)[..., None])
     old = BSplines(fine, degree)
-    errors = [project(c, old, BSplines(interval_knots(g, degree), degree))[1] for g in GRIDS]
+    errors = [old.represented(c, BSplines(interval_knots(g, degree), degree))[1] for g in GRIDS]
     assert fit_order(GRIDS, errors).order == pytest.approx(degree + 1, abs=0.35)
 
 

@@ -397,7 +397,7 @@ def test_interpret_refuses_what_it_cannot_read() -> None:
     assert result.exit_code == 2 and f"did you mean {run}?" in result.stderr
     Path(run, "run.json").write_text("{}")
     result = kanpinn("interpret", run)
-    assert result.exit_code == 2 and "run.json is not the record of a run" in result.stderr
+    assert result.exit_code == 2 and "run.json is no record of a run" in result.stderr
 
 
 # Bad input

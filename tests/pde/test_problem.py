@@ -385,7 +385,7 @@ PIECES = {
 @pytest.mark.parametrize("case", PIECES.values(), ids=PIECES)
 def test_pieces_that_do_not_exist(case):
     domain, wrong, right = case
-    words = f"no piece '{wrong}'", "its pieces are", f"did you mean '{right}'"
+    words = f"no piece '{wrong}'", "its pieces are", f'did you mean "{right}"'
     refused(lambda: kp.Dirichlet(domain.boundary[wrong]), *words)
 
 

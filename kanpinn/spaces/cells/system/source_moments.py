@@ -138,6 +138,8 @@ class MomentsInBoxes:
         """
         nodes, term = self.at.local, self.term.term
         found = [torch.zeros(0, len(self.tested), self.term.right.shape[2]).double()]
+        if not len(root):  # a rank may have no cell
+            return found[0]
         for some in torch.arange(len(root)).split(max(1, 2**17 // len(nodes))):
             local = corner[some, None] + (nodes + 1) / 2 * width
             ones = torch.ones(local.shape[:2], dtype=local.dtype)

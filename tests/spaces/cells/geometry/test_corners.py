@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 import kanpinn as kp
 from kanpinn.jets import Channels
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.spaces.cells.geometry.singularities import FluxSizes, edges_of_boxes, junctions
+from kanpinn.spaces.cells.geometry.singularities import edges_of_boxes, junctions
 from kanpinn.spaces.cells.problem import ProblemInPlane
 from kanpinn.spaces.cells.tree import Tree
 
@@ -179,8 +179,7 @@ def _in_cells(ratio, block, *names):
 @pytest.mark.parametrize("ratio", [20.0, 1.5, 0.05])
 def test_exponents_are_those_of_even_and_odd_solutions_around_an_edge(ratio):
     problem = _in_cells(ratio, CORNER, "x_max", "y_max", "z_max")
-    fluxes = FluxSizes(problem.interfaces, CUBE.bounds, 1)
-    segments, exponents, vertices = edges_of_boxes(problem.division, fluxes)
+    segments, exponents, vertices = edges_of_boxes(problem.division, problem.flux_sizes)
     assert len(segments) == 3 and vertices.tolist() == [[0.1, 0.0, 0.2]]
     inner, outer = math.pi / 4, 3 * math.pi / 4
 
@@ -199,8 +198,7 @@ def test_an_edge_on_the_boundary_or_without_a_jump_is_not_singular():
         _in_cells(20.0, kp.Box(x=(-1, 0.1), y=(-1, 1), z=(-1, 1)), "x_max"),
         _in_cells(1.0, CORNER, "x_max", "y_max", "z_max"),
     ):
-        fluxes = FluxSizes(problem.interfaces, CUBE.bounds, 1)
-        assert not len(edges_of_boxes(problem.division, fluxes)[0])
+        assert not len(edges_of_boxes(problem.division, problem.flux_sizes)[0])
 
 
 def test_cells_at_an_edge_become_thin_and_stay_long():
@@ -231,8 +229,7 @@ def divided(domain, a, *interfaces, values="x"):
 
 def exponents_junctions(problem):
     found = cells_of(problem, kp.Cells([2, 1], 4, 2))
-    fluxes = FluxSizes(found.interfaces, SQUARE.bounds, 1)
-    return junctions(found.division, fluxes, found.conditions)
+    return junctions(found.division, found.flux_sizes, found.conditions)
 
 
 def chequered(ratio):
