@@ -92,6 +92,7 @@ class EigenStage(Stage):
         shift: the present shift σ: close to `EigenSearch.near` or, if that is None, beyond the
             bounded end of the spectrum.
         up: whether the spectrum is bounded from below, not from above.
+        end: a number beyond which no eigenvalue is expected.
     """
 
     all_or_nothing = True
@@ -100,15 +101,15 @@ class EigenStage(Stage):
         self.search, self.residuals = search, residuals
         problem, surrogate = search.discretization.problem, residuals.surrogate
         self.inside = spectrum.rule(search.discretization)
-        # ‖L φ‖ / ‖M φ‖ of a smooth function φ has the magnitude of the first eigenvalues. If φ
-        # varies on a small scale, ∫ L φ · M φ is positive for -Δ and negative for Δ.
-        smooth = spectrum.of_wave(problem, surrogate, self.inside, 1.5)
-        sizes = [float(part.square().mean().sqrt()) for part in smooth]
-        self.size = sizes[0] / sizes[1] if min(sizes) > 0 else 1.0
-        left, right = spectrum.of_wave(problem, surrogate, self.inside, 100.0)
-        self.up = float((left * right).sum()) >= 0
-        end = -self.size / 4 if self.up else self.size / 4
-        self.shift = end if search.near is None else search.near + 1e-3 * self.size
+        low, count = surrogate.low, len(problem.fields)
+        smooth = torch.full_like(low, 1.5), low.new_ones(count)
+        parts = spectrum.of_wave(problem, surrogate, self.inside, *smooth)
+        self.size = spectrum.magnitude(*parts)  # that of the first eigenvalues
+        self.up, self.end = True, 0.0
+        if search.near is None:
+            self.up, end = spectrum.end_of_spectrum(problem, surrogate, self.inside)
+            self.end = end - (self.size if self.up else -self.size) / 4
+        self.shift = self.end if search.near is None else search.near + 1e-3 * self.size
 
     @abstractmethod
     def eigenpairs(self) -> tuple[spectrum.Spectrum, Tensor, Tensor | None]:
@@ -139,7 +140,7 @@ class ShiftStage(EigenStage):
         self.tried += 1
         self.last = spectrum.pencil_spectrum(*self.pencil, self.shift, self.up)
         first = self._first(self.last)
-        better = spectrum.better_shift(self.last, first, self.search.near)
+        better = spectrum.better_shift(self.last, self.search.near)
         done = better is None or self.tried == self.search.steps
         words = f"{len(first)} eigenvalues are resolved for the shift {self.shift:.4g}"
         if better is not None and not done:
@@ -204,7 +205,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             self.error.before, self.error.compared = self.error.estimate, False
         pairs, shares = self._pairs()
         self.pace.see(len(self.geometry.tree), self.pace.spent)
-        errors, last = shares.sum(dim=0), self.trees == self.settings.steps
+        errors, last = self._errors(pairs, shares), self.trees == self.settings.steps
         self.found, self.error.estimate = (pairs, errors), float(errors.max())
         step = Step(float(shares.sum()), words=f"{self.network.count} cells")
         return self._assessed(
@@ -214,7 +215,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
     def eigenpairs(self) -> tuple[spectrum.Spectrum, Tensor, Tensor]:
         if self.found is None:
             pairs, shares = self._pairs()
-            self.found = pairs, shares.sum(dim=0)
+            self.found = pairs, self._errors(pairs, shares)
         pairs, errors = self.found
         values = pairs.spectrum.values[: self.count]
         estimates = errors * self._sizes(values)
@@ -255,11 +256,45 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
                     shares = pairs.shares(self.count)
             enough = max(least, 1e-2 * float(shares.sum(dim=0).max()))
             if enough >= tolerance:
-                found = pairs.spectrum
-                factors = found.distances[: self.count] / self._sizes(found.values[: self.count])
-                return pairs, shares * factors
+                return pairs, shares * self._factors(pairs)
             tolerance = enough
             pairs = self._nearest(pairs.cells, tolerance)
+
+    def _factors(self, pairs: spectrum.CellPairs) -> Tensor:
+        """The relative errors of λ for those of μ, (count,)."""
+        found = pairs.spectrum
+        return found.distances[: self.count] / self._sizes(found.values[: self.count])
+
+    def _errors(self, pairs: spectrum.CellPairs, shares: Tensor) -> Tensor:
+        """The relative errors of λ by the cells and by the Krylov space, (count,)."""
+        return shares.sum(dim=0) + pairs.errors * self._factors(pairs)
+
+    def _missed(self, pairs: spectrum.CellPairs, errors: Tensor) -> float | None:
+        """A shift beyond eigenvalues that the search has missed; None if there are none.
+
+        They are searched from a shift beyond all that are expected, with random functions: a mode
+        in a deep and narrow well shows late if the shift is close to other eigenvalues.
+
+        Args:
+            pairs: the eigenpairs on the present cells.
+            errors: their relative errors, (count,).
+        """
+        side, values = 1 if self.up else -1, pairs.spectrum.values[: self.count]
+        known, order = (side * values.real).sort()
+        distance = float(known[-1]) - side * self.end
+        span = max(float(known[-1] - known[0]), abs(float(known[0]) - side * self.shift))
+        if distance < 3 * span:
+            return None  # the last search has begun as far out
+        block = self._random(self.count + self.spare)  # not the modes, beside which others hide
+        tolerance = min(1e-2, max(1e-6, (0.1 * span / distance) ** 2))
+        given = replace(pairs.cells), self.end, None, self.up, block, self.count, tolerance
+        found = spectrum.nearest_pairs(*given, least=12 * block.shape[-1]).spectrum
+        others, which = (side * found.values.real[: self.count]).sort()
+        unsure = found.residuals[which] * (others - side * self.end).abs()
+        slack = unsure + (errors * self._sizes(values))[order]
+        return (
+            side * (float(others[0]) - span / 2) if bool((others < known - slack).any()) else None
+        )
 
     def _outside(self, tolerance: float) -> spectrum.CellPairs:
         """The eigenpairs for a shift beyond the end of the spectrum, or close to `near`."""
@@ -267,8 +302,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         self._check_size(cells.system(self.shift))
         pairs = self._nearest(cells, tolerance)
         for _ in range(tries):
-            first = spectrum.order(pairs.spectrum.values[: self.count], self.near, self.up)
-            better = spectrum.better_shift(pairs.spectrum, first, self.near)
+            better = spectrum.better_shift(pairs.spectrum, self.near)
             if better is None:
                 break
             self.shift = better
@@ -286,8 +320,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return ShiftedCells(self.problem.linearised(about, integrated=False), order=1)
 
     def _nearest(self, cells: ShiftedCells, tolerance: float) -> spectrum.CellPairs:
-        """The eigenpairs nearest to the shift; the next Krylov space starts with their modes."""
-        given = cells, self.shift, self.up, self.block, self.count, tolerance
+        """The nearest eigenpairs, with which the next search begins."""
+        given = cells, self.shift, self.near, self.up, self.block, self.count, tolerance
         pairs = spectrum.nearest_pairs(*given)
         self.block, self.leading = pairs.block(self.count + self.spare), pairs.columns(self.count)
         return pairs
@@ -307,13 +341,15 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             errors: the relative errors estimated from the functional, (count,).
         """
         start, tolerance = self._block().on(self.problem.deeper(self.geometry)).richer, 1e-2
-        given = self._about_zero(start), self.shift, self.up, start.coefficients, self.count
-        other = spectrum.nearest_pairs(*given, tolerance * self.tolerance)
+        given = self._about_zero(start), self.shift, self.near, self.up, start.coefficients
+        other = spectrum.nearest_pairs(*given, self.count, tolerance * self.tolerance)
         found = solved[0].spectrum
         values = found.values[: self.count]
         others = spectrum.paired(values, other.spectrum.values[: self.count + self.spare])
         changes = (values - others).abs() + spectrum.rounding(values, found)
         errors = torch.maximum(changes / self._sizes(values), errors)
+        if self.near is None and (beyond := self._missed(solved[0], errors)) is not None:
+            self.shift, errors = beyond, torch.full_like(errors, math.inf)
         self.found = solved[0], errors
         self.error.compare(float(errors.max()))
         return errors
@@ -518,7 +554,7 @@ class Eigensolution(Solved):
 
     def __call__(self, points: Points | Tensor) -> Tensor:
         """Return the modes at points (n, d): (n, count), or (n, m, count) for m > 1 fields."""
-        return self._complex(self.surrogate(self._points(points)))
+        return self._complex(self._values(points))
 
     @torch.no_grad()
     def gradient(self, points: Points | Tensor) -> Tensor:

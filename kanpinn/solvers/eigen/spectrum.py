@@ -15,6 +15,7 @@ import numpy
 import torch
 from torch import Generator, Tensor, nn
 
+from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import weighted_sample
 from kanpinn.jets import Channels, Jet, ResidualFunction, find_channels, jet_of
@@ -239,28 +240,111 @@ def pencil(
 
 @torch.no_grad()
 def of_wave(
-    problem: EigenProblem, surrogate: Surrogate, points: Points, waves: float
+    problem: EigenProblem,
+    surrogate: Surrogate,
+    points: Points,
+    waves: Tensor,
+    amplitudes: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Return L φ and M φ, (n, equations) each, for φ a product of a cosine in each coordinate.
+    """Return L φ and M φ at some of the points for products of cosines φ, (n, equations) each.
 
     Args:
-        problem: the problem, with L and M.
-        surrogate: has the corners of the domain's bounding box.
-        points: the points; the first 2048 are used.
-        waves: the change of the phase of each cosine over half the domain, in radians.
+        problem, surrogate: of one mode.
+        points: all points.
+        waves: the change of each cosine's phase over half the domain, (d,).
+        amplitudes: the factor of each field's product, (m,).
     """
     low, half = surrogate.low, (surrogate.high - surrogate.low) / 2
-    m, some = len(problem.fields), points[:2048]
+    some = points[:: max(1, len(points) // 2048)]
 
     def wave(x: Tensor) -> Tensor:
         phases = torch.linspace(0.2, 0.8, x.shape[1], dtype=x.dtype, device=x.device)
         value = torch.cos(waves * ((x - low) / half - 1) + phases).prod(dim=1, keepdim=True)
-        return value.expand(-1, m)
+        return value * amplitudes
 
     equations = problem.operator_values, problem.mass_values
     channels = channels_at(surrogate, equations, points)
     jet = jet_of(wave, some.coords, channels)
     return equations[0](some, jet), equations[1](some, jet)
+
+
+def magnitude(operator: Tensor, mass: Tensor) -> float:
+    """Return the median of |L φ| over that of |M φ| at points, which singular points do not rule.
+
+    operator, mass: the values of L φ and M φ, (n, equations) each. Where a median is zero the
+    number is 1.
+    """
+    left, right = (
+        float(torch.linalg.vector_norm(part, dim=1).median()) for part in (operator, mass)
+    )
+    return left / right if min(left, right) > 0 else 1.0
+
+
+def end_of_spectrum(
+    problem: EigenProblem, surrogate: Surrogate, points: Points
+) -> tuple[bool, float]:
+    """Return whether the spectrum is bounded from below, and a number beyond the eigenvalues.
+
+    A spectrum that is not bounded from below is taken to be bounded from above. ∫ L φ · M φ is
+    positive for waves φ of high frequency in the first case and negative in the second.
+
+    For -Δu + V u = λ u, a mode in a well of the width w has an eigenvalue of about the mean of V
+    over the well plus (π/w)². The number is the least of this over the regions where V is lowest,
+    with a quarter of the second term. Without a negative potential it is 0.
+
+    Args:
+        problem, surrogate: of one mode.
+        points: a quadrature rule in the domain.
+
+    Raises:
+        InputError: if the integral has both signs, as for a wave operator or Dirac's.
+    """
+    m, d, frequency = len(problem.fields), points.coords.shape[1], 1e6
+    generator = Generator().manual_seed(0)
+    signs, symbols = [], []
+    for _ in range(4 * (d + m)):
+        waves, amplitudes = (torch.randn(k, generator=generator) for k in (d, m))
+        waves, amplitudes = (
+            (x / torch.linalg.vector_norm(x)).to(points.coords) for x in (waves, amplitudes)
+        )
+        left, right = of_wave(problem, surrogate, points, frequency * waves, amplitudes)
+        product, sizes = left * right, left.square().sum() * right.square().sum()
+        signs.append(float(product.sum() / sizes.sqrt()) if sizes > 0 else 0.0)
+        symbols.append(magnitude(left, right))
+    clear = 1e-2
+    if min(signs) < -clear and max(signs) > clear:
+        raise InputError(
+            f"the eigenvalues of {type(problem).__name__} are bounded neither from below nor from "
+            "above: there are no first ones; give near, the number that they shall be nearest to"
+        )
+    up = sum(signs) >= 0
+    equations = problem.operator_values, problem.mass_values
+    channels = channels_at(surrogate, equations, points)
+    columns = []
+    for field in torch.eye(m).to(points.coords):
+
+        def constant(x: Tensor, field: Tensor = field) -> Tensor:
+            return field + 0 * x[:, :1]
+
+        jet = jet_of(constant, points.coords, channels)
+        columns.append([equation(points, jet) for equation in equations])
+    operator, mass = (torch.stack(parts, dim=2) for parts in zip(*columns, strict=True))
+    if operator.shape[1] != m or points.data is None:
+        return up, 0.0
+    regular = torch.isfinite(operator).all(dim=2).all(dim=1)
+    regular &= torch.linalg.cond(mass) < 1e8
+    if not bool(regular.any()):
+        return up, 0.0
+    inner = torch.linalg.eigvals(torch.linalg.solve(mass[regular], operator[regular])).real
+    lowest, which = (inner if up else -inner).amin(dim=1).sort()
+    weights = points.data[:, 0][regular][which]
+    parts = weights.cumsum(0) / weights.sum()
+    means = (weights * lowest).cumsum(0) / weights.cumsum(0)
+    order = channels.derivative_order
+    phases = math.pi / (2 * parts ** (1 / d))
+    kinetic = sorted(symbols)[len(symbols) // 2] * (phases / frequency) ** order
+    least = min(float((means + kinetic / 4).min()), 0.0)
+    return up, least if up else -least
 
 
 @torch.no_grad()
@@ -297,9 +381,10 @@ def paired(values: Tensor, others: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Eigenpairs (μ, z) of a matrix K of (L - σM)⁻¹ M, in the order of the distances |λ - σ|.
+    """Eigenpairs (μ, z) of a matrix K of (L - σM)⁻¹ M, in the order of distances |λ - c|.
 
-    The largest eigenvalues μ = 1 / (λ - σ) belong to the λ nearest to σ.
+    The centre c is the number that the eigenvalues shall be nearest to, or else σ. The largest
+    eigenvalues μ = 1 / (λ - σ) belong to the λ nearest to σ.
 
     Args:
         shift: σ.
@@ -322,21 +407,25 @@ class Spectrum:
     inverse: Tensor
 
     @classmethod
-    def of(cls, shift: float, up: bool, inverse: Tensor, rest: Tensor, basis: Tensor) -> "Spectrum":
-        """Compute the eigenpairs of K.
+    def of(
+        cls,
+        shift: float,
+        near: float | None,
+        up: bool,
+        inverse: Tensor,
+        rest: Tensor,
+        basis: Tensor,
+    ) -> "Spectrum":
+        """The eigenpairs of K = `inverse`; their residuals are ‖`rest` z‖ / |μ|.
 
-        Args:
-            shift: σ.
-            up: whether the spectrum is bounded from below, not from above.
-            inverse: the matrix K, (r, r).
-            rest: a matrix R with which the relative residuals are ‖R z‖ / |μ|, (rows, r).
-            basis: the coefficients of the r functions to which the rows of K belong, (P, r).
+        near: the centre c of the order; None for σ.
 
         Raises:
             LinAlgError: if the decomposition does not converge.
         """
         mu, vectors = torch.linalg.eig(inverse)
-        nearest = mu.abs().argsort(descending=True)
+        centre = shift if near is None else near
+        nearest = (shift + 1 / mu - centre).abs().argsort()
         mu, vectors = mu[nearest], vectors[:, nearest]
         residuals = torch.linalg.vector_norm(rest.to(vectors) @ vectors, dim=0) / mu.abs()
         return cls(shift, up, shift + 1 / mu, vectors, residuals, basis, inverse)
@@ -398,30 +487,25 @@ def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> S
     u, basis = u[:, kept], (vh[kept].T / s[kept]) / scale[:, None]
     image = mass @ basis
     inverse = u.T @ image
-    return Spectrum.of(shift, up, inverse, image - u @ inverse, basis)
+    return Spectrum.of(shift, None, up, inverse, image - u @ inverse, basis)
 
 
-def better_shift(found: Spectrum, which: Tensor, near: float | None) -> float | None:
+def better_shift(found: Spectrum, near: float | None) -> float | None:
     """Return another shift if the spectrum needs one, else None.
 
-    Another shift is needed if the nearest eigenvalue is closer to the shift than 1e-4 times the
-    distance of the fifth, since the other eigenvalues then lose digits by rounding. If `near` is
-    None, another shift is also needed if the first eigenvalue lies beyond the shift, since more
-    eigenvalues may lie there.
-
-    Args:
-        found: the spectrum for the present shift.
-        which: the indices of the first eigenvalues, in order.
-        near: the number to which eigenvalues should be nearest; None for the first eigenvalues.
+    It needs one if the nearest eigenvalue is closer to the shift than 1e-4 times the distance of
+    others, which then lose their digits to its rounding error. Without `near` it also needs one if
+    an eigenvalue lies beyond the shift, however far, since there may be more of them.
     """
-    distances = found.distances
+    distances = found.distances.sort().values
     several = float(distances[min(4, len(distances) - 1)])
     if distances[0] <= 1e-4 * several:
         return found.shift - 0.1 * several
-    if near is not None or not len(which):
+    resolved = found.values[found.residuals < RESOLVED].real
+    if near is not None or not len(resolved):
         return None
     side = 1 if found.up else -1
-    first = side * float(found.values[which[0]].real)
+    first = float((side * resolved).min())
     return None if first > side * found.shift else side * (first - several / 2)
 
 
@@ -624,9 +708,9 @@ class CellPairs:
     only, the error is the product of the errors of the mode and of the adjoint problem's mode.
 
     Args:
-        spectrum: all eigenpairs in the Krylov space, with the residuals that the projection onto
-            this space leaves.
-        cells: the evolution L u - M u' = 0 in the cells.
+        spectrum: all of them; their residuals are those of the projection onto the space.
+        cells: the evolution L u - M u' = 0.
+        errors: the estimated relative errors of the first values μ of T, (count,).
 
     Reference: Bramble and Osborn, Rate of convergence estimates for nonselfadjoint eigenvalue
     approximations (1973).
@@ -634,6 +718,7 @@ class CellPairs:
 
     spectrum: Spectrum
     cells: ShiftedCells
+    errors: Tensor
 
     def block(self, count: int) -> Tensor:
         """Real functions that span the nearest `count` modes, (N, L, m, n).
@@ -697,21 +782,30 @@ class CellPairs:
 
 
 def nearest_pairs(
-    cells: ShiftedCells, shift: float, up: bool, block: Tensor, count: int, tolerance: float
+    cells: ShiftedCells,
+    shift: float,
+    near: float | None,
+    up: bool,
+    block: Tensor,
+    count: int,
+    tolerance: float,
+    least: int = 0,
 ) -> CellPairs:
-    """The eigenpairs of T = (L - σM)⁻¹ M with the largest μ = 1/(λ - σ).
+    """The eigenpairs of T = (L - σM)⁻¹ M with the λ nearest to `near`, or with the largest μ.
 
-    The Krylov space grows until the relative errors of the first `count` values μ are below the
-    tolerance. These errors are about r (r + δ) for relative residuals r, where δ is the size of the
-    part of T that is not normal.
+    μ is 1/(λ - σ). The Krylov space grows until the relative errors of the first `count` values are
+    below the tolerance. They are about r (r + δ) for relative residuals r, where δ is the part of
+    the operator that is not normal.
 
     Args:
         cells: the evolution L u - M u' = 0 in the cells.
         shift: σ.
+        near: the number that the eigenvalues are nearest to; None for σ.
         up: whether the spectrum is bounded from below, not from above.
-        block: the functions with which the space starts, (N, L, m, p).
-        count: the number of eigenpairs.
-        tolerance: the largest relative error of the values μ.
+        block: start functions, (N, L, m, p).
+        count: the number of pairs.
+        tolerance: of the values μ.
+        least: the smallest number of columns of the space.
     """
     most = max(12 * block.shape[-1], 100)  # columns after which a new space is started
     norms, fields = cells.base.norms, cells.fields
@@ -722,25 +816,28 @@ def nearest_pairs(
     best = torch.inf
     for _ in range(4):
         for space in krylov_spaces(apply, norms.coordinates(block)):
-            found = Spectrum.of(shift, up, space.matrix, space.rest, space.basis)
-            error = _error(found, count)
-            if error <= tolerance or space.basis.shape[1] >= min(most, len(space.basis) // 2):
+            found = Spectrum.of(shift, near, up, space.matrix, space.rest, space.basis)
+            errors, columns = _errors(found, count), space.basis.shape[1]
+            error = float(errors.max())
+            if columns >= min(most, len(space.basis) // 2):
+                break
+            if error <= tolerance and columns >= least:
                 break
         basis = norms.coefficients(space.basis, fields).flatten(0, 2)
-        pairs = CellPairs(replace(found, basis=basis), cells)
+        pairs = CellPairs(replace(found, basis=basis), cells, errors)
         if error <= tolerance or error > 0.5 * best:
             break
         best, block = error, pairs.block(block.shape[-1])
     return pairs
 
 
-def _error(found: Spectrum, count: int) -> float:
-    """The estimated relative error of the first `count` values μ computed in a Krylov space."""
+def _errors(found: Spectrum, count: int) -> Tensor:
+    """The estimated relative errors of the first values μ in a Krylov space, (count,)."""
     if found.basis.shape[1] < 2 * count:
-        return torch.inf
+        return torch.full((count,), math.inf, dtype=torch.float64)
     columns, _ = found.span(torch.arange(count))
     image = found.inverse.T @ columns
-    smallest = 1 / float(found.distances[count - 1])
+    smallest = 1 / float(found.distances[:count].max())
     normal = torch.linalg.matrix_norm(image - columns @ (columns.T @ image), 2) / smallest
-    residual = float(found.residuals[:count].max())
-    return residual * min(1.0, residual + float(normal))
+    residuals = found.residuals[:count]
+    return residuals * (residuals.max() + normal).clamp(max=1.0)
