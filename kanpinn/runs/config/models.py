@@ -16,6 +16,13 @@ import typing
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
 from pathlib import Path
 from types import GenericAlias, MappingProxyType, ModuleType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
@@ -90,21 +97,7 @@ def load_class(
         InputError: if there is no such class, it is no subclass of `base` or does not define all
             abstract methods, or its module cannot be imported.
     """
-    where, _, name = spec.rpartition(":")
-    at = f'{path} = "{spec[:200]}"'
-    if not (where and where.isprintable() and name.isidentifier()):
-        raise InputError(f'{at}: expected "file.py:Class" or "package.module:Class"')
-    if where.endswith(".py"):
-        module = _from_file(where, directory, at)
-    else:
-        try:
-            module = importlib.import_module(where)
-        except Exception as error:  # a user's module may raise anything
-            sought = error.name if isinstance(error, ModuleNotFoundError) else None
-            if sought and f"{where}.".startswith(f"{sought}."):
-                raise InputError(f"{at}: there is no module {sought}") from None
-            reason = error if sought else f"{type(error).__name__}: {error}"
-            raise InputError(f"{at}: {reason}") from error
+    at, where, module, name = _named(spec, directory, path, "Class")
     found = getattr(module, name, None)
     if found is None:
         names = [n for n, value in vars(module).items() if inspect.isclass(value)]
@@ -119,6 +112,75 @@ def load_class(
         absent = ", ".join(missing)
         raise InputError(f"{at}: the class does not define what every {kind} has: {absent}")
     return found
+
+
+def load_function(spec: str, directory: Path, path: str) -> Callable[..., Any]:
+    """Load the function named "file.py:function" or "package.module:function".
+
+    The arguments are those of `load_class`.
+
+    Raises:
+        InputError: if there is no such function, or its module cannot be imported.
+    """
+    at, where, module, name = _named(spec, directory, path, "function")
+    found = getattr(module, name, None)
+    if not callable(found):
+        names = [n for n, value in vars(module).items() if callable(value)]
+        raise InputError(f"{at}: {where} has no function {name}{nearest(name, names)}")
+    return found
+
+
+def _named(spec: str, directory: Path, path: str, kind: str) -> tuple[str, str, ModuleType, str]:
+    """What a message begins with, the module's place, the module, and the name in it."""
+    where, _, name = spec.rpartition(":")
+    at = f'{path} = "{spec[:200]}"'
+    if not (where and where.isprintable() and name.isidentifier()):
+        raise InputError(f'{at}: expected "file.py:{kind}" or "package.module:{kind}"')
+    if where.endswith(".py"):
+        module = _from_file(where, directory, at)
+    else:
+        try:
+            module = importlib.import_module(where)
+        except Exception as error:  # a user's module may raise anything
+            sought = error.name if isinstance(error, ModuleNotFoundError) else None
+            if sought and f"{where}.".startswith(f"{sought}."):
+                raise InputError(f"{at}: there is no module {sought}") from None
+            reason = error if sought else f"{type(error).__name__}: {error}"
+            raise InputError(f"{at}: {reason}") from error
+    return at, where, module, name
+
+
+class FromSource(SourceFileLoader):
+    """A loader of modules from their source alone: a cached `.pyc` may be of another source."""
+
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        raise OSError(f"the cache of {path} is not used")
+
+
+@contextmanager
+def importing_beside(folder: Path) -> Iterator[None]:
+    """Let modules in a folder be imported in the block, from their sources."""
+    kinds = (FromSource, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
+    finder_of = FileFinder.path_hook(*kinds)
+
+    def hook(path: str) -> Any:
+        if not Path(path).is_relative_to(folder):
+            raise ImportError(f"{path} is not in {folder}")
+        return finder_of(path)
+
+    def forget() -> None:
+        for path in [p for p in sys.path_importer_cache if Path(p).is_relative_to(folder)]:
+            del sys.path_importer_cache[path]
+
+    forget()
+    sys.path_hooks.insert(0, hook)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        sys.path_hooks.remove(hook)
+        forget()
 
 
 def _from_file(where: str, directory: Path, at: str) -> ModuleType:
@@ -137,21 +199,20 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
         hint = nearest(file.name, [beside.name for beside in file.parent.glob("*.py")])
         raise InputError(f"{at}: there is no file {where}{hint}")
     name = f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
+    loader = FromSource(name, str(file))
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look up the module of a class
     before = set(sys.modules)
-    sys.path.insert(0, str(file.parent))  # a class file may import its neighbours
     try:
-        with blaming(at, module):
-            spec.loader.exec_module(module)
+        with blaming(at, module), importing_beside(file.parent):  # its neighbours
+            loader.exec_module(module)
     except InputError:
         raise
     except (SyntaxError, ValueError) as error:  # a file that is not text has no line to name
         raise InputError(f"{at}: {type(error).__name__}: {error}") from error
     finally:  # other files must not find this file's neighbours
-        sys.path.remove(str(file.parent))
         for added in set(sys.modules) - before:
             origin = Path(getattr(sys.modules[added], "__file__", None) or "")
             if (origin.parent, origin.stem) == (file.parent, added):
