@@ -4,6 +4,7 @@ derivatives, integrals, quantities, pictures, intervals of unknowns.
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,7 +23,7 @@ from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Channels, Jet, find_channels, normal_derivative, stack_equations
+from kanpinn.jets import Channels, Jet, find_channels, normal_derivative, partial, stack_equations
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import PROBE_POINTS
 from kanpinn.networks import Network, Surrogate
@@ -32,6 +33,57 @@ from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.state import History
 from kanpinn.solvers.verification import Verification
+from kanpinn.spaces.cells.problem import rule_in_cells
+
+
+class Differentiable(torch.autograd.Function):
+    """A function of points with partial derivatives, as one that PyTorch differentiates.
+
+    `apply(coords, solved, names)` returns the partial derivative of a result's fields by the named
+    coordinates, (n, …), and their values without names. Its derivatives are again partial ones, so
+    that it can be differentiated backward and forward, and mapped over batches of points.
+    """
+
+    @staticmethod
+    def forward(coords: Tensor, solved: "Solved", names: tuple[str, ...]) -> Tensor:
+        return solved._partial(coords, names)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        coords, ctx.solved, ctx.names = inputs
+        ctx.save_for_backward(coords)
+        ctx.save_for_forward(coords)
+
+    @staticmethod
+    def _partials(ctx: Any) -> Tensor:
+        """The first derivatives of the output, (d, n, …)."""
+        (coords,), solved = ctx.saved_tensors, ctx.solved
+        names = [(*ctx.names, name) for name in solved.surrogate.domain.names]
+        return torch.stack([Differentiable.apply(coords, solved, each) for each in names])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        partials = Differentiable._partials(ctx)
+        products = (gradients[0] * partials.conj()).flatten(2).sum(dim=2)
+        return products.real.T.to(ctx.saved_tensors[0]), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        partials = Differentiable._partials(ctx)
+        along = tangents[0].T.to(partials.real.dtype)
+        return (partials * along[(...,) + (None,) * (partials.ndim - 2)]).sum(dim=0)
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[Any, ...],
+        coords: Tensor,
+        solved: "Solved",
+        names: tuple[str, ...],
+    ) -> tuple[Tensor, int]:
+        coords = coords.movedim(in_dims[0], 0)
+        flat = Differentiable.apply(coords.flatten(0, 1), solved, names)
+        return flat.unflatten(0, coords.shape[:2]), 0
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -87,6 +139,46 @@ class Solved(Shown):
         """Points, or a tensor (n, d), as `Points` with the surrogate's dtype and device."""
         like = self.surrogate.low
         return Points.of(points, self.surrogate.domain.names).to(like.dtype, like.device)
+
+    def _values(self, points: Points | Tensor) -> Tensor:
+        """The values of the fields at points, (n, m), which PyTorch differentiates."""
+        coords = points.coords if isinstance(points, Points) else torch.as_tensor(points)
+        values: Tensor = Differentiable.apply(coords, self, ())
+        return values
+
+    def _partial(self, coords: Tensor, names: tuple[str, ...]) -> Tensor:
+        """A partial derivative of the fields by the named coordinates, (n, …); see `_values`."""
+        points = self._points(coords)
+
+        def evaluate(points: Points, channels: Channels) -> Tensor:
+            jet = self.surrogate.evaluate(points, channels)
+            return partial(jet, *names) if names else jet.value
+
+        channels = Channels(points.names)
+        if names:
+            few = points[:PROBE_POINTS]
+            channels, _ = find_channels(lambda c: evaluate(few, c), points.names)
+        return self._defined(points, evaluate(points, channels), warned=not names)
+
+    def _defined(self, points: Points, values: Tensor, *, warned: bool = True) -> Tensor:
+        """Values (n, …) at points (n, d), with NaN outside the domain, of which is warned."""
+        domain = self.surrogate.domain
+        if not isinstance(domain, Domain):
+            return values
+        low, high = domain.bounds
+        slack = 1e-4 * float((high - low).max())  # for points on curves that arcs approximate
+        outside = ~domain.contains(points.coords.to(low), slack)
+        if not bool(outside.any()):
+            return values
+        if warned:
+            warnings.warn(
+                f"{int(outside.sum())} of {len(points)} points lie outside the domain, where the "
+                "solution is not defined: the values there are NaN",
+                stacklevel=6,
+            )
+        undefined = torch.full_like(values, math.nan)
+        kept = outside.to(values.device).view(-1, *(1,) * (values.ndim - 1))
+        return torch.where(kept, undefined, values)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -253,15 +345,21 @@ class Solution(Solved):
         return low.to(points.coords), high.to(points.coords)
 
     def __call__(self, points: Points | Tensor) -> Tensor:
-        """The values of the m fields at points, (n, m)."""
-        return self.surrogate(self._points(points))
+        """The values of the m fields at points, (n, m).
+
+        `torch.autograd` and `torch.func` differentiate them by the points, up to the fourth order,
+        and `torch.vmap` maps them. Outside the domain they are NaN, with a warning.
+        """
+        return self._values(points)
 
     @torch.no_grad()
     def gradient(self, points: Points | Tensor) -> Tensor:
-        """The first derivatives at points, (n, d) for one field, (n, d, m) for m > 1 fields."""
+        """The first derivatives at points, (n, d) for one field, else (n, d, m); NaN outside."""
         channels = Channels(self.problem.domain.names, gradient=True)
-        gradient = self.surrogate.evaluate(self._points(points), channels).gradient
+        points = self._points(points)
+        gradient = self.surrogate.evaluate(points, channels).gradient
         assert gradient is not None
+        gradient = self._defined(points, gradient)
         return gradient[..., 0] if gradient.shape[-1] == 1 else gradient
 
     @torch.no_grad()
@@ -275,14 +373,14 @@ class Solution(Solved):
         """The integral of a density, by quadrature.
 
         Args:
-            over: a domain, or a boundary or a part of a boundary; by default the problem's domain.
-            density: a function density(p, u, …) with the arguments of a problem's residual, which
-                returns (n, m); by default the fields themselves. On a boundary p has outward unit
-                normals.
-            nodes: the number of Gauss nodes per axis; above three dimensions the rule is 2^16 Sobol
-                points.
-            time: the moment of the integral, if `over` is a region in space only and the problem's
-                domain has a time coordinate.
+            over: a domain, a boundary or a part of one; by default the problem's domain.
+            density: density(p, u, …), with the arguments of a problem's residual, gives (n, m); by
+                default it is the fields themselves. On a boundary p has outward unit normals.
+            nodes: Gauss nodes per axis; above three dimensions the rule is 2^16 Sobol points. Over
+                the problem's domain the rule of a solution in cells has points in each cell, and
+                smaller cells at singular corners.
+            time: the moment at which to integrate over a region in space, if the problem's domain
+                is one over time.
 
         Returns:
             The integral, (m,).
@@ -294,7 +392,8 @@ class Solution(Solved):
         if isinstance(region, Boundary):
             rules: Iterable[tuple[Points, Tensor]] = [region.quadrature(nodes)]
         elif region is None or isinstance(region, Domain):
-            rules = domain_rule(region or domain, nodes)
+            in_cells = rule_in_cells(self.residuals) if region in (None, domain) else None
+            rules = in_cells or domain_rule(region or domain, nodes)
         else:
             raise InputError(
                 f"an integral is over a domain or a boundary, got {region!r}; a piece is a boundary"

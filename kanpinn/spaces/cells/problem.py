@@ -4,7 +4,7 @@ solids; fields that are determined only up to a constant; functions that cells s
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import ClassVar, TypeGuard
@@ -31,7 +31,7 @@ from kanpinn.loss.parameters import Parameters, WithParameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.spaces.cells.cells import CornerLayer, require_cells
+from kanpinn.spaces.cells.cells import Cells, CornerLayer, require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellGeometry,
     CellPoints,
@@ -227,7 +227,7 @@ class CellProblem:
             left: the fraction of the error that the refinement should leave.
         """
         after = self.cells(geometry.tree.split(marked)[0])
-        return self._graded(after, self.singularities.goals(geometry, left, marked))
+        return self.graded(after, self.singularities.goals(geometry, left, marked))
 
     def deeper(self, geometry: CellGeometry) -> CellGeometry:
         """The cells with smaller cells at singular points, for an estimate of the error there.
@@ -235,10 +235,10 @@ class CellProblem:
         There a higher degree does not show the error of a solution. The cells are so much smaller
         that the error is a quarter.
         """
-        return self._graded(geometry, self.singularities.goals(geometry, 0.25))
+        return self.graded(geometry, self.singularities.goals(geometry, 0.25))
 
-    def _graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
-        """Refine the cells that are too coarse for a goal, for one goal after the other."""
+    def graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
+        """The cells after those too coarse for a goal are refined, for one goal after the other."""
         for goal in goals:
             while bool((marked := goal(geometry)).any()):
                 geometry = self.cells(geometry.tree.split(marked)[0])
@@ -587,6 +587,31 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
             for one in loss
         ]
     return problem_of_terms(loss, domain, counted_fields(residuals, own), own)
+
+
+def rule_in_cells(residuals: Residuals) -> Iterator[tuple[Points, Tensor]] | None:
+    """A quadrature rule that follows the cells of a solution; None if its network has no cells.
+
+    The rule has Gauss points in each cell, as many as for a degree higher by 2. In the plane the
+    cells at singular corners are halved until what their points miss is a thousandth.
+
+    Args:
+        residuals: the loss of the solution.
+
+    Yields:
+        Points in the domain and their weights.
+    """
+    network = residuals.surrogate.network
+    if not isinstance(network, Cells):
+        return None
+    problem = problem_in_cells(residuals)
+    geometry, left = (
+        problem.cells(network.tree),
+        1e-3 if residuals.surrogate.low.numel() < 3 else 0.25,
+    )
+    geometry = problem.graded(geometry, problem.singularities.goals(geometry, left))
+    rules = problem.inside(geometry, network.polynomials.richer)
+    return ((rule.points, rule.weights.flatten()) for rule in rules)
 
 
 def problem_of_terms(

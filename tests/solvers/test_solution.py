@@ -1,0 +1,136 @@
+"""A solution as a function of points: its derivatives by PyTorch, and the points outside."""
+
+import math
+import warnings
+
+import pytest
+import torch
+
+import kanpinn as kp
+
+POINT = torch.tensor([0.3, 0.4], dtype=torch.float64)
+
+
+def poisson():
+    """-Δu = f in the unit square for u = sin πx sin πy."""
+    return kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="sin(pi*x) * sin(pi*y)")
+
+
+def heat():
+    """∂u/∂t = ∂²u/∂x² for u = e^(-π² t) sin πx."""
+    return kp.Heat(kp.Box(x=(0, 1), t=(0, 1)), exact="exp(-pi**2*t) * sin(pi*x)")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        (poisson, kp.KAN(hidden=[24], degree=7, grid=[3, 4])),
+        (poisson, kp.Cells(degree=8)),
+        (heat, kp.Windows()),
+    ],
+    ids=["output layer", "cells", "march"],
+)
+def solved(request):
+    make, network = request.param
+    return kp.solve(make(), network, tolerance=1e-6)
+
+
+def exact_at(problem, x):
+    (point,) = problem.exact(kp.Points(x[None], problem.domain.names))
+    return point.squeeze()
+
+
+# PyTorch's forward mode uses its own deprecated compiler.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_pytorch_differentiates_a_solution_backward_and_forward(solved):
+    def u(x):
+        return solved(x[None])[0, 0]
+
+    x = POINT.clone().requires_grad_()
+    (backward,) = torch.autograd.grad(u(x), x)
+    own = solved.gradient(POINT[None])[0]
+    for gradient in (backward, torch.func.grad(u)(POINT), torch.func.jacfwd(u)(POINT)):
+        assert torch.allclose(gradient, own, rtol=1e-12, atol=1e-12)
+    hessian = torch.func.hessian(u)(POINT)
+    expected = torch.func.hessian(lambda x: exact_at(solved.problem, x))(POINT)
+    assert torch.allclose(hessian, expected, atol=1e-3)
+    assert torch.allclose(hessian, hessian.T, atol=1e-12)
+
+
+def test_derivatives_go_up_to_the_fourth():
+    problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+    solution = kp.solve(problem, kp.Cells(degree=12), tolerance=1e-10)
+
+    def derivative(x):
+        return solution(x[None, None])[0, 0]
+
+    x = POINT[0]
+    for order in range(1, 5):
+        derivative = torch.func.grad(derivative)
+        known = math.pi**order * math.sin(math.pi * x + order * math.pi / 2)
+        assert float(derivative(x)) == pytest.approx(known, rel=1e-4)
+    with pytest.raises(kp.InputError, match="1 to 4 coordinate names"):
+        torch.func.grad(derivative)(x)
+
+
+def test_a_solution_is_mapped_over_batches_of_points(solved):
+    x = torch.rand(3, 5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(torch.vmap(solved)(x).flatten(0, 1), solved(x.flatten(0, 1)))
+
+
+def test_values_outside_the_domain_are_nan_with_a_warning():
+    problem = kp.Poisson(kp.LShape(), source="1", boundary="0")
+    solution = kp.solve(problem, kp.Cells(degree=6), tolerance=1e-3)
+    points = torch.tensor([[-0.5, 0.5], [0.5, -0.5], [3.0, 0.0], [0.0, 0.5], [1.0, 1.0]])
+    inside = problem.domain.contains(points.double())
+    assert inside.any() and not inside.all()
+    with pytest.warns(UserWarning, match=f"{int((~inside).sum())} of 5 points lie outside"):
+        values = solution(points)
+    assert torch.equal(values[:, 0].isnan(), ~inside)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        solution(points[inside])
+    with pytest.warns(UserWarning, match="lie outside"):
+        slopes = solution.gradient(points)
+    assert torch.equal(slopes[:, 0].isnan(), ~inside)
+
+
+def test_points_on_a_curved_edge_count_as_inside_up_to_rounding():
+    problem = kp.Poisson(kp.Disk((0, 0), 1.0), source="1", boundary="0")
+    solution = kp.solve(problem, kp.Cells(degree=6), tolerance=1e-3)
+    angles = torch.linspace(0, 2 * math.pi, 50, dtype=torch.float64)
+    rim = torch.stack([angles.cos(), angles.sin()], dim=1)
+    assert solution(rim).abs().max() < 1e-3
+
+
+def test_modes_and_fits_are_differentiated_too():
+    class String(kp.EigenProblem):
+        domain = kp.Box(x=(0, 1))
+
+        def operator(self, p, u):
+            return -kp.laplacian(u)
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary)]
+
+    x = torch.linspace(0, 1, 200, dtype=torch.float64)[:, None]
+    fitted = kp.fit(kp.KAN([1, 1], degree=5, grid=8), kp.Table(x, torch.sin(3 * x)))
+    modes = kp.eigen(String(), kp.KAN([1, 1], degree=9, grid=8), count=2)
+    at = torch.tensor([0.3], dtype=torch.float64)
+    slope = torch.func.jacrev(lambda x: fitted(x[None])[0, 0])(at)
+    assert float(slope) == pytest.approx(3 * math.cos(0.9), abs=1e-3)
+    slopes = torch.func.jacrev(lambda x: modes(x[None])[0])(at)[:, 0]
+    assert torch.allclose(slopes, modes.gradient(at[None])[0, 0], atol=1e-10)
+
+
+def test_an_integral_over_cells_has_the_accuracy_of_the_solution():
+    problem = kp.Poisson(kp.LShape(), source="1", boundary="0")
+    solution = kp.solve(problem, kp.Cells(degree=10), tolerance=1e-9)
+    total = float(solution.integral())
+    assert total == pytest.approx(0.214075802683, rel=1e-10)  # by a solution to 1e-12
+
+    def squared_gradient(p, u):
+        return kp.grad(u).square().sum(dim=1, keepdim=True)
+
+    # ∫ |∇u|² = ∫ u for -Δu = 1 and u = 0 on the boundary; ∇u is infinite at the corner.
+    assert float(solution.integral(density=squared_gradient)) == pytest.approx(total, rel=1e-5)
