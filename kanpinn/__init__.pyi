@@ -83,6 +83,7 @@ from kanpinn.solvers import error_bound as error_bound
 from kanpinn.solvers import estimate_error as estimate_error
 from kanpinn.solvers import fit as fit
 from kanpinn.solvers import solve as solve
+from kanpinn.solvers import verify as verify
 from kanpinn.spaces import Cells as Cells
 from kanpinn.spaces import CellWindows as CellWindows
 from kanpinn.spaces import Windows as Windows

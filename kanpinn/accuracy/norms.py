@@ -94,7 +94,9 @@ class ErrorNorm:
             return None
         return self(jet, [[(p, w / whole, u) for p, w, u in kept if len(p)]])
 
-    def converged(self, jet: Approximation, pieces: Tensor | None = None) -> Errors:
+    def converged(
+        self, jet: Approximation, pieces: Tensor | None = None, most: float = math.inf
+    ) -> Errors:
         """Return the errors of an approximation, with the rule refined to the tolerance.
 
         Relative errors below the reference's own error, or below 1e-12, are noise that no Gauss
@@ -107,6 +109,7 @@ class ErrorNorm:
                 `rule_of_pieces` takes them; None if there are none. Random points in each piece
                 resolve an error that differs from piece to piece with far fewer points than a
                 Gauss rule.
+            most: the largest number of refinements of the rule.
         """
         if pieces is not None and self.problem.domain.is_box and self.reference.points is None:
             return self._converged_in(pieces, jet)
@@ -117,7 +120,7 @@ class ErrorNorm:
             if resolved and not math.isnan(errors.rule_error):
                 break
             level += 1
-            if (rules := self._rules(level)) is None:
+            if level > most or (rules := self._rules(level)) is None:
                 break
             finer = self(jet, rules)
             errors = finer if self._scrambled else compared(errors, finer)

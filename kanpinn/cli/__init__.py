@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import kanpinn
-from kanpinn.cli import completion, doctor, figures, interpret, listing, new, solve, study
+from kanpinn.cli import completion, doctor, figures, interpret, listing, new, solve, study, verify
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -26,6 +26,7 @@ def _options(
 for _name, _command in (
     ("solve", solve.solve_command),
     ("fit", solve.fit_command),
+    ("verify", verify.verify_command),
     ("interpret", interpret.interpret_command),
     ("study", study.study_command),
     ("check", solve.check_command),

@@ -11,3 +11,5 @@ from kanpinn.solvers.fit import fit as fit
 from kanpinn.solvers.solution import Solution as Solution
 from kanpinn.solvers.solve import solve as solve
 from kanpinn.solvers.verification import Verification as Verification
+from kanpinn.solvers.verify import Verified as Verified
+from kanpinn.solvers.verify import verify as verify

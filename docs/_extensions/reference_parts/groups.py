@@ -35,6 +35,7 @@ GROUPS = (
             "Loss",
             "estimate_error",
             "error_bound",
+            "verify",
             "load",
             "Progress",
             "to_npz",
@@ -180,6 +181,7 @@ GROUPS = (
         (
             "accuracy.Errors",
             "accuracy.Estimate",
+            "solvers.Verified",
             "accuracy.Bound",
             "accuracy.Reference",
             "accuracy.Recipe",

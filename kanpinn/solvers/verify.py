@@ -1,0 +1,376 @@
+"""`verify`: a field that another code has computed is compared with a solution made here."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, Outcome, number
+from kanpinn._support.shown import Shown
+from kanpinn.accuracy import ErrorNorm, Errors
+from kanpinn.accuracy.references import DataFile, FunctionReference, Recipe, Reference
+from kanpinn.accuracy.references.data_file import PointData
+from kanpinn.geometry import Points
+from kanpinn.geometry.sampling import sample
+from kanpinn.jets import Channels, Jet, jet_of
+from kanpinn.pde.problem import Problem, exact_jet
+from kanpinn.pde.verify import Defect, defects_of
+from kanpinn.solvers.error_estimate import estimate_error
+from kanpinn.solvers.solution import Solution
+from kanpinn.solvers.solve import solve
+
+Field = Callable[[Any], Any] | Recipe | Reference | Mapping[str, Any] | str | Path
+PART = 0.1  # the largest error of the solution made here, relative to that of the field
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Verified(Shown):
+    """The errors of a field against a solution made here, or against the exact one.
+
+    Args:
+        problem: the problem.
+        field: the field, as a function of points or with values at given points.
+        errors: the error norms, relative to those of the solution; H1 errors are NaN where the
+            field's derivatives are not known.
+        solution: the solution made here; None where the problem has an exact one.
+        uncertainty: the estimated relative L2 error of the solution, by which the field's error may
+            differ; NaN if it is not known.
+        worst: the coordinates of the point with the largest error among those looked at, by name.
+        largest: the largest error there, relative to the largest value of the solution.
+        defects: the residuals of the field in the equation and in the conditions; empty where the
+            field has no derivatives of the order of the equation.
+        factor: a number that makes the error at least 20 times smaller if the field is multiplied
+            by it, as where its units are others; None if there is none.
+        tolerance: the largest acceptable relative L2 error; None if none was given.
+        seconds: the time that all took.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="x * (1 - x)")
+        >>> verified = kp.verify(problem, lambda x: 1.01 * x * (1 - x), tolerance=1e-3)
+        >>> verified.success, verified.status
+        (False, 'failed: the relative L2 error is 1.0e-02, above the tolerance 1.0e-03')
+    """
+
+    shown_by = "kanpinn.plotting.verified"
+
+    problem: Problem
+    field: Reference
+    errors: Errors
+    solution: Solution | None
+    uncertainty: float
+    worst: Mapping[str, float]
+    largest: float
+    defects: tuple[Defect, ...] = ()
+    factor: float | None = None
+    tolerance: float | None = None
+    seconds: float = 0.0
+
+    @property
+    def status(self) -> str:
+        """Whether the field has the tolerance, and what its error is, in words."""
+        error, unsure = self.errors.l2_relative, self.uncertainty
+        said = f"the relative L2 error is {error:.1e}"
+        if math.isnan(unsure):
+            why = "failed" if self.solution is None else self.solution.status
+            return f"failed: the solution to compare with has no estimated error ({why}); {said}"
+        if unsure > PART * error:
+            said += f", up to the {unsure:.1e} of the solution that it is compared with"
+        if self.tolerance is None:
+            return f"converged: {said}"
+        limit = f"the tolerance {self.tolerance:.1e}"
+        if error + unsure <= self.tolerance:
+            return f"converged: {said}, within {limit}"
+        if error - unsure > self.tolerance:
+            return f"failed: {said}, above {limit}"
+        return f"stopped: {said}; a larger budget would tell whether it is within {limit}"
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the verification has ended; `status` has the reason."""
+        return Outcome(self.status)
+
+    @property
+    def success(self) -> bool:
+        """Whether the field has the tolerance, if there is one."""
+        return self.outcome is Outcome.CONVERGED
+
+    def __repr__(self) -> str:
+        return f"<Verified {type(self.problem).__name__}: {self.status}>"
+
+    def __str__(self) -> str:
+        e, place = self.errors, ", ".join(f"{n} = {x:.6g}" for n, x in self.worst.items())
+        against = "the exact solution" if self.solution is None else "a solution by kanpinn"
+        known = "" if math.isnan(e.h1_relative) else f", H1 {e.h1_relative:.2e}"
+        lines = [
+            f"{self.status}",
+            f"relative errors against {against}: L2 {e.l2_relative:.2e}{known}",
+        ]
+        lines += [
+            f"  {name}: L2 {own.l2_relative:.2e}"
+            + ("" if math.isnan(own.h1_relative) else f", H1 {own.h1_relative:.2e}")
+            for name, own in e.fields.items()
+        ]
+        lines.append(f"largest error: {self.largest:.2e} of the largest value, at {place}")
+        lines += [f"residual of {d.name}: {d.relative:.1e} of its terms" for d in self.defects]
+        if self.factor is not None:
+            lines.append(
+                f"the field times {self.factor:.6g} is much closer: it may have other units"
+            )
+        return "\n".join(lines)
+
+    @property
+    def reference(self) -> Reference:
+        """What the field is compared with: the exact solution, or the one made here."""
+        if self.solution is None:
+            return FunctionReference("the exact solution", partial(exact_jet, self.problem))
+        return FunctionReference("a solution by kanpinn", self.solution.surrogate.evaluate)
+
+    def gaps(self, count: int = 4096) -> tuple[Points, Tensor]:
+        """The points of the field, or some in the domain, and its errors there, (n, m)."""
+        points, values, others = _compared(self.problem, self.field, self.reference, count)
+        return points, (values - others).abs()
+
+    def record(self) -> dict[str, Any]:
+        """The numbers as JSON holds them: those that are not known are None."""
+
+        def norms(e: Errors) -> dict[str, float | None]:
+            pairs = {"l2": e.l2, "l2_relative": e.l2_relative, "h1": e.h1}
+            pairs["h1_relative"] = e.h1_relative
+            return {name: x if math.isfinite(x) else None for name, x in pairs.items()}
+
+        return {
+            "problem": type(self.problem).__name__,
+            "status": self.status,
+            "errors": norms(self.errors),
+            "fields": {name: norms(e) for name, e in self.errors.fields.items()},
+            "uncertainty": None if math.isnan(self.uncertainty) else self.uncertainty,
+            "compared_with": self.reference.source,
+            "worst": {"at": dict(self.worst), "relative": self.largest},
+            "residuals": {d.name: {"size": d.size, "relative": d.relative} for d in self.defects},
+            "factor": self.factor,
+            "tolerance": self.tolerance,
+            "seconds": self.seconds,
+        }
+
+
+def verify(
+    problem: Problem,
+    field: Field,
+    *,
+    tolerance: float | int | None = None,
+    budget: float | int = 60.0,
+    seed: int = 0,
+) -> Verified:
+    """Compare a field of another code with the exact solution, or with one that is made here.
+
+    The solution is made with nothing chosen (`solve`), to a tenth of the field's error or better:
+    coarse first, and finer until its estimated error is small enough or the budget is used up.
+
+    Args:
+        problem: the problem that the field shall solve.
+        field: a function of points, an array or tensor (n, d), that returns (n,) or (n, m) for the
+            m fields, such as a trained network or an interpolant of finite elements; a mapping
+            from names to arrays with the coordinates and the fields at points; or a file, see
+            `DataFile`. Derivatives of a function of tensors are by automatic differentiation,
+            those of other functions by differences.
+        tolerance: the largest acceptable relative L2 error.
+        budget: the most seconds for the solution.
+        seed: of the solution.
+
+    Raises:
+        InputError: if the field cannot be evaluated, has values that are not finite or another
+            number of columns than the problem has fields, or if its points are not in the domain.
+
+    Example:
+        >>> import numpy
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), source="pi**2 * sin(pi*x)", boundary="0")
+        >>> def by_another_code(x):
+        ...     return numpy.sin(numpy.pi * x) + 1e-3 * numpy.sin(3 * numpy.pi * x)
+        >>> found = kp.verify(problem, by_another_code, tolerance=1e-2)
+        >>> found.success, f"{found.errors.l2_relative:.2e}"
+        (True, '1.00e-03')
+    """
+    started = time.perf_counter()
+    if tolerance is not None:
+        number("tolerance", tolerance, above=True)
+    number("budget", budget, above=True)
+    given, differentiable = _as_reference(problem, field)
+    jet = given.jet
+    _check_values(problem, given)
+    solution, unsure = None, 0.0
+    exact = FunctionReference("the exact solution", partial(exact_jet, problem), given.points, 0.0)
+    if problem.exact is None:
+        wanted = 1e-3 if tolerance is None else min(1e-3, PART * tolerance)
+        while True:
+            left = budget - (time.perf_counter() - started)
+            solution = solve(problem, tolerance=wanted, budget=max(left, 1.0), seed=seed)
+            known = (solution.estimate or estimate_error(solution)).errors
+            unsure = math.nan if known is None else known.l2_relative
+            exact = FunctionReference(
+                "a solution by kanpinn", solution.surrogate.evaluate, given.points, unsure
+            )
+            errors = ErrorNorm(problem, exact)(jet)
+            wanted = max(0.5 * PART * errors.l2_relative, 1e-13)
+            left = budget - (time.perf_counter() - started)
+            if not unsure > PART * errors.l2_relative or left < 0.2 * budget or wanted >= unsure:
+                break
+    norm = ErrorNorm(problem, exact)
+    errors = norm(jet) if given.points is not None else norm.converged(jet, most=2)
+    points, values, others = _compared(problem, given, exact)
+    gaps = (values - others).abs()
+    row = int(gaps.amax(dim=1).argmax())
+    defects: tuple[Defect, ...] = ()
+    if differentiable and not problem.unknowns:
+        defects = tuple(defects_of(problem, jet))
+    factor = float((others * values).sum() / values.square().sum().clamp_min(1e-300))
+    rest = torch.linalg.vector_norm(factor * values - others)
+    is_other = float(rest) < 0.05 * float(torch.linalg.vector_norm(values - others))
+    return Verified(
+        problem,
+        given,
+        errors,
+        solution,
+        unsure,
+        dict(zip(points.names, points.coords[row].tolist(), strict=True)),
+        float(gaps[row].max() / others.abs().max().clamp_min(1e-300)),
+        defects,
+        factor if is_other and not 0.5 < factor < 2 else None,
+        None if tolerance is None else float(tolerance),
+        time.perf_counter() - started,
+    )
+
+
+def _compared(
+    problem: Problem, given: Reference, exact: Reference, count: int = 4096
+) -> tuple[Points, Tensor, Tensor]:
+    """Points, and the values of the field and of the solution at them, (n, m) each."""
+    if given.points is not None:
+        points = given.points[0]
+    else:
+        points = sample(problem.domain, count, "sobol")
+    channels = Channels(points.names)
+    with torch.no_grad():
+        return points, given.jet(points, channels).value, exact.jet(points, channels).value
+
+
+def _check_values(problem: Problem, given: Reference) -> None:
+    """Refuse a field that is not finite, or has another number of columns."""
+    points = sample(problem.domain, 256, "sobol") if given.points is None else given.points[0]
+    values = given.jet(points, Channels(points.names)).value
+    bad = ~torch.isfinite(values).all(dim=1)
+    if bool(bad.any()):
+        first = points.coords[bad][0].tolist()
+        raise InputError(
+            f"the field must be finite in the domain: it is not at {int(bad.sum())} of "
+            f"{len(points)} points, the first is {first}"
+        )
+
+
+def _as_reference(problem: Problem, field: Field) -> tuple[Reference, bool]:
+    """A field as a reference, and whether it has all derivatives."""
+    if isinstance(field, Reference):
+        return field, False
+    if isinstance(field, str | Path):
+        field = DataFile(str(field))
+    if isinstance(field, Recipe):
+        return field.build(problem), False
+    if isinstance(field, Mapping):
+        return _at_points(problem, field), False
+    if not callable(field):
+        raise InputError(
+            f"field must be a function of points, a mapping with values at points, or the path of "
+            f"a file, got {field!r}"
+        )
+    few = sample(problem.domain, 4, "sobol").coords
+    try:
+        value = field(few.clone().requires_grad_())
+        is_torch = isinstance(value, Tensor) and value.requires_grad
+    except (TypeError, ValueError, RuntimeError, AttributeError):
+        is_torch = False
+    function = partial(_columns, problem, field, is_torch)
+    _columns(problem, field, is_torch, few)  # refuses a wrong shape before anything is solved
+    if is_torch:
+        return FunctionReference("a function", lambda p, c: jet_of(function, p.coords, c)), True
+    return FunctionReference("a function", partial(_by_differences, problem, function)), False
+
+
+def _columns(problem: Problem, field: Callable[[Any], Any], is_torch: bool, x: Tensor) -> Tensor:
+    """The values of a function at x, (n, m) in double precision."""
+    value = field(x) if is_torch else field(x.detach().cpu().numpy())
+    value = value if isinstance(value, Tensor) else torch.as_tensor(numpy.asarray(value))
+    if value.is_complex():
+        raise InputError("the field must be real: give the real and the imaginary part as two")
+    value = value.to(x.dtype)
+    columns = value[:, None] if value.ndim == 1 else value
+    expected = (len(x), len(problem.fields))
+    if columns.shape != expected:
+        raise InputError(
+            f"the field must return an array of the shape {expected} for {len(x)} points and the "
+            f"fields {', '.join(problem.fields)}, got {tuple(value.shape)}"
+        )
+    return columns
+
+
+def _by_differences(
+    problem: Problem, function: Callable[[Tensor], Tensor], p: Points, channels: Channels
+) -> Jet:
+    """The values and, by differences of second order inside the domain, first derivatives."""
+    value = function(p.coords)
+    if not channels.gradient:
+        return Jet(channels, value)
+    low, high = problem.domain.bounds
+    slopes = []
+    for axis, step in enumerate(6e-6 * (high - low)):
+        shift = torch.zeros_like(p.coords)
+        shift[:, axis] = step
+        ahead = problem.domain.contains(p.coords + shift)
+        behind = problem.domain.contains(p.coords - shift)
+        side = torch.where(behind, -1.0, 1.0).to(shift)[:, None]  # for points at the boundary
+        once, twice = (function(p.coords + k * side * shift) for k in (1, 2))
+        onesided = side * (4 * once - twice - 3 * value) / (2 * step)
+        other = function(torch.where((ahead & behind)[:, None], p.coords - side * shift, p.coords))
+        central = side * (once - other) / (2 * step)
+        slopes.append(torch.where((ahead & behind)[:, None], central, onesided))
+    return Jet(channels, value, torch.stack(slopes, dim=1))
+
+
+def _at_points(problem: Problem, columns: Mapping[str, Any]) -> PointData:
+    """A field that is known at points, from arrays by name."""
+    names, fields = problem.domain.names, problem.fields
+    for name in (*names, *fields):
+        if name not in columns:
+            there = ", ".join(columns) or "none"
+            raise InputError(f"the field must have values of {name!r}, got those of {there}")
+    arrays = {
+        name: torch.as_tensor(numpy.asarray(values), dtype=torch.float64).reshape(-1)
+        for name, values in columns.items()
+    }
+    count = len(arrays[names[0]])
+    for name, array in arrays.items():
+        if len(array) != count or not count:
+            raise InputError(
+                f"the field must have one value a point: {name} has {len(array)}, {names[0]} has "
+                f"{count}"
+            )
+    coords = torch.stack([arrays[name] for name in names], dim=1)
+    low, high = problem.domain.bounds
+    outside = ~problem.domain.contains(coords, tolerance=1e-6 * float((high - low).max()))
+    if bool(outside.any()):
+        raise InputError(
+            f"{int(outside.sum())} of the field's {count} points lie outside the domain, the first "
+            f"is {coords[outside][0].tolist()}"
+        )
+    unknown = torch.full((count,), math.nan, dtype=torch.float64)
+    data = [arrays.get(c, unknown) for f in fields for c in (f, *(f"{f}_{n}" for n in names))]
+    points = Points(coords, names, data=torch.stack(data, dim=1))
+    weights = torch.full((count,), 1 / count, dtype=torch.float64)
+    return PointData((points, weights), len(fields), "values at points")
