@@ -77,16 +77,20 @@ class Points:
     def __getitem__(self, index: int | slice | Tensor | Sequence[int]) -> "Points":
         """Return the points at an index, slice, mask or list of indices; an int gives one point."""
         rows = [index] if isinstance(index, int) else index
-        extras = (None if part is None else part[rows] for part in (self.normals, self.data))
-        return Points(self.coords[rows], self.names, *extras)
+        return self._each(lambda part: part[rows])
 
     def to(
         self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> "Points":
         """Return the points in another precision or on another device."""
-        like: dict[str, Any] = {"dtype": dtype, "device": device}
-        extras = (None if part is None else part.to(**like) for part in (self.normals, self.data))
-        return Points(self.coords.to(**like), self.names, *extras)
+        return self._each(lambda part: part.to(dtype=dtype, device=device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Points":
+        """The points with each of their tensors changed, those of unknown numbers included."""
+        extras = (None if part is None else change(part) for part in (self.normals, self.data))
+        changed = Points(change(self.coords), self.names, *extras)
+        numbers = {name: change(values) for name, values in self.numbers.items()}
+        return changed.with_numbers(numbers) if numbers else changed
 
     def show(self, row: int) -> str:
         """Return the point in row `row` as text, such as "x = 0.5, y = 1"."""
@@ -106,7 +110,8 @@ class Points:
 
     def turned(self) -> "Points":
         """Return the points with reversed normals."""
-        return replace(self, normals=-self.outward)
+        turned = replace(self, normals=-self.outward)
+        return turned.with_numbers(self.numbers) if self.numbers else turned
 
     def with_numbers(self, numbers: Mapping[str, Tensor]) -> "Points":
         """Return the same points, without a cache, with the values (n, 1) of unknown numbers."""

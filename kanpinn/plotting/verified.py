@@ -67,7 +67,10 @@ def _at_points(verified: Verified, name: str) -> Figure:
         top = max(float(size.max()), 10 * least)
         drawn = ax.scatter(x[:, 0], x[:, 1], c=size, s=6, cmap="magma", norm=LogNorm(least, top))
         figure.colorbar(drawn, ax=ax).outline.set_visible(False)
-        ax.set(ylabel=f"${style.symbol(names[1])}$", title=label)
+        ax.set(ylabel=f"${style.symbol(names[1])}$", title=label, facecolor="0.9")
+        ax.locator_params(nbins=5)
+        if problem.domain.time_name not in names:
+            ax.set_aspect("equal")
     ax.set_xlabel(f"${style.symbol(names[0])}$")
     return figure
 

@@ -124,6 +124,8 @@ def solve(
     if tolerance is not None:
         number("tolerance", tolerance, above=True)
     if network is None:
+        if not verified:
+            raise InputError("verified=False needs a network: trials are judged by verification")
         for name, choice in {"optimizers": optimizers, "points": points, "loss": loss}.items():
             if choice is not None:
                 raise InputError(f"{name} must be left out without a network: trials choose both")

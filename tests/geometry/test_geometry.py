@@ -60,3 +60,13 @@ def test_points_survive_conversion_copy_and_pickle():
     assert points.to(device="cpu").coords.dtype == torch.float64
     for twin in (copy.deepcopy(points), pickle.loads(pickle.dumps(points))):
         assert torch.equal(twin.y, points.y)
+
+
+def test_unknown_numbers_follow_their_points():
+    coords = torch.arange(6.0).view(3, 2)
+    points = Points(coords, ("x", "y"), torch.ones(3, 2))
+    points = points.with_numbers({"k": torch.tensor([[1.0], [2.0], [3.0]])})
+    assert points[1:].k.flatten().tolist() == [2.0, 3.0]
+    assert points[torch.tensor([True, False, True])].k.flatten().tolist() == [1.0, 3.0]
+    assert points.to(torch.float64).k.dtype == torch.float64
+    assert torch.equal(points.turned().k, points.k)

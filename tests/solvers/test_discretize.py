@@ -111,6 +111,7 @@ def test_a_tolerance_that_is_not_reached_is_said():
         (lambda: kp.KAN(), "width, .*, or hidden"),
         (lambda: kp.KAN([2, 1], hidden=[4]), "got width .2, 1. and hidden .4."),
         (lambda: kp.KAN(hidden=[4]).to(torch.float32), "give it a dtype or a width"),
+        (lambda: kp.solve(PLANE, verified=False), "verified=False needs a network"),
         (
             lambda: kp.solve(PLANE, loss=kp.Loss(form="energy")),
             "loss must be left out without a network",

@@ -525,3 +525,67 @@ def test_a_solve_that_stops_early_says_so():
     assert solution.status == words and not solution.success
     errors = (solution.values - solution.exact).abs()
     assert (errors < 3 * solution.estimates).all()
+
+
+class Potential(kp.EigenProblem):
+    """-c u'' + V(x) u = λ u between two walls."""
+
+    def __init__(self, low, high, potential, c=1.0):
+        self.domain, self.potential, self.c = kp.Box(x=(low, high)), potential, c
+
+    def operator(self, p, u):
+        return -self.c * kp.laplacian(u) + self.potential(p.x) * u.value
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary)]
+
+
+HYDROGEN = Potential(0, 60, lambda r: -1 / r, 0.5)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("near", [None, -1.1, -0.5])
+def test_the_levels_of_hydrogen_are_found_from_the_lowest_on(count, near):
+    levels = kp.eigen(HYDROGEN, count=count, near=near, tolerance=1e-6)
+    exact = torch.tensor([-0.5 / n**2 for n in range(1, count + 1)], dtype=torch.float64)
+    assert levels.success
+    assert ((levels.values - exact).abs() < 3 * levels.estimates + 1e-12).all()
+
+
+@pytest.mark.parametrize("mode", [1, 2, 5])
+def test_a_number_that_is_an_eigenvalue_is_nearest_to_itself(mode):
+    string = Potential(0, math.pi, torch.zeros_like)
+    found = kp.eigen(string, near=float(mode**2), count=1)
+    assert float(found.values[0]) == pytest.approx(mode**2, rel=1e-6)
+
+
+@pytest.mark.parametrize(("depth", "width"), [(50.0, 0.3), (3000.0, 0.2)])
+def test_modes_of_narrow_wells_are_not_missed(depth, width):
+    well = Potential(-10, 10, lambda x: -depth / torch.cosh(x / width) ** 2)
+    first = kp.eigen(well, count=1, tolerance=1e-6)
+    # Pöschl and Teller: λ_n = -(l - n)²/w² for depth = l (l + 1)/w².
+    level = (math.sqrt(1 + 4 * depth * width**2) - 1) / 2
+    assert first.success
+    assert float(first.values[0]) == pytest.approx(-((level / width) ** 2), rel=1e-6)
+
+
+def test_a_mode_that_a_boundary_attracts_is_not_missed():
+    class Attracted(Potential):
+        def conditions(self):
+            piece = self.domain.boundary
+            return [kp.Robin(piece["x_min"], -10.0, 1.0), kp.Dirichlet(piece["x_max"])]
+
+    found = kp.eigen(Attracted(0, 1, torch.zeros_like), count=1, tolerance=1e-6)
+    rate = 10.0  # κ = 10 tanh κ
+    for _ in range(20):
+        rate = 10 * math.tanh(rate)
+    assert float(found.values[0]) == pytest.approx(-(rate**2), rel=1e-6)
+
+
+def test_operators_without_an_end_of_the_spectrum_need_near():
+    class Waves(Membrane):
+        def operator(self, p, u):
+            return kp.partial(u, "x", "x") - kp.partial(u, "y", "y")
+
+    with pytest.raises(kp.InputError, match="neither from below nor from above"):
+        kp.eigen(Waves(), count=2)

@@ -283,18 +283,20 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         known, order = (side * values.real).sort()
         distance = float(known[-1]) - side * self.end
         span = max(float(known[-1] - known[0]), abs(float(known[0]) - side * self.shift))
+        shift, cells = self.end, replace(pairs.cells)  # without the factors for the present shift
         if distance < 3 * span:
-            return None  # the last search has begun as far out
+            shift, cells = self.shift, pairs.cells
         block = self._random(self.count + self.spare)  # not the modes, beside which others hide
         tolerance = min(1e-2, max(1e-6, (0.1 * span / distance) ** 2))
-        given = replace(pairs.cells), self.end, None, self.up, block, self.count, tolerance
+        given = cells, shift, None, self.up, block, self.count, tolerance
         found = spectrum.nearest_pairs(*given, least=12 * block.shape[-1]).spectrum
-        others, which = (side * found.values.real[: self.count]).sort()
-        unsure = found.residuals[which] * (others - side * self.end).abs()
-        slack = unsure + (errors * self._sizes(values))[order]
-        return (
-            side * (float(others[0]) - span / 2) if bool((others < known - slack).any()) else None
-        )
+        resolved = found.residuals < spectrum.RESOLVED
+        others, which = (side * found.values.real[resolved]).sort()
+        unsure = found.residuals[resolved][which] * (others - side * shift).abs()
+        slack = (errors * self._sizes(values))[order]
+        compared = min(len(others), self.count)
+        missed = others[:compared] < (known - slack)[:compared] - unsure[:compared]
+        return side * (float(others[0]) - span / 2) if bool(missed.any()) else None
 
     def _outside(self, tolerance: float) -> spectrum.CellPairs:
         """The eigenpairs for a shift beyond the end of the spectrum, or close to `near`."""
