@@ -81,6 +81,25 @@ class Outcome(StrEnum):
         }[self]
 
 
+class Ended:
+    """Base class of results that have a status in words.
+
+    status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason.
+    """
+
+    status: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the work has ended; `status` has the reason."""
+        return Outcome(self.status)
+
+    @property
+    def success(self) -> bool:
+        """Whether the outcome is "converged"."""
+        return self.outcome is Outcome.CONVERGED
+
+
 @contextmanager
 def expecting(what: Any) -> Iterator[None]:
     """Turn the errors of a block that reads a file written by kanpinn into an InputError.

@@ -17,7 +17,7 @@ def verify_command(
         str,
         typer.Argument(
             metavar="FIELD",
-            help="A CSV, NPZ, HDF5 or VTK file of values, or FILE.py:FUNCTION of points.",
+            help="A CSV, NPZ or HDF5 file of values, or FILE.py:FUNCTION of points.",
         ),
     ],
     tolerance: Annotated[

@@ -52,12 +52,12 @@ def flat_column(path: Path, name: str, cells: Cells) -> numpy.ndarray:
 
 
 def check_lengths(
-    path: Path, columns: Mapping[str, numpy.ndarray], first: str, rows: str, cells: str
+    path: Path | str, columns: Mapping[str, numpy.ndarray], first: str, rows: str, cells: str
 ) -> None:
-    """Refuse columns of a file without rows, or of different lengths.
+    """Refuse columns without rows, or of different lengths.
 
     Args:
-        path: the file, for messages.
+        path: the file or what else has the columns, for messages.
         columns: the columns by name, (n,) each.
         first: the name of the column with which the other columns are compared.
         rows, cells: the words for rows and for entries of a column in messages.
@@ -74,11 +74,11 @@ def check_lengths(
             raise InputError(f"{path}: {wrong}")
 
 
-def numbers(path: Path, name: str, cells: Cells) -> numpy.ndarray:
+def numbers(path: Path | str, name: str, cells: Cells) -> numpy.ndarray:
     """Return a column as a flat float64 array, (n,).
 
     Args:
-        path: the file, for messages.
+        path: the file or what else has the column, for messages.
         name: the name of the column, for messages.
         cells: the column, from `read_columns`.
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, Outcome, one_of
+from kanpinn._support.errors import Ended, InputError, one_of
 from kanpinn._support.shown import Shown
 from kanpinn.accuracy import Errors, Estimate, Reference
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
@@ -87,7 +87,7 @@ class Differentiable(torch.autograd.Function):
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Solved(Shown):
+class Solved(Shown, Ended):
     """Base class of the results of solves, fits and eigenvalue problems.
 
     Args:
@@ -109,16 +109,6 @@ class Solved(Shown):
     loss_terms: dict[str, float] = field(default_factory=dict)
     optimizers: tuple[Method, ...] = ()
     processes: int = 1
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the solve has ended; `status` has the reason."""
-        return Outcome(self.status)
-
-    @property
-    def success(self) -> bool:
-        """Whether the outcome is "converged"."""
-        return self.outcome is Outcome.CONVERGED
 
     @property
     def surrogate(self) -> Surrogate:
@@ -161,12 +151,16 @@ class Solved(Shown):
         return self._defined(points, evaluate(points, channels), warned=not names)
 
     def _defined(self, points: Points, values: Tensor, *, warned: bool = True) -> Tensor:
-        """Values (n, …) at points (n, d), with NaN outside the domain, of which is warned."""
+        """Values (n, …) at points (n, d), which become NaN outside the domain, with a warning.
+
+        Points outside by less than 1e-4 of the domain's size count as inside: the arcs of a mesh
+        only approximate its curves.
+        """
         domain = self.surrogate.domain
         if not isinstance(domain, Domain):
             return values
         low, high = domain.bounds
-        slack = 1e-4 * float((high - low).max())  # for points on curves that arcs approximate
+        slack = 1e-4 * float((high - low).max())
         outside = ~domain.contains(points.coords.to(low), slack)
         if not bool(outside.any()):
             return values

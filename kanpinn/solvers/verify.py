@@ -12,11 +12,18 @@ import numpy
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, Outcome, number
+from kanpinn._support.errors import (
+    CONVERGED,
+    FAILED,
+    STOPPED_BY_USER,
+    Ended,
+    InputError,
+    number,
+)
 from kanpinn._support.shown import Shown
 from kanpinn.accuracy import ErrorNorm, Errors
 from kanpinn.accuracy.references import DataFile, FunctionReference, Recipe, Reference
-from kanpinn.accuracy.references.data_file import PointData
+from kanpinn.accuracy.references.data_file import DataColumns
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet, jet_of
@@ -31,14 +38,16 @@ PART = 0.1  # the largest error of the solution made here, relative to that of t
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Verified(Shown):
+class Verified(Shown, Ended):
     """The errors of a field against a solution made here, or against the exact one.
 
     Args:
+        status: whether the field has the tolerance, and what its error is, in words.
         problem: the problem.
         field: the field, as a function of points or with values at given points.
         errors: the error norms, relative to those of the solution; H1 errors are NaN where the
             field's derivatives are not known.
+        reference: what the field is compared with, the exact solution or the one made here.
         solution: the solution made here; None where the problem has an exact one.
         uncertainty: the estimated relative L2 error of the solution, by which the field's error may
             differ; NaN if it is not known.
@@ -49,7 +58,7 @@ class Verified(Shown):
         factor: a number that makes the error at least 20 times smaller if the field is multiplied
             by it, as where its units are others; None if there is none.
         tolerance: the largest acceptable relative L2 error; None if none was given.
-        seconds: the time that all took.
+        seconds: the time of the verification, in seconds.
 
     Example:
         >>> import kanpinn as kp
@@ -61,9 +70,11 @@ class Verified(Shown):
 
     shown_by = "kanpinn.plotting.verified"
 
+    status: str
     problem: Problem
     field: Reference
     errors: Errors
+    reference: Reference
     solution: Solution | None
     uncertainty: float
     worst: Mapping[str, float]
@@ -73,41 +84,12 @@ class Verified(Shown):
     tolerance: float | None = None
     seconds: float = 0.0
 
-    @property
-    def status(self) -> str:
-        """Whether the field has the tolerance, and what its error is, in words."""
-        error, unsure = self.errors.l2_relative, self.uncertainty
-        said = f"the relative L2 error is {error:.1e}"
-        if math.isnan(unsure):
-            why = "failed" if self.solution is None else self.solution.status
-            return f"failed: the solution to compare with has no estimated error ({why}); {said}"
-        if unsure > PART * error:
-            said += f", up to the {unsure:.1e} of the solution that it is compared with"
-        if self.tolerance is None:
-            return f"converged: {said}"
-        limit = f"the tolerance {self.tolerance:.1e}"
-        if error + unsure <= self.tolerance:
-            return f"converged: {said}, within {limit}"
-        if error - unsure > self.tolerance:
-            return f"failed: {said}, above {limit}"
-        return f"stopped: {said}; a larger budget would tell whether it is within {limit}"
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the verification has ended; `status` has the reason."""
-        return Outcome(self.status)
-
-    @property
-    def success(self) -> bool:
-        """Whether the field has the tolerance, if there is one."""
-        return self.outcome is Outcome.CONVERGED
-
     def __repr__(self) -> str:
         return f"<Verified {type(self.problem).__name__}: {self.status}>"
 
     def __str__(self) -> str:
         e, place = self.errors, ", ".join(f"{n} = {x:.6g}" for n, x in self.worst.items())
-        against = "the exact solution" if self.solution is None else "a solution by kanpinn"
+        against = self.reference.source
         known = "" if math.isnan(e.h1_relative) else f", H1 {e.h1_relative:.2e}"
         lines = [
             f"{self.status}",
@@ -125,13 +107,6 @@ class Verified(Shown):
                 f"the field times {self.factor:.6g} is much closer: it may have other units"
             )
         return "\n".join(lines)
-
-    @property
-    def reference(self) -> Reference:
-        """What the field is compared with: the exact solution, or the one made here."""
-        if self.solution is None:
-            return FunctionReference("the exact solution", partial(exact_jet, self.problem))
-        return FunctionReference("a solution by kanpinn", self.solution.surrogate.evaluate)
 
     def gaps(self, count: int = 4096) -> tuple[Points, Tensor]:
         """The points of the field, or some in the domain, and its errors there, (n, m)."""
@@ -207,7 +182,9 @@ def verify(
     jet = given.jet
     _check_values(problem, given)
     solution, unsure = None, 0.0
-    exact = FunctionReference("the exact solution", partial(exact_jet, problem), given.points, 0.0)
+    reference = FunctionReference(
+        "the exact solution", partial(exact_jet, problem), given.points, 0.0
+    )
     if problem.exact is None:
         wanted = 1e-3 if tolerance is None else min(1e-3, PART * tolerance)
         while True:
@@ -215,17 +192,19 @@ def verify(
             solution = solve(problem, tolerance=wanted, budget=max(left, 1.0), seed=seed)
             known = (solution.estimate or estimate_error(solution)).errors
             unsure = math.nan if known is None else known.l2_relative
-            exact = FunctionReference(
+            reference = FunctionReference(
                 "a solution by kanpinn", solution.surrogate.evaluate, given.points, unsure
             )
-            errors = ErrorNorm(problem, exact)(jet)
+            errors = ErrorNorm(problem, reference)(jet)
             wanted = max(0.5 * PART * errors.l2_relative, 1e-13)
             left = budget - (time.perf_counter() - started)
-            if not unsure > PART * errors.l2_relative or left < 0.2 * budget or wanted >= unsure:
+            if solution.status == STOPPED_BY_USER or left < 0.2 * budget or wanted >= unsure:
                 break
-    norm = ErrorNorm(problem, exact)
+            if not unsure > PART * errors.l2_relative:
+                break
+    norm = ErrorNorm(problem, reference)
     errors = norm(jet) if given.points is not None else norm.converged(jet, most=2)
-    points, values, others = _compared(problem, given, exact)
+    points, values, others = _compared(problem, given, reference)
     gaps = (values - others).abs()
     row = int(gaps.amax(dim=1).argmax())
     defects: tuple[Defect, ...] = ()
@@ -235,9 +214,11 @@ def verify(
     rest = torch.linalg.vector_norm(factor * values - others)
     is_other = float(rest) < 0.05 * float(torch.linalg.vector_norm(values - others))
     return Verified(
+        _status(errors.l2_relative, unsure, tolerance, solution),
         problem,
         given,
         errors,
+        reference,
         solution,
         unsure,
         dict(zip(points.names, points.coords[row].tolist(), strict=True)),
@@ -249,17 +230,46 @@ def verify(
     )
 
 
+def _status(
+    error: float, unsure: float, tolerance: float | int | None, solution: Solution | None
+) -> str:
+    """The status of a verification, in words.
+
+    Args:
+        error: the relative L2 error of the field.
+        unsure: the estimated relative L2 error of the solution; NaN if it is not known.
+        tolerance: the largest acceptable error; None if none was given.
+        solution: the solution made here; None where the problem has an exact one.
+    """
+    said = f"the relative L2 error is {error:.1e}"
+    if math.isnan(unsure):
+        why = "" if solution is None else f" ({solution.status})"
+        return f"failed: the solution to compare with has no estimated error{why}; {said}"
+    if unsure > PART * error:
+        said += f", up to the {unsure:.1e} of the solution that it is compared with"
+    if tolerance is None:
+        return f"{CONVERGED}: {said}"
+    limit = f"the tolerance {tolerance:.1e}"
+    if error + unsure <= tolerance:
+        return f"{CONVERGED}: {said}, within {limit}"
+    if error - unsure > tolerance:
+        return f"{FAILED}: {said}, above {limit}"
+    return f"stopped: {said}; a larger budget would tell whether it is within {limit}"
+
+
 def _compared(
-    problem: Problem, given: Reference, exact: Reference, count: int = 4096
+    problem: Problem, given: Reference, reference: Reference, count: int = 4096
 ) -> tuple[Points, Tensor, Tensor]:
-    """Points, and the values of the field and of the solution at them, (n, m) each."""
-    if given.points is not None:
-        points = given.points[0]
-    else:
-        points = sample(problem.domain, count, "sobol")
+    """Points, and the values of the field and of the reference at them, (n, m) each.
+
+    Fields that are determined up to a constant get the mean of the reference.
+    """
+    points = sample(problem.domain, count, "sobol") if given.points is None else given.points[0]
     channels = Channels(points.names)
     with torch.no_grad():
-        return points, given.jet(points, channels).value, exact.jet(points, channels).value
+        values, others = (one.jet(points, channels).value for one in (given, reference))
+    free = torch.tensor([name in problem.free_constant for name in problem.fields])
+    return points, values - torch.where(free, (values - others).mean(dim=0), 0.0), others
 
 
 def _check_values(problem: Problem, given: Reference) -> None:
@@ -284,7 +294,8 @@ def _as_reference(problem: Problem, field: Field) -> tuple[Reference, bool]:
     if isinstance(field, Recipe):
         return field.build(problem), False
     if isinstance(field, Mapping):
-        return _at_points(problem, field), False
+        columns = {name: numpy.asarray(values) for name, values in field.items()}
+        return DataColumns(columns, "the field", "values at points").build(problem), False
     if not callable(field):
         raise InputError(
             f"field must be a function of points, a mapping with values at points, or the path of "
@@ -341,36 +352,3 @@ def _by_differences(
         central = side * (once - other) / (2 * step)
         slopes.append(torch.where((ahead & behind)[:, None], central, onesided))
     return Jet(channels, value, torch.stack(slopes, dim=1))
-
-
-def _at_points(problem: Problem, columns: Mapping[str, Any]) -> PointData:
-    """A field that is known at points, from arrays by name."""
-    names, fields = problem.domain.names, problem.fields
-    for name in (*names, *fields):
-        if name not in columns:
-            there = ", ".join(columns) or "none"
-            raise InputError(f"the field must have values of {name!r}, got those of {there}")
-    arrays = {
-        name: torch.as_tensor(numpy.asarray(values), dtype=torch.float64).reshape(-1)
-        for name, values in columns.items()
-    }
-    count = len(arrays[names[0]])
-    for name, array in arrays.items():
-        if len(array) != count or not count:
-            raise InputError(
-                f"the field must have one value a point: {name} has {len(array)}, {names[0]} has "
-                f"{count}"
-            )
-    coords = torch.stack([arrays[name] for name in names], dim=1)
-    low, high = problem.domain.bounds
-    outside = ~problem.domain.contains(coords, tolerance=1e-6 * float((high - low).max()))
-    if bool(outside.any()):
-        raise InputError(
-            f"{int(outside.sum())} of the field's {count} points lie outside the domain, the first "
-            f"is {coords[outside][0].tolist()}"
-        )
-    unknown = torch.full((count,), math.nan, dtype=torch.float64)
-    data = [arrays.get(c, unknown) for f in fields for c in (f, *(f"{f}_{n}" for n in names))]
-    points = Points(coords, names, data=torch.stack(data, dim=1))
-    weights = torch.full((count,), 1 / count, dtype=torch.float64)
-    return PointData((points, weights), len(fields), "values at points")

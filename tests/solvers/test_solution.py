@@ -95,7 +95,7 @@ def test_values_outside_the_domain_are_nan_with_a_warning():
     assert torch.equal(slopes[:, 0].isnan(), ~inside)
 
 
-def test_points_on_a_curved_edge_count_as_inside_up_to_rounding():
+def test_points_on_a_curved_edge_count_as_inside():
     problem = kp.Poisson(kp.Disk((0, 0), 1.0), source="1", boundary="0")
     solution = kp.solve(problem, kp.Cells(degree=6), tolerance=1e-3)
     angles = torch.linspace(0, 2 * math.pi, 50, dtype=torch.float64)

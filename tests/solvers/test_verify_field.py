@@ -106,9 +106,9 @@ def test_each_field_of_a_system_has_its_errors():
         (lambda x: x, r"the shape \(4, 1\) for 4 points and the fields u, got \(4, 2\)"),
         (lambda x: x[:, 0] + 0j, "must be real"),
         (3.0, "must be a function of points, a mapping with values at points, or the path"),
-        ({"x": [0.5], "u": [0.5]}, "must have values of 'y', got those of x, u"),
-        ({"x": [0.5], "y": [2.0], "u": [0.5]}, "1 of the field's 1 points lie outside the domain"),
-        ({"x": [0.5], "y": [0.5, 1], "u": [0.5]}, "one value a point: y has 2, x has 1"),
+        ({"x": [0.5], "u": [0.5]}, "the field has no column 'y'; its columns are x, u"),
+        ({"x": [0.5], "y": [2.0], "u": [0.5]}, "the field has 1 points outside the domain"),
+        ({"x": [0.5], "y": [0.5, 1], "u": [0.5]}, "the field: y has 2 numbers, x has 1"),
         ("missing.npz", "missing.npz cannot be read"),
     ],
 )

@@ -93,6 +93,130 @@ TOLERANCE = 1e-6
 WEIGHT = "weight"  # the column of the points' weights
 
 
+@dataclass(frozen=True, eq=False)
+class DataColumns(Recipe):
+    """Values at points or on a grid, from columns with names, see `DataFile`.
+
+    Args:
+        columns: the columns by name.
+        title: what has the columns, for messages.
+        source: a description of the data and their origin.
+        error, degree, periodic: as for `DataFile`.
+    """
+
+    columns: Mapping[str, Cells]
+    title: str
+    source: str
+    error: float | int | None = None
+    degree: int = 7
+    periodic: tuple[str, ...] = ()
+
+    def build(self, problem: Problem) -> Reference:
+        """Check the columns against a problem and return the reference.
+
+        Raises:
+            InputError: if a column is missing, of another length or not finite, points lie outside
+                the domain, a grid does not fill it, or the values on a grid are not periodic where
+                they have to be.
+        """
+        for along in self.periodic:
+            if along not in problem.domain.names:
+                there = ", ".join(problem.domain.names)
+                raise InputError(f"periodic must name coordinates, {there}, got {along!r}")
+        columns, names = self.columns, problem.domain.names
+        coordinates = [columns[name] for name in names if name in columns]
+        fields = [columns[name] for name in problem.fields if name in columns]
+        of_axes = all(numpy.ndim(cells) == 1 for cells in coordinates)
+        of_grid = all(numpy.ndim(cells) == len(names) for cells in fields)
+        if len(names) > 1 and fields and of_axes and of_grid:
+            return self._on_grid(problem, columns)
+        return self._at_points(problem, columns)
+
+    def _at_points(self, problem: Problem, cells: Mapping[str, Cells]) -> PointData:
+        """Values at points, from columns."""
+        columns = {name: self._numbers(name, column) for name, column in cells.items()}
+        names, fields, domain = problem.domain.names, problem.fields, problem.domain
+        needed = self._needed(problem, columns)
+        check_lengths(self.title, columns, needed[0], "points", "numbers")
+        for name, column in columns.items():
+            self._check_finite(name, column)
+        count = len(columns[needed[0]])
+        table = {name: torch.from_numpy(column) for name, column in columns.items()}
+        coords = torch.stack([table[name] for name in names], dim=1)
+        low, high = domain.bounds
+        outside = ~domain.contains(coords, tolerance=TOLERANCE * float((high - low).max()))
+        if outside.any():
+            many, first = int(outside.sum()), coords[outside][0].tolist()
+            raise InputError(f"{self.title} has {many} points outside the domain, first {first}")
+        known = [table.get(c) for f in fields for c in (f, *(f"{f}_{name}" for name in names))]
+        unknown = torch.full((count,), torch.nan, dtype=torch.float64)
+        data = torch.stack([unknown if column is None else column for column in known], dim=1)
+        weights = table.get(WEIGHT, torch.ones(count, dtype=torch.float64))
+        if not (weights.min() >= 0 and weights.sum() > 0):
+            raise InputError(f"{self.title}: every {WEIGHT} must be at least 0, and not all 0")
+        points = Points(coords, names, data=data)
+        return PointData((points, weights / weights.sum()), len(fields), self.source, self.error)
+
+    def _on_grid(self, problem: Problem, columns: Mapping[str, Cells]) -> GridData:
+        """Values on a grid; fields that the error norms leave out may be missing: they are NaN."""
+        domain, path = problem.domain, self.title
+        if not isinstance(domain, Box):
+            kind = type(domain).__name__
+            raise InputError(f"{path} holds a grid, which is for boxes, not a {kind}")
+        self._needed(problem, columns)
+        if WEIGHT in columns:
+            raise InputError(f"{path} holds a grid, which takes no weight")
+        axes = []
+        for name, low, high in domain.ranges:
+            axis = self._numbers(name, columns[name])
+            if not (numpy.isfinite(axis).all() and (numpy.diff(axis) > 0).all()):
+                raise InputError(f"{path}: the grid's {name} must increase at each number")
+            if len(axis) <= (least := self.degree):
+                needed = f"splines of degree {least} need more than {least} numbers"
+                raise InputError(f"{path}: {needed}, {name} has {len(axis)}")
+            if max(axis[0] - low, high - axis[-1]) > TOLERANCE * (high - low):
+                gap = f"from {low:g} to {high:g}; it goes from {axis[0]:g} to {axis[-1]:g}"
+                raise InputError(f"{path}: the grid must fill the domain, {name} goes {gap}")
+            axes.append(axis)
+        shape = tuple(len(axis) for axis in axes)
+        fields = {name: numpy.full(shape, numpy.nan) for name in problem.fields}
+        for name in (name for name in fields if name in columns):
+            if numpy.shape(columns[name]) != shape:
+                wrong = f"{name} has the shape {numpy.shape(columns[name])}"
+                raise InputError(f"{path}: {wrong}, the coordinates make it {shape}")
+            fields[name] = self._numbers(name, columns[name]).reshape(shape)
+            self._check_finite(name, fields[name])
+        values = numpy.stack([*fields.values()], axis=-1)
+        for name in self.periodic:
+            first, last = (values.take(end, axis=domain.names.index(name)) for end in (0, -1))
+            gap = numpy.nanmax(abs(last - first), initial=0.0)
+            if gap > TOLERANCE * numpy.nanmax(abs(values), initial=0.0):
+                ends = f"the same at its first and its last {name}; they differ by {gap:.2g}"
+                raise InputError(f"{path}: values on a grid periodic in {name} must be {ends}")
+        around = [name in self.periodic for name in domain.names]
+        return GridData(axes, values, self.degree, self.source, self.error, around)
+
+    def _numbers(self, name: str, cells: Cells) -> ndarray:
+        return numbers(self.title, name, cells)
+
+    def _needed(self, problem: Problem, columns: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of the columns that the file must have."""
+        needed = (*problem.domain.names, *(problem.error_fields or problem.fields))
+        for name in needed:
+            if name not in columns:
+                there = ", ".join(columns) or "none"
+                raise InputError(f"{self.title} has no column {name!r}; its columns are {there}")
+        return needed
+
+    def _check_finite(self, name: str, values: ndarray) -> None:
+        bad = numpy.argwhere(~numpy.isfinite(values))
+        if len(bad):
+            several = values.ndim > 1
+            first = f"at {bad[0].tolist()}" if several else f"is number {int(bad[0, 0]) + 1}"
+            count = f"{len(bad)} numbers that are not finite"
+            raise InputError(f"{self.title}: {name} has {count}, the first {first}")
+
+
 @dataclass(frozen=True)
 class DataFile(Recipe):
     """Values from a file: at points, or on a grid.
@@ -154,107 +278,8 @@ class DataFile(Recipe):
         """Read the file, check it against the problem and return the reference.
 
         Raises:
-            InputError: if the file cannot be read, a column is missing, of another length or not
-                finite, points lie outside the domain, a grid does not fill it, or the values on a
-                grid are not periodic where they have to be.
+            InputError: if the file cannot be read, or for its columns as in `DataColumns.build`.
         """
-        for along in self.periodic:
-            if along not in problem.domain.names:
-                there = ", ".join(problem.domain.names)
-                raise InputError(f"periodic must name coordinates, {there}, got {along!r}")
-        columns, names = read_columns(Path(self.path)), problem.domain.names
-        coordinates = [columns[name] for name in names if name in columns]
-        fields = [columns[name] for name in problem.fields if name in columns]
-        of_axes = all(numpy.ndim(cells) == 1 for cells in coordinates)
-        of_grid = all(numpy.ndim(cells) == len(names) for cells in fields)
-        if len(names) > 1 and fields and of_axes and of_grid:
-            return self._on_grid(problem, columns)
-        return self._at_points(problem, columns)
-
-    @property
-    def _source(self) -> str:
-        return self.source or f"the data in {Path(self.path).name}"
-
-    def _at_points(self, problem: Problem, cells: Mapping[str, Cells]) -> PointData:
-        """Values at points, from the columns of the file."""
-        columns = {name: self._numbers(name, column) for name, column in cells.items()}
-        names, fields, domain = problem.domain.names, problem.fields, problem.domain
-        needed = self._needed(problem, columns)
-        check_lengths(Path(self.path), columns, needed[0], "points", "numbers")
-        for name, column in columns.items():
-            self._check_finite(name, column)
-        count = len(columns[needed[0]])
-        table = {name: torch.from_numpy(column) for name, column in columns.items()}
-        coords = torch.stack([table[name] for name in names], dim=1)
-        low, high = domain.bounds
-        outside = ~domain.contains(coords, tolerance=TOLERANCE * float((high - low).max()))
-        if outside.any():
-            many, first = int(outside.sum()), coords[outside][0].tolist()
-            raise InputError(f"{self.path} has {many} points outside the domain, first {first}")
-        known = [table.get(c) for f in fields for c in (f, *(f"{f}_{name}" for name in names))]
-        unknown = torch.full((count,), torch.nan, dtype=torch.float64)
-        data = torch.stack([unknown if column is None else column for column in known], dim=1)
-        weights = table.get(WEIGHT, torch.ones(count, dtype=torch.float64))
-        if not (weights.min() >= 0 and weights.sum() > 0):
-            raise InputError(f"{self.path}: every {WEIGHT} must be at least 0, and not all 0")
-        points = Points(coords, names, data=data)
-        return PointData((points, weights / weights.sum()), len(fields), self._source, self.error)
-
-    def _on_grid(self, problem: Problem, columns: Mapping[str, Cells]) -> GridData:
-        """Values on a grid; fields that the error norms leave out may be missing: they are NaN."""
-        domain, path = problem.domain, self.path
-        if not isinstance(domain, Box):
-            kind = type(domain).__name__
-            raise InputError(f"{path} holds a grid, which is for boxes, not a {kind}")
-        self._needed(problem, columns)
-        if WEIGHT in columns:
-            raise InputError(f"{path} holds a grid, which takes no weight")
-        axes = []
-        for name, low, high in domain.ranges:
-            axis = self._numbers(name, columns[name])
-            if not (numpy.isfinite(axis).all() and (numpy.diff(axis) > 0).all()):
-                raise InputError(f"{path}: the grid's {name} must increase at each number")
-            if len(axis) <= (least := self.degree):
-                needed = f"splines of degree {least} need more than {least} numbers"
-                raise InputError(f"{path}: {needed}, {name} has {len(axis)}")
-            if max(axis[0] - low, high - axis[-1]) > TOLERANCE * (high - low):
-                gap = f"from {low:g} to {high:g}; it goes from {axis[0]:g} to {axis[-1]:g}"
-                raise InputError(f"{path}: the grid must fill the domain, {name} goes {gap}")
-            axes.append(axis)
-        shape = tuple(len(axis) for axis in axes)
-        fields = {name: numpy.full(shape, numpy.nan) for name in problem.fields}
-        for name in (name for name in fields if name in columns):
-            if numpy.shape(columns[name]) != shape:
-                wrong = f"{name} has the shape {numpy.shape(columns[name])}"
-                raise InputError(f"{path}: {wrong}, the coordinates make it {shape}")
-            fields[name] = self._numbers(name, columns[name]).reshape(shape)
-            self._check_finite(name, fields[name])
-        values = numpy.stack([*fields.values()], axis=-1)
-        for name in self.periodic:
-            first, last = (values.take(end, axis=domain.names.index(name)) for end in (0, -1))
-            gap = numpy.nanmax(abs(last - first), initial=0.0)
-            if gap > TOLERANCE * numpy.nanmax(abs(values), initial=0.0):
-                ends = f"the same at its first and its last {name}; they differ by {gap:.2g}"
-                raise InputError(f"{path}: values on a grid periodic in {name} must be {ends}")
-        around = [name in self.periodic for name in domain.names]
-        return GridData(axes, values, self.degree, self._source, self.error, around)
-
-    def _numbers(self, name: str, cells: Cells) -> ndarray:
-        return numbers(Path(self.path), name, cells)
-
-    def _needed(self, problem: Problem, columns: Mapping[str, Any]) -> tuple[str, ...]:
-        """The names of the columns that the file must have."""
-        needed = (*problem.domain.names, *(problem.error_fields or problem.fields))
-        for name in needed:
-            if name not in columns:
-                there = ", ".join(columns) or "none"
-                raise InputError(f"{self.path} has no column {name!r}; its columns are {there}")
-        return needed
-
-    def _check_finite(self, name: str, values: ndarray) -> None:
-        bad = numpy.argwhere(~numpy.isfinite(values))
-        if len(bad):
-            several = values.ndim > 1
-            first = f"at {bad[0].tolist()}" if several else f"is number {int(bad[0, 0]) + 1}"
-            count = f"{len(bad)} numbers that are not finite"
-            raise InputError(f"{self.path}: {name} has {count}, the first {first}")
+        source = self.source or f"the data in {Path(self.path).name}"
+        given = self.error, self.degree, self.periodic
+        return DataColumns(read_columns(Path(self.path)), self.path, source, *given).build(problem)

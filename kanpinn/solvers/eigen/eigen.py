@@ -104,7 +104,7 @@ class EigenStage(Stage):
         low, count = surrogate.low, len(problem.fields)
         smooth = torch.full_like(low, 1.5), low.new_ones(count)
         parts = spectrum.of_wave(problem, surrogate, self.inside, *smooth)
-        self.size = spectrum.magnitude(*parts)  # that of the first eigenvalues
+        self.size = spectrum.magnitude(*parts)  # the magnitude of the first eigenvalues
         self.up, self.end = True, 0.0
         if search.near is None:
             self.up, end = spectrum.end_of_spectrum(problem, surrogate, self.inside)
