@@ -173,7 +173,8 @@ class Noise:
             words = "intervals are based on the given noise of the data"
             if self.fits:
                 return words
-            return f"{words}, but the data scatter {self.scatter:.3g} times as much about it"
+            much = f"{self.scatter:.3g} times as much about the solution"
+            return f"{words}, but the data scatter {much}"
         if not self.freedom:
             return "there are no data, and so no noise on which intervals could be based"
         if not math.isfinite(self.deviation):

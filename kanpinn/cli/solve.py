@@ -23,7 +23,7 @@ from kanpinn.cli import options
 from kanpinn.cli.screen import note, plain_table, reporting
 
 if TYPE_CHECKING:
-    from kanpinn.pde.verify import Defect
+    from kanpinn.pde.defects import Defect
     from kanpinn.runs.config import Config, Job, Result
     from kanpinn.runs.results import RunFolder
     from kanpinn.solvers.auto import Choice
@@ -251,7 +251,7 @@ def warned_defects(job: Any) -> "list[Defect]":
 
     The list is empty for jobs other than solves.
     """
-    from kanpinn.pde.verify import exact_defects
+    from kanpinn.pde.defects import exact_defects
     from kanpinn.runs.config import SolveJob, blaming
 
     if not isinstance(job, SolveJob):

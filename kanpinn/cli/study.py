@@ -93,7 +93,9 @@ def _check(where: Where, workers: int | None, address: str | None, cluster: list
     if cluster and where not in BATCH:
         raise InputError(f"--cluster {cluster[0]}: only --executor slurm and pbs submit jobs")
     if where in BATCH and workers is None:
-        raise InputError(f"--executor {where.value} needs --workers N, the runs at a time")
+        raise InputError(
+            f"--executor {where.value} needs --workers N, the number of runs at a time"
+        )
 
 
 def _executor(

@@ -120,7 +120,7 @@ class Combination(Domain):
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         inside = self.a.contains(coords, tolerance)
-        # The second operand can be expensive: it decides only where the first one does not.
+        # The second operand decides where the first one does not.
         undecided = ~inside if self.kind == "union" else inside.clone()
         if self.kind == "difference":
             # The result is closed: points on the boundary of b belong to it, also if rounded.
@@ -566,10 +566,12 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
         return combine2d(kind, first, second)
     carriers = (a.carriers, b.carriers)
     if None in carriers or (len(a.names) > 3 and any(known.spheres for known in carriers if known)):
+        remedy = "other solids are combined as meshes, which kp.Surface takes"
+        if a.time_name is not None:
+            remedy = "combine the spaces, and give the result a time by over(t=…)"
         raise InputError(
-            f"a {kind} is of domains in the plane, of boxes, or of boxes and balls in three "
-            f"dimensions, got {a!r} and {b!r}: combine other solids as meshes, which kp.Surface "
-            "takes, and combine spaces before over(t=…) gives them a time"
+            "domains are combined in the plane, as boxes, or as boxes and balls in three "
+            f"dimensions, got {a!r} and {b!r}: {remedy}"
         )
     result = Combination(kind, a, b).simplified
     if result is None:

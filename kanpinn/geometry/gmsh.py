@@ -235,7 +235,10 @@ def _filling(mesh: "MshFile", rest: str) -> _Filling:
     """
     dims = {block.dim for block in mesh.blocks if len(block.nodes)}
     if not dims & {2, 3}:
-        why = "as soon as there are physical groups, Gmsh saves these alone: fill one of them"
+        why = (
+            "as soon as there are physical groups, Gmsh saves these alone: put the surface or the "
+            "volume into one, too"
+        )
         raise InputError(f"it has no triangles and no tetrahedra; {why}")
     dim = 3 if 3 in dims else 2
     used = np.unique(np.concatenate([block.nodes.ravel() for block in mesh.blocks]))
@@ -322,7 +325,7 @@ def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     sums = np.bincount(number, np.linalg.det(np.eye(faces.shape[1])[order]))
     wrong = int(((uses > 2) | ((uses == 2) & (np.abs(sums) > 0.5))).sum())
     if wrong:
-        where = f"at {wrong} faces two are on the same side, of which one may be inverted"
+        where = f"at {wrong} faces two elements are on the same side; one may be inverted"
         raise InputError(f"its elements overlap: {where}")
     outer = np.flatnonzero(uses[number] == 1)
     return faces[outer], outer
@@ -355,7 +358,9 @@ def _marks(
             if len(several) > 1:
                 both = " and ".join(map(repr, several[:2]))
                 reason = "pieces of a boundary must not overlap"
-                raise InputError(f"a part of it is in the physical groups {both}; {reason}")
+                raise InputError(
+                    f"a part of the boundary is in the physical groups {both}; {reason}"
+                )
             if known is None:
                 found[key] = (groups[0] if groups else None, block.entity)
     return found

@@ -123,7 +123,7 @@ class Points:
         """Return 2n points: for each of n boundary points a pair, one point on either side.
 
         The first point of a pair is on the side that the normal points out of. The distance of the
-        two points is above the rounding of float64.
+        two points is above the rounding of float64. Data and unknown numbers are left out.
 
         bounds: the lowest and the highest corner of the domain, (d,) each.
         """
@@ -156,7 +156,7 @@ class Points:
     def cat(parts: Iterable["Points"]) -> "Points":
         """Concatenate points with the same names, either all with or all without normals.
 
-        The `data` of the parts is left out.
+        The `data` of the parts and their unknown numbers are left out.
 
         Raises:
             InputError: if there is no part, or the parts differ in names or in having normals.

@@ -61,9 +61,11 @@ class Collocation:
         integer("resample", self.resample, least=0)
         one_of("sampler", self.sampler, SAMPLERS)
         if self.adapt is not None and (self.adapt not in ADAPTATIONS or not self.resample):
-            needed = f"one of {', '.join(ADAPTATIONS)}, with resample > 0 as the steps in between"
-            got = f"{self.adapt!r} and resample = {self.resample}"
-            raise InputError(f"adapt must be {needed}, got {got}")
+            one_of("adapt", self.adapt, ADAPTATIONS)
+            raise InputError(
+                f"adapt = {self.adapt!r} needs resample > 0, the number of steps after which the "
+                f"points adapt, got resample = {self.resample}"
+            )
         if self.resample and self.sampler in FIXED and not self.adapt:
             fixed = f"the sampler {self.sampler!r}, whose points are always the same"
             raise InputError(f"resample must be 0 for {fixed}, got {self.resample}")

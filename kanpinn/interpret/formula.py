@@ -24,8 +24,8 @@ from kanpinn.geometry import Points
 from kanpinn.interpret.graph import Graph, Key, Rows, misfit, refit
 from kanpinn.interpret.univariate import Symbolic, bessel_j0
 from kanpinn.jets import Channels, Jet, jet_of
+from kanpinn.pde.defects import Defect, defects_of
 from kanpinn.pde.problem import Problem
-from kanpinn.pde.verify import Defect, defects_of
 
 Array = numpy.ndarray
 

@@ -39,8 +39,8 @@ from kanpinn.loss.sparsity import Sparsity
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers import LeastSquares, LevenbergMarquardt, Method, VariableProjection
+from kanpinn.pde.defects import defects_of
 from kanpinn.pde.problem import Problem
-from kanpinn.pde.verify import defects_of
 from kanpinn.solvers.fit import Fitted, fit
 from kanpinn.solvers.solution import Solution
 

@@ -316,9 +316,14 @@ def report(result: Result, cutter: Cutter) -> Pruned:
     """Return the pruned copy in a cutter as a `Pruned`, with grids adapted to the activations."""
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)
-    removed = tuple(cutter.edges), tuple(cutter.units)
-    known = result.surrogate.network.parameter_count, before.loss()
-    return Pruned(result, Residuals(cutter.surrogate, before.terms), *removed, *known)
+    return Pruned(
+        original=result,
+        residuals=Residuals(cutter.surrogate, before.terms),
+        edges=tuple(cutter.edges),
+        units=tuple(cutter.units),
+        parameters_before=result.surrogate.network.parameter_count,
+        loss_before=before.loss(),
+    )
 
 
 def loss_of(residuals: Residuals) -> Residuals:

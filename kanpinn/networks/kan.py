@@ -33,6 +33,8 @@ class ProductLayer(Layer):
     multiplication nodes.
     """
 
+    resizable = True
+
     def __init__(self, bases: Sequence[BSplines], n_out: int) -> None:
         super().__init__()
         self._bases = nn.ModuleList(bases)
@@ -131,6 +133,7 @@ class KANLayer(Layer):
 
     basis: Basis
     kept: Tensor
+    resizable = True
 
     def __init__(self, basis: Basis, n_out: int, base: str | None = None) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from numpy.polynomial.polynomial import polyder, polymul
@@ -66,6 +66,7 @@ class Layer(nn.Module, ABC):
     """
 
     coefficients: nn.Parameter
+    resizable: ClassVar[bool] = False  # whether a saved layer may have tensors of other shapes
 
     @abstractmethod
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,12 +93,15 @@ class Layer(nn.Module, ABC):
         return self.combine(self.product(h, self.coefficients)[1], h)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved layer may have tensors of other shapes; buffers may be shared with other objects.
-        for name, present in [*self._parameters.items(), *self._buffers.items()]:
+        # Buffers may be shared with other objects, so they are made anew.
+        tensors = [*self._parameters.items(), *self._buffers.items()] if self.resizable else []
+        for name, present in tensors:
             saved, trained = state_dict.get(prefix + name), isinstance(present, nn.Parameter)
-            if present is None or saved is None or (trained and saved.shape == present.shape):
+            if present is None or saved is None:
                 continue
-            empty = present.new_empty(saved.shape)
+            if trained and (saved.shape, saved.dtype) == (present.shape, present.dtype):
+                continue  # optimizers refer to the parameter
+            empty = torch.empty_like(saved)
             setattr(self, name, nn.Parameter(empty, present.requires_grad) if trained else empty)
         super()._load_from_state_dict(state_dict, prefix, *args)
 

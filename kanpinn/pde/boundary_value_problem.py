@@ -129,7 +129,7 @@ class BoundaryValueProblem(ABC):
             raise InputError(f"{name}.fields must be a tuple of names, got {fields!r}")
         for key in ("free_constant", "error_fields", "velocity_fields"):
             chosen: Any = getattr(self, key, None)
-            if chosen is None or chosen == ():
+            if chosen is None or (key == "free_constant" and not chosen):
                 continue
             listed = isinstance(chosen, tuple | list) and {*chosen} <= {*fields}
             if not listed or not chosen or len(chosen) != len({*chosen}):

@@ -31,7 +31,7 @@ from kanpinn.solvers.discretization import Discretization, SolveSettings, defaul
 from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import perturbed
-from kanpinn.solvers.verification import Verification, boundary_misfit, verify
+from kanpinn.solvers.verification import Verification, boundary_misfit, verification_of
 
 LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
 LARGEST_ERROR = 0.3  # relative error of the finer solution, above which it is no reference
@@ -335,7 +335,7 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
         rule = points, weights / domain.measure
     source = FunctionReference("a finer solution", finer.surrogate.evaluate, rule)
     norms = ErrorNorm(problem, source)(solution.surrogate.evaluate)
-    mine, its = verified(solution), verified(finer)
+    mine, its = own_verification(solution), own_verification(finer)
     if mine is None or its is None:  # energies
         size = norms.l2 / norms.l2_relative if norms.l2_relative else math.inf
         misfit = boundary_misfit(solution.discretization) / size
@@ -349,9 +349,9 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
     return Comparison(norms, ratio, mine.is_rounding, doubt, overfitted)
 
 
-def verified(solution: Solution) -> Verification | None:
+def own_verification(solution: Solution) -> Verification | None:
     """The verification of a solution, computed here if its solve had none; None for an energy."""
-    return solution.verification or verify(
+    return solution.verification or verification_of(
         solution.discretization, solution.residuals, solution.loss_terms
     )
 
@@ -428,7 +428,7 @@ def _approximate(solution: Solution) -> Approximate:
     points with the standard error, and the change of its jet by rounding errors.
     """
     discretization = solution.discretization
-    found = verified(solution)
+    found = own_verification(solution)
     if found is None:  # an energy
         generator = torch.Generator().manual_seed(61)
         points = sample(solution.problem.domain, 4096, "sobol", generator)

@@ -455,7 +455,7 @@ def misfit_of_spikes(discretization: Discretization) -> float:
 
 
 @torch.no_grad()
-def verify(
+def verification_of(
     discretization: Discretization,
     residuals: Residuals,
     own: Mapping[str, float],
@@ -602,7 +602,7 @@ def judged(
     problem, network = discretization.problem, state.surrogate.network
     fitted = any(stage.fits_points for stage in state.optimizers)
     converged = status.startswith(CONVERGED)
-    found = verify(discretization, state.residuals, values, scan, fitted)
+    found = verification_of(discretization, state.residuals, values, scan, fitted)
     if found is not None and (
         converged or re.fullmatch(r"stopped: limit of \d+ steps(; .*)?", status)
     ):

@@ -27,8 +27,8 @@ from kanpinn.accuracy.references.data_file import DataColumns
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet, jet_of
+from kanpinn.pde.defects import Defect, defects_of
 from kanpinn.pde.problem import Problem, exact_jet
-from kanpinn.pde.verify import Defect, defects_of
 from kanpinn.solvers.error_estimate import estimate_error
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.solve import solve

@@ -123,7 +123,9 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
     def _take(self, geometry: CellGeometry) -> None:
         """Take other cells; the solution stays the same function."""
         field = self._field()
-        same = geometry.tree is self.geometry.tree  # projection onto the same cells would round
+        now = self.geometry.frames
+        same = geometry.tree is self.geometry.tree and torch.allclose(geometry.frames, now)
+        # Projection onto the same cells would round.
         field = replace(field, geometry=geometry) if same else field.on(geometry)
         self.network.assign(field)
         self.geometry = geometry

@@ -47,7 +47,8 @@ class SolvedTree:
     Args:
         system: the least-squares problem.
         solution: its solution.
-        shares: the contribution of each cell to the functional, without the cell's weight, (N,).
+        shares: the contribution of each cell to the functional, divided by the square of the
+            cell's weight, (N,).
     """
 
     system: CellSystem

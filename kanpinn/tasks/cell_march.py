@@ -550,7 +550,8 @@ class CellMarch(TimeState[CellAttempt]):
         self.polynomials = self.network.polynomials
         geometry = self.problem.start(self.network.start)
         shape = 3, len(geometry.tree), self.polynomials.size, self.order * self.fields
-        self._take(geometry, torch.zeros(*shape, dtype=torch.float64))
+        self.geometry, self.functions = geometry, torch.zeros(*shape, dtype=torch.float64)
+        self._places = None
 
     @property
     def count(self) -> int:
@@ -576,8 +577,9 @@ class CellMarch(TimeState[CellAttempt]):
 
     def _take(self, geometry: CellGeometry, functions: Tensor) -> None:
         """Take other cells, and the functions (3, N, L, p m) on them."""
+        if geometry is not self.geometry:
+            self._places = None
         self.geometry, self.functions = geometry, functions
-        self._places = None
 
     def _take_initial(self) -> None:
         """Project the initial values onto the present cells, and measure the errors."""
@@ -784,7 +786,7 @@ class CellMarch(TimeState[CellAttempt]):
             if all(1 / most <= ratio <= most for ratio in ratios):
                 return known.added(equations, indicated)
         known = compared_in_space(self.problem, equations, states, probe)
-        self.compared = [*self.compared[-1:], known]  # the latest of each kind of probe
+        self.compared = [*self.compared[-1:], known]  # the last two
         return known.added(equations, indicated)
 
     @torch.no_grad()

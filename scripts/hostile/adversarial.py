@@ -22,7 +22,7 @@ import kanpinn as kp
 from kanpinn import Points
 from kanpinn.geometry import Domain
 from kanpinn.pde import Condition
-from kanpinn.pde.verify import exact_defects
+from kanpinn.pde.defects import exact_defects
 
 
 @dataclass(frozen=True)

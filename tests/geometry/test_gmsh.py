@@ -187,7 +187,7 @@ def test_meshes_combine_and_are_copied(tmp_path):
         assert again == domain and again.measure == domain.measure
     assert repr(domain).startswith("Mesh(")
     solid = read(tmp_path, block(), names=("a", "b", "c"))
-    with pytest.raises(kp.InputError, match="combine other solids as meshes"):
+    with pytest.raises(kp.InputError, match="other solids are combined as meshes"):
         solid & kp.Box(a=(0, 1), b=(0, 1), c=(0, 3))
 
 

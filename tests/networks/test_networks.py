@@ -540,3 +540,20 @@ def test_grids_that_follow_leave_what_was_in_them_as_it_was():
     after = surrogate.jet(points, hessian)
     for a, b in zip(after.parts(), before.parts(), strict=True):
         assert reference.distance(a[stayed], b[stayed]) < TOLERANCE
+
+
+@pytest.mark.parametrize("basis", ["spline", "chebyshev"])
+@pytest.mark.parametrize("grid", [3, 5])
+def test_a_loaded_network_has_the_precision_and_the_grid_of_the_saved_one(basis, grid):
+    saved = kp.KAN([2, 8, 1], basis=basis, grid=grid, dtype=torch.float64)
+    x = torch.rand(5, 2, dtype=torch.float64)
+    wanted = saved(x)
+    for dtype in (torch.float32, torch.float64):
+        network = kp.KAN([2, 8, 1], basis=basis, grid=3, dtype=dtype)
+        network.load_state_dict(saved.state_dict())
+        assert torch.equal(network(x), wanted)
+
+
+def test_a_network_whose_layers_have_other_sizes_is_not_loaded():
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        kp.MLP([2, 8, 1]).load_state_dict(kp.MLP([3, 16, 2]).state_dict())

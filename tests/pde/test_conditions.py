@@ -16,7 +16,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.constraints import choose_imposition
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.checks import check_well_posed
-from kanpinn.pde.verify import exact_defects
+from kanpinn.pde.defects import exact_defects
 from kanpinn.solvers.discretization import SolveSettings, discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))

@@ -16,8 +16,8 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
 from kanpinn.pde.conditions import Initial, Integral, Periodic
+from kanpinn.pde.defects import exact_defects
 from kanpinn.pde.expressions import FUNCTIONS
-from kanpinn.pde.verify import exact_defects
 from kanpinn.runs.config import Config
 
 SQUARE = kp.Box(x=(-1, 1), y=(0, 1))

@@ -17,8 +17,8 @@ from kanpinn.jets import Channels
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks import Surrogate
 from kanpinn.pde.boundary_value_problem import stated, with_parameter
+from kanpinn.pde.defects import exact_defects
 from kanpinn.pde.problem import exact_residual
-from kanpinn.pde.verify import exact_defects
 
 
 class Given(kp.Problem):

@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 
 import kanpinn as kp
 from kanpinn.jets import Channels, jet_of
-from kanpinn.pde.verify import exact_defects
+from kanpinn.pde.defects import exact_defects
 from kanpinn.runs.config import Config
 
 PROBLEMS = Path(__file__).parents[2] / "problems"

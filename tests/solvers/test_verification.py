@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import kanpinn as kp
 from kanpinn.cli import app
 from kanpinn.solvers.discretization import SolveSettings, discretize
-from kanpinn.solvers.verification import resonance, scan_data, verify
+from kanpinn.solvers.verification import resonance, scan_data, verification_of
 
 
 def zero_at_walls(domain, residual, **attributes):
@@ -143,7 +143,7 @@ def test_verification_changes_nothing():
     solution = solve(Known(), kp.Collocation(400, 80))
     before = {name: value.clone() for name, value in solution.network.state_dict().items()}
     state = torch.get_rng_state()
-    again = verify(solution.discretization, solution.residuals, solution.loss_terms)
+    again = verification_of(solution.discretization, solution.residuals, solution.loss_terms)
     assert torch.equal(state, torch.get_rng_state())
     after = solution.network.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())

@@ -111,7 +111,7 @@ INSIDES = {
     "growth": {"spaces.cells.system.cell_system"},
     "hostile": {
         *("__main__", "accuracy.norms", "accuracy.references"),
-        *("pde", "pde.boundary_value_problem", "pde.conditions", "pde.verify"),
+        *("pde", "pde.boundary_value_problem", "pde.conditions", "pde.defects"),
     },
     "imaging": {"solvers.state"},
     "knots": {"networks.basis", "solvers.fit"},

@@ -170,13 +170,17 @@ class DataColumns(Recipe):
         for name, low, high in domain.ranges:
             axis = self._numbers(name, columns[name])
             if not (numpy.isfinite(axis).all() and (numpy.diff(axis) > 0).all()):
-                raise InputError(f"{path}: the grid's {name} must increase at each number")
+                raise InputError(
+                    f"{path}: the grid's {name} must increase from each number to the next"
+                )
             if len(axis) <= (least := self.degree):
                 needed = f"splines of degree {least} need more than {least} numbers"
                 raise InputError(f"{path}: {needed}, {name} has {len(axis)}")
             if max(axis[0] - low, high - axis[-1]) > TOLERANCE * (high - low):
-                gap = f"from {low:g} to {high:g}; it goes from {axis[0]:g} to {axis[-1]:g}"
-                raise InputError(f"{path}: the grid must fill the domain, {name} goes {gap}")
+                raise InputError(
+                    f"{path}: the grid must fill the domain, in which {name} goes from {low:g} to "
+                    f"{high:g}; it goes from {axis[0]:g} to {axis[-1]:g}"
+                )
             axes.append(axis)
         shape = tuple(len(axis) for axis in axes)
         fields = {name: numpy.full(shape, numpy.nan) for name in problem.fields}

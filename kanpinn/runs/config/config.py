@@ -177,8 +177,9 @@ class EigenJob(Job):
     def preview(self) -> discretization.Discretization[EigenProblem]:
         """Return the discretization from which the solve starts."""
         with models.blaming(type(self.problem).__name__, self.problem, self.network):
-            settings, chosen = (self.settings, self.seed), (self.count, self.near)
-            return discretize_eigen(self.problem, self.network, *settings, *chosen)
+            return discretize_eigen(
+                self.problem, self.network, self.settings, self.seed, self.count, self.near
+            )
 
 
 class NoSteps(Method):
@@ -803,7 +804,10 @@ class Config:
         threads, suitable = self.file.run.threads, job.network.threads
         if threads is not None and suitable is not None and threads > suitable:
             reason = f"{type(job.network).__name__}, whose matrices are too small for more"
-            raise InputError(f"run.threads must be {suitable} for {reason}, got {threads}")
+            raise InputError(
+                f"run.threads must be {suitable} for {reason}, got {threads}; torchrun starts "
+                "several processes"
+            )
         return job
 
 

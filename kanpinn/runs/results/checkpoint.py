@@ -62,7 +62,9 @@ def read_checkpoint(folder: Path, name: str = NAME) -> dict[str, Any] | None:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path} cannot be read as a checkpoint: {reason}") from error
     if damaged is not None:
-        raise InputError(f"{path} is damaged: {damaged} has not the contents of its checksum")
+        raise InputError(
+            f"{path} is damaged: the checksum of {damaged} is not that of its contents"
+        )
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of format {FORMAT}")
     with expecting(path):

@@ -146,7 +146,10 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     after = {key: after[key] for key in after if key in before or not key.startswith("optimizer[")}
     difference = _difference(before, after)
     if difference is not None:
-        free = "steps and tolerance of optimizers, run.budget_seconds and run.threads may change"
+        free = (
+            "steps and tolerance of optimizers, run.budget_seconds and run.threads may change, and "
+            "optimizers may be appended"
+        )
         raise InputError(f"{difference} differs from the run that is resumed: {free}")
 
 

@@ -166,7 +166,7 @@ def _connected(distributed: ModuleType, address: str) -> "Client":
         return distributed.Client(address, timeout=TIMEOUT, set_as_default=False)
     except Exception as error:  # another server at this address can cause any kind of error
         text = " ".join(str(error).split()) or f"nothing within {TIMEOUT} s"
-        expected = "expected that of `dask scheduler`, such as tcp://host:8786"
+        expected = "expected the address that `dask scheduler` shows, such as tcp://host:8786"
         raise InputError(f"no scheduler answers at {address}: {expected} ({text})") from error
 
 

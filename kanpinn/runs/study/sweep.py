@@ -120,7 +120,9 @@ def plan(
         if other is not entry:
             raise InputError(f"two runs have the same settings: {other.values} and {entry.values}")
     if len({entry.config.file.kind for entry in entries}) > 1:
-        raise InputError("the runs of a study must be of one kind: solves, eigen or fits")
+        raise InputError(
+            "the runs of a study must be of one kind: solves, eigenvalue problems or fits"
+        )
     return entries, _digest([shared, list(entries[0].values), version()])
 
 

@@ -146,7 +146,9 @@ class Study(Shown):
         folder = places[0]
         record = read_record(folder, RECORD)
         if record.get("format") != FORMAT:
-            reason = f"this kanpinn reads and writes format {FORMAT}, and leaves it as it is"
+            reason = (
+                f"this kanpinn reads and writes format {FORMAT}, and leaves the folder as it is"
+            )
             raise InputError(f"{folder / RECORD} has format {record.get('format')!r}: {reason}")
         try:
             varied, rows = tuple(record["varied"]), tuple(record["rows"])

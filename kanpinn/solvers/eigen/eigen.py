@@ -288,8 +288,9 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             shift, cells = self.shift, pairs.cells
         block = self._random(self.count + self.spare)  # not the modes, beside which others hide
         tolerance = min(1e-2, max(1e-6, (0.1 * span / distance) ** 2))
-        given = cells, shift, None, self.up, block, self.count, tolerance
-        found = spectrum.nearest_pairs(*given, least=12 * block.shape[-1]).spectrum
+        found = spectrum.nearest_pairs(
+            cells, shift, None, self.up, block, self.count, tolerance, least=6 * block.shape[-1]
+        ).spectrum
         resolved = found.residuals < spectrum.RESOLVED
         others, which = (side * found.values.real[resolved]).sort()
         unsure = found.residuals[resolved][which] * (others - side * shift).abs()
@@ -323,10 +324,15 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
 
     def _nearest(self, cells: ShiftedCells, tolerance: float) -> spectrum.CellPairs:
         """The nearest eigenpairs, with which the next search begins."""
-        given = cells, self.shift, self.near, self.up, self.block, self.count, tolerance
-        pairs = spectrum.nearest_pairs(*given)
+        pairs = self._search(cells, self.block, tolerance)
         self.block, self.leading = pairs.block(self.count + self.spare), pairs.columns(self.count)
         return pairs
+
+    def _search(self, cells: ShiftedCells, block: Tensor, tolerance: float) -> spectrum.CellPairs:
+        """The requested eigenpairs, from a Krylov space that starts with a block (N, L, m, p)."""
+        return spectrum.nearest_pairs(
+            cells, self.shift, self.near, self.up, block, self.count, tolerance
+        )
 
     def _sizes(self, values: Tensor) -> Tensor:
         """The scales of relative errors, (k,): |λ|, but |λ - σ| for an eigenvalue zero."""
@@ -343,8 +349,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             errors: the relative errors estimated from the functional, (count,).
         """
         start, tolerance = self._block().on(self.problem.deeper(self.geometry)).richer, 1e-2
-        given = self._about_zero(start), self.shift, self.near, self.up, start.coefficients
-        other = spectrum.nearest_pairs(*given, self.count, tolerance * self.tolerance)
+        finer = self._about_zero(start)
+        other = self._search(finer, start.coefficients, tolerance * self.tolerance)
         found = solved[0].spectrum
         values = found.values[: self.count]
         others = spectrum.paired(values, other.spectrum.values[: self.count + self.spare])

@@ -46,6 +46,8 @@ class CellLayer(Layer):
     and upper corners of the frames, (N, 2, d). sides: the sides of the regions, see `Regions`.
     """
 
+    resizable = True
+
     level: Tensor
     place: Tensor
     region: Tensor

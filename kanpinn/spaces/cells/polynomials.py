@@ -71,12 +71,12 @@ class LocalPolynomials:
         found = sorted((sum(one), one) for one in each if sum(one) <= self.degree)
         return torch.tensor([one for _, one in found]).view(len(found), self.dim)
 
-    @property
+    @cached_property
     def on_face(self) -> "LocalPolynomials":
         """The polynomials of the same degree on a side of the box, in d - 1 coordinates."""
         return LocalPolynomials(self.degree, self.dim - 1)
 
-    @property
+    @cached_property
     def richer(self) -> "LocalPolynomials":
         """The polynomials of a degree higher by 2, with which a solution is compared."""
         return LocalPolynomials(self.degree + 2, self.dim)

@@ -227,17 +227,18 @@ class CellProblem:
             left: the fraction of the error that the refinement should leave.
         """
         after = self.cells(geometry.tree.split(marked)[0])
-        return self.graded(after, self.singularities.goals(geometry, left, marked))
+        return self._graded(after, self.singularities.goals(geometry, left, marked))
 
-    def deeper(self, geometry: CellGeometry) -> CellGeometry:
+    def deeper(self, geometry: CellGeometry, left: float = 0.25) -> CellGeometry:
         """The cells with smaller cells at singular points, for an estimate of the error there.
 
-        There a higher degree does not show the error of a solution. The cells are so much smaller
-        that the error is a quarter.
-        """
-        return self.graded(geometry, self.singularities.goals(geometry, 0.25))
+        There a higher degree does not show the error of a solution.
 
-    def graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
+        left: the fraction of the error at singular points that the smaller cells leave.
+        """
+        return self._graded(geometry, self.singularities.goals(geometry, left))
+
+    def _graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
         """The cells after those too coarse for a goal are refined, for one goal after the other."""
         for goal in goals:
             while bool((marked := goal(geometry)).any()):
@@ -592,24 +593,20 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
 def rule_in_cells(residuals: Residuals) -> Iterator[tuple[Points, Tensor]] | None:
     """A quadrature rule that follows the cells of a solution; None if its network has no cells.
 
-    The rule has Gauss points in each cell, as many as for a degree higher by 2. In the plane the
-    cells at singular corners are halved until what their points miss is a thousandth.
+    The rule has Gauss points in each cell, as many as for a degree higher by 2. Cells at singular
+    corners are so much smaller that they leave a thousandth of the error, in space a quarter.
 
     Args:
         residuals: the loss of the solution.
 
-    Yields:
-        Points in the domain and their weights.
+    Returns:
+        Points in the domain and their weights, in groups.
     """
     network = residuals.surrogate.network
     if not isinstance(network, Cells):
         return None
-    problem = problem_in_cells(residuals)
-    geometry, left = (
-        problem.cells(network.tree),
-        1e-3 if residuals.surrogate.low.numel() < 3 else 0.25,
-    )
-    geometry = problem.graded(geometry, problem.singularities.goals(geometry, left))
+    problem, left = problem_in_cells(residuals), 0.25 if network.tree.dim == 3 else 1e-3
+    geometry = problem.deeper(problem.cells(network.tree), left)
     rules = problem.inside(geometry, network.polynomials.richer)
     return ((rule.points, rule.weights.flatten()) for rule in rules)
 

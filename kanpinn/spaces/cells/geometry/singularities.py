@@ -253,7 +253,8 @@ class SingularCorners:
 
         Args:
             geometry: the cells before the refinement.
-            left: the fraction of the error that the refinement should leave.
+            left: the fraction of the error that the refinement should leave. With `chosen` it is at
+                least `least` and at most `contraction`, which are one number in the plane.
             chosen: the coordinates in which cells are refined, a mask (N, d). By default the cells
                 at all corners become smaller, up to two levels beyond `finest`, and their
                 neighbours do not.
