@@ -16,7 +16,7 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -172,6 +172,18 @@ class Jet:
         """One component of the field as a scalar jet."""
         return self.map(lambda t: t[..., component : component + 1])
 
+    def __call__(self, *_: Any) -> NoReturn:
+        """Refuse the fields at another place or time, u(p.t - 1): a jet knows its points only.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "u(...) asks for a field at another place or time, but a residual gets the fields at "
+            "its own points only. For a delay solve one span of it after the other (the method of "
+            "steps), with the known solution of the span before as a coefficient"
+        )
+
     def components(self) -> Sequence["Jet"]:
         """The scalar jets of all components; for a result of `join` the joined jets themselves."""
         if self.joined:
@@ -316,7 +328,8 @@ def stack_equations(residual: object, n: int, what: str, columns: str = "1") -> 
         columns: the expected number of columns, for messages.
 
     Raises:
-        InputError: for another shape, such as (n,), which would broadcast to (n, n).
+        InputError: for another shape, such as (n,), which would broadcast to (n, n), and for
+            numbers that are not real.
     """
     parts = residual if isinstance(residual, (tuple, list)) else (residual,)
     values: list[Any] = [getattr(part, "value", part) for part in parts]  # the values of jets
@@ -330,6 +343,11 @@ def stack_equations(residual: object, n: int, what: str, columns: str = "1") -> 
             got = tuple(getattr(part, "shape", ())) or type(part).__name__
             raise InputError(
                 f"{what} must have shape (n, {columns}) with n = {n} points here, got {got}"
+            )
+        if part.is_complex():
+            raise InputError(
+                f"{what} must be real, got complex numbers: return a column for the real part and "
+                "one for the imaginary part, of two fields"
             )
     return torch.cat(values, dim=1)
 

@@ -19,6 +19,7 @@ boundary value problems for hyperbolic systems (1970).
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -59,8 +60,10 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
     - Every field is determined completely, not only up to a constant, unless `free_constant`
       names it.
     - The data of a pure Neumann problem balance (`imbalance`).
+    - Equation and conditions are functions of each point and the jet there alone, which change
+      neither, and PyTorch differentiates them by the jet (`ProbedEquation.fault`).
 
-    If the user's own functions raise an exception, all checks but the first are skipped.
+    If the user's own functions raise an exception, the checks that follow it are skipped.
 
     Args:
         problem: the problem, as `stated` returned it.
@@ -74,14 +77,16 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
     """
     probe = Probe(problem)
     probe.check_places()
-    try:
-        faults = [*_faults(probe, strong)]
-    except Exception:  # raised by the user's own functions, and again when the solve calls them
-        return
-    for fault in faults:
+    for fault in _until_an_exception(_faults(probe, strong)):
         if fault.is_sure:
             raise InputError(fault.text)
         warnings.warn(fault.text, stacklevel=5)
+
+
+def _until_an_exception(faults: Iterator["Fault"]) -> Iterator["Fault"]:
+    """Yield faults until the user's own functions raise an exception, as they do in the solve."""
+    with suppress(Exception):
+        yield from faults
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,65 @@ class ProbedEquation:
     def linearised(self) -> Linearised:
         """The linearisation at the first random jet."""
         return Linearised.at(self.residual, self.points, self.jets[0])
+
+    def fault(self) -> str | None:
+        """Return why the residual is no function of a point and the jet there; None if it is one.
+
+        Values that are not finite, as those of log det F at random jets, prove nothing.
+        """
+        points, jet = self.points[:], self.jets[0]  # without the cache, as copies
+        given = [points.coords, *jet.parts()]
+        before = [part.clone() for part in given]
+        first = self.residual(points, jet)
+        if any(not torch.equal(a, b) for a, b in zip(given, before, strict=True)):
+            return (
+                "changes its points or fields in place, as p.x.mul_(2) does: write an expression "
+                "with a new result, such as 2 * p.x"
+            )
+        if _differ(first, self.residual(points, jet)):
+            return (
+                "has other values at each call, as random numbers have: draw them once, or make "
+                "them a function of the point"
+            )
+        backwards = torch.arange(len(points) - 1, 0, -1)  # without the first point
+        some = self.residual(points[backwards], jet.rows(backwards))
+        if _differ(first[backwards], some):
+            return (
+                "at a point depends on the other points, as u.value.mean() and u.value.flip(0) "
+                "do: it has to be a function of one point and of the fields there. For an "
+                "integral over the domain take kp.Integral, or an unknown number"
+            )
+        return self._lost_derivative()
+
+    def _lost_derivative(self) -> str | None:
+        """Return that the derivative by automatic differentiation is wrong; None if it is right.
+
+        It is compared with differences for two steps, which agree where the residual is smooth.
+        """
+        linear, other = self.linearised(), self.jets[1]
+        along = other.map(lambda part: part - 0.75)
+        expected, changes = linear.change(along), list[Tensor]()
+        for step in (1e-5, 2e-5):
+            near, far = (linear.jet + (s * step) * along for s in (1, -1))
+            changes.append(
+                (self.residual(self.points, near) - self.residual(self.points, far)) / (2 * step)
+            )
+        size = torch.stack([expected, *changes]).abs().amax(dim=0)
+        smooth = (changes[0] - changes[1]).abs() <= 1e-4 * size
+        rounding = 1e-8 * linear.values.abs()  # of the differences
+        if not bool((smooth & ((changes[0] - expected).abs() > 0.01 * size + rounding)).any()):
+            return None
+        return (
+            "changes with the fields otherwise than its derivative by PyTorch says, as where "
+            "detach(), .data or NumPy cut a value off from its derivative: compute with tensors "
+            "of PyTorch all the way"
+        )
+
+
+def _differ(a: Tensor, b: Tensor) -> bool:
+    """Whether values, (n, k), differ by more than rounding where both are finite."""
+    gap = torch.where(a.isfinite() & b.isfinite(), a - b, 0.0).abs()
+    return bool((gap > 1e-6 * a.abs().nan_to_num(0.0, 0.0, 0.0).amax(dim=0)).any())
 
 
 class Probe:
@@ -285,6 +349,11 @@ class Probe:
 def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
     """Yield the reasons why a problem is not well posed."""
     problem, fields, name = probe.problem, probe.fields, probe.name
+    if strong and (fault := probe.equation.fault()):
+        yield Fault(f"the equation of {name} {fault}")
+    for condition, trial in zip(probe.conditions, probe.trials, strict=True):
+        if condition.sites == 1 and (fault := trial.fault()):
+            yield Fault(f"{condition.title}, {of_class(condition)}, {fault}")
     trials = (probe.equation, *probe.trials)
     seen = {i for i, _ in enumerate(fields) if any(trial.sees(i) for trial in trials)}
     if strong and len(fields) > 1 and not any(c.measurements for c in probe.conditions):
