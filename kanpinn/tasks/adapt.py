@@ -1,29 +1,24 @@
-"""Adaptation for all tasks in cells: which cells are refined, the progress of the error, the time
-of solves, and the loop that refines, solves, compares and stops.
+"""Adaptation for all tasks in cells: which cells are refined, the progress of the error, and the
+time of solves.
 """
 
 import itertools
 import math
 import time
-from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.distributed import extremes
-from kanpinn._support.errors import CONVERGED, UNCOMPARED, InputError
+from kanpinn._support.errors import UNCOMPARED
 from kanpinn.jets import Channels, coefficients_along
-from kanpinn.optimizers.method import Stage, Step
-from kanpinn.spaces.cells.cells import Cells
-from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.problem import CellProblem
 from kanpinn.spaces.cells.system.cell_system import CellSystem
-from kanpinn.spaces.cells.system.memory import no_comparison, too_many
+from kanpinn.spaces.cells.system.memory import too_many
 from kanpinn.spaces.cells.system.terms import SampledTerm
 
 
@@ -339,149 +334,3 @@ class SolvePace:
             f"the budget leaves no time for {UNCOMPARED} "
             f"{present.richer.degree} ({left:.3g} s are left, it takes some {seconds:.2g} s)"
         )
-
-
-S = TypeVar("S")  # the solution of a task on one tree
-
-
-class AdaptiveStage(Stage, Generic[S]):
-    """The loop of a task in cells: refine the marked cells, solve, estimate, compare, mark, stop.
-
-    The errors on a tree are first estimated by indicators. If these say that the tolerance is met,
-    or if no further tree can follow, the solution is compared with a better solution. Subclasses
-    provide the solution, its errors in a shape of their own, and the cells to mark for them.
-
-    Args:
-        network: the network, which gets the solution.
-        tolerance: the relative error at which the loop ends.
-        most: the largest number of cells.
-        kept_systems: how many systems are kept for further right-hand sides.
-
-    Attributes:
-        problem, geometry: the problem in cells, and the present cells.
-        error: the estimated error on the last tree that was solved on.
-        pace: the time of the solves.
-        marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
-            None before the first solve on the tree.
-        beside: how many systems of the present degree are kept during a comparison.
-    """
-
-    steady = False  # the solve on the last tree may take longer than all earlier steps together
-    beside: ClassVar[int] = 0
-    problem: CellProblem
-    geometry: CellGeometry
-
-    def __init__(self, network: Cells, tolerance: float, most: int, kept_systems: int) -> None:
-        self.network, self.tolerance = network, tolerance
-        self.most, self.kept_systems = most, kept_systems
-        self.error, self.pace = ErrorProgress(), SolvePace()
-        self.marked: Tensor | None = None
-
-    @property
-    def part(self) -> float:  # type: ignore[override]
-        """The share of the work that is done, from 0 to 1."""
-        return self.error.part(self.tolerance)
-
-    @property
-    def expected_seconds(self) -> float | None:  # type: ignore[override]
-        """The expected seconds of the next solve; None before the first solve."""
-        tree, marked = self.network.tree, self.marked
-        return self.pace.on(len(tree) if marked is None else tree.count_when_split(marked))
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.geometry = self.problem.cells(self.network.tree)
-
-    @abstractmethod
-    def _refine(self, marked: Tensor) -> None:
-        """Refine cells in the marked coordinates, a mask (N, d); functions stay the same."""
-
-    @abstractmethod
-    def _mark(self, solved: S, errors: Tensor, *, first: bool) -> str:
-        """Mark cells by their errors; return why they cannot be refined, in words, or "".
-
-        Args:
-            solved: the solution on the present tree.
-            errors: the errors of the cells.
-            first: whether the errors are those from indicators.
-        """
-
-    @abstractmethod
-    def _compared(self, solved: S, errors: Tensor) -> Tensor:
-        """The errors from a comparison with a better solution, which also updates `error`.
-
-        Args:
-            solved: the solution on the present tree.
-            errors: the errors from indicators.
-        """
-
-    def _begin_step(self) -> None:
-        """Refine the cells that the step before has marked."""
-        self.pace.begin()
-        if self.marked is not None:
-            self._refine(self.marked)
-
-    def _check_size(self, system: CellSystem) -> None:
-        """Refuse cells that are too many to begin with.
-
-        Raises:
-            InputError: if there are more cells than `most`, or more than fit into memory.
-        """
-        count, degree = len(system.geometry.tree), system.polynomials.degree
-        if why := too_many(system, count, self.most, kept=self.kept_systems):
-            raise InputError(f"{count} cells of degree {degree} {why}")
-
-    def _incomparable(self, system: CellSystem) -> str:
-        """Why memory does not permit a comparison, in words; "" if it does."""
-        return no_comparison(system, kept=self.beside, again=self.kept_systems > 0)
-
-    def _why_too_many(self, system: CellSystem, marked: Tensor) -> str:
-        """Why the cells would be too many after a refinement, in words; "" if they are not."""
-        return why_too_many(system, marked, self.most, kept=self.kept_systems)
-
-    def _assessed(
-        self,
-        system: CellSystem,
-        solved: S,
-        errors: Tensor,
-        step: Step,
-        *,
-        last: bool = False,
-        settled: bool = True,
-    ) -> Step:
-        """The result of a step on a tree; also marks cells for the next step.
-
-        Args:
-            system: the least-squares problem on the tree.
-            solved: its solution.
-            errors: the errors from indicators, by which `error` is already updated.
-            step: a result with the loss and words on the solution.
-            last: whether to compare the solution whatever the indicators say.
-            settled: whether Newton's method has converged; otherwise there is no comparison.
-        """
-        progress, uncompared, finished = self.error, "", ""
-        stopped = self._mark(solved, errors, first=True)
-        if settled and (last or stopped or progress.expected <= self.tolerance):
-            uncompared = self._incomparable(system)
-            uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
-            if not uncompared:
-                with self.pace.comparing():
-                    errors = self._compared(solved, errors)
-        error, words, notes = progress.estimate, step.words, {"cells": float(self.network.count)}
-        reached = "Newton's method does not converge on these"
-        if uncompared:
-            reached = "the error has not been estimated"
-        if math.isfinite(error):
-            reached = f"the estimated relative error is {error:.1e}"
-            notes["estimated_error"], words = error, f"{words}, estimated error {error:.1e}"
-        if settled and not uncompared:
-            if error <= self.tolerance:
-                finished = CONVERGED
-            elif error > 0.5 * progress.before and progress.before < 1e-10:
-                finished = f"{CONVERGED}: rounding leaves a relative error of {error:.1e}"
-        stopped = self._mark(solved, errors, first=False)
-        if uncompared and (not stopped or progress.expected <= self.tolerance):
-            stopped = uncompared
-        if stopped and not finished:
-            finished = f"stopped: {stopped}; {reached}"
-        return Step(step.loss, finished=finished or None, notes=notes, words=words)

@@ -1,26 +1,174 @@
-"""Adaptive least squares in cells: solve, estimate the error, refine the marked cells, until
-the error is small enough.
+"""The loop of all tasks in cells, and adaptive least squares: solve, estimate the error, refine the
+marked cells, until the error is small enough.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.errors import CONVERGED, InputError, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
-from kanpinn.optimizers.method import Method, Step
+from kanpinn.optimizers.method import Method, Stage, Step
 from kanpinn.spaces.cells import problem as cell_problem
-from kanpinn.spaces.cells.cells import require_cells
+from kanpinn.spaces.cells.cells import Cells, require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.functions import CellFunctions
-from kanpinn.tasks import adapt, cell_errors
+from kanpinn.spaces.cells.system.memory import no_comparison, too_many
+from kanpinn.tasks import cell_errors
+from kanpinn.tasks.adapt import (
+    ErrorProgress,
+    SolvePace,
+    cells_in_layers,
+    cells_with_waves,
+    coordinates_to_refine,
+    dorfler_marking,
+    part_to_refine,
+    why_too_many,
+)
 from kanpinn.tasks.cell_parameters import ParametersInCells
+
+S = TypeVar("S")  # the solution of a task on one tree
+
+
+class AdaptiveStage(Stage, Generic[S]):
+    """The loop of a task in cells: refine the marked cells, solve, estimate, compare, mark, stop.
+
+    The errors on a tree are first estimated by indicators. If these say that the tolerance is met,
+    or if no further tree can follow, the solution is compared with a better solution. Subclasses
+    provide the solution, its errors in a shape of their own, and the cells to mark for them.
+
+    Args:
+        network: the network, which gets the solution.
+        tolerance: the relative error at which the loop ends.
+        most: the largest number of cells.
+        kept_systems: how many systems are kept for further right-hand sides.
+
+    Attributes:
+        problem, geometry: the problem in cells, and the present cells.
+        error: the estimated error on the last tree that was solved on.
+        pace: the time of the solves.
+        marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
+            None before the first solve on the tree.
+        beside: how many systems of the present degree are kept during a comparison.
+    """
+
+    steady = False  # the solve on the last tree may take longer than all earlier steps together
+    beside: ClassVar[int] = 0
+    problem: CellProblem
+    geometry: CellGeometry
+
+    def __init__(self, network: Cells, tolerance: float, most: int, kept_systems: int) -> None:
+        self.network, self.tolerance = network, tolerance
+        self.most, self.kept_systems = most, kept_systems
+        self.error, self.pace = ErrorProgress(), SolvePace()
+        self.marked: Tensor | None = None
+
+    @property
+    def part(self) -> float:  # type: ignore[override]
+        """The share of the work that is done, from 0 to 1."""
+        return self.error.part(self.tolerance)
+
+    @property
+    def expected_seconds(self) -> float | None:  # type: ignore[override]
+        """The expected seconds of the next solve; None before the first solve."""
+        tree, marked = self.network.tree, self.marked
+        return self.pace.on(len(tree) if marked is None else tree.count_when_split(marked))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.geometry = self.problem.cells(self.network.tree)
+
+    @abstractmethod
+    def _refine(self, marked: Tensor) -> None:
+        """Refine cells in the marked coordinates, a mask (N, d); functions stay the same."""
+
+    @abstractmethod
+    def _mark(self, solved: S, errors: Tensor) -> str:
+        """Mark cells by their errors; return why no further tree can follow, in words, or "".
+
+        Args:
+            solved: the solution on the present tree.
+            errors: the errors of the cells.
+        """
+
+    @abstractmethod
+    def _compared(self, solved: S, errors: Tensor) -> Tensor:
+        """The errors from a comparison with a better solution, which also updates `error`.
+
+        Args:
+            solved: the solution on the present tree.
+            errors: the errors from indicators.
+        """
+
+    def _begin_step(self) -> None:
+        """Refine the cells that the step before has marked."""
+        self.pace.begin()
+        if self.marked is not None:
+            self._refine(self.marked)
+
+    def _check_size(self, system: CellSystem) -> None:
+        """Refuse cells that are too many to begin with.
+
+        Raises:
+            InputError: if there are more cells than `most`, or more than fit into memory.
+        """
+        count, degree = len(system.geometry.tree), system.polynomials.degree
+        if why := too_many(system, count, self.most, kept=self.kept_systems):
+            raise InputError(f"{count} cells of degree {degree} {why}")
+
+    def _assessed(
+        self,
+        system: CellSystem,
+        solved: S,
+        errors: Tensor,
+        step: Step,
+        *,
+        last: bool = False,
+        settled: bool = True,
+    ) -> Step:
+        """The result of a step on a tree; also marks cells for the next step.
+
+        Args:
+            system: the least-squares problem on the tree.
+            solved: its solution.
+            errors: the errors from indicators, by which `error` is already updated.
+            step: a result with the loss and words on the solution.
+            last: whether to compare the solution whatever the indicators say.
+            settled: whether Newton's method has converged; otherwise there is no comparison.
+        """
+        progress, uncompared, finished = self.error, "", ""
+        stopped = self._mark(solved, errors)
+        if settled and (last or stopped or progress.expected <= self.tolerance):
+            uncompared = no_comparison(system, kept=self.beside, again=self.kept_systems > 0)
+            uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
+            if not uncompared:
+                with self.pace.comparing():
+                    errors = self._compared(solved, errors)
+                stopped = self._mark(solved, errors)
+        error, words, notes = progress.estimate, step.words, {"cells": float(self.network.count)}
+        reached = "Newton's method does not converge on these"
+        if uncompared:
+            reached = "the error has not been estimated"
+        if math.isfinite(error):
+            reached = f"the estimated relative error is {error:.1e}"
+            notes["estimated_error"], words = error, f"{words}, estimated error {error:.1e}"
+        if settled and not uncompared:
+            if error <= self.tolerance:
+                finished = CONVERGED
+            elif error > 0.5 * progress.before and progress.before < 1e-10:
+                finished = f"{CONVERGED}: rounding leaves a relative error of {error:.1e}"
+        if uncompared and (not stopped or progress.expected <= self.tolerance):
+            stopped = uncompared
+        if stopped and not finished:
+            finished = f"stopped: {stopped}; {reached}"
+        return Step(step.loss, finished=finished or None, notes=notes, words=words)
 
 
 @dataclass
@@ -79,7 +227,7 @@ class NewtonProgress:
         return NewtonProgress(curvature=self.curvature, steps=self.steps)
 
 
-class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
+class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     """The state of a solve in cells: the network has the tree and the solution.
 
     If there are unknown numbers, the search for them alternates with the solves on each tree.
@@ -141,16 +289,17 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
     def step(self) -> Step:
         self._begin_step()
         system = self._system()
-        field, shares = self._solved(system)
+        solved = self._solved(system)
+        field = solved.solution
         self.pace.see(len(system.geometry.tree), self.pace.spent)
-        solved = cell_errors.SolvedTree(system, field, shares / system.weights**2)
         words = f"{self.network.count} cells, {field.coefficients.numel()} unknowns"
         newton, parameters, size = self.newton, self.parameters, solved.size
+        loss = float(solved.unweighted.sum())
         newton.add(system.norms.total(field.minus(system.about)) / size, size)
         if parameters is not None and not (parameters.settled or newton.stagnates):
             if parameters.moved:
                 newton.recent = newton.recent[-1:]  # not slow convergence
-            return Step(solved.loss, words=f"{words}, {parameters.words}")
+            return Step(loss, words=f"{words}, {parameters.words}")
         # part: the fraction of the error that Newton's method may leave.
         part, ratio = 0.1, self.error.ratio or self.error.usual
         enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
@@ -162,12 +311,12 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         else:
             words = f"{words}, change by Newton's method {newton.change:.1e}"
             if not newton.stagnates:
-                return Step(solved.loss, words=words)
+                return Step(loss, words=words)
             self.error.forget()
-        last, step = self.error.compared, Step(solved.loss, words=words)
+        last, step = self.error.compared, Step(loss, words=words)
         step = self._assessed(system, solved, solved.indicators, step, last=last, settled=settled)
         if step.finished and parameters is not None:
-            if newton.stagnates and not self._incomparable(system):
+            if newton.stagnates and not no_comparison(system, again=self.kept_systems > 0):
                 # Only for the errors of the parameters, which no comparison has measured.
                 self._better(solved)
             step = replace(step, finished=parameters.verdict(step.finished))
@@ -182,7 +331,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             system = self.problem.linearised(self._field())
             if self.newton.steps:
                 return system
-            part, steep = 4, adapt.cells_in_layers(system) | adapt.cells_with_waves(system)
+            part, steep = 4, cells_in_layers(system) | cells_with_waves(system)
             chosen = self.problem.singularities.coordinates(system.geometry, steep)
             chosen = chosen & steep.any(dim=1, keepdim=True)
             after = system.geometry.tree.count_when_split(chosen)
@@ -190,10 +339,8 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
                 return system  # from here on indicators choose the cells
             self._refine(chosen)
 
-    def _solved(self, system: CellSystem) -> tuple[CellFunctions, Tensor]:
-        """The solution of the least-squares problem, and each cell's share of the functional, (N,).
-
-        The network gets the solution too.
+    def _solved(self, system: CellSystem) -> cell_errors.SolvedTree:
+        """The solution of the least-squares problem, which the network gets too.
 
         Raises:
             InputError: if there are too many cells before the first solve.
@@ -211,7 +358,7 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
         if system.free_fields or self.means:
             cell_problem.set_constants(system, self.residuals.surrogate, self.means, field.numbers)
             field = replace(field, coefficients=self._field().coefficients)
-        return field, shares
+        return cell_errors.SolvedTree(system, field, shares)
 
     def _better(self, solved: cell_errors.SolvedTree) -> cell_errors.BetterSolution:
         """A better solution, with which the solution on the present tree is compared."""
@@ -231,28 +378,24 @@ class AdaptiveLeastSquaresStage(adapt.AdaptiveStage[cell_errors.SolvedTree]):
             self.error.estimate = float(errors.norm())
         return errors
 
-    def _mark(self, solved: cell_errors.SolvedTree, errors: Tensor, *, first: bool) -> str:
+    def _mark(self, solved: cell_errors.SolvedTree, errors: Tensor) -> str:
         """Mark the cells with a given part of the squared errors, or fewer if time is short.
 
         If the refinement would give more cells than there is time for, the part is reduced, down to
         a third of it. If even that gives too many cells, the full part is marked.
         """
-        part, most = self.settings.marking, math.inf
-        if not first:
-            part = adapt.part_to_refine(self.tolerance, self.error.expected, part)
-            most = self.pace.cells_within(self.seconds_left)
+        part = part_to_refine(self.tolerance, self.error.expected, self.settings.marking)
+        most = self.pace.cells_within(self.seconds_left)
         geometry, singular = solved.system.geometry, self.problem.singularities
-        steep = adapt.coordinates_to_refine(solved.system.polynomials, solved.solution.coefficients)
+        steep = coordinates_to_refine(solved.system.polynomials, solved.solution.coefficients)
         steep, divisible = singular.coordinates(geometry, steep), singular.divisible(geometry)
         shares = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35) if math.isfinite(most) else (1.0,)
-        masks = [
-            adapt.dorfler_marking(errors * divisible, s * part)[:, None] & steep for s in shares
-        ]
+        masks = [dorfler_marking(errors * divisible, s * part)[:, None] & steep for s in shares]
         few = (one for one in masks if geometry.tree.count_when_split(one) <= most)
         self.marked = next(few, masks[0])
         if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
             return "cells at a singular corner are as small as rounding permits"
-        return self._why_too_many(solved.system, self.marked)
+        return why_too_many(solved.system, self.marked, self.most, kept=self.kept_systems)
 
 
 @dataclass(frozen=True)

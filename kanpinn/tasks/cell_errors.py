@@ -47,8 +47,7 @@ class SolvedTree:
     Args:
         system: the least-squares problem.
         solution: its solution.
-        shares: the contribution of each cell to the functional, divided by the square of the
-            cell's weight, (N,).
+        shares: the contribution of each cell to the functional, (N,).
     """
 
     system: CellSystem
@@ -63,7 +62,7 @@ class SolvedTree:
     @cached_property
     def indicators(self) -> Tensor:
         """Estimates of the relative error that each cell causes, up to a common factor, (N,)."""
-        return self.system.indicators(self.shares * self.system.weights**2) / self.size
+        return self.system.indicators(self.shares) / self.size
 
     @property
     def left_out(self) -> float:
@@ -74,9 +73,9 @@ class SolvedTree:
         return float(left_out(system.polynomials, own, volumes).norm()) / self.size
 
     @property
-    def loss(self) -> float:
-        """The functional without the weights of cells."""
-        return float(self.shares.sum())
+    def unweighted(self) -> Tensor:
+        """`shares` without the weights of the cells, (N,)."""
+        return self.shares / self.system.weights**2
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,4 +223,5 @@ def errors_by_missed_residuals(solved: SolvedTree) -> Tensor:
         if term.at.alike:
             at = CellPoints.inside(system.geometry, term.at.cells, local, weights)
             squares[term.at.cells] = term.squared_residuals(at, found, factors)
-    return torch.where(squares > far * solved.shares, squares, 0).sqrt() * system.coupling.errors
+    missed = torch.where(squares > far * solved.unweighted, squares, 0)
+    return missed.sqrt() * system.coupling.errors

@@ -88,7 +88,7 @@ def test_where_memory_permits_no_better_solution_none_is_made_for_the_numbers(mo
         raise AssertionError
 
     monkeypatch.setattr(
-        "kanpinn.tasks.adapt.no_comparison", lambda *_, **__: "there is not enough memory"
+        "kanpinn.tasks.adaptive.no_comparison", lambda *_, **__: "there is not enough memory"
     )
     monkeypatch.setattr("kanpinn.tasks.cell_errors.better_solution", solution_of_higher_degree)
     solution = solved(absorbed(noise=0.5), verified=False)

@@ -51,8 +51,8 @@ from kanpinn.solvers.state import History, Losses, Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells, require_cells
 from kanpinn.spaces.cells.system.cell_system import ShiftedCells
 from kanpinn.spaces.cells.system.functions import CellFunctions
-from kanpinn.tasks.adapt import AdaptiveStage, dorfler_marking, part_to_refine
-from kanpinn.tasks.adaptive import AdaptiveLeastSquares
+from kanpinn.tasks.adapt import dorfler_marking, part_to_refine, why_too_many
+from kanpinn.tasks.adaptive import AdaptiveLeastSquares, AdaptiveStage
 
 ADVICE = "more units, or points, would show more"
 
@@ -362,9 +362,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         self.error.compare(float(errors.max()))
         return errors
 
-    def _mark(
-        self, solved: tuple[spectrum.CellPairs, Tensor], errors: Tensor, *, first: bool
-    ) -> str:
+    def _mark(self, solved: tuple[spectrum.CellPairs, Tensor], errors: Tensor) -> str:
         """Mark cells for refinement by their parts (N, count) in the errors of the eigenvalues.
 
         An eigenvalue counts if its error is above the tolerance or, if all errors are below twice
@@ -376,7 +374,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         squares = squares * self.problem.singularities.divisible(self.geometry)
         part = part_to_refine(self.tolerance**0.5, worst**0.5, self.settings.marking)
         self.marked = self.geometry.tree.everywhere(dorfler_marking(squares.sqrt(), part))
-        return self._why_too_many(solved[0].cells.system(self.shift), self.marked)
+        system, kept = solved[0].cells.system(self.shift), self.kept_systems
+        return why_too_many(system, self.marked, self.most, kept=kept)
 
     def _refine(self, marked: Tensor) -> None:
         modes = self._block().of(self.block[..., : self.leading])
