@@ -61,7 +61,7 @@ class AdaptiveStage(Stage, Generic[S]):
 
     steady = False  # the solve on the last tree may take longer than all earlier steps together
     beside: ClassVar[int] = 0
-    problem: CellProblem
+    problem: cell_problem.CellProblem
     geometry: CellGeometry
 
     def __init__(self, network: Cells, tolerance: float, most: int, kept_systems: int) -> None:
