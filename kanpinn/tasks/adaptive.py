@@ -360,7 +360,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             field = replace(field, coefficients=self._field().coefficients)
         return cell_errors.SolvedTree(system, field, shares)
 
-    def _better(self, solved: cell_errors.SolvedTree) -> cell_errors.BetterSolution:
+    def _better(self, solved: cell_errors.SolvedTree) -> cell_errors.SolvedTree:
         """A better solution, with which the solution on the present tree is compared."""
         better = cell_errors.better_solution(self.problem, solved, self.settings.accuracy)
         if self.parameters is not None:

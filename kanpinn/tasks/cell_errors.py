@@ -78,23 +78,7 @@ class SolvedTree:
         return self.shares / self.system.weights**2
 
 
-@dataclass(frozen=True, eq=False)
-class BetterSolution:
-    """A more accurate solution, which shows the error of another solution.
-
-    Args:
-        system: the least-squares problem of the better solution.
-        solution: the better solution.
-        error: the L2 norm of the difference of the two solutions, in each cell of the better one,
-            (N,).
-    """
-
-    system: CellSystem
-    solution: CellFunctions
-    error: Tensor
-
-
-def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -> BetterSolution:
+def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -> SolvedTree:
     """The solution of a degree higher by 2, in smaller cells at singular corners.
 
     The integrals of a singular source are also more accurate.
@@ -104,14 +88,12 @@ def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -
         solved: its solution on the present cells.
         accuracy: the accuracy of conjugate gradients, see `CellSystem.solve`.
     """
-    before = solved.solution.on(problem.deeper(solved.system.geometry)).richer
-    better = problem.linearised(before, limit=True)
-    change, best = _change(better, before, accuracy)
-    return BetterSolution(better, best, change)
+    finer = solved.solution.on(problem.deeper(solved.system.geometry))
+    return _solved_near(finer.richer, problem, accuracy)
 
 
 def errors_by_comparison(
-    problem: CellProblem, solved: SolvedTree, better: BetterSolution, enough: float, accuracy: float
+    problem: CellProblem, solved: SolvedTree, better: SolvedTree, enough: float, accuracy: float
 ) -> Tensor:
     """The L2 norm of the error that each cell causes, (N,), from comparisons with better solutions.
 
@@ -134,12 +116,13 @@ def errors_by_comparison(
     coarse = system.geometry
     parents = coarse.tree.locate(fine.frames.mean(dim=1), fine.tree.region)
     squares, present = torch.zeros_like(solved.shares), found
-    indicated, change = (solved.indicators * solved.size).square(), better.error
+    indicated = (solved.indicators * solved.size).square()
+    change = _difference(better, found.on(fine).richer)
 
     def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
         """Solve accurately from `before`; the squared L2 norm of the change, and the solution."""
-        change, after = _change(problem.linearised(before, limit=True), before, accuracy)
-        return change.square().sum(), after
+        after = _solved_near(before, problem, accuracy)
+        return _difference(after, before).square().sum(), after.solution
 
     if float(change.norm()) > enough:
         missed = torch.zeros_like(squares)  # possible errors of a singular source's integrals
@@ -154,7 +137,7 @@ def errors_by_comparison(
             square, start = improved(start)
             halved = parents.bincount(minlength=len(squares)) > 1
             squares += distributed(square, torch.where(halved, indicated, 0))
-        change = _difference(better.system, better.solution, start.richer)
+        change = _difference(better, start.richer)
     shown = torch.zeros_like(squares).index_add(0, parents, change.square())
     return (squares + attributed(shown, indicated)).sqrt()
 
@@ -180,27 +163,23 @@ def distributed(square: Tensor, parts: Tensor) -> Tensor:
     return parts * (square / parts.sum().clamp_min(1e-300))
 
 
-def _change(
-    system: CellSystem, before: CellFunctions, accuracy: float
-) -> tuple[Tensor, CellFunctions]:
-    """Solve, and return the L2 norm of the change from `before` in each cell, and the solution.
+def _solved_near(before: CellFunctions, problem: CellProblem, accuracy: float) -> SolvedTree:
+    """The solution in the cells of a function near it, with accurate integrals of the source.
 
-    Args:
-        system: the least-squares problem of the solution.
-        before: the other solution.
-        accuracy: see `CellSystem.solve`.
+    accuracy: see `CellSystem.solve`.
     """
-    after = system.solve(near=before, accuracy=accuracy).first
-    return _difference(system, after, before), after
+    system = problem.linearised(before, limit=True)
+    solutions = system.solve(near=before, accuracy=accuracy)
+    return SolvedTree(system, solutions.first, solutions.shares[:, 0])
 
 
-def _difference(system: CellSystem, after: CellFunctions, before: CellFunctions) -> Tensor:
-    """The L2 norm in each cell of the difference of two solutions, (N,).
+def _difference(solved: SolvedTree, before: CellFunctions) -> Tensor:
+    """The L2 norm in each cell of the difference of a solution from another function, (N,).
 
     In fields that are determined up to a constant, the mean of the difference does not count.
     """
-    norms = system.norms
-    return norms.of_cells(norms.without_means(after.minus(before), system.free_fields))
+    norms, change = solved.system.norms, solved.solution.minus(before)
+    return norms.of_cells(norms.without_means(change, solved.system.free_fields))
 
 
 def errors_by_missed_residuals(solved: SolvedTree) -> Tensor:
