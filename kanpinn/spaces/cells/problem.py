@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import ClassVar, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 import torch
 from torch import Tensor
@@ -38,11 +38,7 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     gauss_inside,
     in_trees,
 )
-from kanpinn.spaces.cells.geometry.plane import (
-    CellCutter,
-    CutGeometry,
-    Outline,
-)
+from kanpinn.spaces.cells.geometry.plane import CellCutter, Outline
 from kanpinn.spaces.cells.geometry.regions import divided, pieces_of_curves
 from kanpinn.spaces.cells.geometry.singularities import (
     Goal,
@@ -52,7 +48,7 @@ from kanpinn.spaces.cells.geometry.singularities import (
     edges_of_boxes,
     junctions,
 )
-from kanpinn.spaces.cells.geometry.solid import SolidCutter, SolidGeometry
+from kanpinn.spaces.cells.geometry.solid import SolidCutter
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.functions import (
@@ -209,9 +205,15 @@ class CellProblem:
         """The corner patches among the functions that cells share."""
         return [one for one in self.shared if isinstance(one, CornerPatch)]
 
+    @property
+    def cutters(self) -> Sequence[CellCutter | SolidCutter]:
+        """The cutter of each region, which cuts cells by the region's boundary; none in boxes."""
+        return ()
+
     def cells(self, tree: Tree) -> CellGeometry:
         """The leaves of a tree that contain a part of the domain."""
-        return CellGeometry.whole(tree, self.domain)
+        parts: list[Any] = [cutter.cut(tree) for cutter in self.cutters]
+        return type(parts[0]).joined(parts) if parts else CellGeometry.whole(tree, self.domain)
 
     @cached_property
     def singularities(self) -> SingularCorners | SingularEdges:
@@ -247,7 +249,11 @@ class CellProblem:
 
     def marked_by_boundary(self, tree: Tree) -> Tensor:
         """A mask (N, d): the coordinates in which cells are too large for the boundary."""
-        return torch.zeros_like(tree.level, dtype=torch.bool)
+        found = torch.zeros(len(tree), dtype=torch.bool)
+        for cutter in self.cutters:
+            own = tree.region == cutter.region
+            found[own] = cutter.too_large(tree.only(own))
+        return tree.everywhere(found | tree.unbalanced if self.cutters else found)
 
     def start(self, tree: Tree) -> CellGeometry:
         """The cells of a tree, after leaves that are too large for the boundary have been refined.
@@ -267,10 +273,6 @@ class CellProblem:
             f"{self.tiny.format(most=self.most)}, or it touches itself"
         )
 
-    def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
-        """A mask (n,) of the points in a region, at least `tolerance` from its boundary."""
-        raise NotImplementedError
-
     def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
         """Quadrature points in groups of cells; each cell is in exactly one group."""
         found: list[CellPoints] = []
@@ -284,9 +286,9 @@ class CellProblem:
             )
             if len(whole):
                 found.append(CellPoints.inside(geometry, whole, *polynomials.rule(self.more)))
-            found += gauss_inside(
-                geometry, cut, partial(self.contains, region, tolerance=near), count
-            )
+            if len(cut):
+                contains = partial(self.cutters[region].contains, tolerance=near)
+                found += gauss_inside(geometry, cut, contains, count)
         return found
 
     def linearised(
@@ -418,10 +420,11 @@ class ProblemInPlane(CellProblem):
         return self.domain.is_box and not self.interfaces
 
     @cached_property
-    def cutters(self) -> list[CellCutter]:
-        """The cutter of each region, which cuts cells by the region's boundary."""
-        regions = enumerate(self.division.domains)
-        return [CellCutter(Outline(region), self.domain, number) for number, region in regions]
+    def cutters(self) -> Sequence[CellCutter]:
+        if self.is_whole:
+            return ()
+        regions = enumerate(zip(self.division.domains, self.division.edges, strict=True))
+        return [CellCutter(Outline(one), self.domain, i, edges) for i, (one, edges) in regions]
 
     @cached_property
     def own_corners(self) -> list[PlaneCorner]:
@@ -486,26 +489,6 @@ class ProblemInPlane(CellProblem):
                 found.append(CornerPatch(at, one.functions(self.top), boxes, self.fields))
         return found
 
-    def cells(self, tree: Tree) -> CellGeometry:
-        if self.is_whole:
-            return super().cells(tree)
-        parts = [cutter.cut(tree) for cutter in self.cutters]
-        return CutGeometry.joined(parts, self.division.edges)
-
-    def marked_by_boundary(self, tree: Tree) -> Tensor:
-        if self.is_whole:
-            return super().marked_by_boundary(tree)
-        found = torch.zeros(len(tree), dtype=torch.bool)
-        for rule in (CellCutter.too_wide, CellCutter.too_bent):
-            for cutter in [] if bool(found.any()) else self.cutters:  # one rule after the other
-                own = tree.region == cutter.region
-                found[own] = rule(cutter, tree.only(own))
-        return tree.everywhere(found) | tree.unbalanced
-
-    def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
-        domain = self.division.domains[region]
-        return domain.contains(points, -tolerance) if tolerance else domain.encloses(points)
-
 
 @dataclass(frozen=True, eq=False)
 class ProblemInSpace(CellProblem):
@@ -521,37 +504,14 @@ class ProblemInSpace(CellProblem):
         return SolidDivision.of(self.domain, self.kinks)
 
     @cached_property
-    def cutters(self) -> list[SolidCutter]:
-        """The cutter of each region, which cuts cells by the region's boundary."""
-        return [SolidCutter(part, number) for number, part in enumerate(self.division.parts)]
+    def cutters(self) -> Sequence[SolidCutter]:
+        parts, interfaces = self.division.parts, self.division.interfaces
+        return [SolidCutter(part, number, interfaces) for number, part in enumerate(parts)]
 
     @cached_property
     def singularities(self) -> SingularEdges:
         edges = edges_of_boxes(self.division, self.flux_sizes)
         return SingularEdges.of(self.domain.reentrant_edges, *edges)
-
-    def cells(self, tree: Tree) -> SolidGeometry:
-        parts = [cutter.cut(tree) for cutter in self.cutters]
-        return SolidGeometry.joined(parts, self.division.interfaces)
-
-    def marked_by_boundary(self, tree: Tree) -> Tensor:
-        """A mask (N, d): the coordinates in which cells are too large for the boundary.
-
-        A cell is halved if its part of the solid is not connected, or if a smooth part of the
-        boundary turns in it by more than about 1.2 radians. It does so in cells that are wider than
-        a hole or than the radius of curvature.
-        """
-        most = 0.6  # the largest angle in radians of a normal from the mean normal
-        found = torch.zeros(len(tree), dtype=torch.bool)
-        for cutter in self.cutters:
-            own = tree.region == cutter.region
-            parts = cutter.parts(tree.only(own))
-            large = [one is not None and (one.spread > most or not one.connected) for one in parts]
-            found[own] = torch.tensor(large, dtype=torch.bool)
-        return tree.everywhere(found) | tree.unbalanced
-
-    def contains(self, region: int, points: Tensor, tolerance: float) -> Tensor:
-        return self.division.parts[region].contains(points, tolerance=-tolerance)
 
 
 def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, chain
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -175,22 +175,14 @@ class CutGeometry(CellGeometry):
     edges: Sequence[DivisionEdge]
 
     @classmethod
-    def joined(
-        cls, parts: Sequence["CutGeometry"], edges: Sequence[Sequence[DivisionEdge]]
-    ) -> "CutGeometry":
-        """The cells of all regions of a domain.
-
-        Args:
-            parts: the cells of each region.
-            edges: the curves around each region.
-        """
-        cells = accumulate((len(one.tree) for one in parts), initial=0)
-        numbers = accumulate(map(len, edges), initial=0)
-        arcs = [
-            replace(one.arcs, cell=one.arcs.cell + cell, curve=one.arcs.curve + number)
-            for one, cell, number in zip(parts, cells, numbers, strict=False)
-        ]
-        return cls(**joined_regions(parts), arcs=Arcs.joined(arcs), edges=[*chain(*edges)])
+    def joined(cls, parts: Sequence["CutGeometry"]) -> "CutGeometry":
+        """The cells of all regions, joined from the cells of each region, `parts`."""
+        arcs, edges, count = [], list[DivisionEdge](), 0
+        for one in parts:
+            curve, cell = one.arcs.curve + len(edges), one.arcs.cell + count
+            arcs.append(replace(one.arcs, cell=cell, curve=curve))
+            edges, count = [*edges, *one.edges], count + len(one.tree)
+        return cls(**joined_regions(parts), arcs=Arcs.joined(arcs), edges=edges)
 
     def on_boundary(
         self, pieces: Sequence[Piece], polynomials: LocalPolynomials
@@ -268,13 +260,21 @@ class CellCutter:
         outline: the boundary of the region.
         domain: the whole domain, whose bounding box the trees fill.
         region: the index of the region.
-        sliver: parts of cells that are thinner than this fraction of the cell's width are ignored.
+        edges: the curves around the region.
+
+    sliver: parts of cells that are thinner than this fraction of the cell's width are ignored.
     """
 
     outline: Outline
     domain: Domain
     region: int = 0
-    sliver: float = 1e-6
+    edges: Sequence[DivisionEdge] = ()
+    sliver: ClassVar[float] = 1e-6
+
+    def contains(self, points: Tensor, tolerance: float) -> Tensor:
+        """A mask (n,) of the points in the region, at least `tolerance` from its boundary."""
+        domain = self.outline.domain
+        return domain.contains(points, -tolerance) if tolerance else domain.encloses(points)
 
     def arcs(self, tree: Tree) -> tuple[Arcs, list[Tensor]]:
         """The boundary's arcs in the cells, and the points where it crosses lines of the cells.
@@ -350,7 +350,7 @@ class CellCutter:
         faces = self._faces(tree, met, meets)
         frames = in_trees(self.domain, frames[kept])
         frames = torch.where(cut[kept][:, None, None], frames, tree.boxes)
-        return CutGeometry(tree, self.domain, frames, faces, cut[kept], arcs, ())
+        return CutGeometry(tree, self.domain, frames, faces, cut[kept], arcs, self.edges)
 
     def _frames(self, arcs: Arcs, boxes: Tensor, cut: Tensor) -> Tensor:
         """The bounding boxes of the parts of cut cells inside the domain, (c, 2, 2)."""
@@ -403,6 +403,14 @@ class CellCutter:
         encloses = self.outline.domain.encloses
         inside[rest] = encloses(middle[rest] - step[rest]) & encloses(middle[rest] + step[rest])
         return replace(faces, corners=in_trees(self.domain, corners)).some(inside)
+
+    def too_large(self, tree: Tree) -> Tensor:
+        """A mask (N,) of the cells that are too wide or, if none is, have too bent a boundary.
+
+        tree: the cells, all of them in the region.
+        """
+        wide = self.too_wide(tree)
+        return wide if bool(wide.any()) else self.too_bent(tree)
 
     def too_wide(self, tree: Tree) -> Tensor:
         """A mask (N,) of the cells that are too wide for a concave bend of the boundary nearby.

@@ -182,16 +182,14 @@ class SolidGeometry(CellGeometry):
     sampled: Tensor
     cutters: Sequence["SolidCutter"]
     lost: Sequence[Tensor]
-    interfaces: Sequence[InterfacePiece] = ()
+    interfaces: Sequence[InterfacePiece]
     # The traces at sampled faces that were computed, but have not been asked for yet.
     kept_traces: dict[tuple[int, bool, LocalPolynomials, int], list[Tensor]] = field(
         default_factory=dict, init=False, repr=False
     )
 
     @classmethod
-    def joined(
-        cls, parts: Sequence["SolidGeometry"], interfaces: Sequence[InterfacePiece]
-    ) -> "SolidGeometry":
+    def joined(cls, parts: Sequence["SolidGeometry"]) -> "SolidGeometry":
         """The cells of all regions, joined from the cells of each region, `parts`."""
         return cls(
             **joined_regions(parts),
@@ -199,7 +197,7 @@ class SolidGeometry(CellGeometry):
             sampled=torch.cat([one.sampled for one in parts]),
             cutters=[cutter for one in parts for cutter in one.cutters],
             lost=[lost for one in parts for lost in one.lost],
-            interfaces=interfaces,
+            interfaces=parts[0].interfaces,
         )
 
     @cached_property
@@ -411,19 +409,22 @@ class SolidCutter:
     Args:
         solid: the solid or the region.
         region: the index of the region.
-        sliver: parts that are thinner than this fraction of a cell's width are ignored.
-        nodes: the number of sample points along each coordinate. Parts that are thinner than about
-            1/nodes² of a cell may be missed; the neighbours' polynomials are used there.
+        interfaces: the pieces of the interfaces between all regions.
         known: the parts of cells that have been found, by level and place; None for boxes without
             a part.
         bounded: for boxes without a cell, by level and place, whether some of the region's boundary
             is in them.
+
+    sliver: parts that are thinner than this fraction of a cell's width are ignored. nodes: the
+    number of sample points along each coordinate. Parts that are thinner than about 1/nodes² of a
+    cell may be missed; the neighbours' polynomials are used there.
     """
 
+    sliver: ClassVar[float] = 1e-6
+    nodes: ClassVar[int] = 10
     solid: SolidPart
-    region: int = 0
-    sliver: float = 1e-6
-    nodes: int = 10
+    region: int
+    interfaces: Sequence[InterfacePiece]
     known: dict[tuple[int, ...], CellPart | None] = field(default_factory=dict)
     bounded: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
@@ -547,6 +548,21 @@ class SolidCutter:
             self.known[keys[row]] = part if kept[i] else None
         return [self.known[key] for key in keys]
 
+    def contains(self, points: Tensor, tolerance: float) -> Tensor:
+        """A mask (n,) of the points in the region, at least `tolerance` from its boundary."""
+        return self.solid.contains(points, tolerance=-tolerance)
+
+    def too_large(self, tree: Tree) -> Tensor:
+        """A mask (N,) of the cells that are too large for the boundary.
+
+        A cell is too large if its part of the solid is not connected, or if a smooth part of the
+        boundary turns in it by more than about 1.2 radians. It does so in cells that are wider than
+        a hole or than the radius of curvature.
+        """
+        most, parts = 0.6, self.parts(tree)  # the largest angle of a normal from the mean normal
+        large = [one is not None and (one.spread > most or not one.connected) for one in parts]
+        return torch.tensor(large, dtype=torch.bool)
+
     def cut(self, tree: Tree) -> SolidGeometry:
         """The cells of the region that contain a part of the solid."""
         tree = tree.only(tree.region == self.region)
@@ -557,17 +573,8 @@ class SolidCutter:
         is_cut = torch.tensor([part.is_cut for part in parts], dtype=torch.bool)
         frames = torch.where(is_cut[:, None, None], frames, tree.boxes)
         faces, sampled = self._divided(tree, frames, is_cut)
-        return SolidGeometry(
-            tree,
-            self.solid.domain,
-            frames,
-            faces,
-            is_cut,
-            parts,
-            sampled,
-            [self],
-            [self._lost(tree)],
-        )
+        cells = tree, self.solid.domain, frames, faces, is_cut
+        return SolidGeometry(*cells, parts, sampled, [self], [self._lost(tree)], self.interfaces)
 
     def _lost(self, tree: Tree) -> Tensor:
         """The corners of boxes without a cell that contain some of the region's boundary.
