@@ -253,7 +253,8 @@ class CellProblem:
         for cutter in self.cutters:
             own = tree.region == cutter.region
             found[own] = cutter.too_large(tree.only(own))
-        return tree.everywhere(found | tree.unbalanced if self.cutters else found)
+        large = tree.everywhere(found)
+        return large | tree.unbalanced if self.cutters else large
 
     def start(self, tree: Tree) -> CellGeometry:
         """The cells of a tree, after leaves that are too large for the boundary have been refined.
