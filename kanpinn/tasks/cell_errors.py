@@ -81,7 +81,8 @@ class SolvedTree:
 def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -> SolvedTree:
     """The solution of a degree higher by 2, in smaller cells at singular corners.
 
-    The integrals of a singular source are also more accurate.
+    The integrals of a singular source are also more accurate, and the weights at corners differ,
+    see `SingularCorners.weights`.
 
     Args:
         problem: the problem.

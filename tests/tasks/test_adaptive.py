@@ -7,6 +7,8 @@ import torch
 from cases import Manufactured, OnWalls, Stated, error_of, formulas, solved_in_cells
 
 import kanpinn as kp
+from kanpinn.solvers.error_estimate import own_errors
+from kanpinn.spaces.cells.geometry.singularities import SingularCorners
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.tasks.adapt import coordinates_to_refine
@@ -271,3 +273,53 @@ def test_errors_from_elsewhere_go_to_the_cells_that_cause_errors():
     assert found.argsort(descending=True)[:2].tolist() == [1, 2]
     assert float(found[0]) < 0.01 * float(found.sum())
     torch.testing.assert_close(found[1], 2 * found[2])
+
+
+class ClampedSquare(kp.Problem):
+    """Plane stress with ν = 0.3 in a square that is clamped at x = 0 and sheared at x = 1.
+
+    At the two corners of the clamped side the solution is like r^0.71.
+    """
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+    fields = ("u", "v")
+
+    def residual(self, p, u, v):
+        both = kp.partial(v, "x", "y"), kp.partial(u, "x", "y")
+        return (
+            kp.partial(u, "x", "x") + 0.35 * kp.partial(u, "y", "y") + 0.65 * both[0],
+            kp.partial(v, "y", "y") + 0.35 * kp.partial(v, "x", "x") + 0.65 * both[1],
+        )
+
+    def conditions(self):
+        sides = self.domain.boundary
+        return [
+            *(kp.Dirichlet(sides["x_min"], 0.0, field=name) for name in self.fields),
+            kp.Constraint(sides["y_min", "y_max"], self.traction),
+            kp.Constraint(
+                sides["x_max"], lambda *at: (self.traction(*at)[0], self.traction(*at)[1] - 1)
+            ),
+        ]
+
+    def traction(self, p, u, v):
+        u_x, u_y, v_x, v_y = (kp.partial(one, along) for one in (u, v) for along in "xy")
+        n_x, n_y = p.normals.split(1, dim=1)
+        shear = 0.35 * (u_y + v_x)
+        return (u_x + 0.3 * v_y) * n_x + shear * n_y, shear * n_x + (v_y + 0.3 * u_x) * n_y
+
+
+@pytest.mark.parametrize("weighed", [True, False])
+def test_a_limit_that_depends_on_the_weights_is_seen(monkeypatch, weighed):
+    if not weighed:  # least squares converge to a function that is wrong by 80 %
+        weights = SingularCorners.weights
+
+        def planted(self, geometry, *, witness=False):
+            found = weights(self, geometry, witness=witness)
+            return found if witness else torch.ones_like(found)
+
+        monkeypatch.setattr(SingularCorners, "weights", planted)
+    method = kp.AdaptiveLeastSquares(1e-2, cells=60)
+    solution = kp.solve(ClampedSquare(), kp.Cells(degree=6), method)
+    estimated = own_errors(solution).l2_relative
+    assert (solution.status == "converged" and estimated < 1e-2) == weighed
+    assert weighed or estimated > 0.3

@@ -3,6 +3,7 @@ solids; fields that are determined only up to a constant; functions that cells s
 """
 
 import copy
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -218,7 +219,8 @@ class CellProblem:
     @cached_property
     def singularities(self) -> SingularCorners | SingularEdges:
         """The points, and in space the edges, at which solutions are singular and cells small."""
-        return SingularCorners.of([], self.domain.dim)
+        ends = zip(*(bound.tolist() for bound in self.domain.bounds), strict=True)
+        return SingularCorners.of([], list(itertools.product(*ends)), self.domain.dim)
 
     def refined(self, geometry: CellGeometry, marked: Tensor, left: float = 1.0) -> CellGeometry:
         """The cells after a refinement; cells at singular points are halved several times at once.
@@ -299,8 +301,8 @@ class CellProblem:
 
         Args:
             about: the present solution, about which the terms are linearised.
-            limit: whether to use the second correction of singular sources, for an estimate of the
-                error, see `SourceMoments`.
+            limit: whether to use the second correction of singular sources and the weights of a
+                witness, for an estimate of the error, see `SourceMoments` and `SingularCorners`.
             integrated: whether singular sources are corrected by their integrals, which takes time;
                 otherwise the source is used as it is at the points. An evolution does so, whose
                 source differs at each moment.
@@ -327,7 +329,7 @@ class CellProblem:
             # Fluxes do not depend on derivatives in time, which may be further fields.
             flux = replace(about, coefficients=about.coefficients[:, :, : self.fields])
             interfaces.append(Interface(at, terms, flux))
-        factors = singular.weights(geometry), singular.pollution(geometry)
+        factors = singular.weights(geometry, witness=limit), singular.pollution(geometry)
         return CellSystem(about, equation, boundary, self.counted, *factors, interfaces)
 
 
@@ -479,7 +481,14 @@ class ProblemInPlane(CellProblem):
             if one.exponent < self.convex
         ]
         found += junctions(self.division, self.flux_sizes, self.conditions)
-        return SingularCorners.of(found, 2)
+        known, others = {at for at, _ in found}, set()
+        for outline in (cutter.outline for cutter in self.cutters):
+            for curve, (_, angle) in zip(
+                outline.domain.curves, outline.interior_angles, strict=True
+            ):
+                if abs(angle - math.pi) > outline.sharp and curve.stop not in known:
+                    others.add(curve.stop)
+        return SingularCorners.of(found, sorted(others), 2)
 
     def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
         found = []

@@ -165,6 +165,7 @@ class SingularCorners:
     Args:
         points: the corners, (c, d).
         exponents: the exponent λ of each corner, (c,).
+        others: further points, (o, d), at which pieces of the boundary or interfaces meet.
         power: the power β.
         contraction: the largest fraction of the error at a corner that one refinement may leave.
         least: the smallest fraction of the error at a corner that one refinement may aim at. In
@@ -181,6 +182,7 @@ class SingularCorners:
 
     points: Tensor
     exponents: Tensor
+    others: Tensor
     power: float = 1.25
     contraction: float = 1e-2
     least: float = 1e-2
@@ -188,21 +190,43 @@ class SingularCorners:
     bits: int = 29
 
     @classmethod
-    def of(cls, found: Sequence[tuple[tuple[float, float], float]], dim: int) -> "SingularCorners":
-        """Make the record from pairs of a corner's d coordinates and its exponent."""
+    def of(
+        cls,
+        found: Sequence[tuple[Sequence[float], float]],
+        others: Sequence[Sequence[float]],
+        dim: int,
+    ) -> "SingularCorners":
+        """Make the record from pairs of a corner's d coordinates and exponent, and other points."""
         points, exponents = ([one[i] for one in found] for i in (0, 1))
-        at = torch.tensor(points, dtype=torch.float64).view(-1, dim)
-        return cls(at, torch.tensor(exponents, dtype=torch.float64))
+        at, beside = (
+            torch.tensor(one, dtype=torch.float64).view(-1, dim) for one in (points, others)
+        )
+        return cls(at, torch.tensor(exponents, dtype=torch.float64), beside)
 
-    def weights(self, geometry: CellGeometry) -> Tensor:
-        """The factor of each cell's rows, (N,): a power of two, so that many cells share it."""
+    def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
+        """The factor of each cell's rows, (N,): a power of two, so that many cells share it.
+
+        Where the second derivatives of the solution are not square integrable, the functions that
+        the least-squares functional converges to depend on its weights. The solution does not. So
+        a solution with other weights, the `witness`, shows such a wrong limit.
+
+        Args:
+            geometry: the cells.
+            witness: whether the power is larger by 1/2, and is β also at corners with singular
+                functions and at `others`, which otherwise have no weights.
+        """
         corners = physical(geometry.domain, geometry.frames)
-        gaps = (corners[:, :, None] - self.points).abs().amax(dim=1)  # far sides, (N, c, 2)
-        distances = gaps.norm(dim=2) / geometry.half.max()
-        distances = distances[:, self.exponents < 2]  # not corners with singular functions
-        ones = torch.ones(len(distances), 1, dtype=distances.dtype)
-        nearest = torch.cat([ones, distances], dim=1).amin(dim=1)
-        return 2.0 ** (self.power * nearest.log2()).round()
+        weak = self.exponents < 2  # not corners with singular functions
+        points, powers = self.points[weak], torch.full((int(weak.sum()),), self.power)
+        if witness:
+            more = torch.cat([self.points[~weak], self.others])
+            points = torch.cat([points, more])
+            powers = torch.cat([powers + 0.5, torch.full((len(more),), self.power)])
+        gaps = (corners[:, :, None] - points).abs().amax(dim=1)  # far sides, (N, c, d)
+        distances = (gaps.norm(dim=2) / geometry.half.max()).clamp_max(1)
+        zeros = torch.zeros(len(distances), 1, dtype=distances.dtype)
+        logarithms = torch.cat([zeros, powers * distances.log2()], dim=1)
+        return 2.0 ** logarithms.amin(dim=1).round()
 
     def _gaps(self, geometry: CellGeometry) -> Tensor:
         """The distances of cells from corners, in units of the cells' widths, (N, c)."""
@@ -367,11 +391,11 @@ class SingularEdges:
         return cls(
             torch.cat([edges.segments, segments]),
             torch.cat([math.pi / edges.angles, exponents]),
-            SingularCorners(points, ones, beta, least=least),
+            SingularCorners(points, ones, points[:0], beta, least=least),
         )
 
-    def weights(self, geometry: CellGeometry) -> Tensor:
-        """The factor of each cell's rows, (N,).
+    def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
+        """The factor of each cell's rows, (N,); see `SingularCorners.weights` for the witness.
 
         It is a power of the fourth root of two, so that many cells have the same factor. With
         powers of the square root of two errors were up to 1.3 times larger, with powers of two up
@@ -385,8 +409,9 @@ class SingularEdges:
         size = float(geometry.half.max())
         points = self.vertices.points[:, None].expand(-1, 2, -1)
         vertex, edge = (farthest(corners, segments, size) for segments in (points, self.segments))
-        exponent = self.vertices.power * vertex.log2()
-        exponent += self.power * (edge / vertex).clamp_max(1).log2()
+        more = 0.5 if witness else 0.0
+        exponent = (self.vertices.power + more) * vertex.log2()
+        exponent += (self.power + more) * (edge / vertex).clamp_max(1).log2()
         return 2.0 ** ((4 * exponent).round() / 4)
 
     def pollution(self, geometry: CellGeometry) -> Tensor:
