@@ -35,6 +35,7 @@ def plain_table(rows: Sequence[Row], left: bool = False, width: int | None = Non
     from rich.table import Table
     from rich.text import Text
 
+    rows = [[printable(cell) for cell in row] for row in rows]
     limit = width or shutil.get_terminal_size((0, 0)).columns or 10**5
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     needed = -2
@@ -62,9 +63,19 @@ def plain_table(rows: Sequence[Row], left: bool = False, width: int | None = Non
     return "\n".join(lines)
 
 
+def printable(text: str) -> str:
+    """The text with its control characters written out, as names from files may have them.
+
+    A terminal would obey them: an escape sequence can move the cursor, or hide text.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def note(text: str) -> None:
     """Write a line to standard error; standard output is for results only."""
-    sys.stderr.write(f"{text}\n")  # not typer.echo: rich moves a live line for sys.stderr only
+    sys.stderr.write(
+        f"{printable(text)}\n"
+    )  # not typer.echo: rich moves a live line for sys.stderr only
 
 
 def _fail(error: Exception, code: int) -> None:

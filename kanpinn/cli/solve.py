@@ -54,7 +54,6 @@ def _command(name: str, about: str) -> Callable[..., None]:
                 with together():
                     config = _configuration(name, file, resume, trust, pairs)
                     job = build(config, quiet)
-                    warned_defects(job)
                 # Only now: h5py is slow, and bad input is reported before.
                 from kanpinn.runs.results import RunFolder
 
@@ -260,9 +259,7 @@ def warned_defects(job: Any) -> "list[Defect]":
         defects = list(exact_defects(job.problem))
     for defect in defects:
         if not defect.is_rounding:
-            size = f"{defect.size:.1e} (root mean square), {defect.relative:.1e} of the terms"
-            text = f"the exact solution does not satisfy {defect.name}: its residual is {size}"
-            warnings.warn(text, stacklevel=2)
+            warnings.warn(defect.words, stacklevel=2)
     return defects
 
 

@@ -7,11 +7,12 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.memory import free_memory, written_size
 
 Cells = Sequence[str] | numpy.ndarray
 
@@ -160,9 +161,18 @@ def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
     try:
         # The file is opened here because numpy leaves a broken file open. Pickled objects are
         # refused, which is numpy's default, because they could execute code.
-        with path.open("rb") as file, numpy.load(file) as arrays:
-            return dict(arrays)
-    except (ValueError, EOFError, TypeError, BadZipFile, zlib.error):
+        with path.open("rb") as file:
+            with ZipFile(file) as members:
+                size = sum(member.file_size for member in members.infolist())
+            if size > (free := free_memory()):
+                sizes = f"{written_size(size)}, and {written_size(int(free))} of memory are free"
+                raise InputError(f"{path}: its arrays have {sizes}")
+            file.seek(0)
+            with numpy.load(file) as arrays:
+                return dict(arrays)
+    except InputError:  # which is a ValueError
+        raise
+    except (ValueError, EOFError, TypeError, MemoryError, BadZipFile, zlib.error):
         raise InputError(f"{path} is no NumPy archive of numbers and texts") from None
 
 

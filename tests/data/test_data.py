@@ -1,5 +1,7 @@
 """Tables and their parts: what files say, what is refused, and that groups stay together."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -9,6 +11,7 @@ import torch
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
+from kanpinn.data import column_files
 from kanpinn.data.column_files import read_columns
 
 CSV = """,x,y,kind,value
@@ -215,3 +218,22 @@ def test_a_sample_is_a_function_at_points_of_a_domain() -> None:
     assert bool((table.inputs.norm(dim=1) <= 1).all())
     assert table.names == ("x", "y")
     assert torch.allclose(table.targets[:, 0], table.column("x") ** 2 + table.column("y"))
+
+
+def test_an_archive_larger_than_the_free_memory_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.npz"
+    numpy.savez_compressed(path, x=numpy.zeros(10_000))
+    monkeypatch.setattr(column_files, "free_memory", lambda: 1000.0)
+    with pytest.raises(InputError, match=r"80.1 kB, and 1 kB of memory are free"):
+        kp.Table.read(path, ["x"])
+
+
+def test_a_header_that_claims_more_numbers_than_there_are_is_refused(tmp_path):
+    path = tmp_path / "claims.npz"
+    head = io.BytesIO()
+    shape = {"shape": (10**13,), "fortran_order": False, "descr": "<f8"}
+    numpy.lib.format.write_array_header_1_0(head, shape)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", head.getvalue())
+    with pytest.raises(InputError, match="no NumPy archive"):
+        kp.Table.read(path, ["x"])

@@ -24,8 +24,11 @@ def load_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
     Raises:
-        InputError: if there is no such file, it has more than 1 MiB, or it is not TOML.
+        InputError: if there is no such file, it is no regular file, has more than 1 MiB, or is not
+            TOML.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path}: is no regular file")
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)

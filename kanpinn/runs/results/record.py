@@ -14,6 +14,7 @@ import torch
 
 from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import replacing
+from kanpinn._support.memory import written_size
 from kanpinn._support.versions import version_of
 from kanpinn.networks.kan import KANLayer
 from kanpinn.runs.config import Config, Result
@@ -112,15 +113,22 @@ def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
     """Read run.json, or another JSON file, in a folder.
 
     Raises:
-        InputError: if the file does not hold a JSON object.
+        InputError: if it is no regular file, has more than 256 MiB, or does not hold a JSON object.
         OSError: if the file cannot be read.
     """
+    path, most = folder / name, 2**28  # bytes
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no regular file")
+    if (size := path.stat().st_size) > most:
+        raise InputError(f"{path} has {written_size(size)}, more than {written_size(most)}")
     try:
-        record = json.loads((folder / name).read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{folder / name} is not valid JSON: {error}") from error
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+    except RecursionError:
+        raise InputError(f"{path} has objects or lists that are nested too deeply") from None
     if not isinstance(record, dict):
-        raise InputError(f"{folder / name} does not hold a JSON object")
+        raise InputError(f"{path} does not hold a JSON object")
     return record
 
 
