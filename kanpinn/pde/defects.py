@@ -1,6 +1,7 @@
 """Residuals of a problem's exact solution."""
 
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet, ResidualFunction, find_channels
 from kanpinn.pde.boundary_value_problem import stated
-from kanpinn.pde.problem import Problem, exact_columns
+from kanpinn.pde.problem import Problem, exact_columns, exact_jet
 
 JetAt = Callable[[Points, Channels], Jet]
 
@@ -30,6 +31,12 @@ class Defect:
     name: str
     size: float
     relative: float
+
+    @property
+    def words(self) -> str:
+        """A sentence that says that the exact solution has this residual."""
+        size = f"{self.size:.1e} (root mean square), {self.relative:.1e} of the terms"
+        return f"the exact solution does not satisfy {self.name}: its residual is {size}"
 
     @property
     def is_rounding(self) -> bool:
@@ -52,6 +59,25 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
     known = all(unknown.exact is not None for unknown in problem.numbers.values())
     if problem.exact is not None and known:
         yield from defects_of(problem, functools.partial(exact_columns, problem))
+
+
+def warn_of_contradictions(problem: Problem) -> None:
+    """Warn if the exact solution does not solve the problem, or is not finite inside.
+
+    Errors against it then say nothing. Residuals of at most 1e-3 of the terms of the equation pass,
+    since a series may be cut off; and a residual that is not finite, as next to a corner.
+    """
+    few, name = sample(problem.domain, 64, "sobol"), type(problem).__name__
+    try:
+        values = None if problem.exact is None else exact_jet(problem, few, Channels(few.names))
+        if values is not None and not bool(values.value.isfinite().any(dim=0).all()):
+            warnings.warn(f"{name}.exact is not finite: errors are not known", stacklevel=3)
+            return
+        wrong = [one for one in exact_defects(problem) if one.relative > 1e-3]
+    except Exception:  # by the user's own functions; errors are then measured at other points
+        return
+    for one in wrong:
+        warnings.warn(one.words, stacklevel=3)
 
 
 def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
