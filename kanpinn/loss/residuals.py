@@ -185,7 +185,8 @@ class Residuals:
         """The weighted rows of the loss, batch by batch: Σ r² is the loss, J = ∂r/∂coefficients.
 
         For an energy term, JᵀJ is half its Hessian, and r must not be used. With several ranks,
-        each rank gets its own rows; a rank without points gets one batch with no rows.
+        each rank gets its own rows. A rank without points gets one batch with no rows, and so does
+        an energy without curvature.
 
         Args:
             layers: the layers whose coefficients are the columns of J.
@@ -193,9 +194,7 @@ class Residuals:
         Yields:
             J (n, coefficients of the layers) and r (n,).
         """
-        if not any(self.batches(term) for term in self.terms):
-            coefficients = get_coefficients(layers)
-            yield coefficients.new_zeros(0, len(coefficients)), coefficients.new_zeros(0)
+        empty = True
         for term in self.terms:
             scale = math.sqrt(term.weight * term.factor / term.rows)
             for batch in self.batches(term):
@@ -205,7 +204,11 @@ class Residuals:
                 for e in range(residual.shape[1]):
                     retain = e + 1 < residual.shape[1]
                     jacobian = tape.jacobian(residual[:, e], scale, retain, term.sites)
+                    empty = False
                     yield jacobian, scale * residual[:, e].detach().to(jacobian)
+        if empty:
+            coefficients = get_coefficients(layers)
+            yield coefficients.new_zeros(0, len(coefficients)), coefficients.new_zeros(0)
 
 
 @contextmanager

@@ -1,19 +1,23 @@
 """Least squares on the output layer, from one start or several."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kanpinn._support.errors import CONVERGED, InputError, integer, number
+from kanpinn.geometry import Points
+from kanpinn.jets import Channels, Jet
 from kanpinn.loss.parameters import Measurements, Parameters
 from kanpinn.loss.residuals import Residuals
+from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Method, Stage, Step, StepCost, dense_cost
 from kanpinn.optimizers.output_layer import OutputStep, solve_output, solve_reduced
+from kanpinn.optimizers.starts import Start, other_starts
 
 
 @dataclass
@@ -162,8 +166,10 @@ class LeastSquares(Method):
     eps·max|c| for coefficients c. A nonlinear problem takes damped Gauss–Newton steps, which
     converge quadratically if the residual vanishes at the solution. They start from the present
     output layer or from zero, whichever has the lower loss after the first step: the output layer
-    of a new network is random, but that of an earlier solve is a good start. With random inner
-    functions this is the random feature method, or an extreme learning machine.
+    of a new network is random, but that of an earlier solve is a good start. If the residual is not
+    finite at either, or to first order does not depend on the output layer there, smooth random
+    functions follow (`other_starts`). With random inner functions this is the random feature
+    method, or an extreme learning machine.
 
     Args:
         steps: the largest number of Gauss–Newton steps.
@@ -237,19 +243,19 @@ class LeastSquaresStage(Stage):
         """
         layers = self.residuals.surrogate.network.output_layers
         present = get_coefficients(layers)
-        starts = [present] if self.begun else [present, torch.zeros_like(present)]
         tried: list[tuple[OutputStep, Tensor]] = []
-        for start in starts:
+        for place, start in enumerate([present] if self.begun else self._starts(present)):
+            regular = [step for step, _ in tried if step.rank]
+            if regular and (place > 1 or regular[0].linear or not bool(present.any())):
+                break
             set_coefficients(layers, start)
             try:
                 tried.append((self.solve(self.residuals, self.rcond), get_coefficients(layers)))
-            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-                if start is starts[-1] and not tried:
-                    raise
-                continue  # for example log u at u = 0
-            if tried[0][0].linear or not bool(present.any()):
-                break
-        done, best = min(tried, key=lambda each: each[0].loss)
+            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+                broken = error  # for example log u at u = 0
+        if not tried:
+            raise broken
+        done, best = min(tried, key=lambda each: (not each[0].rank, each[0].loss))
         set_coefficients(layers, best)
         self.begun = True
         words = [f"rank {done.rank} of {done.columns}"]
@@ -270,6 +276,24 @@ class LeastSquaresStage(Stage):
             notes={"rank": float(done.rank), "share": done.share, "damping": done.damping},
             words=", ".join(words),
         )
+
+    def _starts(self, present: Tensor) -> Iterator[Tensor]:
+        """Yield the present coefficients, zero, and those of other functions; all are (p,)."""
+        yield present
+        yield torch.zeros_like(present)
+        surrogate, points = self.residuals.surrogate, self.residuals.terms[0].points
+        low, high = surrogate.domain.bounds
+        fields = surrogate.network.width[-1]
+        if surrogate.has_unknowns:
+            return
+        for start in other_starts(len(points.names), fields):
+
+            def distance(p: Points, u: Jet, start: Start = start) -> Tensor:
+                return u.value - start((2 * p.coords - low - high) / (high - low))
+
+            values = ResidualTerm("values", points, 1.0, Channels(points.names), distance)
+            solve_output(Residuals(surrogate, [values]), linear=True)
+            yield get_coefficients(surrogate.network.output_layers)
 
     def _verdict(self, done: OutputStep) -> str:
         """Return the status where no step lowers the loss: at rounding error it has converged.

@@ -34,6 +34,7 @@ from kanpinn.solvers.state import perturbed
 from kanpinn.solvers.verification import Verification, boundary_misfit, verification_of
 
 LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
+CLEARLY = 2.0  # the least ratio of the residuals of a poorer solution and of a better one
 LARGEST_ERROR = 0.3  # relative error of the finer solution, above which it is no reference
 ENDED = (FAILED, STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
 
@@ -47,12 +48,15 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
     for the residual r of the first solution. If the second residual is ρ times the first, the error
     may be larger by the factor 1 / (1 - ρ), which is included.
 
+    If the second solution turns out to be poorer, with ρ > 2, most of the distance is its error.
+    The distance is then the estimate: the comparison does not show how much less the error is.
+
     There is no estimate (`Estimate.errors` is None) if one of the solutions is overfitted
-    (`Verification`), if ρ > 0.7 though the residual is not rounding error, or if the second
-    solution has a relative error above 0.3; its error is taken as ρ times the error of the first
-    solution. If ρ > 0.7 for a network in cells, as at corners, where residuals grow without limit,
-    the error that the adaptive solve has estimated is returned. A solution in cells with
-    coefficient fields has no estimate, since the second solve would refine the cells only.
+    (`Verification`), if ρ is between 0.7 and 2 though the residual is not rounding error, or if
+    the second solution has a relative error above 0.3; its error is taken as ρ times the error of
+    the first solution. If ρ > 0.7 for a network in cells, as at corners, where residuals grow
+    without limit, the error that the adaptive solve has estimated is returned. A solution in cells
+    with coefficient fields has no estimate, since the second solve would refine the cells only.
 
     An energy has no ρ, and its estimate may be somewhat low. It includes the misfit of penalised
     conditions; if this misfit is above 0.3 of the solution, there is no estimate. The second solve
@@ -102,6 +106,8 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
         if not against.doubt:
             factor = 1 / (1 - (0.0 if against.is_rounding else part))
             estimate = replace(estimate, errors=against.with_misfit(against.norms.scaled(factor)))
+        elif against.poorer and not solution.network.estimates_error:
+            estimate = replace(estimate, errors=against.norms, reason="")
         elif unresolved and not solution.problem.unknowns and (errors := own_errors(solution)):
             estimate = Estimate(errors, None, 0.0)
         made.append((estimate, found))
@@ -291,6 +297,7 @@ class Comparison:
         is_rounding: whether the solution's residual is rounding error.
         doubt: the reason why the distance is no measure of the error; empty if it is a measure.
         overfitted: whether the reason is that one of the solutions is overfitted.
+        poorer: whether the reason is that the residual of the other solution is clearly larger.
         misfit: for energies, the root mean square misfit of penalised conditions relative to the
             root mean square of the finer solution. Both solutions have this misfit, so their
             distance does not show it.
@@ -301,6 +308,7 @@ class Comparison:
     is_rounding: bool = False
     doubt: str = ""
     overfitted: bool = False
+    poorer: bool = False
     misfit: float = 0.0
 
     def with_misfit(self, norms: Errors) -> Errors:
@@ -346,7 +354,8 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
     before, after = (one.loss(finer.discretization.loss) for one in (mine, its))
     ratio = math.sqrt(after / before) if before > 0 else 0.0
     doubt, overfitted = _doubt(mine, its, ratio, norms, finer), mine.overfitted or its.overfitted
-    return Comparison(norms, ratio, mine.is_rounding, doubt, overfitted)
+    poorer = bool(doubt) and not (overfitted or mine.is_rounding) and CLEARLY <= ratio < math.inf
+    return Comparison(norms, ratio, mine.is_rounding, doubt, overfitted, poorer)
 
 
 def own_verification(solution: Solution) -> Verification | None:
@@ -371,19 +380,25 @@ def _doubt(
     if mine.overfitted:
         return mine.words
     if its.overfitted:
-        return f"the finer network is overfitted, {its.words}"
+        return f"{_named(finer)} is overfitted, {its.words}"
     newton = all(one.output_layer_only for one in finer.optimizers)
     if not mine.is_rounding:
         if not mine.error <= mine.fresh / 2:
             return f"the mean squared residual is known to {mine.error / mine.fresh:.0%} only"
         if not ratio <= LARGEST_CONTRACTION:
-            return f"a finer network leaves {ratio:.0%} of the residual"
+            return f"{_named(finer)} leaves {ratio:.0%} of the residual"
         if not ratio / (1 - ratio) * distance.l2_relative <= LARGEST_ERROR:
             part = f"{ratio:.0%} of the residual"
-            return f"a finer network, which leaves {part}, is inaccurate itself"
+            return f"{_named(finer)}, which leaves {part}, is inaccurate itself"
     if newton and finer.status.startswith("stopped: limit of") and not its.is_rounding:
         return "the steps of the finer solve have not converged: more of them help"
     return ""
+
+
+def _named(finer: Solution) -> str:
+    """The solution that another one was compared with, in words."""
+    network = finer.network
+    return f"a network for comparison ({type(network).__name__}, {network.parameter_count} numbers)"
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from kanpinn._support.distributed import extremes, from_first, on_threads, same, together, world
@@ -24,6 +25,7 @@ from kanpinn.accuracy.references import Recipe, Reference, reference_of
 from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import Method, Stage, Step, as_methods
+from kanpinn.pde.defects import warn_of_contradictions
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.solution import Solution
@@ -35,6 +37,19 @@ LOG = logging.getLogger("kanpinn")
 # the jet of the surrogate at points, and the time up to which a march has solved; None if the
 # solution is known everywhere.
 Measure = Callable[[Approximation, float | None], Mapping[str, float]]
+
+
+BREAKDOWNS = (
+    torch.linalg.LinAlgError,  # type: ignore[attr-defined]
+    np.linalg.LinAlgError,
+    FloatingPointError,
+    OverflowError,
+    ZeroDivisionError,
+)
+REMEDY = (
+    "regularise the equation, as by ε + |∇u|² in place of |∇u|², or approach the problem by "
+    "Continuation from an easier value of a parameter"
+)
 
 
 def solve_discretized(
@@ -120,6 +135,8 @@ def reference_and_norm(
     begun = time.perf_counter()
     with together():
         known = reference_of(problem, given)
+    if errors and problem.exact is not None:
+        warn_of_contradictions(problem)
     if errors and (known is not None or problem.exact is not None):
         return known, ErrorNorm(problem, known), time.perf_counter() - begun
     return known, None, 0.0
@@ -228,9 +245,9 @@ def _take_step(
     with state.clock.timed(progress.stage_index):
         try:
             done = stage.step()
-        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        except BREAKDOWNS as error:
             done = Step(math.nan)
-            broken = f"{where} broke down ({str(error).splitlines()[0]})"
+            broken = f"{where} broke down ({str(error).splitlines()[0]}): {REMEDY}"
         if math.isfinite(done.loss):
             more = progress.stage_step + 1 < optimizer.steps
             done = state.losses.judged(state.residuals, done, more)

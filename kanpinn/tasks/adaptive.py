@@ -5,6 +5,7 @@ marked cells, until the error is small enough.
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -15,6 +16,7 @@ from kanpinn._support.errors import CONVERGED, InputError, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Method, Stage, Step
+from kanpinn.optimizers.starts import other_starts
 from kanpinn.spaces.cells import problem as cell_problem
 from kanpinn.spaces.cells.cells import Cells, require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
@@ -227,6 +229,15 @@ class NewtonProgress:
         return NewtonProgress(curvature=self.curvature, steps=self.steps)
 
 
+def depends_on_fields(system: CellSystem) -> bool:
+    """Whether each of the linearised equations depends on the fields anywhere."""
+    seen = [
+        (term.slopes != 0).any(dim=(-1)).any(dim=-1).flatten(0, 1).any(dim=0)
+        for term in system.equation
+    ]
+    return bool(torch.stack(seen).any(dim=0).all())
+
+
 class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     """The state of a solve in cells: the network has the tree and the solution.
 
@@ -236,11 +247,14 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         newton: the changes by the steps of Newton's method.
         origin: the solution on the last tree, written on the present tree: the coefficients in
             cells, (N, L, m), and the coefficients of shared functions.
+        about: the function on the present tree about which the last step was linearised, in the
+            same form.
         parameters: the unknown parameters with the search for them; None if there are none.
     """
 
-    kept = ("error", "newton", "pace", "origin", "marked", "parameters")
+    kept = ("error", "newton", "pace", "origin", "about", "marked", "parameters")
     origin: tuple[Tensor, Sequence[Tensor]]
+    about: tuple[Tensor, Sequence[Tensor]]
 
     def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
         network = require_cells(residuals.surrogate.network)
@@ -277,7 +291,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         field = replace(field, geometry=geometry) if same else field.on(geometry)
         self.network.assign(field)
         self.geometry = geometry
-        self.origin = field.coefficients, field.numbers
+        self.origin = self.about = field.coefficients, field.numbers
 
     def _refine(self, marked: Tensor) -> None:
         left = self.error.left(self.tolerance)
@@ -289,6 +303,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def step(self) -> Step:
         self._begin_step()
         system = self._system()
+        self.about = system.about.coefficients, system.about.numbers
         solved = self._solved(system)
         field = solved.solution
         self.pace.see(len(system.geometry.tree), self.pace.spent)
@@ -328,7 +343,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         Before the first solve, cells in boundary layers and cells with many waves are refined.
         """
         while True:
-            system = self.problem.linearised(self._field())
+            system = self._linearised()
             if self.newton.steps:
                 return system
             part, steep = 4, cells_in_layers(system) | cells_with_waves(system)
@@ -338,6 +353,49 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             if after == len(steep) or part * after > self.settings.cells:
                 return system  # from here on indicators choose the cells
             self._refine(chosen)
+
+    def _linearised(self) -> CellSystem:
+        """The least-squares problem about the present solution, or about a function near it.
+
+        If the equation is not finite at the present solution, as log u at u < 0, the last step is
+        halved until it is. Before the first step other functions take the place of zero; also if
+        the equation to first order does not depend on the fields there.
+
+        Raises:
+            LinAlgError: if the equation is not finite at any of the functions.
+        """
+        field, halvings = self._field(), 10
+        coefficients, numbers = self.about
+        before = replace(field, coefficients=coefficients, numbers=numbers)
+        try:
+            system = self.problem.linearised(field)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            if not self.newton.steps:
+                if (started := self._started_elsewhere(field)) is not None:
+                    return started
+                raise
+            for _ in range(halvings):
+                field = field.between(before)
+                with suppress(torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+                    system = self.problem.linearised(field)
+                    self.network.assign(field)
+                    return system
+            raise
+        if self.newton.steps or depends_on_fields(system):
+            return system
+        return self._started_elsewhere(field) or system
+
+    def _started_elsewhere(self, zero: CellFunctions) -> CellSystem | None:
+        """The least-squares problem about the first of `other_starts` that is a start, if any."""
+        for start in other_starts(zero.polynomials.dim, zero.coefficients.shape[2]):
+            field = zero.nearest_to(start)
+            with suppress(torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+                system = self.problem.linearised(field)
+                if depends_on_fields(system):
+                    self.network.assign(field)
+                    self.origin = field.coefficients, field.numbers
+                    return system
+        return None
 
     def _solved(self, system: CellSystem) -> cell_errors.SolvedTree:
         """The solution of the least-squares problem, which the network gets too.

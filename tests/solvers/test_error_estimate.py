@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.cli import app
+from kanpinn.solvers import error_estimate
+from kanpinn.solvers.auto.choices import first_choice
+from kanpinn.solvers.auto.search import Trial, judge
 from kanpinn.solvers.error_estimate import estimate_error, finer_solves, judged_by_tolerance
 from kanpinn.spaces.cells.problem import ProblemInPlane
 
@@ -75,6 +78,24 @@ def test_an_error_that_refinement_does_not_cure_is_not_known():
     assert estimate.bound.l2 >= solution.errors.l2 and estimate.bound.h1 >= solution.errors.h1
     judged = judged_by_tolerance(dataclasses.replace(solution, estimate=estimate), 1e9)
     assert judged.status.startswith("failed: the error is not known: ") and not judged.success
+
+
+def test_a_poorer_solution_does_not_count_against_a_good_one(monkeypatch):
+    """The distance bounds the good solution's error and is nearly the poor one's."""
+    points = kp.Collocation(900, 160)
+    good, poor = (
+        kp.solve(Known(), kp.KAN([2, units, 1], degree=7, grid=[4, 8]), points=points)
+        for units in (16, 4)
+    )
+    monkeypatch.setattr(error_estimate, "finer_solutions", lambda *_: [poor])
+    estimate = error_estimate.estimate_error(good)
+    assert estimate.contraction > 2 and "poorer" in str(estimate)
+    true = [one.errors.l2_relative for one in (good, poor)]
+    assert true[0] < estimate.errors.l2_relative == pytest.approx(true[1], rel=0.1)
+    first, second = (Trial(first_choice(Known()), one, 1.0) for one in (good, poor))
+    verdict = judge(first, second)
+    assert verdict.second.error == pytest.approx(true[1], rel=0.1)
+    assert true[0] / 10 < verdict.first.error < true[1]
 
 
 def test_bounds_of_a_network_s_errors_hold_and_the_estimate_says_them():

@@ -236,8 +236,14 @@ def _by_residuals(
     residual is rounding error, which says little of the error. No error is below rounding. If the
     first residual is rounding error, both errors are d. If the distance is no measure of the error,
     as for ρ > 0.7, the second error is not known, and the first error stays that of an earlier
-    comparison, unless a solution with a smaller residual is three times as far away.
+    comparison, unless a solution with a smaller residual is three times as far away. If the second
+    trial is clearly the poorer one, as another kind of network may be, their roles are exchanged.
     """
+    if found.poorer:
+        turned = error_estimate.compare(other.solution, one.solution)
+        if not turned.doubt and turned.contraction is not None:
+            poorer, better = _by_residuals(other, one, turned, turned.contraction)
+            return (better if math.isinf(one.error) else one), poorer
     if found.doubt:
         refuted = ratio < 1 and not found.overfitted and found.norms.l2_relative > 3 * one.error
         if one.solution.estimate is None or refuted:

@@ -2,7 +2,7 @@
 their values, norms and means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -141,6 +141,30 @@ class CellFunctions:
         corner, width = (low - outer_low) * scale - 1, (high - low) * scale
         moved = self.polynomials.restricted(corner, width, own[parents].flatten(2))
         return replace(self, geometry=geometry, coefficients=moved.unflatten(2, own.shape[2:]))
+
+    def nearest_to(self, function: Callable[[Tensor], Tensor]) -> "CellFunctions":
+        """The polynomials in the same cells that are nearest to a function, in L2 of their frames.
+
+        function: maps coordinates (n, d), in which the bounding box is [-1, 1]^d, to (n, m).
+        """
+        local, weights = self.polynomials.rule()
+        low, high = self.geometry.frames[:, None].unbind(2)
+        x = low + (local + 1) / 2 * (high - low)  # (N, q, d)
+        values = function(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        moments = self.polynomials.values(local) * weights[:, None]
+        found = torch.einsum("ql,cqm->clm", moments, values)
+        return replace(
+            self, coefficients=found, numbers=[torch.zeros_like(n) for n in self.numbers]
+        )
+
+    def between(self, other: "CellFunctions") -> "CellFunctions":
+        """The mean of two functions on the same cells."""
+        pairs = zip(self.numbers, other.numbers, strict=True)
+        return replace(
+            self,
+            coefficients=(self.coefficients + other.coefficients) / 2,
+            numbers=[(a + b) / 2 for a, b in pairs],
+        )
 
     @property
     def richer(self) -> "CellFunctions":
