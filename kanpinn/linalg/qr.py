@@ -51,7 +51,7 @@ class TriangularFactor:
         """
         matrix, scale = self.matrix, column_scale(self.matrix)
         u, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
-        kept = s > 1e-4 * s[0]
+        kept = s > 1e-4 * s[:1]  # empty for an energy without curvature
         z = u[:, kept] @ ((vh[kept] @ (gradient / scale)) / (2 * s[kept]))
         factor = torch.cat([matrix, z[:, None]], dim=1)
         return TriangularFactor(factor, loss - float(z @ z))
