@@ -56,7 +56,7 @@ def test_p_laplacian_as_an_energy_has_no_curvature_at_zero():
         network.output_layers[0].coefficients.zero_()
     solution = kp.solve(problem, network, loss=kp.Loss(form="energy"))
     middle = float(solution(torch.tensor([[0.5]]).double()))
-    assert middle == pytest.approx(0.75 * 0.5 ** (4 / 3), abs=2e-3)
+    assert middle == pytest.approx(0.75 * 0.5 ** (4 / 3), abs=5e-3)
 
 
 def test_a_breakdown_is_a_sentence_with_a_remedy():
