@@ -347,7 +347,7 @@ def test_a_bad_key_is_refused(folder: Path, pair: str, key: str, help: str) -> N
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("- 4", "- p.x[:, 0]", ["Square.residual must have shape (n, 1)", "(n, n)"]),
+        ("- 4", "- p.x[:, 0]", ["residual must have shape (n, 1)", "(n, n)"]),
         ("- 4", "- p.z", ["Square at", "square.py:14 in residual", "coordinate 'z'"]),
         ("- 4", "- four", ["square.py:14 in residual", "NameError", "'four'"]),
         ("- 4", '- kp.partial(u, "z")', ["square.py:14 in residual", "unknown coordinate 'z'"]),
