@@ -100,11 +100,6 @@ class Axis:
         """The part of each interval in the whole."""
         return self.basis.breaks[0].diff() / 2
 
-    @property
-    def shortest_waves(self) -> Tensor:
-        """The ω of waves e^(ω x) with one period in each interval."""
-        return 2j * torch.pi / (self.shares * (self.high - self.low))
-
     def at(self, places: Tensor, order: int = 0) -> Tensor:
         """The functions and their derivatives at places, (order + 1, places, n)."""
         stretch = 2 / (self.high - self.low)
@@ -612,7 +607,8 @@ class ProductSystem(System[ProductSpace]):
         for d, axis in enumerate(self.space.line):
             others = [1 + number for number in range(len(self.space.line)) if number != d]
             means = torch.tensordot(slopes.mean(dim=others), axis.means, ([1], [1]))
-            waves.append((d, means.movedim(-1, 1), axis.shortest_waves))
+            lengths = axis.shares * (axis.high - axis.low)  # the shortest waves, of an interval
+            waves.append((d, means.movedim(-1, 1), 2j * torch.pi / lengths))
         return waves
 
     def sizes(self, residual: Tensor, axis: int) -> Tensor:

@@ -19,7 +19,6 @@ from kanpinn.jets import Channels, coefficients_along
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.memory import too_many
-from kanpinn.spaces.cells.system.terms import SampledTerm
 
 
 def dorfler_marking(errors: Tensor, part: float) -> Tensor:
@@ -111,7 +110,11 @@ def cells_in_layers(system: CellSystem) -> Tensor:
         rates, with_values = torch.zeros(2, len(geometry.tree), dtype=torch.float64)
         for term in system.equation:
             places = torch.isin(term.at.cells, cells).nonzero()[:, 0]
-            rates[term.at.cells[places]] = _rates(term, places, axis, upper)
+            slopes, channels = term.slopes[places], term.term.channels
+            tiny = 1e-14 * slopes.abs().amax(dim=(1, 2, 3, 4))[:, None, None, None]
+            first, second = (coefficients_along(slopes, channels, axis, order) for order in (1, 2))
+            ratios = torch.where(second.abs() > tiny, -first / second, 0.0)
+            rates[term.at.cells[places]] = (ratios if upper else -ratios).amax(dim=(1, 2, 3))
         for term in system.boundary:
             normals = term.at.points.normals
             assert normals is not None
@@ -121,22 +124,6 @@ def cells_in_layers(system: CellSystem) -> Tensor:
         steep = (rates * geometry.widths[:, axis] > steepest) & (with_values > 0)
         layers[cells, axis] |= steep[cells]
     return layers
-
-
-def _rates(term: SampledTerm, places: Tensor, axis: int, upper: bool) -> Tensor:
-    """The largest b/ε of all fields, see `cells_in_layers`, in some cells of a term, (c,).
-
-    Args:
-        term: the term of the equation.
-        places: the indices of the cells in the term, (c,).
-        axis, upper: the coordinate and its end towards which b is counted as positive.
-    """
-    slopes = term.slopes[places]
-    tiny = 1e-14 * slopes.abs().amax(dim=(1, 2, 3, 4))[:, None, None, None]
-    channels = term.term.channels
-    first, second = (coefficients_along(slopes, channels, axis, order) for order in (1, 2))
-    ratios = torch.where(second.abs() > tiny, -first / second, 0.0)
-    return (ratios if upper else -ratios).amax(dim=(1, 2, 3))
 
 
 def waves_along(slopes: Tensor, channels: Channels, axis: int) -> Tensor:

@@ -160,9 +160,6 @@ class CellLayer(Layer):
         column = number.to(stacked)[:, None, None].expand(-1, stacked.shape[1], 1)
         return torch.cat([stacked, column], dim=2), torch.bmm(stacked, coefficients[number])
 
-    def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        return h.dense().unstacked(product)
-
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         number = known[:, 0, -1].long()
@@ -213,8 +210,8 @@ class CornerLayer(nn.Module):
     def jet(self, coordinates: Coordinates, tree: Tree) -> Jet:
         """The jet of the sum at points; tree: the cells."""
         at, channels = coordinates.value, coordinates.channels
-        found: Tensor | None = None
-        place = at.detach().cpu()
+        parts, fields = len(derivatives_of_parts(channels)), self.coefficients.shape[1]
+        found, place = at.new_zeros(len(at), parts, fields), at.detach().cpu()
         cells = tree.locate(place, torch.zeros(len(place), dtype=torch.long))
         for number, (x, y, direction, radius) in enumerate(self.corners.tolist()):
             boxes = self.boxes[self.boxes[:, 0] == number, 1:].cpu().view(-1, 2, 2)
@@ -230,10 +227,7 @@ class CornerLayer(nn.Module):
             offsets = torch.where(offsets.norm(dim=1)[:, None] < least, least * inward, offsets)
             jets = functions.stacked(offsets, channels)
             values = jets.to(at) @ self.coefficients[powers.repeat_interleave(2)]
-            if found is None:
-                found = values.new_zeros(len(at), *values.shape[1:])
             found = found.index_add(0, some, values)
-        assert found is not None
         return coordinates.dense().unstacked(found)
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:

@@ -569,14 +569,6 @@ class CellSystem:
             self._same_triangles[key] = Reflections.of(_joined([equation.rows()]))
         return self._same_triangles[key]
 
-    @cached_property
-    def _block_sizes(self) -> Array:
-        """The number of unknowns of each block: of faces, interfaces, then shared functions."""
-        sizes = self.traces.sizes_on(self.geometry.traces)
-        for rows in self.interface_rows:
-            sizes += [rows.size] * rows.parts
-        return np.array(sizes + [one.count for one in self.about.shared], dtype=np.int64)
-
     @property
     def groups(self) -> list[CellGroup]:
         """The groups of this rank's cells; groups with the same model follow one another."""
@@ -585,8 +577,12 @@ class CellSystem:
     @cached_property
     def _plan(self) -> tuple[list[CellGroup], EliminationTree]:
         """The groups, and the order in which the traces are eliminated."""
-        sizes, equal = self._block_sizes, defaultdict[Any, list[int]](list)
-        numbers: dict[int, int] = {}
+        # The number of unknowns of each block: of faces, interfaces, then shared functions.
+        counts = self.traces.sizes_on(self.geometry.traces)
+        for interface in self.interface_rows:
+            counts += [interface.size] * interface.parts
+        sizes = np.array(counts + [one.count for one in self.about.shared], dtype=np.int64)
+        equal, numbers = defaultdict[Any, list[int]](list), dict[int, int]()
         orders = [
             (numbers.setdefault(id(own[0].term), len(numbers)), own[0].place) for own in self.terms
         ]
@@ -608,17 +604,17 @@ class CellSystem:
             own = [at.trace for at in sides] + [one.trace for one in self.interface_sides[cell]]
             own += [first + one for one in self._shared_blocks[cell]]
             blocks.append(np.array(own, dtype=np.int64))
-        similar, work, counts = self._similar(equal), np.zeros(len(blocks)), list[int]()
+        similar, work, heights = self._similar(equal), np.zeros(len(blocks)), list[int]()
         for those in similar:
             model = those[0][0][0]  # the cell whose rows are eliminated for all of them
             rows = sum(one.row_count for one in self.terms[model])
             rows += int(sizes[blocks[model][blocks[model] < first]].sum())
-            counts.append(rows + len(self._without_right(model)))
+            heights.append(rows + len(self._without_right(model)))
             cells = [cell for group, _ in those for cell in group]
-            work[cells] = 2 * counts[-1] * self._columns**2 / len(cells)
+            work[cells] = 2 * heights[-1] * self._columns**2 / len(cells)
         tree = elimination_order(self.geometry.tree, blocks, sizes, work)
         starts, local, groups = np.cumsum(sizes) - sizes, set(tree.local), list[CellGroup]()
-        for those, count in zip(similar, counts, strict=True):
+        for those, count in zip(similar, heights, strict=True):
             (model, *_), unit = those[0]
             for cells, size in those:
                 if here := [cell for cell in cells if cell in local]:
@@ -767,10 +763,8 @@ class ShiftedCells:
             return term.with_slopes(value)
 
         if rate not in self._systems:
-            both = (
-                [at_rate(one) for one in own] for own in (self.base.equation, self.base.boundary)
-            )
-            equation, boundary = both
+            both = self.base.equation, self.base.boundary
+            equation, boundary = ([at_rate(one) for one in own] for own in both)
             self._systems[rate] = replace(self.base, equation=equation, boundary=boundary)
         return self._systems[rate]
 

@@ -1,20 +1,18 @@
 """Interfaces between the regions of a domain, and the linearised fluxes there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Jet, Linearised, jet_of_stacked, largest_of_orders
+from kanpinn.jets import Channels, Linearised, jet_of_stacked, largest_of_orders
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import INSIDE, InterfaceParts
 from kanpinn.spaces.cells.system.functions import CellFunctions
 
 
-@dataclass(frozen=True, eq=False)
 class Interface:
     """The arcs (or patches, in space) of an interface, each between a cell on either side.
 
@@ -28,25 +26,38 @@ class Interface:
         terms: the conditions on the fluxes; each row involves a point inside and then the same
             point outside.
         about: the present solution.
+
+    Attributes:
+        channels: the derivatives that the jets have: those of the terms, and the gradient.
+        points: the points of all c parts on both sides, (2·c·q,).
+        jet: the jet of the present solution at the points.
+        slopes: the derivatives of the fluxes by the parts of the fields' jets inside and outside,
+            (2, c, q, equations, parts, m).
+        right: the right-hand side of the linearised conditions, (c, q, equations).
+        sizes: for each order of derivatives the largest slope, (2, c, equations, orders, m).
     """
 
-    at: InterfaceParts
-    terms: Sequence[ResidualTerm]
-    about: CellFunctions
+    def __init__(
+        self, at: InterfaceParts, terms: Sequence[ResidualTerm], about: CellFunctions
+    ) -> None:
+        self.at, self.terms, self.about = at, terms, about
+        inner, domain = at.sides[INSIDE], about.geometry.domain
+        gradient = Channels(domain.names, gradient=True)
+        self.channels = reduce(Channels.__or__, (term.channels for term in terms), gradient)
+        self.points = Batch.made_of(inner.points.on_both_sides(domain.bounds))
+        self.jet = jet_of_stacked(self.channels, self.jets(about).flatten(0, 2))
+        (parts, each), stacked = inner.weights.shape, self.jet.stacked()
+        slopes = [stacked.new_zeros(parts, each, 2, 0, *stacked.shape[1:])]
+        right = [stacked.new_zeros(parts, each, 0)]
+        for term in terms:
+            found = Linearised.at(term.equation, self.points, self.jet)
+            slopes.append(found.slopes.unflatten(0, (parts, each, 2)))
+            right.append(found.right.unflatten(0, (parts, each)))
+        self.slopes = torch.cat(slopes, dim=3).permute(2, 0, 1, 3, 4, 5)
+        self.right = torch.cat(right, dim=2)
+        self.sizes = largest_of_orders(self.slopes.abs().amax(dim=2), self.channels)
 
-    @cached_property
-    def channels(self) -> Channels:
-        """The derivatives that the jets have: those of the terms, and the gradient."""
-        gradient = Channels(self.about.geometry.domain.names, gradient=True)
-        return reduce(Channels.__or__, (term.channels for term in self.terms), gradient)
-
-    @cached_property
-    def points(self) -> Batch:
-        """The points of all c parts on both sides, (2·c·q,)."""
-        bounds = self.about.geometry.domain.bounds
-        return Batch.made_of(self.at.sides[INSIDE].points.on_both_sides(bounds))
-
-    @cached_property
+    @property
     def normals(self) -> tuple[Tensor, Tensor]:
         """The unit normals at the points, (c, q, d), and the unit mean normals of parts, (c, d)."""
         normals, weights = self.at.sides[INSIDE].points.normals, self.at.sides[INSIDE].weights
@@ -58,38 +69,3 @@ class Interface:
     def jets(self, function: CellFunctions) -> Tensor:
         """The stacked jets of a function on both sides, (c, q, 2, parts, m)."""
         return torch.stack([function.jets(at, self.channels) for at in self.at.sides], dim=2)
-
-    @property
-    def jet(self) -> Jet:
-        """The jet of the present solution at the points on both sides."""
-        return jet_of_stacked(self.channels, self.jets(self.about).flatten(0, 2))
-
-    @cached_property
-    def _linearised(self) -> tuple[Tensor, Tensor]:
-        jet, (parts, each) = self.jet, self.at.sides[INSIDE].weights.shape
-        stacked = jet.stacked()
-        slopes = [stacked.new_zeros(parts, each, 2, 0, *stacked.shape[1:])]
-        right = [stacked.new_zeros(parts, each, 0)]
-        for term in self.terms:
-            found = Linearised.at(term.equation, self.points, jet)
-            slopes.append(found.slopes.unflatten(0, (parts, each, 2)))
-            right.append(found.right.unflatten(0, (parts, each)))
-        return torch.cat(slopes, dim=3).permute(2, 0, 1, 3, 4, 5), torch.cat(right, dim=2)
-
-    @property
-    def slopes(self) -> Tensor:
-        """The derivatives of the fluxes by the parts of the fields' jets inside and outside.
-
-        The shape is (2, c, q, equations, parts, m).
-        """
-        return self._linearised[0]
-
-    @property
-    def right(self) -> Tensor:
-        """The right-hand side of the linearised conditions, (c, q, equations)."""
-        return self._linearised[1]
-
-    @cached_property
-    def sizes(self) -> Tensor:
-        """For each order of derivatives the largest slope, (2, c, equations, orders, m)."""
-        return largest_of_orders(self.slopes.abs().amax(dim=2), self.channels)
