@@ -443,7 +443,11 @@ Probe = Callable[[CellNewton, Tensor], tuple[Tensor, Tensor]]
 
 
 def compared_in_space(
-    problem: CellProblem, equations: CellNewton, states: Tensor, probe: Probe
+    problem: CellProblem,
+    equations: CellNewton,
+    states: Tensor,
+    probe: Probe,
+    probed: tuple[Tensor, Tensor],
 ) -> SpaceError:
     """The error in space of one step in a window, from comparisons.
 
@@ -456,9 +460,10 @@ def compared_in_space(
         equations: the equations of the window.
         states: states at the stages near the solution, (s, N, L, p m).
         probe: the step whose result is compared, `early_step` or `last_step`.
+        probed: its result.
     """
-    cells, present = equations.cells, equations.cells.base.about
-    before, indicators = probe(equations, states)
+    (before, indicators), cells = probed, equations.cells
+    present = cells.base.about
     coarse, fine = present.geometry, problem.deeper(present.geometry)
     scheme, length, moment = equations.stages, equations.length, equations.start
 
@@ -530,7 +535,6 @@ class CellMarch(TimeState[CellAttempt]):
 
     choice = CellNewton.choice
     keeps_factors = True
-    _places: CellSystem | None
     watches_growth = False  # to examine places in all cells would cost too much
 
     def __init__(
@@ -551,7 +555,6 @@ class CellMarch(TimeState[CellAttempt]):
         geometry = self.problem.start(self.network.start)
         shape = 3, len(geometry.tree), self.polynomials.size, self.order * self.fields
         self.geometry, self.functions = geometry, torch.zeros(*shape, dtype=torch.float64)
-        self._places = None
 
     @property
     def count(self) -> int:
@@ -563,22 +566,16 @@ class CellMarch(TimeState[CellAttempt]):
         """The solution followed by zero for the derivative of order p, (N, L, (p + 1) m)."""
         return torch.nn.functional.pad(self.functions[0], (0, self.fields))
 
-    @property
+    @cached_property
     def places(self) -> CellSystem:
         """The terms of the evolution at points of the cells, linearised about `state_and_rate`."""
-        if self._places is None:
-            about = CellFunctions(self.geometry, self.polynomials, self.state_and_rate)
-            self._places = self.problem.linearised(about, integrated=False)
-        return self._places
-
-    def norm(self, function: Tensor) -> float:
-        """The L2 norm of the counted fields of a function with coefficients (N, L, p m)."""
-        return self.places.norm(function)
+        about = CellFunctions(self.geometry, self.polynomials, self.state_and_rate)
+        return self.problem.linearised(about, integrated=False)
 
     def _take(self, geometry: CellGeometry, functions: Tensor) -> None:
         """Take other cells, and the functions (3, N, L, p m) on them."""
         if geometry is not self.geometry:
-            self._places = None
+            vars(self).pop("places", None)
         self.geometry, self.functions = geometry, functions
 
     def _take_initial(self) -> None:
@@ -599,7 +596,7 @@ class CellMarch(TimeState[CellAttempt]):
                 squares[cell] = (matrix @ nearest - right)[:, list(counted)].square().sum()
         self._take(self.geometry, functions)
         self.first_errors = squares.sqrt()
-        self.size = self.expected = self.norm(functions[0])
+        self.size = self.expected = self.places.norm(functions[0])
 
     def start(self, scheme: Stages, length: float) -> None:
         self._take_initial()
@@ -777,7 +774,7 @@ class CellMarch(TimeState[CellAttempt]):
             probe: the step from which the error is estimated, `early_step` or `last_step`.
         """
         found, indicators = probe(equations, states)
-        self.expected, indicated = max(self.size, self.norm(found)), float(indicators.norm())
+        self.expected, indicated = max(self.size, self.places.norm(found)), float(indicators.norm())
         # A known error of another window is scaled to this window if the indicators and the
         # lengths of both differ by factors of at most 3. Otherwise a new comparison is made.
         most = 3.0
@@ -785,7 +782,7 @@ class CellMarch(TimeState[CellAttempt]):
             ratios = indicated / (known.indicated or 1e-300), equations.length / known.length
             if all(1 / most <= ratio <= most for ratio in ratios):
                 return known.added(equations, indicated)
-        known = compared_in_space(self.problem, equations, states, probe)
+        known = compared_in_space(self.problem, equations, states, probe, (found, indicators))
         self.compared = [*self.compared[-1:], known]  # the last two
         return known.added(equations, indicated)
 
@@ -813,13 +810,13 @@ class CellMarch(TimeState[CellAttempt]):
     @property
     def error(self) -> float:
         """The estimated error at the present moment, relative to the solution."""
-        in_time = self.norm(self.functions[1]) / (self.size or 1.0)
+        in_time = self.places.norm(self.functions[1]) / (self.size or 1.0)
         return in_time + self._error_in_space
 
     @property
     def _error_in_space(self) -> float:
         """The part of `error` that the cells have caused, in all windows so far."""
-        in_space = self.norm(self.functions[2])
+        in_space = self.places.norm(self.functions[2])
         return math.hypot(in_space, self.beyond) / (self.size or 1.0)
 
     def follow(self, control: Control, window: Window) -> None:
