@@ -162,8 +162,7 @@ class Jet:
     def unstacked(self, rows: Tensor) -> "Jet":
         """The jet with the same channels and the `stacked` parts `rows`, (n, parts, any m)."""
         shapes = [part.shape[1:-1] for part in self.parts()]
-        split = rows.split([shape.numel() for shape in shapes], dim=1)
-        both = zip(split, shapes, strict=True)
+        both = zip(rows.split([shape.numel() for shape in shapes], dim=1), shapes, strict=True)
         return self.with_parts(
             [part.reshape(len(part), *shape, part.shape[2:].numel()) for part, shape in both]
         )
@@ -293,8 +292,7 @@ class Jet:
         if self.gradient is not None:
             gradient = apply(outer[1], self.gradient)
         if self.second is not None:
-            curved = apply(outer[2], _quadratic(self, self))
-            second = apply(outer[1], self.second) + curved
+            second = apply(outer[1], self.second) + apply(outer[2], _quadratic(self, self))
         if self.lines is not None:
             lines = torch.stack(
                 [total(apply(outer[r], t) for r, t in terms) for terms in _bell(self.lines)], dim=2
@@ -502,8 +500,7 @@ def _forward_jet(function: Callable[[Tensor], Tensor], x: Tensor, channels: Chan
     if channels.gradient:
         gradient = torch.stack([slope(x) for slope in slopes], dim=1)
     if channels.second == "hessian":
-        rows = [along(slope, e)(x) for slope in slopes for e in axes]
-        second = torch.stack(rows, dim=1)
+        second = torch.stack([along(slope, e)(x) for slope in slopes for e in axes], dim=1)
     elif channels.second != "none":
         diagonal = [along(slope, e)(x) for slope, e in zip(slopes, axes, strict=True)]
         second = second_of_diagonal(torch.stack(diagonal, dim=1), channels.second)

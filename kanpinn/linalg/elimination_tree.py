@@ -310,8 +310,7 @@ class UnknownsOfRank:
             np.repeat(mask, tree.sizes)[here] for mask in (tree.shared_blocks, owned)
         )
         sizes = np.where(owned | tree.shared_blocks, tree.sizes, 0)
-        places = np.flatnonzero(here)
-        return cls(sizes, places, np.flatnonzero(shared), counted, len(here))
+        return cls(sizes, np.flatnonzero(here), np.flatnonzero(shared), counted, len(here))
 
     def added(self, parts: Array, numbers: Array) -> tuple[Array, Array]:
         """The sums over the ranks of their values of shared unknowns, and of further numbers.

@@ -370,8 +370,7 @@ def _solved(
         inner, outer = (
             columns_of_blocks(part, starts, tree.sizes) for part in (blocks.inner, blocks.outer)
         )
-        known = right - blocks.rest @ solution[outer]
-        solution[inner] = solve_triangular(blocks.triangle, known)
+        solution[inner] = solve_triangular(blocks.triangle, right - blocks.rest @ solution[outer])
 
     with together():
         check_finite(right_sides.values())

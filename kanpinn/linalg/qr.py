@@ -53,8 +53,7 @@ class TriangularFactor:
         u, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
         kept = s > 1e-4 * s[:1]  # empty for an energy without curvature
         z = u[:, kept] @ ((vh[kept] @ (gradient / scale)) / (2 * s[kept]))
-        factor = torch.cat([matrix, z[:, None]], dim=1)
-        return TriangularFactor(factor, loss - float(z @ z))
+        return TriangularFactor(torch.cat([matrix, z[:, None]], dim=1), loss - float(z @ z))
 
     def solve(self, around: Tensor | None = None, rcond: float | None = None) -> tuple[Tensor, int]:
         """Return the minimum-norm x that minimises ‖R (x - around) + z‖, and the numerical rank.

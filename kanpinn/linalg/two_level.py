@@ -197,8 +197,7 @@ class FrontalInverse:
             to which the inner products of vectors and product are added, (n,).
         """
         product = right[self._order]
-        parts = [step.forward(product) for step in self._below]
-        sums = sum(parts, numbers)
+        sums = sum((step.forward(product) for step in self._below), numbers)
         if self._above:
             known = right[self._order[self._top]]
             both = of_all(np.concatenate([product[self._top] - known, sums[None]]))

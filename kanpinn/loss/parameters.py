@@ -143,8 +143,7 @@ class WithParameters:
         layers = self.parameters.layers
         tape, modules = Tape(layers), (self.parameters.coefficient, self.parameters.constants)
         with torch.enable_grad(), frozen(torch.nn.ModuleList(m for m in modules if m is not None)):
-            others = self.parameters.jets(p, u, tape)
-            residual = self.equation(p, join([*u.components(), *others]))
+            residual = self.equation(p, join([*u.components(), *self.parameters.jets(p, u, tape)]))
         rows, equations = residual.shape
         if not residual.requires_grad:
             count = sum(layer.coefficients.numel() for layer in layers)

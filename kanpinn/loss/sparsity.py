@@ -65,8 +65,7 @@ class Sparsity:
         if not isinstance(surrogate.network, KAN):
             kind = type(surrogate.network).__name__
             raise InputError(f"sparsity is for KANs: a {kind} has no edge functions")
-        channels = Channels(points.names)
-        return SparsityTerm("sparsity", points[:1], self.strength, channels, self)
+        return SparsityTerm("sparsity", points[:1], self.strength, Channels(points.names), self)
 
 
 @dataclass(frozen=True, eq=False)

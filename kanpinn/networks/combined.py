@@ -99,8 +99,7 @@ class Sum(Network):
         super().__init__()
         self.first, self.added = first, added
         self.enrichment, self.constants = first.enrichment, first.constants
-        like = next(first.parameters())
-        places = torch.zeros(len(outputs), first.width[-1]).to(like)
+        places = torch.zeros(len(outputs), first.width[-1]).to(next(first.parameters()))
         places[torch.arange(len(outputs)), list(outputs)] = 1
         self.register_buffer("places", places)
 

@@ -38,8 +38,7 @@ class ProductLayer(Layer):
     def __init__(self, bases: Sequence[BSplines], n_out: int) -> None:
         super().__init__()
         self._bases = nn.ModuleList(bases)
-        like = bases[0].breaks
-        self.coefficients = nn.Parameter(like.new_zeros(1, math.prod(self.sizes), n_out))
+        self.coefficients = nn.Parameter(bases[0].breaks.new_zeros(1, math.prod(self.sizes), n_out))
 
     @property
     def bases(self) -> Sequence[BSplines]:
@@ -258,8 +257,7 @@ class KANLayer(Layer):
         n_in, _, n_out = self.coefficients.shape
         xi = torch.cos(torch.pi * (torch.arange(64).to(low) + 0.5) / 64)
         n = torch.arange(1, degree + 1).to(low)
-        shape = (degree, n_in, n_out)
-        a = torch.randn(shape, generator=generator, dtype=torch.float64).to(low)
+        a = torch.randn((degree, n_in, n_out), generator=generator, dtype=torch.float64).to(low)
         values = torch.einsum(
             "xp,pio->xio", torch.cos(n * torch.arccos(xi)[:, None]), a / n[:, None, None] ** decay
         )

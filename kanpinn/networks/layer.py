@@ -287,5 +287,4 @@ class Enrichment(Layer):
 
     @torch.no_grad()
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        products = torch.einsum("ncq,ncm->qmn", known, delta)
-        out.view(*self.coefficients.shape, -1).copy_(products)
+        out.view(*self.coefficients.shape, -1).copy_(torch.einsum("ncq,ncm->qmn", known, delta))

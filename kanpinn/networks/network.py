@@ -35,8 +35,7 @@ class Constants(Layer):
     @torch.no_grad()
     def values(self) -> dict[str, float]:
         """The present values of the unknown numbers, by name."""
-        c = self.coefficients
-        both = zip(self.unknowns.items(), c.unbind(), strict=True)
+        both = zip(self.unknowns.items(), self.coefficients.unbind(), strict=True)
         return {name: float(unknown.value(coefficient)) for (name, unknown), coefficient in both}
 
     @property

@@ -215,8 +215,7 @@ class LeastSquares(Method):
 
     def start(self, residuals: Residuals, seed: int) -> Stage:
         known = not residuals.surrogate.has_unknowns
-        solve = solve_output if known else solve_reduced
-        descent = LeastSquaresStage(residuals, solve, self.rcond)
+        descent = LeastSquaresStage(residuals, solve_output if known else solve_reduced, self.rcond)
         return descent if known else SeveralStarts(descent, self.rcond, self.starts, seed)
 
 

@@ -43,8 +43,7 @@ class StepCost:
 def gradient_cost(residuals: Residuals) -> StepCost:
     """Return the cost of one loss with its gradient, from that of a few rows of each term."""
     few, part = _few(residuals)
-    parameters = residuals.surrogate.network.parameter_count
-    return StepCost(part * _timed(few.backward), 64 * parameters)
+    return StepCost(part * _timed(few.backward), 64 * residuals.surrogate.network.parameter_count)
 
 
 def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -> StepCost | None:
@@ -382,8 +381,7 @@ class _RefineStage(Stage):
     def step(self) -> Step:
         surrogate = self.residuals.surrogate
         network = require_kan(surrogate.network, "refine")
-        inputs = surrogate.inputs_at(self.residuals.points)
-        error = network.refine(self.settings.grid, inputs)
+        error = network.refine(self.settings.grid, surrogate.inputs_at(self.residuals.points))
         words = f"the function has changed by {error:.1e} of its norm" if error else ""
         notes = {"projection_error": error}
         return Step(self.residuals.loss(), finished=CONVERGED, notes=notes, words=words)

@@ -133,8 +133,7 @@ class Projection:
             return loss
 
         damping, lowest, _ = best_damping(loss_at, damping, loss)
-        lower = lowest < loss
-        inner, outer = reached[damping] if lower else start
+        inner, outer = reached[damping] if lowest < loss else start
         set_coefficients(self.network.layers[:-1], inner)
         set_coefficients(self.network.output_layers, outer)
         return min(lowest, loss), damping

@@ -121,8 +121,7 @@ def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -
     Returns:
         The values and the rates, (2, n, m).
     """
-    both = [linear_in_state(term, points, fields) for term in terms]
-    matrices, values = zip(*both, strict=True)
+    matrices, values = zip(*(linear_in_state(term, points, fields) for term in terms), strict=True)
     states = torch.linalg.pinv(torch.cat(matrices, dim=1)) @ torch.cat(values, dim=1)[..., None]
     return -states[..., 0].unflatten(1, (2, fields)).movedim(1, 0)
 
@@ -141,8 +140,7 @@ def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Te
     backwards = torch.zeros_like(points.coords)
     backwards[:, -1] = -1
     channels = term.channels | Channels(points.names, gradient=True)
-    there = replace(points, normals=backwards)
-    linear = Linearised.at_zero(term.equation, there, channels, fields)
+    linear = Linearised.at_zero(term.equation, replace(points, normals=backwards), channels, fields)
     return linear.slopes[:, :, [0, channels.dim]].flatten(2), linear.values
 
 

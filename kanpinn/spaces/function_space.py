@@ -242,8 +242,7 @@ class FunctionSpace:
         domain = self.surrogate.domain
         points, weights = weighted_sample([space_of(domain)], count, "gauss", torch.Generator())
         first = torch.full_like(points.coords[:, :1], float(domain.bounds[0][-1]))
-        coords = torch.cat([points.coords, first], dim=1)
-        return Points(coords, domain.names), weights
+        return Points(torch.cat([points.coords, first], dim=1), domain.names), weights
 
     @cached_property
     def system(self) -> System[Any]:
@@ -338,6 +337,5 @@ def space_of(domain: Domain) -> Domain:
     if isinstance(domain, Product):
         return domain.space
     if isinstance(domain, Box):
-        ranges = [(name, ends) for name, *ends in domain.ranges]
-        return Box(**dict(ranges[:-1]))
+        return Box(**dict([(name, ends) for name, *ends in domain.ranges][:-1]))
     raise InputError(f"march is for boxes and domains over a time, got {domain!r}")

@@ -126,8 +126,7 @@ def errors_of_waves(
     symbols = _symbols(channels, linearised, axis, wave, rate)
     if not bool(symbols.isfinite().all()):
         return torch.full_like(sizes[..., 0], math.inf)
-    inverse = torch.linalg.pinv(symbols).abs()
-    return torch.einsum("emg,keg->kem", inverse, sizes).norm(dim=2)
+    return torch.einsum("emg,keg->kem", torch.linalg.pinv(symbols).abs(), sizes).norm(dim=2)
 
 
 def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: Tensor) -> Tensor:
@@ -142,8 +141,7 @@ def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: 
         return torch.full_like(wave.real, math.inf)
     rates = torch.linalg.eigvals(torch.linalg.pinv(moving - still) @ still)
     damping = rates.real.amin(dim=1)
-    damped = damping > small * rates.abs().amax(dim=1)
-    return torch.where(damped, 1 / (2 * damping), math.inf)
+    return torch.where(damping > small * rates.abs().amax(dim=1), 1 / (2 * damping), math.inf)
 
 
 def _symbols(
@@ -284,8 +282,7 @@ class TermInSpace(Generic[Space]):
             (equations, E, q, parts, m).
         """
         points = at_times(self.space.places, moments.times)
-        jet = self.jet(points, moments, states)
-        slopes = Linearised.at(self.term.equation, points, jet).slopes
+        slopes = Linearised.at(self.term.equation, points, self.jet(points, moments, states)).slopes
         return slopes.movedim(1, 0).contiguous().unflatten(1, self.space.weights.shape)
 
 
@@ -470,8 +467,7 @@ class System(ABC, Generic[Space]):
         missing = (splines - self.by_elements(values)).clamp_min(0)
         if not bool(missing.any()):
             return error
-        raised = self.projection(self.raised(values, missing))
-        return torch.cat([raised[None], error[1:]])
+        return torch.cat([self.projection(self.raised(values, missing))[None], error[1:]])
 
     def raised(self, values: Tensor, missing: Tensor) -> Tensor:
         """Values whose root mean squares in the elements are larger by about given amounts.
@@ -691,8 +687,7 @@ class OutputFunctions:
         else:
             functions = functions.map(lambda t: t @ spread)
             index = torch.arange(spread.shape[1]).expand(len(points), -1)
-        weights = torch.ones_like(points.coords[:, :1])
-        return self._space(points, weights, functions, index, spread)
+        return self._space(points, torch.ones_like(points.coords[:, :1]), functions, index, spread)
 
     def at_moment(self, channels: Channels) -> ElementSpace:
         """One place and the constant function, for equations in time alone."""
@@ -842,8 +837,7 @@ class DirectSystem(System[ElementSpace]):
         inside, *outside = points
         both = zip(self.boundary, outside, strict=True)
         conditions = [condition.residual(at, moments, states) for condition, at in both]
-        residual = self.interior.residual(inside, moments, states)
-        return self.imposed(residual, conditions, states)
+        return self.imposed(self.interior.residual(inside, moments, states), conditions, states)
 
     def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
         whole = self.tested(residual).numpy()

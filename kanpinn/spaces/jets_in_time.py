@@ -84,8 +84,7 @@ def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
             second = torch.cat([combined(space.second[:, :-1], 0), curved[:, None]], dim=1)
         else:
             second = combined(space.second, 0).unflatten(1, (dim, dim)).clone()
-            mixed = combined(space.gradient[:, :-1], 1)
-            second[:, -1, :-1] = second[:, :-1, -1] = mixed
+            second[:, -1, :-1] = second[:, :-1, -1] = combined(space.gradient[:, :-1], 1)
             second[:, -1, -1] = curved
             second = second.flatten(1, 2)
     if space.lines is not None:

@@ -132,8 +132,7 @@ class Axis:
     @cached_property
     def waves(self) -> "Waves":
         """The waves of the functions that satisfy the conditions for zero data."""
-        functions = self.functions[:, :, self.fixed :]
-        matrices = (self.tests[self.fixed :] @ functions).numpy()
+        matrices = (self.tests[self.fixed :] @ self.functions[:, :, self.fixed :]).numpy()
         mass, first, second, *_ = matrices
         form = (second + second.T) / 2
         if self.periodic:
@@ -545,14 +544,12 @@ class ProductSystem(System[ProductSpace]):
         return self.imposed(self.interior.residual(inside, moments, states), (), values)
 
     def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
-        tested = self.space.tested(residual)
-        return torch.where(self.prescribed, values, tested).flatten(1).numpy()
+        return torch.where(self.prescribed, values, self.space.tested(residual)).flatten(1).numpy()
 
     @cached_property
     def prescribed(self) -> Tensor:
         """A mask of the unknowns that conditions on sides prescribe, (n, m)."""
-        space = self.space
-        mask = torch.zeros(*space.sizes, self.space.fields, dtype=torch.bool)
+        mask = torch.zeros(*self.space.sizes, self.space.fields, dtype=torch.bool)
         for f, by_axis in enumerate(self.sides):
             for d, some in enumerate(by_axis):
                 mask[..., f].narrow(d, 0, len(some))[...] = True
@@ -686,8 +683,7 @@ def product_system(
         fields=fields,
         axes=axes[:1] if len(kinds) == 1 else axes,
     )
-    interior = TermInSpace(surrogate, terms.equation, space)
-    return ProductSystem(interior, (), order, by_field)
+    return ProductSystem(TermInSpace(surrogate, terms.equation, space), (), order, by_field)
 
 
 def _tied(axis: Axis, sides: Sequence[SideCondition]) -> Axis:

@@ -137,8 +137,7 @@ def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[A
     """
     rates = at_moments(stages, stages.nodes, length, order, highest)
     if order == 2:
-        values = np.linalg.inv(stages.slopes / length)
-        rates[0] = np.hstack([rates[0][:, :order], values])
+        rates[0] = np.hstack([rates[0][:, :order], np.linalg.inv(stages.slopes / length)])
     return rates
 
 

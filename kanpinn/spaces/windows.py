@@ -41,8 +41,7 @@ class Separable(Network):
     modes: int
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
-        space = super().jet(self.places(coordinates), tape)
-        return product_in_time(space, coordinates, self.modes)
+        return product_in_time(super().jet(self.places(coordinates), tape), coordinates, self.modes)
 
     def with_outputs(self, modes: int, count: int) -> Self:
         """A network with the same functions of space, and other outputs, which are zero.
@@ -124,8 +123,7 @@ def product_in_time(space: Jet, inputs: Inputs, modes: int) -> Jet:
         modes: the number of polynomials.
     """
     fields, tau = space.value.shape[-1] // modes, inputs.dense()[inputs.value.shape[1] - 1]
-    polynomials = legendre(tau, modes).map(lambda t: t.repeat_interleave(fields, dim=-1))
-    product = polynomials * space
+    product = legendre(tau, modes).map(lambda t: t.repeat_interleave(fields, dim=-1)) * space
     return product.map(lambda t: t.unflatten(-1, (modes, -1)).sum(dim=-2))
 
 
@@ -376,8 +374,7 @@ class Windows(NetworkOfWindows[Separable]):
             kan = KAN([inputs, 1], degree, grid, dtype=dtype)
             bases = [kan.layers[0].basis.of_inputs([i]) for i in range(inputs)]
             return SeparableProducts(cast(Sequence[BSplines], bases), outputs, modes)
-        width = [inputs, *hidden, outputs]
-        return SeparableKAN(width, modes, seed=self.seed, **self._settings)
+        return SeparableKAN([inputs, *hidden, outputs], modes, seed=self.seed, **self._settings)
 
     @property
     def width(self) -> tuple[int, ...]:

@@ -294,8 +294,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         self.origin = self.about = field.coefficients, field.numbers
 
     def _refine(self, marked: Tensor) -> None:
-        left = self.error.left(self.tolerance)
-        self._take(self.problem.refined(self.geometry, marked, left))
+        self._take(self.problem.refined(self.geometry, marked, self.error.left(self.tolerance)))
         self.newton, self.marked = self.newton.on_new_tree(), None
         if self.parameters is not None:
             self.parameters.on_new_tree()

@@ -286,8 +286,7 @@ class CellNewton(Newton):
         right_hand_sides = [
             right_hand_side(term, state_and_rate, time)[..., None] for term in self.cells.terms
         ]
-        start = (rate * state - slope)[..., None]
-        found, shares = self.cells.solve(rate, start, right_hand_sides)
+        found, shares = self.cells.solve(rate, (rate * state - slope)[..., None], right_hand_sides)
         return self.centred(found[..., 0]), shares[:, 0]  # jumps have the right-hand side 0
 
 
@@ -799,8 +798,7 @@ class CellMarch(TimeState[CellAttempt]):
         assert added is not None
         in_time, in_space = done.equations.propagated(self.functions[1:])
         errors = (together(in_time, window.in_time.view_as(value)), together(in_space, added.shape))
-        end = window.end().view_as(value)
-        self._take(self.geometry, torch.stack([end, *errors]))
+        self._take(self.geometry, torch.stack([window.end().view_as(value), *errors]))
         self.size, self.beyond = max(self.size, window.size), added.beyond
         self.time, self.latest = time, window
         if self.settings.windows is None:
@@ -810,14 +808,12 @@ class CellMarch(TimeState[CellAttempt]):
     @property
     def error(self) -> float:
         """The estimated error at the present moment, relative to the solution."""
-        in_time = self.places.norm(self.functions[1]) / (self.size or 1.0)
-        return in_time + self._error_in_space
+        return self.places.norm(self.functions[1]) / (self.size or 1.0) + self._error_in_space
 
     @property
     def _error_in_space(self) -> float:
         """The part of `error` that the cells have caused, in all windows so far."""
-        in_space = self.places.norm(self.functions[2])
-        return math.hypot(in_space, self.beyond) / (self.size or 1.0)
+        return math.hypot(self.places.norm(self.functions[2]), self.beyond) / (self.size or 1.0)
 
     def follow(self, control: Control, window: Window) -> None:
         """Choose the next window; its length stays the same if this is nearly the best length."""

@@ -242,8 +242,7 @@ class ParametrisedMarch:
             first = Points(low[None], surrogate.domain.names)
             soon = self.begin + 1e-9 * (self.end - self.begin)
             initial = [t for t in others if float(t.points.coords[:, -1].max()) <= soon]
-            start = free_start(initial, self.data.terms, first, fields, order)
-            condition, free, directions = start
+            condition, free, directions = free_start(initial, self.data.terms, first, fields, order)
             self.start = torch.cat([directions, self.start], dim=2)
             if len(free):
                 others = [*(one for one in others if one not in initial), condition]
@@ -565,8 +564,7 @@ class ShootingStage(Stage):
             return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), hidden)
         if data.fits(now.loss):  # parameters that few data hardly determine might run away
             step = self.march.parameters.limited(now.parameters, step)
-        possible = now.loss - now.model.loss(step)
-        return possible <= max(0.05 * now.loss, 1e-6 * data.spread)
+        return now.loss - now.model.loss(step) <= max(0.05 * now.loss, 1e-6 * data.spread)
 
     def _judged(self, now: Path) -> Step:
         """The result of a step; also chooses the data and the tolerance of the next step."""

@@ -242,8 +242,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         squares += window.length * most**2
         size = size or math.inf
         splines, squares = space.error(felt) / size, squares / size**2
-        told = _told(space, splines)
-        return SplineAttempt(window, *told, state, error, felt, splines, squares)
+        return SplineAttempt(window, *_told(space, splines), state, error, felt, splines, squares)
 
     def member(self, done: SplineAttempt) -> Separable:
         return done.state.space.member(done.window.series())

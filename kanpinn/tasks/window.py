@@ -286,8 +286,7 @@ def solve_window(
             # solution of differential-algebraic systems by Runge-Kutta methods, 1989).
             ahead = torch.from_numpy(lagrange(scheme.nodes, np.zeros(1)))
             shift = torch.zeros_like(newton.initial)
-            at_start = torch.tensordot(ahead, window.unknowns, 1)
-            shift[..., list(algebraic)] = at_start[..., algebraic]
+            shift[..., list(algebraic)] = torch.tensordot(ahead, window.unknowns, 1)[..., algebraic]
             states = torch.cat([newton.initial + shift, window.unknowns - shift])
             newton, window = newton.restarted(replace(window, states=states), size, precision)
         if not window.converged:
@@ -664,8 +663,7 @@ class Control:
             self.length = tried.length / 10
             return
         if math.isfinite(tried.error):
-            factor = self._factor(tried, tried.stages.count)
-            self.length = tried.length * min(0.7, max(0.1, factor))
+            self.length = tried.length * min(0.7, max(0.1, self._factor(tried, tried.stages.count)))
         else:
             faster = self._faster(tried) if tried.rate else 0.0
             self.length = tried.length * min(0.7, max(1 / 3, faster))

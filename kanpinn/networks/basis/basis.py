@@ -82,8 +82,7 @@ class Basis(nn.Module, ABC):
             points of one piece have the same indices.
         """
         values = self.values(x, order)
-        every = torch.arange(self.size, device=x.device)
-        return every.expand(*x.shape, -1), values
+        return torch.arange(self.size, device=x.device).expand(*x.shape, -1), values
 
     def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
         """The values and derivatives Σ_j c_ijm B_j^(r)(x_i) of linear combinations.

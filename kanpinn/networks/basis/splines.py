@@ -286,8 +286,7 @@ def piecewise_moments(s: Tensor, grad: Tensor, powers: int) -> list[Tensor]:
     moments = [weights[0]]
     for left in range(powers - 1, 0, -1):
         last = [weights[-1] * s] if len(weights) <= left else []
-        pairs = itertools.pairwise(weights)
-        weights = [torch.addcmul(higher, w, s) for w, higher in pairs] + last
+        weights = [torch.addcmul(higher, w, s) for w, higher in itertools.pairwise(weights)] + last
         moments.append(weights[0])
     return moments
 
@@ -375,18 +374,15 @@ class BSplines(Basis):
     def living(self, x: Tensor, order: int = 0) -> tuple[Tensor, Tensor]:
         local = piecewise_values(x, self._local, self.breaks, order).movedim(1, -1)
         input_ = torch.arange(len(self._living), device=x.device)
-        piece = locate(x, self.breaks)
-        return self._living[input_, piece], local.movedim(0, -3)
+        return self._living[input_, locate(x, self.breaks)], local.movedim(0, -3)
 
     def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
         if self._matrix is not None:
             table = torch.bmm(self._matrix, coefficients).unflatten(1, self._local.shape[1:3])
         else:
             index = self._living.flatten(1)[..., None].expand(-1, -1, coefficients.shape[2])
-            near = coefficients.gather(1, index).unflatten(1, self._living.shape[1:])
-            table = self._local @ near
-        values = piecewise_values(x, table, self.breaks, order)
-        return values.movedim(1, -1).movedim(0, -3)
+            table = self._local @ coefficients.gather(1, index).unflatten(1, self._living.shape[1:])
+        return piecewise_values(x, table, self.breaks, order).movedim(1, -1).movedim(0, -3)
 
     def transposed(self, x: Tensor, weights: Tensor, out: Tensor) -> None:
         n_in, pieces, powers, _ = self._local.shape

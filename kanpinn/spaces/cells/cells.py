@@ -417,8 +417,7 @@ class Cells(Network):
 
     def refined(self) -> "Cells":
         """A network with the same function on the same cells, of a degree higher by 2."""
-        degree = min(self.highest, self.degree + 2)
-        polynomials = LocalPolynomials(degree, self.polynomials.dim)
+        polynomials = LocalPolynomials(min(self.highest, self.degree + 2), self.polynomials.dim)
         padded = polynomials.padded(self.layer.coefficients.detach())
         return self.with_fields(polynomials, self.tree, self.layer.frames, padded)
 

@@ -265,8 +265,7 @@ class CellGeometry:
     @classmethod
     def whole(cls, tree: Tree, domain: Domain) -> "CellGeometry":
         """The cells of a tree that fills a box."""
-        none = torch.zeros(len(tree), dtype=torch.bool)
-        return cls(tree, domain, tree.boxes, tree.faces, none)
+        return cls(tree, domain, tree.boxes, tree.faces, torch.zeros(len(tree), dtype=torch.bool))
 
     @cached_property
     def half(self) -> Tensor:

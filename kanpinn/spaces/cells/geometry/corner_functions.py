@@ -55,8 +55,7 @@ class CornerFunctions:
         coords: the coordinates of the points minus those of the corner, (n, 2).
         """
         turned = complex(math.cos(self.direction), -math.sin(self.direction)) / self.radius
-        z = torch.view_as_complex(coords.contiguous())
-        w = z * turned
+        w = torch.view_as_complex(coords.contiguous()) * turned
         corner = w.abs() < CLOSEST
         w = torch.where(corner, CLOSEST, w)
         log = w.log()

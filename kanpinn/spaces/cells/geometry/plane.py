@@ -342,8 +342,7 @@ class CellCutter:
         thin = ((frames[:, 1] - frames[:, 0]) < self.sliver * widths).any(dim=1)
         kept = torch.where(cut, ~thin, inside)
         tree = tree.only(kept)
-        number = torch.where(kept, kept.cumsum(0) - 1, -1)
-        arcs = replace(arcs, cell=number[arcs.cell])
+        arcs = replace(arcs, cell=torch.where(kept, kept.cumsum(0) - 1, -1)[arcs.cell])
         arcs = arcs.some(arcs.cell >= 0)
         met = torch.zeros(len(tree), dtype=torch.bool)
         met[arcs.cell] = True
@@ -358,8 +357,7 @@ class CellCutter:
         picked = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
         corners = torch.stack([boxes[cells][:, picked[:, axis], axis] for axis in (0, 1)], dim=2)
         # Step from the corner into the cell: at the corner other cells may be inside, but not this.
-        middle = boxes[cells].mean(dim=1, keepdim=True)
-        moved = corners + 2 * self.sliver * (middle - corners)
+        moved = corners + 2 * self.sliver * (boxes[cells].mean(dim=1, keepdim=True) - corners)
         inside = self.outline.domain.encloses(moved.flatten(0, 1)).view(len(cells), 4, 1)
         low = torch.where(inside, corners, torch.inf).amin(dim=1)
         high = torch.where(inside, corners, -torch.inf).amax(dim=1)
@@ -369,8 +367,7 @@ class CellCutter:
         own = place[arcs.cell[here], None].expand(-1, 2)
         low = low.scatter_reduce(0, own, arcs.ends[here].amin(dim=1), "amin")
         high = high.scatter_reduce(0, own, arcs.ends[here].amax(dim=1), "amax")
-        frames = torch.stack([low, high], dim=1)
-        return frames.clamp(boxes[cells, :1], boxes[cells, 1:])
+        return torch.stack([low, high], dim=1).clamp(boxes[cells, :1], boxes[cells, 1:])
 
     def _faces(self, tree: Tree, near: Tensor, meets: list[Tensor]) -> Faces:
         """The parts of faces inside the domain.
@@ -464,8 +461,7 @@ def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor
     near, rounding = 1e-9, 1e-15  # relative to the face's length, and to the coordinates
     at, low, high = corners[:, 0, axis], corners[:, 0, 1 - axis], corners[:, 1, 1 - axis]
     gap = torch.maximum(near * (high - low), rounding * corners.abs().amax(dim=(1, 2)))
-    order = points[:, axis].argsort()
-    points = points[order]
+    points = points[points[:, axis].argsort()]
     first = torch.searchsorted(points[:, axis].contiguous(), at - gap).tolist()
     last = torch.searchsorted(points[:, axis].contiguous(), at + gap).tolist()
     number, lows, highs = [], [], []

@@ -242,8 +242,7 @@ class SolidGeometry(CellGeometry):
         values = polynomials.on_face.values(2 * unit - 1)[first]
         points = points.gather(1, first[..., None].expand(-1, -1, 3))
         local = self.local((faces.lower if upper else faces.upper)[numbers], points)
-        onto = orthonormal(values, weights)
-        return derivatives_across(polynomials, axis, local, orders, onto)
+        return derivatives_across(polynomials, axis, local, orders, orthonormal(values, weights))
 
     def on_boundary(
         self, pieces: Sequence[Piece], polynomials: LocalPolynomials

@@ -105,8 +105,7 @@ class CellSolutions:
 
     def corrected(self, change: "CellSolutions") -> "CellSolutions":
         """The solutions plus corrections; change: these, with the shares after the correction."""
-        both = self.coefficients + change.coefficients
-        functions = replace(self.functions, coefficients=both)
+        functions = replace(self.functions, coefficients=self.coefficients + change.coefficients)
         return replace(change, functions=functions, traces=self.traces + change.traces)
 
 
@@ -371,8 +370,7 @@ class CellSystem:
             assert normals is not None
             normals = normals.unflatten(0, term.at.weights.shape).mean(dim=1)
             normals = normals / normals.norm(dim=1, keepdim=True)
-            lengths = self.geometry.across(cells, normals)
-            weights = self.coupling.weights(cells, normals, lengths)
+            weights = self.coupling.weights(cells, normals, self.geometry.across(cells, normals))
             factors = self.coupling.of_condition(term.sizes, weights)
             for place, cell in enumerate(cells.tolist()):
                 found[cell].append(PlacedTerm(term, place, factors[place]))
@@ -676,8 +674,7 @@ class CellSystem:
         """
         own, plane = self.geometry.traces, self.polynomials.dim < 3
         low, most = (3, 400_000) if plane else (2, 40_000)  # most: coarse unknowns
-        waves = min(self.coupling.phase, self.polynomials.degree / 2 - low)
-        low += math.ceil(max(0.0, waves))
+        low += math.ceil(max(0.0, min(self.coupling.phase, self.polynomials.degree / 2 - low)))
 
         def chosen(low: int) -> Array:
             single, shared = (self.traces.coarse(low, one) for one in (False, True))

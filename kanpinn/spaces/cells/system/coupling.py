@@ -108,8 +108,7 @@ class Coupling:
         """
         values, *others = self.of_polynomials.amax(dim=1).unbind(dim=1)  # (N, m) each
         derivatives = torch.stack(others or [values]).amax(dim=0)
-        algebraic = torch.tensor(self.orders) == 0
-        largest = torch.where(algebraic, values, derivatives)
+        largest = torch.where(torch.tensor(self.orders) == 0, values, derivatives)
         return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 0).amax(dim=1)
 
     def of_condition(self, sizes: Tensor, weights: Tensor) -> Tensor:

@@ -26,8 +26,7 @@ def for_each_field(jets: Tensor, fields: int) -> Tensor:
 
     jets: the jets of the scalar functions, (n, parts, count).
     """
-    unit = torch.eye(fields, dtype=jets.dtype)
-    return torch.einsum("npk,mf->npmkf", jets, unit).flatten(3)
+    return torch.einsum("npk,mf->npmkf", jets, torch.eye(fields, dtype=jets.dtype)).flatten(3)
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,8 +62,7 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
         numbers += groups * (columns + outer) ** 2
         numbers += 3 * rows * columns + (2 * matrices * rows * columns if again else 0)
         numbers += groups * outer * columns if again else 0
-    factors = factor_bytes(every, count)
-    return int(factors * (2 if again else 1) + 8 * numbers)
+    return int(factor_bytes(every, count) * (2 if again else 1) + 8 * numbers)
 
 
 def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> str:

@@ -164,8 +164,7 @@ class SampledTerm:
     @cached_property
     def parts(self) -> list[int]:
         """The indices of the parts of jets on which the term depends."""
-        there = self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0
-        return there.nonzero()[:, 0].tolist() or [0]
+        return (self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0).nonzero()[:, 0].tolist() or [0]
 
     def is_linear(self, other: CellFunctions) -> bool:
         """Whether the slopes are the same about another function, tested in a few cells."""
