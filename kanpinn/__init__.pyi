@@ -4,7 +4,6 @@ from kanpinn import interpret as interpret
 from kanpinn._support.errors import InputError as InputError
 from kanpinn._support.errors import NumericalError as NumericalError
 from kanpinn._support.errors import Outcome as Outcome
-from kanpinn.accuracy import FEM as FEM
 from kanpinn.accuracy import DataFile as DataFile
 from kanpinn.accuracy import fit_order as fit_order
 from kanpinn.data import Data as Data
@@ -77,6 +76,7 @@ from kanpinn.runs.results import to_vtkhdf as to_vtkhdf
 from kanpinn.runs.study import Study as Study
 from kanpinn.runs.study.sweep import sweep as sweep
 from kanpinn.solvers import Loss as Loss
+from kanpinn.solvers import ReferenceSolution as ReferenceSolution
 from kanpinn.solvers import Solution as Solution
 from kanpinn.solvers import eigen as eigen
 from kanpinn.solvers import error_bound as error_bound

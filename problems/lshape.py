@@ -10,7 +10,7 @@ class LShape(kp.Problem):
     derivatives are not square integrable: minimising the equation's residual does not converge to u
     with exact boundary values, and slowly with a penalty. Here the energy ∫ |∇u|²/2 - u is
     minimised, in coordinates that are fine near the corner. There is no exact solution: errors are
-    against finite elements on a graded mesh.
+    against a solution in cells.
 
     size: of the region around the corner that is not resolved any further; None for no stretching.
     """

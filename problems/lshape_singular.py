@@ -11,7 +11,7 @@ class LShapeSingular(kp.Problem):
     Hard about it: u behaves like r^(2/3) sin(2θ/3) at the corner that points inwards, and like
     r² ln r at the five others. Such functions are added to the network's output space, harmonic
     all of them, and what is left for the network is smooth. There is no exact solution: errors are
-    against finite elements on a graded mesh.
+    against a solution in cells.
 
     inward: how many of r^(2j/3) sin(2jθ/3), j = 1 … ; outward: of those with ln r at each of the
     other corners.

@@ -1,9 +1,9 @@
 """The reference solution of the library's bracket, by finite elements, and the solve of its file.
 
-What: plane stress on problems/bracket.msh by scikit-fem's elements of degree 4, on triangles whose
-edges follow the arcs, on two meshes, whose difference is a generous estimate of the finer one's
-error. The file has values and slopes at the points of a quadrature rule. problems/bracket.toml is
-solved beside it: error and seconds.
+What: plane stress on problems/bracket.msh by scikit-fem's elements of degree 4, on triangles with
+quadratic edges along the arcs, on two meshes, whose difference is a generous estimate of the finer
+one's error. The file has values and slopes at the points of a quadrature rule. problems/bracket.toml
+is solved beside it: error and seconds.
 
 How long: two minutes on one idle core; --smoke: some seconds, its file is of no use.
 
@@ -12,7 +12,7 @@ Writes to --output: bracket.h5, to be copied to problems/, and make_bracket_refe
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -20,68 +20,87 @@ import numpy
 import torch
 from common import script
 from common.script import PROBLEMS, solve_job
+from matplotlib.tri import Triangulation
 from numpy import ndarray
-from numpy.polynomial.legendre import leggauss
+from scipy.spatial import cKDTree
 from skfem import (
     BilinearForm,
     CellBasis,
+    ElementTriP2,
     ElementTriP4,
     ElementVector,
-    MappingIsoparametric,
+    FacetBasis,
+    LinearForm,
+    MeshTri,
+    MeshTri2,
     condense,
     solve,
 )
 from skfem.helpers import ddot, sym_grad, trace
 
 import kanpinn as kp
-from kanpinn.accuracy.references.finite_elements import (
-    FiniteElements,
-    PlanarMesh,
-    curved,
-    edge_points,
-    mesh_of,
-)
 from kanpinn.geometry import Planar, Points
-from kanpinn.jets import Channels
 
 
-@dataclass(frozen=True)
-class Displacements:
-    """Two fields on one mesh.
+def nearest(domain: Planar, x: ndarray) -> tuple[ndarray, ndarray]:
+    """Return the points of the boundary nearest to x (2, n), and their curves' names (n,)."""
+    coords = torch.from_numpy(x.T.copy())
+    near = [curve.nearest(coords).numpy() for curve in domain.curves]
+    gaps = [numpy.linalg.norm(points - x.T, axis=1) for points in near]
+    which = numpy.argmin(gaps, axis=0)
+    names = numpy.array([curve.name for curve in domain.curves])
+    return numpy.stack(near)[which, numpy.arange(len(which))].T, names[which]
 
-    Args:
-        u, v: the displacements along x and y.
+
+def mesh_of(domain: Planar, refinements: int) -> MeshTri2:
+    """Return the triangles of a domain from Gmsh, divided in four some times, with curved edges.
+
+    The vertices on the boundary and the middles of its edges are on the curves.
     """
-
-    u: FiniteElements
-    v: FiniteElements
-
-    def __call__(self, points: Points) -> ndarray:
-        """Return values and slopes u, v, u_x, u_y, v_x, v_y at n points, (n, 6)."""
-        channels = Channels(points.names, gradient=True)
-        jets = [field.jet(points, channels) for field in (self.u, self.v)]
-        slopes = [jet.gradient[..., 0] for jet in jets if jet.gradient is not None]
-        return torch.cat([*(jet.value for jet in jets), *slopes], dim=1).numpy()
+    assert domain.triangles is not None
+    corners = domain.triangles.corners.numpy().reshape(-1, 2)
+    _, first, numbers = numpy.unique(
+        corners.round(9), axis=0, return_index=True, return_inverse=True
+    )
+    mesh = MeshTri(corners[first].T, numbers.reshape(-1, 3).T)
+    for _ in range(refinements):
+        mesh = mesh.refined()
+        vertices, rim = mesh.p.copy(), mesh.boundary_nodes()
+        vertices[:, rim] = nearest(domain, vertices[:, rim])[0]
+        mesh = replace(mesh, doflocs=vertices)
+    curved = MeshTri2.from_mesh(mesh)
+    nodes = curved.doflocs.copy()
+    rim = CellBasis(curved, ElementTriP2()).get_dofs(mesh.boundary_facets()).flatten()
+    nodes[:, rim] = nearest(domain, nodes[:, rim])[0]
+    return replace(curved, doflocs=nodes)
 
 
 def plane_stress(
-    domain: Planar, size: float, poisson_ratio: float, fixed: str, loaded: str, load: float
-) -> Displacements:
+    domain: Planar,
+    refinements: int,
+    points: Points,
+    poisson_ratio: float,
+    fixed: str,
+    loaded: str,
+    load: float,
+) -> ndarray:
     """Solve for the displacements of a body that is fixed on some curves and loaded on others.
 
     Args:
         domain: the body.
-        size: the length of the elements' edges.
+        refinements: how often its triangles are divided in four.
+        points: the n points at which the displacements (u, v) along x and y are wanted.
         poisson_ratio: ν; Young's modulus is 1.
         fixed: the name of the curves on which the displacements are 0.
         loaded: the name of those with the traction (0, -load); the others are free.
         load: the load per length.
+
+    Returns:
+        Values and slopes u, v, u_x, u_y, v_x, v_y at the points, (n, 6).
     """
-    mesh = mesh_of(domain, size)
-    triangles = curved(mesh)
-    mapping = MappingIsoparametric(triangles, ElementTriP4())
+    mesh = mesh_of(domain, refinements)
     element = ElementVector(ElementTriP4())
-    basis = CellBasis(triangles, element, mapping=mapping, intorder=10)
+    basis = CellBasis(mesh, element, intorder=10)
 
     @BilinearForm
     def stiffness(u, v, _):
@@ -89,31 +108,29 @@ def plane_stress(
         traces = poisson_ratio * trace(strain) * trace(test)
         return ((1 - poisson_ratio) * ddot(strain, test) + traces) / (1 - poisson_ratio**2)
 
-    names = numpy.array([curve.name for curve in mesh.curves])[mesh.owners]
-    plain = CellBasis(triangles, ElementTriP4(), mapping=mapping, intorder=10)
-    held = basis.get_dofs(facets=mesh.triangles.boundary_facets()[names == fixed])
-    work = numpy.zeros(basis.N)
-    work[basis.element_dofs[1::2]] = _pull(mesh, plain, loaded, load)[plain.element_dofs]
+    rim = mesh.boundary_facets()
+    _, names = nearest(domain, mesh.p[:, mesh.facets[:, rim]].mean(axis=1))
+    pulled = FacetBasis(mesh, element, facets=rim[names == loaded], intorder=10)
+    work = LinearForm(lambda v, _: -load * v[1]).assemble(pulled)
+    held = basis.get_dofs(facets=rim[names == fixed])
     found = solve(*condense(stiffness.assemble(basis), work, D=held))
-    fields = []
-    for component in (0, 1):
-        values = numpy.zeros(plain.N)
-        values[plain.element_dofs] = found[basis.element_dofs[component::2]]
-        fields.append(FiniteElements(mesh, plain, values))
-    return Displacements(*fields)
+    return sampled(basis, found, points.coords.numpy().T)
 
 
-def _pull(mesh: PlanarMesh, basis: CellBasis, loaded: str, load: float) -> ndarray:
-    """Return the work of the traction (0, -load) on some curves for each basis function of v."""
-    share, weights = ((part + shift) / 2 for part, shift in zip(leggauss(8), (1, 0), strict=True))
-    total = numpy.zeros(basis.N)
-    for number, curve in enumerate(mesh.curves):
-        if curve.name == loaded:
-            cells, places, _, speeds = edge_points(mesh, basis, number, share)
-            phi = numpy.array([basis.elem.lbasis(places, i)[0] for i in range(basis.Nbfun)])
-            work = -load * numpy.einsum("ieq,eq->ie", phi, weights * speeds)
-            numpy.add.at(total, basis.element_dofs[:, cells], work)
-    return total
+def sampled(basis: CellBasis, found: ndarray, x: ndarray) -> ndarray:
+    """Return values and slopes u, v, u_x, u_y, v_x, v_y at points x (2, n) of the mesh, (n, 6)."""
+    corners = basis.mesh.p[:, basis.mesh.t]
+    cells = Triangulation(*basis.mesh.p, basis.mesh.t.T).get_trifinder()(*x)
+    beyond = cells < 0  # a chord: the triangle is next to the point
+    cells[beyond] = cKDTree(corners.mean(axis=1).T).query(x[:, beyond].T)[1]
+    local = basis.mapping.invF(x[:, :, None], tind=cells)
+    values, slopes = numpy.zeros((2, x.shape[1])), numpy.zeros((2, 2, x.shape[1]))
+    for i in range(basis.Nbfun):
+        (field,) = basis.elem.gbasis(basis.mapping, local, i, tind=cells)
+        factors = found[basis.element_dofs[i, cells]]
+        values += factors * field.value[:, :, 0]
+        slopes += factors * field.grad[:, :, :, 0]
+    return numpy.concatenate([values, slopes.reshape(4, -1)]).T
 
 
 NAME = Path(__file__).stem
@@ -126,8 +143,8 @@ def main(given: Sequence[str] | None = None) -> None:
     assert isinstance(domain, Planar)
     points, weights = domain.quadrature(16)
     coarse, fine = (
-        plane_stress(domain, size, 0.3, "bolts", "pin", 1.0)(points)
-        for size in ((0.5, 0.4) if chosen.smoke else (0.1, 0.05))
+        plane_stress(domain, refinements, points, 0.3, "bolts", "pin", 1.0)
+        for refinements in ((0, 1) if chosen.smoke else (1, 2))
     )
     write(chosen.output / "bracket.h5", points, weights.numpy(), fine)
     difference = relative(coarse - fine, fine, weights.numpy())

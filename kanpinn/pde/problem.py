@@ -375,7 +375,7 @@ class Problem(BoundaryValueProblem):
                 )
 
     def reference(self) -> object | None:
-        """Return a `Reference`, or a recipe for one such as `FEM`, in place of an exact solution.
+        """Return a `Reference`, or a recipe such as `ReferenceSolution`, in place of `exact`.
 
         It is not used for a problem that has `exact`.
         """

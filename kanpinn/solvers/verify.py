@@ -29,9 +29,8 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet, jet_of
 from kanpinn.pde.defects import Defect, defects_of
 from kanpinn.pde.problem import Problem, exact_jet
-from kanpinn.solvers.error_estimate import estimate_error
+from kanpinn.solvers.reference_solution import solution_and_error
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.solve import solve
 
 Field = Callable[[Any], Any] | Recipe | Reference | Mapping[str, Any] | str | Path
 PART = 0.1  # the largest error of the solution made here, relative to that of the field
@@ -189,9 +188,7 @@ def verify(
         wanted = 1e-3 if tolerance is None else min(1e-3, PART * tolerance)
         while True:
             left = budget - (time.perf_counter() - started)
-            solution = solve(problem, tolerance=wanted, budget=max(left, 1.0), seed=seed)
-            known = (solution.estimate or estimate_error(solution)).errors
-            unsure = math.nan if known is None else known.l2_relative
+            solution, unsure = solution_and_error(problem, wanted, max(left, 1.0), seed)
             reference = FunctionReference(
                 "a solution by kanpinn", solution.surrogate.evaluate, given.points, unsure
             )

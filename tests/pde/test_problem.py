@@ -313,8 +313,7 @@ estimate = true
 """
 REFERENCE = """
 [reference]
-type = "fem"
-size = 0.5
+type = "solution"
 tolerance = 1e-2
 """
 

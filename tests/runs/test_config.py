@@ -13,7 +13,7 @@ from msh_files import ring, write_msh
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
-from kanpinn.accuracy.references import FEM, DataFile
+from kanpinn.accuracy.references import DataFile
 from kanpinn.cli.new import new_command as new
 from kanpinn.geometry import Domain
 from kanpinn.runs.config import Config, document_schema
@@ -476,8 +476,8 @@ def test_the_parameters_of_an_equation_vary_in_a_study(helmholtz: Path) -> None:
         ("problem.equation=", "problem.class is missing: expected a class, or an equation"),
         ("problem.equation=3", "problem.equation = 3: expected one of advection_diffusion"),
         ("problem.parameters.k=big", 'problem.parameters = {"k": "big"}: expected a table of num'),
-        ("reference.type=femm", 'reference.type = "femm": .*did you mean "fem"'),
-        ("reference.degree=3", "reference.type is missing"),
+        ("reference.type=solutoin", 'reference.type = "solutoin": .*did you mean "solution"'),
+        ("reference.tolerance=3", "reference.type is missing"),
     ],
 )
 def test_an_equation_that_cannot_be_is_refused_with_its_key(
@@ -489,10 +489,10 @@ def test_an_equation_that_cannot_be_is_refused_with_its_key(
 
 
 def test_a_reference_is_made_of_its_table(helmholtz: Path) -> None:
-    pairs = ["reference.type=fem", "reference.degree=2", "reference.tolerance=1e-5"]
+    pairs = ["reference.type=solution", "reference.tolerance=1e-5"]
     config = Config.read(helmholtz, pairs)
-    assert config.build().reference == FEM(degree=2, tolerance=1e-5)
-    assert config.to_dict()["reference"] == {"type": "fem", "degree": 2, "tolerance": 1e-5}
+    assert config.build().reference == kp.ReferenceSolution(tolerance=1e-5)
+    assert config.to_dict()["reference"] == {"type": "solution", "tolerance": 1e-5}
     pairs = ["reference.type=file", "reference.path=u.csv"]
     reference = Config.read(helmholtz, pairs).build().reference
     assert reference == DataFile(str(helmholtz.parent.resolve() / "u.csv"))

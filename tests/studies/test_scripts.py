@@ -116,7 +116,6 @@ INSIDES = {
     "imaging": {"solvers.state"},
     "knots": {"networks.basis", "solvers.fit"},
     "machinery": {"geometry.sampling", "loss.terms"},
-    "make_bracket_reference": {"accuracy.references.finite_elements"},
     "make_references": {"accuracy.references.data_file"},
     "trust_files": {"cli.screen", "runs.results"},
 }

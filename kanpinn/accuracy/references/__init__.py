@@ -1,7 +1,6 @@
-"""References, with which solutions are compared: finite elements, data files."""
+"""References, with which solutions are compared: exact solutions, functions, data files."""
 
 from kanpinn.accuracy.references.data_file import DataFile as DataFile
-from kanpinn.accuracy.references.fem import FEM as FEM
 from kanpinn.accuracy.references.reference import FunctionReference as FunctionReference
 from kanpinn.accuracy.references.reference import Recipe as Recipe
 from kanpinn.accuracy.references.reference import Reference as Reference

@@ -26,7 +26,7 @@ class Reference(ABC):
     Example:
         >>> import kanpinn as kp
         >>> problem = kp.Poisson(kp.Disk((0, 0), 1), source="1", boundary="0")
-        >>> reference = kp.FEM(degree=2, tolerance=1e-2).build(problem)
+        >>> reference = kp.ReferenceSolution(tolerance=1e-2).build(problem)
         >>> isinstance(reference, Reference), reference.error < 1e-2
         (True, True)
     """
@@ -55,7 +55,7 @@ class Recipe(ABC):
 
     Example:
         >>> import kanpinn as kp
-        >>> isinstance(kp.FEM(degree=3), Recipe)
+        >>> isinstance(kp.ReferenceSolution(tolerance=1e-6), Recipe)
         True
     """
 
@@ -149,6 +149,6 @@ def reference_of(problem: Problem, recipe: Recipe | None = None) -> Reference | 
     if isinstance(found, Recipe):
         return Pending(found, problem)
     if found is not None and not isinstance(found, Reference):
-        expected = f"a reference such as FEM(), or None, got {found!r}"
+        expected = f"a reference such as ReferenceSolution(), or None, got {found!r}"
         raise InputError(f"{type(problem).__name__}.reference() must give {expected}")
     return found

@@ -21,7 +21,7 @@ from torch import Tensor
 from kanpinn import geometry, networks, optimizers, spaces, tasks
 from kanpinn._support.errors import InputError, nearest, show
 from kanpinn._support.memory import machine_memory, written_size
-from kanpinn.accuracy.references import FEM, DataFile, Recipe
+from kanpinn.accuracy.references import DataFile, Recipe
 from kanpinn.data import Data
 from kanpinn.data import Table as Rows
 from kanpinn.data.column_files import READERS
@@ -35,6 +35,7 @@ from kanpinn.pde.equations import Equation
 from kanpinn.pde.expressions import Expression
 from kanpinn.pde.problem import EigenProblem, Problem
 from kanpinn.runs.config import models
+from kanpinn.solvers import ReferenceSolution
 from kanpinn.solvers.auto import Choice
 from kanpinn.spaces.cell_windows import CellWindows
 from kanpinn.spaces.cells.cells import Cells
@@ -507,7 +508,7 @@ class OwnReference(OwnTable):
 
 
 REFERENCES = models.Variants(
-    models.tables_of({"fem": FEM}, "reference", models.TomlTable)
+    models.tables_of({"solution": ReferenceSolution}, "reference", models.TomlTable)
     | models.tables_of({"file": DataFile}, "reference", ReferenceFile)
     | {models.OWN: OwnReference}
 )
