@@ -2,8 +2,8 @@
 
 What: plane stress on problems/bracket.msh by scikit-fem's elements of degree 4, on triangles with
 quadratic edges along the arcs, on two meshes, whose difference is a generous estimate of the finer
-one's error. The file has values and slopes at the points of a quadrature rule. The problem's file is
-solved beside it: error and seconds.
+one's error. The file has values and slopes at the points of a quadrature rule. The problem's file
+is solved beside it: error and seconds.
 
 How long: two minutes on one idle core; --smoke: some seconds, its file is of no use.
 
