@@ -120,7 +120,8 @@ def plane_stress(
 def sampled(basis: CellBasis, found: ndarray, x: ndarray) -> ndarray:
     """Return values and slopes u, v, u_x, u_y, v_x, v_y at points x (2, n) of the mesh, (n, 6)."""
     corners = basis.mesh.p[:, basis.mesh.t]
-    cells = Triangulation(*basis.mesh.p, basis.mesh.t.T).get_trifinder()(*x)
+    finder = Triangulation(basis.mesh.p[0], basis.mesh.p[1], basis.mesh.t.T).get_trifinder()
+    cells = numpy.asarray(finder(*x), dtype=int)
     beyond = cells < 0  # a chord: the triangle is next to the point
     cells[beyond] = cKDTree(corners.mean(axis=1).T).query(x[:, beyond].T)[1]
     local = basis.mapping.invF(x[:, :, None], tind=cells)
