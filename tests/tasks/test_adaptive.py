@@ -323,3 +323,20 @@ def test_a_limit_that_depends_on_the_weights_is_seen(monkeypatch, weighed):
     estimated = own_errors(solution).l2_relative
     assert (solution.status == "converged" and estimated < 1e-2) == weighed
     assert weighed or estimated > 0.3
+
+
+def test_an_unresolved_corner_layer_does_not_pass_for_converged():
+    """ε y'' + y'² = 1 has a corner of the width ε, which points of large cells do not see."""
+    line, width = kp.Box(x=(0, 1)), 1e-4
+
+    def exact(p):
+        z, end = (p.x - 0.5) / width, 0.5 / width
+        return 0.5 + width * (torch.logaddexp(z, -z) - end) + 0.5
+
+    def residual(p, u):
+        return width * kp.partial(u, "x", "x") + kp.partial(u, "x") ** 2 - 1
+
+    problem = Stated(line, residual, [kp.Dirichlet(line.boundary, 1.0)], exact=exact)
+    solution = kp.solve(problem, kp.Cells(degree=8), tolerance=1e-6)
+    estimated = solution.history.rows[-1]["estimated_error"]
+    assert solution.success and solution.errors.l2_relative < 2 * estimated < 2e-6
