@@ -154,9 +154,12 @@ def beyond(solved: SolvedTree, better: SolvedTree) -> float:
     error is up to 1 / (1 - ρ) times the distance. With ρ = 0.7 at √x in the Thomas–Fermi equation
     errors were 1.3 to 2.8 times the distance. If the functional rises, as at a corner layer that
     the rules of the coarser solution do not see, they were 7 times the distance. The factor is at
-    most 10.
+    most 10. It is 1 if cells at singular corners have weights of their own: the better solution has
+    smaller cells and other weights there, and its functional need not fall.
     """
     largest = 0.9  # the part ρ that gives the largest factor
+    if any(bool((one.system.weights != 1).any()) for one in (solved, better)):
+        return 1.0
     before, after = (float(one.unweighted.sum()) for one in (solved, better))
     return 1 / (1 - min((after / before) ** 0.5, largest)) if before > 0 else 1.0
 
