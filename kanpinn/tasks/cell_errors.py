@@ -158,7 +158,7 @@ def beyond(solved: SolvedTree, better: SolvedTree) -> float:
     smaller cells and other weights there, and its functional need not fall.
     """
     largest = 0.9  # the part ρ that gives the largest factor
-    if any(bool((one.system.weights != 1).any()) for one in (solved, better)):
+    if bool((solved.system.weights != 1).any()):
         return 1.0
     before, after = (float(one.unweighted.sum()) for one in (solved, better))
     return 1 / (1 - min((after / before) ** 0.5, largest)) if before > 0 else 1.0
