@@ -284,10 +284,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
 
     def _take(self, geometry: CellGeometry) -> None:
         """Take other cells; the solution stays the same function."""
-        field = self._field()
-        now = self.geometry.frames
-        same = geometry.tree is self.geometry.tree and torch.allclose(geometry.frames, now)
-        # Projection onto the same cells would round.
+        field, same = self._field(), torch.equal(geometry.frames, self.geometry.frames)
+        # Projection onto the same cells would round, and a resumed solve would not be the same.
         field = replace(field, geometry=geometry) if same else field.on(geometry)
         self.network.assign(field)
         self.geometry = geometry
