@@ -7,15 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from kanpinn._support.distributed import rank, summed, world
+from kanpinn.linalg.reflections import Array
 
-Array = NDArray[Any]
 Merge = tuple[int, int, int]
 
 

@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from kanpinn._support.distributed import extremes, from_rank, passed, rank, summed, together, world
 from kanpinn.linalg.elimination_tree import EliminationTree
-from kanpinn.linalg.reflections import Reflections, Solvable, StackedReflections
-
-Array = NDArray[Any]
+from kanpinn.linalg.reflections import Array, Reflections, Solvable, StackedReflections
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 from kanpinn._support.distributed import extremes, from_rank, rank, together
 from kanpinn.linalg.elimination_tree import EliminationTree, UnknownsOfRank, of_all
 from kanpinn.linalg.nested_dissection import BlockRows, check_finite, columns_of_blocks
-
-Array = NDArray[Any]
+from kanpinn.linalg.reflections import Array
 
 
 class Scratch:

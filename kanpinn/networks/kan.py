@@ -455,8 +455,7 @@ class KAN(Network):
         """
         held = 0  # the grids up to this layer contain their activations
         while held + 1 < len(self.layers):
-            ranges = self._ranges(x, len(self.layers) - 1)
-            for seen in ranges[held:]:
+            for seen in self._ranges(x, len(self.layers) - 1)[held:]:
                 held += 1
                 if self.layers[held].widen(*self._beyond(*seen)):
                     break  # the activations of later layers have changed

@@ -7,11 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -25,10 +24,8 @@ from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
 from kanpinn.spaces.jets_in_time import at_times, in_time, powers_in_time
-from kanpinn.spaces.time_schemes import at_moments, stages
+from kanpinn.spaces.time_schemes import Array, at_moments, stages
 from kanpinn.spaces.windows import SeparableKAN
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -718,11 +715,11 @@ class OutputFunctions:
         start = system.at_start(float(surrogate.domain.bounds[0][-1]), state)
         rows = condition_rows(boundary, space.size * space.fields, *start)
         if space.intervals or not self.member.in_space:
-            return replace(system, ties=ties_of(rows, 1.0))
+            return replace(system, ties=ties_of(rows))
         # Many combinations of functions that vanish nowhere hardly differ from zero at the
         # boundary. From 1e-8 to 1e-4 errors on disks were the same; with 1e-10 they grew by many
         # digits.
-        ties, enough = ties_of(rows, 1.0, small=1e-6), 0.8  # of the number of rows
+        ties, enough = ties_of(rows, small=1e-6), 0.8  # of the number of rows
         if any(len(tie.rows) > enough * tie.rows.any(axis=0).sum() for tie in ties):
             count = sum(term.rows for term in terms.boundary)
             raise InputError(
@@ -773,18 +770,17 @@ def condition_rows(
     return [np.concatenate(parts) for parts in by_order]
 
 
-def ties_of(conditions: Sequence[Array], rate: float, small: float = 1e-10) -> list[Ties]:
+def ties_of(conditions: Sequence[Array], small: float = 1e-10) -> list[Ties]:
     """The coefficients that linearised conditions tie.
 
     Args:
         conditions: the rows for the derivatives of order r in time, see `condition_rows`.
-        rate: the size of a derivative in time, such as the inverse of a window's length.
         small: the relative size below which a combination of conditions is taken to hold anyway.
 
     Raises:
         InputError: for a row that ties no unknowns.
     """
-    total = sum(rate**r * rows for r, rows in enumerate(conditions))
+    total = np.add.reduce(conditions)
     total = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-300)
     total[np.abs(total) < small] = 0
     if not total.any(axis=1).all():

@@ -831,7 +831,7 @@ class CellMarch(TimeState[CellAttempt]):
             "functions": self.functions,
             "kept": None if self.kept is None else {n: getattr(self.kept, n) for n in USED},
             "compared": [vars(one).copy() for one in self.compared],
-            "latest": state_of(self.latest),
+            "latest": self.latest and state_of(self.latest),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -840,7 +840,7 @@ class CellMarch(TimeState[CellAttempt]):
         tree = Tree(start.roots, level, place, region, start.around)
         self._take(self.problem.cells(tree), state["functions"])
         self.compared = [SpaceError(**one) for one in state["compared"]]
-        self.latest, self.kept = window_of(state["latest"]), None
+        self.latest, self.kept = state["latest"] and window_of(state["latest"]), None
         if (kept := state["kept"]) is not None:
             cells = linearised_at(self.places, kept["about"], self.order)
             self.kept = LinearisedCells(cells, **kept)

@@ -249,6 +249,5 @@ class ParametersInCells(Kept):
     @torch.no_grad()
     def _show(self, system: CellSystem, fields: Tensor, directions: Tensor) -> None:
         """Put a solution and its derivatives by the parameters into the network."""
-        geometry = system.geometry
-        self.network.layer.reset(geometry.tree, geometry.frames, fields)
+        self.network.assign(system.about.of(fields))
         self.network.follow_numbers(directions)

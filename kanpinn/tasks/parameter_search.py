@@ -130,14 +130,14 @@ class ParameterSearch(Kept, Generic[Fit]):
         if fit.loss < self.best_loss:
             self.best, self.best_loss = fit.parameters, fit.loss
 
-    def begin_elsewhere(self, damping: float = 0.0) -> bool:
+    def begin_elsewhere(self) -> bool:
         """Begin another search from random values.
 
         If all random starts are used up, begin from the best end instead, and return False.
         """
-        if goes_on := self.tried < self.starts:
-            self.tried += 1
-            self.begin(self.parameters.random(self.seed, self.tried), damping)
-        else:
-            self.begin(self.best, damping)
-        return goes_on
+        if self.tried == self.starts:
+            self.begin(self.best)
+            return False
+        self.tried += 1
+        self.begin(self.parameters.random(self.seed, self.tried))
+        return True

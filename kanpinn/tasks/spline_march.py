@@ -274,7 +274,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         return {name: getattr(state, name) for name in names} | {
             "breaks": list(state.space.breaks),
             "kinks": state.space.kinks,
-            "latest": state_of(state.latest),
+            "latest": state.latest and state_of(state.latest),
             "limited": self.limited,
         }
 
@@ -282,7 +282,8 @@ class SplineMarch(TimeState[SplineAttempt]):
         known = dict(state)
         self.limited = known.pop("limited")
         space = self._space(known.pop("breaks"), known.pop("kinks"))
-        self._go_on(SplineState(space=space, latest=window_of(known.pop("latest")), **known))
+        known["latest"] = known["latest"] and window_of(known["latest"])
+        self._go_on(SplineState(space=space, **known))
 
 
 def _told(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, float]]:

@@ -178,17 +178,13 @@ class TimeState(ABC, Generic[Tried]):
 WindowState = tuple[str, int, float, float, Tensor]
 
 
-def state_of(window: Window | None) -> WindowState | None:
+def state_of(window: Window) -> WindowState:
     """A window as plain values, from which `window_of` makes it again, without error estimates."""
-    if window is None:
-        return None
     scheme = window.stages
     return scheme.kind, scheme.count, window.start, window.length, window.states
 
 
-def window_of(state: WindowState | None) -> Window | None:
+def window_of(state: WindowState) -> Window:
     """The window that `state_of` has described."""
-    if state is None:
-        return None
     kind, count, start, length, states = state
     return Window(stages(count, kind), start, length, states)

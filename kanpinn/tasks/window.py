@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import lapack
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.galerkin import LinearSystem, MomentsInTime, Solve, System
 from kanpinn.spaces.jets_in_time import at_times
 from kanpinn.spaces.time_schemes import (
+    Array,
     Stages,
     at_moments,
     at_stages,
@@ -31,8 +31,6 @@ from kanpinn.spaces.time_schemes import (
     lagrange,
     series_in_time,
 )
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -516,8 +516,7 @@ def gauss_inside(
     local, weights = 2 * unit - 1, 2**dim * weights
     coords = geometry.coords(cells, local)
     inside = contains(coords.flatten(0, 1)).view(coords.shape[:2])
-    order = inside.sum(dim=1).argsort()
-    for some in order.split(together):
+    for some in inside.sum(dim=1).argsort().split(together):
         longest = int(inside[some].sum(dim=1).max())
         first = (~inside[some]).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
         used = inside[some].gather(1, first)

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from kanpinn._support.distributed import summed, together
 from kanpinn.jets import Channels
 from kanpinn.linalg.elimination_tree import EliminationTree
 from kanpinn.linalg.nested_dissection import BlockRows, columns_of_blocks
-from kanpinn.linalg.reflections import Reflections
+from kanpinn.linalg.reflections import Array, Reflections
 from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellGeometry,
     CellPoints,
@@ -46,7 +45,6 @@ from kanpinn.spaces.cells.system.interfaces import Interface
 from kanpinn.spaces.cells.system.terms import PlacedTerm, SampledTerm, region_scales
 
 AnyTerm = SampledTerm | Interface
-Array = NDArray[Any]
 Size = tuple[tuple[int, ...], float]
 
 

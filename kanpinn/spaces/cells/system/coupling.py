@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from kanpinn.linalg.reflections import Array
 from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellSide,
     FaceTraces,
@@ -18,8 +18,6 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.functions import CellFunctions
 from kanpinn.spaces.cells.system.interfaces import Interface
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

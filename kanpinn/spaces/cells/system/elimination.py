@@ -5,10 +5,9 @@ the traces on faces by nested dissection or conjugate gradients.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.memory import machine_memory, written_size
@@ -18,11 +17,9 @@ from kanpinn.linalg.nested_dissection import (
     Dissected,
     solve_dissected,
 )
-from kanpinn.linalg.reflections import Reflections, StackedReflections
+from kanpinn.linalg.reflections import Array, Reflections, StackedReflections
 from kanpinn.linalg.two_level import TwoLevel
 from kanpinn.spaces.cells.tree import Tree
-
-Array = NDArray[Any]
 
 
 class Reduced(NamedTuple):
