@@ -14,13 +14,7 @@ from kanpinn._support.errors import InputError, integer, of_class
 from kanpinn.jets import Coordinates, Jet, join
 from kanpinn.jets.jet import derivatives_of_parts
 from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_weights
-from kanpinn.networks.layer import (
-    Layer,
-    Sensitivities,
-    Tape,
-    get_coefficients,
-    set_coefficients,
-)
+from kanpinn.networks.layer import Layer, Sensitivities, Tape, get_coefficients, set_coefficients
 from kanpinn.networks.network import Imposition, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.problem import EigenProblem, Problem

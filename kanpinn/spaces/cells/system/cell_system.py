@@ -27,12 +27,7 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     SideTrace,
 )
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.system.coupling import (
-    Coupling,
-    InterfaceRows,
-    InterfaceSide,
-    Traces,
-)
+from kanpinn.spaces.cells.system.coupling import Coupling, InterfaceRows, InterfaceSide, Traces
 from kanpinn.spaces.cells.system.elimination import (
     CellElimination,
     FaceSolver,

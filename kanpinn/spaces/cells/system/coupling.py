@@ -9,12 +9,7 @@ import torch
 from torch import Tensor
 
 from kanpinn.linalg.reflections import Array
-from kanpinn.spaces.cells.geometry.cell_geometry import (
-    CellSide,
-    FaceTraces,
-    SideTrace,
-    restriction,
-)
+from kanpinn.spaces.cells.geometry.cell_geometry import CellSide, FaceTraces, SideTrace, restriction
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.functions import CellFunctions
 from kanpinn.spaces.cells.system.interfaces import Interface

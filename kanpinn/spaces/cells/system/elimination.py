@@ -12,11 +12,7 @@ import numpy as np
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.memory import machine_memory, written_size
 from kanpinn.linalg.elimination_tree import EliminationTree, Merge, order_of_least_fill
-from kanpinn.linalg.nested_dissection import (
-    BlockRows,
-    Dissected,
-    solve_dissected,
-)
+from kanpinn.linalg.nested_dissection import BlockRows, Dissected, solve_dissected
 from kanpinn.linalg.reflections import Array, Reflections, StackedReflections
 from kanpinn.linalg.two_level import TwoLevel
 from kanpinn.spaces.cells.tree import Tree
