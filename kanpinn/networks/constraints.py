@@ -412,12 +412,17 @@ def refuse_unfit(
         raise InputError(f'form must be "strong" for {network}')
 
 
-def refuse_weights(problem: BoundaryValueProblem, network: Network) -> None:
-    """Refuse weights of conditions for a network whose method ignores them.
+def refuse_imposed(problem: BoundaryValueProblem, network: Network, boundary: str) -> None:
+    """Refuse built-in conditions and weights for cells, whose method weighs all conditions.
 
     Raises:
-        InputError: for a weight other than 1.
+        InputError: for conditions that shall be built in, or a weight other than 1.
     """
+    if boundary not in ("auto", "penalty"):
+        raise InputError(
+            f'boundary must be "auto" or "penalty" for {type(network).__name__}, got {boundary!r}: '
+            "cells have the conditions in their least-squares problems"
+        )
     for condition in problem.conditions():
         if condition.weight != 1:
             raise InputError(

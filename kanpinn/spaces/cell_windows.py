@@ -16,7 +16,7 @@ from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import PieceOverTime, at_one_time
 from kanpinn.jets import Channels, Coordinates, Jet, derivatives_of_parts, jet_of_stacked
 from kanpinn.loss.terms import ResidualTerm
-from kanpinn.networks.constraints import periodic_axes, refuse_weights
+from kanpinn.networks.constraints import periodic_axes, refuse_imposed
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.network import Imposition, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
@@ -264,12 +264,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         Cells become neighbours across the ends of periodic coordinates.
         """
         self._take_order(problem, form)
-        if boundary not in ("auto", "penalty"):
-            raise InputError(
-                f'boundary must be "auto" or "penalty" for CellWindows, got {boundary!r}: '
-                "the conditions are part of the least-squares problems in cells"
-            )
-        refuse_weights(problem, self)
+        refuse_imposed(problem, self, boundary)
         if any(condition.kinks for condition in problem.conditions()):
             raise InputError(
                 f"{type(problem).__name__} has an Interface: a march with cells expects none"

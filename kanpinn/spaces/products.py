@@ -24,7 +24,6 @@ from kanpinn.networks.basis import BSplines
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.galerkin import (
-    Array,
     LinearSystem,
     MomentsInTime,
     MultiIndex,
@@ -35,6 +34,7 @@ from kanpinn.spaces.galerkin import (
     coefficients_of_derivatives,
     parts_from,
 )
+from kanpinn.spaces.time_schemes import Array
 
 
 @dataclass(frozen=True, eq=False)

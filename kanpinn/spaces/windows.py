@@ -427,26 +427,23 @@ class Windows(NetworkOfWindows[Separable]):
         the coordinates that go around a circle.
         """
         self._take_order(problem, form)
-        if boundary == "penalty":
+        if boundary not in ("exact", "auto"):
             raise InputError(
-                'boundary must be "exact" or "auto" for a network in time windows, got "penalty": '
-                "a march satisfies conditions at walls exactly"
+                'boundary must be "exact" or "auto" for a network in time windows, got '
+                f"{boundary!r}: a march satisfies conditions at walls exactly"
             )
-        domain = problem.domain
-        dim = domain.dim
+        domain, dim = problem.domain, problem.domain.dim
         for condition in problem.conditions():
-            if condition.numbers and any(
-                piece.side == (dim - 1, False) for piece in condition.pieces
-            ):
+            starts = [piece for piece in condition.pieces if piece.side == (dim - 1, False)]
+            if condition.numbers and starts:
                 raise InputError(
                     f"{condition.title}, {of_class(condition)}, has initial values that depend on "
                     "unknown numbers: a march takes unknown numbers in the equation and at walls"
                 )
         follows = "a march takes short windows and intervals for it if the equation smooths it"
         if self.at_scattered_points:
-            return replace(
-                choose_imposition(problem, boundary, (), in_windows=True), follows=follows
-            )
+            chosen = choose_imposition(problem, boundary, (), in_windows=True)
+            return replace(chosen, follows=follows)
         if dim > 2 and not (isinstance(domain, Box) and self.width[0] == dim):
             fitting = [dim, 64, self.width[-1]]
             raise InputError(
@@ -455,10 +452,7 @@ class Windows(NetworkOfWindows[Separable]):
             )
         around = periodic_axes(problem)
         self.around = frozenset(around.values())
-        chosen = "penalty" if boundary in ("auto", "exact") else boundary  # nothing is built in
-        return replace(
-            choose_imposition(problem, chosen, ()), met=frozenset(around), follows=follows
-        )
+        return Imposition(None, met=frozenset(around), follows=follows)
 
     def anew(self) -> "Windows":
         """A new network with the same settings."""

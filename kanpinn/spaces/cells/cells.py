@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kanpinn._support.errors import InputError, integer, of_class
 from kanpinn.jets import Coordinates, Jet, join
 from kanpinn.jets.jet import derivatives_of_parts
-from kanpinn.networks.constraints import periodic_axes, refuse_unfit, refuse_weights
+from kanpinn.networks.constraints import periodic_axes, refuse_imposed, refuse_unfit
 from kanpinn.networks.layer import Layer, Sensitivities, Tape, get_coefficients, set_coefficients
 from kanpinn.networks.network import Imposition, Network
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
@@ -396,12 +396,7 @@ class Cells(Network):
         refuse_unfit(
             problem, {"inputs": None if kinks else problem.inputs()}, form, "a network in cells"
         )
-        if boundary not in ("auto", "penalty"):
-            raise InputError(
-                f'boundary must be "auto" or "penalty" for a network in cells, got {boundary!r}: '
-                "cells have the conditions in their least-squares problem"
-            )
-        refuse_weights(problem, self)
+        refuse_imposed(problem, self, boundary)
         around = periodic_axes(problem)
         axes = frozenset(around.values())
         _refuse(problem, self, axes, bool(kinks))

@@ -46,6 +46,9 @@ class MomentsInBoxes:
         tested: the polynomials at the points, times the weights, (L, q).
         onto_halves: for each of the 2^d halves of a box the matrix from the half's moments to its
             contribution to the box's moments, (2^d, L, L).
+        boxes: the whole cells as boxes.
+        areas: the areas of the cells, (c,).
+        square: the sum over the cells of squared moments times area.
     """
 
     def __init__(self, geometry: CellGeometry, term: SampledTerm, places: Tensor) -> None:
@@ -54,27 +57,23 @@ class MomentsInBoxes:
         weights = term.at.weights[0] * term.at.scale[0].prod()
         self.tested = (polynomials.values(self.at.local) * weights[:, None]).T
         self.onto_halves = 2.0**-polynomials.dim * polynomials.on_parts
-
-    def first(self) -> tuple[Boxes, Tensor]:
-        """The whole cells as boxes, and the sum over cells of squared moments times area."""
         root, corner = torch.arange(len(self.at.cells)), -torch.ones_like(self.at.scale)
-        moments = self._in_boxes(root, corner, 2.0)
-        boxes = Boxes(root, corner, moments)
-        areas = (2 / self.at.scale).prod(dim=1)
-        return boxes, (moments.flatten(1).norm(dim=1).square() * areas).sum()
+        self.boxes = Boxes(root, corner, self._in_boxes(root, corner, 2.0))
+        self.areas = (2 / self.at.scale).prod(dim=1)
+        sizes = self.boxes.moments.flatten(1).norm(dim=1)
+        self.square = (sizes.square() * self.areas).sum()
 
-    def missing(self, boxes: Boxes, total: Tensor, halvings: int) -> list[Tensor | None]:
+    def missing(self, total: Tensor, halvings: int) -> list[Tensor | None]:
         """The corrections of the moments of each cell, see `SourceMoments.known`.
 
         Args:
-            boxes: the cells themselves as boxes.
-            total: the sum from `first`, added up over all ranks.
+            total: `square`, added up over all ranks.
             halvings: the largest number of halvings.
 
         Returns:
             For each cell the corrections, (2, L, e); None where none is needed.
         """
-        count, dim = self.at.scale.shape
+        (count, dim), boxes = self.at.scale.shape, self.boxes
         if not count or not float(total):
             return [None] * count
         part, rounding = 0.1, 1e-12
@@ -85,8 +84,7 @@ class MomentsInBoxes:
         # An error of the moments acts everywhere; the part of the source that the images of
         # polynomials cannot represent acts in its cell only.
         permitted = part * left * widths ** (1 + (dim - 1) / 2)
-        areas = (2 / self.at.scale).prod(dim=1)
-        enough = torch.maximum(permitted, rounding * (total / areas).sqrt())
+        enough = torch.maximum(permitted, rounding * (total / self.areas).sqrt())
         changes, sizes = [], torch.full((count,), torch.inf)
         for level in range(halvings):
             boxes, change, after = self._halved(boxes, level, enough)
@@ -258,11 +256,10 @@ class SourceMoments:
             own = share(len(new))
             with together():
                 boxed = MomentsInBoxes(geometry, term, torch.tensor(new)[own])
-                boxes, squares = boxed.first()
-            (total,) = summed([squares])
+            (total,) = summed([boxed.square])
             with together():
                 halvings = self.halvings // max(1, term.polynomials.dim - 1)
-                missing = boxed.missing(boxes, total, halvings)
+                missing = boxed.missing(total, halvings)
                 for place, one in zip(range(len(new))[own], missing, strict=True):
                     if one is not None:
                         both[place] = one
