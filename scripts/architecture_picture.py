@@ -1,6 +1,6 @@
 """The picture of docs/develop/architecture.md: the rooms in layers, and which imports which.
 
-What: the import statements of the package are read with `ast`. A room stands above all rooms that
+What: the import statements of the package are read. A room stands above all rooms that
 it imports. An arrow from a room points to a room that it imports; where it also imports that room's
 own imports, those further arrows are left out, so that every import goes along arrows. Every room
 may import `_support`, which lies below all of them without arrows.
@@ -11,6 +11,7 @@ architecture_picture.json, how many rooms and imports there are and that none of
 """
 
 import ast
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "kanpinn"
 GROUND = "_support"
 Imports = Mapping[str, frozenset[str]]
+# `import kanpinn.ROOM`, `from kanpinn.ROOM import ...` and `from kanpinn import ROOM, ...`.
+IMPORT = re.compile(r"^\s*(?:from|import) kanpinn(?:\.(\w+)| import (.+))", re.MULTILINE)
 
 
 def main() -> None:
@@ -58,17 +61,9 @@ def imports() -> Imports:
 
 def imported_by(room: str) -> set[str]:
     """Return the names after `kanpinn.` in the import statements of a room."""
-    found = set()
-    for path in (PACKAGE / room).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                module = node.module.split(".")
-                names = module[1:2] or [alias.name for alias in node.names]
-                found.update(names if module[0] == "kanpinn" else [])
-            elif isinstance(node, ast.Import):
-                parts = [alias.name.split(".") for alias in node.names]
-                found.update(part[1] for part in parts if part[0] == "kanpinn" and part[1:])
-    return found
+    texts = (path.read_text(encoding="utf-8") for path in (PACKAGE / room).rglob("*.py"))
+    found = [match for text in texts for match in IMPORT.findall(text)]
+    return {name for pair in found for names in pair for name in re.findall(r"\w+", names)}
 
 
 def levels_of(found: Imports) -> dict[str, int]:

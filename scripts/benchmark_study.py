@@ -144,7 +144,7 @@ class Size:
         return ThreadPoolExecutor(1) if self.here else None
 
 
-SMOKE = Size(3, 1, 2, 2, here=True)
+SMOKE = Size(2, 1, 1, 1, here=True)
 
 
 def main(given: Sequence[str] | None = None) -> None:

@@ -252,12 +252,14 @@ def main(given: Sequence[str] | None = None) -> None:
         name, __doc__, given, seeds=dict(nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
     )
     output = chosen.output
-    seeds, steps = (chosen.seeds[:1], 1) if chosen.smoke else (chosen.seeds, STEPS)
-    results = study(seeds, POINTS, steps, Pieces.under(output, again=chosen.smoke))
+    seeds, points, steps = chosen.seeds, POINTS, STEPS
+    if chosen.smoke:
+        seeds, points, steps = seeds[:1], 20, 1
+    results = study(seeds, points, steps, Pieces.under(output, again=chosen.smoke))
     script.write_verdicts(output / "continual_learning.json", judge(results), chosen.smoke)
     text = page(results, BORDER)
     write_text(output / "continual_learning.md", text)
-    save_figure(draw_phases(results, SHOWN, POINTS), output / "phases", chosen.smoke)
+    save_figure(draw_phases(results, SHOWN, points), output / "phases", chosen.smoke)
     save_figure(draw_errors(results), output / "errors", chosen.smoke)
     sys.stdout.write(text)
 

@@ -144,6 +144,7 @@ def _variants(
 # By pixels along an edge: the variants of each network. The KANs have one hidden layer, two, and
 # five as Liu et al.'s for images, each with the grids that its number of parameters leaves.
 VARIANTS = {
+    16: _variants(4, [([2, 3, 1], [4, 4])]),  # of a smoke run
     32: _variants(
         11, [([2, 8, 1], [11, 8]), ([2, 5, 4, 1], [11, 4, 5]), ([2, 3, 3, 3, 3, 3, 1], [4] * 6)]
     ),
@@ -584,7 +585,7 @@ def main(given: Sequence[str] | None = None) -> None:
     output = chosen.output
     made, budgets, seeds = list(images()), BUDGETS, chosen.seeds
     if chosen.smoke:
-        made, budgets, seeds = ["phantom"], {32: 0.005}, seeds[:1]
+        made, budgets, seeds = ["phantom"], {16: 0.002}, seeds[:1]
     pieces = Pieces.under(output, again=chosen.smoke)
     results, trials = study(made, budgets, seeds, pieces)
     others = {}

@@ -341,8 +341,8 @@ def runs(smoke: bool) -> Iterator[tuple[str, Callable[[], Row]]]:
     """
     targets = [target for target in TARGETS if not smoke or target.name == "product"]
     seeds, widths = ((0,), (2,)) if smoke else (SEEDS, (2, 3))
-    drawn = {1: SECONDS, SUM: 1e-3} if smoke else dict.fromkeys(DRAWN, SECONDS)
-    seconds, wide = (1e-3, 24) if smoke else (SECONDS, 64)
+    seconds, wide = (1e-3, 12) if smoke else (SECONDS, 64)
+    drawn = dict.fromkeys((1, SUM) if smoke else DRAWN, seconds)
     short = kp.VariableProjection(steps=5, rounds=1, starts=2, coarse=4)
     search = short if smoke else kp.VariableProjection()
     for target in targets:

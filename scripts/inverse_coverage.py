@@ -133,10 +133,10 @@ def cramer_rao(sensitivities: Tensor, noise: float, gradients: Tensor) -> Tensor
     return torch.linalg.vector_norm((gradients @ vh[kept].T) / s[kept], dim=1)
 
 
-def numbers(seed: int) -> Row:
+def numbers(seed: int, smoke: bool = False) -> Row:
     """Solve one draw for the four numbers."""
     begun = time.process_time()
-    solution = _job(seed).run(assessed=False)
+    solution = job("inverse_lotka_volterra", seed, smoke).run(assessed=False)
     found = list(solution.estimated.values())
     return {
         "held": [one.exact is not None and one.low <= one.exact <= one.high for one in found],
@@ -152,15 +152,11 @@ def bound_of_numbers(seed: int, smoke: bool = False) -> tuple[Tensor, float]:
 
     The sensitivities solve the variational equations by a Runge–Kutta method.
     """
-    problem: Any = _job(seed).problem
+    problem: Any = job("inverse_lotka_volterra", seed).problem
     fine, coarse = (_sensitivities(problem, tolerance) for tolerance in (1e-11, 1e-8))
     identity = torch.eye(4, dtype=torch.float64)
     error = float((fine - coarse).norm() / fine.norm())
     return cramer_rao(fine, problem.noise, identity), error
-
-
-def _job(seed: int) -> Any:
-    return solve_job("inverse_lotka_volterra", [f"problem.parameters.seed={seed}"])
 
 
 def _sensitivities(problem: Any, tolerance: float) -> Tensor:
@@ -184,19 +180,24 @@ def _sensitivities(problem: Any, tolerance: float) -> Tensor:
 NODES = 9  # per axis, of the points at which a coefficient field's intervals are judged
 EDGE = 0.05  # of the domain, within which they lie
 STEP = 1e-3  # of coefficients, by which functions linear in them are differenced
-Draw = Callable[[int], Row]
+Draw = Callable[[int, bool], Row]
+QUICK = {  # settings of a smoke run
+    "inverse_lotka_volterra": ["optimizer[0].tolerance=1e-2"],
+    "inverse_navier_stokes": ["network.hidden=[8]", "network.degree=5", "points.interior=100"],
+    "inverse_diffusion": ["points.interior=225", "optimizer[0].steps=5"],
+}
 
 
-def job(name: str, seed: int) -> SolveJob:
+def job(name: str, seed: int, smoke: bool = False) -> SolveJob:
     """Return the solve of problems/`name`.toml with other noise and other inner functions."""
     pairs = [f"problem.parameters.seed={seed}", f"run.seed={seed}"]
-    return solve_job(name, pairs)
+    return solve_job(name, pairs + (QUICK[name] if smoke else []))
 
 
-def viscosity(seed: int) -> Row:
+def viscosity(seed: int, smoke: bool = False) -> Row:
     """Solve one draw for the viscosity of the Navier–Stokes equations."""
     begun = time.process_time()
-    solution = job("inverse_navier_stokes", seed).run(assessed=False)
+    solution = job("inverse_navier_stokes", seed, smoke).run(assessed=False)
     found = solution.estimated["viscosity"]
     return {
         "held": [found.exact is not None and found.low <= found.exact <= found.high],
@@ -207,10 +208,10 @@ def viscosity(seed: int) -> Row:
     }
 
 
-def coefficient(seed: int) -> Row:
+def coefficient(seed: int, smoke: bool = False) -> Row:
     """Solve one draw for the coefficient field of a diffusion problem, judged on a grid."""
     begun = time.process_time()
-    solution = job("inverse_diffusion", seed).run(assessed=False)
+    solution = job("inverse_diffusion", seed, smoke).run(assessed=False)
     low, high = solution.interval(judged_points(), field="a")
     problem: Any = solution.problem
     exact = problem.exact(kp.Points(judged_points(), ("x", "y")))[1][:, 0]
@@ -297,7 +298,7 @@ def main(given: Sequence[str] | None = None) -> None:
         rows = [
             row
             for seed in range(count)
-            for row in pieces.rows({"draw": name, "seed": seed}, lambda: [draw(seed)])  # noqa: B023
+            for row in pieces.rows({"draw": name, "seed": seed}, lambda: [draw(seed, chosen.smoke)])  # noqa: B023
         ]
         held = [x for row in rows for x in row["held"]]
         share = sum(held) / len(held)

@@ -300,7 +300,7 @@ CASES: Mapping[str, Callable[[], Case]] = {
 
 def smoke(case: Case) -> Case:
     """Return the case with few modes and steps."""
-    return replace(case, modes=min(case.modes, 512), step=4e-3)
+    return replace(case, modes=min(case.modes, 256), step=1e-2)
 
 
 SIZE = 300_000  # bytes at most
@@ -391,7 +391,7 @@ def main(given: Sequence[str] | None = None) -> None:
     for name in chosen.only:
         if name in PLANE_CASES:
             square = PLANE_CASES[name]()
-            square = (replace(square, modes=64, step=square.end / 100)) if chosen.smoke else square
+            square = (replace(square, modes=64, step=square.end / 50)) if chosen.smoke else square
             figures |= make_plane(name, square, chosen.output / f"{name}.h5", pieces)
             continue
         case = CASES[name]()

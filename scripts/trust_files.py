@@ -317,7 +317,7 @@ def _places(value: Any) -> Iterator[Place]:
 
 
 DAMAGED_VALUES: tuple[Any, ...] = (None, 5, -1e300, "x", [], [1], {}, {"a": 1})
-Damage = tuple[str, bytes]  # its name, and the contents of the damaged file
+Damage = tuple[str, Callable[[], bytes]]  # its name, and what makes the damaged file
 
 
 @dataclass(frozen=True)
@@ -381,7 +381,7 @@ def outcomes(kind: str, source: Path, folder: Path, count: int, seed: int) -> It
     ]
     for name, what, contents in chosen.sample(found, min(count, len(found))):
         for command in ("export", kind):
-            yield _outcome(command, source, folder / "copy", name, what, contents)
+            yield _outcome(command, source, folder / "copy", name, what, contents())
 
 
 def _outcome(
@@ -404,7 +404,7 @@ def _outcome(
 def _cuts(content: bytes, chosen: random.Random) -> Iterator[Damage]:
     for part in (0.0, 0.001, chosen.random(), 0.99, 0.9999):
         size = int(part * len(content))
-        yield f"cut to {size} bytes", content[:size]
+        yield f"cut to {size} bytes", functools.partial(content.__getitem__, slice(size))
 
 
 def _flips(content: bytes, chosen: random.Random) -> Iterator[Damage]:
@@ -412,33 +412,48 @@ def _flips(content: bytes, chosen: random.Random) -> Iterator[Damage]:
         at, bit = chosen.randrange(len(content)), chosen.randrange(8)
         changed = bytearray(content)
         changed[at] ^= 1 << bit
-        yield f"bit {bit} of byte {at}", bytes(changed)
+        yield f"bit {bit} of byte {at}", functools.partial(bytes, changed)
 
 
 def _records(content: bytes, chosen: random.Random) -> Iterator[Damage]:
-    for what, value in _damaged(json.loads(content)):
-        yield what, json.dumps(value).encode()
+    whole = json.loads(content)
+
+    def recorded(damage: tuple[Any, ...]) -> bytes:
+        return json.dumps(_damaged(whole, *damage)).encode()
+
+    for what, damage in _damages(whole):
+        yield what, functools.partial(recorded, damage)
 
 
 def _checkpoints(content: bytes, chosen: random.Random) -> Iterator[Damage]:
-    payload = torch.load(io.BytesIO(content), weights_only=True)
-    for what, value in _damaged(payload, torch.zeros(3)):
+    whole = torch.load(io.BytesIO(content), weights_only=True)
+
+    def saved(damage: tuple[Any, ...]) -> bytes:
         stream = io.BytesIO()
-        torch.save(value, stream)
-        yield what, stream.getvalue()
+        torch.save(_damaged(whole, *damage), stream)
+        return stream.getvalue()
+
+    for what, damage in _damages(whole, torch.zeros(3)):
+        yield what, functools.partial(saved, damage)
 
 
-def _damaged(whole: Any, *more: Any) -> Iterator[tuple[str, Any]]:
-    """Yield copies of nested tables in which one entry is missing or has another value."""
+def _damages(whole: Any, *more: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the paths to the entries of nested tables, each with other values and without one."""
     for path in _paths(whole):
         for value in (*DAMAGED_VALUES, *more):
-            changed = copy.deepcopy(whole)
-            place = _at(changed, path[:-1])
-            place[path[-1]] = value
-            yield f"{'.'.join(path)} = {value}", changed
-        changed = copy.deepcopy(whole)
-        del _at(changed, path[:-1])[path[-1]]
-        yield f"{'.'.join(path)} is missing", changed
+            yield f"{'.'.join(path)} = {value}", (path, value)
+        yield f"{'.'.join(path)} is missing", (path,)
+
+
+def _damaged(whole: Any, path: tuple[str, ...], *value: Any) -> Any:
+    """Return a copy of nested tables in which an entry has another value, or is missing."""
+    changed = copy.deepcopy(whole)
+    place = _at(changed, path[:-1])
+    if value:
+        place[path[-1]] = value[0]
+    else:
+        del place[path[-1]]
+    return changed
 
 
 def _paths(value: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -12,6 +12,7 @@ import hypothesis
 import jaxtyping
 import pytest
 import torch
+import unticked
 
 # Tensors are small here: one thread is as fast as two, and cores are never oversubscribed.
 torch.set_num_threads(1)
@@ -75,6 +76,12 @@ def pytest_collection() -> Iterator[None]:
     gc.freeze()
     gc.enable()
     return result
+
+
+@pytest.fixture
+def ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures have ticks, as outside of the tests."""
+    monkeypatch.setattr(unticked.Axis, "_update_ticks", unticked.update_ticks)
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ CONTEXT.set_forkserver_preload(
         "kanpinn.plotting",
         "kanpinn.runs.config",
         "kanpinn.runs.study",
+        "unticked",
     ]
 )
 

@@ -215,7 +215,7 @@ def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, script
     names = ["disk_hole"] if chosen.smoke else names
     ratios = []
     for name in names:
-        found = errors(name, chosen.units, chosen.seed, 1e-1 if chosen.smoke else 1e-7)
+        found = errors(name, chosen.units, chosen.seed, 0.5 if chosen.smoke else 1e-7)
         first, *others = (max(error, LEAST) for error in found)
         ratio = max(max(first / other, other / first) for other in others)
         ratios.append(ratio)

@@ -23,11 +23,20 @@ GRIDS = {"network.grid": [4, 8], "run.seed": [0, 1]}
 COLUMNS = ["status", "l2_relative", "h1_relative", "parameters", "seconds"]
 
 
+class Thread(ThreadPoolExecutor):
+    """One thread; no run of an interrupted study goes on in it beside the next command."""
+
+    def __init__(self, _: int) -> None:
+        super().__init__(1)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(cancel_futures=cancel_futures)
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a problem; runs go to a thread: new processes take seconds."""
-    module = sys.modules[kp.sweep.__module__]
-    monkeypatch.setattr(module, "Processes", lambda _: ThreadPoolExecutor(1))
+    monkeypatch.setattr(sys.modules[kp.sweep.__module__], "Processes", Thread)
     monkeypatch.chdir(tmp_path)
     line_problem.write(tmp_path)
     write(GRIDS)

@@ -383,6 +383,7 @@ def test_edges_of_other_inputs_do_not_show_coordinates():
     assert edge.source == r"\xi_{1}" and edge.breaks == pytest.approx([-1, 0, 1])
 
 
+@pytest.mark.usefixtures("ticks")
 @pytest.mark.parametrize(("scale", "power"), [(1.0, None), (3e7, 7), (2e-5, -5), (0.0, None)])
 def test_powers_of_large_functions_stand_in_their_titles(ax, scale, power):
     x = numpy.linspace(0, 1, 11)

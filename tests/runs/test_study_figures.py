@@ -66,6 +66,7 @@ def _last(grid):
         ("long-words", ["settings", "seconds"]),
     ],
 )
+@pytest.mark.usefixtures("ticks")
 def test_every_kind_of_study_has_its_pictures_and_no_text_lies_on_another(tmp_path, kind, names):
     drawn = list(pictures(study_of(kind, tmp_path)))
     assert [picture.name for picture in drawn] == [f"error_{name}" for name in names]
