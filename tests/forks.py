@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import unticked  # noqa: F401: forks draw no ticks either
 
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -39,7 +40,6 @@ CONTEXT.set_forkserver_preload(
         "kanpinn.plotting",
         "kanpinn.runs.config",
         "kanpinn.runs.study",
-        "unticked",
     ]
 )
 
