@@ -23,7 +23,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import unticked  # noqa: F401: forks draw no ticks either
 
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(
