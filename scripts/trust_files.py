@@ -404,7 +404,7 @@ def _outcome(
 def _cuts(content: bytes, chosen: random.Random) -> Iterator[Damage]:
     for part in (0.0, 0.001, chosen.random(), 0.99, 0.9999):
         size = int(part * len(content))
-        yield f"cut to {size} bytes", functools.partial(content.__getitem__, slice(size))
+        yield f"cut to {size} bytes", functools.partial(bytes, content[:size])
 
 
 def _flips(content: bytes, chosen: random.Random) -> Iterator[Damage]:
