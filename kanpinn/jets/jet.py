@@ -658,8 +658,7 @@ def zero_jet(channels: Channels, like: Tensor, fields: int) -> Jet:
     if channels.second_count:
         second = like.new_zeros(len(like), channels.second_count, fields)
     if channels.directions:
-        shape = len(channels.directions), channels.order, fields
-        lines = like.new_zeros(len(like), *shape)
+        lines = like.new_zeros(len(like), len(channels.directions), channels.order, fields)
     return Jet(channels, like.new_zeros(len(like), fields), gradient, second, lines)
 
 

@@ -382,8 +382,7 @@ def _solved(
         while last and last[-1][0] == node:
             substitute(*last.pop()[1:])
         there = columns_of_blocks(tree.eliminated(node), starts, tree.sizes)
-        values = torch.from_numpy(solution[there])
-        solution[there] = from_rank(tree.owners[node], values).numpy()
+        solution[there] = from_rank(tree.owners[node], torch.from_numpy(solution[there])).numpy()
     shared = solution.copy()
     for _, blocks, right in reversed(below):
         substitute(blocks, right)

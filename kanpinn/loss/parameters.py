@@ -77,8 +77,7 @@ class Parameters:
         unknowns = [] if self.constants is None else [*self.constants.unknowns.values()]
         for i, unknown in enumerate(unknowns, start=len(old) - len(unknowns)):
             if unknown.positive:
-                new = (old[i] + change[i].clamp(-step, step)).clamp(-most, most)
-                limited[i] = new - old[i]
+                limited[i] = (old[i] + change[i].clamp(-step, step)).clamp(-most, most) - old[i]
         return limited
 
     def random(self, seed: int, start: int) -> Tensor:

@@ -328,8 +328,7 @@ def energy_terms(
                 raise InputError(f"{what} must have shape (n, 1), got {tuple(values.shape)}")
             return values
 
-        probe = points[torch.arange(PROBE_POINTS) % len(points)]
-        channels, _ = _tried(equation, surrogate, probe)
+        channels, _ = _tried(equation, surrogate, points[torch.arange(PROBE_POINTS) % len(points)])
         yield EnergyTerm(name, points, weight, channels, equation)
 
 

@@ -617,8 +617,7 @@ class Circles:
             if name in self.periodic:
                 columns += [torch.cos(2 * math.pi * x), torch.sin(2 * math.pi * x)]
             else:
-                zero = self.starts_at_zero and name == p.names[-1]
-                columns.append(2 * x if zero else 2 * x - 1)
+                columns.append(2 * x if self.starts_at_zero and name == p.names[-1] else 2 * x - 1)
         return torch.cat(columns, dim=1)
 
 

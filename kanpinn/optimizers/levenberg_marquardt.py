@@ -92,8 +92,7 @@ class LevenbergMarquardtStage(Stage):
             return self.residuals.loss()
 
         damping, loss, tried = best_damping(loss_at, self.damping, before)
-        small = loss > before - self.tolerance * abs(before)
-        self.idle = self.idle + 1 if small else 0
+        self.idle = self.idle + 1 if loss > before - self.tolerance * abs(before) else 0
         if loss < before:
             self._move(start, steps.step(damping))
             self.damping = damping

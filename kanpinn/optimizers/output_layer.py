@@ -367,8 +367,7 @@ class _Reduced:
         last = self.unknown.new_zeros(1)
         fields = triangle.factor[:, torch.cat([~self.unknown, last])]
         rest = triangle.factor[:, torch.cat([self.unknown, ~last])]
-        projected = torch.linalg.qr(outside_range(fields, rest), mode="r").R
-        steps = TriangularFactor(projected).damped()
+        steps = TriangularFactor(torch.linalg.qr(outside_range(fields, rest), mode="r").R).damped()
 
         def at(damping: float) -> float:
             change = torch.zeros_like(old)

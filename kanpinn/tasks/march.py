@@ -320,8 +320,7 @@ class MarchStage(Stage):
 
     def _at(self, moment: float) -> str:
         """A moment in words, such as "t = 0.25", with enough digits to tell windows apart."""
-        offset = max(abs(self.begin), abs(self.state.end)) / self.duration
-        digits = 4 + int(math.log10(offset))
+        digits = 4 + int(math.log10(max(abs(self.begin), abs(self.state.end)) / self.duration))
         return f"{self.state.surrogate.domain.names[-1]} = {moment:.{digits}g}"
 
     def state_dict(self) -> dict[str, Any]:

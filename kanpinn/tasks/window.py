@@ -588,8 +588,7 @@ class CoupledNewton(GalerkinNewton):
     def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
         order, slopes = self.system.order, self.last_slopes[:, :-1]
         parts = self.from_states[:-1, :, :order] @ change[:, 0].numpy()  # (s, parts, m)
-        right = np.einsum("egpf,gpf->ge", slopes, parts).ravel()
-        found, _ = lapack.dgetrs(*self.factors, right)
+        found, _ = lapack.dgetrs(*self.factors, np.einsum("egpf,gpf->ge", slopes, parts).ravel())
         return torch.cat([change, -torch.from_numpy(found).view(unknowns.shape)])
 
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:

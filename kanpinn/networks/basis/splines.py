@@ -33,8 +33,7 @@ def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
     steps = torch.arange(1, degree + 1, dtype=breaks.dtype, device=breaks.device)
     first, last = breaks[:, 1] - breaks[:, 0], breaks[:, -1] - breaks[:, -2]
     left = breaks[:, :1] - first[:, None] * steps.flip(0)
-    right = breaks[:, -1:] + last[:, None] * steps
-    return torch.cat([left, breaks, right], dim=1)
+    return torch.cat([left, breaks, breaks[:, -1:] + last[:, None] * steps], dim=1)
 
 
 def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) -> Tensor:
@@ -390,8 +389,7 @@ class BSplines(Basis):
         s = offset(x, self.breaks, piece).T.contiguous()
         moments = piecewise_moments(s[:, None], weights, powers)
         position = (piece + torch.arange(n_in, device=x.device) * pieces).T.flatten()
-        first = self._living[:, :, 0].flatten()
-        spline = first.index_select(0, position).view(n_in, 1, 1, -1)
+        spline = self._living[:, :, 0].flatten().index_select(0, position).view(n_in, 1, 1, -1)
         spline = spline.expand(-1, -1, weights.shape[2], -1)
         # One spline after the other, so that intermediate results fit into the cache.
         for j, by_power in enumerate(self._local.permute(3, 2, 0, 1).flatten(2).unbind(0)):

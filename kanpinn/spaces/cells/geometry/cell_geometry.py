@@ -81,8 +81,7 @@ class SidePart(CellSide):
         return torch.cat([along[:, : self.axis], at, along[:, self.axis :]], dim=1)
 
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        onto = restriction(polynomials.on_face, self.low, self.high)
-        own = onto[_along(polynomials, self.axis)]
+        own = restriction(polynomials.on_face, self.low, self.high)[_along(polynomials, self.axis)]
         return [own * one for one in _across(polynomials, self.axis, self.upper, orders)]
 
     def area(self, widths: Tensor) -> Tensor:

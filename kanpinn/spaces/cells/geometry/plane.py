@@ -243,8 +243,7 @@ def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, T
     first, last, cell = own
     low, high, beyond = (1 - others[1]).flip(0), (1 - others[0]).flip(0), others[2].flip(0)
     ends = torch.cat([first, last, low, high]).unique()
-    kept = torch.cat([torch.ones(1, dtype=torch.bool), ends.diff() > tiny])
-    ends = ends[kept]
+    ends = ends[torch.cat([torch.ones(1, dtype=torch.bool), ends.diff() > tiny])]
     middle = (ends[1:] + ends[:-1]) / 2
     here, there = ((torch.searchsorted(starts, middle) - 1).clamp_min(0) for starts in (first, low))
     both = (middle > first[here]) & (middle < last[here])

@@ -707,8 +707,7 @@ class CellSystem:
             )
             found[starts[list(numbers)][:, None] + np.arange(values.shape[1])] = values.numpy()
         across = [rows.traces(function) for rows in self.interface_rows]
-        of_shared = [one.numpy() for one in function.numbers]
-        return np.concatenate([found, *across, *of_shared])[:, None]
+        return np.concatenate([found, *across, *(one.numpy() for one in function.numbers)])[:, None]
 
 
 def _joined(rows: Sequence[Tensor]) -> Array:

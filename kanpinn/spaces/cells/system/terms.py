@@ -280,6 +280,5 @@ def region_scales(
         return torch.ones(count, dtype=torch.float64)
     for _ in range(count):  # the longest path passes all regions
         for near, far in (*pairs, *((b, a) for a, b in pairs)):
-            reached = min(float(outer[near]), float(inner[near]))
-            outer[far] = max(float(outer[far]), reached)
+            outer[far] = max(float(outer[far]), min(float(outer[near]), float(inner[near])))
     return inner.max() / torch.minimum(inner, outer)
