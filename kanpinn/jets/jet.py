@@ -332,13 +332,9 @@ def stack_equations(residual: object, n: int, what: str, columns: str = "1") -> 
     parts = residual if isinstance(residual, (tuple, list)) else (residual,)
     values: list[Any] = [getattr(part, "value", part) for part in parts]  # the values of jets
     for part in values or (None,):
-        if (
-            not isinstance(part, Tensor)
-            or part.ndim != 2
-            or part.shape[0] != n
-            or not part.shape[1]
-        ):
-            got = tuple(getattr(part, "shape", ())) or type(part).__name__
+        shape = tuple(getattr(part, "shape", ()))
+        if not isinstance(part, Tensor) or len(shape) != 2 or shape[0] != n or not shape[1]:
+            got = shape or type(part).__name__
             raise InputError(
                 f"{what} must have shape (n, {columns}) with n = {n} points here, got {got}"
             )

@@ -228,17 +228,12 @@ class TimeScales:
         until it has 8 samples.
 
         Args:
-            samples: the values of c functions, (parts, c); the number of parts is a power of two.
+            samples: the values of c functions, (parts, c); parts is a power of two, at least 8.
             begin, duration: the first moment and the duration of the whole time.
             small: the largest error of the polynomials.
-
-        Raises:
-            InputError: if the number of parts is no power of two, or less than 8.
         """
         degree, least = 6, 8
         parts = len(samples)
-        if parts & (parts - 1) or parts < least:
-            raise InputError(f"samples must be as many as a power of two from {least}, got {parts}")
         if not samples.shape[1]:
             return cls()
         starts, stops, width = torch.zeros(1, dtype=torch.long), list[Tensor](), parts
