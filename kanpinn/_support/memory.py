@@ -4,6 +4,8 @@ import math
 import os
 from pathlib import Path
 
+from kanpinn._support.errors import InputError
+
 
 def machine_memory() -> float:
     """Return the bytes of the machine's memory; infinity if unknown."""
@@ -31,3 +33,21 @@ def written_size(count: int) -> str:
     units = ("bytes", "kB", "MB", "GB", "TB", "PB")
     power = min(int(math.log10(max(count, 1)) // 3), len(units) - 1)
     return f"{min(count, 10**300) / 10 ** (3 * power):.3g} {units[power]}"
+
+
+def check_memory(given: str, size: int, *, free: bool = False) -> None:
+    """Refuse settings that need more memory than the machine has.
+
+    Args:
+        given: the settings that need the memory, for the message.
+        size: the number of bytes that they need.
+        free: whether the memory must also be free, as before a solve begins.
+
+    Raises:
+        InputError: if there is less memory.
+    """
+    available = free_memory() if free else machine_memory()
+    if size > available:
+        there = written_size(int(available))
+        there = f"{there} are free" if free else f"this machine has {there}"
+        raise InputError(f"{given}: needs at least {written_size(size)} of memory, and {there}")

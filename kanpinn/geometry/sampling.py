@@ -15,6 +15,8 @@ from kanpinn.geometry.domain import Boundary, Domain, Region
 from kanpinn.geometry.points import Points, morton_order
 from kanpinn.geometry.rules import axis_counts, tensor_grid
 
+COPIES = 4  # a solve holds at least so many copies of its points
+
 
 @dataclass(frozen=True)
 class Collocation:

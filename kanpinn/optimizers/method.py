@@ -262,6 +262,14 @@ class Method(ABC):
         """Return the number of unknowns of a step's dense least-squares problem, 0 without one."""
         return 0
 
+    def factor_bytes(self, network: Network, rows: int) -> int:
+        """Return the least bytes of a step's triangular factor and of rows folded into it.
+
+        rows: the number of rows of the least-squares problem, or fewer.
+        """
+        columns = self.unknowns(network)
+        return 8 * 2 * columns * min(rows, columns)
+
     def cost(self, residuals: Residuals) -> StepCost | None:
         """Return the expected cost of a step; None where it is not known."""
         return None

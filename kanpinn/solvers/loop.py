@@ -20,9 +20,11 @@ from kanpinn._support.errors import (
     expecting,
 )
 from kanpinn._support.interrupts import entered, handling
+from kanpinn._support.memory import check_memory
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, Reference, reference_of
 from kanpinn.accuracy.references.reference import Approximation
+from kanpinn.geometry.sampling import COPIES
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import Method, Stage, Step, as_methods
 from kanpinn.pde.defects import warn_of_contradictions
@@ -72,6 +74,7 @@ def solve_discretized(
     started = time.perf_counter() if started is None else started
     network, seed = discretization.surrogate.network, discretization.seed
     stages = as_methods(optimizers, network, discretization.collocation.resample)
+    _check_memory(discretization, stages)
     if world() > 1:
         _check_ranks(discretization, stages)
     with on_threads(network.threads):
@@ -140,6 +143,21 @@ def reference_and_norm(
     if errors and (known is not None or problem.exact is not None):
         return known, ErrorNorm(problem, known), time.perf_counter() - begun
     return known, None, 0.0
+
+
+def _check_memory(a: Discretization, optimizers: tuple[Method, ...]) -> None:
+    """Refuse points and networks that do not fit into the free memory, before it is taken.
+
+    Raises:
+        InputError: naming the points, or the method and its number of coefficients.
+    """
+    network, points = a.surrogate.network, a.collocation
+    count = points.interior + points.boundary
+    size = 8 * COPIES * a.problem.domain.dim * count
+    check_memory(f"{points.interior} + {points.boundary} points", size, free=True)
+    for method in optimizers:
+        given = f"{method.title} for {method.unknowns(network)} coefficients"
+        check_memory(given, method.factor_bytes(network, count // world()), free=True)
 
 
 def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:

@@ -548,3 +548,18 @@ def test_a_new_problem_of_each_equation_runs_as_it_is(
     job = Config.read(tmp_path / "mine.toml").build()
     assert list(tmp_path.iterdir()) == [tmp_path / "mine.toml"]
     assert job.run().errors.l2_relative < 1e-6
+
+
+def test_a_class_of_kanpinn_with_a_key_of_its_own_is_refused() -> None:
+    with pytest.raises(InputError, match=r'expected problem.equation = "poisson" in its place'):
+        Config.from_dict({"problem": {"class": "kanpinn:Poisson"}}).build()
+
+
+def test_an_argument_that_no_value_of_a_file_can_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "import kanpinn as kp\n"
+        "class Own(kp.Poisson):\n"
+        "    def __init__(self, domain: dict[str, kp.Domain]): ...\n"
+    )
+    with pytest.raises(InputError, match=r"can be no value of a file"):
+        Config.from_dict({"problem": {"class": "own.py:Own"}}, tmp_path).build()

@@ -18,9 +18,10 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from kanpinn._support.errors import InputError, nearest, show
+from kanpinn._support.memory import check_memory
 from kanpinn.accuracy.references import Recipe
 from kanpinn.data import Data
-from kanpinn.geometry.sampling import SAMPLERS, Collocation
+from kanpinn.geometry.sampling import COPIES, SAMPLERS, Collocation
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.sparsity import Sparsity
 from kanpinn.networks import KAN, Network
@@ -365,8 +366,7 @@ class File(models.TomlTable):
         for index, method in enumerate(methods):
             columns = method.unknowns(network)
             given = f"optimizer[{index}] ({method.title} for {columns} coefficients)"
-            # Memory for the triangular factor, and for the rows that are folded into it.
-            tables.check_memory(given, 8 * 2 * columns * min(rows, columns))
+            check_memory(given, method.factor_bytes(network, rows))
         # At least so many points are evaluated together: the basis functions of each unit, their
         # derivatives, and copies for the chain rule.
         points, copies = min(rows, 256), 4
@@ -374,7 +374,7 @@ class File(models.TomlTable):
         degrees = [layer.basis.degree for layer in layers if isinstance(layer, KANLayer)]
         values = sum(network.width) * (max(degrees, default=0) + 1) * (self.derivatives + 1)
         given = f"network.width = {list(network.width)}"
-        tables.check_memory(given, 8 * copies * points * values)
+        check_memory(given, 8 * copies * points * values)
         return tuple(methods)
 
 
@@ -467,13 +467,12 @@ class ProblemFile(File):
         if self.points is not None:
             default = self.points.build("points", directory)
             most = 10_000  # nodes per axis: computing more nodes takes longer than any solve
-            copies = 4  # a solve holds at least four copies of the points
             dim, faces = problem.domain.dim, len(problem.domain.boundary.pieces)
             sizes = {"interior": (default.interior, 1, dim)}
             sizes["boundary"] = (default.boundary, faces, dim - 1)
             for name, (count, parts, axes) in sizes.items():
                 given = f"points.{name} = {count}"
-                tables.check_memory(given, 8 * copies * dim * count)
+                check_memory(given, 8 * COPIES * dim * count)
                 if default.sampler == "gauss" and axes and count // parts > most**axes:
                     limit = f"Gauss rules have at most {most} nodes on an axis"
                     raise InputError(f"{given}: {limit}; take fewer points, or another sampler")

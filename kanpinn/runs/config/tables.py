@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy
+import pydantic
 import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from kanpinn import geometry, networks, optimizers, spaces, tasks
 from kanpinn._support.errors import InputError, nearest, show
-from kanpinn._support.memory import machine_memory, written_size
+from kanpinn._support.memory import check_memory
 from kanpinn.accuracy.references import DataFile, Recipe
 from kanpinn.data import Data
 from kanpinn.data import Table as Rows
@@ -71,7 +72,8 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
         dim = max(1, width[0] - int(kind is CellWindows))  # the last input of windows is the time
         count = cells**dim if isinstance(cells, int) else math.prod(cells)
         if min(*width, degree) > 0 and count > 1:
-            check_memory(given, factor_bytes(Traces(LocalPolynomials(degree, dim), (1,)), count))
+            size = factor_bytes(Traces(LocalPolynomials(degree, dim), (1,)), count)
+            check_memory(given, size)
         return
     copies = 4  # a solve holds at least four copies of the coefficients
     degree, grid = (int(numpy.max(table.get(key, 1), initial=1)) for key in ("degree", "grid"))
@@ -86,22 +88,6 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
             raise InputError(f"{path}.{key} = {show(table[key])}: {expected}")
     products = sum(a * b for a, b in itertools.pairwise(width))
     check_memory(given, 8 * copies * products * (degree + grid))
-
-
-def check_memory(given: str, size: int) -> None:
-    """Refuse settings that need more than the machine's memory.
-
-    Args:
-        given: the settings that need the memory, for the message.
-        size: the number of bytes that they need.
-
-    Raises:
-        InputError: if the machine has less memory.
-    """
-    memory = machine_memory()
-    if size > memory:
-        sizes = f"{written_size(size)} of memory, and this machine has {written_size(int(memory))}"
-        raise InputError(f"{given}: needs at least {sizes}")
 
 
 def left_out(key: str, value: Any, reason: str) -> str:
@@ -242,10 +228,26 @@ class ClassTable(ProblemTable, models.FixedTable):
         return self.class_
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
-        """Return an instance of the class, a subclass of `base`."""
+        """Return an instance of the class, a subclass of `base`.
+
+        Raises:
+            InputError: also for a class of kanpinn that has a key of its own, and a constructor
+                with an argument that no value of a file can be.
+        """
         at, key = f"{path}.parameters", f"{path}.class"
         found = models.load_class(self.class_, self.base, directory, key, self.elsewhere)
-        table = models.read_table(models.table_of(found, found.__name__), self.parameters, at)
+        named = f'{key} = "{self.class_}"'
+        for name, own in EQUATIONS.items():
+            if found is own:
+                raise InputError(f'{named}: expected {path}.equation = "{name}" in its place')
+        try:
+            table = models.read_table(models.table_of(found, found.__name__), self.parameters, at)
+        except pydantic.errors.PydanticUserError as error:
+            reason = str(error).partition("\n")[0].partition(". ")[0]
+            raise InputError(
+                f"{named}: an argument of its constructor can be no value of a file ({reason}); "
+                "take numbers, texts and lists"
+            ) from None
         with models.blaming(found.__name__, found):
             return stated(table.build(at, directory))
 
