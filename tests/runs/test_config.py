@@ -202,6 +202,7 @@ def test_an_installed_class_is_found_by_its_module() -> None:
 def test_a_network_of_ones_own_takes_its_own_keys(line: Path) -> None:
     (line.parent / "wide.py").write_text(
         "import kanpinn as kp\n"
+        "from kanpinn.geometry import Domain\n"
         "class Wide(kp.KAN):\n"
         "    def __init__(self, units: int, seed: int = 0):\n"
         "        super().__init__([1, units, 1], seed=seed)\n"
@@ -210,6 +211,7 @@ def test_a_network_of_ones_own_takes_its_own_keys(line: Path) -> None:
     assert job.network.width == (1, 6, 1)
     (line.parent / "deep.py").write_text(
         "import kanpinn as kp\n"
+        "from kanpinn.geometry import Domain\n"
         "class Deep(kp.KAN):\n"
         "    def __init__(self, width=None, hidden=(5,), seed: int = 0):\n"
         "        super().__init__(width, hidden=hidden, seed=seed)\n"
@@ -558,8 +560,9 @@ def test_a_class_of_kanpinn_with_a_key_of_its_own_is_refused() -> None:
 def test_an_argument_that_no_value_of_a_file_can_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(
         "import kanpinn as kp\n"
+        "from kanpinn.geometry import Domain\n"
         "class Own(kp.Poisson):\n"
-        "    def __init__(self, domain: dict[str, kp.Domain]): ...\n"
+        "    def __init__(self, domain: dict[str, Domain]): ...\n"
     )
     with pytest.raises(InputError, match=r"can be no value of a file"):
         Config.from_dict({"problem": {"class": "own.py:Own"}}, tmp_path).build()
