@@ -55,6 +55,16 @@ def to_disk(path: Path) -> None:
         os.close(opened)
 
 
+def refuse_irregular(path: Path) -> None:
+    """Refuse what is there but no regular file: a pipe would be waited for, a device read for ever.
+
+    Raises:
+        InputError: naming the path.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no regular file")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     with replacing(path) as temporary:

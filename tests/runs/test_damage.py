@@ -1,6 +1,7 @@
 """Damaged run folders: each fault is told in a sentence, and the folder stays as it is."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -154,3 +155,12 @@ def test_a_checkpoint_with_other_contents_is_refused_before_a_step_is_taken(copi
     place[name] = value
     torch.save(payload, path)
     is_refused(copied, resumed)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+@pytest.mark.parametrize("name", ["checkpoint.pt", "run.json"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(copied, name):
+    (copied / name).unlink()
+    os.mkfifo(copied / name)
+    with pytest.raises(InputError, match=r"no regular file|is not a run folder"):
+        load(copied)

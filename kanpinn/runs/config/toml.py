@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kanpinn._support.errors import InputError, nearest, show
+from kanpinn._support.files import refuse_irregular
 
 LARGEST = 2**20  # bytes of a file
 DEEPEST = 32  # nested tables and lists
@@ -27,8 +28,7 @@ def load_toml(path: Path) -> dict[str, Any]:
         InputError: if there is no such file, it is no regular file, has more than 1 MiB, or is not
             TOML.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise InputError(f"{path}: is no regular file")
+    refuse_irregular(path)
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)

@@ -9,7 +9,7 @@ import numpy
 import torch
 
 from kanpinn._support.errors import InputError, expecting
-from kanpinn._support.files import replacing
+from kanpinn._support.files import refuse_irregular, replacing
 from kanpinn.solvers.state import History, StepCounts
 
 FORMAT = 1  # of checkpoint.pt; files of another format are refused
@@ -48,12 +48,13 @@ def read_checkpoint(folder: Path, name: str = NAME) -> dict[str, Any] | None:
         A dict with the keys "format", "run" (the solver's state), "config" and "resumed".
 
     Raises:
-        InputError: if the contents of the file do not have the checksums stored in it, or the file
-            is not a checkpoint of this format.
+        InputError: if it is no regular file, its contents do not have the checksums stored in it,
+            or it is not a checkpoint of this format.
     """
     path = folder / name
     if not path.exists():
         return None
+    refuse_irregular(path)
     try:
         with zipfile.ZipFile(path) as archive:  # torch.load does not compare the checksums
             damaged = archive.testzip()

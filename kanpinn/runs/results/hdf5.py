@@ -12,7 +12,7 @@ import numpy
 import torch
 
 from kanpinn._support.errors import InputError, expecting
-from kanpinn._support.files import replacing
+from kanpinn._support.files import refuse_irregular, replacing
 from kanpinn.networks.kan import KANLayer
 from kanpinn.networks.layer import Layer
 from kanpinn.networks.mlp import DenseLayer
@@ -167,6 +167,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
+    refuse_irregular(path)
     try:
         file = h5py.File(path)
     except OSError as error:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from kanpinn._support.errors import InputError, expecting
-from kanpinn._support.files import replacing
+from kanpinn._support.files import refuse_irregular, replacing
 from kanpinn._support.memory import written_size
 from kanpinn._support.versions import version_of
 from kanpinn.networks.kan import KANLayer
@@ -117,8 +117,7 @@ def read_record(folder: Path, name: str = RECORD) -> dict[str, Any]:
         OSError: if the file cannot be read.
     """
     path, most = folder / name, 2**28  # bytes
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is no regular file")
+    refuse_irregular(path)
     if (size := path.stat().st_size) > most:
         raise InputError(f"{path} has {written_size(size)}, more than {written_size(most)}")
     try:
