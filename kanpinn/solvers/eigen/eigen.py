@@ -316,11 +316,15 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         """The functions `block` in the present cells, with which the next Krylov space starts."""
         return CellFunctions(self.geometry, self.network.polynomials, self.block)
 
-    def _about_zero(self, functions: CellFunctions) -> ShiftedCells:
-        """The evolution L u - M u' = 0 of the problem, in the cells of some functions."""
+    def _about_zero(self, functions: CellFunctions, *, witness: bool = False) -> ShiftedCells:
+        """The evolution L u - M u' = 0 of the problem, in the cells of some functions.
+
+        witness: whether the weights at corners are those for an estimate of the error.
+        """
         zeros = torch.zeros_like(functions.coefficients[..., 0])
         about = functions.of(torch.cat([zeros, zeros], dim=2))
-        return ShiftedCells(self.problem.linearised(about, integrated=False), order=1)
+        system = self.problem.linearised(about, limit=witness, integrated=False)
+        return ShiftedCells(system, order=1)
 
     def _nearest(self, cells: ShiftedCells, tolerance: float) -> spectrum.CellPairs:
         """The nearest eigenpairs, with which the next search begins."""
@@ -342,14 +346,15 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
     def _compared(self, solved: tuple[spectrum.CellPairs, Tensor], errors: Tensor) -> Tensor:
         """The relative changes of eigenvalues in a finer space, or `errors` if these are larger.
 
-        The degree of the finer space is higher by 2, and its cells at singular corners are smaller.
+        The degree of the finer space is higher by 2, its cells at singular corners are smaller, and
+        it has the weights of a witness, see `SingularCorners.weights`.
 
         Args:
             solved: the eigenpairs, and the parts of the cells in their errors, (N, count).
             errors: the relative errors estimated from the functional, (count,).
         """
         start, tolerance = self._block().on(self.problem.deeper(self.geometry)).richer, 1e-2
-        finer = self._about_zero(start)
+        finer = self._about_zero(start, witness=True)
         other = self._search(finer, start.coefficients, tolerance * self.tolerance)
         found = solved[0].spectrum
         values = found.values[: self.count]
