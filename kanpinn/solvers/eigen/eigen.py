@@ -101,10 +101,8 @@ class EigenStage(Stage):
         self.search, self.residuals = search, residuals
         problem, surrogate = search.discretization.problem, residuals.surrogate
         self.inside = spectrum.rule(search.discretization)
-        low, count = surrogate.low, len(problem.fields)
-        smooth = torch.full_like(low, 1.5), low.new_ones(count)
-        parts = spectrum.of_wave(problem, surrogate, self.inside, *smooth)
-        self.size = spectrum.magnitude(*parts)  # the magnitude of the first eigenvalues
+        # The magnitude of the first eigenvalues.
+        self.size = spectrum.magnitude_of_waves(problem, surrogate, self.inside, 1.5)
         self.up, self.end = True, 0.0
         if search.near is None:
             self.up, end = spectrum.end_of_spectrum(problem, surrogate, self.inside)
@@ -293,11 +291,24 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         ).spectrum
         resolved = found.residuals < spectrum.RESOLVED
         others, which = (side * found.values.real[resolved]).sort()
-        unsure = found.residuals[resolved][which] * (others - side * shift).abs()
-        slack = (errors * self._sizes(values))[order]
+        residuals = found.residuals[resolved][which]
         compared = min(len(others), self.count)
-        missed = others[:compared] < (known - slack)[:compared] - unsure[:compared]
-        return side * (float(others[0]) - span / 2) if bool(missed.any()) else None
+        slack = (errors * self._sizes(values))[order]
+        limits = known[:compared] - slack[:compared]
+        unsure = residuals * (others - side * shift).abs()
+        missed = (others + unsure)[:compared] < limits
+        if not bool(missed.any()):
+            return None
+        # Small eigenvalues μ of an inverse that is not normal may be noise.
+        best = int(torch.where(missed, residuals[:compared], math.inf).argmin())
+        gap = float(limits[best] - others[best])
+        beside = side * (float(others[best]) - 0.01 * gap)
+        closest = spectrum.nearest_pairs(
+            replace(pairs.cells), beside, None, self.up, block, 1, 1e-2
+        ).spectrum.values[0]
+        if abs(complex(closest) - side * float(others[best])) > 0.1 * gap:
+            return None
+        return side * (float(others[best]) - span / 2)
 
     def _outside(self, tolerance: float) -> spectrum.CellPairs:
         """The eigenpairs for a shift beyond the end of the spectrum, or close to `near`."""

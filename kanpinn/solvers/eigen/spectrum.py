@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import weighted_sample
-from kanpinn.jets import Channels, Jet, ResidualFunction, find_channels, jet_of
+from kanpinn.jets import Channels, Jet, Linearised, ResidualFunction, find_channels
 from kanpinn.linalg.arnoldi import krylov_spaces
 from kanpinn.linalg.qr import column_scale, rank_tolerance
 from kanpinn.loss.residuals import Residuals
@@ -238,46 +238,55 @@ def pencil(
     return both[0], both[1]
 
 
-@torch.no_grad()
-def of_wave(
-    problem: EigenProblem,
-    surrogate: Surrogate,
-    points: Points,
-    waves: Tensor,
-    amplitudes: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Return L φ and M φ at some of the points for products of cosines φ, (n, equations) each.
+def linearised_sides(
+    problem: EigenProblem, surrogate: Surrogate, points: Points
+) -> tuple[Linearised, Linearised]:
+    """Return L and M, linearised at points."""
+    sides, fields = (problem.operator_values, problem.mass_values), len(problem.fields)
+    channels = channels_at(surrogate, sides, points)
+    operator, mass = (Linearised.at_zero(one, points, channels, fields) for one in sides)
+    return operator, mass
+
+
+def eigenvalues_of_waves(operator: Linearised, mass: Linearised, waves: Tensor) -> Tensor:
+    """Return the finite λ of L c exp(iω·x) = λ M c exp(iω·x) at points, (k,), complex.
+
+    The rows and columns of the symbols of L and M are scaled to entries up to 1, since the orders
+    of derivatives differ between equations and between fields. Infinite λ, of a singular M, and λ
+    above 1000 times the smallest |λ| of a point and wave are left out.
 
     Args:
-        problem, surrogate: of one mode.
-        points: all points.
-        waves: the change of each cosine's phase over half the domain, (d,).
-        amplitudes: the factor of each field's product, (m,).
+        operator, mass: L and M at n points.
+        waves: the vectors ω, (s, d).
     """
-    low, half = surrogate.low, (surrogate.high - surrogate.low) / 2
-    some = points[:: max(1, len(points) // 2048)]
-
-    def wave(x: Tensor) -> Tensor:
-        phases = torch.linspace(0.2, 0.8, x.shape[1], dtype=x.dtype, device=x.device)
-        value = torch.cos(waves * ((x - low) / half - 1) + phases).prod(dim=1, keepdim=True)
-        return value * amplitudes
-
-    equations = problem.operator_values, problem.mass_values
-    channels = channels_at(surrogate, equations, points)
-    jet = jet_of(wave, some.coords, channels)
-    return equations[0](some, jet), equations[1](some, jet)
-
-
-def magnitude(operator: Tensor, mass: Tensor) -> float:
-    """Return the median of |L φ| over that of |M φ| at points, which singular points do not rule.
-
-    operator, mass: the values of L φ and M φ, (n, equations) each. Where a median is zero the
-    number is 1.
-    """
+    kappa, clear = 1j * waves, 1e-3
     left, right = (
-        float(torch.linalg.vector_norm(part, dim=1).median()) for part in (operator, mass)
+        torch.stack([side.symbol(row, kappa) for row in range(len(side.points))]).flatten(0, 1)
+        for side in (operator, mass)
     )
-    return left / right if min(left, right) > 0 else 1.0
+    finite = (left.isfinite() & right.isfinite()).flatten(1).all(dim=1)
+    left, right = left[finite], right[finite]
+    for _ in range(8):
+        for axis in (1, 2):
+            size = left.abs().amax(dim=axis, keepdim=True).clamp_min(1e-300).sqrt()
+            left, right = left / size, right / size
+    mu = torch.linalg.eigvals(torch.linalg.pinv(left) @ right)
+    kept = mu.abs() > clear * mu.abs().amax(dim=1, keepdim=True)
+    return 1 / mu[kept]
+
+
+@torch.no_grad()
+def magnitude_of_waves(
+    problem: EigenProblem, surrogate: Surrogate, points: Points, phase: float
+) -> float:
+    """Return the median |λ| of waves whose phase changes by `phase` over half the domain.
+
+    It is 1 if it would be zero or if there are no finite λ.
+    """
+    half = (surrogate.high - surrogate.low) / 2
+    sides = linearised_sides(problem, surrogate, points[:: max(1, len(points) // 64)])
+    sizes = eigenvalues_of_waves(*sides, phase / half[None]).abs()
+    return float(sizes.median()) or 1.0 if len(sizes) else 1.0
 
 
 def end_of_spectrum(
@@ -285,8 +294,8 @@ def end_of_spectrum(
 ) -> tuple[bool, float]:
     """Return whether the spectrum is bounded from below, and a number beyond the eigenvalues.
 
-    A spectrum that is not bounded from below is taken to be bounded from above. ∫ L φ · M φ is
-    positive for waves φ of high frequency in the first case and negative in the second.
+    The eigenvalues of waves of high frequency have a positive real part in the first case, and a
+    negative real part if the spectrum is bounded from above.
 
     For -Δu + V u = λ u, a mode in a well of the width w has an eigenvalue of about the mean of V
     over the well plus (π/w)². The number is the least of this over the regions where V is lowest,
@@ -297,38 +306,23 @@ def end_of_spectrum(
         points: a quadrature rule in the domain.
 
     Raises:
-        InputError: if the integral has both signs, as for a wave operator or Dirac's.
+        InputError: if the real parts have both signs, as for a wave operator or Dirac's.
     """
-    m, d, frequency = len(problem.fields), points.coords.shape[1], 1e6
-    generator = Generator().manual_seed(0)
-    signs, symbols = [], []
-    for _ in range(4 * (d + m)):
-        waves, amplitudes = (torch.randn(k, generator=generator) for k in (d, m))
-        waves, amplitudes = (
-            (x / torch.linalg.vector_norm(x)).to(points.coords) for x in (waves, amplitudes)
-        )
-        left, right = of_wave(problem, surrogate, points, frequency * waves, amplitudes)
-        product, sizes = left * right, left.square().sum() * right.square().sum()
-        signs.append(float(product.sum() / sizes.sqrt()) if sizes > 0 else 0.0)
-        symbols.append(magnitude(left, right))
-    clear = 1e-2
-    if min(signs) < -clear and max(signs) > clear:
+    m, d, frequency, clear = len(problem.fields), points.coords.shape[1], 1e4, 1e-2
+    waves = torch.randn(8 * d, d, generator=Generator().manual_seed(0)).to(points.coords)
+    waves = waves / torch.linalg.vector_norm(waves, dim=1, keepdim=True)
+    half = (surrogate.high - surrogate.low) / 2
+    few = linearised_sides(problem, surrogate, points[:: max(1, len(points) // 64)])
+    found = eigenvalues_of_waves(*few, frequency * waves / half)
+    signs = found.real / found.abs()
+    if bool((signs < -clear).any() and (signs > clear).any()):
         raise InputError(
             f"the eigenvalues of {type(problem).__name__} are bounded neither from below nor from "
             "above: there are no first ones; give near, the number that they shall be nearest to"
         )
-    up = sum(signs) >= 0
-    equations = problem.operator_values, problem.mass_values
-    channels = channels_at(surrogate, equations, points)
-    columns = []
-    for field in torch.eye(m).to(points.coords):
-
-        def constant(x: Tensor, field: Tensor = field) -> Tensor:
-            return field + 0 * x[:, :1]
-
-        jet = jet_of(constant, points.coords, channels)
-        columns.append([equation(points, jet) for equation in equations])
-    operator, mass = (torch.stack(parts, dim=2) for parts in zip(*columns, strict=True))
+    up = not float(signs.sum()) < 0
+    # A constant function has the zeroth part of the slopes.
+    operator, mass = (one.slopes[:, :, 0] for one in linearised_sides(problem, surrogate, points))
     if operator.shape[1] != m or points.data is None:
         return up, 0.0
     regular = torch.isfinite(operator).all(dim=2).all(dim=1)
@@ -340,9 +334,9 @@ def end_of_spectrum(
     weights = points.data[:, 0][regular][which]
     parts = weights.cumsum(0) / weights.sum()
     means = (weights * lowest).cumsum(0) / weights.cumsum(0)
-    order = channels.derivative_order
     phases = math.pi / (2 * parts ** (1 / d))
-    kinetic = sorted(symbols)[len(symbols) // 2] * (phases / frequency) ** order
+    symbol = float(found.abs().median()) if len(found) else 0.0
+    kinetic = symbol * (phases / frequency) ** few[0].jet.channels.derivative_order
     least = min(float((means + kinetic / 4).min()), 0.0)
     return up, least if up else -least
 
