@@ -589,3 +589,59 @@ def test_operators_without_an_end_of_the_spectrum_need_near():
 
     with pytest.raises(kp.InputError, match="neither from below nor from above"):
         kp.eigen(Waves(), count=2)
+
+
+def test_a_mass_that_is_singular_and_not_symmetric():
+    class Convection(kp.EigenProblem):
+        """Rayleigh and Bénard between rigid plates, for the wave number a = 3.117: λ is Ra."""
+
+        domain = kp.Box(z=(0, 1))
+        fields = ("w", "T")
+
+        def operator(self, p, w, T):
+            a, w_zz = 3.117**2, kp.partial(w, "z", "z")
+            fourth = kp.partial(w, "z", "z", "z", "z")
+            return (
+                fourth - 2 * a * w_zz + a**2 * w.value,
+                kp.partial(T, "z", "z") - a * T.value + w.value,
+            )
+
+        def mass(self, p, w, T):
+            return 3.117**2 * T.value, 0 * T.value
+
+        def conditions(self):
+            walls = self.domain.boundary
+            fields = [kp.Dirichlet(walls, field=name) for name in self.fields]
+            return [*fields, kp.Neumann(walls, field="w")]
+
+    found = kp.eigen(Convection(), count=2, tolerance=1e-8)
+    # From the determinant of the conditions of sums of three cosh or sinh, in 30 digits.
+    exact = torch.tensor([1707.761892766407, 24982.07631117617], dtype=torch.float64)
+    assert found.success
+    assert ((found.values - exact).abs() <= 4 * found.estimates).all()
+
+
+def test_the_eigenvalues_of_stokes_equations():
+    class Stokes(kp.EigenProblem):
+        domain = kp.Box(x=(0, 1), y=(0, 1))
+        fields = ("u", "v", "q")
+
+        def operator(self, p, u, v, q):
+            return (
+                kp.partial(q, "x") - kp.laplacian(u),
+                kp.partial(q, "y") - kp.laplacian(v),
+                kp.partial(u, "x") + kp.partial(v, "y"),
+            )
+
+        def mass(self, p, u, v, q):
+            return u.value, v.value, 0 * q.value
+
+        def conditions(self):
+            walls = self.domain.boundary
+            walls = [kp.Dirichlet(walls, field="u"), kp.Dirichlet(walls, field="v")]
+            return [*walls, kp.Integral(self.domain, 0.0, field="q")]
+
+    found = kp.eigen(Stokes(), kp.Cells(degree=8, cells=2), count=2, tolerance=1e-4)
+    # Leriche and Labrosse, Stokes eigenmodes in square domain (2004).
+    exact = torch.tensor([52.344691168, 92.124393972], dtype=torch.float64)
+    assert found.success and ((found.values - exact).abs() <= 3 * found.estimates).all()
