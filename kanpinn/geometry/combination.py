@@ -30,7 +30,6 @@ from kanpinn.geometry.domain import (
     across,
     interior_angle,
 )
-from kanpinn.geometry.levels import complement, intersection, union
 from kanpinn.geometry.planar import Planar, rectangle
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.product import Product
@@ -464,13 +463,7 @@ def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
     # Rounding errors may give an empty result an area of this size.
     if not area > 1e-12 * min(a.measure, b.measure):
         raise InputError(f"the {kind} of {a!r} and {b!r} is empty")
-    # The R-disjunction would vanish on a common boundary, where the values of both sets are 0.
-    inner = kind == "union" and any(shared < 0 for _, _, shared in parts[0])
-    form = None
-    if a.formula is not None and b.formula is not None and not inner:
-        other_side = complement(b.formula) if kind == "difference" else b.formula
-        form = (union if kind == "union" else intersection)(a.formula, other_side)
-    return Planar(tuple(curves), form, f"({a!r} {SIGNS[kind]} {b!r})")
+    return Planar(tuple(curves), f"({a!r} {SIGNS[kind]} {b!r})")
 
 
 def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -29,13 +29,11 @@ from kanpinn.geometry.curves import (
     Side,
     abscissa,
     crossings,
-    left_of,
     meeting,
     pair,
     two_names,
 )
 from kanpinn.geometry.domain import Boundary, Domain
-from kanpinn.geometry.levels import Level, complement, intersection, union
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.triangles import Triangles
@@ -206,8 +204,6 @@ class Planar(Domain):
 
     Args:
         curves: the pieces of the boundary.
-        form: a level function, which is 0 on the boundary and > 0 inside; if None, the domain joins
-            the level functions of all curves, unless all of them are straight.
         label: the repr of the domain; None lists the curves.
         triangles: triangles that fill the domain; `quadrature` then consists of Gauss rules on each
             triangle. None for Gauss rules on horizontal slabs between the curves.
@@ -225,7 +221,6 @@ class Planar(Domain):
     """
 
     curves: tuple[Curve, ...]
-    form: Level | None = field(default=None, compare=False)
     label: str | None = field(default=None, compare=False)
     triangles: Triangles | None = field(default=None, compare=False)
 
@@ -305,22 +300,31 @@ class Planar(Domain):
         return windings(sides, torch.zeros_like(sides[0]).long(), coords, 1)[:, 0] > 0
 
     def level(self, coords: Coords) -> Column:
-        """Return the level function: 0 on the boundary, > 0 inside, < 0 outside near the boundary.
+        """Return the level function: 0 on the boundary, > 0 inside, < 0 outside.
 
-        It is twice differentiable inside, and its gradient has a length of about 1 on smooth parts
-        of the boundary.
+        It is ± 1 / Σ 1/φ_i, where φ_i is the distance from curve i to first order near it, and > 0
+        elsewhere. It is twice differentiable inside, and its gradient has a length of about 1 on
+        smooth parts of the boundary.
 
         Args:
             coords: points (n, 2).
 
         Returns:
             The values (n, 1).
+
+        Reference: Biswas and Shapiro, Approximate distance fields with non-vanishing gradients
+        (2004).
         """
-        if self._has_formula:
-            assert self.formula is not None
-            return self.formula(coords)
-        value = joined_level(self.curves, coords)
-        return torch.where(self.encloses(coords)[:, None], value, -value)
+        # Keep φ > 0: its second derivatives on the curve contain 1/φ⁴ and must stay finite.
+        least, inverse = torch.finfo(coords.dtype).tiny ** 0.4, torch.zeros_like(coords[:, :1])
+        for curve in self.curves:
+            assert curve.level is not None
+            f, t = curve.level(coords), curve.extent(coords)
+            square = f.square() + least
+            if t is not None:  # the part t ≥ 0 of the curve f = 0
+                square = square + (((t.square() + f.pow(4) + least).sqrt() - t) / 2).square()
+            inverse = inverse + 1 / square.sqrt()
+        return torch.where(self.encloses(coords)[:, None], 1 / inverse, -1 / inverse)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """Return a rule of nodes² points in each slab, or of about 4 nodes² in all triangles."""
@@ -341,17 +345,6 @@ class Planar(Domain):
         heights = self._joints[1]
         ends = zip(self.curves, heights[0::2], heights[1::2], strict=True)
         return [side for curve, first, last in ends for side in curve.sides(first, last)]
-
-    @cached_property
-    def formula(self) -> Level | None:
-        """The level function made of the edges if all curves are straight, otherwise `form`."""
-        return straight_level(self.curves) or self.form
-
-    @cached_property
-    def _has_formula(self) -> bool:
-        """Whether `formula` exists and is > 0 at the points of a quadrature rule in the domain."""
-        inside = self.quadrature(8)[0].coords
-        return self.formula is not None and bool(self.formula(inside).min() > 0)
 
     @cached_property
     def _slabs(self) -> list[Slab]:
@@ -388,22 +381,6 @@ class Planar(Domain):
         return torch.tensor(rows, dtype=torch.float64).T
 
 
-def straight_level(curves: Sequence[Curve]) -> Level | None:
-    """Return a level function of a domain bounded by segments: outer polygons minus all holes.
-
-    None if a curve is not straight. The result is wrong for a domain with an island in a hole.
-    """
-    if not all(isinstance(curve, Segment) for curve in curves):
-        return None
-    outer: list[Level] = []
-    holes: list[Level] = []
-    for loop in loops_of(curves):
-        inside = _polygon_level([curve.start for curve in loop])
-        area = sum(curve.moment(loop[0].start) for curve in loop)
-        (outer if area > 0 else holes).append(inside)
-    return intersection(union(*outer), *holes)
-
-
 def loops_of(curves: Sequence[Curve]) -> list[list[Curve]]:
     """Group the curves into closed loops, head to tail; each starts at the first unused curve."""
     left, loops = list(curves), []
@@ -417,71 +394,6 @@ def loops_of(curves: Sequence[Curve]) -> list[list[Curve]]:
             loop.append(left.pop(nearest))
         loops.append(loop)
     return loops
-
-
-def _polygon_level(points: Sequence[Pair]) -> Level:
-    """Return a level function of the region on the left of a closed polygon.
-
-    It joins the half planes on the left of the edges, each once, by intersections and unions.
-
-    Reference: Dobkin, Guibas, Hershberger and Snoeyink, An efficient algorithm for finding the CSG
-    representation of a simple polygon (1988).
-    """
-    triples = zip([points[-1], *points], points, [*points[1:], points[0]], strict=False)
-    # On a straight edge, two edges would give the same half plane.
-    corners = [corner[1] for corner in triples if abs(_turn(*corner)) > 1e-12]
-    first, last = corners.index(min(corners)), corners.index(max(corners))
-    corners = corners[first:] + corners[:first]
-    split = (last - first) % len(corners)
-    chains = _chain_level(corners[: split + 1]), _chain_level([*corners[split:], corners[0]])
-    return (intersection if _turn(corners[-1], *corners[:2]) > 0 else union)(*chains)
-
-
-def _chain_level(points: Sequence[Pair]) -> Level:
-    """Return a level function of the region on the left of a chain of edges.
-
-    The first and the last edge are extended to infinity. The chain is split recursively at its
-    outermost corner.
-    """
-    if len(points) == 2:
-        return partial(left_of, points[0], points[1])
-    (ux, uy), (vx, vy) = _direction(points[1], points[0]), _direction(points[-2], points[-1])
-    away = (-ux - vx, -uy - vy)  # both extended edges lead against this direction
-    if math.hypot(*away) < 1e-9:
-        away = (-uy, ux)
-    reach = [away[0] * x + away[1] * y for x, y in points[1:-1]]
-    far = 1 + reach.index(max(reach))
-    chains = _chain_level(points[: far + 1]), _chain_level(points[far:])
-    return (intersection if _turn(*points[far - 1 : far + 2]) > 0 else union)(*chains)
-
-
-def _direction(a: Pair, b: Pair) -> Pair:
-    return (b[0] - a[0]) / math.dist(a, b), (b[1] - a[1]) / math.dist(a, b)
-
-
-def _turn(a: Pair, b: Pair, c: Pair) -> float:
-    """Return the sine of the angle by which the path a, b, c turns left at b."""
-    (ux, uy), (vx, vy) = _direction(a, b), _direction(b, c)
-    return ux * vy - uy * vx
-
-
-def joined_level(curves: Sequence[Curve], coords: Coords) -> Column:
-    """Return 1 / Σ 1/φ_i (n, 1), which is ≥ 0 and vanishes on the curves only, with slope 1 there.
-
-    φ_i is the distance from curve i to first order near it, and > 0 elsewhere.
-
-    Reference: Biswas and Shapiro, Approximate distance fields with non-vanishing gradients (2004).
-    """
-    # Keep φ > 0: its second derivatives on the curve contain 1/φ⁴ and must stay finite.
-    least, inverse = torch.finfo(coords.dtype).tiny ** 0.4, torch.zeros_like(coords[:, :1])
-    for curve in curves:
-        assert curve.level is not None
-        f, t = curve.level(coords), curve.extent(coords)
-        square = f.square() + least
-        if t is not None:  # the part t ≥ 0 of the curve f = 0
-            square = square + (((t.square() + f.pow(4) + least).sqrt() - t) / 2).square()
-        inverse = inverse + 1 / square.sqrt()
-    return 1 / inverse
 
 
 def Triangle(
@@ -656,7 +568,7 @@ def Disk(
     center = pair("center", center)
     number("radius", radius, above=True)
     circle = Arc(center, (radius, radius), name=name, names=two_names(names))
-    return Planar((circle,), circle.level, f"Disk({center}, {float(radius)})")
+    return Planar((circle,), f"Disk({center}, {float(radius)})")
 
 
 def Ellipse(
@@ -690,7 +602,7 @@ def Ellipse(
     center, axes = pair("center", center), pair("axes", axes)
     curve = Arc(center, axes, angle, name=name, names=two_names(names))
     label = f"Ellipse({center}, {axes}, {curve.angle})"
-    return Planar((curve,), curve.level, label)
+    return Planar((curve,), label)
 
 
 def Annulus(
@@ -723,8 +635,7 @@ def Annulus(
     names = two_names(names)
     rim = Arc(center, (outer, outer), name="outer", names=names)
     hole = Arc(center, (inner, inner), last=-TURN, name="inner", names=names)
-    form = intersection(rim.level, complement(hole.level))
-    return Planar((rim, hole), form, f"Annulus({center}, {float(inner)}, {float(outer)})")
+    return Planar((rim, hole), f"Annulus({center}, {float(inner)}, {float(outer)})")
 
 
 def Sector(
@@ -775,8 +686,5 @@ def Sector(
         tip = (back.stop, back.start)
     first = Segment(tip[0], arc.start, "start", names)
     last = Segment(arc.stop, tip[1], "end", names)
-    # Two half planes, intersected up to π, united above.
-    wedge = (intersection if arc.sweep <= math.pi else union)(first.level, last.level)
-    rims = [arc.level, *(complement(Arc(center, (inner, inner)).level) for _ in curves[1:])]
     label = f"Sector({center}, {float(radius)}, {start}, {end}, {float(inner)})"
-    return Planar((first, arc, last, *curves[1:]), intersection(*rims, wedge), label)
+    return Planar((first, arc, last, *curves[1:]), label)

@@ -13,7 +13,6 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.box import coordinate_beyond
-from kanpinn.geometry.levels import complement
 from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet, find_channels, jet_of, join, zero_jet
@@ -285,7 +284,9 @@ def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
     """
     low, high = box.bounds
     planes = [partial(coordinate_beyond, axis, float(box.bounds[up][axis])) for axis, up in data]
-    depths = tuple(complement(f) if up else f for f, (_, up) in zip(planes, data, strict=True))
+    depths = tuple(
+        partial(_negative, f) if up else f for f, (_, up) in zip(planes, data, strict=True)
+    )
     sizes = tuple(float((high - low)[axis]) / 2 for axis, _ in data)
     lift, by_axis = None, dict[int, dict[float, Values | None]]()
     for (axis, upper), values in data.items():
@@ -294,6 +295,10 @@ def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
         for axis, ends in by_axis.items():
             lift = BooleanSum(lift, axis, ends, box.names)
     return ExactDirichlet(Distance(depths, sizes), lift)
+
+
+def _negative(level: OfCoords, coords: Coords) -> Tensor:
+    return -level(coords)
 
 
 def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
@@ -328,7 +333,7 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
             raise NotExact(f"there is no smooth distance from the piece {piece.name}")
         values = carrier(apart)
         if values[0] < 0:
-            carrier, values = complement(carrier), -values
+            carrier, values = partial(_negative, carrier), -values
         size = float(values.max())
         if values.min() < 1e-9 * size or bool((carrier(ends) < -1e-9 * size).any()):
             raise NotExact(
