@@ -176,7 +176,8 @@ def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
 
     Args:
         solution: a solution; it is returned unchanged if it has no estimate or is overfitted.
-        tolerance: the largest acceptable relative L2 error.
+        tolerance: the largest acceptable relative L2 error; the absolute one of a solution that
+            is zero.
     """
     if solution.estimate is None or solution.status.startswith(OVERFITTED):
         return solution
@@ -186,8 +187,11 @@ def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
     if errors is None:
         status = f"failed: the error is not known: {solution.estimate.reason}{after}"
     else:
-        what = f"the estimated relative L2 error {errors.l2_relative:.1e} is"
-        if errors.l2_relative <= tolerance:
+        kind, error = "relative", errors.l2_relative
+        if math.isnan(error):
+            kind, error = "absolute", errors.l2
+        what = f"the estimated {kind} L2 error {error:.1e} is"
+        if error <= tolerance:
             status = f"converged: {what} within the tolerance {tolerance:.1e}"
         else:
             status = f"stopped: {what} above the tolerance {tolerance:.1e}{after}"

@@ -68,6 +68,13 @@ def test_a_march_has_an_estimate():
     assert ratio == pytest.approx(1, abs=0.5)
 
 
+def test_a_solution_that_is_zero_has_an_absolute_error():
+    line = kp.Box(x=(0, 1))
+    zero = Stated(line, lambda p, u: kp.laplacian(u) + 0 * p.x, [kp.Dirichlet(line.boundary, 0.0)])
+    solution = kp.solve(zero, kp.KAN([1, 1], degree=5), tolerance=1e-6)
+    assert solution.status.startswith("converged: the estimated absolute L2 error 0.0e+00 is")
+
+
 def test_an_error_that_refinement_does_not_cure_is_not_known():
     network = kp.KAN([2, 12, 1], degree=7, grid=[4, 8])
     solution = kp.solve(rough(), network, points=kp.Collocation(900, 160), boundary="penalty")
