@@ -13,8 +13,9 @@ import typer
 import kanpinn
 from kanpinn._support.errors import NumericalError
 from kanpinn._support.memory import free_memory, machine_memory, written_size
+from kanpinn._support.shown import plain_table
 from kanpinn._support.versions import version_of
-from kanpinn.cli.screen import plain_table, reporting
+from kanpinn.cli.screen import reporting
 
 if TYPE_CHECKING:
     from kanpinn.solvers.solution import Solution

@@ -8,7 +8,7 @@ import typer
 
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.cli.options import Json, RunPath, Trust
-from kanpinn.cli.screen import note, plain_table, reporting
+from kanpinn.cli.screen import note, reporting
 
 if TYPE_CHECKING:
     from kanpinn.interpret.formula import Formula
@@ -104,7 +104,7 @@ def _lines(result: "Solution | Fitted", formula: "Formula") -> Iterator[str]:
         width = list(formula.graph.width)
         yield f"read off a KAN {width} that was fitted to the values of this network"
     table = edge_table(formula)
-    yield plain_table([table.head, *table.rows])
+    yield str(table)
     for layer, unit in sorted(formula.graph.products):
         yield f"layer {layer}: the edges to {unit} are multiplied"
     for name, expression in zip(result.fields, formula.expressions, strict=True):

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from kanpinn._support.errors import FAILED, UNUSABLE, InputError
+from kanpinn._support.shown import plain_table
 from kanpinn.cli.options import RESULTS, Output
-from kanpinn.cli.screen import note, plain_table, reporting
+from kanpinn.cli.screen import note, reporting
 
 PROBLEMS = Path("problems")
 DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError)  # errors of damaged records

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from kanpinn._support.errors import InputError, nearest
-from kanpinn._support.shown import template
-from kanpinn.cli.screen import note, plain_table, reporting
+from kanpinn._support.shown import plain_table, template
+from kanpinn.cli.screen import note, reporting
 
 EQUATIONS = ("poisson", "helmholtz", "heat", "wave", "advection_diffusion")
 

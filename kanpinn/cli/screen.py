@@ -1,12 +1,9 @@
-"""The output on the terminal: messages, exit codes, and tables of plain text."""
+"""The output on the terminal: messages and exit codes."""
 
-import io
 import logging
-import shutil
 import sys
-import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,61 +11,7 @@ import typer
 
 from kanpinn._support.errors import InputError, NumericalError
 from kanpinn._support.interrupts import INTERRUPTED, handling, interrupt
-
-Row = Sequence[str]
-
-
-def plain_table(rows: Sequence[Row], left: bool = False, width: int | None = None) -> str:
-    """Return rows as a text table: the first column aligned left, the other columns right.
-
-    If the table is wider than a line, long texts in cells are broken into lines of at least 24
-    characters. If it is still too wide, each row becomes a block: its first cell, and below it the
-    other cells, each after the head of its column.
-
-    Args:
-        rows: the rows, all of one length; the first row has the heads unless `left` is true.
-        left: whether all columns are text, aligned left, without heads.
-        width: the number of characters of a line; by default the width of the terminal or the value
-            of the variable COLUMNS, for pipes no limit.
-    """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    rows = [[printable(cell) for cell in row] for row in rows]
-    limit = width or shutil.get_terminal_size((0, 0)).columns or 10**5
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    needed = -2
-    for index, cells in enumerate(zip(*rows, strict=True)):
-        breaks, longest = (index > 0) is left, max(map(len, cells))
-        least = min(24, longest) if breaks else longest
-        justify: Any = "left" if left or index == 0 else "right"
-        table.add_column(justify=justify, no_wrap=not breaks, min_width=least)
-        needed += least + 2
-    if needed <= limit:
-        for row in rows:
-            table.add_row(*map(Text, row))
-        console = Console(width=limit, file=io.StringIO(), color_system=None, force_jupyter=False)
-        with console.capture() as shown:
-            console.print(table)
-        return "\n".join(line.rstrip() for line in shown.get().splitlines())
-    heads = [""] * len(rows[0]) if left else rows[0]
-    lines = []
-    for first, *others in rows if left else rows[1:]:
-        inset = " " * (len(first) - len(first.lstrip()))
-        lines += textwrap.wrap(first, limit, subsequent_indent=f"{inset}    ")
-        for head, cell in zip(heads[1:], others, strict=True):
-            told = textwrap.wrap(f"{head} {cell}".strip(), limit - len(inset) - 4)
-            lines += [f"{inset}    {line}" for line in told]
-    return "\n".join(lines)
-
-
-def printable(text: str) -> str:
-    """The text with its control characters written out, as names from files may have them.
-
-    A terminal would obey them: an escape sequence can move the cursor, or hide text.
-    """
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+from kanpinn._support.shown import printable
 
 
 def note(text: str) -> None:

@@ -19,8 +19,9 @@ import typer
 
 from kanpinn._support.errors import STOPPED_BY_USER, UNUSABLE, InputError, NumericalError, expecting
 from kanpinn._support.interrupts import INTERRUPTED, handling, leave
+from kanpinn._support.shown import plain_table
 from kanpinn.cli import options
-from kanpinn.cli.screen import note, plain_table, reporting
+from kanpinn.cli.screen import note, reporting
 
 if TYPE_CHECKING:
     from kanpinn.pde.defects import Defect
@@ -70,16 +71,12 @@ def _command(name: str, about: str) -> Callable[..., None]:
                     raise typer.Exit
                 result = _run(job, folder, quiet)
             result = _finish(job, result, folder)
-            from kanpinn.solvers.summary import ending, remarks, tables
+            from kanpinn.solvers.summary import text
 
             if json:
                 typer.echo((folder.path / "run.json").read_text(encoding="utf-8"), nl=False)
             elif not quiet:
-                for table in tables(result):
-                    typer.echo(plain_table([table.head, *table.rows]))
-                for _, text in remarks(result):
-                    typer.echo(text)
-                typer.echo(ending(result))
+                typer.echo(text(result))
             if quiet and not json:
                 typer.echo(folder.path)
             elif not quiet:

@@ -13,7 +13,7 @@ import typer
 from kanpinn._support.errors import InputError, NumericalError
 from kanpinn._support.interrupts import handling, leave
 from kanpinn.cli.options import RESULTS, Json, Output, Quiet
-from kanpinn.cli.screen import note, plain_table, reporting
+from kanpinn.cli.screen import note, reporting
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -66,16 +66,14 @@ def study_command(
         given = StudyFile.read(file)
         there = _executor(executor, workers, address, cluster or [], output)
         study = _sweep(given, output, workers, quiet, there)
-        from kanpinn.runs.study.table import failure_lines, has_failed, settings_table, summary_of
+        from kanpinn.runs.study.table import failure_lines, has_failed, summary_of
 
         here, folder = Path.cwd(), study.path
         folder = folder.relative_to(here) if folder.is_relative_to(here) else folder
         if as_json:
             typer.echo(json.dumps(summary_of(study), indent=2, ensure_ascii=False, allow_nan=False))
         elif not quiet:
-            table = settings_table(study, lines=24)
-            notes = f"\n({table.caption})" if table.caption else ""
-            typer.echo(plain_table([table.head, *table.rows]) + notes)
+            typer.echo(study)
         if not as_json:
             typer.echo(folder if quiet else f"study: {folder}")
         elif not quiet:

@@ -269,9 +269,7 @@ def start_from(known: Solution, discretization: Discretization) -> None:
 
 def own_error(solution: Solution) -> float | None:
     """The relative L2 error that a solve in cells has estimated; None for other networks."""
-    if not solution.network.estimates_error:
-        return None
-    return solution.history.rows[-1].get("estimated_error")
+    return replace(solution, estimate=None).estimated_error
 
 
 def own_errors(solution: Solution) -> Errors | None:

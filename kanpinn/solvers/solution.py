@@ -32,6 +32,7 @@ from kanpinn.optimizers import Method
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.state import History
+from kanpinn.solvers.summary import text
 from kanpinn.solvers.verification import Verification
 from kanpinn.spaces.cells.problem import rule_in_cells
 
@@ -109,6 +110,9 @@ class Solved(Shown, Ended):
     loss_terms: dict[str, float] = field(default_factory=dict)
     optimizers: tuple[Method, ...] = ()
     processes: int = 1
+
+    def __str__(self) -> str:
+        return text(self)
 
     @property
     def surrogate(self) -> Surrogate:
@@ -245,6 +249,17 @@ class Solution(Solved):
     def fields(self) -> tuple[str, ...]:
         """The names of the fields."""
         return tuple(self.problem.fields)
+
+    @property
+    def estimated_error(self) -> float | None:
+        """The estimated relative L2 error; None if it was not estimated.
+
+        It is that of `estimate` or, without one, that of the adaptive solve in cells.
+        """
+        if self.estimate is not None and self.estimate.errors is not None:
+            return self.estimate.errors.l2_relative
+        known = self.network.estimates_error
+        return self.history.rows[-1].get("estimated_error") if known else None
 
     @cached_property
     def covariance(self) -> Covariance:

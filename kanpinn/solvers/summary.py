@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from kanpinn._support.shown import plain_table
 from kanpinn.accuracy.errors import Errors, Estimate
 
 ABSENT = "-"
@@ -24,6 +25,10 @@ class ShownTable:
     head: Sequence[str]
     rows: Sequence[Sequence[Any]]
     caption: str = ""
+
+    def __str__(self) -> str:
+        notes = f"\n({self.caption})" if self.caption else ""
+        return plain_table([self.head, *self.rows]) + notes
 
 
 def tables(result: Any) -> Iterator[ShownTable]:
@@ -47,6 +52,12 @@ def remarks(result: Any) -> Iterator[Fact]:
             yield "remark", f"no bounds: {result.unbounded}"
     elif not hasattr(result, "scores"):
         yield from _of_solution(result)
+
+
+def text(result: Any) -> str:
+    """Return the tables and remarks of a result, and its ending, as plain text."""
+    told = [*map(str, tables(result)), *(words for _, words in remarks(result)), ending(result)]
+    return "\n".join(told)
 
 
 def ending(result: Any) -> str:

@@ -12,9 +12,9 @@ import torch
 from commands import kanpinn
 from rich.console import Console
 
+from kanpinn._support.shown import plain_table
 from kanpinn.cli import doctor
 from kanpinn.cli.options import only_file
-from kanpinn.cli.screen import plain_table
 from kanpinn.runs.progress import Progress
 
 

@@ -6,8 +6,8 @@ import os
 import pytest
 from typer.testing import CliRunner
 
+from kanpinn._support.shown import plain_table
 from kanpinn.cli import app
-from kanpinn.cli.screen import plain_table
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")

@@ -15,7 +15,7 @@ from forks import Command
 from typer.testing import Result
 
 import kanpinn as kp
-from kanpinn.cli.screen import plain_table
+from kanpinn._support.shown import plain_table
 from kanpinn.runs.study import Tally
 from kanpinn.runs.study.table import empty, failure_lines, settings_table
 

@@ -134,3 +134,11 @@ def test_an_integral_over_cells_has_the_accuracy_of_the_solution():
 
     # ∫ |∇u|² = ∫ u for -Δu = 1 and u = 0 on the boundary; ∇u is infinite at the corner.
     assert float(solution.integral(density=squared_gradient)) == pytest.approx(total, rel=1e-5)
+
+
+def test_a_printed_solution_has_its_errors_and_status(solved):
+    shown = str(solved)
+    assert shown.splitlines()[0].split() == ["error", "absolute", "relative", "squared"]
+    assert f"{solved.errors.l2_relative:.2e}" in shown and solved.status in shown
+    known = solved.estimated_error
+    assert known is None or solved.errors.l2_relative < 3 * known <= 3e-6

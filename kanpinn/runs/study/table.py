@@ -129,6 +129,9 @@ class Study(Shown):
     def __repr__(self) -> str:
         return f"<Study {self.name} of {len(self.rows)} runs in {self.path}>"
 
+    def __str__(self) -> str:
+        return str(settings_table(self, lines=24))
+
     @staticmethod
     def read(path: str | os.PathLike[str]) -> "Study":
         """Read the study in a folder.
