@@ -145,6 +145,12 @@ class ProbedEquation:
                 "changes its points or fields in place, as p.x.mul_(2) does: write an expression "
                 "with a new result, such as 2 * p.x"
             )
+        if first.dtype != points.coords.dtype:
+            return (
+                f"computes in {str(first.dtype).removeprefix('torch.')}, its points are in "
+                f"{str(points.coords.dtype).removeprefix('torch.')}: convert neither fields nor "
+                "coordinates"
+            )
         if _differ(first, self.residual(points, jet)):
             return (
                 "has other values at each call, as random numbers have: draw them once, or make "
@@ -372,6 +378,11 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
                 f"{name}.residual gives {many} for the {len(fields)} fields {', '.join(fields)}: "
                 "expected one for each, a tuple of columns (n, 1)"
             )
+    if strong and (number := undetermined_number(probe)):
+        yield Fault(
+            f"{name} has no data from which the unknown number {number} could be found: add "
+            "kp.Observed, or another condition, to conditions()"
+        )
     counted = strong and problem.needs_conditions
     if counted:
         order = probe.equation.jets[0].channels.derivative_order
@@ -515,6 +526,31 @@ def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
         f"without bound: {text}",
         is_sure=False,
     )
+
+
+def undetermined_number(probe: Probe) -> str | None:
+    """The first unknown number of a problem whose conditions determine only the fields, or None.
+
+    Problems with measurements, integrals or conditions in the domain are not examined, nor
+    evolutions, in which conditions at both ends of the time may determine a number.
+    """
+    numbers, conditions = getattr(probe.problem, "numbers", {}), probe.conditions
+    if not numbers or probe.time is not None:
+        return None
+    if any(c.measurements or c.inside or c.sites > 1 for c in conditions):
+        return None
+    fields, order = len(probe.fields), probe.equation.jets[0].channels.derivative_order
+    trials = zip(conditions, probe.trials, strict=True)
+    given = [(c.pieces, trial.equations) for c, trial in trials]
+    if probe.domain.dim == 1:
+        few = sum(count * len(pieces) for pieces, count in given) <= fields * order
+    else:
+        sums = [
+            sum(count for pieces, count in given if piece in pieces)
+            for piece in probe.domain.boundary.pieces
+        ]
+        few = max(sums, default=0) <= fields * math.ceil(order / 2)
+    return next(iter(numbers)) if few else None
 
 
 def excess_conditions(probe: Probe) -> str:

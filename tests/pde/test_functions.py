@@ -26,6 +26,7 @@ def zero_on(domain):
         (lambda p, u: kp.laplacian(u).detach() + 1, "detach"),
         (lambda p, u: kp.laplacian(u) + u.value.detach() ** 2, "detach"),
         (lambda p, u: kp.laplacian(u) + 1j, "must be real"),
+        (lambda p, u: kp.laplacian(u).float() + 1, "computes in float32"),
         (lambda p, u: kp.laplacian(u) + u(p.x - 0.1), "method of steps"),
     ],
 )
@@ -53,3 +54,15 @@ def test_data_of_conditions_are_functions_of_points():
     problem = Stated(SQUARE, lambda p, u: kp.laplacian(u), [condition])
     with pytest.raises(kp.InputError, match=r"conditions\(\)\[0\].*other points"):
         check_well_posed(stated(problem))
+
+
+def test_an_unknown_number_needs_data():
+    line = kp.Box(x=(0, 1))
+    known = {"unknowns": {"k": kp.Unknown()}}
+    residual = lambda p, u, k: k.value * kp.laplacian(u) + 1  # noqa: E731
+    with pytest.raises(kp.InputError, match=r"unknown number k could be found: add kp\.Observed"):
+        check_well_posed(stated(Stated(line, residual, zero_on(line), **known)))
+    with pytest.raises(kp.InputError, match=r"unknown number k could be found: add kp\.Observed"):
+        check_well_posed(stated(Stated(SQUARE, residual, zero_on(SQUARE), **known)))
+    more = kp.Neumann(line.boundary["x_min"], 1.0)
+    check_well_posed(stated(Stated(line, residual, [*zero_on(line), more], **known)))
