@@ -52,7 +52,7 @@ def verify_command(
         record = to_json.dumps(verified.record(), indent=2)
         typer.echo(record if json else str(verified))
         if output is not None:
-            from kanpinn.plotting.style import draw_figures
+            from kanpinn.plotting import draw_figures
 
             paths = draw_figures(verified, output)
             (output / "verify.json").write_text(record + "\n", encoding="utf-8")

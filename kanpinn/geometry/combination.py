@@ -37,6 +37,7 @@ from kanpinn.geometry.rules import Draw, sobol
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes
 
 Rule = Callable[[int], tuple[Points, Weights]]
+Keep = Callable[[Points], tuple[Mask, Points]]
 
 
 @dataclass(frozen=True)
@@ -182,14 +183,13 @@ class Clipped(Sieved, Derived):
         step: the distance from the piece at which points on both sides are tested.
         first: operands before the piece's operand; points that also lie on the boundary of an
             earlier operand belong to the pieces of that operand, not to this part.
-        exact: a Gauss rule on the part as a function of nodes, with outward normals; None where
-            only `keep` is needed.
+        exact: a Gauss rule on the part as a function of nodes, with outward normals.
     """
 
     domain: Domain
     step: float
     first: tuple[Domain, ...]
-    exact: Rule | None = field(default=None, compare=False)
+    exact: Rule = field(compare=False)
 
     @property
     def measure(self) -> float:
@@ -198,34 +198,17 @@ class Clipped(Sieved, Derived):
     @cached_property
     def share(self) -> float:
         """The fraction of the piece's measure that bounds the domain."""
-        assert self.exact is not None
         # With 32 nodes the rule has converged to rounding.
         return self.exact(32)[1].sum().item() / self.piece.measure
 
     def keep(self, points: Points) -> tuple[Mask, Points]:
-        """Determine which points of the piece bound the domain, and orient the normals outward.
-
-        Args:
-            points: n points of the piece with normals.
-
-        Returns:
-            The mask (n,) of the bounding points, and all n points with outward normals.
-        """
-        normals = points.outward
-        before, after = (points.coords + sign * self.step * normals for sign in (-1, 1))
-        here, there = self.domain.contains(before), self.domain.contains(after)
-        kept = here != there
-        for other in self.first:
-            kept &= other.contains(before) == other.contains(after)
-        outward = torch.where((there & ~here)[:, None], -normals, normals)
-        return kept, Points(points.coords, points.names, outward)
+        return bounding(self.domain, self.step, self.first, points)
 
     def candidates(self, n: int, draw: Draw, more: int) -> tuple[Mask, Points, Tensor]:
         points, others = self.piece.spread(n, draw, more)
         return *self.keep(points), others
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        assert self.exact is not None
         points, weights = self.exact(integer("nodes", nodes))
         return points, weights * (self.measure / weights.sum())
 
@@ -247,6 +230,28 @@ class Clipped(Sieved, Derived):
             axes, tries = range(boxes.shape[2]), tries - 1
             boxes, every = inside.around(boxes, pad, axes)[again], every[again]
         return RulesInBoxes.joined(parts)
+
+
+def bounding(
+    domain: Domain, step: float, first: Sequence[Domain], points: Points
+) -> tuple[Mask, Points]:
+    """Determine which points bound a domain, and orient the normals outward.
+
+    Args:
+        domain, step, first: see `Clipped`.
+        points: n points of a piece of an operand's boundary, with normals.
+
+    Returns:
+        The mask (n,) of the bounding points, and all n points with outward normals.
+    """
+    normals = points.outward
+    before, after = (points.coords + sign * step * normals for sign in (-1, 1))
+    here, there = domain.contains(before), domain.contains(after)
+    kept = here != there
+    for other in first:
+        kept &= other.contains(before) == other.contains(after)
+    outward = torch.where((there & ~here)[:, None], -normals, normals)
+    return kept, Points(points.coords, points.names, outward)
 
 
 def clip(
@@ -316,8 +321,8 @@ def _face_parts(
     assert piece.carriers is not None
     ((axis, value),) = piece.carriers.planes
     flat = cells.carriers.within(axis, value)
-    clipped = Clipped(piece, domain, step, first)
-    tests = [partial(_bounds, clipped, operand, axis, value, way) for way in (1, -1)]
+    keep = partial(bounding, domain, step, first)
+    tests = [partial(_bounds, keep, operand, step, axis, value, way) for way in (1, -1)]
     sides = [CellSet(cells.dim - 1, flat, test, cells.size) for test in tests]
     boxes = [side.boxes for side in sides]
     if None in boxes:
@@ -334,15 +339,16 @@ def _face_parts(
 
 
 def _bounds(
-    clipped: Clipped, operand: Domain, axis: int, value: float, way: int, flat: Tensor
+    keep: Keep, operand: Domain, step: float, axis: int, value: float, way: int, flat: Tensor
 ) -> Mask:
     """Return which points of a plane lie on an operand's face and bound a combination, (n,).
 
     The outward normal of the combination has to point in a given direction there.
 
     Args:
-        clipped: the part of the face that bounds the combination.
+        keep: determines which points of the face bound the combination, see `bounding`.
         operand: the operand.
+        step: see `Clipped`.
         axis: the axis orthogonal to the plane.
         value: the coordinate along this axis on the plane.
         way: the direction of the outward normal along the axis, 1 or -1.
@@ -350,8 +356,8 @@ def _bounds(
     """
     here = _lifted(flat, axis, value)
     normals = _lifted(torch.zeros_like(flat), axis, 1.0)
-    kept, points = clipped.keep(Points(here, clipped.names, normals))
-    return kept & (points.outward[:, axis] == way) & operand.contains(here, clipped.step)
+    kept, points = keep(Points(here, operand.names, normals))
+    return kept & (points.outward[:, axis] == way) & operand.contains(here, step)
 
 
 def _lifted(flat: Tensor, axis: int, value: float) -> Tensor:

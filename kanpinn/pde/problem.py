@@ -393,6 +393,13 @@ class Problem(BoundaryValueProblem):
 
     def check_class(self) -> None:
         name = type(self).__name__
+        kinds, ends = ("exact", "reference", "error", "residual"), [f"_{u}" for u in self.fields]
+        columns = {kind + end for kind in kinds for end in ("", *ends)}
+        if taken := columns & {*self.fields}:
+            raise InputError(
+                f"{name}.fields must not have {min(taken)!r}, the name of a column in files of "
+                f"results, got {tuple(self.fields)}: take another name"
+            )
         if self.velocity_fields is not None:
             axes = self.domain.dim - (self.domain.time_name is not None)
             if not len(self.velocity_fields) == 2 == axes:

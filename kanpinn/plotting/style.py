@@ -7,7 +7,6 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -166,21 +165,6 @@ def save(figure: Figure, path: Path) -> Path:
         kind = path.suffix.removeprefix(".")
         figure.savefig(temporary, format=kind, metadata=UNDATED.get(kind))
     return path
-
-
-def draw_figures(result: Any, folder: Path, fields: Any = None) -> list[Path]:
-    """Draw the figures of a solution, of modes or of a fit to PNG files, and return their paths.
-
-    The function `figures` of `solutions`, `modes` or `fits` in this package makes the figures.
-
-    Args:
-        result: the result.
-        folder: the folder of the files; it is created if needed.
-        fields: the result on a grid (`GridFields`), if it has been evaluated already.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = import_module(result.shown_by).figures(result, fields)  # one at a time
-    return [save(figure, folder / f"{name}.png") for name, figure in figures]
 
 
 def _lay_out(figure: Figure) -> None:

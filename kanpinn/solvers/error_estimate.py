@@ -14,8 +14,7 @@ from torch import Tensor
 from kanpinn._support.distributed import together, world
 from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
 from kanpinn.accuracy import Bound, ErrorNorm, Errors, Estimate
-from kanpinn.accuracy.bounds import Approximate, Majorant
-from kanpinn.accuracy.coefficients import Unsuitable
+from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import rule_of_pieces

@@ -60,7 +60,11 @@ class GridFields:
     @property
     def residuals(self) -> dict[str, numpy.ndarray]:
         """The residual of each equation, by name."""
-        return {k: v for k, v in self.values.items() if k.startswith("residual")}
+        return {
+            k: v
+            for k, v in self.values.items()
+            if k.startswith("residual") and k not in self.fields
+        }
 
     def ends(self, field: str) -> tuple[numpy.ndarray, numpy.ndarray]:
         """The lower and upper ends of an unknown field's 95% intervals."""

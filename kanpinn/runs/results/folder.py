@@ -98,7 +98,7 @@ def state_to_resume(
     with expecting(found / name):
         check_settings(known["config"], config.to_dict())
     with expecting(found / RECORD):
-        check_files(record, config)
+        check_files(found, record, config)
         data = list(record.get("files", ()))
         last = [{key: record[key] for key in ("status", "steps", "seconds")}] if finished else []
     if payload is None and finished and searched is None:
@@ -184,11 +184,12 @@ def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str,
             raise InputError(reason) from None
 
 
-def check_files(record: Mapping[str, Any], config: Config) -> None:
+def check_files(folder: Path, record: Mapping[str, Any], config: Config) -> None:
     """Refuse data files that have changed since the run.
 
     Args:
-        record: the contents of run.json, whose "files" has the sha256 of each data file.
+        folder: the run folder, for messages.
+        record: the contents of its run.json, whose "files" has the sha256 of each data file.
         config: the configuration, which names the data files.
 
     Raises:
@@ -198,9 +199,9 @@ def check_files(record: Mapping[str, Any], config: Config) -> None:
     found = [file.fingerprint() for file in named if not file.ending]
     for before, now in zip(record.get("files", ()), found, strict=True):
         if not now["sha256"]:
-            raise InputError(f"{now['path']} is missing: the run has read its data from it")
+            raise InputError(f"{now['path']} is missing: {folder} has read its data from it")
         if before["sha256"] != now["sha256"]:
-            raise InputError(f"{now['path']} has changed since the run has read its data from it")
+            raise InputError(f"{now['path']} has changed since {folder} has read its data from it")
 
 
 def _difference(a: Any, b: Any) -> str | None:
@@ -290,7 +291,7 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> Result:
     folder = run_folder(path)
     record, config = read_record(folder), config_of(folder, trust)
     with expecting(folder / RECORD):
-        check_files(record, config)
+        check_files(folder, record, config)
     job, contents = config.build(), CONTENTS[config.file.kind]
     payload = read_checkpoint(folder)
     if payload is not None:

@@ -1,0 +1,22 @@
+"""`draw_figures`, the figures of a result as files."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from kanpinn.plotting.style import save
+
+
+def draw_figures(result: Any, folder: Path, fields: Any = None) -> list[Path]:
+    """Draw the figures of a solution, of modes or of a fit to PNG files, and return their paths.
+
+    The function `figures` of `solutions`, `modes` or `fits` in this package makes the figures.
+
+    Args:
+        result: the result.
+        folder: the folder of the files; it is created if needed.
+        fields: the result on a grid (`GridFields`), if it has been evaluated already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = import_module(result.shown_by).figures(result, fields)  # one at a time
+    return [save(figure, folder / f"{name}.png") for name, figure in figures]
