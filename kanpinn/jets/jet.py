@@ -433,7 +433,6 @@ class Coordinates:
         """The coordinates as a `Jet`, whose d × d gradient is a view without storage of its own."""
         identity = torch.diag(self.scale).expand(len(self.value), -1, -1)
         channels, n, d = self.channels, *self.value.shape
-        gradient = identity if channels.gradient else None
         second = lines = None
         if channels.second != "none":
             second = self.value.new_zeros(1, channels.second_count, d).expand(n, -1, -1)
@@ -442,7 +441,7 @@ class Coordinates:
             lines = torch.zeros_like(first)[:, None].repeat(1, channels.order, 1)
             lines[:, 0] = first
             lines = lines.expand(n, -1, -1, -1)
-        return Jet(channels, self.value, gradient, second, lines)
+        return Jet(channels, self.value, identity if channels.gradient else None, second, lines)
 
 
 def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Channels) -> Jet:

@@ -179,9 +179,8 @@ class FrontalInverse:
             waiting = {root: self._shared(root, waiting.get(root)) for root in tree.subtrees}
         self._above = [step for node in tree.above for step in self._merge(node, waiting)]
         del self._scratch
-        empty = np.zeros(0, dtype=np.int64)
         inner = [np.arange(step.inner.start, step.inner.stop) for step in self._above]
-        self._top = np.concatenate([empty, *inner])
+        self._top = np.concatenate([np.zeros(0, dtype=np.int64), *inner])
 
     def __call__(self, right: Array, numbers: Array) -> tuple[Array, Array]:
         """The product with vectors, and further sums over the ranks.

@@ -90,10 +90,9 @@ def polynomial_lift(
         fit = _values(
             [(piece.gauss((a * degree + b) ** piece.dim), v) for piece, v, (a, b) in fits]
         )
-        start = Polynomial(*bounds, exponents, exponents.new_zeros(0))
         # Coefficients that the data leave free decay with the degree: g is smooth inside, too.
         scale = 1.7 ** -exponents.sum(dim=1).double()
-        basis = start.basis(fit[0]) * scale
+        basis = Polynomial(*bounds, exponents, exponents.new_zeros(0)).basis(fit[0]) * scale
         solution = torch.linalg.lstsq(basis, fit[1], rcond=1e-14, driver="gelsd").solution
         lift = Polynomial(*bounds, exponents, scale[:, None] * solution)
         if (lift(coords) - expected).abs().max() <= 1e-11 * float(expected.abs().max()):

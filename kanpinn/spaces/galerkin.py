@@ -645,14 +645,13 @@ class OutputFunctions:
         xi = breaks[:-1, None] + widths[:, None] * nodes
         low, high = (corner.to(breaks) for corner in domain.bounds)
         x = low[0] + (xi.flatten() + 1) / 2 * (high[0] - low[0])
-        coords = torch.stack([x, torch.full_like(x, float(low[1]))], dim=1)
         weighted = widths[:, None] * weights * (high[0] - low[0]) / 2
         spread = torch.arange(basis.size)
         if periodic:  # neighbours around the circle have numbers that differ by at most two
             both = torch.stack([torch.arange(count), count - 1 - torch.arange(count)], dim=1)
             spread = both.flatten()[:count].argsort()[spread % count]
         first = torch.arange(count)[:, None] + torch.arange(degree + 1)
-        points = Points(coords, domain.names)
+        points = Points(torch.stack([x, torch.full_like(x, float(low[1]))], dim=1), domain.names)
         _, functions = self.near(points, channels)
         space = self._space(points, weighted, functions, spread[first], spread)
         return replace(space, intervals=True)

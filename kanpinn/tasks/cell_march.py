@@ -329,12 +329,11 @@ def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
 
     whole: a mask of the leaves that may be in a family, (N,).
     """
-    many = 2**tree.dim
     own = (whole & (tree.level > 0).all(dim=1)).nonzero()[:, 0]
     corner = (tree.place[own] % 2) @ 2 ** torch.arange(tree.dim - 1, -1, -1)
     names = torch.cat([tree.level[own], tree.place[own] >> 1, tree.region[own, None]], dim=1)
     boxes, box = names.unique(dim=0, return_inverse=True)
-    found = torch.full((len(boxes), many), -1)
+    found = torch.full((len(boxes), 2**tree.dim), -1)
     found[box, corner] = own
     return found[(found >= 0).all(dim=1)]
 

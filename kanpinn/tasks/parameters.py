@@ -570,7 +570,6 @@ class ShootingStage(Stage):
         """The result of a step; also chooses the data and the tolerance of the next step."""
         whole, finished, damping = self.fine or self.is_whole, None, self.search.damping
         data = "all data" if whole else f"data up to {self.names[-1]} = {self.until:.4g}"
-        words = f"{data}, {len(now.pieces)} windows"
         if self._is_done(now):
             if self.fine and not self.data.fits(now.loss):
                 finished = NO_FIT
@@ -591,7 +590,7 @@ class ShootingStage(Stage):
                 self._lengthen(min(2.0, self.growth**2))
                 self.search.begin(now.parameters, damping)
         notes = {"windows": float(len(now.pieces)), "damping": damping}
-        return Step(now.loss, 1, finished, notes, words)
+        return Step(now.loss, 1, finished, notes, f"{data}, {len(now.pieces)} windows")
 
     def _failed(self, now: Path | None = None) -> Step:
         """Go on with fewer data or, if the search has failed, from another start."""

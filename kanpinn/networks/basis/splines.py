@@ -23,9 +23,8 @@ from kanpinn.networks.basis.basis import Basis
 
 def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Tensor:
     """Equally spaced knots with `intervals` grid intervals on [low, high], (n_in,) each."""
-    step = (high - low) / intervals
     index = torch.arange(-degree, intervals + degree + 1, dtype=low.dtype, device=low.device)
-    return low[:, None] + step[:, None] * index
+    return low[:, None] + ((high - low) / intervals)[:, None] * index
 
 
 def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
@@ -133,9 +132,8 @@ def _blossom(near: Tensor, arguments: Tensor, degree: int) -> Tensor:
     shape = (*arguments.shape[:-1], degree + 1, degree + 1)
     triangle = torch.eye(degree + 1, dtype=near.dtype, device=near.device).expand(shape)
     for r in range(degree):
-        u = arguments[..., r, None]
         left, right = near[..., r:degree], near[..., degree : 2 * degree - r]
-        share = ((u - left) / (right - left))[..., None]
+        share = ((arguments[..., r, None] - left) / (right - left))[..., None]
         triangle = (1 - share) * triangle[..., :-1, :] + share * triangle[..., 1:, :]
     return triangle[..., 0, :]
 

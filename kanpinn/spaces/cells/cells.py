@@ -213,13 +213,12 @@ class CornerLayer(nn.Module):
             powers = self.powers[:, 0] == number
             rows = self.powers[powers, 1:].tolist()
             of_corner = tuple(Power(a, int(n), int(log)) for a, n, log in rows)
-            functions = CornerFunctions(direction, radius, of_corner)
             offsets = (at[some] - at.new_tensor((x, y))) / coordinates.scale
             # Derivatives are infinite at the corner: use a point close to it instead.
             inward = offsets.new_tensor((math.cos(direction), math.sin(direction)))
             least = 2 * CLOSEST * radius
             offsets = torch.where(offsets.norm(dim=1)[:, None] < least, least * inward, offsets)
-            jets = functions.stacked(offsets, channels)
+            jets = CornerFunctions(direction, radius, of_corner).stacked(offsets, channels)
             values = jets.to(at) @ self.coefficients[powers.repeat_interleave(2)]
             found = found.index_add(0, some, values)
         return coordinates.dense().unstacked(found)

@@ -456,9 +456,8 @@ class CellPoints:
         cls, geometry: CellGeometry, cells: Tensor, local: Tensor, weights: Tensor
     ) -> "CellPoints":
         """The points of a rule on [-1, 1]^d, mapped into the frames of some cells."""
-        coords = geometry.coords(cells, local).flatten(0, 1)
         areas = (geometry.extents[cells] / 2).prod(dim=1)
-        points = Batch(coords, geometry.domain.names)
+        points = Batch(geometry.coords(cells, local).flatten(0, 1), geometry.domain.names)
         return cls(cells, local, areas[:, None] * weights, points, geometry.scale[cells])
 
     @classmethod

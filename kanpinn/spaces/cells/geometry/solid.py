@@ -302,8 +302,7 @@ class SolidGeometry(CellGeometry):
             wider = torch.zeros(len(boxes), 3, dtype=torch.long)
             wider.index_add_(0, rules.box, (size[rules.box] > 1.5 * widths[cells]).long())
             large = (wider > 0).any(dim=1)
-            own = ~large[rules.box]
-            yield RulesInBoxes.joined([replace(rules, box=cells).some(own)])
+            yield RulesInBoxes.joined([replace(rules, box=cells).some(~large[rules.box])])
             axes = (wider[large] > 0).long().argmax(dim=1)
             low, high = boxes[large].unbind(dim=1)
             boxes = torch.stack(halves(low, high, axes), dim=1)
@@ -588,8 +587,7 @@ class SolidCutter:
         found = torch.zeros(len(rows), dtype=torch.bool)
         for number in range(len(self.solid.sheets)):
             found[self.bounding(number, boxes[rows], self.nodes).box] = True
-        new = found.tolist()
-        self.bounded.update(zip((keys[row] for row in rows), new, strict=True))
+        self.bounded.update(zip((keys[row] for row in rows), found.tolist(), strict=True))
         return boxes[torch.tensor([self.bounded[key] for key in keys], dtype=torch.bool)]
 
     def _divided(self, tree: Tree, frames: Tensor, is_cut: Tensor) -> tuple[Faces, Tensor]:

@@ -128,9 +128,8 @@ class CellElimination:
         if self.left is not None:
             left, shared = self.left.apply(left), self.left.shape[1]
             traces, left = np.concatenate([traces, _padded(left, shared)]), left[shared:]
-        lost = squares(left).sum(axis=0)
         own, traces = (np.moveaxis(t.reshape(-1, cells, each), 1, 0) for t in (own, traces))
-        return Reduced(own, traces, lost.reshape(cells, each))
+        return Reduced(own, traces, squares(left).sum(axis=0).reshape(cells, each))
 
 
 def squares(numbers: Array) -> Array:

@@ -258,8 +258,7 @@ class SourceMoments:
                 boxed = MomentsInBoxes(geometry, term, torch.tensor(new)[own])
             (total,) = summed([boxed.square])
             with together():
-                halvings = self.halvings // max(1, term.polynomials.dim - 1)
-                missing = boxed.missing(total, halvings)
+                missing = boxed.missing(total, self.halvings // max(1, term.polynomials.dim - 1))
                 for place, one in zip(range(len(new))[own], missing, strict=True):
                     if one is not None:
                         both[place] = one
