@@ -11,8 +11,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from kanpinn._support.distributed import together, world
-from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, STOPPED_BY_USER
+from kanpinn._support.distributed import from_first, together, world
+from kanpinn._support.errors import (
+    CONVERGED,
+    FAILED,
+    OUT_OF_TIME,
+    OVERFITTED,
+    STOPPED_BY_USER,
+)
 from kanpinn.accuracy import Bound, ErrorNorm, Errors, Estimate
 from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
 from kanpinn.accuracy.references import FunctionReference
@@ -35,10 +41,16 @@ from kanpinn.solvers.verification import Verification, boundary_misfit, verifica
 LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
 CLEARLY = 2.0  # the least ratio of the residuals of a poorer solution and of a better one
 LARGEST_ERROR = 0.3  # relative error of the finer solution, above which it is no reference
+LATE = "the budget leaves no time for the solve of a finer network"
 ENDED = (FAILED, STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
 
 
-def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) -> Estimate:
+def estimate_error(
+    solution: Solution,
+    wider: float = 1.5,
+    bound: bool = False,
+    budget: float | int | None = None,
+) -> Estimate:
     """Estimate a solution's errors by a second solve, with a wider network and other points.
 
     The second network has the hidden functions of the first network and additional random
@@ -67,6 +79,7 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
         wider: the factor by which the second solve has more hidden units and points.
         bound: whether guaranteed bounds are computed too, see `error_bound`. If there is no
             estimate of the errors, they are computed in any case.
+        budget: the most seconds for the steps of the finer solves; None for no limit.
 
     Returns:
         The estimate, or the reason why there is none.
@@ -93,12 +106,16 @@ def estimate_error(solution: Solution, wider: float = 1.5, bound: bool = False) 
         doubt = verification.words
     if doubt:
         made.append((Estimate(None, None, 0.0, doubt), None))
-    for found in () if doubt else finer_solutions(solution, wider):
+    for found in () if doubt else finer_solutions(solution, wider, budget):
         if found.status.startswith(ENDED):
             ended = f"the solve of a finer network has ended: {found.status}"
+            if found.status.startswith(f"{FAILED}: the budget"):
+                ended = LATE
             made.append((Estimate(None, None, 0.0, ended), found))
             continue
         against = compare(solution, found)
+        if against.doubt and found.status.startswith(OUT_OF_TIME):
+            against = replace(against, doubt=LATE)
         part = against.contraction or 0.0
         unresolved = part > LARGEST_CONTRACTION and not against.overfitted
         estimate = Estimate(None, against.contraction, 0.0, against.doubt)
@@ -133,26 +150,31 @@ def finer_solutions(
     Args:
         solution: the solution whose errors are estimated.
         wider: as for `estimate_error`.
-        budget_seconds: the most seconds for the steps of each solve; None for no limit.
+        budget_seconds: the most seconds for the steps of all solves; None for no limit.
     """
     problem = solution.problem
     seed = solution.discretization.seed + 7919  # for other random hidden functions, other points
     if problem.enrichment():  # the error of a truncated series is seen only with more functions
         more = [f.richer(wider) if hasattr(f, "richer") else f for f in problem.enrichment()]
         problem = altered(problem, enrichment=lambda: more)
+    begun = time.perf_counter()
     repeats = solution.history.steps > 1 and not problem.unknowns
     for network, methods, settings in finer_solves(solution, wider, seed):
         with together():
             discretization = discretize(problem, network, settings, seed)
         if repeats and isinstance(network, KAN):
             start_from(solution, discretization)
-        yield solve_discretized(
-            discretization, methods, errors=False, budget_seconds=budget_seconds
-        )
+        left = None
+        if budget_seconds is not None:
+            left = from_first(max(budget_seconds - (time.perf_counter() - begun), 1e-3))
+        yield solve_discretized(discretization, methods, errors=False, budget_seconds=left)
 
 
 def with_estimate(
-    solution: Solution, tolerance: float | int | None = None, bound: bool = False
+    solution: Solution,
+    tolerance: float | int | None = None,
+    bound: bool = False,
+    budget: float | int | None = None,
 ) -> Solution:
     """The solution with an estimate and, if a tolerance is given, a status that compares the two.
 
@@ -163,10 +185,13 @@ def with_estimate(
         solution: a solution.
         tolerance: the largest acceptable relative L2 error; None to keep the status.
         bound: as for `estimate_error`.
+        budget: the seconds of the solve, whose rest the estimate takes, or a fifth of them if there
+            is less; None for no limit.
     """
     if solution.status.startswith(ENDED) or solution.processes > world():
         return solution
-    solution = replace(solution, estimate=estimate_error(solution, bound=bound))
+    left = None if budget is None else max(budget - solution.seconds, 0.2 * budget)
+    solution = replace(solution, estimate=estimate_error(solution, bound=bound, budget=left))
     return solution if tolerance is None else judged_by_tolerance(solution, tolerance)
 
 
@@ -184,7 +209,8 @@ def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
     ended = solution.status.removeprefix("stopped: ")
     after = "" if ended.startswith(CONVERGED) else f" ({ended})"
     if errors is None:
-        status = f"failed: the error is not known: {solution.estimate.reason}{after}"
+        word = "stopped" if solution.estimate.reason == LATE else FAILED
+        status = f"{word}: the error is not known: {solution.estimate.reason}{after}"
     else:
         kind, error = "relative", errors.l2_relative
         if math.isnan(error):

@@ -83,7 +83,7 @@ def solve(
             fewer cells, or leaves out the comparison with a more accurate solution. If the very
             first step is expected to take more than a second and more than twice the budget, the
             solve fails, and the status has the expected time. Checks and errors after the last
-            step are not counted.
+            step are not counted, and an estimate takes the rest of the budget or a fifth of it.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that is possible and useful.
         loss: the weights and the form of the loss, and how its terms are balanced; by default both
@@ -150,4 +150,6 @@ def solve(
         started=started,
     )
     own = optimizers is None and network.solved_by  # its status compares with the tolerance
-    return solution if tolerance is None or own else with_estimate(solution, tolerance)
+    if tolerance is None or own:
+        return solution
+    return with_estimate(solution, tolerance, budget=budget)

@@ -139,7 +139,9 @@ class SolveJob(Job):
             return search.solution(self.reference, assessed)
 
     def judged(self, result: Solution) -> Solution:
-        return with_estimate(result, self.tolerance, self.bound) if self.estimate else result
+        if not self.estimate:
+            return result
+        return with_estimate(result, self.tolerance, self.bound, self.budget_seconds)
 
     def preview(self) -> Residuals:
         """Return the loss of the first step; its residuals have been evaluated at a few points."""
