@@ -101,7 +101,7 @@ def test_the_fold_over_ranks_is_the_triangle_of_all_rows(ranks, counts):
 
 
 def least_squares():
-    reduced = ["network.hidden=[24]", "points.interior=900", "points.boundary=80"]
+    reduced = ["network.hidden=[12]", "points.interior=400", "points.boundary=80"]
     return Config.read(POISSON, reduced).build().run()
 
 
@@ -113,10 +113,10 @@ def levenberg_marquardt():
 
 def variable_projection():
     """All phases: screening, a start that is followed, pruning, the finer grid."""
-    kan = kp.KAN([2, 3, 1], degree=[3, 7], grid=[1, 12])
-    search = kp.VariableProjection(steps=10, rounds=2, starts=4, follow=1, tolerance=0.9)
+    kan = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 8])
+    search = kp.VariableProjection(steps=4, rounds=2, starts=4, follow=1, tolerance=0.9)
     job = Config.read(POISSON, ["network.boundary=penalty"]).build()
-    points = kp.Collocation(400, 60)
+    points = kp.Collocation(196, 40)
     return kp.solve(job.problem, kan, search, points, boundary="penalty")
 
 

@@ -142,9 +142,9 @@ def finish(stage, limit=300):
 
 def search(network=None, **settings):
     network = network or kp.KAN([2, 3, 1], degree=[3, 7], grid=[1, 12])
-    defaults = {"rounds": 6, "starts": 20, "tolerance": 1e-4}
+    defaults = {"rounds": 6, "starts": 10, "tolerance": 1e-4}
     optimizer = kp.VariableProjection(**defaults | settings)
-    return optimizer, residuals_of(Waves(), network, nodes=26)
+    return optimizer, residuals_of(Waves(), network, nodes=20)
 
 
 def test_the_search_finds_the_solution_and_prunes_what_it_does_not_need():

@@ -393,7 +393,7 @@ def test_a_checkpoint_that_cannot_be_read_is_kept(room: Path) -> None:
 
 STUDY = """
 import kanpinn as kp
-stages = [{"type": "adam", "steps": 60, "lr": 0.001}]
+stages = [{"type": "adam", "steps": 20, "lr": 0.001}]
 over = {"optimizer": [stages], "run.seed": list(range(4))}
 kp.sweep("line.toml", over, workers=1)
 """
@@ -415,7 +415,7 @@ def test_a_killed_study_goes_on_where_it_stopped(room: Path) -> None:
     exec(script.replace("kp.sweep", "study = kp.sweep"), namespace | {"executor": executor})
     study = kp.Study.read(folder)
     assert set(executor.names) == set(study.column("run")) - {run.name for run in done}
-    assert set(study.column("status")) == {"stopped: limit of 60 steps; more steps may help"}
+    assert set(study.column("status")) == {"stopped: limit of 20 steps; more steps may help"}
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert sorted(run.name for run in (folder / RUNS).iterdir()) == sorted(study.column("run"))
 

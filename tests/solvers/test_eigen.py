@@ -363,14 +363,14 @@ Drum = with_exact(Membrane, DRUM, domain=DISK)
 class Around(Membrane):
     """-Δu = λu on a cylinder."""
 
-    domain = kp.Box(x=(0, 2 * math.pi), y=(0, 1))
+    domain = kp.Box(x=(0, math.pi), y=(0, 1))
 
     def conditions(self):
         walls = self.domain.boundary["y_min", "y_max"]
         return [kp.Periodic(self.domain, "x"), kp.Dirichlet(walls, 0.0)]
 
     def exact_eigenvalues(self, count):
-        turns = (k * k + (math.pi * j) ** 2 for k in range(-20, 21) for j in range(1, 9))
+        turns = (4 * k * k + (math.pi * j) ** 2 for k in range(-20, 21) for j in range(1, 9))
         return sorted(turns)[:count]
 
 

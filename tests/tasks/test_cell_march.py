@@ -98,14 +98,14 @@ COUPLED = Manufactured(  # two damped fields; waves leave through the end at x =
 MARCHES = {  # a problem, with degree, cells, tolerance, and the factor between error and estimate
     "a domain with a hole": (
         kp.Heat(
-            HOLED.over(t=(0, 0.02)),
+            HOLED.over(t=(0, 0.005)),
             exact="sin(4 * t) * sin(3 * x + y) + exp(-2 * t) * cos(x) * cos(y)",
         ),
         *(4, 1, 1e-2, 10),
     ),
     "a corner": (
         Manufactured(
-            BENT.over(t=(0, 0.02)),
+            BENT.over(t=(0, 0.005)),
             lambda p, u: d(u, "t") - parts(u),
             lambda p: (1 + torch.sin(p.t)) * NOTCH(kp.Points(p.coords[:, :2], ("x", "y"))),
         ),
