@@ -179,7 +179,6 @@ def _sensitivities(problem: Any, tolerance: float) -> Tensor:
 
 NODES = 9  # per axis, of the points at which a coefficient field's intervals are judged
 EDGE = 0.05  # of the domain, within which they lie
-STEP = 1e-3  # of coefficients, by which functions linear in them are differenced
 Draw = Callable[[int, bool], Row]
 QUICK = {  # settings of a smoke run
     "inverse_lotka_volterra": ["optimizer[0].tolerance=1e-2"],

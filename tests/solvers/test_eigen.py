@@ -113,8 +113,8 @@ def test_the_unit_of_length_does_not_matter():
 
 
 def test_a_problem_that_is_not_self_adjoint_says_so():
-    solution = kp.eigen(Wind(), network(32), count=5)
-    assert not solution.self_adjoint and solution.errors.max() < 1e-9
+    solution = kp.eigen(Wind(), network(20), count=3)
+    assert not solution.self_adjoint and solution.errors.max() < 1e-6
     assert solution.bounds is None and "not found to be self-adjoint" in solution.unbounded
     assert not solution.values.is_complex()
 
@@ -151,8 +151,8 @@ def test_the_eigenvalues_nearest_to_a_number_that_is_out_of_reach():
 
 
 def test_complex_eigenvalues_come_in_pairs():
-    solution = kp.eigen(Turning(), network(32), count=5)
-    assert solution.values.is_complex() and solution.errors.max() < 1e-9
+    solution = kp.eigen(Turning(), network(20), count=3)
+    assert solution.values.is_complex() and solution.errors.max() < 1e-6
     assert (solution.values[1] - solution.values[2].conj()).abs() < 1e-8
     p, weights = DISK.quadrature(40)
     sizes = weights @ solution(p).abs().square()
