@@ -5,8 +5,6 @@ sheet, which stands in README.md and docs/theory/variable_projection.md. How lon
 --smoke: some seconds, a coarser grid. Writes to --output: poisson2d_small.png, readme_picture.json.
 """
 
-from pathlib import Path
-
 from common import script
 from common.script import solve_job
 from matplotlib.figure import Figure
