@@ -26,7 +26,7 @@ def heat():
     params=[
         (poisson, kp.KAN(hidden=[24], degree=7, grid=[3, 4]), 1e-6),
         (poisson, kp.Cells(degree=8), 1e-6),
-        (heat, kp.Windows(), 1e-4),
+        (heat, kp.Windows(), 1e-6),
     ],
     ids=["output layer", "cells", "march"],
 )
