@@ -410,9 +410,9 @@ def test_rosenbrock_s_valley_takes_about_as_many_steps_as_scipy_s_bfgs(n):
 def test_it_beats_lbfgs_at_equal_evaluations():
     reached = {}
     for optimizer in (kp.SSBroyden(), kp.LBFGS()):
-        residuals = residuals_of(Waves(), kp.MLP([2, 8, 8, 1]), nodes=5)
+        residuals = residuals_of(Waves(), kp.MLP([2, 8, 8, 1]), nodes=7)
         stage, evaluations = optimizer.start(residuals, 0), 0
-        while evaluations < 80:
+        while evaluations < 120:
             step = stage.step()
             evaluations += step.evaluations
         reached[type(optimizer)] = step.loss
