@@ -83,10 +83,10 @@ def test_continuation_finds_it():
 def test_continuation_gets_where_newton_does_not():
     x = torch.tensor([[0.1], [0.2], [1 / 3], [0.5], [0.9]], dtype=torch.float64)
     exact = torch.cat([x[:2] - 7 / 6, 0 * x[2:3], x[3:] + 1 / 2])
-    stuck = solve(MovedShock(), kp.LeastSquares(12), grid=100)
+    stuck = solve(MovedShock(), kp.LeastSquares(30), grid=200)
     assert stuck.history.rows[-1]["loss"] > 1e-4
     assert (stuck(x) - exact).abs().max() > 0.1
-    found = solve(MovedShock(), kp.Continuation("viscosity", 1.0), grid=100)
+    found = solve(MovedShock(), kp.Continuation("viscosity", 1.0), grid=200)
     assert found.status == "converged"
     assert found.history.rows[-1]["loss"] < 1e-7
     assert (found(x) - exact).abs().max() < 1e-3
