@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import typer
 
@@ -16,9 +16,6 @@ from kanpinn._support.memory import free_memory, machine_memory, written_size
 from kanpinn._support.shown import plain_table
 from kanpinn._support.versions import version_of
 from kanpinn.cli.screen import reporting
-
-if TYPE_CHECKING:
-    from kanpinn.solvers.solution import Solution
 
 SHOWN = ("torch", "numpy", "scipy", "matplotlib", "h5py")
 LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -125,7 +122,10 @@ def _devices() -> Iterator[Finding]:
 def _self_test(expected: float = 1e-10) -> Finding:
     """Solve a small Poisson problem; expected: the bound of its relative L2 error."""
     try:
-        solution = _solve_poisson()
+        domain = kanpinn.Box(x=(0, 1), y=(0, 1))
+        problem = kanpinn.Poisson(domain, exact="sin(pi*x) * sin(2*pi*y)")
+        network = kanpinn.KAN([2, 48, 1], degree=9, grid=[2, 4], seed=0)
+        solution = kanpinn.solve(problem, network, seed=0)
     except Exception as error:  # a broken installation may raise anything
         told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return Finding("self-test", "failed", f"the self-test failed: {told}")
@@ -134,10 +134,3 @@ def _self_test(expected: float = 1e-10) -> Finding:
     told = f"relative L2 error {reached:.1e}, expected below {expected:.0e}"
     wrong = "" if reached < expected else f"the self-test has the {told}"
     return Finding("self-test", f"Poisson's equation: {told}, {solution.seconds:.1f} s", wrong)
-
-
-def _solve_poisson() -> "Solution":
-    domain = kanpinn.Box(x=(0, 1), y=(0, 1))
-    problem = kanpinn.Poisson(domain, exact="sin(pi*x) * sin(2*pi*y)")
-    network = kanpinn.KAN([2, 48, 1], degree=9, grid=[2, 4], seed=0)
-    return kanpinn.solve(problem, network, seed=0)
