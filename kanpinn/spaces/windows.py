@@ -370,8 +370,7 @@ class Windows(NetworkOfWindows[Separable]):
         (_, *hidden, fields), inputs = self._width, self._width[0] - 1
         outputs = fields * copies * modes
         if inputs > 1 and not hidden:
-            degree, grid, dtype = (self._settings[name] for name in ("degree", "grid", "dtype"))
-            kan = KAN([inputs, 1], degree, grid, dtype=dtype)
+            kan = KAN([inputs, 1], **self._settings)
             bases = [kan.layers[0].basis.of_inputs([i]) for i in range(inputs)]
             return SeparableProducts(cast(Sequence[BSplines], bases), outputs, modes)
         return SeparableKAN([inputs, *hidden, outputs], modes, seed=self.seed, **self._settings)
