@@ -3,7 +3,7 @@ several.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -265,38 +265,63 @@ def _eliminated(chunks: Sequence[Rows]) -> Tensor:
     return factor
 
 
-def fold(chunks: Iterable[Rows]) -> TriangularFactor:
-    """Return the triangular factor R of the rows [J, r] of all chunks, and of all ranks.
+@dataclass
+class Fold:
+    """Accumulates the triangular factor R of rows [J, r] that are added in chunks.
 
     Each update replaces R by the triangular factor of [R; J_chunk, r_chunk], so that only R and a
-    few chunks are in memory. With several ranks, each folds its own rows; then their factors are
-    combined in a binary tree.
+    few chunks are in memory. With several ranks, each adds its own rows; `total` combines their
+    factors in a binary tree.
+
+    Args:
+        factor: R of the rows folded so far, (k, p + 1); None if there are none.
+        waiting: the chunks that are not folded yet.
+
+    Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
+    """
+
+    factor: Tensor | None = None
+    waiting: list[Rows] = field(default_factory=list)
+
+    def add(self, jacobian: Tensor, residual: Tensor) -> None:
+        """Add the rows J (n, p) and r (n,) to the factor."""
+        self.waiting.append((jacobian, residual))
+        # The p rows of R are factorised along with the chunks: fold only when these have more rows.
+        if sum(len(r) for _, r in self.waiting) > 2 * jacobian.shape[1]:
+            self.factor = triangular_factor(self.waiting, self.factor)
+            self.waiting = []
+
+    def total(self) -> TriangularFactor:
+        """Return the triangular factor of all rows of all ranks.
+
+        Raises:
+            LinAlgError: if an entry of J or r is not finite.
+        """
+        if self.waiting:
+            self.factor, self.waiting = triangular_factor(self.waiting, self.factor), []
+        assert self.factor is not None, "no rows to fold"
+        factor = self.factor if world() == 1 else _over_ranks(self.factor)
+        if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang
+            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+                "a residual or one of its derivatives is not a finite number"
+            )
+        return TriangularFactor(factor)
+
+
+def fold(chunks: Iterable[Rows]) -> TriangularFactor:
+    """Return the triangular factor of [J, r] from all chunks of rows, and from all ranks.
 
     Args:
         chunks: pairs of rows J (n, p) and r (n,).
 
     Raises:
         LinAlgError: if an entry of J or r is not finite.
-
-    Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
     """
-    factor: Tensor | None = None
-    waiting: list[Rows] = []
+    rows = Fold()
     with together():
-        for rows in chunks:
-            waiting.append(rows)
-            # The p rows of R are factorised along with the chunks: fold only when these have more.
-            if sum(len(r) for _, r in waiting) > 2 * rows[0].shape[1]:
-                factor, waiting = triangular_factor(waiting, factor), []
-    if waiting:
-        factor = triangular_factor(waiting, factor)
-    assert factor is not None, "no rows to fold"
-    factor = factor if world() == 1 else _over_ranks(factor)
-    if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang
-        raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
-            "a residual or one of its derivatives is not a finite number"
-        )
-    return TriangularFactor(factor)
+        for jacobian, residual in chunks:
+            rows.add(jacobian, residual)
+    return rows.total()
 
 
 def _over_ranks(factor: Tensor) -> Tensor:

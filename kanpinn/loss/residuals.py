@@ -21,7 +21,7 @@ from torch import Tensor
 from kanpinn._support.distributed import share, summed, together
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
-from kanpinn.linalg.qr import TriangularFactor, fold
+from kanpinn.linalg.qr import Fold, TriangularFactor
 from kanpinn.loss.terms import Term
 from kanpinn.networks.layer import Layer, Tape, get_coefficients
 from kanpinn.networks.surrogate import Surrogate
@@ -167,7 +167,11 @@ class Residuals:
         Returns:
             ‖R d + z‖² + constant: the Gauss–Newton model for squared residuals.
         """
-        triangle = fold(self.rows(layers))
+        fold = Fold()
+        with together():
+            for jacobian, residual in self.rows(layers):
+                fold.add(jacobian, residual)
+        triangle = fold.total()
         if self.are_squares:
             return triangle
         if all(term.has_slope for term in self.terms):
