@@ -97,15 +97,12 @@ def load_class(
         InputError: if there is no such class, it is no subclass of `base` or does not define all
             abstract methods, or its module cannot be imported.
     """
-    at, where, module, name = _named(spec, directory, path, "Class")
-    found = getattr(module, name, None)
-    if found is None:
-        names = [n for n, value in vars(module).items() if inspect.isclass(value)]
-        raise InputError(f"{at}: {where} has no class {name}{nearest(name, names)}")
+    found: type
+    at, found = _named(spec, directory, path, "Class", inspect.isclass)
     kind = f"kanpinn.{base.__name__}"
-    if not (inspect.isclass(found) and issubclass(found, base)):
+    if not issubclass(found, base):
         for other, advice in elsewhere.items():
-            if inspect.isclass(found) and issubclass(found, other):
+            if issubclass(found, other):
                 raise InputError(f"{at} {advice}")
         raise InputError(f"{at}: expected a subclass of {kind}")
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
@@ -122,16 +119,21 @@ def load_function(spec: str, directory: Path, path: str) -> Callable[..., Any]:
     Raises:
         InputError: if there is no such function, or its module cannot be imported.
     """
-    at, where, module, name = _named(spec, directory, path, "function")
-    found = getattr(module, name, None)
-    if not callable(found):
-        names = [n for n, value in vars(module).items() if callable(value)]
-        raise InputError(f"{at}: {where} has no function {name}{nearest(name, names)}")
+    found: Callable[..., Any]
+    _, found = _named(spec, directory, path, "function", callable)
     return found
 
 
-def _named(spec: str, directory: Path, path: str, kind: str) -> tuple[str, str, ModuleType, str]:
-    """What a message begins with, the module's place, the module, and the name in it."""
+def _named(
+    spec: str, directory: Path, path: str, kind: str, fits: Callable[[object], bool]
+) -> tuple[str, Any]:
+    """Return what a message begins with, and the object that a text names in a module.
+
+    Args:
+        spec, directory, path: as for `load_class`.
+        kind: "Class" or "function".
+        fits: whether an object is of this kind.
+    """
     where, _, name = spec.rpartition(":")
     at = f'{path} = "{spec[:200]}"'
     if not (where and where.isprintable() and name.isidentifier()):
@@ -147,7 +149,11 @@ def _named(spec: str, directory: Path, path: str, kind: str) -> tuple[str, str, 
                 raise InputError(f"{at}: there is no module {sought}") from None
             reason = error if sought else f"{type(error).__name__}: {error}"
             raise InputError(f"{at}: {reason}") from error
-    return at, where, module, name
+    found = getattr(module, name, None)
+    if not fits(found):
+        names = [other for other, value in vars(module).items() if fits(value)]
+        raise InputError(f"{at}: {where} has no {kind.lower()} {name}{nearest(name, names)}")
+    return at, found
 
 
 class FromSource(SourceFileLoader):
