@@ -211,3 +211,27 @@ def test_the_command_line_prints_both_and_saves_both(tmp_path):
     assert record["errors"]["h1"] <= bound["h1"] < 2 * record["errors"]["h1"]
     assert loaded.estimate.bound.energy == bound["energy"]
     assert loaded.estimate.bound.constants == bound["constants"]
+
+
+def test_the_distance_of_solutions_is_integrated_where_a_layer_has_it():
+    class TurningPoint(kp.Problem):
+        """ε u'' + x u' = f in [-1, 1] with an inner layer of the width √ε at x = 0."""
+
+        domain = kp.Box(x=(-1, 1))
+        width = 1e-3
+
+        def residual(self, p, u):
+            wave = math.pi * p.x
+            rate = self.width * math.pi**2 * torch.cos(wave) + math.pi * p.x * torch.sin(wave)
+            return self.width * kp.partial(u, "x", "x") + p.x * kp.partial(u, "x") + rate
+
+        def conditions(self):
+            sides = self.domain.boundary
+            return [kp.Dirichlet(sides["x_min"], -2.0), kp.Dirichlet(sides["x_max"], 0.0)]
+
+        def exact(self, p):
+            return torch.cos(math.pi * p.x) + torch.erf(p.x / math.sqrt(2 * self.width))
+
+    solution = kp.solve(TurningPoint(), kp.KAN([1, 1], degree=9, grid=128))
+    estimated = kp.estimate_error(solution).errors.l2_relative
+    assert estimated == pytest.approx(solution.errors.l2_relative, rel=0.1)
