@@ -13,6 +13,7 @@ import jaxtyping
 import pytest
 import torch
 import unticked
+from ranks import Ranks
 
 # Tensors are small here: one thread is as fast as two, and cores are never oversubscribed.
 torch.set_num_threads(1)
@@ -82,6 +83,14 @@ def pytest_collection() -> Iterator[None]:
 def ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures have ticks, as outside of the tests."""
     monkeypatch.setattr(unticked.Axis, "_update_ticks", unticked.update_ticks)
+
+
+@pytest.fixture(scope="session")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
+    """Three processes that can be the ranks of a process group."""
+    members = Ranks(3, tmp_path_factory.mktemp("ranks"))
+    yield members
+    members.end()
 
 
 @pytest.fixture

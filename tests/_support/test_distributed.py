@@ -24,14 +24,6 @@ from kanpinn.networks.layer import set_coefficients
 from kanpinn.runs.config import Config
 
 POISSON = Path(__file__).parents[2] / "problems" / "poisson2d.toml"
-SIZE = 3  # of the largest group
-
-
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
-    members = Ranks(SIZE, tmp_path_factory.mktemp("ranks"))
-    yield members
-    members.end()
 
 
 # What the parts do.

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from ranks import Ranks
 
 from kanpinn.linalg import qr as fronts
 from kanpinn.linalg.arnoldi import krylov_spaces
@@ -107,13 +106,6 @@ def test_a_number_that_is_not_finite_is_refused():
 
 
 # Several ranks.
-
-
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    members = Ranks(3, tmp_path_factory.mktemp("ranks"))
-    yield members
-    members.end()
 
 
 def _solved_here(seed, keep, spoiled=None):

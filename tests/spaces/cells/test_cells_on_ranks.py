@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from cases import Manufactured, error_of
-from ranks import Ranks
 
 import kanpinn as kp
 from kanpinn.spaces.cells.system.elimination import FaceSolver
@@ -13,13 +12,6 @@ DOMAINS = {
     "a box": kp.Box(x=(0, 1), y=(0, 1)),
     "a box without a disk": kp.Box(x=(0, 1), y=(0, 1)) - kp.Disk((0.7, 0.3), 0.15),
 }
-
-
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    members = Ranks(3, tmp_path_factory.mktemp("ranks"))
-    yield members
-    members.end()
 
 
 def peak(domain, broken=False):
