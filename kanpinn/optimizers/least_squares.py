@@ -244,14 +244,14 @@ class LeastSquaresStage(Stage):
         present = get_coefficients(layers)
         tried: list[tuple[OutputStep, Tensor]] = []
         for place, start in enumerate([present] if self.begun else self._starts(present)):
-            regular = [step for step, _ in tried if step.rank]
-            if regular and (place > 1 or regular[0].linear or not bool(present.any())):
-                break
             set_coefficients(layers, start)
             try:
                 tried.append((self.solve(self.residuals, self.rcond), get_coefficients(layers)))
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                 broken = error  # for example log u at u = 0
+            regular = [step for step, _ in tried if step.rank]
+            if regular and (place > 0 or regular[0].linear or not bool(present.any())):
+                break
         if not tried:
             raise broken
         done, best = min(tried, key=lambda each: (not each[0].rank, each[0].loss))
@@ -281,7 +281,7 @@ class LeastSquaresStage(Stage):
         yield present
         yield torch.zeros_like(present)
         surrogate, points = self.residuals.surrogate, self.residuals.terms[0].points
-        low, high = surrogate.domain.bounds
+        low, high = (bound.to(points.coords) for bound in surrogate.domain.bounds)
         fields = surrogate.network.width[-1]
         if surrogate.has_unknowns:
             return
