@@ -184,7 +184,7 @@ class CornerLayer(nn.Module):
             and the radius R of its functions, see `CornerFunctions`, (C, 4).
         boxes: for each box of cells near a corner the index of the corner, and the lower and the
             upper corner of the box, (B, 5).
-        powers: for each `Power` the index of its corner, and a, n and l, (P, 4).
+        powers: for each `Power` the index of its corner, Re a and Im a, n and l, (P, 5).
         fields: the number m of fields.
 
     coefficients: the coefficients of the two functions of each power, (2 P, m).
@@ -212,7 +212,7 @@ class CornerLayer(nn.Module):
             some = tree.inside(boxes)[cells].nonzero()[:, 0].to(at.device)
             powers = self.powers[:, 0] == number
             rows = self.powers[powers, 1:].tolist()
-            of_corner = tuple(Power(a, int(n), int(log)) for a, n, log in rows)
+            of_corner = tuple(Power(complex(a, b), int(n), int(log)) for a, b, n, log in rows)
             offsets = (at[some] - at.new_tensor((x, y))) / coordinates.scale
             # Derivatives are infinite at the corner: use a point close to it instead.
             inward = offsets.new_tensor((math.cos(direction), math.sin(direction)))
@@ -504,7 +504,7 @@ class Cells(Network):
         self.corners = None
         if (corners := state.get(f"{prefix}corners.corners")) is not None:
             none = corners.new_zeros(0, 5)
-            self.corners = CornerLayer(corners, none, none[:, :4], self.own_fields)
+            self.corners = CornerLayer(corners, none, none, self.own_fields)
         if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
             count, size, fields = self.layer.coefficients.shape
             self.follow_numbers(numbers.new_zeros(count, size, len(numbers) * fields))

@@ -23,8 +23,6 @@ from kanpinn.geometry.planar import Planar
 from kanpinn.jets import (
     Jet,
     Linearised,
-    derivatives_of_parts,
-    largest_of_orders,
     orders_of_parts,
     zero_jet,
 )
@@ -39,6 +37,7 @@ from kanpinn.spaces.cells.geometry.cell_geometry import (
     gauss_inside,
     in_trees,
 )
+from kanpinn.spaces.cells.geometry.pencils import CornerOperators, Symbol, joined, symbol_of
 from kanpinn.spaces.cells.geometry.plane import CellCutter, Outline
 from kanpinn.spaces.cells.geometry.regions import divided, pieces_of_curves
 from kanpinn.spaces.cells.geometry.singularities import (
@@ -267,7 +266,7 @@ class CellProblem:
         for _ in range(self.most):
             marked = self.marked_by_boundary(tree)
             for patch in self.patches:
-                marked = marked | tree.everywhere(patch.cut(tree))
+                marked = marked | patch.cut(tree)
             if not bool(marked.any()):
                 return self.cells(tree)
             tree, _ = tree.split(marked)
@@ -333,60 +332,110 @@ class CellProblem:
         return CellSystem(about, equation, boundary, self.counted, *factors, interfaces)
 
 
-def is_laplacian(equation: ResidualTerm, corner: PlaneCorner, fields: int) -> bool:
-    """Whether the second derivatives in the equation are A Δu near a corner, A a regular matrix.
+Sides = tuple[Sequence[ResidualTerm], Sequence[ResidualTerm]]
 
-    The equation is linearised about zero and about another function, since a coefficient may depend
-    on the solution.
+
+@dataclass(frozen=True, eq=False)
+class CornerConditions:
+    """The equation and the conditions at a corner in the plane.
+
+    Args:
+        corner: the corner.
+        equation: the equation.
+        sides: the conditions on the curve that starts at the corner, and on the curve that ends.
+        fields: the number of fields.
     """
-    channels, rounding = equation.channels, 1e-9
-    if channels.derivative_order < 2:
-        return False
-    near = 1e-3 * min(1.0, corner.reach)
-    x, y = corner.at
-    at = torch.tensor(
-        [[x + near * math.cos(corner.direction), y + near * math.sin(corner.direction)]],
-        dtype=torch.float64,
-    )
-    points = Points(at, channels.names)
-    zero = zero_jet(channels, at, fields)
-    for jet in (zero, _some(zero)):
-        found = Linearised.at(equation.equation, points, jet).slopes[0]  # (e, parts, m)
-        if len(found) != fields or not bool(found.isfinite().all()):
-            return False
-        orders: dict[tuple[int, ...], Tensor] = {}
-        for part, terms in enumerate(derivatives_of_parts(channels)):
-            for order, factor in terms:
-                if sum(order) > 1:
-                    own = orders.get(order, torch.zeros_like(found[:, 0]))
-                    orders[order] = own + factor * found[:, part]
-        main = orders.pop((2, 0))
-        others = [main - orders.pop((0, 2)), *orders.values()]
-        size = float(main.abs().max())
-        if not float(torch.linalg.svdvals(main).min()) > rounding * size:
-            return False
-        if any(float(one.abs().max()) > rounding * size for one in others):
-            return False
-    return True
 
+    corner: PlaneCorner
+    equation: ResidualTerm
+    sides: Sides
+    fields: int
 
-def orders_by_field(
-    terms: Sequence[ResidualTerm], curve: Curve, fields: int
-) -> list[frozenset[int]]:
-    """For each field the highest orders of its derivatives in the conditions on a curve.
+    @cached_property
+    def _curves(self) -> list[Curve]:
+        curves = self.corner.outline.domain.curves
+        return [curves[self.corner.after], curves[self.corner.before]]
 
-    Each equation of the conditions that contains the field contributes one order.
-    """
-    found: list[set[int]] = [set() for _ in range(fields)]
-    points = curve.points_at(torch.full((1,), 0.4, dtype=torch.float64))
-    for term in terms:
-        jet = _some(zero_jet(term.channels, points.coords, fields))
-        sizes = Linearised.at(term.equation, points, jet).slopes[0].abs()  # (e, parts, m)
-        for equation in largest_of_orders(sizes, term.channels):
-            for own, orders in zip(found, equation.T, strict=True):
-                if bool(orders.any()):
-                    own.add(int(orders.nonzero().max()))
-    return [frozenset(one) for one in found]
+    @property
+    def _at(self) -> Tensor:
+        return torch.tensor([self.corner.at], dtype=torch.float64)
+
+    @cached_property
+    def _ends(self) -> list[Points]:
+        """The corner as a point of each side, with the normal of the side."""
+        ends = [torch.tensor([end], dtype=torch.float64) for end in (0.0, 1.0)]
+        both = zip(self._curves, ends, strict=True)
+        normals = [curve.points_at(end).normals for curve, end in both]
+        return [Points(self._at, self.equation.channels.names, one) for one in normals]
+
+    @property
+    def agree(self) -> bool:
+        """Whether both sides have the same conditions, with the same data at the corner."""
+        near = 1e-6
+        found = []
+        for side in self.sides:
+            rows = [one.equation(self._ends[0], self._jet(one, random=True)) for one in side]
+            found.append(torch.cat(rows, dim=1) if rows else torch.zeros(1, 0).double())
+        one, other = found
+        if one.shape != other.shape:
+            return False
+        return bool(((one - other).abs() <= near * (one.abs() + other.abs())).all())
+
+    def _jet(self, term: ResidualTerm, *, random: bool) -> Jet:
+        jet = zero_jet(term.channels, self._at, self.fields)
+        return _some(jet) if random else jet
+
+    def operators(self, part: float, *, random: bool) -> CornerOperators:
+        """The operators, linearised about zero or about another function.
+
+        Args:
+            part: the equation is taken inside the domain, at this part of a small distance from the
+                corner.
+            random: whether to linearise about a function with random values and derivatives.
+        """
+        direction, angle = self.corner.direction, self.corner.angle
+        near = 1e-3 * part * min(1.0, self.corner.reach)
+        inward = self._at.new_tensor([[math.cos(direction), math.sin(direction)]])
+        inside = Points(self._at + near * inward, self.equation.channels.names)
+        start = direction - angle / 2
+        turned = complex(math.cos(start), -math.sin(start))
+
+        def symbol(terms: Sequence[ResidualTerm], points: Points) -> Symbol:
+            linear = [
+                Linearised.at(one.equation, points, self._jet(one, random=random)) for one in terms
+            ]
+            both = zip(linear, terms, strict=True)
+            return joined([symbol_of(a.slopes[0], b.channels, turned) for a, b in both])
+
+        after, before = (symbol(*one) for one in zip(self.sides, self._ends, strict=True))
+        return CornerOperators(angle, symbol([self.equation], inside), (after, before))
+
+    def solved(self, top: float) -> PlaneCorner:
+        """The corner with the exponents of its solutions below `top`.
+
+        The equation is linearised about zero and about another function, since a coefficient may
+        depend on the solution. Where the exponents are not known, the least exponent is that of
+        Laplace's equation.
+        """
+        tried = [self.operators(1.0, random=False), self.operators(0.5, random=True)]
+        exponents = next((e for one in tried if (e := one.exponents(top)) is not None), None)
+        if exponents is None:
+            kinds = {
+                max((t.channels.derivative_order for t in one), default=0) for one in self.sides
+            }
+            angle = self.corner.angle
+            least = math.pi / angle / len(kinds) if angle else math.inf
+            return replace(self.corner, exponents=[complex(least)] if least < top else [])
+        straight = all(isinstance(curve, Segment) for curve in self._curves)
+        alike = straight and tried[0].is_homogeneous and tried[0].equals(tried[1])
+        multiplicity = min(one.multiplicity for one in tried)
+        # Products with polynomials would be too many for equations with several kinds of functions.
+        return replace(
+            self.corner,
+            exponents=exponents,
+            multiplicity=multiplicity if alike or multiplicity == 1 else 0,
+            homogeneous=alike and multiplicity > 1,
+        )
 
 
 def _some(jet: Jet) -> Jet:
@@ -445,32 +494,21 @@ class ProblemInPlane(CellProblem):
         assert plane is not None
         straight = all(isinstance(curve, Segment) for curve in plane.curves)
         top, outline = self.top if straight and not self.is_whole else self.convex, Outline(plane)
+        pieces = pieces_of_curves(plane, self.domain)
         for curve, (after, angle) in enumerate(outline.interior_angles):
-            corner = PlaneCorner(outline, curve, after, angle, (False,))
-            corner = replace(corner, mixed=self._mixed(corner))
-            smooth = not any(corner.mixed) and abs(angle - math.pi) <= outline.sharp
-            if corner.exponent < top and not smooth:
+            after_terms, before_terms = (
+                [term for term in self.conditions if pieces[number] in term.pieces]
+                for number in (after, curve)
+            )
+            corner = PlaneCorner(outline, curve, after, angle)
+            sides = after_terms, before_terms
+            there = CornerConditions(corner, self.equation, sides, self.fields)
+            if abs(angle - math.pi) <= outline.sharp and there.agree:
+                continue
+            corner = there.solved(self.top)
+            if corner.exponent < top:
                 found.append(corner)
         return found
-
-    def _mixed(self, corner: PlaneCorner) -> tuple[bool, ...]:
-        """Whether the conditions on both sides of a corner differ, see `PlaneCorner.mixed`.
-
-        Fields are compared one by one only if the equation is like Laplace's equation for all.
-        """
-        plane = corner.outline.domain
-        pieces = pieces_of_curves(plane, self.domain)
-        by_field, together = [], []
-        for number in (corner.before, corner.after):
-            terms = [term for term in self.conditions if pieces[number] in term.pieces]
-            by_field.append(orders_by_field(terms, plane.curves[number], self.fields))
-            together.append({term.channels.derivative_order for term in terms})
-        if self.fields == 1 or not is_laplacian(self.equation, corner, self.fields):
-            return (together[0] != together[1],)
-        found = {one != other for one, other in zip(*by_field, strict=True)}
-        # If a field has several orders in its conditions, both kinds of exponents may occur.
-        tied = any(len(orders) > 1 for orders in (*by_field[0], *by_field[1]))
-        return (False, True) if tied else tuple(sorted(found))
 
     @cached_property
     def singularities(self) -> SingularCorners:
@@ -494,7 +532,7 @@ class ProblemInPlane(CellProblem):
         found = []
         for one in [] if self.interfaces else self.own_corners:
             boxes = one.boxes(roots, self.domain.bounds)
-            if boxes is not None and is_laplacian(self.equation, one, self.fields):
+            if boxes is not None and one.multiplicity:
                 at = torch.tensor(one.at, dtype=torch.float64)
                 found.append(CornerPatch(at, one.functions(self.top), boxes, self.fields))
         return found
@@ -653,7 +691,10 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
             place, own = in_trees(problem.domain, one.at).tolist(), one.functions
             corners.append([*place, own.direction, own.radius])
             boxes += [[number, *box] for box in one.boxes.flatten(1).tolist()]
-            powers += [[number, p.exponent, p.conjugate, p.logarithm] for p in own.powers]
+            powers += [
+                [number, p.exponent.real, p.exponent.imag, p.conjugate, p.logarithm]
+                for p in own.powers
+            ]
         at, around, degrees = (
             torch.tensor(rows, dtype=torch.float64) for rows in (corners, boxes, powers)
         )

@@ -20,14 +20,19 @@ class Power:
     """The real and the imaginary part of w^a w̄^n (ln w)^l for a complex number w.
 
     Args:
-        exponent: the exponent a of w.
+        exponent: the exponent a of w, which may be complex.
         conjugate: the exponent n of the conjugate w̄, an integer of at least 0.
         logarithm: the exponent l of ln w, 0 or 1.
     """
 
-    exponent: float
+    exponent: complex
     conjugate: int = 0
     logarithm: int = 0
+
+    @property
+    def degree(self) -> float:
+        """The power Re a + n of the distance from w = 0 to which the function is proportional."""
+        return self.exponent.real + self.conjugate
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +54,8 @@ class CornerFunctions:
     def stacked(self, coords: Tensor, channels: Channels) -> Tensor:
         """The stacked jets of all functions at points, (n, parts, functions).
 
-        At the corner itself, up to rounding, a derivative of a higher order than the degree a + n
-        of a power is infinite.
+        At the corner itself, up to rounding, a derivative of a higher order than the degree of a
+        power is infinite.
 
         coords: the coordinates of the points minus those of the corner, (n, 2).
         """
@@ -59,7 +64,7 @@ class CornerFunctions:
         corner = w.abs() < CLOSEST
         w = torch.where(corner, CLOSEST, w)
         log = w.log()
-        parts = _by_conjugates(channels, turned)
+        parts = by_conjugates(channels, turned)
         found = coords.new_zeros(len(coords), len(parts), len(self.powers), 2)
         known: dict[tuple[int, int], Tensor] = {}
         for part, factors in enumerate(parts):
@@ -70,8 +75,7 @@ class CornerFunctions:
                 total = total + factor * known[orders]
             found[:, part] = torch.view_as_real(total)
         if bool(corner.any()):
-            # The functions are like the power a + n of the distance from w = 0.
-            degrees = found.new_tensor([one.exponent + one.conjugate for one in self.powers])
+            degrees = found.new_tensor([one.degree for one in self.powers])
             beyond = orders_of_parts(channels)[:, None] > degrees
             found[corner] = torch.where(beyond[..., None], torch.inf, found[corner])
         return found.flatten(2)
@@ -86,9 +90,9 @@ def _derivatives(
     """
     factors = w.real.new_tensor([math.perm(one.conjugate, of_conjugate) for one in powers])
     left = w.real.new_tensor([max(0, one.conjugate - of_conjugate) for one in powers])
-    exponents = w.real.new_tensor([one.exponent for one in powers])
+    exponents = w.new_tensor([one.exponent for one in powers])
     # d/dw (A w^b ln w + B w^b) = b A w^(b - 1) ln w + (A + b B) w^(b - 1)
-    with_log = w.real.new_tensor([float(one.logarithm) for one in powers])
+    with_log = w.new_tensor([float(one.logarithm) for one in powers])
     plain = 1 - with_log
     for _ in range(of_w):
         with_log, plain = exponents * with_log, with_log + exponents * plain
@@ -98,7 +102,7 @@ def _derivatives(
 
 
 @lru_cache(maxsize=100)
-def _by_conjugates(
+def by_conjugates(
     channels: Channels, turned: complex
 ) -> list[list[tuple[tuple[int, int], complex]]]:
     """For each part of a stacked jet its terms by w and w̄: the orders (i, j) and a factor each.

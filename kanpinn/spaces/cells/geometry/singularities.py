@@ -30,21 +30,26 @@ Goal = Callable[[CellGeometry], Tensor]  # a mask (N, d): in which coordinates c
 
 @dataclass(frozen=True, eq=False)
 class PlaneCorner:
-    """A corner of a domain in the plane, where solutions of Laplace's equation are like r^λ.
+    """A corner of a domain in the plane, where solutions are like r^λ.
 
     Args:
         outline: the boundary.
         before, after: the indices of the curves that end and that start at the corner.
         angle: the interior angle ω in radians.
-        mixed: whether the conditions on the two sides prescribe derivatives of different orders;
-            (False, True) or the reverse if this differs between fields.
+        exponents: the exponents λ below some limit with Im λ ≥ 0, least real part first.
+        multiplicity: the number k for which the functions w^(λ - n) w̄^n, n < k, make up solutions;
+            0 if other functions do.
+        homogeneous: whether the equation and the conditions at the corner consist of their terms
+            of highest order alone, with constant coefficients, and the sides are straight.
     """
 
     outline: Outline
     before: int
     after: int
     angle: float
-    mixed: tuple[bool, ...]
+    exponents: Sequence[complex] = ()
+    multiplicity: int = 0
+    homogeneous: bool = False
 
     @property
     def at(self) -> tuple[float, float]:
@@ -53,13 +58,8 @@ class PlaneCorner:
 
     @property
     def exponent(self) -> float:
-        """The least exponent λ: π/ω, or π/(2ω) if the conditions on the two sides differ.
-
-        It is infinite at a cusp, where two curves meet at the angle 0.
-        """
-        if self.angle == 0:
-            return math.inf
-        return math.pi / self.angle * (0.5 if any(self.mixed) else 1.0)
+        """The least real part of an exponent; infinite if there is none below the limit."""
+        return min((one.real for one in self.exponents), default=math.inf)
 
     @property
     def direction(self) -> float:
@@ -102,29 +102,31 @@ class PlaneCorner:
     def functions(self, top: float) -> CornerFunctions:
         """The singular functions, and their products with powers of x and y, below a degree.
 
-        Solutions of Laplace's equation are sums of r^λ_j sin(λ_j θ), or with the cosine. Terms of
-        lower order in the equation, coefficients that vary, and curved sides at the corner add
-        products of these functions with polynomials. Where λ_j is an integer n up to a small ε,
-        r^n ln r replaces the power: r^(n + ε) = r^n + ε r^n ln r + O(ε²) is nearly a polynomial.
+        Terms of lower order in the equation, coefficients that vary, and curved sides at the corner
+        add products of the solutions r^λ φ(θ) with polynomials. Where λ is an integer n up to a
+        small ε, r^n ln r replaces the power: r^(n + ε) = r^n + ε r^n ln r + O(ε²) is nearly a
+        polynomial. Each field gets all functions with coefficients of its own: the equation
+        and the conditions combine them.
 
         top: all degrees are below `top`.
         """
         near = 1e-6
-        found: dict[tuple[float, int], Power] = {}
-        for number, mixed in itertools.product(range(1, math.ceil(2 * top) + 2), self.mixed):
-            exponent = (number - 0.5 * mixed) * math.pi / self.angle
-            if exponent >= top:
-                continue
-            logarithm = abs(exponent - round(exponent)) < near
-            exponent = float(round(exponent)) if logarithm else exponent
-            for more in range(math.ceil(top - exponent)):
-                for conjugate in range(more + 1):
-                    power = Power(exponent + more - conjugate, conjugate, int(logarithm))
-                    found.setdefault((round(power.exponent, 9), conjugate), power)
+        found: dict[tuple[complex, int], Power] = {}
+        for one in self.exponents:
+            logarithm = abs(one - round(one.real)) < near
+            values = {one, one.conjugate()} if not logarithm else {complex(round(one.real))}
+            for value in sorted(values, key=lambda one: one.imag):
+                for more in range(1 if self.homogeneous else math.ceil(top - value.real)):
+                    for conjugate in range(more + self.multiplicity):
+                        power = Power(value + more - conjugate, conjugate, int(logarithm))
+                        found.setdefault((np.round(power.exponent, 9), conjugate), power)
         return CornerFunctions(self.direction, min(1.0, self.reach), tuple(found.values()))
 
     def boxes(self, roots: Sequence[int], bounds: tuple[Tensor, Tensor]) -> Tensor | None:
         """The largest boxes of a tree around the corner within its reach, (b, 2, 2).
+
+        Their two widths differ by a factor of at most √2, so they may consist of several boxes of
+        level 0 along one coordinate.
 
         Args:
             roots: the numbers of boxes of level 0 along each coordinate.
@@ -139,8 +141,10 @@ class PlaneCorner:
         half = (high - low) / 2
         at = (low.new_tensor(self.at) - low) / half - 1
         around = torch.cartesian_prod(*[torch.arange(-2.0, 3.0, dtype=at.dtype)] * 2)
+        wide = half / at.new_tensor(roots)
+        square = (wide / wide.max()).log2().round()  # doublings of the narrower widths, as levels
         for level in range(levels):
-            widths = 2 / (at.new_tensor(roots) * 2**level)
+            widths = 2 / (at.new_tensor(roots) * 2 ** (level + square))
             place = torch.floor((at + 1) / widths) + around
             boxes = torch.stack([place, place + 1], dim=1) * widths - 1
             gaps = torch.maximum(boxes[:, 0] - at, at - boxes[:, 1]).clamp_min(0) / widths
@@ -189,6 +193,15 @@ class SingularCorners:
     near: float = 0.5
     bits: int = 29
 
+    @property
+    def powers(self) -> Tensor:
+        """The power β of each corner, (c,): `power`, or less where λ is small.
+
+        The rows vanish in the limit of small cells for functions like r^(-λ) if β > 1 + λ. For
+        λ = 0.1 these functions spoiled the solution.
+        """
+        return (1 + self.exponents / 2).clamp_max(self.power)
+
     @classmethod
     def of(
         cls,
@@ -217,7 +230,7 @@ class SingularCorners:
         """
         corners = physical(geometry.domain, geometry.frames)
         weak = self.exponents < 2  # not corners with singular functions
-        points, powers = self.points[weak], torch.full((int(weak.sum()),), self.power)
+        points, powers = self.points[weak], self.powers[weak]
         if witness:
             more = torch.cat([self.points[~weak], self.others])
             points = torch.cat([points, more])
@@ -289,7 +302,7 @@ class SingularCorners:
             left, near, spare = max(self.least, min(self.contraction, left)), self.near, 0
             marked = touched & chosen.any(dim=1, keepdim=True)
         # The error is the power 2 (λ + β - 1) of the width of cells at a corner.
-        rates = 2 * (self.exponents + min(self.power, 1.0) - 1)
+        rates = 2 * (self.exponents + self.powers.clamp_max(1.0) - 1)
         deepest = torch.where(touched, level, 0).amax(dim=0)
         goal = deepest + (-math.log2(left) / rates).ceil().long()
         goal = torch.where(marked.any(dim=0), goal, 0)

@@ -61,12 +61,15 @@ class CornerPatch:
         return for_each_field(jets, self.fields)
 
     def cut(self, tree: Tree) -> Tensor:
-        """A mask (N,) of the cells of which only a part is in the patch."""
+        """A mask (N, d) of the cells of which only a part is in the patch.
+
+        It has the coordinates in which these cells are wider than a box of the patch.
+        """
         rounding = 1e-9
         (low, high), (below, above) = tree.boxes[:, None].unbind(2), self.boxes.unbind(1)
         least = rounding * (above - below)
-        meets = ((low < above - least) & (high > below + least)).all(dim=2)
-        larger = (high - low > above - below + least).any(dim=2)
+        meets = ((low < above - least) & (high > below + least)).all(dim=2, keepdim=True)
+        larger = high - low > above - below + least
         return (meets & larger).any(dim=1)
 
 

@@ -158,6 +158,77 @@ def test_corners_of_a_box_count_as_those_of_the_same_polygon():
         assert mine == pytest.approx(its) and power == pytest.approx(other, abs=1e-3)
 
 
+class Strip(kp.Problem):
+    """Plane stress with Young's modulus 1: a strip that is clamped at some sides and loaded."""
+
+    fields = ("u", "v")
+
+    def __init__(self, domain, poisson, clamped, loads=()):
+        self.domain, self.poisson = domain, poisson
+        self.clamped, self.loads = clamped, dict(loads)
+
+    def strains(self, u, v):
+        (ux, uy), (vx, vy) = ([kp.partial(one, axis) for axis in "xy"] for one in (u, v))
+        return ux, vy, uy + vx
+
+    def residual(self, p, u, v):
+        axial, shear = 1 / (1 - self.poisson**2), 0.5 / (1 + self.poisson)
+        other = self.poisson * axial + shear
+        return (
+            axial * kp.partial(one, a, a)
+            + shear * kp.partial(one, b, b)
+            + other * kp.partial(rest, a, b)
+            for one, rest, a, b in ((u, v, "x", "y"), (v, u, "y", "x"))
+        )
+
+    def conditions(self):
+        walls = self.domain.boundary
+        for name in walls.names:
+            if name in self.clamped:
+                yield from (kp.Dirichlet(walls[name], 0.0, field=one) for one in self.fields)
+            else:
+                load = self.loads.get(name, (0.0, 0.0))
+                yield kp.Constraint(walls[name], lambda *a, load=load: self.tractions(*a, load))
+
+    def tractions(self, p, u, v, load):
+        x, y, slip = self.strains(u, v)
+        n, m = p.normals[:, :1], p.normals[:, 1:]
+        axial, shear = 1 / (1 - self.poisson**2), 0.5 / (1 + self.poisson) * slip
+        along, across = (axial * (a + self.poisson * b) for a, b in ((x, y), (y, x)))
+        return along * n + shear * m - load[0], shear * n + across * m - load[1]
+
+
+def exponents_of_strip(points, poisson, clamped, at):
+    problem = cells_of(Strip(kp.Polygon(points), poisson, clamped), kp.Cells([2, 2], 4, 2))
+    (corner,) = [one for one in problem.own_corners if one.at == at]
+    return corner.exponents
+
+
+def test_exponents_of_elasticity_are_those_of_williams():
+    notch = [(0, 0), (1, 0), (1, 1), (-1, 1), (-1, -1), (0, -1)]
+    free = exponents_of_strip(notch, 0.2, ["edge_2"], (0, 0))  # sin λω = ± λ sin ω
+
+    def defect(exponent, sign):
+        return math.sin(1.5 * math.pi * exponent) + sign * exponent
+
+    found = [brentq(defect, 0.5, 0.6, args=(1,)), brentq(defect, 0.6, 0.99, args=(-1,))]
+    assert sorted(one.real for one in free)[:2] == pytest.approx(found, abs=1e-9)
+    straight = [(0, 0), (1, 0), (2, 0), (2, 1), (0, 1)]
+    least = exponents_of_strip(straight, 0.3, ["edge_0"], (1, 0))[0]
+    turn = math.log((3 - 0.3) / (1 + 0.3)) / (2 * math.pi)
+    assert least == pytest.approx(complex(0.5, turn), abs=1e-9)
+
+
+def test_the_tip_of_a_cantilever_is_that_of_finite_elements():
+    """Where the clamped end meets free sides, u is like r^0.758; at the loaded end, r ln r."""
+    box = kp.Box(x=(0, 2), y=(0, 1))
+    problem = Strip(box, 0.3, ["x_min"], {"x_max": (0.0, -0.01)})
+    solution = solved_in_cells(problem, 6, (4, 2), tolerance=1e-4, steps=3)
+    tip = float(solution(torch.tensor([[2.0, 0.5]]).double())[0, 1])
+    assert solution.status == "converged"
+    assert tip == pytest.approx(-0.3770892, rel=2e-4)
+
+
 # --- Edges of interfaces in space: the exponents there, and the cells at them
 
 

@@ -1,0 +1,277 @@
+"""The exponents of solutions at a corner in the plane, from the operators there: the eigenvalues of
+the boundary pencil.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanpinn.jets import Channels
+from kanpinn.spaces.cells.geometry.corner_functions import by_conjugates
+
+Array = NDArray[Any]
+Symbol = dict[tuple[int, int], Array]  # coefficients (e, m) of ∂^i/∂w^i ∂^j/∂w̄^j for each (i, j)
+ROUNDING = 1e-9  # relative size of coefficients that are zero but for rounding
+
+
+def symbol_of(slopes: Tensor, channels: Channels, turned: complex) -> Symbol:
+    """The derivatives by w and w̄ in e linearised equations at a point.
+
+    Args:
+        slopes: the derivatives of the residuals by the parts of the jet of m fields, (e, parts, m).
+        channels: the derivatives that the jet has.
+        turned: the derivative of w by z = x + i y.
+    """
+    found: Symbol = {}
+    for part, terms in enumerate(by_conjugates(channels, turned)):
+        own = slopes[:, part].numpy()
+        if own.any():
+            for orders, factor in terms:
+                found[orders] = found.get(orders, 0) + factor * own
+    return found
+
+
+def joined(symbols: Sequence[Symbol]) -> Symbol:
+    """The equations of several symbols, one after the other."""
+    counts = [len(next(iter(one.values()))) if one else 0 for one in symbols]
+    found: Symbol = {}
+    for number, symbol in enumerate(symbols):
+        for orders, one in symbol.items():
+            if orders not in found:
+                found[orders] = np.zeros((sum(counts), one.shape[1]), complex)
+            start = sum(counts[:number])
+            found[orders][start : start + len(one)] = one
+    return found
+
+
+def _orders(symbol: Symbol) -> Array:
+    """The highest order of each field in each equation, (e, m); -inf for an absent field."""
+    shape = next(iter(symbol.values())).shape if symbol else (0, 0)
+    found = np.full(shape, -np.inf)
+    largest = max((np.abs(one).max() for one in symbol.values()), default=0.0)
+    for (i, j), one in symbol.items():
+        found = np.where(np.abs(one) > ROUNDING * largest, np.maximum(found, i + j), found)
+    return found
+
+
+def _principal(symbol: Symbol, rows: Array, fields: Array) -> Symbol:
+    """The terms of the order rows[i] + fields[j] in equation i and field j."""
+    total = rows[:, None] + fields
+    return {
+        orders: np.where(total == sum(orders), one, 0.0)
+        for orders, one in symbol.items()
+        if bool((total == sum(orders)).any())
+    }
+
+
+def _same(one: Symbol, other: Symbol) -> bool:
+    """Whether two symbols are equal but for rounding."""
+    size = max((np.abs(part).max() for part in one.values()), default=0.0)
+    near = 1e3 * ROUNDING * size
+    return all(
+        np.abs(one.get(orders, 0) - other.get(orders, 0)).max() <= near
+        for orders in one.keys() | other.keys()
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class CornerOperators:
+    """The operators at a corner with two straight sides, as derivatives by w = r e^(iθ).
+
+    The domain is like the sector 0 < θ < ω. Solutions are sums of functions u_j = r^(λ + t_j)
+    φ_j(θ), where t_j is the order of the field j relative to the other fields: zero but for fields
+    such as the pressure, which is like derivatives of the velocity. The terms of highest order in
+    the equation and the conditions vanish for them. This determines the exponents λ, which are the
+    eigenvalues of an operator in θ, the boundary pencil.
+
+    Args:
+        angle: the interior angle ω in radians.
+        equation: the equation, whose number of rows is the number of fields.
+        sides: the conditions at θ = 0 and at θ = ω.
+
+    Reference: Kondratiev, Boundary value problems for elliptic equations in domains with conical
+    points (1967); Costabel and Dauge, Construction of corner singularities for Agmon–Douglis–
+    Nirenberg elliptic systems (1993), which also gives the orders t_j.
+    """
+
+    angle: float
+    equation: Symbol
+    sides: tuple[Symbol, Symbol]
+
+    @cached_property
+    def fields(self) -> Array:
+        """The orders t_j of the fields, whose largest is zero, (m,)."""
+        orders = _orders(self.equation)
+        tried = itertools.product((0, -1, -2), repeat=orders.shape[1])
+
+        def total(fields: tuple[int, ...]) -> tuple[float, int]:
+            rows = (orders - np.array(fields)).max(axis=1)
+            return float(rows.sum() + sum(fields)), -sum(fields)
+
+        return np.array(min((one for one in tried if max(one) == 0), key=total))
+
+    def _rows(self, symbol: Symbol) -> tuple[Array, Symbol]:
+        """The orders of equations or conditions, (e,), and their terms of highest order."""
+        rows = (_orders(symbol) - self.fields).max(axis=1, initial=-np.inf)
+        kept = np.isfinite(rows)
+        own = {orders: one[kept] for orders, one in symbol.items()}
+        return rows[kept], _principal(own, rows[kept], self.fields)
+
+    @cached_property
+    def multiplicity(self) -> int:
+        """The number k for which w^(λ - n) w̄^n, n < k, and their conjugates make up solutions.
+
+        It is 1 for Laplace's equation, 2 for elasticity, Stokes flow and plates. It is 0 where the
+        equation is not elliptic, or where its solutions are other functions, as for a conductivity
+        that depends on the direction.
+        """
+        every = itertools.chain(*(one.values() for one in (self.equation, *self.sides)))
+        if not self.equation or not all(np.isfinite(one).all() for one in every):
+            return 0
+        rows, symbol = self._rows(self.equation)
+        if len(rows) != len(self.fields):
+            return 0
+        each = float(rows.sum() + self.fields.sum())
+
+        def at(a: complex, b: complex) -> Array:
+            """The symbol for ∂/∂w = a and ∂/∂w̄ = b."""
+            return sum((one * a**i * b**j for (i, j), one in symbol.items()), np.zeros((1, 1)))
+
+        turns = np.exp(1j * np.linspace(0.1, 2.9, 7))
+        sizes = [abs(np.linalg.det(at(turn, turn.conjugate()))) for turn in turns]
+        if each <= 0 or each % 2 or not min(sizes) > (1 - 1e-6) * max(sizes):
+            return 0
+        # The order of the pole of the inverse at w̄ = 0.
+        few = [float(np.linalg.norm(np.linalg.inv(at(1.0, small)))) for small in (1e-2, 1e-3)]
+        return max(1, round(math.log10(few[1] / few[0])))
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether equation and conditions have no terms below the highest order."""
+        every = (self.equation, *self.sides)
+        return all(_same(self._rows(one)[1], one) for one in every)
+
+    def equals(self, other: "CornerOperators") -> bool:
+        """Whether the equations and the conditions are the same."""
+        pairs = zip((self.equation, *self.sides), (other.equation, *other.sides), strict=True)
+        return all(_same(*pair) for pair in pairs)
+
+    def exponents(self, top: float) -> list[complex] | None:
+        """The different exponents with 0 < Re λ < top and Im λ ≥ 0, least real part first.
+
+        None where the equation is not elliptic, where its solutions are other functions, or where
+        the numbers of equations and conditions do not fit.
+        """
+        near, few = 1e-6, (24, 31)  # few: the numbers of polynomials in θ
+        if not self.multiplicity or not self.angle:
+            return None
+        coarse, fine = (self._eigenvalues(count, top) for count in few)
+        if coarse is None or fine is None:
+            return None
+        chosen: list[complex] = []
+        for one in fine:
+            accurate = any(abs(one - other) < near for other in coarse)
+            if accurate and all(abs(one - other) > near for other in chosen):
+                chosen.append(one)
+        return sorted(chosen, key=lambda one: (one.real, one.imag))
+
+    def _eigenvalues(self, count: int, top: float) -> list[complex] | None:
+        """The eigenvalues by collocation with `count` Chebyshev polynomials for each field.
+
+        They include inaccurate eigenvalues. None where the numbers of rows do not fit.
+        """
+        columns = [count + int(order) for order in self.fields]
+        rows, symbol = self._rows(self.equation)
+        parts = []
+        for number, order in enumerate(rows.astype(int)):
+            at = np.cos(math.pi * (np.arange(count - order) + 0.5) / (count - order))
+            own = {orders: one[number] for orders, one in symbol.items()}
+            parts.append(self._polynomial(own, at, columns))
+        for place, side in zip((-1.0, 1.0), self.sides, strict=True):
+            orders, own = self._rows(side)
+            for number in range(len(orders)):
+                row = {which: one[number] for which, one in own.items()}
+                parts.append(self._polynomial(row, np.array([place]), columns))
+        highest = max(len(one) for one in parts)
+        padded = [one + [np.zeros_like(one[0])] * (highest - len(one)) for one in parts]
+        matrices = [np.concatenate([one[k] for one in padded]) for k in range(highest)]
+        size = sum(columns)
+        if matrices[0].shape[0] != size:
+            return None
+        # scaled: λ^k for the unknowns λ^k φ; the last rows are the equation.
+        scales = 1 / sum(np.abs(one).max(axis=1, keepdims=True) for one in matrices)
+        left = np.eye(size * (highest - 1), dtype=complex)
+        right = np.eye(size * (highest - 1), k=size, dtype=complex)
+        left[-size:, -size:] = scales * matrices[-1]
+        right[-size:] = np.concatenate([-scales * one for one in matrices[:-1]], axis=1)
+        values = scipy.linalg.eigvals(right, left)
+        least, real = 1e-2, 1e-7
+        values = np.where(np.abs(values.imag) < real, values.real, values)
+        inside = np.isfinite(values) & (values.real > least) & (values.real < top)
+        return [complex(one) for one in values[inside] if one.imag >= 0]
+
+    def _polynomial(
+        self, row: Mapping[tuple[int, int], Array], at: Array, columns: Sequence[int]
+    ) -> list[Array]:
+        """The coefficients of powers of λ in an equation at angles, each (points, columns).
+
+        Args:
+            row: the coefficients of the equation's derivatives for each field.
+            at: the angles, scaled to [-1, 1].
+            columns: the number of Chebyshev polynomials of each field.
+        """
+        most = max(map(sum, row), default=0)
+        found = [np.zeros((len(at), sum(columns)), complex) for _ in range(most + 1)]
+        starts = np.cumsum([0, *columns])
+        turn = np.exp(1j * self.angle * (at + 1) / 2)[:, None]
+        for (i, j), coefficients in row.items():
+            for field, factor in enumerate(coefficients):
+                if factor:
+                    derivatives = _chebyshev(columns[field], most, at, 2 / self.angle)
+                    own = slice(starts[field], starts[field + 1])
+                    for (power, times), part in _of_power(i, j, int(self.fields[field])).items():
+                        found[power][:, own] += factor * part * turn ** (j - i) * derivatives[times]
+        return found
+
+
+def _chebyshev(count: int, most: int, at: Array, scale: float) -> list[Array]:
+    """The derivatives of the orders 0 to `most` of Chebyshev polynomials, (points, count) each.
+
+    scale: the derivative of their argument by the angle.
+    """
+    basis: Array = np.eye(count)
+    found = []
+    for _ in range(most + 1):
+        found.append(chebyshev.chebval(at, basis).T)
+        basis = scale * chebyshev.chebder(basis)
+    return found
+
+
+def _of_power(i: int, j: int, order: int) -> dict[tuple[int, int], complex]:
+    """∂^i/∂w^i ∂^j/∂w̄^j of r^μ φ(θ), μ = λ + order, is r^(μ - i - j) e^(i(j - i)θ) Σ f λ^p φ^(q).
+
+    Returns:
+        The factors f by (p, q).
+    """
+    found: dict[tuple[int, int], complex] = {(0, 0): 1.0}
+    turns = 0
+    for number, way in enumerate([-1] * i + [1] * j):
+        # ∂/∂w of r^ν e^(imθ) g is r^(ν-1) e^(i(m-1)θ) ((ν + m) g - i g')/2; by w̄ all signs of i, m
+        # are the others.
+        shift, after = order - number - way * turns, dict[tuple[int, int], complex]()
+        for (power, times), factor in found.items():
+            steps = (((1, 0), 1.0), ((0, 0), float(shift)), ((0, 1), 1j * way))
+            for (more, again), part in steps:
+                key = power + more, times + again
+                after[key] = after.get(key, 0) + factor * part / 2
+        found, turns = after, turns + way
+    return found
