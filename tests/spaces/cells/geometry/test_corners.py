@@ -21,15 +21,21 @@ def in_plane(domain, flux=()):
     """Laplace's equation with values on some pieces of the boundary and the flux on the others."""
     points = domain.gauss(1)
 
-    def term(name, pieces, **channels):
+    def term(name, residual, pieces=(), **channels):
         made = Channels(("x", "y"), **channels)
-        return ResidualTerm(name, points, 1.0, made, lambda p, u: u.value, pieces=tuple(pieces))
+        return ResidualTerm(name, points, 1.0, made, residual, pieces=tuple(pieces))
+
+    def outward(p, u):
+        return (u.gradient[:, :, 0] * p.normals).sum(dim=1, keepdim=True)
 
     walls = domain.boundary.pieces
     values = [piece for piece in walls if piece.name not in flux]
     slopes = [piece for piece in walls if piece.name in flux]
-    equation = term("interior", (), gradient=True, second="laplacian")
-    conditions = [term("values", values), term("flux", slopes, gradient=True)]
+    equation = term("interior", lambda p, u: kp.laplacian(u), second="laplacian")
+    conditions = [
+        term("values", lambda p, u: u.value, values),
+        term("flux", outward, slopes, gradient=True),
+    ]
     return ProblemInPlane(domain, equation, conditions)
 
 
