@@ -60,11 +60,10 @@ def study_command(
     Exit codes: 0 all runs are done, 1 some of them failed, 2 bad input, 130 interrupted.
     """
     with reporting(quiet):
-        _check(executor, workers, address, cluster or [])
+        there = _executor(executor, workers, address, cluster or [], output)
         from kanpinn.runs.study import StudyFile
 
         given = StudyFile.read(file)
-        there = _executor(executor, workers, address, cluster or [], output)
         study = _sweep(given, output, workers, quiet, there)
         from kanpinn.runs.study.table import failure_lines, has_failed, summary_of
 
@@ -82,30 +81,28 @@ def study_command(
             raise NumericalError(failure_lines(study))
 
 
-def _check(where: Where, workers: int | None, address: str | None, cluster: list[str]) -> None:
-    """Refuse options that belong to another executor than `where`, before any import."""
+def _executor(
+    where: Where, workers: int | None, address: str | None, cluster: list[str], output: Path
+) -> "AbstractContextManager[Executor | None]":
+    """Return what executes the runs; refuse options that belong to another executor."""
     if address is not None and where is not Where.DASK:
         raise InputError(f"--address {address}: only --executor dask has a scheduler's address")
     if address is not None and workers is not None:
         raise InputError(f"--workers {workers}: the scheduler at --address has workers of its own")
     if cluster and where not in BATCH:
         raise InputError(f"--cluster {cluster[0]}: only --executor slurm and pbs submit jobs")
-    if where in BATCH and workers is None:
+    if where is Where.PROCESSES:
+        return contextlib.nullcontext()
+    if where is Where.DASK:
+        from kanpinn.runs.study.executors import dask_workers
+
+        return dask_workers(address, workers)
+    if workers is None:
         raise InputError(
             f"--executor {where.value} needs --workers N, the number of runs at a time"
         )
+    from kanpinn.runs.study.executors import batch_workers, job_options
 
-
-def _executor(
-    where: Where, workers: int | None, address: str | None, cluster: list[str], output: Path
-) -> "AbstractContextManager[Executor | None]":
-    if where is Where.PROCESSES:
-        return contextlib.nullcontext()
-    from kanpinn.runs.study.executors import batch_workers, dask_workers, job_options
-
-    if where is Where.DASK:
-        return dask_workers(address, workers)
-    assert workers is not None
     options = job_options(where.value, cluster)
     return batch_workers(where.value, workers, options, output.absolute() / "jobs")
 
