@@ -439,7 +439,7 @@ class Size:
 
 
 SMOKE = Size(
-    seeds=(0,), warm=2, steps=1, descent=2, units=(20, 20), starts=1, rows=150, iterations=30
+    seeds=(0,), warm=2, steps=1, descent=2, units=(20, 20), starts=1, rows=150, iterations=10
 )
 
 
