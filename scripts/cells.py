@@ -355,7 +355,9 @@ def all_ways(
         limit: the seconds that elements may take for each case.
         pieces: where finished solves are kept.
     """
-    _solution(chosen[0], 0.9, errors=False)  # loads libraries, whose time is not that of the first solve measured
+    _solution(
+        chosen[0], 0.9, errors=False
+    )  # loads libraries, whose time is not that of the first solve measured
     found = []
     for case in chosen:
         made = []
