@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -216,7 +217,8 @@ def run_stages(
             state.stage = stage = state.optimizer.start(state.residuals, seed)
             state.clock.expected = None
             if state.clock.budget_seconds is not None:
-                state.clock.expected = state.optimizer.cost(state.residuals)
+                with suppress(*BREAKDOWNS):  # the step may have other starts
+                    state.clock.expected = state.optimizer.cost(state.residuals)
             if memory is None:
                 state.least = Least(state.history.rows[-1]["loss"], progress.step)
             else:

@@ -779,6 +779,10 @@ def judged_by_curvature(
     rounding, name = 1e-9, f"{type(problem).__name__}.energy"
     p = sample(problem.domain, 512, "sobol")
     hessian, order = _hessian(problem.energy, p, evaluate, name)
+    finite = hessian.flatten(1).isfinite().all(dim=1)
+    if not bool(finite.all()):
+        where = p.show(int((~finite).byte().argmax()))
+        return f"stopped: the second derivatives of the energy density are not finite at {where}"
     size = hessian.abs().amax(dim=(1, 2)) + torch.finfo(hessian.dtype).tiny
     if order == 1:
         concave = _least_along(hessian, len(p.names), len(problem.fields)) < -rounding * size

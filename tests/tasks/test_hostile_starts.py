@@ -65,3 +65,21 @@ def test_a_breakdown_is_a_sentence_with_a_remedy():
         solution = kp.solve(Stated(LINE, never, dirichlet(LINE, 0.0)), network)
         assert solution.status.startswith("failed: step 1 of ")
         assert "Continuation" in solution.status and math.isfinite(solution.history.rows[0]["step"])
+
+
+def test_an_energy_with_a_logarithm_is_minimised_within_a_budget():
+    """J = 1 + u' is not positive for the random output layer of a new network."""
+
+    def energy(p, u):
+        stretch = 1 + first(u)
+        return stretch**2 / 2 - torch.log(stretch)
+
+    ends = LINE.boundary
+    given = [kp.Dirichlet(ends["x_min"], 0.0), kp.Dirichlet(ends["x_max"], 0.5)]
+    problem = Stated(LINE, None, given, energy=energy)
+    network, loss = kp.KAN([1, 1], degree=5, grid=8), kp.Loss(form="energy")
+    with torch.no_grad():
+        network.output_layers[0].coefficients.mul_(10)
+    solution = kp.solve(problem, network, loss=loss, budget=60)
+    middle = float(solution(torch.tensor([[0.5]]).double()))
+    assert solution.success and middle == pytest.approx(0.25, abs=1e-6)
