@@ -155,6 +155,11 @@ class SeveralStarts(Stage):
         return evaluations
 
 
+def _rank_of_start(step: OutputStep) -> tuple[bool, bool, float]:
+    """The rank of a start by its first step: finite losses before others, then regular ones."""
+    return not math.isfinite(step.loss), not step.rank, step.loss
+
+
 INDEPENDENT = "stopped: to first order the residual does not depend on the output layer here"
 
 
@@ -249,12 +254,12 @@ class LeastSquaresStage(Stage):
                 tried.append((self.solve(self.residuals, self.rcond), get_coefficients(layers)))
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                 broken = error  # for example log u at u = 0
-            regular = [step for step, _ in tried if step.rank]
+            regular = [step for step, _ in tried if step.rank and math.isfinite(step.loss)]
             if regular and (place > 0 or regular[0].linear or not bool(present.any())):
                 break
         if not tried:
             raise broken
-        done, best = min(tried, key=lambda each: (not each[0].rank, each[0].loss))
+        done, best = min(tried, key=lambda each: _rank_of_start(each[0]))
         set_coefficients(layers, best)
         self.begun = True
         words = [f"rank {done.rank} of {done.columns}"]
