@@ -99,7 +99,7 @@ def cells_in_layers(system: CellSystem) -> Tensor:
     that do not resolve the layer have errors everywhere, which do not tell where to refine cells.
     Polynomials of degree k resolve the layer well in cells of the width k ε / (4 b). Only
     conditions on values at the sides of the domain's bounding box count: conditions on fluxes cause
-    weak layers only.
+    weak layers only. A condition ∂u/∂n = κ u there, with κ > 0, has a layer like e^(-κ d) itself.
 
     Args:
         system: the least-squares problem on the present cells.
@@ -119,8 +119,15 @@ def cells_in_layers(system: CellSystem) -> Tensor:
             normals = term.at.points.normals
             assert normals is not None
             along = normals[:, axis].view(term.at.weights.shape).mean(dim=1)
+            outer = (along if upper else -along) > 0.5
+            own = term.at.cells[outer]
             if not bool(term.sizes[..., 1:, :].any()):
-                with_values[term.at.cells[(along if upper else -along) > 0.5]] = 1
+                with_values[own] = 1
+            elif term.slopes.shape[2] == 1:
+                flux = coefficients_along(term.slopes[outer], term.term.channels, axis, 1)
+                ratios = term.slopes[outer, ..., 0, :] / (-flux if upper else flux)
+                attracted = ratios.nan_to_num(0.0, 0.0, 0.0).amax(dim=(1, 2, 3))
+                layers[own, axis] |= attracted * geometry.widths[own, axis] > steepest
         steep = (rates * geometry.widths[:, axis] > steepest) & (with_values > 0)
         layers[cells, axis] |= steep[cells]
     return layers

@@ -569,16 +569,17 @@ def test_modes_of_narrow_wells_are_not_missed(depth, width):
     assert float(first.values[0]) == pytest.approx(-((level / width) ** 2), rel=1e-6)
 
 
-def test_a_mode_that_a_boundary_attracts_is_not_missed():
+@pytest.mark.parametrize("strength", [10.0, 100.0])
+def test_a_mode_that_a_boundary_attracts_is_not_missed(strength):
     class Attracted(Potential):
         def conditions(self):
             piece = self.domain.boundary
-            return [kp.Robin(piece["x_min"], -10.0, 1.0), kp.Dirichlet(piece["x_max"])]
+            return [kp.Robin(piece["x_min"], -strength, 1.0), kp.Dirichlet(piece["x_max"])]
 
     found = kp.eigen(Attracted(0, 1, torch.zeros_like), count=1, tolerance=1e-6)
-    rate = 10.0  # κ = 10 tanh κ
+    rate = strength  # κ = α tanh κ
     for _ in range(20):
-        rate = 10 * math.tanh(rate)
+        rate = strength * math.tanh(rate)
     assert float(found.values[0]) == pytest.approx(-(rate**2), rel=1e-6)
 
 

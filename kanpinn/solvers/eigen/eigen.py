@@ -51,7 +51,12 @@ from kanpinn.solvers.state import History, Losses, Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells, require_cells
 from kanpinn.spaces.cells.system.cell_system import ShiftedCells
 from kanpinn.spaces.cells.system.functions import CellFunctions
-from kanpinn.tasks.adapt import dorfler_marking, part_to_refine, why_too_many
+from kanpinn.tasks.adapt import (
+    cells_in_layers,
+    dorfler_marking,
+    part_to_refine,
+    why_too_many,
+)
 from kanpinn.tasks.adaptive import AdaptiveLeastSquares, AdaptiveStage
 
 ADVICE = "more units, or points, would show more"
@@ -192,7 +197,12 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         self.problem = spectrum.problem_in_time(search.discretization)
         self.geometry = self.problem.start(network.tree)
         self.trees, self.leading = 0, self.count
-        self.block = self._random(self.count + self.spare)
+        while True:
+            self.block = self._random(self.count + self.spare)
+            steep = cells_in_layers(self._about_zero(self._block()).base)
+            if not bool(steep.any()) or 4 * len(steep) > self.most:
+                break
+            self.geometry = self.problem.refined(self.geometry, steep)
         self.found: tuple[spectrum.CellPairs, Tensor] | None = None
         self._show()
 

@@ -8,7 +8,7 @@ has orthonormal modes of self-adjoint problems, and the errors of eigenvalues.
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy
@@ -337,8 +337,35 @@ def end_of_spectrum(
     phases = math.pi / (2 * parts ** (1 / d))
     symbol = float(found.abs().median()) if len(found) else 0.0
     kinetic = symbol * (phases / frequency) ** few[0].jet.channels.derivative_order
-    least = min(float((means + kinetic / 4).min()), 0.0)
+    least = min(float((means + kinetic / 4).min()), 0.0, *attracted(problem, surrogate, up))
     return up, least if up else -least
+
+
+def attracted(problem: EigenProblem, surrogate: Surrogate, up: bool) -> Iterator[float]:
+    """Yield eigenvalues of modes at boundaries that attract, with the other sign if not `up`.
+
+    A condition ∂u/∂n = κ u with κ > 0 has a mode like e^(-κ d) at the distance d.
+
+    Args:
+        problem, surrogate: of one mode.
+        up: whether the spectrum is bounded from below, not from above.
+    """
+    for condition in problem.conditions() if len(problem.fields) == 1 else ():
+        p = condition.few_points()
+        if p.normals is None or condition.sites > 1:
+            continue
+        equation = condition.stacked_residual
+        known = Linearised.at_zero(equation, p, channels_at(surrogate, [equation], p), 1)
+        if known.equations > 1 or known.jet.channels.derivative_order != 1:
+            continue
+        values = known.symbol
+        operator, mass = linearised_sides(problem, surrogate, p)
+        for row, normal in enumerate(p.normals):
+            own, flux = values(row, 0 * normal[None]), values(row, normal[None])
+            rate = float(own / (own - flux)) if bool(own != flux) else 0.0
+            left, right = (side.symbol(row, rate * normal[None]) for side in (operator, mass))
+            value = float(left / right) if rate > 0 and bool(right != 0) else 0.0
+            yield value if up else -value
 
 
 @torch.no_grad()
