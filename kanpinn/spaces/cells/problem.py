@@ -23,6 +23,7 @@ from kanpinn.geometry.planar import Planar
 from kanpinn.jets import (
     Jet,
     Linearised,
+    derivatives_of_parts,
     orders_of_parts,
     zero_jet,
 )
@@ -410,6 +411,74 @@ class CornerConditions:
         after, before = (symbol(*one) for one in zip(self.sides, self._ends, strict=True))
         return CornerOperators(angle, symbol([self.equation], inside), (after, before))
 
+    def is_kinked(self, operators: CornerOperators) -> bool:
+        """Whether the data are continuous at the corner, but not those of linear functions.
+
+        Then solutions are like r ln r if 1 is an exponent, as where a load ends at a free side. If
+        the data are those of linear functions, this exponent is that of other linear functions,
+        such as rotations.
+
+        operators: the operators, linearised about zero.
+        """
+        step, near = 1e-4, 1e-3
+        columns = [
+            (field, powers)
+            for field, order in enumerate(operators.fields)
+            for powers in ((0, 0), (1, 0), (0, 1))
+            if sum(powers) <= 1 + order
+        ]
+
+        def rows(term: ResidualTerm, points: Points) -> tuple[Tensor, Tensor]:
+            """The equations (e, columns) for the coefficients, and right-hand sides, (e,)."""
+            linear = Linearised.at(term.equation, points, self._jet(term, random=False))
+            x = points.coords[0] - self._at[0]
+            jets = torch.zeros(len(linear.slopes[0, 0]), self.fields, len(columns)).double()
+            for number, (own, powers) in enumerate(columns):
+                for part, terms in enumerate(derivatives_of_parts(term.channels)):
+                    for orders, factor in terms:
+                        left = [a - b for a, b in zip(powers, orders, strict=True)]
+                        if min(left) >= 0:
+                            jets[part, own, number] += factor * (x ** x.new_tensor(left)).prod()
+            return torch.einsum("epm,pmc->ec", linear.slopes[0], jets), linear.right[0]
+
+        inside = Points(self._at, self.equation.channels.names)
+        given: list[tuple[Sequence[ResidualTerm], Points, Points | None, Symbol]] = [
+            ([self.equation], inside, None, operators.equation)
+        ]
+        ends = zip(self._curves, (step, 1 - step), strict=True)
+        beside = [curve.points_at(torch.tensor([t], dtype=torch.float64)) for curve, t in ends]
+        given += zip(self.sides, self._ends, beside, operators.sides, strict=True)
+        values, slopes = list[tuple[Tensor, Tensor]](), list[tuple[Tensor, Tensor]]()
+        for terms, at, other, symbol in given:
+            if not terms:
+                continue
+            kinds = torch.from_numpy(operators.orders(symbol))
+            matrix, right = (torch.cat(p) for p in zip(*(rows(t, at) for t in terms), strict=True))
+            slopes.append((matrix[kinds == 1], right[kinds == 1]))
+            if other is not None:
+                own = (torch.cat(p) for p in zip(*(rows(t, other) for t in terms), strict=True))
+                distance = (other.coords - self._at).norm()
+                changes = [
+                    (a - b)[kinds == 0] / distance
+                    for a, b in zip(own, (matrix, right), strict=True)
+                ]
+                slopes.append((changes[0], changes[1]))
+                values.append((matrix[kinds == 0], right[kinds == 0]))
+
+        def misfit(chosen: Sequence[tuple[Tensor, Tensor]]) -> float:
+            matrix, right = (torch.cat(parts) for parts in zip(*chosen, strict=True))
+            if not len(right):
+                return 0.0
+            found = torch.linalg.lstsq(matrix, right[:, None], driver="gelsd").solution
+            return float((matrix @ found - right[:, None]).norm())
+
+        def size(chosen: Sequence[tuple[Tensor, Tensor]]) -> float:
+            return float(torch.cat([right for _, right in chosen]).norm())
+
+        if not values or misfit(values) > near * size(values):
+            return False
+        return misfit([*values, *slopes]) > near * size(slopes)
+
     def solved(self, top: float) -> PlaneCorner:
         """The corner with the exponents of its solutions below `top`.
 
@@ -426,6 +495,10 @@ class CornerConditions:
             angle = self.corner.angle
             least = math.pi / angle / len(kinds) if angle else math.inf
             return replace(self.corner, exponents=[complex(least)] if least < top else [])
+        if any(abs(one - 1) < PlaneCorner.near for one in exponents):
+            linear = next(one for one in tried if one.multiplicity)
+            if not self.is_kinked(linear):
+                exponents = [one for one in exponents if abs(one - 1) >= PlaneCorner.near]
         straight = all(isinstance(curve, Segment) for curve in self._curves)
         alike = straight and tried[0].is_homogeneous and tried[0].equals(tried[1])
         multiplicity = min(one.multiplicity for one in tried)

@@ -121,10 +121,14 @@ class CornerOperators:
 
     def _rows(self, symbol: Symbol) -> tuple[Array, Symbol]:
         """The orders of equations or conditions, (e,), and their terms of highest order."""
-        rows = (_orders(symbol) - self.fields).max(axis=1, initial=-np.inf)
+        rows = self.orders(symbol)
         kept = np.isfinite(rows)
         own = {orders: one[kept] for orders, one in symbol.items()}
         return rows[kept], _principal(own, rows[kept], self.fields)
+
+    def orders(self, symbol: Symbol) -> Array:
+        """The order of each equation or condition relative to the fields' orders, (e,)."""
+        return (_orders(symbol) - self.fields).max(axis=1, initial=-np.inf)
 
     @cached_property
     def multiplicity(self) -> int:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import shapely
@@ -41,8 +42,11 @@ class PlaneCorner:
             0 if other functions do.
         homogeneous: whether the equation and the conditions at the corner consist of their terms
             of highest order alone, with constant coefficients, and the sides are straight.
+
+    near: the distance from an integer below which an exponent counts as the integer.
     """
 
+    near: ClassVar[float] = 1e-6
     outline: Outline
     before: int
     after: int
@@ -110,10 +114,9 @@ class PlaneCorner:
 
         top: all degrees are below `top`.
         """
-        near = 1e-6
         found: dict[tuple[complex, int], Power] = {}
         for one in self.exponents:
-            logarithm = abs(one - round(one.real)) < near
+            logarithm = abs(one - round(one.real)) < self.near
             values = {one, one.conjugate()} if not logarithm else {complex(round(one.real))}
             for value in sorted(values, key=lambda one: one.imag):
                 for more in range(1 if self.homogeneous else math.ceil(top - value.real)):

@@ -228,6 +228,16 @@ def test_exponents_of_elasticity_are_those_of_williams():
     assert least == pytest.approx(complex(0.5, turn), abs=1e-9)
 
 
+def test_a_free_corner_is_singular_where_a_load_ends():
+    """u is like r ln r; otherwise 1 is the exponent of a rotation."""
+    square = [(0, 0), (1, 0), (1, 1), (0, 1)]
+    for load, is_found in (((0.0, 1.0), True), ((1.0, 0.0), False)):
+        problem = Strip(kp.Polygon(square), 0.3, ["edge_3"], {"edge_1": load})
+        corners = cells_of(problem, kp.Cells([2, 2], 4, 2)).own_corners
+        least = {one.at: one.exponent for one in corners}
+        assert (least[1, 0] == pytest.approx(1)) == is_found
+
+
 def test_the_tip_of_a_cantilever_is_that_of_finite_elements():
     """Where the clamped end meets free sides, u is like r^0.758; at the loaded end, r ln r."""
     box = kp.Box(x=(0, 2), y=(0, 1))
