@@ -210,7 +210,11 @@ LINES = {  # f, u at the start, and how a method for f(u) = 0 ends: least square
         "stopped: no step lowers the loss 1,",
         "stopped: no damping from 1e-04 to 1e+06",
     ),
-    "no derivative": (lambda u: u**2 + 1, 0.0, *2 * ("stopped: to first order the residual does",)),
+    "no derivative": (
+        lambda u: 0 * u + 1,
+        0.0,
+        *2 * ("stopped: to first order the residual does",),
+    ),
 }
 
 
