@@ -161,14 +161,6 @@ def test_the_chance_that_a_right_noise_is_doubted_is_a_thousandth():
     assert 5 <= doubted <= 40
 
 
-def test_without_data_there_is_nothing_to_go_by():
-    class Bare(Toy):
-        def conditions(self):
-            return super().conditions()[:1]
-
-    assert "there are no data" in str(solved(Bare()).covariance.noise)
-
-
 def test_what_no_datum_depends_on_is_not_said_to_be_free():
     found = found_by(kp.LeastSquares(30, starts=0), problem=Toy(start=-1.0)).estimated["k"]
     assert not found.is_identified
