@@ -344,6 +344,7 @@ tolerance = 1e-3
 
 def test_the_command_line_says_what_errors_are_against(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])
     source = "import kanpinn as kp\n\n\n" + inspect.getsource(Torsion)
     (tmp_path / "torsion.py").write_text(source, encoding="utf-8")
