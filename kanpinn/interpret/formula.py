@@ -54,8 +54,8 @@ def recognise(
     Constants p/q times 1, π, π², e, √n, log 2, … are tried first, the shortest description first;
     then decimals of up to 6 digits, and integers. A constant is accepted if a random number near
     the value would be within the tolerance of an equally simple constant with a probability of at
-    most `chance`. A value whose size is at most the tolerance is 0, if the tolerance is small
-    against 1.
+    most `chance`. A value whose size is at most the tolerance is recognised as 0 if twice the
+    tolerance is at most `chance`.
 
     Args:
         value: the computed number.
@@ -109,8 +109,8 @@ def _table() -> tuple[Float[Array, " n"], Float[Array, " n"], tuple[tuple[Fracti
     """Return a table of positive constants p/q · factor.
 
     The description length of a constant in bits is log₂(p) + 1.5 log₂(q) plus the length of the
-    factor. For decimals of up to three digits, down to 0.001, it is 1 + log₂(digits) + 1.5 times
-    the number of decimal places.
+    factor. The description length of a decimal of up to three digits, such as 0.25 with the digits
+    25, is 1 + log₂(digits) + 1.5 times the number of decimal places.
 
     Returns:
         The values in ascending order, (n,); the lengths in bits, (n,); the n pairs (p/q, factor).
@@ -163,7 +163,7 @@ class Rounded:
 
     @property
     def free(self) -> list[bool]:
-        """Whether each entry of `graph.parameters` is neither recognised nor redundant."""
+        """For each entry of `graph.parameters`, True if it is neither recognised nor redundant."""
         return [name not in self.exact and name not in self.redundant for name in self.names]
 
     @property
@@ -187,8 +187,9 @@ def normal_form(graph: Graph) -> Rounded:
     out of the unit undo this. In the normal form:
 
     - d = 0 on all edges into a hidden unit that adds;
-    - a = 1 on the first edge out of a unit whose function is not homogeneous, such as sin; if all
-      functions are powers or logarithms, c = 1 on the first edge into the unit instead;
+    - a = 1 on the first edge out of a hidden unit whose function has a free a, such as sin; if the
+      functions of all edges out of the unit are powers or logarithms, c = 1 on the first edge into
+      the unit instead;
     - c = 1 on all edges into a unit that multiplies, except the first;
     - d = 0 on all edges into an output that adds, except the first.
     """
@@ -539,9 +540,9 @@ class EdgeRow:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Formula(Shown):
-    """A formula for each output of a network; a call returns its values.
+    """A formula for each of the m outputs of a network; a call returns the values (n, m).
 
-    Notebooks show the formula as mathematics, with a picture.
+    Notebooks show the formulas as mathematics, with a picture.
 
     Args:
         expressions: the simplified sympy expressions, one for each output.
@@ -553,8 +554,8 @@ class Formula(Shown):
             problem; none for a fit.
         graph: the graph of the edges.
         ranges: the least and the greatest value of each input in the rows used.
-        own_edges: whether the edges are edges of the result's own network, or of a smaller network
-            that was fitted to its values.
+        own_edges: True if the edges are edges of the result's own network, False if they are edges
+            of a smaller network that was fitted to the result's values.
 
     Example:
         >>> import torch
