@@ -206,7 +206,7 @@ class Graph:
 
         For an edge e from unit i to unit o with the curve φ_e and the parameters θ_e,
         ∂y/∂θ_e = (∂y/∂h_o) ∂φ_e(h_i)/∂θ_e, where h are the values of units. This is computed layer
-        by layer from the outputs; if o multiplies, it is multiplied by the other factors of o.
+        by layer from the outputs. If unit o is a product, ∂y/∂θ_e also has the other factors of o.
         """
         units = self.units(x)
         m = self.width[-1]
@@ -238,7 +238,7 @@ class Graph:
 def graph_of(
     network: KAN, low: Tensor, high: Tensor, mean: Tensor | None = None, scale: Tensor | None = None
 ) -> Graph:
-    """Return mean + scale · network(ξ(x)) as a graph, ξ the affine map of [low, high] to [-1, 1]^d.
+    """Return mean + scale · network(ξ(x)) as a graph; ξ maps [low, high] to [-1, 1]^d affinely.
 
     Args:
         network: a KAN of splines without base terms.
@@ -374,7 +374,11 @@ class Rows:
 
 
 def own_graph(surrogate: Surrogate) -> Graph | None:
-    """Return the graph of a surrogate; None unless it is a KAN of splines with affine scalings."""
+    """Return the graph of a surrogate with its affine scalings of inputs and outputs.
+
+    The result is None if the network is not a KAN of splines alone, or if the surrogate has user
+    inputs, known terms, or an output map that is not affine.
+    """
     network, output = surrogate.network, surrogate.output
     if surrogate.inputs is not None or network.enrichment is not None:
         return None
