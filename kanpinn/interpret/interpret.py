@@ -1,9 +1,10 @@
 """Formulas are read off a result: automatically by `interpret`, or step by step by `read`.
 
-`interpret` makes graphs of splines: the graph of the result's own network, and fits of smaller KANs
-and of sums of products; they get finer grids and lose edges. It then snaps the edges of a graph,
-one by one and with backtracking: a spline is replaced by a function of the library, and the
-parameters of all edges are refit.
+`interpret` makes graphs of splines: the graph of the result's own network, and graphs of smaller
+KANs and of sums of products that are fitted to the result's values. The grids of these graphs are
+refined, and superfluous edges are removed. `interpret` then snaps the edges of a graph, one by one
+and with backtracking: a spline is replaced by a function of the library, and the parameters of all
+edges are refit.
 """
 
 import math
@@ -51,9 +52,9 @@ IDENTITY = Symbolic(LIBRARY["x"], 1.0, 0.0, 1.0, 0.0)
 
 
 def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
-    """Refit a graph on finer and finer grids as long as its error falls to 0.3 of the error before.
+    """Refit a graph on finer and finer grids; a grid is kept if it reduces the error to below 30 %.
 
-    The intervals of single layers are halved first, then those of all layers together.
+    The grid intervals of single layers are halved first, then the intervals of all layers together.
 
     Args:
         graph: the graph.
@@ -79,9 +80,9 @@ def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
 
 
 def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
-    """Remove edges one by one, each time the edge without which a refit has the least error.
+    """Remove edges one by one, in each round the edge whose removal and a refit leave least error.
 
-    This ends when the error would be more than twice the error before the removal.
+    The removals end when the next removal would more than double the error of the graph.
 
     Args:
         graph: the graph.
@@ -225,7 +226,8 @@ def sparse_skeleton(
         seed: the seed for the network and the fit.
 
     Returns:
-        The skeleton, or None if the network became constant or no longer fits the data.
+        The skeleton, a mask (n_in, n_out) for each layer; None if the network became constant or
+        its loss is more than a tenth of the targets' variance.
     """
     degree, grid = 3, 5
     structureless = 0.1  # of the targets' variance; with a larger loss, needed edges were cut
@@ -250,7 +252,8 @@ def sparse_skeleton(
 def skeletons(table: Table, seed: int, deadline: Deadline) -> Iterator[Skeleton]:
     """Yield different skeletons, from sparse fits of KANs with one and with two hidden layers.
 
-    No fit begins after the deadline.
+    A skeleton has a mask (n_in, n_out) of the edges of each layer. No fit begins after the
+    deadline.
     """
     shallow, deep = (5,), (4, 2)  # hidden units at the start
     starts = [(shallow, 1e-2), (shallow, 1e-2), (shallow, 3e-3), (deep, 3e-3), (deep, 1e-2)]
@@ -368,10 +371,11 @@ def hypotheses(
         deadline: the time after which no further fit is read.
 
     Yields:
-        Pairs of a graph and whether its edges are edges of the surrogate's own network.
+        Pairs (graph, is_own); is_own is True if the edges of the graph are edges of the surrogate's
+        own network, False if the graph is a fit to the data.
     """
     rough = 1e-3  # a relative error that is accepted in any case: inner splines may be too stiff
-    most_edges = 12  # of a network whose own edges are read; of a larger one only its values are
+    most_edges = 12  # the own edges of a network with more edges are not read, only its values
     unstructured = 1e-2  # a relative error above which a network's own edges are not read
     own = own_graph(surrogate)
     if own is not None and len(own.edges) <= most_edges:
@@ -391,7 +395,10 @@ def hypotheses(
 
 
 def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[Graph]:
-    """Yield fits: a sum of functions of one input each, sums of products, then sparse KANs."""
+    """Yield graphs with refined grids that are fitted to a table.
+
+    They are a sum of functions of one input each, then sums of products, then sparse KANs.
+    """
     d, m = table.inputs.shape[1], table.targets.shape[1]
     additive = (torch.ones(d, m, dtype=torch.bool),)
     yield _plainest(fits_of(additive, table, seed, deadline), rows, deadline)
@@ -402,7 +409,7 @@ def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[G
 
 
 def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
-    """Refine fits, and return the first with a relative error of at most 1e-5, else the best."""
+    """Refine graphs in turn; return the first with a relative error up to 1e-5, else the best."""
     clear = 1e-5  # below this relative error the shape is taken for the shape of the function
     refined = []
     for sparse in fits:
@@ -423,13 +430,13 @@ EXACT = 1e-10  # relative error below which a formula is taken for the function 
 PERFECT = 10.0  # a function fits perfectly if its error is at most this multiple of the graph's
 SAMPLES = 400  # samples of an edge for the fits of the library
 BEAM = 4  # the largest number of functions that are tried on an edge
-LIKELY = 8  # the number of functions that later fits of an edge consider, the best of its first fit
+LIKELY = 8  # later fits of an edge try only this many functions, the best of the edge's first fit
 
 
 def rows_of(result: Solution | Fitted, seed: int) -> Rows:
-    """Return at most 2000 random rows, a quarter of which is for judging formulas.
+    """Return at most 2000 random rows: three quarters for fits, a quarter for judging formulas.
 
-    The rows are the values of a solution at its collocation points, or the data of a fit.
+    A row is a collocation point with the solution's values there, or a row of the fitted data.
 
     Args:
         result: the solution or the fit.
@@ -506,7 +513,11 @@ class Search:
         return min(self.snapped, key=rank, default=None)
 
     def _extend(self, graph: Graph) -> bool:
-        """Snap the remaining splines of a graph, one edge per recursion; True ends the search."""
+        """Snap the remaining splines of a graph, one edge per recursion.
+
+        Returns:
+            Whether the search has ended, because a graph is good enough or the time is over.
+        """
         snap_steps, final_steps = 10, 100
         allowed = 10.0  # factor by which a snapped edge may raise the error
         hopeless = 0.3  # candidates with a larger 1 - R² are never tried
@@ -535,10 +546,11 @@ class Search:
         return refit(graph, self.rows.x, self.rows.y, steps, deadline=self.deadline)
 
     def _candidates(self, graph: Graph, key: Key, error: float) -> tuple[Candidate, ...]:
-        """Return the candidates for an edge: of all functions at first, later of the best eight.
+        """Return the fits of functions to an edge, the best fit first.
 
-        There are none if the unit at the start of the edge has become constant, since the edge's
-        function is then unknown.
+        The first call for an edge fits all functions, later calls only the eight best functions of
+        the first call. The result is empty if the unit at the start of the edge has become
+        constant, since the edge's function is then unknown.
         """
         if len(self._arguments(graph, key).unique()) < LEAST:
             return ()
@@ -575,12 +587,12 @@ def interpret(
 ) -> Formula:
     """Return the best formula found for a result.
 
-    If the result's network is a small KAN of splines, its own edges are read first. If they give no
-    exact formula, other KANs are fitted to the data (for a PDE: to the solution's values) and read,
-    until one of them gives an exact formula: sums of functions of one input each, sums of products
-    of such functions, and wide KANs that are fitted with a penalty on their edges and then pruned.
-    The formula of a solution is also inserted into the equation and the conditions
-    (`Formula.defects`).
+    If the result's network is a small KAN of splines, its own edges are read first. If these edges
+    give no exact formula, other graphs are fitted to the data (for a PDE: to the solution's values)
+    and read until a graph gives an exact formula. The other graphs are sums of functions of one
+    input each, sums of products of functions of one input, and wide KANs that are fitted with a
+    penalty on their edges and then pruned. The formula of a solution is also inserted into the
+    equation and the conditions (`Formula.defects`).
 
     Args:
         result: a `Solution`, a `Fitted` with numeric targets, or a `Pruned` of either; it is not
@@ -590,9 +602,9 @@ def interpret(
         seed: the seed for the choice of rows and for the random starts of the fits.
 
     Returns:
-        A formula that solves the problem up to rounding, if one was found, otherwise the formula
-        with the smallest error; of several formulas of this rank the formula with the fewest
-        operations.
+        A formula that solves the problem up to rounding, if such a formula was found, otherwise the
+        formula with the smallest error. Of equally good formulas, the formula with the fewest
+        operations is returned.
 
     Raises:
         InputError: if the targets are classes, the surrogate has values that are not finite, or no
@@ -645,7 +657,10 @@ def interpret(
 
 
 def _origin(result: Result, seed: int) -> tuple[Solution | Fitted, Rows, Problem | None]:
-    """Return the solution or fit behind a result, its rows, and its problem; None for a fit."""
+    """Return the solution or fit of a result before pruning, its rows, and the problem or None.
+
+    The problem is None for a fit.
+    """
     integer("seed", seed, least=0)
     while isinstance(result, Pruned):
         result = result.original
@@ -653,7 +668,11 @@ def _origin(result: Result, seed: int) -> tuple[Solution | Fitted, Rows, Problem
 
 
 def _is_it(formula: Formula, noise: float) -> bool:
-    """True if a formula cannot be improved: it is exact, or its error is not above the noise."""
+    """Return whether no better formula need be sought.
+
+    This is so if the formula solves the problem or fits the data up to rounding, or if all its
+    constants are exact and its error is not above the noise in the data.
+    """
     if formula.is_identity or formula.error <= EXACT:
         return True
     noisy = 0.05  # the largest relative error at which a formula of noisy data ends the search
@@ -710,7 +729,7 @@ class Reading:
         return search.snapping(self.graph, (layer, i, o), self.error)
 
     def fix(self, layer: int, i: int, o: int, name: str | Univariate) -> "Reading":
-        """Return the reading with a function on an edge, and all parameters refit.
+        """Return the reading after the curve of an edge is replaced by a function and all is refit.
 
         Args:
             layer, i, o: the edge: its layer, from 0, its input unit, and its output unit.
@@ -723,7 +742,7 @@ class Reading:
         return self._with(self.graph.with_edge((layer, i, o), best.curve))
 
     def remove(self, layer: int, i: int, o: int) -> "Reading":
-        """Return the reading without an edge, with all parameters refit.
+        """Return the reading after an edge is removed and all parameters are refit.
 
         Args:
             layer, i, o: the edge: its layer, from 0, its input unit, and its output unit.
@@ -767,7 +786,7 @@ class Reading:
 def read(
     result: Result, library: Sequence[str | Univariate] | None = None, *, seed: int = 0
 ) -> Reading:
-    """Return a `Reading` of a result, with which its edges are turned into formulas one by one.
+    """Return a `Reading` of a result, whose methods turn edges into formulas one by one.
 
     Args:
         result: a `Solution`, a `Fitted` with numeric targets, or a `Pruned` of either.
