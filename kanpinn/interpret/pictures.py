@@ -307,7 +307,7 @@ def plot(
     nodes: int | None = None,
     ax: style.Given = None,
 ) -> Any:
-    """Draw a formula, as `Formula.plot`, which describes the arguments."""
+    """Draw a formula; the arguments are those of `Formula.plot`."""
     count = len(formula.expressions)
     if output is not None and not (type(output) is int and 0 <= output < count):
         raise InputError(f"output must be an integer from 0 to {count - 1}, got {output!r}")
@@ -395,7 +395,12 @@ def _mathematics(formula: Formula) -> Iterator[str]:
 
 
 def edge_table(formula: Formula, most: int | None = None) -> ShownTable:
-    """Return the table of the edges as functions c f(a x + b) + d; most: its most rows."""
+    """Return a table of the edges as functions c f(a x + b) + d.
+
+    Args:
+        formula: the formula.
+        most: the largest number of rows; None for all edges.
+    """
     head, rows = ("edge", "function", "a", "b", "c", "d", "R²", "complexity"), []
     for e in formula.edges[:most]:
         numbers = (f"{value:.6g}" for value in (e.a, e.b, e.c, e.d))
