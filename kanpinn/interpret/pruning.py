@@ -38,9 +38,9 @@ class EdgeScores:
         deviations: the standard deviations E of each layer's edges, (n_in, n_out).
         by_output: the scores B of each layer's edges for each of the m outputs, (m, n_in, n_out).
 
-    Reference: Liu et al., KAN 2.0 (2024), arXiv 2408.10205, section 4.1; there the standard
-    deviation of the unit o takes the place of the root. Both are equal if the edges into o are
-    uncorrelated; the deviation vanishes if the edges cancel.
+    Reference: Liu et al., KAN 2.0 (2024), arXiv 2408.10205, section 4.1, which divides by the
+    standard deviation of the unit o in place of the root. The root equals this deviation if the
+    edges into o are uncorrelated; the deviation vanishes if the edges cancel.
 
     Example:
         >>> import torch
@@ -142,12 +142,12 @@ def copy_of(surrogate: Surrogate) -> Surrogate:
 def kept_edges(network: KAN, scores: EdgeScores, chosen: Sequence[Tensor]) -> list[Tensor]:
     """Return masks of the edges to keep, (n_in, n_out) for each layer.
 
-    A unit without a kept edge out of it is idle, and no edge into it is kept. The strongest edge
-    into every other unit is kept even if it is not chosen.
+    A unit without a kept edge out of it is idle, and no edge into an idle unit is kept. The edge
+    with the largest deviation into every other unit is kept even if this edge is not chosen.
 
     Args:
         network: the KAN.
-        scores: the scores of its edges.
+        scores: the scores of the KAN's edges.
         chosen: masks of the edges that should be kept, (n_in, n_out) for each layer.
     """
     masks: list[Tensor] = []
@@ -163,7 +163,7 @@ def kept_edges(network: KAN, scores: EdgeScores, chosen: Sequence[Tensor]) -> li
 
 
 def _strongest(kept: Tensor, deviations: Tensor) -> Tensor:
-    """Return the source of the kept edge with the largest deviation into each unit, (n_out,)."""
+    """Return the input unit of the kept edge with the largest deviation into each unit, (n_out,)."""
     return deviations.masked_fill(~kept, -1).argmax(dim=0)
 
 
@@ -186,7 +186,7 @@ class Cutter:
 
     @torch.no_grad()
     def cut(self, scores: EdgeScores, keep: Sequence[Tensor]) -> None:
-        """Remove edges, and units that become idle.
+        """Remove edges, and the hidden units that have no edge out of them any more.
 
         The mean of a removed edge is added to the strongest edge into the same unit.
 
@@ -300,7 +300,7 @@ class Pruned:
 
     @property
     def words(self) -> str:
-        """A line on the removed edges and units, and the changes of the loss and the function."""
+        """One line of text: the removed edges and units, and how loss and function changed."""
         counts = {"edge": len(self.edges), "unit": len(self.units)}
         gone = " and ".join(f"{n} {name}{'s' * (n != 1)}" for name, n in counts.items())
         (many, few), (before, after) = self.parameters, self.losses
@@ -335,8 +335,9 @@ def loss_of(residuals: Residuals) -> Residuals:
 def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
     """Return a copy without the edges whose score is below the threshold, and without idle units.
 
-    The mean value of a removed edge is added to the strongest edge into the same unit. The
-    strongest edge is kept as long as the unit is kept, so that every output keeps an edge.
+    An idle unit is a hidden unit without an edge out of it. The mean value of a removed edge is
+    added to the strongest edge into the same unit. The strongest edge into a unit is kept as long
+    as the unit is kept, so that every output keeps an edge.
 
     Args:
         result: a `Solution` or a `Fitted` of a KAN; the scores are computed on its points.
