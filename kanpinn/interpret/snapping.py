@@ -3,8 +3,8 @@
 A fit is c f(a x + b) + d by least squares, from a lattice of starts. The arguments x of the samples
 are mapped to t in [-1, 1]. The unknowns of a fit are its window (left, right), which are the
 arguments of f at t = -1 and t = 1 and replace a and b; the best c and d are eliminated. k windows
-move at once by Levenberg–Marquardt steps. Windows stay inside the domain of f; if an end of a
-window reaches an end of the domain, it remains there.
+are changed at once by Levenberg–Marquardt steps. Windows stay inside the domain of f; an end of a
+window that reaches an end of the domain remains there.
 """
 
 import functools
@@ -69,7 +69,7 @@ class Samples:
 
     @property
     def steepest(self) -> float:
-        """The largest slope of a x + b in t that the samples resolve: half the Nyquist limit."""
+        """The largest slope of a x + b over t that the samples resolve: half the Nyquist limit."""
         return math.pi * (len(numpy.unique(self.x)) - 1) / 4
 
 
@@ -104,7 +104,9 @@ _GAPS = numpy.concatenate([[0.0], numpy.logspace(-6, 3, 46)])
 
 
 def starts(function: Univariate, z: Float[Array, " m"], steepest: float, count: int) -> Array:
-    """Return the `count` best windows, (count, 2), taken from different parts of the lattice.
+    """Return the `count` windows (left, right) in which f correlates best with the samples.
+
+    The windows, (count, 2), come from different parts of the lattice of windows.
 
     Args:
         function: the function f.
@@ -123,9 +125,11 @@ def starts(function: Univariate, z: Float[Array, " m"], steepest: float, count: 
 
 @functools.lru_cache(maxsize=128)
 def _lattice(function: Univariate) -> tuple[Float[Array, "g 2"], Float[Array, "g m"]]:
-    """Return the windows in which f is regular, and the values of f at `NODES` in each window.
+    """Return the windows of the lattice in which f is regular, and the values of f at `NODES`.
 
-    The values have the mean 0 and the norm 1.
+    Returns:
+        The g windows (left, right), (g, 2), and the values of f in each window, (g, m), shifted and
+        scaled to the mean 0 and the norm 1.
     """
     windows = _windows(function)
     windows = windows[function.regular(windows.min(1), windows.max(1))]
@@ -140,7 +144,7 @@ def _lattice(function: Univariate) -> tuple[Float[Array, "g 2"], Float[Array, "g
 
 
 def _windows(function: Univariate) -> Float[Array, "g 2"]:
-    """Return a lattice of windows that is dense enough to start fits to any data."""
+    """Return a lattice of windows (left, right), dense enough to start fits to any data."""
     if function.free == "":
         return numpy.array([[-1.0, 1.0]])
     if function.free == "a":
@@ -204,7 +208,7 @@ class Fits:
         largest: the largest |c f| over the samples, (k,).
         r: the residuals, (k, n).
         jacobian: the derivatives of c f by the p directions of `_DIRECTIONS`, (k, p, n).
-        settled: whether the fit has ended, at a minimum of the loss or in a limit case, (k,).
+        settled: True for each fit that has ended at a minimum of the loss or in a limit case, (k,).
     """
 
     windows: Array
@@ -227,16 +231,16 @@ class Fits:
         return self.largest > 1e5  # the size of c f, over the deviation of y
 
     def best(self, count: int) -> Float[Array, "j 2"]:
-        """Return the windows of the `count` lowest losses, without infinite losses."""
+        """Return the j ≤ `count` windows with the lowest losses, without infinite losses."""
         order = numpy.argsort(self.loss, kind="stable")[:count]
         return self.windows[order[numpy.isfinite(self.loss[order])]]
 
     def rows(self, at: Array) -> "Fits":
-        """Return the fits at some positions only; at: a mask or indices."""
+        """Return the fits at the positions `at` only, a mask (k,) or indices."""
         return Fits(*(part[at] for part in vars(self).values()))
 
     def put(self, at: Array, other: "Fits") -> None:
-        """Replace the fits at some positions by others; at: a mask or indices."""
+        """Replace the fits at the positions `at`, a mask (k,) or indices, by those in `other`."""
         for name, part in vars(self).items():
             part[at] = getattr(other, name)
 
@@ -359,8 +363,8 @@ class Candidate:
 
     Args:
         curve: the formula c f(a x + b) + d.
-        unexplained: 1 - R², the mean square residual over the variance; R² near 1 has too few
-            digits.
+        unexplained: 1 - R², the mean square residual over the variance; a float R² near 1 would
+            have too few digits.
         score: the score of the fit, defined in `snap`; the lowest score is the best.
         uncertainty: bounds on the changes of a, b, c and d if the edge has an error as large as
             the residual; 0 for fixed parameters.
@@ -430,7 +434,7 @@ AT_END = "the data reach the end of its domain"
 
 @dataclass(frozen=True, eq=False)
 class Rating:
-    """Makes candidates from fits to the samples of an edge; accuracy, price: as for `snap`."""
+    """Makes a `Candidate` from a fit to the samples of an edge; accuracy, price: as for `snap`."""
 
     edge: Samples
     accuracy: float
@@ -453,8 +457,8 @@ class Rating:
             fits: fits of f or, if f has a twin, of the twin.
 
         Returns:
-            The candidate; None if f or its slope is not finite on the samples, which rounding of a
-            and b can cause.
+            The candidate; None if f or f' is not finite at a sample, which rounding of a and b can
+            cause.
         """
         parameters = self._parameters(function, fits)
         a, b, c, _ = parameters
@@ -509,7 +513,7 @@ class Rating:
     ) -> Parameters:
         """Return bounds on the changes of a, b, c and d, as in `Candidate.uncertainty`.
 
-        They are the row norms of the pseudoinverse of the Jacobian, times the error of the edge.
+        The bounds are the row norms of the pseudoinverse of the Jacobian, times the edge's error.
 
         Args:
             function: the function f.
@@ -606,8 +610,8 @@ def snap(
 def _fit(function: Univariate, samples: Samples) -> Fits:
     """Return the best fit of a function, as `Fits` with k = 1.
 
-    It is found in three rounds with 12, 2 and 1 fits and increasing numbers of samples. The first
-    round starts from the best windows of the lattice.
+    The best fit is found in three rounds with 12, 2 and 1 fits and increasing numbers of samples.
+    The first round starts from the best windows of the lattice.
     """
     first, second = 128, 1000  # samples in the first two stages
     if function.jumps:  # the best step function jumps halfway between two samples
