@@ -93,8 +93,7 @@ class Univariate:
         domain: the interval in which f is smooth, except possibly at its ends.
         pole: a point where f is not defined, repeated with `period`; None without a pole.
         period: the period of f; None if f is not periodic.
-        free: the parameters of a and b that are not redundant if c and d are free: "", "a", "b" or
-            "ab".
+        free: which of a and b are not redundant when c and d are free: "", "a", "b" or "ab".
         even_or_odd: whether f(-u) = f(u) or f(-u) = -f(u).
         jumps: whether f is piecewise constant with one jump, at 0.
         gauges: the rules that fix redundant parameters, applied in this order.
@@ -240,10 +239,10 @@ def functions(names: Sequence[str | Univariate] | None = None) -> tuple[Univaria
 
 
 def _bessel(order: int) -> Callable[[Tensor], Tensor]:
-    """Return J_n, accurate to rounding, elementwise and with all derivatives.
+    """Return the Bessel function J_n of the order n, elementwise and with all derivatives.
 
-    The values are scipy's: torch.special.bessel_j0 and bessel_j1 have errors of up to 5e-7 and no
-    derivatives.
+    The values are those of scipy, accurate to rounding: torch.special.bessel_j0 and bessel_j1 have
+    errors of up to 5e-7 and no derivatives.
     """
     return lambda u: _Bessel.apply(u, order)
 
@@ -298,7 +297,8 @@ def _known(
 ) -> Univariate:
     """Return a function of the library.
 
-    The arguments are those of `Univariate`; symbol: also the name of a function of sympy.
+    The arguments are those of `Univariate`, except that `symbol` may be the name of a function of
+    sympy.
     """
     symbol = _sympy(symbol) if isinstance(symbol, str) else symbol
     more["even_or_odd"] = EVEN in gauges or ODD in gauges
