@@ -163,7 +163,7 @@ def kept_edges(network: KAN, scores: EdgeScores, chosen: Sequence[Tensor]) -> li
 
 
 def _strongest(kept: Tensor, deviations: Tensor) -> Tensor:
-    """Return the input unit of the kept edge with the largest deviation into each unit, (n_out,)."""
+    """Return the input unit of the strongest kept edge into each unit, (n_out,)."""
     return deviations.masked_fill(~kept, -1).argmax(dim=0)
 
 
