@@ -5,8 +5,8 @@ of second derivatives and derivatives along lines up to fourth order; `Channels`
 products and compositions of jets are plain algebra on these tensors (Leibniz, Faà di Bruno): no
 nested differentiation. `Coordinates` is the jet of the coordinates, and `jet_of` gives the jet of
 any function.
-A stacked jet holds the value and all derivatives side by side in one tensor, as its parts;
-functions here say which derivative each part is.
+A stacked jet holds the value and all derivatives side by side in one tensor (n, parts, m), as its
+parts; `derivatives_of_parts` gives the derivative that each part is.
 """
 
 import functools
@@ -110,7 +110,7 @@ def second_of_diagonal(diagonal: Tensor, kind: str) -> Tensor:
 
 @dataclass(frozen=True)
 class Jet:
-    """A field with its derivatives at n points.
+    """A field of m components in d coordinates, with its derivatives at n points.
 
     value: (n, m); gradient: (n, d, m); second: (n, s, m) with s = 1, d or d², depending on
     `channels.second`; lines: (n, directions, order, m), the derivatives ∂_v, ∂_v², … along each
@@ -135,7 +135,7 @@ class Jet:
     joined: "Sequence[Jet]" = field(default=(), init=False, repr=False, compare=False)
 
     def parts(self) -> list[Tensor]:
-        """The tensors of this jet, the value first."""
+        """The tensors of this jet: the value, then the derivatives that the jet carries."""
         return [t for t in (self.value, self.gradient, self.second, self.lines) if t is not None]
 
     def with_parts(self, parts: Sequence[Tensor]) -> "Jet":
@@ -172,7 +172,7 @@ class Jet:
         return self.map(lambda t: t[..., component : component + 1])
 
     def __call__(self, *_: Any) -> NoReturn:
-        """Refuse the fields at another place or time, u(p.t - 1): a jet knows its points only.
+        """Refuse a call such as u(p.t - 1), which asks for the field at other points than its own.
 
         Raises:
             InputError: always.
@@ -191,7 +191,7 @@ class Jet:
         return [self] if count == 1 else [self[i] for i in range(count)]
 
     def groups(self, fields: int) -> list["Jet"]:
-        """The jets of each group of `fields` consecutive components."""
+        """The jets of each group of `fields` consecutive components, in order."""
         starts = range(0, self.value.shape[-1], fields)
         return [self.map(lambda t, i=i: t[..., i : i + fields]) for i in starts]  # type: ignore[misc]
 
@@ -537,11 +537,14 @@ def orders_of_parts(channels: Channels) -> Tensor:
 
 
 def largest_of_orders(sizes: Tensor, channels: Channels) -> Tensor:
-    """The largest of the numbers that belong to derivatives of each order, (..., orders, m).
+    """For each order of derivatives, the largest number among the parts of this order.
 
     Args:
         sizes: a number for each part of a stacked jet, (..., parts, m).
         channels: the derivatives that the jet carries.
+
+    Returns:
+        The largest numbers, (..., orders, m), from order 0 to `channels.derivative_order`.
     """
     orders = orders_of_parts(channels)
     counted = range(channels.derivative_order + 1)
@@ -549,11 +552,12 @@ def largest_of_orders(sizes: Tensor, channels: Channels) -> Tensor:
 
 
 def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
-    """The value, and the parts of a stacked jet that contain derivatives by one coordinate.
+    """Find the parts of a stacked jet that contain a derivative by one coordinate.
 
     Returns:
         For each such part its index, the order of the derivative by the coordinate, and the factor
-        of this derivative in the part. A mixed second derivative counts as a first one.
+        of this derivative in the part. A mixed second derivative counts as a first derivative. The
+        value, with the index and order 0, comes first.
     """
     parts = [(0, 0, 1.0)]
     for part, terms in enumerate(derivatives_of_parts(channels)):
@@ -564,16 +568,19 @@ def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
 
 
 def coefficients_along(slopes: Tensor, channels: Channels, axis: int, order: int) -> Tensor:
-    """The coefficients of the pure derivative of an order by one coordinate, (..., m).
+    """Return the coefficients of the pure derivative ∂_a^order u in linear equations.
 
-    They are the same whether an equation takes this derivative from the Laplacian, from the Hessian
-    or along a direction.
+    The coefficients are the same whether an equation takes this derivative from the Laplacian, from
+    the Hessian or along a direction.
 
     Args:
         slopes: the coefficients of the parts of a stacked jet, (..., parts, m).
         channels: the derivatives that the jet carries.
-        axis: the coordinate.
+        axis: the index a of the coordinate.
         order: the order of the derivative.
+
+    Returns:
+        The coefficients, (..., m).
     """
     pure = tuple(order * (i == axis) for i in range(channels.dim))
     shares = [dict(terms).get(pure, 0.0) for terms in derivatives_of_parts(channels)]
@@ -601,11 +608,11 @@ def parts_of_wave(channels: Channels, kappa: Tensor) -> Tensor:
 
 @lru_cache(maxsize=100)
 def derivatives_of_parts(channels: Channels) -> list[list[tuple[tuple[int, ...], float]]]:
-    """Each part of a stacked jet as a weighted sum of partial derivatives.
+    """Write each part of a stacked jet as a weighted sum of partial derivatives.
 
     Returns:
         For each part a list of pairs: the orders of a partial derivative by the d coordinates, and
-        its weight.
+        the weight of this derivative.
     """
     dim = channels.dim
     units = [tuple(int(i == axis) for i in range(dim)) for axis in range(dim)]
@@ -629,7 +636,11 @@ def derivatives_of_parts(channels: Channels) -> list[list[tuple[tuple[int, ...],
 
 
 def _along(direction: Sequence[float], order: int) -> list[tuple[tuple[int, ...], float]]:
-    """The partial derivatives and their weights in the derivative of an order along a direction."""
+    """Write the derivative of an order along a direction as a weighted sum of partial derivatives.
+
+    Returns:
+        For each partial derivative its orders by the d coordinates, and its weight.
+    """
     terms = []
     for orders in itertools.product(range(order + 1), repeat=len(direction)):
         powers = math.prod(v**n for v, n in zip(direction, orders, strict=True))
