@@ -31,8 +31,8 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
         The channels, and the result of `evaluate` with them.
 
     Raises:
-        InputError: where a channel is still missing after it has been added, because the derivative
-            is not taken of the solution's jet.
+        InputError: if the residual takes a derivative of something else than the solution's jet;
+            the channel is then still missing after it has been added.
     """
     channels = Channels(names)
     while True:
@@ -48,9 +48,9 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
 
 
 def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet, Jet]:
-    """Return two random jets of m fields at the points, with the derivatives the equation uses.
+    """Return two random jets of m fields at the points, with the derivatives in the equation.
 
-    All values and derivatives are in [½, 1½), and the same at each call.
+    All values and derivatives are in [½, 1½). Each call returns the same jets.
     """
 
     def jet(channels: Channels, seed: int = 0) -> Jet:
@@ -67,7 +67,7 @@ class Linearised:
 
     Args:
         equation: a function of points and a jet that returns k residuals at each of n points, or
-            for each group of consecutive points.
+            for each group of consecutive points (then (groups, k)).
         points: the n points.
         jet: the jet u of the fields.
         values: the residuals r(u), (n, k), or (groups, k).
@@ -122,7 +122,7 @@ class Linearised:
 
     @torch.no_grad()
     def is_affine(self) -> bool:
-        """Whether the equations equal their linearisation, by a trial with random fields."""
+        """Return whether the equations equal their linearisation, tested with random fields."""
         generator = torch.Generator().manual_seed(0)
         trial = self.jet.map(lambda t: torch.randn(t.shape, generator=generator).to(t))
         values, expected = self.equation(self.points, trial), self.change(trial)
@@ -130,7 +130,9 @@ class Linearised:
         return gap <= ROUNDING * (float(values.abs().max()) + float(expected.abs().max()))
 
     def symbol(self, row: int, kappa: Tensor) -> Tensor:
-        """The symbol M(κ) of the linear part L at a point: L (c exp(κ·x)) = M(κ) c exp(κ·x).
+        """The symbol M(κ) of the linear part L at a point.
+
+        For a constant vector c (m,), L (c exp(κ·x)) = M(κ) c exp(κ·x).
 
         Args:
             row: the index of the point.
@@ -143,7 +145,7 @@ class Linearised:
         return torch.einsum("sp,kpm->skm", parts, self.slopes[row].to(kappa))
 
     def along(self, row: int, start: Tensor, direction: Tensor) -> numpy.ndarray:
-        """The coefficients of M(start + ζ direction) as a polynomial in ζ, the constant first.
+        """The coefficients of the matrix polynomial ζ ↦ M(start + ζ direction), with M of `symbol`.
 
         Args:
             row: the index of the point.
@@ -151,7 +153,8 @@ class Linearised:
             direction: a vector, (d,).
 
         Returns:
-            The coefficients, (r, k, m).
+            The coefficients, the constant first, (r, k, m), where r - 1 is the order of the
+            equations, at least 1.
         """
         count = max(1, self.jet.channels.derivative_order) + 1
         zeta = torch.exp(2j * torch.pi * torch.arange(count, dtype=torch.float64) / count)
