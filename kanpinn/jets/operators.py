@@ -1,8 +1,9 @@
 """Differential operators on jets, from which residuals are composed.
 
-Each takes the jet of a field at n points and returns a plain tensor, (n, m) unless stated
-otherwise. A derivative that the jet does not carry raises `MissingChannel`; the caller of the
-residual then supplies a jet that carries it, so a problem does not declare the derivatives it uses.
+Each operator takes the jet of a field with m components at n points and returns a plain tensor,
+(n, m) unless stated otherwise. A derivative that the jet does not carry raises `MissingChannel`;
+the caller of the residual then supplies a jet with this derivative. So a problem need not declare
+the derivatives in its equations.
 """
 
 import itertools
@@ -208,10 +209,13 @@ def biharmonic(u: Jet) -> Tensor:
 
 
 def _polarisation(axes: list[int], dim: int) -> dict[tuple[float, ...], float]:
-    """Weights w_v of directions v with ∂_{a_1} … ∂_{a_n} = Σ_v w_v ∂_v^n, for axes a_1 … a_n.
+    """Write ∂_{a_1} … ∂_{a_n} as Σ_v w_v ∂_v^n; axes: the coordinates a_1 … a_n.
 
-    The directions are Σ_i ε_i a_i for all signs ε_i = ±1, with the weights Π_i ε_i / (2^n n!).
-    Parallel directions are combined.
+    The directions v are Σ_i ε_i e_{a_i} for all signs ε_i = ±1, with the unit vectors e and the
+    weights w_v = Π_i ε_i / (2^n n!). Parallel directions are combined.
+
+    Returns:
+        The weight w_v of each direction v (d numbers).
     """
     n = len(axes)
     terms: dict[tuple[float, ...], float] = {}
