@@ -1,5 +1,5 @@
 """Unknown parameters and the data that determine them: equations with parameters, the quality of a
-fit, and a test whether its misfit looks like noise.
+fit, and a test whether the misfit of the data looks like noise.
 """
 
 import math
@@ -30,7 +30,7 @@ class Parameters:
     Args:
         constants: the unknown numbers; None if there are none.
         coefficient: the network of coefficient fields; None if there are none.
-        surrogate: the surrogate that gives the inputs of this network, and the `Unknown` of each
+        surrogate: the surrogate that gives the inputs of `coefficient`, and the `Unknown` of each
             coefficient field.
         free: tensors of free initial values, which are changed in place.
     """
@@ -102,7 +102,7 @@ class Parameters:
 
         Args:
             p: n points.
-            u: the jet of the fields there.
+            u: the jet of the fields at these points.
             tape: records the layers whose Jacobian is wanted.
         """
         jets, surrogate, channels = list[Jet](), self.surrogate, u.channels
@@ -121,8 +121,8 @@ class WithParameters:
     """An equation as a function of the fields alone, with the present values of the parameters.
 
     Args:
-        equation: a function of points and of one jet: of the fields, followed by the coefficient
-            fields and the unknown numbers.
+        equation: a function of points and of one jet, whose components are the fields, the
+            coefficient fields and the unknown numbers, in this order.
         parameters: the parameters.
     """
 
@@ -137,7 +137,7 @@ class WithParameters:
     def rates(self, p: Points, u: Jet) -> Tensor:
         """The derivatives of the residuals by the k parameters in layers, (rows, equations, k).
 
-        The free initial values are not in layers.
+        These are all parameters but the free initial values.
         """
         layers = self.parameters.layers
         tape, modules = Tape(layers), (self.parameters.coefficient, self.parameters.constants)
@@ -162,7 +162,7 @@ class Measurements:
         terms: the terms.
         counts: for each term the number of values in one of its rows.
         spreads: the loss of each term if the solution were the mean of its data. Data that are all
-            the same, such as a single value, are compared with zero.
+            the same, such as a single value, are compared with zero instead of their mean.
     """
 
     terms: Sequence[ResidualTerm]
@@ -194,7 +194,7 @@ class Measurements:
         return sum(self.spreads)
 
     def fits(self, loss: float) -> bool:
-        """Whether the data count as fitted if their loss has the given value."""
+        """Return whether the given loss of the data is at most 5 % of `spread`; True without data."""
         return not self.terms or loss <= 0.05 * self.spread
 
     @staticmethod
@@ -220,7 +220,10 @@ class Measurements:
 
     @torch.no_grad()
     def misfit_is_smooth(self, surrogate: Surrogate) -> bool:
-        """Whether the misfit of a term varies smoothly from point to point, unlike noise."""
+        """Return whether the misfit of a term varies smoothly from point to point, unlike noise.
+
+        Only terms with at least 16 rows of one point each are tested.
+        """
         few, surely = 16, 4.0  # points, and standard deviations
         low, high = surrogate.low, surrogate.high
         for term in self.terms:
