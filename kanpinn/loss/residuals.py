@@ -1,8 +1,8 @@
-"""The loss of a problem for one surrogate: its value, its gradient, its Jacobian, row by row.
+"""The loss of a problem for one surrogate: its value, its gradient, and the Jacobian of its rows.
 
-A penalty for boundary data competes with the residual of the equation, which contains derivatives
-of the network and is far more sensitive to its coefficients. `balance_factors` gives a factor for
-each term, which brings them to one scale.
+A penalty for boundary data competes with the residual of the equation. The residual contains
+derivatives of the network, and so is far more sensitive to the network's coefficients.
+`balance_factors` gives a factor for each term of the loss, which brings all terms to one scale.
 
 Reference: Wang, Teng and Perdikaris, Understanding and mitigating gradient flow pathologies in
 physics-informed neural networks (2021), for gradients; Wang, Yu and Perdikaris, When and why PINNs
@@ -46,9 +46,9 @@ class Residuals:
     """The loss of one surrogate: Σ over its terms of weight · factor · mean ‖r‖².
 
     A term may be the mean of an energy density in place of a mean square (`EnergyTerm`). All sums
-    run over batches of points, so that one batch bounds the memory. With several ranks, each
-    rank evaluates its share of the points of every term (`term.points` holds the points of all
-    ranks); loss and gradient are summed over all ranks.
+    run over batches of points, so that the size of a batch bounds the memory. With several ranks
+    (processes), each rank evaluates its share of the points of every term (`term.points` holds the
+    points of all ranks); loss and gradient are summed over all ranks.
 
     Args:
         surrogate: the network whose coefficients are the arguments of the loss.
@@ -165,7 +165,8 @@ class Residuals:
             layers: the layers whose coefficients change.
 
         Returns:
-            ‖R d + z‖² + constant: the Gauss–Newton model for squared residuals.
+            The model ‖R d + z‖² + constant, with R (k, p) and z (k,) for p coefficients. For
+            squared residuals it is the Gauss–Newton model.
         """
         fold = Fold()
         with together():
@@ -184,9 +185,9 @@ class Residuals:
     def rows(self, layers: Sequence[Layer]) -> Iterator[tuple[Tensor, Tensor]]:
         """The weighted rows of the loss, batch by batch: Σ r² is the loss, J = ∂r/∂coefficients.
 
-        For an energy term, JᵀJ is half its Hessian, and r must not be used. With several ranks,
-        each rank gets its own rows. A rank without points gets one batch with no rows, and so does
-        an energy without curvature.
+        For an energy term, JᵀJ is half the energy's Hessian, and r must not be used. With several
+        ranks (processes), each rank gets the rows of its points. If there are no rows, as without
+        points or for an energy without curvature, one empty batch is yielded.
 
         Args:
             layers: the layers whose coefficients are the columns of J.
@@ -213,7 +214,10 @@ class Residuals:
 
 @contextmanager
 def frozen(module: torch.nn.Module) -> Iterator[None]:
-    """Switch off the gradients of a module's parameters: a tape needs ∂r/∂(products) only."""
+    """Switch off the gradients of a module's parameters in the context.
+
+    A `Tape` needs only the gradients by the products of each layer with its coefficients.
+    """
     parameters = [p for p in module.parameters() if p.requires_grad]
     for p in parameters:
         p.requires_grad_(False)
