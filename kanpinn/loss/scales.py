@@ -22,8 +22,8 @@ class Scales:
     Args:
         fields: the expected size of each field, (m,).
         equations: the factor of each equation of the problem's residual.
-        conditions: for each condition the factors of its equations; empty for measurements, whose
-            residual is not scaled.
+        conditions: for each condition the factors of its equations, (equations,); empty for
+            measurements, whose residual is not scaled.
     """
 
     fields: Tensor
@@ -38,13 +38,14 @@ def scales_of(problem: Problem) -> Scales:
     varies on the scale L of the domain: Σ_k |∂R_e/∂(∂^k u_f)| (ω / L)^k with the residuals R_e. The
     factors r_e of equations and the sizes c_f of fields make the entries r_e A_ef c_f as near to 1
     as possible, by least squares in the logarithms. This leaves a number s free, since r / s and
-    c s do as well; s is the largest r_e b_e, where b_e is the size of the residual R_e of u = 0,
-    and so of the data. Nonlinear equations are linearised at 0: at the sizes found, which may be
-    far too large where the data oscillate, nonlinear terms would outweigh the linear terms.
-    Equations without linear terms are linearised at random fields of these sizes.
+    c s give the same entries; s is the largest r_e b_e, where b_e is the size of the residual R_e
+    of u = 0, and so of the data. Nonlinear equations are linearised at u = 0, and not at fields of
+    the sizes c_f: these may be far too large where the data oscillate, so that nonlinear terms
+    would outweigh the linear terms. Only equations without linear terms are linearised at random
+    fields of the sizes c_f.
 
-    In other units of the coordinates, the fields and the equations, the scales differ by just the
-    factors that compensate the change. Neither an exact solution nor the network plays a part.
+    A change of the units of coordinates, fields and equations changes the scales by just the
+    factors that compensate it. Neither an exact solution nor the network plays a part.
 
     Args:
         problem: a problem without unknowns, as `stated` returns it.
@@ -116,14 +117,23 @@ class _Rows:
         return sizes.where(sizes.isfinite(), torch.zeros_like(sizes))
 
     def _tried(self, fields: Tensor) -> tuple[Channels, Tensor]:
-        """The derivatives in the residual, and its values, for random fields of given sizes."""
+        """The derivatives in the residual, and its values (rows, equations), for random fields.
+
+        Args:
+            fields: the sizes of the random fields, (m,).
+        """
         return find_channels(
             lambda channels: self.residual(self.points, self._jet(fields, channels)),
             self.points.names,
         )
 
     def _jet(self, fields: Tensor, channels: Channels) -> Jet:
-        """The jet of random fields of given sizes, whose derivatives have the sizes of `_sizes`."""
+        """The jet of random fields, whose derivatives have the sizes of `_sizes`.
+
+        Args:
+            fields: the sizes of the random fields, (m,).
+            channels: the derivatives that the jet carries.
+        """
         sizes = self._sizes(channels)[:, None] * fields
         shape, generator = (len(self.points), *sizes.shape), Generator().manual_seed(7)
         return jet_of_stacked(
@@ -131,7 +141,7 @@ class _Rows:
         )
 
     def _sizes(self, channels: Channels) -> Tensor:
-        """The sizes of the parts of a stacked jet for a field of size 1, by `rates`, (parts,)."""
+        """The size of each part of a stacked jet, by `rates`, for a field of size 1, (parts,)."""
         steps = tuple(tuple(map(abs, direction)) for direction in channels.directions)
         return parts_of_wave(replace(channels, directions=steps), self.rates[None])[0]
 
@@ -140,8 +150,11 @@ def _equilibrated(matrix: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
     """Return the factors of the equations and the sizes of the fields, see `scales_of`.
 
     Args:
-        matrix: A, (equations, fields), at least 0.
+        matrix: A, the sizes of the terms with each field in each equation, (equations, fields).
         given: the sizes b of the residuals of u = 0, (equations,).
+
+    Returns:
+        The factors r, (equations,), and the sizes c, (fields,).
     """
     count, width = matrix.shape
     at = matrix.nonzero()
