@@ -73,14 +73,15 @@ class SparsityTerm(Term):
     """The penalty Σ over layers of (l1 Σ s + entropy S), which depends on the coefficients alone.
 
     s is the standard deviation of an edge function over its own grid, √(mean (φ - mean φ)² + 10⁻⁸).
-    The grids cover the activations, so this differs from the deviation over data only by the
-    density of the data. It needs no evaluation at the data: φ - mean φ = L c at weighted Gauss
-    nodes, so s is a norm of the coefficients c.
+    The grids cover the activations, so s differs from the deviation over data only by the density
+    of the data. No evaluation at the data is needed: φ - mean φ = L c at weighted Gauss nodes with
+    the coefficients c of the edge, so s is a norm of c.
 
-    The Gauss–Newton rows are √(|w|/2s) L c with w = l1 + entropy ∂S/∂s, the residual having the
-    sign of w, and one constant row. Their squares sum to the term and have its exact gradient.
-    Without entropy the quadratic model is an upper bound, as s ≤ s²/2s₀ + s₀/2. S is concave in p
-    but not in s, so no such bound is known for it; |w| keeps the model convex.
+    With w = l1 + entropy ∂S/∂s, the Gauss–Newton residuals are ±√(|w|/2s) L c with the sign of w,
+    and one constant residual. The sum of the squares of all these residuals is the penalty, and
+    its gradient is the exact gradient of the penalty. Without entropy the quadratic model is an
+    upper bound, as s ≤ s²/2s₀ + s₀/2 for the present s₀. No such bound is known for the entropy S,
+    which is concave in p but not in s; |w| keeps the model convex.
 
     Reference: Liu et al., KAN (2024), section 2.5.1; Daubechies et al., Iteratively reweighted
     least squares minimization for sparse recovery (2010).
@@ -166,7 +167,7 @@ class FixedRows(Layer):
 def edge_sizes(layer: KANLayer, root: Tensor, smooth: float = 1e-4) -> Tensor:
     """The smoothed standard deviations √(variance + smooth²) of the edges that are kept, (edges,).
 
-    The smoothing gives them a derivative at zero, which the penalty drives edges towards.
+    Due to the smoothing they have a derivative at zero, towards which the penalty drives edges.
 
     Args:
         layer: the layer of the edges.
@@ -179,9 +180,10 @@ def edge_sizes(layer: KANLayer, root: Tensor, smooth: float = 1e-4) -> Tensor:
 
 @torch.no_grad()
 def factor(layer: KANLayer) -> Tensor:
-    """L (n_in, r, n_basis): |L c| is the standard deviation of Σ_j c_j B_j over the input's grid.
+    """The matrix L of each input's edges, (n_in, r, n_basis).
 
-    L is the R factor of the QR decomposition of the basis at Gauss nodes, minus its mean.
+    |L c| is the standard deviation of Σ_j c_j B_j over the grid of the input. L is the R factor of
+    the QR decomposition of the basis at Gauss nodes, minus its mean.
     """
     x, weights = layer.basis.quadrature()
     basis = layer.basis.values(x)[:, 0]
