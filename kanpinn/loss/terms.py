@@ -24,7 +24,7 @@ PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows
 
 @dataclass(frozen=True, eq=False)
 class Term(ABC):
-    """One term of the loss: weight · factor · the mean over its rows of the sum in `total`.
+    """One term of the loss: weight · factor · `total` of all rows / the number of rows.
 
     Args:
         name: the name of the term; the terms of one loss have different names.
@@ -34,10 +34,10 @@ class Term(ABC):
         sites: the number of consecutive points in one row: a residual may couple several points.
         factor: the factor of a balance, which multiplies the weight in the loss of optimizers.
         measured: whether the rows compare the fields with measured data.
-        pieces: the boundary pieces at all points of which the rows hold, such as those of a
-            Dirichlet condition; empty for terms that do not hold on a boundary.
-        kinks: the pieces of interfaces at all points of which the rows hold; each row belongs to a
-            point inside the interface and a point outside.
+        pieces: the boundary pieces on which the term's equations hold everywhere, such as those of
+            a Dirichlet condition; empty for terms that do not hold on a boundary.
+        kinks: the pieces of interfaces on which the term's equations hold everywhere; each row
+            belongs to a point inside the interface and a point outside.
 
     squares: whether `total` is the sum of the squares of `linearised`. has_slope: whether 2 Jᵀr is
     the gradient of `total`, where r is the value of `linearised` and J its Jacobian.
@@ -126,15 +126,15 @@ def condition_terms(
     weight: float,
     scales: Scales | None = None,
 ) -> list[ResidualTerm]:
-    """The loss terms of the conditions that have points.
+    """The loss terms of those conditions that have collocation points.
 
     Args:
         problem: gives the conditions.
         surrogate: the solution.
-        boundary: the points of each of `problem.conditions()`, empty for a condition that the
-            surrogate satisfies exactly.
+        boundary: the points of each condition in `problem.conditions()`; empty for a condition that
+            the surrogate satisfies exactly.
         weight: the weight of the boundary in the loss.
-        scales: give the factors of the conditions' equations; None for 1.
+        scales: gives the factor of each equation of the conditions; None for factors 1.
 
     Raises:
         InputError: if a residual has the wrong shape, or contains a derivative that vanishes
@@ -182,7 +182,7 @@ def residual_term(
     weight: float = 1.0,
     sites: int = 1,
 ) -> ResidualTerm:
-    """The loss term of one equation; a trial evaluation finds the derivatives that it needs.
+    """The loss term of one equation. A trial evaluation finds the derivatives in the equation.
 
     Args:
         name, equation, points, weight, sites: see `ResidualTerm`.
@@ -247,9 +247,9 @@ class EnergyTerm(Term):
 
     @torch.enable_grad()
     def strength(self, surrogate: Surrogate, count: int = 64) -> float:
-        """Return the largest curvature of the density for fields of size 1.
+        """Return the largest curvature (second derivative) of the density for fields of size 1.
 
-        Such a field varies on the scale L of half a side of the domain: its derivatives of order k
+        These fields vary on the scale L of half a side of the domain: their derivatives of order k
         have the size L^-k. For the density a |∇u|²/2 the strength is a / L².
 
         Args:
@@ -336,5 +336,11 @@ def energy_terms(
 def _tried(
     equation: Callable[[Points, Jet], Tensor], surrogate: Surrogate, p: Points
 ) -> tuple[Channels, Tensor]:
-    """The derivatives that an equation uses, and its values for the surrogate at points."""
+    """The derivatives in an equation, and its values (rows, equations) at points.
+
+    Args:
+        equation: a function of points and the fields' jet.
+        surrogate: the solution, with which the equation is evaluated.
+        p: the points.
+    """
     return find_channels(lambda c: equation(p, surrogate.jet(p, c)), p.names)
