@@ -194,7 +194,11 @@ class Measurements:
         return sum(self.spreads)
 
     def fits(self, loss: float) -> bool:
-        """Return whether the given loss of the data is at most 5 % of `spread`; True without data."""
+        """Return whether the data count as fitted: their loss is at most 5 % of `spread`.
+
+        Args:
+            loss: the loss of the data.
+        """
         return not self.terms or loss <= 0.05 * self.spread
 
     @staticmethod
