@@ -9,7 +9,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class KrylovSpace:
-    """T B = B H + Q S, with an operator T and orthonormal [B, Q].
+    """The Krylov space of an operator T with the orthonormal basis B, such that T B = B H + Q S.
+
+    Q (n, p) are the orthonormal vectors, orthogonal to B, by which the space is extended next.
 
     Args:
         basis: B, (n, r).
@@ -23,7 +25,7 @@ class KrylovSpace:
 
 
 def krylov_spaces(apply: Callable[[Tensor], Tensor], start: Tensor) -> Iterator[KrylovSpace]:
-    """The Krylov spaces of p vectors V: the spans of V, of V and T V, and so on.
+    """Yield the Krylov spaces of p vectors V: the span of V, then that of V and T V, and so on.
 
     Args:
         apply: the operator T, for columns (n, p).
@@ -37,6 +39,6 @@ def krylov_spaces(apply: Callable[[Tensor], Tensor], start: Tensor) -> Iterator[
         basis, image = torch.cat([basis, following], dim=1), apply(following)
         images = torch.cat([images, image], dim=1)
         following = image
-        for _ in range(2):  # twice, as rounding leaves some of the basis
+        for _ in range(2):  # twice, as rounding leaves small components along the basis
             following, _ = torch.linalg.qr(following - basis @ (basis.T @ following))
         yield KrylovSpace(basis, basis.T @ images, following.T @ images)
