@@ -1,5 +1,5 @@
 """The order in which blocks of unknowns are eliminated, as a tree of merges, and the unknowns
-of each rank.
+of each rank (process).
 """
 
 import heapq
@@ -19,22 +19,24 @@ Merge = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class EliminationTree:
-    """The order in which fronts of rows are merged, two at a time, until one is left.
+    """The order in which fronts of rows are merged, two at a time, until one front is left.
 
-    A block of unknowns is eliminated by the merge after which no other front has it. The leaves are
-    the nodes 0 … N - 1, and each merge makes another node. The nodes are made depth first, so that
-    few fronts wait for others.
+    A front is a dense matrix of rows in the unknowns of some blocks. A block of unknowns is
+    eliminated by the merge after which no other front has it. The leaves are the nodes 0 … N - 1,
+    and each merge makes another node. The nodes are made depth first, so that few fronts wait for
+    others.
 
-    With several ranks each eliminates some subtrees by itself. They are chosen by the numbers of
-    operations, so that the root is ready as early as possible. A node above the subtrees is made by
-    the rank that has the first of its two fronts; the second one is sent to this rank.
+    With several ranks (processes), each rank eliminates some subtrees by itself. The subtrees are
+    chosen by the numbers of operations, so that the root is ready as early as possible. A node
+    above the subtrees is made by the rank that has the first of its two fronts; the second front is
+    sent to this rank.
 
     Args:
         blocks: the numbers of the blocks of each leaf. A block that belongs to one leaf only is
             eliminated last.
-        sizes: the numbers of unknowns of the blocks, (B,).
+        sizes: the numbers of unknowns of the B blocks, (B,).
         merges: pairs of nodes, and the number of the node that they become.
-        work: the operations that each leaf takes before it is a front, (N,).
+        work: the number of operations by which each leaf is made a front, (N,).
 
     Reference: George, Nested dissection of a regular finite element mesh (1973); Geist and Ng, Task
     scheduling for parallel sparse Cholesky factorization (1989), for the choice of subtrees.
@@ -47,16 +49,16 @@ class EliminationTree:
 
     @cached_property
     def pairs(self) -> dict[int, tuple[int, int]]:
-        """The two nodes of which each node is made, for all nodes that are no leaves."""
+        """The two children of each node that is not a leaf."""
         return {node: (first, second) for first, second, node in self.merges}
 
     @property
     def root(self) -> int:
-        """The last node."""
+        """The number of the last node."""
         return self.merges[-1][2] if self.merges else 0
 
     def below(self, node: int) -> list[int]:
-        """A node and all nodes below it, in order."""
+        """A node and all nodes below it, children before their parents."""
         nodes, left = [], [node]
         while left:
             nodes.append(left.pop())
@@ -70,9 +72,9 @@ class EliminationTree:
 
     @cached_property
     def eliminated_at(self) -> Array:
-        """The place of the node that eliminates each block, (B,).
+        """The place (see `places`) of the node that eliminates each block, (B,).
 
-        For blocks that are left after the last merge it is the number of nodes.
+        For blocks that are left after the last merge, it is the number of nodes.
         """
         return self._counted[0]
 
@@ -85,7 +87,8 @@ class EliminationTree:
     def _counted(self) -> tuple[Array, dict[int, tuple[float, float]]]:
         """The places at which blocks are eliminated, (B,), and counts of unknowns of each node.
 
-        The counts are those of the unknowns that the node eliminates, and of those that it keeps.
+        The counts are the number of unknowns that the node eliminates, and the number that it
+        keeps.
         """
         places, counts = np.full(len(self.sizes), len(self.places)), {}
         waiting: dict[int, frozenset[int]] = {}
@@ -108,7 +111,10 @@ class EliminationTree:
 
     @cached_property
     def _operations(self) -> dict[int, float]:
-        """The operations of each node; a merge eliminates `inner` unknowns and keeps `rest`."""
+        """The number of operations of each node.
+
+        A merge eliminates `inner` unknowns and keeps `rest` unknowns.
+        """
         return {
             node: 2 * inner * (inner**2 / 3 + inner * rest + rest**2)
             if node in self.pairs
@@ -130,7 +136,7 @@ class EliminationTree:
 
     @cached_property
     def owners(self) -> dict[int, int]:
-        """The rank that makes each node."""
+        """For each node the rank that makes it."""
         work = self._operations
         owners: dict[int, int] = {}
         for root, owner in shared_subtrees(self.pairs, work, self.root, world()).items():
@@ -160,13 +166,13 @@ class EliminationTree:
 
     @cached_property
     def shared_blocks(self) -> Array:
-        """The blocks that leaves of several ranks have, a mask (B,)."""
+        """A mask of the blocks that leaves of several ranks have, (B,)."""
         above = [self.places[node] for node in self.above]
         return np.isin(self.eliminated_at, [*above, len(self.places)] if above else [])
 
     @cached_property
     def _alone(self) -> dict[int, bool]:
-        """Whether all nodes below each node belong to one rank."""
+        """For each node whether one rank makes it and all nodes below it."""
         alone: dict[int, bool] = {}
         for node in self.places:
             pair = self.pairs.get(node, ())
@@ -178,17 +184,20 @@ class EliminationTree:
 def shared_subtrees(
     pairs: Mapping[int, tuple[int, int]], work: Mapping[int, float], root: int, count: int
 ) -> dict[int, int]:
-    """The roots of disjoint subtrees, which together have all leaves, and their ranks.
+    """Choose disjoint subtrees that together have all leaves, and a rank for each of them.
 
-    The largest subtree is replaced by its two halves again and again. Of these choices, that by
-    which the root is ready first is taken. A choice with more subtrees must be faster by more
-    than 2 %, as more fronts have to be sent.
+    The largest subtree is replaced by its two halves again and again. Of all these choices, the one
+    with which the root is ready first is returned. A choice with more subtrees must be faster by
+    more than 2 %, as more fronts have to be sent.
 
     Args:
-        pairs: the two children of each node that is no leaf.
-        work: the operations of each node, children before their parents.
+        pairs: the two children of each node that is not a leaf.
+        work: the number of operations of each node, children before their parents.
         root: the root of the tree.
         count: the number of ranks.
+
+    Returns:
+        The rank of each subtree, by the number of the subtree's root.
     """
     little, total = 0.02, dict[int, float]()
     for node, cost in work.items():
@@ -219,17 +228,17 @@ def shared_subtrees(
 
 
 def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
-    """An order of merges, two fronts at a time, up to one.
+    """Choose an order of merges, two fronts at a time, until one front is left.
 
-    The fill of a merge is the number of entries of the merged front, less those of both fronts. Of
-    all pairs of fronts with a common block, the pair with the least fill is merged. Around a
-    point towards which cells become small this eliminates shell by shell, from inside to outside.
-    Halvings of the domain at the point divide each shell; for ten shells they take ten times as
-    many operations. For cells of one size halvings take fewer.
+    The fill of a merge is the number of entries of the merged front minus those of its two fronts.
+    Of all pairs of fronts with a common block, the pair with the least fill is merged. Around a
+    point towards which cells become small, this eliminates shell by shell, from inside to outside.
+    With halvings of the domain at the point, each shell would be divided; for ten shells they take
+    ten times as many operations. For cells of one size, halvings take fewer operations.
 
     Args:
         blocks: the numbers of the blocks of unknowns of each leaf.
-        sizes: the numbers of unknowns of all blocks.
+        sizes: the numbers of unknowns of all blocks, (B,).
 
     Reference: Rothberg and Eisenstat, Node selection strategies for bottom-up sparse matrix
     ordering (1998), for minimum fill.
@@ -241,7 +250,7 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
     for leaf, numbers in fronts.items():
         for block in numbers:
             holders[block].add(leaf)
-    pairs: list[tuple[int, int, int]] = []  # a heap of fill and fronts, some of them merged already
+    pairs: list[tuple[int, int, int]] = []  # a heap of fill and two fronts, maybe merged already
     merges: list[Merge] = []
 
     def remaining(first: int, second: int) -> frozenset[int]:
@@ -263,7 +272,7 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
     for leaf in fronts:
         add_pairs(leaf, (other for other in beside(leaf) if leaf < other))
     while len(fronts) > 1:
-        # Parts of the domain that nothing connects have no common block.
+        # If no fronts have a common block, as in separate parts of the domain, any two are merged.
         first, second = heapq.heappop(pairs)[1:] if pairs else (*fronts,)[:2]
         if first not in fronts or second not in fronts:
             continue
@@ -282,12 +291,12 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
 
 @dataclass(frozen=True, eq=False)
 class UnknownsOfRank:
-    """The unknowns of a rank: those of its own fronts, and all that fronts of several ranks have.
+    """The unknowns of a rank: those of its own fronts, and all unknowns that several ranks share.
 
     Args:
         sizes: the numbers of these unknowns in all blocks, (B,): zero in the blocks of other ranks.
-        places: the places of these unknowns among all N, ascending, (m,).
-        shared: the places, among the m unknowns, of the unknowns that all ranks have, (s,).
+        places: the places of these m unknowns among all N unknowns, ascending, (m,).
+        shared: the places among the m unknowns of the unknowns that all ranks have, (s,).
         counted: a mask of the unknowns that a sum over the ranks takes from this rank, (m,).
         total: N.
     """
@@ -300,7 +309,7 @@ class UnknownsOfRank:
 
     @classmethod
     def of(cls, tree: EliminationTree) -> "UnknownsOfRank":
-        """The unknowns of this rank's leaves of a tree."""
+        """The unknowns of this rank in the order of a tree."""
         owners = np.array([tree.owners[node] for node in [*tree.places, tree.root]])
         owned = owners[tree.eliminated_at] == rank()
         here = np.repeat(owned | tree.shared_blocks, tree.sizes)
@@ -311,30 +320,33 @@ class UnknownsOfRank:
         return cls(sizes, np.flatnonzero(here), np.flatnonzero(shared), counted, len(here))
 
     def added(self, parts: Array, numbers: Array) -> tuple[Array, Array]:
-        """The sums over the ranks of their values of shared unknowns, and of further numbers.
+        """Sum over the ranks the values of shared unknowns, and further numbers.
 
         Args:
-            parts: this rank's values of its unknowns, (m, n). The values of shared unknowns become
-                the sums.
+            parts: this rank's values of its unknowns, (m, n). The values of shared unknowns are
+                replaced by the sums.
             numbers: a number for each column, (n,).
+
+        Returns:
+            `parts`, (m, n), and the sums of the numbers, (n,).
         """
         both = of_all(np.concatenate([parts[self.shared], numbers[None].astype(parts.dtype)]))
         parts[self.shared] = both[:-1]
         return parts, both[-1].real
 
     def products(self, one: Array, other: Array) -> Array:
-        """This rank's parts of the inner products of the columns of vectors (m, n): (n,)."""
+        """This rank's part of the inner products of the columns of vectors (m, n): (n,)."""
         pair = one[self.counted], other[self.counted]
         products: Array = np.einsum("ij,ij->j", pair[0].conj(), pair[1]).real
         return products
 
     def whole(self, own: Array) -> Array:
-        """The vectors of all unknowns, (N, n), from those of each rank, (m, n)."""
+        """The vectors of all unknowns, (N, n), from the vectors of each rank, (m, n)."""
         vectors: Array = np.zeros((self.total, own.shape[1]), own.dtype)
         vectors[self.places[self.counted]] = own[self.counted]
         return of_all(vectors)
 
 
 def of_all(values: Array) -> Array:
-    """The sum of the values of all ranks."""
+    """Return the sum of the arrays of all ranks."""
     return summed([torch.from_numpy(values)])[0].numpy()
