@@ -1,4 +1,8 @@
-"""Sparse least squares by multifrontal QR in the order of a tree of merges."""
+"""Sparse least squares by multifrontal QR.
+
+The unknowns come in blocks. A front is a dense matrix of rows in the unknowns of a few blocks. A
+tree tells which two fronts are merged next, and which blocks are eliminated then.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,12 +20,12 @@ from kanpinn.linalg.reflections import Array, Reflections, Solvable, StackedRefl
 
 @dataclass(frozen=True, eq=False)
 class BlockRows:
-    """Rows of a least-squares problem in some blocks of unknowns.
+    """Rows of a least-squares problem whose nonzero entries are in some blocks of unknowns.
 
     Args:
         blocks: the numbers of the blocks in the order of their columns, (b,).
         rows: the matrix without the factor, (r, columns). Several leaves may share it. The rows of
-            a front are a square upper triangle.
+            a merged front are a square upper triangle.
         factor: the factor of all entries of `rows`.
     """
 
@@ -32,12 +36,12 @@ class BlockRows:
 
 @dataclass(frozen=True, eq=False)
 class EliminatedBlocks:
-    """The rows R x + S y = z by which the eliminated blocks x follow from blocks y.
+    """The rows R x + S y = z, by which the eliminated unknowns x follow from remaining unknowns y.
 
     Args:
         inner, outer: the numbers of the blocks of x and of y.
-        triangle: R.
-        rest: S.
+        triangle: R, (x, x).
+        rest: S, (x, y).
     """
 
     inner: Array
@@ -47,29 +51,31 @@ class EliminatedBlocks:
 
 
 class Elimination(ABC):
-    """A step of an elimination, which transforms right-hand sides of fronts like their rows.
+    """A step of an elimination. It transforms right-hand sides in the same way as the rows.
 
-    eliminated: the blocks that it eliminates; None if there are none.
+    eliminated: the rows of the blocks that the step eliminates; None if it eliminates no block.
     """
 
     eliminated: EliminatedBlocks | None
 
     @abstractmethod
     def forward(self, waiting: dict[int, Array]) -> Array:
-        """The right-hand sides z of the eliminated blocks, (x, n).
+        """Transform right-hand sides; return those of the eliminated unknowns, z, (x, n).
 
-        waiting: the right-hand sides of fronts that are not merged yet, (c, n), by number; those
-            of the new front replace those of the fronts in it.
+        Args:
+            waiting: for the number of each front that is not merged yet, the right-hand sides of
+                its rows, (c, n). The right-hand sides of the new front replace those of the merged
+                fronts.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class LeafElimination(Elimination):
-    """The first step for the rows of a leaf: they become an upper triangle.
+    """The first step for the rows of a leaf: they are transformed to an upper triangle.
 
     Args:
         number: the number of the front.
-        size: the number of its unknowns c.
+        size: the number c of its unknowns.
         reflections: the transformation of its rows.
     """
 
@@ -104,17 +110,19 @@ class LeafElimination(Elimination):
 
 @dataclass(frozen=True, eq=False)
 class MergeElimination(Elimination):
-    """Two fronts become one, without the blocks that no other front has.
+    """The step that merges two fronts, and eliminates the blocks that no other front has.
 
     Args:
-        merge: the numbers of the two fronts and of the one that they become.
-        places: for each front, the places in the merged front of its unknowns that stay.
-        twice: a mask of the second front's unknowns that stay: those of both fronts.
+        merge: the numbers of the two fronts and of the merged front.
+        places: for each front, the places in the merged front of those of its unknowns that remain.
+        twice: a mask of the remaining unknowns of the second front: those that the first front has
+            as well.
         size: the number of unknowns of the merged front.
-        inner: the transformation of both fronts' rows for the blocks that are eliminated, if any.
-        solvable: the transformation that makes the rows of these blocks solvable.
+        inner: the transformation of both fronts' rows for the blocks that are eliminated; None if
+            there are none.
+        solvable: the transformation with which the rows of these blocks can be solved.
         outer: the transformation of the merged front and the rows left over from `inner`.
-        eliminated: the blocks.
+        eliminated: the rows of the eliminated blocks.
     """
 
     merge: tuple[int, int, int]
@@ -130,9 +138,9 @@ class MergeElimination(Elimination):
     def of(
         cls, node: int, pair: tuple[BlockRows, BlockRows], tree: EliminationTree
     ) -> tuple["MergeElimination", BlockRows]:
-        """The step that makes a node from a pair of fronts, and the front of this node.
+        """Return the step that makes a node of the tree from two fronts, and the node's front.
 
-        In both fronts the blocks that the node eliminates come first.
+        The blocks that the node eliminates come first in both fronts.
         """
         sizes, ranks = tree.sizes, tree.eliminated_at
         inner = pair[0].blocks[ranks[pair[0].blocks] == tree.places[node]]
@@ -160,10 +168,18 @@ class MergeElimination(Elimination):
         return step, BlockRows(blocks, total if outer is None else outer.triangle)
 
     def _arranged(self, one: Array, other: Array) -> tuple[tuple[Array, Array], Array, Array]:
-        """The rows of both fronts, (c, n) each: the eliminated, the merged, and those left over.
+        """Arrange the rows of two fronts for the merged front.
 
-        A row that stays goes to the place of its unknown, so that these rows form an upper
-        triangle. For an unknown that both fronts have, the row of the second one is left over.
+        The row of an unknown that remains goes to the place of this unknown, so that these rows
+        form an upper triangle. If both fronts have the unknown, the row of the second front is left
+        over.
+
+        Args:
+            one, other: the rows of the first and of the second front, (c, n) each.
+
+        Returns:
+            The rows of the eliminated unknowns in each front (a pair), the rows of the merged
+            front, and the rows left over.
         """
         (first, second), count = self.places, len(one) - len(self.places[0])
         total = np.zeros((self.size, one.shape[1]), one.dtype, order="F")
@@ -185,12 +201,12 @@ class MergeElimination(Elimination):
 
 @dataclass(frozen=True, eq=False)
 class RootElimination(Elimination):
-    """The last step: all blocks of the last front are eliminated.
+    """The last step, which eliminates all blocks of the last front.
 
     Args:
         number: the number of the front.
-        solvable: the transformation that makes its rows solvable.
-        eliminated: the blocks.
+        solvable: the transformation with which its rows can be solved.
+        eliminated: the rows of the blocks.
     """
 
     number: int
@@ -204,11 +220,11 @@ class RootElimination(Elimination):
 
 @dataclass(frozen=True, eq=False)
 class Passage(Elimination):
-    """The passage of a front from one rank to another, which waits for it.
+    """The transfer of a front from one rank (process) to another.
 
     Args:
         node: the number of the front.
-        source, target: the ranks, one of which is this one.
+        source, target: the sending and the receiving rank; this rank is one of the two.
     """
 
     node: int
@@ -217,7 +233,11 @@ class Passage(Elimination):
     eliminated = None
 
     def take(self, waiting: dict[int, Any]) -> None:
-        """Send or receive a front, or its right-hand sides; waiting: all of this rank."""
+        """Send or receive a front or its right-hand sides.
+
+        Args:
+            waiting: the fronts or right-hand sides of this rank by number, which are updated.
+        """
         front = passed(waiting.pop(self.node, None), self.source, self.target)
         if rank() == self.target:
             waiting[self.node] = front
@@ -228,7 +248,12 @@ class Passage(Elimination):
 
 
 def columns_of_blocks(blocks: Array, starts: Array, sizes: Array) -> Array:
-    """The columns of some blocks, one block after the other."""
+    """Return the indices of the columns of some blocks, one block after the other.
+
+    Args:
+        blocks: the numbers of the blocks.
+        starts, sizes: for every block its first column and its number of columns, (B,).
+    """
     counts = sizes[blocks]
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
@@ -249,20 +274,21 @@ def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
 
 
 Step = tuple[int, Elimination]  # a node and the step that makes it
-SolvedBlocks = tuple[int, EliminatedBlocks, Array]  # a node, its rows and their right-hand sides
+SolvedBlocks = tuple[int, EliminatedBlocks, Array]  # a node, its R and S, and the right-hand side z
 
 
 class Dissected:
     """The factors of a least-squares problem ‖A x - b‖, for any number of right-hand sides b.
 
-    Two fronts of rows are merged at a time. A block of unknowns that belongs to both, and to no
-    other front, is eliminated by QR; the rows that remain, in the other blocks, make the merged
-    front. All fronts are upper triangular, with the columns in the order in which they will be
-    eliminated. The reflections of each step are kept, about as many numbers as the triangular
-    factor has: Qᵀb is as accurate as if b had been a column of the matrix. An unknown that the rows
-    leave open, as its diagonal entry is zero up to rounding, is set to zero.
+    Two fronts of rows are merged at a time. A block of unknowns that belongs to both fronts, and to
+    no other front, is eliminated by QR. The rows that remain, in the other blocks, make the merged
+    front. All fronts are upper triangles, with the columns in the order of their elimination. The
+    reflections of each step are kept; they are about as many numbers as the triangular factor has.
+    So Qᵀb is as accurate as if b had been a column of the matrix. An unknown that the rows do not
+    determine, because its diagonal entry is zero up to rounding, is set to zero.
 
-    With several ranks each has the leaves of its subtrees, and all get the same x.
+    With several ranks (processes), each rank has the leaves of its subtrees. All ranks get the same
+    x.
 
     Args:
         tree: the order of the merges.
@@ -282,9 +308,10 @@ class Dissected:
         self._above = list(_steps(tree, tree.above, fronts, waiting))
 
     def solve(self, right_sides: Mapping[int, Array]) -> Array:
-        """The x that minimise ‖A x - b‖, (unknowns, n), all blocks one after the other.
+        """Return the x that minimise ‖A x - b‖, all blocks one after the other, (unknowns, n).
 
-        right_sides: the right-hand sides b in the rows of each of this rank's leaves, (r, n).
+        Args:
+            right_sides: the right-hand sides b in the rows of each of this rank's leaves, (r, n).
 
         Raises:
             LinAlgError: if an entry is not finite.
@@ -295,9 +322,9 @@ class Dissected:
 def solve_dissected(
     tree: EliminationTree, fronts: Mapping[int, BlockRows], right_sides: Mapping[int, Array]
 ) -> Array:
-    """The solutions that `Dissected` has, in half the memory: no reflections are kept.
+    """Return the solutions of `Dissected.solve`, (unknowns, n), without keeping the reflections.
 
-    The arguments are those of `Dissected` and of its method `solve`.
+    This takes half the memory. The arguments are those of `Dissected` and of its method `solve`.
     """
     waiting = dict[int, BlockRows]()
     local, above = (_steps(tree, some, fronts, waiting) for some in (tree.local, tree.above))
@@ -310,15 +337,15 @@ def _steps(
     fronts: Mapping[int, BlockRows],
     waiting: dict[int, BlockRows],
 ) -> Iterator[Step]:
-    """The steps that this rank takes for some nodes, each made on request from earlier fronts.
+    """Yield the steps of this rank for some nodes; a step is made when it is asked for.
 
     Above the subtrees of single ranks, a rank waits for fronts of other ranks.
 
     Args:
         tree: the order of the merges.
-        nodes: the nodes of this rank's subtrees, or those above all subtrees, in order.
+        nodes: the nodes of this rank's subtrees, or the nodes above all subtrees, in order.
         fronts: the rows of this rank's leaves.
-        waiting: the fronts that are not merged yet.
+        waiting: the fronts that are not merged yet, which are updated.
     """
     for node in nodes:
         here, pair = tree.owners[node], tree.pairs.get(node, ())
@@ -353,9 +380,14 @@ def _solved(
     above: Iterable[Step],
     right_sides: Mapping[int, Array],
 ) -> Array:
-    """The solutions for right-hand sides, by the steps of this rank: (unknowns, n).
+    """Return the solutions (unknowns, n) for right-hand sides, by the steps of this rank.
 
-    After the steps, the unknowns follow by substitution from the last eliminated ones to the first.
+    After the steps, the unknowns follow by substitution, the last eliminated unknowns first.
+
+    Args:
+        tree: the order of the merges.
+        local, above: the steps in this rank's subtrees, and the steps above all subtrees.
+        right_sides: the right-hand sides in the rows of each leaf of this rank, (r, n).
     """
     waiting, starts = dict(right_sides), np.cumsum(tree.sizes) - tree.sizes
 
@@ -375,7 +407,7 @@ def _solved(
     last = forward(above)
     count = max((part.shape[1] for part in right_sides.values()), default=0)
     parts = 1 + any(np.iscomplexobj(part) for part in right_sides.values())  # of a number
-    if world() > 1:  # a rank may have no leaf
+    if world() > 1:  # a rank without a leaf does not know them
         count, parts = map(int, extremes(torch.tensor([[count, parts]]).double())[1])
     solution = np.zeros((int(tree.sizes.sum()), count), complex if parts == 2 else float)
     for node in reversed(tree.above):
