@@ -42,12 +42,12 @@ class TriangularFactor:
         """Return a quadratic with the same R, but another gradient and value at x = 0.
 
         The target z solves 2 Rᵀz = gradient in the directions whose singular values exceed 1e-4 of
-        the largest. The eigenvalues of RᵀR, half the Hessian, are the squares of singular values,
-        and quadrature does not resolve smaller ones.
+        the largest. The eigenvalues of RᵀR, half the Hessian, are the squares of these singular
+        values, and quadrature does not resolve smaller eigenvalues.
 
         Args:
             gradient: the gradient of the quadratic at x = 0, (p,).
-            loss: its value at x = 0.
+            loss: the value of the quadratic at x = 0.
         """
         matrix, scale = self.matrix, column_scale(self.matrix)
         u, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
@@ -109,11 +109,16 @@ class TriangularFactor:
 
 
 def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, int] | None:
-    """Return the solution of R x = target by back substitution, and the rank; None if it fails.
+    """Return the solution of R x = target by back substitution, and the numerical rank.
 
-    It needs no SVD, but R must be square and regular apart from zero rows and columns, with all
-    other singular values above a hundred times the cut-off. The smallest of them is estimated by
-    inverse iteration, slightly too large.
+    This needs no SVD. The result is None unless R is square and, apart from zero rows and columns,
+    has only singular values above a hundred times the cut-off. The smallest singular value is
+    estimated by inverse iteration, slightly too large.
+
+    Args:
+        matrix: R.
+        target: the right-hand side, (p,).
+        rcond: the cut-off relative to the largest singular value.
     """
     if len(matrix) < matrix.shape[1]:
         return None
@@ -178,7 +183,7 @@ def column_scale(matrix: Tensor) -> Tensor:
 def outside_range(left: Tensor, right: Tensor) -> Tensor:
     """Return (I - QQᵀ) right, (n, m), with Q an orthonormal basis of the range of `left`.
 
-    Q has fewer than k columns if those of `left` are linearly dependent to rounding.
+    Columns of `left` that are linearly dependent up to rounding count once.
 
     Args:
         left: (n, k).
@@ -189,8 +194,8 @@ def outside_range(left: Tensor, right: Tensor) -> Tensor:
     return right - q @ (q.T @ right)
 
 
-BLOCK = 16  # columns that share one flag for nonzero entries
-WIDTH = 4 * BLOCK  # columns that a front eliminates
+BLOCK = 16  # the number of columns that share one flag for nonzero entries
+WIDTH = 4 * BLOCK  # the number of columns that a front eliminates
 
 Rows = tuple[Tensor, Tensor]  # J (n, p) and r (n,)
 
@@ -199,9 +204,9 @@ def triangular_factor(chunks: Sequence[Rows], above: Tensor | None = None) -> Te
     """Return the upper triangular R with RᵀR = [J, r]ᵀ[J, r].
 
     Jacobians of splines are banded: each row has its nonzero entries in a few adjacent columns. QR
-    factorisations of p / WIDTH fronts then take O(n b²) operations for b columns per front, instead
-    of the O(n p²) of a dense QR. Periodic conditions couple the first columns with the last ones,
-    which every front then contains as well.
+    factorisations of p / WIDTH fronts (dense submatrices) then take O(n b²) operations for b
+    columns per front, instead of the O(n p²) of a dense QR. Periodic conditions couple the first
+    columns with the last columns. Every front then contains the last columns as well.
 
     Args:
         chunks: pairs of rows J (n, p) and r (n,).
@@ -225,11 +230,12 @@ def triangular_factor(chunks: Sequence[Rows], above: Tensor | None = None) -> Te
 
 
 def _eliminated(chunks: Sequence[Rows]) -> Tensor:
-    """Return the factor, front by front.
+    """Return the triangular factor of banded rows, computed front by front.
 
-    Each front has the rows that the front before has left, and those whose first nonzero entry is
-    in its WIDTH columns. Its columns are those in which these rows may have nonzero entries, and r.
-    It eliminates the columns in which no later row has entries.
+    A front consists of the rows that the front before it has left over, and of all rows whose first
+    nonzero entry is in the front's own WIDTH columns. Its columns are those in which these rows may
+    have nonzero entries, and the column r. After its QR factorisation, the rows of the columns in
+    which no later row has entries are final; the rows below them go to the next front.
     """
     size = chunks[0][0].shape[1] + 1
     factor = chunks[0][0].new_zeros(size, size).T
@@ -270,8 +276,8 @@ class Fold:
     """Accumulates the triangular factor R of rows [J, r] that are added in chunks.
 
     Each update replaces R by the triangular factor of [R; J_chunk, r_chunk], so that only R and a
-    few chunks are in memory. With several ranks, each adds its own rows; `total` combines their
-    factors in a binary tree.
+    few chunks are in memory. With several ranks (processes), each rank adds its own rows; `total`
+    combines the factors of all ranks in a binary tree.
 
     Args:
         factor: R of the rows folded so far, (k, p + 1); None if there are none.
@@ -325,7 +331,13 @@ def fold(chunks: Iterable[Rows]) -> TriangularFactor:
 
 
 def _over_ranks(factor: Tensor) -> Tensor:
-    """Return the factor of all ranks' factors; only their upper triangles are communicated."""
+    """Return the triangular factor of the factors of all ranks, (p + 1, p + 1), stacked.
+
+    Only the upper triangles are communicated.
+
+    Args:
+        factor: the factor of this rank, (k, p + 1).
+    """
     size = factor.shape[1]
     upper = torch.ones(size, size, dtype=torch.bool, device=factor.device).triu()
 
