@@ -1,6 +1,7 @@
-"""Orthogonal transformations by Householder's reflections, kept to be applied to other rows.
+"""Orthogonal transformations by Householder reflections, stored so that they can be applied later.
 
-For complex rows they are unitary. Real rows may only be applied to real right-hand sides.
+For complex matrices they are unitary. The transformation of a real matrix can only be applied to
+real right-hand sides.
 """
 
 from dataclasses import dataclass
@@ -15,10 +16,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Reflections:
-    """The orthogonal Q of A = Q R for a matrix A (r, c), with Q square.
+    """The square orthogonal matrix Q of A = Q R for a matrix A (r, c), stored as reflectors.
 
     Args:
-        vectors: the reflectors below the diagonal, and R above it, (r, c).
+        vectors: the reflectors below the diagonal, and R on and above it, (r, c).
         factors: the factors of the reflectors, (min(r, c),).
     """
 
@@ -63,13 +64,13 @@ class Reflections:
 
 @dataclass(frozen=True, eq=False)
 class StackedReflections:
-    """The orthogonal Q of [A; B] = Q [R; 0] for an upper triangle A (c, c).
+    """The orthogonal matrix Q of [A; B] = Q [R; 0] for an upper triangle A (c, c), as reflectors.
 
     Args:
         triangle: R, (c, c).
-        vectors: the reflectors in the rows of B, (r, c); none are needed in those of A.
+        vectors: the reflectors in the rows of B, (r, c); in the rows of A they are unit vectors.
         factors: the triangular factors of the reflectors, (width, c).
-        slanted: the number of the last rows of B that are an upper triangle.
+        slanted: the number of the last rows of B that form an upper triangle.
     """
 
     triangle: Array
@@ -79,12 +80,12 @@ class StackedReflections:
 
     @classmethod
     def of(cls, top: Array, below: Array, triangular: bool) -> "StackedReflections":
-        """Factorise a triangle above other rows; both are overwritten.
+        """Factorise [A; B] with an upper triangle A; both matrices are overwritten.
 
         Args:
             top: A, (c, c).
             below: B, (r, c).
-            triangular: whether B is an upper triangle itself.
+            triangular: whether B is an upper triangle, too.
         """
         # The number of columns in a block of LAPACK's QR with which it is fastest.
         width = 32 if len(top) > 400 else 16
@@ -97,7 +98,7 @@ class StackedReflections:
         return cls(triangle, vectors, factors, slanted)
 
     def apply(self, top: Array, below: Array) -> tuple[Array, Array]:
-        """Q⁻¹ times [top; below], in the two parts (c, n) and (r, n); both are overwritten."""
+        """Return both parts of Q⁻¹ [top; below], (c, n) and (r, n); both arguments are changed."""
         if not top.shape[1]:
             return top, below
         (tpmqrt,) = get_lapack_funcs(("tpmqrt",), (self.vectors,))
@@ -117,13 +118,15 @@ class StackedReflections:
 
 @dataclass(frozen=True, eq=False)
 class Solvable:
-    """The rows R x + S y = z, with x_i = 0 where R_ii is zero up to rounding.
+    """The rows R x + S y = z in a form that gives x even where R (c, c) is singular.
+
+    Unknowns x_i whose diagonal entry R_ii is zero up to rounding are set to zero.
 
     Args:
-        triangle: R, with rows of the unit matrix for these x_i, (c, c).
-        kept: the other x_i, a mask (c,).
-        reflections: the transformation that makes the columns of the other x_i a triangle again;
-            None if all are kept.
+        triangle: R, with rows of the unit matrix for the x_i that are set to zero, (c, c).
+        kept: a mask of the other x_i, (c,).
+        reflections: the transformation that makes the columns of the kept x_i an upper triangle
+            again; None if all x_i are kept.
     """
 
     triangle: Array
@@ -132,10 +135,14 @@ class Solvable:
 
     @classmethod
     def of(cls, matrix: Array) -> "Solvable":
-        """Find the x_i that rows leave open; matrix: R, (c, c), and anything below its diagonal."""
+        """Find the x_i that the rows do not determine.
+
+        Args:
+            matrix: R, (c, c); entries below its diagonal are ignored.
+        """
         reduced = matrix = np.triu(matrix)
         kept, reflections = np.ones(len(matrix), dtype=bool), None
-        while True:  # without some columns, other diagonal entries may vanish
+        while True:  # after columns are left out, other diagonal entries may vanish
             diagonal = np.abs(np.diag(reduced))
             empty = diagonal <= 1e-15 * diagonal.max(initial=0.0)
             if not empty.any():
@@ -150,10 +157,16 @@ class Solvable:
         return cls(triangle, kept, reflections)
 
     def apply(self, top: Array, left: Array) -> tuple[Array, Array]:
-        """Transform rows S or z (c, m), `top`, like the rows R.
+        """Transform further columns of the rows R, such as S or z.
+
+        Args:
+            top: the columns, (c, m).
+            left: other rows with these columns, to which rows that are no longer needed are
+                appended.
 
         Returns:
-            The rows, with zeros for the x_i that are zero, and `left` with the rows left over.
+            The transformed columns (c, m), with zeros in the rows of x_i that are set to zero, and
+            `left` with the rows that hold no kept x_i, (…, m).
         """
         if self.reflections is None:
             return top, left
@@ -164,5 +177,5 @@ class Solvable:
 
 
 def _transposed(vectors: Array) -> str:
-    """LAPACK's letter for the inverse transformation: the transpose, or its conjugate."""
+    """LAPACK's letter for the inverse transformation: "T" if real, "C" if complex."""
     return "C" if np.iscomplexobj(vectors) else "T"
