@@ -16,7 +16,7 @@ from kanpinn.linalg.reflections import Array
 
 
 class Scratch:
-    """Memory that is used again and again: taking much new memory takes as long as the products.
+    """Memory that is used again and again, since allocating it takes as long as the products.
 
     dtype: the type of the numbers.
     """
@@ -25,7 +25,7 @@ class Scratch:
         self._numbers: Array = np.empty(0, dtype)
 
     def matrix(self, rows: int, columns: int) -> Array:
-        """A matrix of arbitrary numbers, which the next matrix overwrites."""
+        """Return a matrix (rows, columns) with arbitrary entries; the next call overwrites it."""
         if rows * columns > len(self._numbers):
             self._numbers = np.empty(rows * columns, self._numbers.dtype)
         return self._numbers[: rows * columns].reshape(rows, columns)
@@ -36,8 +36,8 @@ class HermitianFront:
     """A Hermitian matrix in some of the unknowns.
 
     Args:
-        places: the places of its unknowns in the order of their elimination, (c,).
-        matrix: (c, c).
+        places: the places of its c unknowns in the order of elimination, (c,).
+        matrix: the matrix, (c, c).
     """
 
     places: Array
@@ -45,9 +45,11 @@ class HermitianFront:
 
     @classmethod
     def merged(cls, parts: Sequence["HermitianFront"], scratch: Scratch) -> "HermitianFront":
-        """The sum of some fronts, with ascending places.
+        """Return the sum of some fronts, with ascending places.
 
-        scratch: the memory for its matrix.
+        Args:
+            parts: the fronts.
+            scratch: the memory for the matrix of the sum.
         """
         places = np.unique(np.concatenate([part.places for part in parts]))
         matrix = scratch.matrix(len(places), len(places))
@@ -62,7 +64,7 @@ class HermitianFront:
 
 @dataclass(frozen=True, eq=False)
 class Eliminated:
-    """Unknowns x that a step eliminates from a front with the matrix [[A, B], [Bᴴ, C]].
+    """The unknowns x that a step eliminates from a front with the matrix [[A, B], [Bᴴ, C]].
 
     Args:
         inner, outer: the places of x, side by side, and of the unknowns y that remain.
@@ -79,7 +81,16 @@ class Eliminated:
     def of(
         cls, front: HermitianFront, count: int, scratch: Scratch
     ) -> tuple["Eliminated", HermitianFront]:
-        """The step for the first `count` unknowns of a front, and the front of the others."""
+        """Eliminate unknowns of a front.
+
+        Args:
+            front: the front.
+            count: the number of its first unknowns, which are eliminated.
+            scratch: the memory for the matrix of the remaining front.
+
+        Returns:
+            The step, and the front of the remaining unknowns.
+        """
         inner, outer = front.places[:count], front.places[count:]
         root = inverse_root(front.matrix[:count, :count])
         half = scratch.matrix(count, len(outer))
@@ -90,13 +101,14 @@ class Eliminated:
         return step, HermitianFront(outer, left)
 
     def forward(self, right: Array) -> Array:
-        """Subtract BᴴA⁻¹ b from the right-hand sides of y, and replace b, those of x, by A⁻¹ b.
+        """Eliminate x: replace its right-hand side b by A⁻¹ b, and subtract BᴴA⁻¹ b from that of y.
 
-        right: the right-hand sides of all unknowns, (m, n).
+        Args:
+            right: the right-hand sides of all unknowns, (m, n), which are updated.
 
         Returns:
-            bᴴ A⁻¹ b for each column, (n,). Their sum over all steps is the inner product of
-            right-hand sides and solution.
+            bᴴ A⁻¹ b for each column, (n,). Their sum over all steps is the inner product of the
+            right-hand sides and the solution.
         """
         b = right[self.inner]
         right[self.outer] -= self.rest.conj().T @ b
@@ -106,14 +118,14 @@ class Eliminated:
         return products
 
     def backward(self, right: Array) -> None:
-        """Replace A⁻¹ b by the solution x, when y is known."""
+        """Replace A⁻¹ b in `right` (m, n) by the solution x, when y is known."""
         right[self.inner] -= self.rest @ right[self.outer]
 
 
 def inverse_root(matrix: Array) -> Array:
-    """The W for which W Wᴴ is the inverse of a Hermitian matrix, (s, s).
+    """Return a matrix W such that W Wᴴ is the inverse of a Hermitian matrix, (s, s).
 
-    The inverse is zero in directions in which the matrix is singular up to rounding.
+    The inverse is set to zero in directions in which the matrix is singular up to rounding.
     """
     doubtful, singular, lengths = 1e-12, 1e-14, np.sqrt(np.maximum(matrix.diagonal().real, 0))
     factorised, inverted = get_lapack_funcs(("potrf", "trtri"), (matrix,))
@@ -129,7 +141,11 @@ def inverse_root(matrix: Array) -> Array:
 
 
 def _runs(places: Array) -> list[tuple[slice, slice]]:
-    """Runs of consecutive places: the places, and their positions in the array."""
+    """Split an array of places into runs of consecutive places.
+
+    Returns:
+        For each run the slice of its places, and the slice of their positions in the array.
+    """
     ends = np.flatnonzero(np.diff(places) != 1) + 1
     bounds = zip([0, *ends.tolist()], [*ends.tolist(), len(places)], strict=True)
     return [(slice(places[i], places[i] + j - i), slice(i, j)) for i, j in bounds if j > i]
@@ -138,24 +154,26 @@ def _runs(places: Array) -> list[tuple[slice, slice]]:
 class FrontalInverse:
     """The inverse of a sum of Hermitian matrices without negative eigenvalues.
 
-    Each matrix belongs to a leaf of a tree and has the unknowns of its blocks. Leaves are merged in
-    the order of the tree, and unknowns are eliminated when no other front has them. A subtree with
-    few unknowns is merged at once: this adds little work, and makes matrices so large that their
-    products are fast. Directions in which a matrix is singular up to rounding stay zero.
+    Each matrix belongs to a leaf of a tree and has the unknowns of its blocks. A front is the sum
+    of some of these matrices, without eliminated unknowns. Leaves are merged in the order of the
+    tree, and unknowns are eliminated when no other front has them. A subtree with few unknowns is
+    merged at once: this adds little work, and makes matrices so large that their products are fast.
+    In directions in which a matrix is singular up to rounding, the result is zero.
 
-    With several ranks each has the leaves of its subtrees and eliminates their inner unknowns by
-    itself. All get the fronts of all subtrees, and eliminate the remaining unknowns redundantly.
+    With several ranks (processes), each rank has the leaves of its subtrees and eliminates their
+    inner unknowns by itself. All ranks get the fronts of all subtrees, and eliminate the remaining
+    unknowns redundantly.
 
     Args:
         tree: the order of the merges.
-        sizes: the numbers of this rank's unknowns in all blocks, (B,). They may be fewer than those
-            in the tree. Ranks have all unknowns that the fronts of several ranks have.
+        sizes: the numbers of this rank's unknowns in all blocks, (B,). They may be smaller than in
+            the tree. A rank has all unknowns in which fronts of several ranks overlap.
         leaf: gives the matrix of one of this rank's leaves, one block after the other.
         dtype: the type of the matrices, float or complex.
 
     Reference: Duff and Reid, The multifrontal solution of indefinite sparse symmetric linear
     equations (1983); Ashcraft and Grimes, The influence of relaxed supernode partitions on the
-    multifrontal method (1989), for subtrees at once.
+    multifrontal method (1989), for merging subtrees at once.
     """
 
     def __init__(
@@ -163,11 +181,11 @@ class FrontalInverse:
     ) -> None:
         self._tree, self._sizes, self._leaf, self._dtype = tree, sizes, leaf, dtype
         seen = np.isin(np.arange(len(sizes)), np.concatenate(tree.blocks))
-        at = np.where(seen, tree.eliminated_at, len(tree.places) + 1)  # unknowns of no leaf last
+        at = np.where(seen, tree.eliminated_at, len(tree.places) + 1)  # last: unknowns of no leaf
         self._order = np.argsort(np.repeat(at, sizes), kind="stable")
         self._place = np.argsort(self._order)
         self._starts = np.cumsum(sizes) - sizes
-        # The numbers of unknowns that are eliminated before each node, and by all of them.
+        # The numbers of unknowns that are eliminated before each node, and by all nodes.
         counts = np.bincount(at, sizes, len(tree.places) + 1)[: len(tree.places) + 1]
         self._ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         waiting: dict[int, HermitianFront] = {}
@@ -183,15 +201,15 @@ class FrontalInverse:
         self._top = np.concatenate([np.zeros(0, dtype=np.int64), *inner])
 
     def __call__(self, right: Array, numbers: Array) -> tuple[Array, Array]:
-        """The product with vectors, and further sums over the ranks.
+        """Multiply vectors by the inverse, and sum further numbers over the ranks.
 
         Args:
             right: the vectors in this rank's unknowns, (m, n).
             numbers: numbers of this rank for each column, (n,).
 
         Returns:
-            The product in this rank's unknowns, (m, n), and the sums over the ranks of the numbers,
-            to which the inner products of vectors and product are added, (n,).
+            The product in this rank's unknowns, (m, n), and for each column the sum over the ranks
+            of `numbers`, plus the inner product of the vector and the product, (n,).
         """
         product = right[self._order]
         sums = sum((step.forward(product) for step in self._below), numbers)
@@ -206,7 +224,7 @@ class FrontalInverse:
         return product[self._place], sums
 
     def _subtree(self, root: int, waiting: dict[int, HermitianFront]) -> Iterator[Eliminated]:
-        """The steps in a subtree of this rank. Its last front waits."""
+        """Yield the steps in a subtree of this rank, and store its last front in `waiting`."""
         few, tree = 128, self._tree
         counts: dict[int, int] = {}  # of unknowns that are eliminated in the subtree of each node
         at_once: dict[int, list[int]] = {}  # the leaves of subtrees with few unknowns
@@ -227,19 +245,22 @@ class FrontalInverse:
     def _leaves(
         self, node: int, leaves: Sequence[int], waiting: dict[int, HermitianFront]
     ) -> Iterator[Eliminated]:
-        """The step that merges leaves to a node."""
+        """Yield the step that merges leaves to a node."""
         return self._step(
             node, [HermitianFront(self._places(leaf), self._leaf(leaf)) for leaf in leaves], waiting
         )
 
     def _merge(self, node: int, waiting: dict[int, HermitianFront]) -> Iterator[Eliminated]:
-        """The step that merges two fronts."""
+        """Yield the step that merges two fronts to a node."""
         return self._step(node, [waiting.pop(child) for child in self._tree.pairs[node]], waiting)
 
     def _step(
         self, node: int, parts: Sequence[HermitianFront], waiting: dict[int, HermitianFront]
     ) -> Iterator[Eliminated]:
-        """The step that merges fronts to a node, if it eliminates unknowns; its front waits."""
+        """Yield the step that merges fronts to a node, if it eliminates unknowns.
+
+        The front of the node is stored in `waiting`.
+        """
         of_front, of_step = self._scratch
         front, is_root = HermitianFront.merged(parts, of_front), node == self._tree.root
         end = self._ends[-1 if is_root else self._tree.places[node] + 1]
@@ -251,11 +272,16 @@ class FrontalInverse:
             waiting[node] = HermitianFront(front.places, front.matrix.copy())
 
     def _places(self, leaf: int) -> Array:
-        """The places of the unknowns of a leaf in the order of their elimination."""
+        """The places of the unknowns of a leaf in the order of elimination."""
         return self._place[columns_of_blocks(self._tree.blocks[leaf], self._starts, self._sizes)]
 
     def _shared(self, root: int, own: HermitianFront | None) -> HermitianFront:
-        """The front of a subtree, which one rank has, on all ranks."""
+        """Return the front of a subtree on all ranks.
+
+        Args:
+            root: the root of the subtree.
+            own: the front on the rank that has the subtree; None on other ranks.
+        """
         tree = self._tree
         leaves = [node for node in tree.below(root) if node not in tree.pairs]
         places = np.unique(np.concatenate([self._places(leaf) for leaf in leaves]))
@@ -267,13 +293,13 @@ class FrontalInverse:
 
 @dataclass(frozen=True, eq=False)
 class AlikeFronts:
-    """Fronts with the same matrix up to a factor.
+    """Fronts whose matrices f T differ only in the factor f.
 
     Args:
-        numbers: the numbers of the fronts.
-        rows: the matrix T, (r, t).
+        numbers: the numbers of the c fronts.
+        rows: the common matrix T, (r, t).
         columns: the unknowns of each front, (c, t).
-        factors: the factor f of each front's matrix f T, (c,).
+        factors: the factor f of each front, (c,).
     """
 
     numbers: Sequence[int]
@@ -283,22 +309,33 @@ class AlikeFronts:
 
     @cached_property
     def gram(self) -> Array:
-        """TᴴT, (t, t), with each column side by side in memory."""
+        """TᴴT, (t, t), in column-major order."""
         return np.asfortranarray(self.rows.conj().T @ self.rows)
 
     def product(self, unknowns: Array) -> Array:
-        """f T x for the unknowns (N, n) of all fronts, (c, r, n)."""
+        """f T x for each of these fronts, (c, r, n).
+
+        Args:
+            unknowns: the vectors x of all unknowns, (N, n).
+        """
         return self._scaled(_applied(self.rows, unknowns[self.columns]), 1)
 
     def adjoint(self, rows: Array) -> Array:
-        """f Tᴴ y for the rows (c, r, n) of these fronts, (c, t, n)."""
+        """f Tᴴ y for each of these fronts, (c, t, n).
+
+        Args:
+            rows: the vectors y in the rows of each front, (c, r, n).
+        """
         return self._scaled(_applied(self.rows.conj().T, rows), 1)
 
     def normal(self, unknowns: Array) -> Array:
-        """f² TᴴT x for the unknowns (N, n) of all fronts, (c, t, n).
+        """f² TᴴT x for each of these fronts, (c, t, n).
 
         For a single vector only half of the symmetric matrix is read from memory: reading takes
         more time than multiplying.
+
+        Args:
+            unknowns: the vectors x of all unknowns, (N, n).
         """
         x = unknowns[self.columns]
         if x.shape[0] * x.shape[2] > 1 or not x.size:
@@ -309,17 +346,17 @@ class AlikeFronts:
         return product.reshape(x.shape)
 
     def _scaled(self, parts: Array, power: int) -> Array:
-        """The parts (c, r, n) of all fronts times powers of their factors."""
+        """Multiply the parts (c, r, n) of these fronts by a power of their factors f."""
         scaled: Array = parts * (self.factors**power)[:, None, None]
         return scaled
 
 
 def alike_fronts(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[AlikeFronts]:
-    """The fronts in groups of those that share one array.
+    """Group fronts that share one array.
 
     Args:
         sizes: the numbers of unknowns of the blocks, (B,).
-        fronts: the rows by number.
+        fronts: the rows of the fronts, by number.
     """
     starts, groups = np.cumsum(sizes) - sizes, dict[int, list[int]]()
     for number, front in fronts.items():
@@ -344,11 +381,13 @@ def _applied(matrix: Array, vectors: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _BlockInverses:
-    """The inverses of AᴴA in blocks that have the same matrix up to a factor, or in single blocks.
+    """The inverses of AᴴA in some diagonal blocks, where A is the matrix of the least squares.
+
+    The blocks have either the same matrix up to a factor, or matrices of their own.
 
     Args:
         columns: the unknowns of each block, (b, s).
-        inverses: the inverse of the same matrix, (1, s, s), or those of all matrices, (b, s, s).
+        inverses: the inverse of the common matrix, (1, s, s), or of all matrices, (b, s, s).
         factors: the factor of the inverse in each block, (b, 1, 1).
     """
 
@@ -357,7 +396,7 @@ class _BlockInverses:
     factors: Array
 
     def __call__(self, slope: Array) -> Array:
-        """The products with the parts of vectors (N, n) in the blocks, (b, s, n)."""
+        """Multiply the parts of vectors (N, n) in the blocks by the inverses, (b, s, n)."""
         parts = slope[self.columns]
         if len(self.inverses) == len(parts):
             return self.factors * (self.inverses @ parts)
@@ -368,7 +407,7 @@ class _BlockInverses:
 def _block_inverses(
     tree: EliminationTree, unknowns: UnknownsOfRank, groups: Sequence[AlikeFronts], dtype: type
 ) -> list[_BlockInverses]:
-    """The inverses in the blocks of this rank."""
+    """The inverses of AᴴA in all diagonal blocks of this rank."""
     sizes = unknowns.sizes
     matrices, places = {}, np.zeros(len(sizes), dtype=np.int64)
     for size in np.unique(tree.sizes):  # all ranks have the same sizes
@@ -394,7 +433,7 @@ def _block_inverses(
         single = np.array([alike[0] for alike in together if len(alike) == 1], dtype=np.int64)
         for alike, models in [*several, (single, single)]:
             values, vectors = np.linalg.eigh(scaled[models])
-            known = values > 1e-14 * values[:, -1:]  # other directions are open: they stay zero
+            known = values > 1e-14 * values[:, -1:]  # the inverse is zero in other directions
             roots = np.where(known, 1 / np.sqrt(np.where(known, values, 1.0)), 0.0)
             roots = vectors * roots[:, None]
             inverses = roots @ roots.conj().transpose(0, 2, 1)
@@ -403,9 +442,12 @@ def _block_inverses(
 
 
 def _alike(matrices: Array) -> list[Array]:
-    """The numbers of equal matrices, (b, s, s), together.
+    """Group equal matrices: return the numbers of the matrices in each group.
 
-    Matrices are taken for equal if they have the same product with a random vector, up to rounding.
+    Matrices count as equal if they have the same product with a random vector, up to rounding.
+
+    Args:
+        matrices: the matrices, (b, s, s).
     """
     rounding, vector = 1e-10, np.random.default_rng(0).standard_normal(matrices.shape[2])
     products = np.round(matrices @ vector / rounding).astype(complex)
@@ -418,24 +460,24 @@ def _alike(matrices: Array) -> list[Array]:
 class TwoLevel:
     """Conjugate gradients for the least-squares problem ‖A x - b‖.
 
-    The preconditioner is the sum of two parts: the inverse of AᴴA in each block of unknowns, and
-    its inverse in the coarse unknowns of all blocks together. If errors that extend over many
-    blocks are mainly in the coarse unknowns, the number of iterations hardly depends on the number
-    of blocks. Memory and time grow more slowly than those of an elimination.
+    The preconditioner is the sum of two inverses of AᴴA: in each diagonal block of unknowns, and in
+    the coarse unknowns of all blocks together. If errors that extend over many blocks are mainly in
+    the coarse unknowns, the number of iterations hardly depends on the number of blocks. Memory and
+    time grow more slowly than those of an elimination.
 
     The iterations take products with AᴴA, which are several times as fast as a product with A and
     one with Aᴴ. The error by rounding in AᴴA is corrected: the iterations begin again with the
-    residual of A, until that is small enough.
+    residual of A, until this residual is small enough.
 
-    With several ranks each has some of the fronts, and of all vectors the entries of the unknowns
-    of these fronts. Each iteration adds up the ranks' values of shared unknowns, together with the
-    sums for the inner products. All get the same x.
+    With several ranks (processes), each rank has some of the fronts, and the entries of all vectors
+    in the unknowns of these fronts. Each iteration adds up the ranks' values of shared unknowns,
+    together with the sums for the inner products. All ranks get the same x.
 
     Args:
         tree: the blocks of each front, the numbers of their unknowns, and the fronts of each rank.
-        fronts: the rows of this rank's fronts by number; those with the same matrix up to a factor
+        fronts: the rows of this rank's fronts by number. Fronts with the same matrix up to a factor
             share an array.
-        coarse: whether each unknown is coarse, (N,).
+        coarse: whether each of the N unknowns is coarse, (N,).
 
     Raises:
         LinAlgError: if an entry is not finite.
@@ -464,7 +506,7 @@ class TwoLevel:
         for group in self._groups:
             kept = np.flatnonzero(coarse[group.columns[0]])
             part = group.gram[np.ix_(kept, kept)]
-            # With this addition, unknowns that nothing determines have a pivot.
+            # With this addition, the pivots of unknowns that no row determines are not zero.
             part[range(len(kept)), range(len(kept))] *= 1 + 1e-14
             for number, factor in zip(group.numbers, group.factors, strict=True):
                 parts[number] = part, float(factor) ** 2
@@ -481,17 +523,18 @@ class TwoLevel:
         most: int,
         start: Array | None = None,
     ) -> Array | None:
-        """The x that minimise ‖A x - b‖, all blocks one after the other, (N, n).
+        """Return the x that minimise ‖A x - b‖, all blocks one after the other, (N, n).
 
         Args:
             right_sides: the right-hand sides b in the rows of each front, (r, n).
-            tolerance: the error in the norm ‖A x‖, relative to that of x = 0.
+            tolerance: the error in the norm ‖A x‖, relative to the error of x = 0.
             most: the largest number of iterations.
-            start: x before the first iteration, (N, n); zero by default, or if zero is nearer.
+            start: x before the first iteration, (N, n). It is zero by default, and also if zero has
+                the smaller error.
 
         Returns:
-            x; None if it takes more iterations, as predicted from those so far, or if rounding
-            keeps the error far above the tolerance.
+            x, (N, n); None if it takes more than `most` iterations, as predicted from those so far,
+            or if rounding keeps the error far above the tolerance.
 
         Raises:
             LinAlgError: if an entry is not finite.
@@ -533,7 +576,14 @@ class TwoLevel:
         return self._unknowns.whole(x)
 
     def _preconditioned(self, slope: Array) -> tuple[Array, Array]:
-        """The preconditioner times vectors (m, n), and the inner products of both, (n,)."""
+        """Apply the preconditioner to vectors.
+
+        Args:
+            slope: the vectors, (m, n).
+
+        Returns:
+            The product, (m, n), and the inner products of vectors and product, (n,).
+        """
         change = np.zeros_like(slope)
         for block in self._blocks:
             change[block.columns] = block(slope)
@@ -543,50 +593,60 @@ class TwoLevel:
         return change, products
 
     def _slope(self, given: Sequence[Array], found: Array) -> Array:
-        """Aᴴ (b - A x), (m, n), for b of the fronts of each group, (c, r, n), and x, (m, n)."""
+        """Aᴴ (b - A x), (m, n).
+
+        Args:
+            given: b in the fronts of each group, (c, r, n).
+            found: x, (m, n).
+        """
         products = [group.product(found) for group in self._groups]
         rest = [b - product for b, product in zip(given, products, strict=True)]
         return self._adjoint(rest, found.shape[1])
 
     def _normal(self, unknowns: Array) -> tuple[Array, Array]:
-        """AᴴA x, (m, n), and xᴴ AᴴA x, (n,)."""
+        """Return AᴴA x, (m, n), and xᴴ AᴴA x, (n,), for x (m, n)."""
         product = self._gathered(
             [group.normal(unknowns) for group in self._groups], unknowns.shape[1]
         )
         return self._unknowns.added(product, np.einsum("ij,ij->j", unknowns.conj(), product).real)
 
     def _adjoint(self, rows: Sequence[Array], each: int) -> Array:
-        """Aᴴ y, (m, n), for the rows of each group, (c, r, n); each: n."""
+        """Aᴴ y, (m, n).
+
+        Args:
+            rows: y in the rows of each group of fronts, (c, r, n).
+            each: the number n of columns.
+        """
         parts = [group.adjoint(y) for group, y in zip(self._groups, rows, strict=True)]
         return self._unknowns.added(self._gathered(parts, each), np.zeros(each))[0]
 
     def _gathered(self, parts: Sequence[Array], each: int) -> Array:
-        """The sums of the values that this rank's fronts have for its unknowns, (m, n).
+        """For each unknown of this rank, the sum of its values in all of the rank's fronts, (m, n).
 
         Args:
-            parts: the values of the fronts of each group, (c, t, n).
-            each: n.
+            parts: the values in the fronts of each group, (c, t, n).
+            each: the number n of columns.
         """
         flat = [np.zeros((0, each), self._dtype)] + [part.reshape(-1, each) for part in parts]
         return np.stack([self._added(column) for column in np.concatenate(flat).T], axis=1)
 
     def _added(self, values: Array) -> Array:
-        """The sums of the values that fronts have for each unknown, (m,)."""
+        """For each unknown, the sum of one column of its values in all fronts, (m,)."""
         if np.iscomplexobj(values):
             return self._added(values.real) + 1j * self._added(values.imag)
         return np.bincount(self._columns, values, len(self._unknowns.places))
 
 
 def _most(count: int) -> int:
-    """The largest number that any rank has."""
+    """The largest value of a number on any rank."""
     return int(extremes(torch.tensor([[count]]).double())[1])
 
 
 def _largest(squares: Array, others: Array) -> float:
-    """The root of the largest quotient of squares; by rounding they may be below zero."""
+    """The root of the largest quotient of squares, which rounding may have made negative."""
     return float(_ratio(np.abs(squares), others).max(initial=0.0)) ** 0.5
 
 
 def _ratio(one: Array, other: Any) -> Array:
-    """The quotients, zero where both are zero."""
+    """The quotients one / other, zero where the divisor is not positive."""
     return np.where(other > 0, one / np.where(other > 0, other, 1.0), 0.0)
