@@ -1,10 +1,10 @@
 """Domains, their boundaries, and points in them; nothing here knows of networks or equations.
 
 `domain` has the interfaces of all shapes. The shapes are boxes (`box`), planar domains (`planar`)
-with their boundary curves (`curves`), balls (`ball`) and solids inside triangles (`surface`);
-`gmsh` reads planar domains and solids from meshes. From these, `combination` makes unions,
-differences and intersections, and `product` makes space × time. `sampling` has collocation points
-and `quadrature` quadrature rules.
+with their boundary curves (`curves`), balls (`ball`) and solids bounded by triangles (`surface`);
+`gmsh` reads planar domains and solids from meshes. `combination` makes unions, differences and
+intersections of these shapes, and `product` makes space × time. `sampling` draws collocation
+points, and `quadrature` has quadrature rules.
 """
 
 from kanpinn.geometry.ball import Ball as Ball

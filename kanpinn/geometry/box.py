@@ -54,7 +54,7 @@ class Box(Mapped, Domain):
             if len(pair) != 2 or not all(isinstance(end, Real) for end in pair):
                 raise InputError(f"{name} must be a pair (low, high) of numbers, got {ends!r}")
             low, high = float(pair[0]), float(pair[1])
-            # If an end is NaN or infinite, so is the width, and comparisons with NaN are false.
+            # If an end is NaN or infinite, the width is NaN or infinite, and the test fails.
             if not 0 < high - low < math.inf:
                 raise InputError(f"{name} must be finite numbers low < high, got {ends!r}")
             checked.append((name, low, high))
@@ -127,7 +127,7 @@ class Face(MappedPiece):
         return self.image(cube_rim(self.dim))
 
     def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        """Return the Gauss rules on the rectangles that the face has in common with boxes."""
+        """Return Gauss rules on the rectangles in which the face intersects boxes (B, 2, d)."""
         others = [axis for axis in range(len(self.names)) if axis != self.axis]
         low, high = torch.maximum(self.box.bounds[0], boxes[:, 0]), boxes[:, 1]
         high = torch.minimum(self.box.bounds[1], high)
@@ -158,5 +158,5 @@ class Face(MappedPiece):
 
 
 def coordinate_beyond(axis: int, value: float, coords: Coords) -> Column:
-    """Return the coordinate `axis` of points (n, d) minus a value, (n, 1)."""
+    """Return the coordinate of points (n, d) with the index `axis`, minus `value`, as (n, 1)."""
     return coords[:, axis, None] - value
