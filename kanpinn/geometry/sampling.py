@@ -1,5 +1,5 @@
-"""Collocation points: samples by name, samples where residuals are large, and trees of boxes
-with known integrals.
+"""Collocation points: samples of a region, residual-adaptive samples, and means over domains by
+stratified sampling.
 """
 
 import math
@@ -31,10 +31,10 @@ class Collocation:
         adapt: the residual-adaptive method for new points in the domain, or None. "rad" draws all
             points anew, half of them with a density proportional to the absolute residual |r|; "r3"
             retains the points with |r| above the mean and draws all other points from the sampler.
-            The mean squared residual is then a mean over these points without weights, as in the
-            papers, and jumps when the points change. A least-squares solve then needs far more
-            points than coefficients. Measured for a solution with a peak: "rad" has the same error
-            as Sobol points, 1.7e-2, and "r3" the larger error 2.4.
+            With either method the mean squared residual is a mean over the points without weights,
+            as in the papers, and jumps when the points change. A least-squares solve then needs far
+            more points than coefficients. Measured errors for a solution with a peak: 1.7e-2 with
+            "rad", the same as with Sobol points, and 2.4 with "r3".
 
     Raises:
         InputError: if a count is out of range, the sampler or the adaptive method is unknown, or a
@@ -87,22 +87,22 @@ def sample(
 ) -> Points:
     """Return n points of a domain, a boundary or a boundary piece, in float64 on the CPU.
 
-    "grid" (the centres of equal cells) and "gauss" are product rules. On a cube the sizes of their
-    axes differ by at most 1 and the product is the smallest one ≥ n. On a boundary n is divided
-    among the pieces in proportion to their measure, with at least 1 point on each piece; a piece
-    that is a single point gives that point once.
+    "grid" (the centres of equal cells) and "gauss" are product rules. On a cube the numbers of
+    points on the axes differ by at most 1, and their product is the smallest possible one ≥ n. On a
+    boundary the n points are divided among the pieces in proportion to the pieces' measures, with
+    at least 1 point on each piece; a piece that is a single point yields this point once.
 
     Args:
         region: the region that contains the points; points on boundaries have normals.
         n: the number of points.
         sampler: the sampling method, one of SAMPLERS.
         generator: the CPU random generator; None stands for a new one with seed 0.
-        units: the length unit of each coordinate, (d,), in which the pieces of a boundary are
-            measured, so as to divide n among them; None for their `measure`.
+        units: the length unit of each coordinate, (d,). The n points are divided among the pieces
+            of a boundary in proportion to the pieces' measures in these units; None for `measure`.
 
     Returns:
-        n points; a few more if the sampler is a product rule or a boundary has more than n pieces,
-        fewer if pieces are single points.
+        n points; more if the sampler is a product rule or a boundary has more than n pieces, fewer
+        if pieces are single points.
 
     Raises:
         InputError: unless n is a positive integer and the sampler is known.
@@ -123,10 +123,10 @@ def sample(
 
 
 def measure_in(piece: Region, units: Vector) -> float:
-    """Return the measure of a piece of a boundary in other units of the coordinates.
+    """Return the measure of a piece of a boundary in other units, up to a common factor.
 
-    Area grows by the factor |N n| Π (1 / N_i) for units N and normals n; the product, which is the
-    same for all pieces, is left out.
+    In units N_i of the coordinates, an area with the unit normal n grows by the factor
+    |(N_i n_i)_i| Π (1 / N_i). The product is the same for all pieces and is left out.
 
     Args:
         piece: the piece.
@@ -141,20 +141,20 @@ def measure_in(piece: Region, units: Vector) -> float:
 def weighted_sample(
     cells: Sequence[Region | Boundary], n: int, sampler: str, generator: Generator
 ) -> tuple[Points, Weights]:
-    """Return sample points of disjoint regions with the weights of a quadrature rule on the union.
+    """Return sample points of disjoint cells with the weights of a quadrature rule on their union.
 
-    "gauss" uses the same number of nodes per axis in all cells and increases it until there are n
-    points. The other samplers divide the points among the cells by measure; all points of a cell
-    have the same weight.
+    "gauss" uses the same number of nodes per axis in all cells and increases this number until
+    there are n points. The other samplers divide the points among the cells by measure; all points
+    of a cell then have the same weight.
 
     Args:
-        cells: regions that do not overlap.
+        cells: the cells, regions that do not overlap.
         n: the least number of points.
         sampler: the sampling method, one of SAMPLERS.
         generator: the CPU random generator.
 
     Returns:
-        At least n points, and their weights, whose sum is the measure of all cells.
+        k ≥ n points, and their weights (k,), whose sum is the measure of all cells.
     """
     if sampler != "gauss":
         counts = _shares([cell.measure for cell in cells], n)
@@ -182,7 +182,7 @@ def _uniform(n: int, dim: int, generator: Generator) -> Coords:
 def _sobol(n: int, dim: int, generator: Generator) -> Coords:
     seed = int(torch.randint(2**31, (), generator=generator))
     engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
-    most = 2**20  # points at once, of which the engine makes copies
+    most = 2**20  # points drawn at once: the engine makes copies of them, which need memory
     found = torch.empty(n, dim, dtype=torch.float64)
     for part in found.split(most):
         part.copy_(engine.draw(len(part), dtype=torch.float64))
@@ -303,7 +303,7 @@ def _finite(size: Tensor) -> Tensor:
 def _systematic(density: Tensor, n: int, generator: Generator) -> Tensor:
     """Draw n distinct indices, index i with probability min(1, c density_i); n < len(density)."""
     share = density / density.sum()
-    # Indices with probability 1 are drawn exactly once; the others share the remaining draws.
+    # Indices with probability 1 are drawn exactly once; the other indices share the other draws.
     for _ in range(20):
         certain = n * share >= 1
         left = n - int(certain.sum())
@@ -322,11 +322,11 @@ LONGEST = 8.0  # the largest ratio of a box's sides, in units of the bounding bo
 
 
 class SampleTree:
-    """The mean of a function over a domain by stratified sampling, with boxes that are refined.
+    """The mean of a function ≥ 0 over a domain by stratified sampling in boxes that are halved.
 
     The bounding box is divided into equal boxes with the same number of points each. The caller
-    evaluates the function at the `pending` points and gives the values to `add`; `refine` halves
-    boxes and makes the points of the halves pending. The mean of x² over the unit disk is 1/4:
+    evaluates the function at the `pending` points and passes the values to `add`; `refine` halves
+    boxes and makes the new points of the halves pending. The mean of x² over the unit disk is 1/4:
 
     >>> from kanpinn.geometry import Disk
     >>> tree = SampleTree(Disk((0, 0), 1))
@@ -336,18 +336,18 @@ class SampleTree:
     >>> abs(tree.mean - 0.25) < 3 * tree.error < 0.004
     True
 
-    Points outside the domain count as zero.
+    At points outside the domain the function counts as zero.
 
     Args:
         domain: the domain.
-        places: points (k, d), around which the first boxes are halved until their sides are 2⁻¹² of
-            the sides of the bounding box.
-        seed: the seed of the points.
+        places: points (k, d). The first boxes that contain them are halved until their sides are
+            2⁻¹² of the sides of the bounding box.
+        seed: the seed of the random points.
 
     Attributes:
         pending: the points inside the domain at which the function is to be evaluated.
-        coords: all points of all boxes, (boxes, each, d).
-        inside: which of these points lie in the domain, (boxes, each).
+        coords: the points of all boxes, (b, e, d): e points in each of b boxes.
+        inside: a mask of the points that lie in the domain, (b, e).
         mean: the mean of the function over the domain.
         error: the standard error of the mean.
         largest: the centre (d,) of the box with the largest share of the mean.
@@ -369,7 +369,7 @@ class SampleTree:
         size = self._high - self._low
         self._lows = self._low + corners * size
         self._highs = self._lows + size / per_axis
-        # Boxes around places are halved along their longest sides until these are small.
+        # Boxes around places are halved along their longest sides until these sides are short.
         while places is not None and len(places):
             sides = (self._highs - self._lows) / size
             around = (places[:, None] >= self._lows) & (places[:, None] < self._highs)
@@ -383,7 +383,7 @@ class SampleTree:
         self.coords, self.inside = self._drawn(self._lows, self._highs)
 
     def add(self, values: Tensor) -> None:
-        """Enter the values (n,) of the function, which are at least 0, at the pending points."""
+        """Store the values (n,) of the function, which are at least 0, at the pending points."""
         inside = self.inside[len(self._values) :]
         drawn = torch.zeros(inside.shape, dtype=torch.float64)
         drawn[inside] = values.to(drawn)
@@ -399,15 +399,16 @@ class SampleTree:
         self.largest = (self._lows[at] + self._highs[at]) / 2
 
     def refine(self, tolerance: float, most: int) -> bool:
-        """Halve the boxes that make most of the standard error; their new points are pending.
+        """Halve the boxes that account for 70 % of the squared error, and draw their new points.
 
         Args:
-            tolerance: the largest standard error, relative to the mean.
-            most: the largest number of evaluations in all; points outside the domain are at most
-                three times as many.
+            tolerance: the standard error at which the refinement ends, relative to the mean.
+            most: the largest number of evaluations in all. The boxes have at most 4 · most points,
+                including the points outside the domain, where the function is not evaluated.
 
         Returns:
-            Whether there are pending points; False where nothing is left to do, or `most` is met.
+            Whether boxes were halved; False if the error is within the tolerance, or `most` is
+            reached.
         """
         left = min(most - self.evaluations, 4 * most - self._values.numel())
         count = max(left // (2 * self._each), 0)  # the number of boxes that may be halved
@@ -417,8 +418,9 @@ class SampleTree:
         squares = self._errors[order].square().cumsum(0)
         chosen = torch.zeros(len(order), dtype=torch.bool)
         chosen[order[: min(count, 1 + int((squares < 0.7 * squares[-1]).sum()))]] = True
-        # Each box is halved along the axis whose halves have the most different means, but not a
-        # side that is LONGEST times shorter than the longest one; for equal means the longest side.
+        # Each box is halved along the axis for which the means of the two halves differ most, and
+        # if the means agree, along its longest side. A side that is LONGEST times shorter than the
+        # longest side is not halved.
         low, high, values = self._lows[chosen], self._highs[chosen], self._values[chosen][..., None]
         upper = self.coords[chosen] > (low + high)[:, None] / 2
         above = (values * upper).sum(dim=1) / upper.sum(dim=1).clamp_min(1)
@@ -436,10 +438,13 @@ class SampleTree:
         return True
 
     def _drawn(self, lows: Tensor, highs: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw a Latin hypercube of points in each box; the points inside the domain get pending.
+        """Draw a Latin hypercube of points in each of b boxes; store the inner points as `pending`.
+
+        Args:
+            lows, highs: the lower and upper corners of the boxes, (b, d) each.
 
         Returns:
-            The points, (boxes, each, d), and which points lie in the domain, (boxes, each).
+            The points, (b, e, d), and a mask of the points that lie in the domain, (b, e).
         """
         shape = len(lows), self._each, self.domain.dim
         strata = torch.rand(shape, generator=self._generator).argsort(dim=1)
