@@ -70,8 +70,9 @@ class Product(_OverTime, Domain):
 
     `space.over(t=(0, 1))` makes such a product.
 
-    The boundary consists of the pieces of the space's boundary over the whole time interval, under
-    their names, and of the pieces "initial" and "final": the space at the first and last time.
+    Each piece of the space's boundary, over the whole time interval, is a piece of the boundary
+    with the same name. The other pieces are "initial" and "final", the space at the first and at
+    the last time.
 
     Args:
         space: the domain in space.
@@ -120,7 +121,7 @@ class Product(_OverTime, Domain):
 
 @dataclass(frozen=True)
 class PieceOverTime(_OverTime, Derived):
-    """A piece of the space's boundary over the whole time interval."""
+    """A piece of the space's boundary, over the whole time interval."""
 
     time: Box
 
@@ -146,7 +147,12 @@ class PieceOverTime(_OverTime, Derived):
 
 @dataclass(frozen=True)
 class End(Piece):
-    """The space at the first ("initial") or last ("final") time."""
+    """A boundary piece of space × time: the space at the first or last time.
+
+    Args:
+        product: the space × time.
+        late: False for the first time, the piece "initial"; True for the last time, "final".
+    """
 
     product: Product
     late: bool
@@ -219,21 +225,24 @@ def at_one_time(points: Points, time: float, name: str) -> Points:
 
 
 def _at_times(points: Points, time: Box, shares: Tensor) -> Points:
-    """Append a time to each of n points; shares: the times (n,) as fractions of the interval."""
+    """Append a time to each of n points in space.
+
+    shares: the times (n,), as fractions of the time interval.
+    """
     return _joined(points, time.image(shares[:, None]).coords, time.names[0])
 
 
 def _at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
-    """Combine each of n points with each of k times to n·k points; the times vary fastest.
+    """Return n·k points: each of n points in space at each of k times; the times vary fastest.
 
-    shares: the times (k,) as fractions of the interval.
+    shares: the times (k,), as fractions of the time interval.
     """
     rows = torch.arange(len(points)).repeat_interleave(len(shares))
     return _at_times(points[rows], time, shares.repeat(len(points)))
 
 
 def _joined(points: Points, times: Tensor, name: str) -> Points:
-    """Append a coordinate with the given values, (n, 1), and name to n points."""
+    """Append the time coordinate `name`, with the values `times` (n, 1), to n points in space."""
     normals = points.normals
     if normals is not None:
         normals = torch.cat([normals, torch.zeros_like(times)], dim=1)
