@@ -44,12 +44,12 @@ Keep = Callable[[Points], tuple[Mask, Points]]
 class Combination(Domain):
     """The union, difference or intersection of boxes, or of boxes and balls in three dimensions.
 
-    Its measure is exact to rounding. The boundary consists of the parts of the boundary pieces of a
-    and b that bound the result, under the names of the pieces, with normals out of the result.
+    Its measure is exact to rounding. The boundary consists of parts of the boundary pieces of a and
+    b. These parts keep the names of the pieces, and their normals point out of the result.
 
     The tolerance of `contains` enlarges or shrinks each operand, so a shrunk union of touching
-    domains has a gap where they touch. `bounds` is a box that contains the result; for combinations
-    of boxes it is the smallest such box.
+    domains has a gap where they touch. `bounds` is a box that contains the result, and for
+    combinations of boxes the smallest box that does.
 
     Args:
         kind: "union", "difference" (a without b) or "intersection".
@@ -102,7 +102,7 @@ class Combination(Domain):
     def reentrant_edges(self) -> ReentrantEdges:
         if self.dim != 3:
             return ReentrantEdges.none()
-        least, most = math.pi + 0.2, 2 * math.pi - 1e-6  # above `most` it is no edge
+        least, most = math.pi + 0.2, 2 * math.pi - 1e-6  # the angles of re-entrant edges
         segments, angles, ends = [], [], [torch.zeros(0, 3, dtype=torch.float64)]
         carriers = self._cells.carriers
         lines = [(line, line.mean(dim=0), True) for line in _lines(self, carriers)]
@@ -120,10 +120,11 @@ class Combination(Domain):
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         inside = self.a.contains(coords, tolerance)
-        # The second operand decides where the first one does not.
+        # The second operand decides at the points for which the first operand does not.
         undecided = ~inside if self.kind == "union" else inside.clone()
         if self.kind == "difference":
-            # The result is closed: points on the boundary of b belong to it, also if rounded.
+            # The result is closed: points on the boundary of b belong to it, even if rounding has
+            # moved them into b.
             margin = -tolerance - 1e-14 * self.a.diameter
             inside[undecided] = ~self.b.contains(coords[undecided], margin)
         else:
@@ -141,7 +142,7 @@ class Combination(Domain):
 
     @property
     def simplified(self) -> Domain | None:
-        """An operand or box that equals this domain, or else the domain; None if it is empty."""
+        """The combination as an equal operand or box, or itself if there is none; None if empty."""
         first, second = self.a, self.b
         if self.kind != "difference":
             for inner, outer in ((first, second), (second, first)):
@@ -160,12 +161,12 @@ class Combination(Domain):
 
     @cached_property
     def _cells(self) -> CellSet:
-        """The cells into which the planes and spheres of its boundary divide the combination."""
+        """The cells of the combination between the planes and spheres that contain boundaries."""
         return CellSet(self.dim, self.carriers, self.contains, self.a.diameter)
 
     @cached_property
     def _boxes(self) -> list[Box] | None:
-        """The boxes that the combination consists of; None if balls take part in it."""
+        """The boxes that the combination consists of; None if it has a curved boundary."""
         boxes = self._cells.boxes
         named = (dict(zip(self.names, ranges, strict=True)) for ranges in boxes or [])
         return None if boxes is None else [Box(**ranges) for ranges in named]
@@ -173,17 +174,19 @@ class Combination(Domain):
 
 @dataclass(frozen=True)
 class Clipped(Sieved, Derived):
-    """The part of a piece that bounds a domain: there only one side of the piece is in the domain.
+    """The part of an operand's boundary piece that bounds a combination.
 
-    The normals point to the outer side, and the measure is exact to rounding.
+    On this part only one side of the piece is in the combination. The normals point to the other
+    side. The measure is exact to rounding.
 
     Args:
         piece: a boundary piece of an operand.
         domain: the combination.
         step: the distance from the piece at which points on both sides are tested.
-        first: operands before the piece's operand; points that also lie on the boundary of an
-            earlier operand belong to the pieces of that operand, not to this part.
-        exact: a Gauss rule on the part as a function of nodes, with outward normals.
+        first: the operands before the piece's operand with a piece in the same plane or sphere.
+            Points that also lie on the boundary of such an operand belong to the operand's piece.
+        exact: a function that returns a Gauss rule on the part, with outward normals, for a number
+            of nodes.
     """
 
     domain: Domain
@@ -197,7 +200,7 @@ class Clipped(Sieved, Derived):
 
     @cached_property
     def share(self) -> float:
-        """The fraction of the piece's measure that bounds the domain."""
+        """The measure of the part that bounds the combination, divided by the piece's measure."""
         # With 32 nodes the rule has converged to rounding.
         return self.exact(32)[1].sum().item() / self.piece.measure
 
@@ -217,7 +220,9 @@ class Clipped(Sieved, Derived):
         return tuple(replace(self, piece=sheet) for sheet in self.piece.sheets)
 
     def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        least, tries, pad = 0.7, 2, 2 / nodes  # share of points; tries; margin in widths
+        # The rule in a box is repeated on a smaller box, up to two times, if at most 0.7 of its
+        # points lie on the part. The margin of the smaller box is `pad` times the box's width.
+        least, tries, pad = 0.7, 2, 2 / nodes
         every, parts = torch.arange(len(boxes)), [RulesInBoxes.none(self.names)]
         while len(boxes):
             rules = self.piece.in_boxes(boxes, nodes)
@@ -235,14 +240,15 @@ class Clipped(Sieved, Derived):
 def bounding(
     domain: Domain, step: float, first: Sequence[Domain], points: Points
 ) -> tuple[Mask, Points]:
-    """Determine which points bound a domain, and orient the normals outward.
+    """Determine which points of a piece lie on a combination's boundary, with outward normals.
 
     Args:
         domain, step, first: see `Clipped`.
         points: n points of a piece of an operand's boundary, with normals.
 
     Returns:
-        The mask (n,) of the bounding points, and all n points with outward normals.
+        The mask (n,) of the points on the combination's boundary, and all n points. The normals at
+        the points of the mask point out of the combination.
     """
     normals = points.outward
     before, after = (points.coords + sign * step * normals for sign in (-1, 1))
@@ -257,11 +263,14 @@ def bounding(
 def clip(
     piece: Piece, domain: Domain, step: float, first: tuple[Domain, ...], exact: Rule
 ) -> tuple[Piece, ...]:
-    """Return the part of an operand's piece that bounds a domain; the arguments as for `Clipped`.
+    """Return the part of an operand's boundary piece that bounds a combination.
+
+    Args:
+        piece, domain, step, first, exact: see `Clipped`.
 
     Returns:
-        No piece if no part of the piece bounds the domain; the whole piece, with normals reversed
-        if necessary, if all of it bounds the domain; otherwise a `Clipped` piece.
+        No piece if no part of the piece bounds the combination. The piece itself, with normals
+        reversed if necessary, if the whole piece does. Otherwise a `Clipped` piece.
     """
     clipped = Clipped(piece, domain, step, first, exact)
     if clipped.share == 0:
@@ -283,7 +292,7 @@ def _pieces(domain: Domain, cells: CellSet) -> Iterator[Piece]:
 
     Args:
         domain: the combination.
-        cells: the cells of the combination between planes and spheres.
+        cells: the cells of the combination between the planes and spheres of the boundaries.
     """
     step = 1e-9 * cells.size  # a distance well above rounding
     seen: list[tuple[Carriers, Domain]] = []
@@ -307,15 +316,15 @@ def _face_parts(
     first: tuple[Domain, ...],
     step: float,
 ) -> Iterator[Piece]:
-    """Yield the parts of a box's face that bound a combination.
+    """Yield the parts of a box's face that bound a combination in d dimensions.
 
-    If all parts are rectangles, or boxes of d - 1 dimensions, each of them is yielded as a `Face`;
-    otherwise a single `Clipped` piece contains all parts.
+    If all parts are boxes of d - 1 dimensions, such as rectangles, each part is yielded as a
+    `Face`; otherwise the piece, or a single `Clipped` piece, contains all parts.
 
     Args:
         domain, cells: see `_pieces`.
         operand: the box.
-        piece: its face.
+        piece: the face of the box.
         first, step: see `Clipped`.
     """
     assert piece.carriers is not None
@@ -341,17 +350,17 @@ def _face_parts(
 def _bounds(
     keep: Keep, operand: Domain, step: float, axis: int, value: float, way: int, flat: Tensor
 ) -> Mask:
-    """Return which points of a plane lie on an operand's face and bound a combination, (n,).
-
-    The outward normal of the combination has to point in a given direction there.
+    """Return a mask (n,) of the points of a plane on a face of both an operand and a combination.
 
     Args:
-        keep: determines which points of the face bound the combination, see `bounding`.
+        keep: a function that determines which points of the plane bound the combination, see
+            `bounding`.
         operand: the operand.
         step: see `Clipped`.
         axis: the axis orthogonal to the plane.
         value: the coordinate along this axis on the plane.
-        way: the direction of the outward normal along the axis, 1 or -1.
+        way: the direction along the axis, 1 or -1, in which the combination's outward normals have
+            to point.
         flat: the points, (n, d - 1), without their coordinate along the axis.
     """
     here = _lifted(flat, axis, value)
@@ -361,7 +370,7 @@ def _bounds(
 
 
 def _lifted(flat: Tensor, axis: int, value: float) -> Tensor:
-    """Insert the coordinate `value` of an axis into points (n, d - 1) of a plane, as (n, d)."""
+    """Return points (n, d - 1) with the coordinate `value` inserted at the index `axis`, (n, d)."""
     return torch.cat([flat[:, :axis], flat.new_full((len(flat), 1), value), flat[:, axis:]], dim=1)
 
 
@@ -374,8 +383,11 @@ def _plane_rule(
         sides: the cells with the outward normal along the axis, and the cells with the opposite
             normal.
         names: the names of the d coordinates.
-        axis, value: the plane.
+        axis, value: the axis orthogonal to the plane, and the coordinate along it on the plane.
         nodes: the number of nodes of each one-dimensional Gauss rule.
+
+    Returns:
+        n points with normals, and weights (n,).
     """
     points, weights = [], []
     for normal, cells in zip((1.0, -1.0), sides, strict=True):
@@ -387,9 +399,9 @@ def _plane_rule(
 
 
 def _lines(solid: Domain, carriers: Carriers) -> Iterator[Tensor]:
-    """Yield the segments of the lines in which two planes meet, each as its two ends, (2, 3).
+    """Yield the lines in which two planes meet, divided into segments at other planes and spheres.
 
-    The lines are divided where they meet other planes or spheres.
+    Each segment is given by its two ends, (2, 3), within the bounding box of the solid.
     """
     low, high = (corner.tolist() for corner in solid.bounds)
     for (axis, at), (other, there) in itertools.combinations(carriers.planes, 2):
@@ -439,17 +451,17 @@ def planar(domain: Domain) -> Planar | None:
     return domain if isinstance(domain, Planar) else None
 
 
-# A part of one operand's boundary that does not cross the boundary of the other operand: the curve,
-# whether it lies inside the other operand, and, if it lies on the other operand's boundary, 1 if
-# both run in the same direction, -1 if they run in opposite directions, otherwise 0.
+# A part of one operand's boundary that does not cross the boundary of the other operand: the curve;
+# True if it lies inside the other operand; and 1 or -1 if it lies on the other operand's boundary
+# and runs in the same or in the opposite direction, otherwise 0.
 Part = tuple[Curve, bool, int]
 
 
 def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
-    """Return the exact union, difference or intersection of planar domains.
+    """Return the exact union, difference or intersection of two planar domains.
 
-    Pieces keep their names. If a and b have pieces of the same name that are not parts of one line
-    or ellipse, the pieces of b get the suffix "_2" (or the next free number).
+    Pieces keep their names. If a and b have pieces with the same name on different lines or
+    ellipses, the names of these pieces of b get the suffix "_2" (or the next free number).
 
     Args:
         kind: "union", "difference" (a without b) or "intersection".
@@ -488,8 +500,15 @@ def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
 
 
 def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
-    """Return 1 if a part runs along one of the other curves, -1 if it runs against one, else 0."""
-    # Three common inner points suffice: curves of degree two that do not cross there coincide.
+    """Return 1 if a part lies on one of the other curves in its direction, -1 if against, else 0.
+
+    Args:
+        part: a part of one operand's boundary.
+        others: curves of the other operand's boundary.
+        tolerance: the distance within which points count as equal.
+    """
+    # Three common inner points suffice: lines and ellipses do not cross inside a part, so that they
+    # coincide if they have these points in common.
     probes = torch.tensor([0.5, 0.29, 0.73], dtype=torch.float64)
     points = [(x, y) for x, y in part.at(probes).tolist()]
     along = part.velocity(probes[:1])[0]
@@ -506,8 +525,8 @@ def _kept(kind: str, which: int, curve: Curve, inside: bool, shared: int) -> Cur
 
     Args:
         kind: the kind of combination.
-        which: 0 for a part of the first operand's boundary, 1 for a part of the second operand's.
-        curve, inside, shared: the three entries of `Part`.
+        which: 0 if the part is from the first operand's boundary, 1 if from the second operand's.
+        curve, inside, shared: the three entries of a `Part`.
     """
     if shared:
         way = -1 if kind == "difference" else 1
@@ -535,10 +554,11 @@ def _renamed(mine: Sequence[Curve], other: Sequence[Curve], tolerance: float) ->
 
 
 def combine(kind: str, a: Domain, b: Domain) -> Domain:
-    """Return the union, difference or intersection of a and b; exact if both are planar.
+    """Return the union, difference or intersection of two domains a and b.
 
-    Combinations of boxes in any dimension, and of boxes and balls in three dimensions, have a
-    measure that is exact to rounding and Gauss rules that converge geometrically.
+    Combinations of planar domains are exact. Combinations of boxes in any dimension, and of boxes
+    and balls in three dimensions, have a measure that is exact to rounding, and Gauss rules that
+    converge geometrically.
 
     Args:
         kind: "union", "difference" (a without b) or "intersection".
@@ -546,11 +566,12 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
         b: the second domain, with the same coordinates in the same order.
 
     Returns:
-        The combination, or an equal simpler domain: one of the two domains or a box.
+        The combination, or an equal simpler domain: a, b or a box.
 
     Raises:
         InputError: if the kind is unknown, b is not a domain, the coordinates differ, the domains
-            are neither planar nor such boxes and balls, or the result has no volume.
+            are neither planar, nor boxes, nor boxes and balls in three dimensions, or the result
+            has no volume.
     """
     one_of("kind", kind, tuple(SIGNS))
     if not isinstance(b, Domain):
@@ -579,7 +600,7 @@ def combine(kind: str, a: Domain, b: Domain) -> Domain:
 
 
 def over(space: Domain, time: Mapping[str, Sequence[float | int]]) -> Domain:
-    """Return the product of a space and a time interval, given as {name: (low, high)}."""
+    """Return space × time; `time` is the time interval as {name: (low, high)}."""
     return Product(space, Box(**time))
 
 
