@@ -54,8 +54,8 @@ class Region(ABC):
         Args:
             n, draw: see `place`.
             more: the number of further coordinates. They come from the same draw as the points of
-                the region: with two separate draws the points and the further coordinates would
-                each be evenly distributed, but not their pairs.
+                the region. With two separate draws the points would be evenly distributed, and so
+                would the further coordinates, but not the pairs of a point and its coordinates.
 
         Returns:
             n points or a few more, and the further coordinates of each point, (n, more).
@@ -66,7 +66,7 @@ class Region(ABC):
         """Return a quadrature rule on the region, in float64.
 
         Args:
-            nodes: the number of nodes of each one-dimensional Gauss rule in the product.
+            nodes: the number of nodes of each one-dimensional Gauss rule in a product rule.
 
         Returns:
             n points in the region, and positive weights (n,) whose sum is `measure`.
@@ -82,7 +82,7 @@ class Region(ABC):
 
     @property
     def simplices(self) -> int:
-        """The number of triangles or tetrahedra that the Gauss rule is composed of; otherwise 0."""
+        """The number of triangles or tetrahedra with a Gauss rule each; 0 for other rules."""
         return 0
 
     def gauss(self, n: int) -> Points:
@@ -94,7 +94,7 @@ class Region(ABC):
             return self.place(n, sobol(0))[:n]
         nodes = 1
         while len(points := self.quadrature(nodes)[0]) < n:
-            # Increase nodes by at least one, or to the estimate from a growth like nodes^dim.
+            # The number of points grows about like nodes^dim, from which nodes is estimated.
             nodes = max(nodes + 1, math.floor(nodes * (n / len(points)) ** (1 / self.dim)))
         return points
 
@@ -104,7 +104,7 @@ class Mapped(Region):
 
     @abstractmethod
     def image(self, unit: Coords) -> Points:
-        """Map points of the cube [0, 1]^dim to the region; their shape is not checked.
+        """Map points of the cube [0, 1]^dim to the region; the shape of `unit` is not checked.
 
         The map scales all volumes by `measure`, so uniformly distributed points stay uniform.
 
@@ -131,7 +131,7 @@ class Mapped(Region):
 
 
 class Sieved(Region):
-    """A region in a larger region: a test tells which points of the larger one belong to it."""
+    """A region inside a larger region, with a test of which points of the larger region it has."""
 
     @property
     @abstractmethod
@@ -140,14 +140,14 @@ class Sieved(Region):
 
     @abstractmethod
     def candidates(self, n: int, draw: Draw, more: int) -> tuple[Mask, Points, Tensor]:
-        """Draw n points of the larger region, or a few more, and test whether they are in this one.
+        """Draw n points of the larger region, or a few more, and test which points this region has.
 
         Args:
             n, draw, more: see `spread`.
 
         Returns:
-            The mask (n,) of the points in this region, all n points, and their further coordinates,
-            (n, more).
+            The mask (n,) of the points in this region, all n points of the larger region, and the
+            further coordinates of all points, (n, more).
         """
 
     def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
@@ -177,13 +177,14 @@ class Carriers:
         return Carriers(planes, tuple(dict.fromkeys(self.spheres + other.spheres)))
 
     def within(self, axis: int, value: float) -> "Carriers":
-        """Return the intersections with the plane x[axis] = value, in coordinates of the plane.
+        """Return the intersections of the planes and spheres with the plane x[axis] = value.
 
         The intersections are planes and spheres in one dimension less: lines and circles in 3-D.
+        Their coordinates are the coordinates of x without x[axis].
 
         Args:
-            axis: the axis orthogonal to the plane; its coordinate is left out.
-            value: the value of that coordinate on the plane.
+            axis: the axis orthogonal to the plane.
+            value: the coordinate x[axis] on the plane.
         """
         planes = [(i - (i > axis), at) for i, at in self.planes if i != axis]
         spheres = [
@@ -206,8 +207,8 @@ class Piece(Region):
     def side(self) -> tuple[int, bool] | None:
         """The index of the coordinate that is constant on the piece, and True at its upper end.
 
-        None unless the piece is a face of a box, also over a time interval, or "initial" or "final"
-        of space × time.
+        None unless the piece is a face of a box, such a face over a time interval, or the piece
+        "initial" or "final" of space × time.
         """
         return None
 
@@ -225,21 +226,21 @@ class Piece(Region):
     def level(self) -> Callable[[Coords], Column] | None:
         """A smooth level function of the piece, from points (n, d) to values (n, 1).
 
-        It is 0 on the whole line, ellipse, plane or sphere that contains the piece, and its
-        gradient does not vanish there. It may change sign inside the domain. None if the piece has
-        no such function.
+        The function is 0 on the whole line, ellipse, plane or sphere that contains the piece, and
+        its gradient does not vanish there. The function may change sign inside the domain. None if
+        no such function is known.
         """
         return None
 
     @property
     def sheets(self) -> tuple["Piece", ...]:
-        """The smooth parts of the piece, which meet at sharp edges, as pieces."""
+        """The smooth parts of the piece, which meet at sharp edges; each part is a piece itself."""
         return (self,)
 
     def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        """Return rules on the parts of the piece in boxes.
+        """Return quadrature rules on the parts of the piece in boxes.
 
-        The weights approximate the area of each part, but their sum need not be exact.
+        The sum of a rule's weights is only approximately the area of the part.
 
         Args:
             boxes: the lower and upper corners of the boxes, (B, 2, d).
@@ -254,10 +255,11 @@ class Piece(Region):
 
     @property
     def rim(self) -> Points:
-        """Points on the piece's rim, with its normals; none if it is closed or the rim is unknown.
+        """Points on the rim of the piece, with the normals of the piece.
 
         Two adjacent pieces have the same points on their common rim: end points of curves, corners
-        and Gauss points of edges, and for pieces over a time interval the points at its two ends.
+        and Gauss points of edges, and for pieces over a time interval points at the first and last
+        time. There are no points if the piece is closed, or the rim is not known.
         """
         none = torch.zeros(0, len(self.names), dtype=torch.float64)
         return Points(none, self.names, none)
@@ -269,7 +271,9 @@ class MappedPiece(Mapped, Piece):
 
 @dataclass(frozen=True)
 class Derived(Piece):
-    """A piece that is derived from another piece and takes over its name, coordinates and measure.
+    """A piece that is derived from an original piece.
+
+    The name, coordinates, dimension, measure, carriers and level function are the original's.
 
     Args:
         piece: the original piece.
@@ -309,7 +313,7 @@ class Turned(MappedPiece, Derived):
 
 @dataclass(frozen=True)
 class Boundary:
-    """A boundary or a part of one: pieces whose overlaps have measure zero.
+    """A boundary or a part of a boundary: pieces whose overlaps have measure zero.
 
     `boundary["x_min"]` and `boundary["x_min", "x_max"]` select parts by the names of pieces.
 
@@ -365,8 +369,8 @@ class Boundary:
         return Points.cat(points for points, _ in rules), torch.cat([w for _, w in rules])
 
 
-# The functions behind the operators of domains, by name. They build domains of other classes, whose
-# modules import this one; therefore `kanpinn.geometry.combination` enters them here.
+# The functions behind the operators of domains, by name. The functions build domains of classes
+# whose modules import this module; therefore `kanpinn.geometry.combination` stores them here.
 BUILDERS: dict[str, Callable[..., "Domain"]] = {}
 
 
@@ -417,7 +421,7 @@ class Domain(Sieved):
 
     @property
     def carriers(self) -> Carriers | None:
-        """The planes and spheres that contain the boundary; None if a piece is in none of them."""
+        """The planes and spheres that contain the boundary; None if a piece lies in neither."""
         carriers = Carriers()
         for piece in self.boundary.pieces:
             if piece.carriers is None:
@@ -485,8 +489,8 @@ class ReentrantEdges:
     Args:
         segments: the two ends of each segment, (s, 2, 3); curved edges consist of chords.
         angles: the interior angles in radians, (s,).
-        vertices: the ends of edges around which more than half of all directions lead into the
-            solid, (v, 3). Points where just two edges meet in one line are no vertices.
+        vertices: the ends of edges from which more than 55 % of all directions lead into the solid,
+            (v, 3). Points where just two edges meet in one line are no vertices.
     """
 
     segments: Tensor
@@ -514,7 +518,7 @@ class ReentrantEdges:
         place = torch.arange(count, dtype=torch.float64) + 0.5
         height, turn = 1 - 2 * place / count, math.pi * (1 + 5**0.5) * place
         flat = (1 - height**2).sqrt()
-        # Evenly spread directions, on Fibonacci's spiral.
+        # Unit vectors that are evenly spread on the sphere, along Fibonacci's spiral.
         around = torch.stack([flat * turn.cos(), flat * turn.sin(), height], dim=1)
         points, kept = ends.unique(dim=0) if len(ends) else ends, []
         for point in points:
@@ -530,7 +534,7 @@ class ReentrantEdges:
 
 
 def across(along: Tensor) -> tuple[Tensor, Tensor]:
-    """Two unit vectors that are orthogonal to a direction (3,) and to each other."""
+    """Return two unit vectors (3,) that are orthogonal to a direction (3,) and to each other."""
     helper = torch.eye(3, dtype=along.dtype)[int(along.abs().argmin())]
     first = torch.linalg.cross(along, helper)
     first = first / first.norm()
@@ -538,7 +542,7 @@ def across(along: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def interior_angle(solid: "Domain", point: Tensor, along: Tensor) -> float:
-    """The interior angle of a solid at a point (3,) of an edge, in radians.
+    """Return the interior angle of a solid at a point (3,) of an edge, in radians.
 
     along: the direction of the edge at the point, (3,).
     """
