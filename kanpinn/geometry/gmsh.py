@@ -47,18 +47,18 @@ FACES = {
     2: np.array([(0, 1), (1, 2), (2, 0)]),
     3: np.array([(0, 2, 1), (0, 1, 3), (1, 2, 3), (0, 3, 2)]),
 }
-SAME = 1e-10  # nodes closer than this part of the mesh's size are one node
+SAME = 1e-10  # nodes closer than this fraction of the mesh's size count as one node
 
 
 @dataclass(frozen=True)
 class Block:
-    """Elements of one type on one geometrical entity, such as a curve of the drawing.
+    """Elements of one type on one geometrical entity, a curve, surface or volume of the drawing.
 
     Args:
-        kind: Gmsh's number of the type.
-        entity: the number of the entity.
+        kind: Gmsh's number of the type of the elements.
+        entity: Gmsh's number of the entity.
         groups: the numbers of the physical groups that contain the elements.
-        nodes: the indices of the elements' nodes, (m, k).
+        nodes: the indices of the k nodes of each of m elements, (m, k).
     """
 
     kind: int
@@ -78,13 +78,14 @@ class _Filling:
 
     Args:
         coords: the coordinates of the nodes, (n, d).
-        cells: the indices of the cells' corners, oriented positively, (k, d + 1).
-        faces: the indices of the corners of the boundary's faces, (b, d): edges with the domain on
-            their left, or triangles that are counter-clockwise seen from outside.
-        sides: the index of each boundary face among the faces of all cells, (b,).
+        cells: the node indices of the corners of the triangles or tetrahedra, oriented positively,
+            (k, d + 1).
+        faces: the node indices of the corners of the boundary's faces, (b, d): edges with the
+            domain on their left, or triangles that are counter-clockwise seen from outside.
+        sides: the index of each boundary face among the k (d + 1) faces of all cells, (b,).
         names: the name of the boundary piece to which each face belongs, (b,).
-        entities: the number of the drawing's curve or surface that contains each face, (b,); 0 if
-            it is unknown.
+        entities: Gmsh's number of the drawing's curve or surface that contains each face, (b,); 0
+            if this curve or surface is unknown.
         middles: the index of the node between the two ends of each edge, (b,), for edges of second
             order in the plane; -1 for other faces.
     """
@@ -115,20 +116,21 @@ def Mesh(
 
     The file has the version 2.2 or 4.1 of the MSH format, text or binary. Its elements are
     triangles and quadrangles in a plane of constant z, or tetrahedra, of the first or the second
-    order; parts that do not touch are allowed, nodes of no element are ignored, and nodes in the
-    same place are one node.
+    order. Parts of the domain need not touch each other. Nodes that belong to no element are
+    ignored, and nodes in the same place count as one node.
 
     The physical groups of curves in the plane, and of surfaces in space, are the pieces of the
     boundary; a group 7 without a name becomes "group_7". Groups inside the domain are ignored.
     `quadrature` consists of Gauss rules on the triangles or tetrahedra.
 
-    Meshes have straight edges where the drawing has curves. In the plane, circles are found again:
+    Meshes have straight edges where the drawing has curves. In the plane the curves are restored:
     if a curve of the drawing has five or more nodes, all on one circle, its edges become one arc of
-    this circle. Neighbouring curves of one name, none of them straight, count as one curve here.
-    Any other edge of second order becomes the arc through its three nodes. Neighbouring arcs or
-    segments of one name on one circle or line are one piece. A file has the curves of the drawing
-    if they are in physical groups, or if all elements are saved (Mesh.SaveAll); otherwise only
-    edges of second order are bent. In space all faces are flat.
+    this circle. Neighbouring curves with the same name count as one curve here if no curve among
+    them is straight. Any other edge of second order becomes the arc through its three nodes.
+    Neighbouring arcs or segments with the same name on one circle or line are joined to one piece.
+    A file contains the curves of the drawing if the curves are in physical groups, or if all
+    elements are saved (Mesh.SaveAll); otherwise only edges of second order become arcs. In space
+    all faces are flat.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
@@ -167,9 +169,10 @@ def Mesh(
         names: the names of the coordinates; by default ("x", "y") or ("x", "y", "z").
 
     Raises:
-        InputError: if the file is no such MSH file, or its elements do not fill a domain: there are
-            no elements, or elements of another type; some occur twice, overlap or have no area or
-            volume; triangles form a surface in space; or a part of the boundary is in two groups.
+        InputError: if the file is not an MSH file of these versions, or its elements do not fill a
+            domain: there are no elements, or elements of another type; elements occur twice,
+            overlap or have no area or volume; triangles form a surface in space; or a part of the
+            boundary is in two physical groups.
     """
     contents = MshFile.read(Path(path))
     try:
@@ -187,16 +190,12 @@ def Mesh(
 def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) -> Planar:
     """Return the planar domain of a mesh.
 
-    The edges of a curve of the drawing become one arc if all their nodes, five or more, lie on a
-    circle. Curves of one name that follow each other, such as four quarters, count as one curve if
-    none of them is straight. Any other edge of second order becomes the arc through its three
-    nodes, any other edge of first order a segment. Neighbouring arcs or segments of one name on one
-    circle or line are joined.
+    `Mesh` says which edges become arcs; all other edges become segments.
 
     Args:
-        domain: the triangles and the boundary edges.
+        domain: the triangles and the boundary edges of the mesh.
         names: the names of the two coordinates.
-        arcs: False for segments only.
+        arcs: False if all edges become segments.
         label: the repr of the domain.
     """
     near = SAME * float(np.ptp(domain.coords[domain.cells.ravel()], axis=0).max())
@@ -224,10 +223,10 @@ def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) ->
 
 
 def _filling(mesh: "MshFile", rest: str) -> _Filling:
-    """Return the domain of a mesh.
+    """Return the triangles or tetrahedra of a mesh, and the faces of their boundary.
 
     Args:
-        mesh: the contents of a file.
+        mesh: the contents of an MSH file.
         rest: the name of the boundary faces that are in no physical group.
 
     Raises:
@@ -268,14 +267,18 @@ def _filling(mesh: "MshFile", rest: str) -> _Filling:
 
 
 def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
-    """Return the node indices (k, d + 1) of the triangles or tetrahedra, with positive volumes.
+    """Return the node indices (k, d + 1) of all triangles or tetrahedra, ordered to volumes > 0.
 
-    Elements that MSH 2.2 repeats, because they are in several physical groups, are returned once.
-    Quadrangles are divided along the diagonal that makes their smaller triangle larger.
+    MSH 2.2 repeats an element that is in several physical groups; the element is returned once.
+    A quadrangle is divided along the diagonal for which the smaller triangle is larger.
+
+    Args:
+        blocks: the elements of dimension d.
+        coords: the coordinates of the nodes, (n, d).
 
     Raises:
-        InputError: if an element occurs twice in a group, has no volume, or has sides that cross
-            each other.
+        InputError: if an element occurs twice in a block, has no area or volume, or has sides that
+            cross each other.
     """
     found, dim = [], coords.shape[1]
     for block in blocks:
@@ -305,17 +308,18 @@ def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
 
 
 def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the boundary faces, which belong to a single cell.
+    """Return the faces of triangles or tetrahedra that belong to a single cell.
 
     Args:
-        cells: the indices of the cells' corners, oriented positively, (k, d + 1).
+        cells: the node indices of the cells' corners, oriented positively, (k, d + 1).
 
     Returns:
-        The indices of the faces' corners, (b, d), and the index of each boundary face among the
-        faces of all cells, (b,).
+        The node indices of the corners of the b boundary faces, (b, d), and the index of each
+        boundary face among the k (d + 1) faces of all cells, (b,).
 
     Raises:
-        InputError: if cells overlap: three have a common face, or two are on the same side of one.
+        InputError: if cells overlap: more than two cells have a common face, or two cells are on
+            the same side of their common face.
     """
     faces = cells[:, FACES[cells.shape[1] - 1]].reshape(-1, cells.shape[1] - 1)
     order = faces.argsort(axis=1)
@@ -334,23 +338,23 @@ def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _marks(
     blocks: Sequence[Block], names: dict[tuple[int, int], str]
 ) -> dict[tuple[int, ...], tuple[str | None, int]]:
-    """Return the physical groups of faces that are elements of the file themselves.
+    """Return the physical groups of the faces that the file lists as elements.
 
     Args:
-        blocks: the elements of the faces' dimension.
+        blocks: the elements with the dimension of the faces.
         names: the names of physical groups, by dimension and number.
 
     Returns:
-        For the ascending nodes of each face, the name of its physical group, None without a group,
-        and the number of its entity.
+        A dictionary from the ascending node indices of each face to the name of its physical group,
+        None without a group, and the number of its entity.
 
     Raises:
-        InputError: if a face is in two groups.
+        InputError: if a face is in two physical groups.
     """
     found: dict[tuple[int, ...], tuple[str | None, int]] = {}
     for block in blocks:
         groups = [names.get((block.dim, group), f"group_{group}") for group in block.groups]
-        # The faces of tetrahedra may divide a quadrangle in any of the ways.
+        # The faces of the cells may divide a quadrangle along either diagonal.
         parts = block.nodes[:, np.array(ELEMENTS[block.kind][2])].reshape(-1, block.dim + 1)
         for key in _keys(parts):
             known, _ = found.get(key, (None, 0))
@@ -372,10 +376,10 @@ def _keys(faces: np.ndarray) -> Iterator[tuple[int, ...]]:
 
 
 def _circle_center(points: np.ndarray, near: float = math.inf) -> np.ndarray | None:
-    """Return the centre c of the circle that fits points x_i, (n, 2) with n ≥ 3, best.
+    """Return the centre c, (2,), of the circle that fits points x_i, (n, 2) with n ≥ 3, best.
 
-    It minimises Σ_i (|x_i - c|² - r²)². It is None for points on a line, and if the distances of
-    the points from the centre differ by more than `near`.
+    The centre and the radius r minimise Σ_i (|x_i - c|² - r²)². The result is None for points on a
+    line, and if the distances of the points from the centre differ by more than `near`.
 
     Reference: Kåsa, A circle fitting procedure and its error analysis (1976).
     """
@@ -392,8 +396,8 @@ def _circle_center(points: np.ndarray, near: float = math.inf) -> np.ndarray | N
 def _paths(domain: _Filling) -> Iterator[list[int]]:
     """Yield paths of boundary edges that follow each other, as lists of the edges' indices.
 
-    A path begins between two curves of the drawing where possible, and ends at a node at which
-    several edges start.
+    A path begins between two curves of the drawing where possible. It ends before a used edge, or
+    at a node at which several edges start.
     """
     starts, stops = domain.faces.T.tolist()
     starting = Counter(starts)
@@ -423,7 +427,7 @@ def _round_together(
     Args:
         domain: the triangles and the boundary edges.
         curves: the indices of the edges of each curve, in the order of the path.
-        near: the distance within which nodes are on a circle.
+        near: the largest difference between the radii of nodes that count as on one circle.
 
     Returns:
         The indices of the edges of each curve after joining.
@@ -439,7 +443,7 @@ def _round_together(
 
     left = list(curves)
     if domain.faces[left[-1][-1], 1] == domain.faces[left[0][0], 0]:
-        # A closed path begins where a circle does, not in its middle.
+        # Rotate a closed path so that it does not begin in the middle of a circle's arc.
         for _ in curves[1:]:
             if not on_one_circle(left[-1], left[0]):
                 break
@@ -459,11 +463,11 @@ def _centers(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) ->
     Args:
         domain: the triangles and the boundary edges.
         edges: the indices of the edges of the curve.
-        arcs: False if all edges are straight.
-        near: the distance within which nodes are on a circle.
+        arcs: False if all edges are to be straight.
+        near: the largest difference between the radii of nodes that count as on one circle.
     """
     straight, known = np.full(2, np.nan), domain.nodes(edges)
-    many = 5  # four nodes at equal distances lie on a circle for any symmetric curve
+    many = 5  # the four evenly spaced nodes of a symmetric curve lie on a circle in any case
     if arcs and domain.entities[edges[0]] and len(known) >= many:
         center = _circle_center(known, near)
         if center is not None:
@@ -474,7 +478,7 @@ def _centers(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) ->
         center = None
         if arcs and middle >= 0:
             along, across = stop - start, domain.coords[middle] - start
-            bent = 1e-7  # of the length; the centre of a flatter arc is far away and inaccurate
+            bent = 1e-7  # height / length of an arc; a flatter arc's centre is far away and inaccurate
             if abs(along[0] * across[1] - along[1] * across[0]) > bent * (along @ along):
                 center = _circle_center(np.array([start, domain.coords[middle], stop]))
         found.append(straight if center is None else center)
@@ -482,13 +486,13 @@ def _centers(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) ->
 
 
 def _sweep(center: Pair, start: Pair, stop: Pair) -> float:
-    """Return the angle of a turn about a centre from one point to another, from -π to π."""
+    """Return the angle in radians, from -π to π, from `start` to `stop` as seen from a centre."""
     (x, y), (u, v) = ((px - center[0], py - center[1]) for px, py in (start, stop))
     return math.atan2(x * v - y * u, x * u + y * v)
 
 
 def _joined(curves: list[Curve], near: float) -> list[Curve]:
-    """Join neighbouring curves on a line or circle, also the last and the first of a loop."""
+    """Join neighbouring curves on one line or circle, in a loop also the last and first curve."""
     found = curves[:1]
     for curve in curves[1:]:
         whole = _continued(found[-1], curve, near)
@@ -501,9 +505,12 @@ def _joined(curves: list[Curve], near: float) -> list[Curve]:
 
 
 def _continued(curve: Curve, other: Curve, near: float) -> Curve | None:
-    """Return two curves as one if their name, line or circle, and direction agree, otherwise None.
+    """Join two curves with the same name, line or circle, and direction; None for other curves.
 
-    near: the distance within which points are on a line or circle.
+    Args:
+        curve: a curve.
+        other: the curve that starts where `curve` stops.
+        near: the distance within which points count as on a line or circle.
     """
     if curve.name != other.name:
         return None
@@ -529,7 +536,7 @@ class MshFile:
 
     Attributes:
         coords: the coordinates of the nodes, (n, 3).
-        blocks: the elements.
+        blocks: the elements, grouped by type and geometrical entity.
         names: the names of physical groups, by dimension and number.
     """
 
@@ -547,8 +554,7 @@ class MshFile:
         """Read an MSH file of the version 2.2 or 4.1, text or binary.
 
         Raises:
-            InputError: if there is no such file, or it cannot be read as an MSH file of these
-                versions.
+            InputError: if there is no such file, or it cannot be read as an MSH file of these versions.
         """
         if not path.is_file():
             raise InputError(f"there is no file {path}")
@@ -622,7 +628,7 @@ class MshFile:
         return self._next(count, "i4").tolist()
 
     def _sizes(self, count: int) -> np.ndarray:
-        """Return the next numbers of the type that MSH 4.1 calls size_t."""
+        """Return the next numbers, (count,), of the type that MSH 4.1 calls size_t."""
         return self._next(count, f"u{self._size}")
 
     def _count(self) -> int:
@@ -701,8 +707,8 @@ class MshFile:
         self._begin()
         rows: dict[tuple[int, int, int], list[list[int]]] = defaultdict(list)
         while left > 0:
-            # In a binary file one header may precede several elements of a type. In a text file
-            # each element has its own number before its type.
+            # In a binary file one header may precede several elements of one type. In a text file
+            # the number of each element stands before its type.
             first, second, tags = self._ints(3)
             kind, count = (first, second) if self._binary else (second, 1)
             width = tags + _nodes_of(kind) + self._binary
