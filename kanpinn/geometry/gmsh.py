@@ -478,7 +478,7 @@ def _centers(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) ->
         center = None
         if arcs and middle >= 0:
             along, across = stop - start, domain.coords[middle] - start
-            bent = 1e-7  # height / length of an arc; a flatter arc's centre is far away and inaccurate
+            bent = 1e-7  # height / length; the centre of a flatter arc is far away and inaccurate
             if abs(along[0] * across[1] - along[1] * across[0]) > bent * (along @ along):
                 center = _circle_center(np.array([start, domain.coords[middle], stop]))
         found.append(straight if center is None else center)
@@ -554,7 +554,7 @@ class MshFile:
         """Read an MSH file of the version 2.2 or 4.1, text or binary.
 
         Raises:
-            InputError: if there is no such file, or it cannot be read as an MSH file of these versions.
+            InputError: unless the file exists and is an MSH file of one of these versions.
         """
         if not path.is_file():
             raise InputError(f"there is no file {path}")
@@ -596,7 +596,7 @@ class MshFile:
         return line
 
     def _begin(self) -> None:
-        """Begin to read the numbers of a section; in a text file, split it into words."""
+        """Begin to read the numbers of a section; in a text file, split the section into words."""
         if not self._binary:
             end = self._data.find(b"$End", self._position)
             if end < 0:
@@ -656,7 +656,7 @@ class MshFile:
                 self._next(6 if dim else 3, "f8")  # the bounding box
                 self._groups[dim, tag] = tuple(map(abs, self._ints(self._count())))
                 if dim:
-                    self._ints(self._count())  # the entities that bound this one
+                    self._ints(self._count())  # the entities that bound this entity
 
     def _nodes(self) -> None:
         tags, coords = [np.zeros(0, dtype=np.int64)], [np.zeros((0, 3))]
