@@ -1,4 +1,4 @@
-"""Domains in the plane and in space, divided into the parts between interfaces."""
+"""Domains in the plane and in space that interfaces divide into parts."""
 
 import math
 from collections.abc import Sequence
@@ -22,10 +22,11 @@ class DivisionEdge:
     Args:
         curve: the curve, with the part of the domain on its left.
         piece: the piece of the domain's boundary, or of an interface, in which the curve lies.
-        interface: the number of the curve among the curves of all interfaces, which are divided
-            where they meet; -1 for a curve on the domain's boundary.
-        reverse: whether the curve runs against its interface piece, so that the part of the domain
-            lies on the side to which the interface's normals point.
+        interface: the number of the curve among the curves of all interfaces, after the division of
+            interfaces where they meet; -1 for a curve on the domain's boundary.
+        reverse: True if the curve and `piece`, then a piece of an interface, run in opposite
+            directions. The part of the domain then lies on the side to which the piece's normals
+            point.
     """
 
     curve: Curve
@@ -36,11 +37,11 @@ class DivisionEdge:
 
 @dataclass(frozen=True)
 class Division:
-    """A domain of the plane, divided into parts.
+    """A planar domain that is divided into parts.
 
     Args:
         domains: the parts.
-        edges: for each part the edges of its boundary, in the order of `Planar.curves`.
+        edges: for each part the edges of its boundary, in the order of the part's `curves`.
     """
 
     domains: tuple[Planar, ...]
@@ -55,12 +56,12 @@ class Division:
         Args:
             domain: the domain.
             pieces: for each of the domain's curves, the boundary piece in which it lies.
-            interfaces: curves in the domain, closed or with ends on its boundary or on each other;
-                faces of rectangles count as curves.
+            interfaces: curves in the domain, either closed or with both ends on the domain's
+                boundary or on other interfaces; faces of rectangles count as curves.
 
         Raises:
-            InputError: if an interface is no curve, leaves the domain, ends inside it, or shares a
-                part with the boundary or another interface.
+            InputError: if an interface is no curve, leaves the domain, has a loose end inside the
+                domain, or has a part in common with the boundary or another interface.
         """
         own = list(map(DivisionEdge, domain.curves, pieces))
         if not interfaces:
@@ -84,13 +85,18 @@ class Division:
 def _cut(
     outer: Sequence[DivisionEdge], cuts: Sequence[DivisionEdge], domain: Planar
 ) -> tuple[list[DivisionEdge], list[DivisionEdge]]:
-    """Divide the edges of a boundary and the edges of interfaces where they meet.
+    """Divide the edges of a boundary and of interfaces at the points where edges meet.
+
+    Args:
+        outer: the edges of the domain's boundary.
+        cuts: the edges of the interfaces.
+        domain: the domain.
 
     Returns:
-        The edges of the boundary, and the edges of the interfaces.
+        The divided edges of the boundary, and the divided edges of the interfaces.
 
     Raises:
-        InputError: if a part of an interface is outside the domain, or on the boundary or another
+        InputError: if a part of an interface is outside the domain, on the boundary, or on another
             interface.
     """
     tolerance, curves = 1e-12 * domain.scale, [edge.curve for edge in cuts]
@@ -120,10 +126,14 @@ def _cut(
 
 
 def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdge]]:
-    """Chain edges to closed loops, each with a single part of the domain on its left.
+    """Chain edges to closed loops; the left side of each loop belongs to one part of the domain.
+
+    Args:
+        edges: the edges of the boundary, and each edge of the interfaces in both directions.
+        scale: the largest absolute value of the coordinates.
 
     Raises:
-        InputError: if an interface ends inside the domain.
+        InputError: if an interface has a loose end inside the domain.
     """
     near = 1e-9 * scale
     starts = torch.tensor([edge.curve.start for edge in edges], dtype=torch.float64)
@@ -149,9 +159,12 @@ def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdg
 
 
 def _turn(edge: DivisionEdge, after: DivisionEdge, scale: float) -> float:
-    """The clockwise angle, in radians from (0, 2π], between two edges at their common point.
+    """Return the clockwise angle, in radians from (0, 2π], between two edges at a common point.
 
-    It is measured from the edge that ends there to the edge that starts there.
+    Args:
+        edge: the edge that ends at the common point; the angle is measured from this edge.
+        after: the edge that starts at the common point.
+        scale: the largest absolute value of the coordinates.
     """
     if edge.interface >= 0 and edge.interface == after.interface and edge.reverse != after.reverse:
         return 2 * math.pi
@@ -160,9 +173,15 @@ def _turn(edge: DivisionEdge, after: DivisionEdge, scale: float) -> float:
 
 
 def _away(curve: Curve, scale: float, at_end: bool) -> float:
-    """The direction from an end of a curve to a close point of the curve, as an angle in radians.
+    """Return the polar angle, in radians, of the way from an end of a curve to a near curve point.
 
-    Unlike the tangents, these directions differ for curves that touch each other at the end.
+    Curves that touch each other at a common end have the same tangent, but different such angles.
+
+    Args:
+        curve: the curve.
+        scale: the largest absolute value of the coordinates; the near point is about 1e-4 · scale
+            away.
+        at_end: True for the curve's last point, False for its first point.
     """
     step = min(0.1, 1e-4 * scale / curve.measure)
     end, inner = curve.at(torch.tensor([1.0, 1 - step] if at_end else [0.0, step]).double())
@@ -171,7 +190,12 @@ def _away(curve: Curve, scale: float, at_end: bool) -> float:
 
 
 def _parts(loops: Sequence[list[DivisionEdge]], scale: float) -> list[list[DivisionEdge]]:
-    """The boundary of each part: its outer loop, followed by the loops around its holes."""
+    """Return the boundary of each part: its outer loop, followed by the loops around its holes.
+
+    Args:
+        loops: the closed loops of edges; loops around holes run clockwise.
+        scale: the largest absolute value of the coordinates.
+    """
     outer = [loop for loop in loops if _area(loop) > 0]
     around = [Planar(tuple(edge.curve for edge in loop)) for loop in outer]
     parts = [list(loop) for loop in outer]
@@ -190,12 +214,12 @@ def _area(loop: Sequence[DivisionEdge]) -> float:
 
 @dataclass(frozen=True)
 class InterfacePiece:
-    """A piece of an interface in a solid.
+    """A piece of an interface in a solid: the sphere of a ball or a face of a box.
 
     Args:
-        piece: the sphere of a ball or the face of a box, with normals out of the ball or box.
-        inside, outside: the numbers of the two parts of the solid that the piece separates: the
-            part within the ball or box, and the part around it.
+        piece: the sphere or face, with normals out of the ball or box.
+        inside: the number of the part of the solid on the inner side of the piece.
+        outside: the number of the part on the outer side.
     """
 
     piece: Sphere | Face
@@ -209,10 +233,11 @@ class SolidPart:
 
     Args:
         domain: the whole solid.
-        within: the ball or box that contains the part; None if no interface surrounds the part.
-        without: the balls and boxes that are cut out of the part, because they are other parts.
-        sheets: pairs of a smooth surface that may bound the part, with normals out of the part, and
-            the piece of the solid's boundary or of an interface to which the surface belongs.
+        within: the ball or box that contains the part; None for the part outside all interfaces.
+        without: the balls and boxes directly inside the part, which are not in the part.
+        sheets: the smooth surfaces that may bound the part, as pairs of the surface, with normals
+            out of the part, and the piece of the solid's boundary or of an interface that contains
+            the surface.
     """
 
     domain: Domain
@@ -221,11 +246,11 @@ class SolidPart:
     sheets: tuple[tuple[Piece, Piece], ...]
 
     def number_of(self, piece: Piece) -> int:
-        """The number of the sheet that is the given piece of an interface."""
+        """Return the index in `sheets` of the surface that belongs to a piece of an interface."""
         return next(number for number, (_, one) in enumerate(self.sheets) if one is piece)
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
-        """Which points (n, d) are in the part, (n,); for the tolerance see `Domain.contains`."""
+        """Return a mask (n,) of the points (n, d) in the part; tolerance: see `Domain.contains`."""
         inside = self.domain.contains(coords, tolerance)
         if self.within is not None:
             inside = inside & self.within.contains(coords, tolerance)
@@ -239,9 +264,9 @@ class SolidDivision:
     """A solid, divided into parts by balls and boxes, which may contain each other.
 
     Args:
-        inner: the balls and boxes, by decreasing volume. The k-th ball or box, from k = 1, is the
-            part k, without the balls and boxes inside it. The part 0 is the rest of the solid.
-        parts: all parts, from the part 0.
+        inner: the balls and boxes, by decreasing volume. Part k ≥ 1 is the k-th ball or box,
+            without the balls and boxes inside it. Part 0 is the rest of the solid.
+        parts: all parts, from part 0 on.
         interfaces: the pieces of all interfaces.
     """
 
@@ -255,12 +280,12 @@ class SolidDivision:
 
         Args:
             domain: the solid.
-            interfaces: spheres and faces of boxes, each given once. Of each box all faces have to
-                be given that are not on the boundary of the solid.
+            interfaces: spheres and faces of boxes, without duplicates. If a box has a face among
+                them, all its faces that are not on the solid's boundary have to be among them.
 
         Raises:
-            InputError: if an interface consists of something else, leaves the solid, ends inside
-                it, or meets its boundary or another interface along a surface or a curve.
+            InputError: if an interface is neither a sphere nor a face of a box, leaves the solid or
+                has a free edge inside the solid, or if the interfaces of two balls or boxes meet.
         """
         groups: dict[Ball | Box, list[Sphere | Face]] = {}
         for piece in interfaces:
@@ -291,21 +316,23 @@ class SolidDivision:
 
 
 def _samples(piece: Piece) -> Coords:
-    """Points on a piece, some of them close to its rim."""
+    """Return points (n, d) on a piece, some of them close to the rim of the piece."""
     return piece.quadrature(16)[0].coords
 
 
 def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None:
-    """Check that exactly the given pieces of a ball's or box's boundary lie inside a domain.
+    """Check that those pieces of a ball's or box's boundary that are interfaces lie in a domain.
+
+    The other pieces of the ball's or box's boundary must not lie inside the domain.
 
     Args:
         domain: the domain.
         solid: the ball or box.
-        pieces: the pieces of its boundary that are given as interfaces.
+        pieces: the pieces of the ball's or box's boundary that are interfaces.
 
     Raises:
-        InputError: if a part of a given piece is outside the domain, or a part of another piece of
-            the boundary is inside.
+        InputError: if a part of an interface is outside the domain or on its boundary, or a part of
+            another piece is inside the domain.
     """
     for piece in solid.boundary.pieces:
         at, given = _samples(piece), piece in pieces
@@ -322,15 +349,15 @@ def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None
 def _around(
     groups: dict[Ball | Box, list[Sphere | Face]], larger: Sequence[Ball | Box], solid: Ball | Box
 ) -> int:
-    """The number, from 1, of the smallest solid that contains a given one; 0 if there is none.
+    """Return the number, from 1, of the smallest ball or box around `solid`; 0 if there is none.
 
     Args:
-        groups: for each ball and box the pieces of its boundary that are given as interfaces.
-        larger: the balls and boxes that are larger than the given one, by decreasing volume.
-        solid: the given ball or box.
+        groups: for each ball and box the pieces of its boundary that are interfaces.
+        larger: the balls and boxes that are larger than `solid`, by decreasing volume.
+        solid: a ball or box.
 
     Raises:
-        InputError: if the boundaries of two solids meet.
+        InputError: if the interfaces of `solid` meet those of a larger ball or box.
     """
     found, near = 0, 1e-9 * solid.diameter
     for number, other in enumerate(larger, 1):
