@@ -23,10 +23,10 @@ def domain_rule(
 ) -> Iterator[tuple[Points, Weights]]:
     """Return a quadrature rule on a domain in chunks, which bound the memory of the evaluation.
 
-    Up to three dimensions it is `domain.quadrature`. In higher dimensions it consists of scrambled
-    Sobol points with equal weights. For smooth integrands their error decreases nearly like
-    draws^(-3/2) (Owen 1997) if the domain is the image of a cube, and more slowly if the points are
-    accepted or rejected in a bounding box.
+    Up to three dimensions the rule is `domain.quadrature`. In higher dimensions it consists of
+    scrambled Sobol points with equal weights. For smooth integrands its error then decreases nearly
+    like draws^(-3/2) (Owen 1997) if the domain is the image of a cube. The error decreases more
+    slowly if the points of a bounding box outside the domain are rejected.
 
     Args:
         domain: the domain of integration.
@@ -57,14 +57,14 @@ def rule_of_pieces(
     """Return a random quadrature rule with the same number of points in each piece of a box.
 
     The points of each piece are the first Sobol points, shifted at random and periodically in the
-    piece (Cranley and Patterson 1976). The rule is unbiased, so that the spread of several rules
-    tells its error.
+    piece (Cranley and Patterson 1976). The rule is unbiased, so the standard deviation of several
+    rules with different seeds estimates the error.
 
     Args:
         box: the box, with d coordinates.
-        pieces: the lower and upper corners of the pieces, smaller boxes that fill the box, in the
-            last k ≤ d coordinates and as fractions of the box's sides, (c, 2, k). In the other
-            coordinates each piece is as wide as the box.
+        pieces: the lower and upper corners of c smaller boxes, the pieces, that fill the box,
+            (c, 2, k). The corners have the last k ≤ d coordinates only, as fractions of the box's
+            sides. In the other coordinates each piece is as wide as the box.
         each: the number of points in each piece.
         chunk: the largest number of points in a chunk.
         seed: the seed of the shifts; the same seed gives the same points.
@@ -94,7 +94,7 @@ def equal_weights(region: Region, nodes: int) -> tuple[Points, Weights]:
         nodes: the number of nodes per axis of the product rule that the Sobol points replace.
 
     Returns:
-        min(nodes^dim, 2^20) points, and their equal weights.
+        n = min(nodes^dim, 2^20) points, and their equal weights (n,).
     """
     # The cap bounds the run time; more points would gain little accuracy.
     count = min(nodes**region.dim, 2**20)
