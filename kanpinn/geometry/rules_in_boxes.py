@@ -13,10 +13,10 @@ from kanpinn.geometry.rules import gauss_product
 
 @dataclass(frozen=True, eq=False)
 class RulesInBoxes:
-    """Quadrature rules on a surface, one for its part in each of several boxes, in one table.
+    """Quadrature rules on the parts of a surface in several boxes, with the points in one table.
 
     Args:
-        box: the number of the box of each point, not decreasing, (n,).
+        box: the number of the box in which each point lies, in ascending order, (n,).
         points: the points of all rules, with normals.
         weights: the positive weights of the points, (n,).
     """
@@ -33,7 +33,10 @@ class RulesInBoxes:
 
     @classmethod
     def joined(cls, parts: Sequence["RulesInBoxes"]) -> "RulesInBoxes":
-        """Return the points of all parts by box; in each box they keep the order of the parts."""
+        """Return the rules with the points of all parts, sorted by box.
+
+        The points of one box keep the order of the parts.
+        """
         box = torch.cat([part.box for part in parts])
         points = Points.cat(part.points for part in parts)
         every = cls(box, points, torch.cat([part.weights for part in parts]))
@@ -45,25 +48,25 @@ class RulesInBoxes:
         return self.points.outward
 
     def some(self, kept: Tensor) -> "RulesInBoxes":
-        """Return some of the points; kept: a mask (n,) or the indices of the points."""
+        """Return the rules with some of the points; kept: a mask (n,) or indices of points."""
         return RulesInBoxes(self.box[kept], self.points[kept], self.weights[kept])
 
     def numbered(self, numbers: Tensor) -> "RulesInBoxes":
-        """Return the same points with new numbers of the boxes, which must increase, (B,)."""
+        """Return the same rules with new, increasing numbers (B,) of the boxes 0, ..., B - 1."""
         return RulesInBoxes(numbers[self.box], self.points, self.weights)
 
     def turned(self) -> "RulesInBoxes":
-        """The same points with reversed normals."""
+        """Return the same rules with reversed normals."""
         return RulesInBoxes(self.box, self.points.turned(), self.weights)
 
     def counts(self, boxes: int) -> Tensor:
-        """The number of points in each of all boxes, (boxes,)."""
+        """Return the number of points in each box, (boxes,); boxes: the number of boxes."""
         return torch.bincount(self.box, minlength=boxes)
 
     def extents(self, boxes: int) -> Tensor:
-        """The lowest and the highest coordinates of the points in each box, (boxes, 2, d).
+        """Return the lowest and the highest coordinates of the points in each box, (boxes, 2, d).
 
-        They are inf and -inf in boxes without points. boxes: the number of boxes.
+        They are inf and -inf for boxes without points. boxes: the number of boxes.
         """
         coords = self.points.coords
         own = self.box[:, None].expand_as(coords)
@@ -74,12 +77,15 @@ class RulesInBoxes:
         return torch.stack(ends, dim=1)
 
     def around(self, boxes: Tensor, pad: float, axes: Sequence[int]) -> Tensor:
-        """Shrink each box to its points and a margin around them; return the corners, (B, 2, d).
+        """Shrink each box to the extent of its points plus a margin; boxes without points remain.
 
         Args:
-            boxes: the corners of the boxes, (B, 2, d). Boxes without points stay as they are.
+            boxes: the lower and upper corners of the boxes, (B, 2, d).
             pad: the margin, as a fraction of the width of the box.
-            axes: the coordinates in which boxes are shrunk.
+            axes: the indices of the coordinates in which boxes are shrunk.
+
+        Returns:
+            The lower and upper corners of the shrunk boxes, (B, 2, d).
         """
         room = pad * (boxes[:, 1] - boxes[:, 0])
         ends, found = self.extents(len(boxes)), boxes.clone()
@@ -100,7 +106,7 @@ class RulesInBoxes:
             together: the largest number of boxes in a batch.
 
         Yields:
-            The numbers of k boxes, (k,), their points, (k q,), and the weights, (k, q).
+            The numbers of k boxes, (k,), their k·q points, box by box, and the weights, (k, q).
         """
         boxes, counts = self.box.unique_consecutive(return_counts=True)
         starts = counts.cumsum(dim=0) - counts
@@ -124,24 +130,24 @@ def cast(
     boxes: Tensor,
     nodes: int,
 ) -> RulesInBoxes:
-    """Return rules on the parts of a surface in boxes.
+    """Return quadrature rules on the parts of a surface in boxes.
 
     In each box, lines along an axis are cast through the points of a Gauss rule on the box's cross
     section. The weight of a point where a line meets the surface is the Gauss weight divided by the
-    cosine of the surface's slope. If the lines meet the surface in a small part of the cross
-    section only, the rule is repeated on this part.
+    cosine of the angle between the surface normal and the axis. If the lines meet the surface only
+    in a small part of the cross section, the rule is repeated on this part.
 
     Args:
-        hits: a function that returns the points where lines meet the surface. It takes the two
-            coordinates across the axis of q lines in each of k boxes, (k, q, 2), and the numbers of
-            these boxes, (k,).
+        hits: a function that returns the points where lines meet the surface. Its arguments are the
+            two coordinates, other than the axis, of q lines in each of k boxes, (k, q, 2), and the
+            numbers of these boxes, (k,).
         names: the names of the coordinates.
-        axis: the direction of the lines.
+        axis: the index of the axis along which the lines run.
         boxes: the lower and upper corners, (B, 2, 3). Boxes without an interior have no points.
         nodes: the number of lines along each of the two other coordinates.
     """
     others = [i for i in range(3) if i != axis]
-    least, pad = 0.7, 2 / nodes  # parts of the rectangle's widths
+    least, pad = 0.7, 2 / nodes  # fractions of the cross section's widths
     unit, weights = gauss_product(nodes, 2)
 
     def met(chosen: Tensor, boxes: Tensor) -> RulesInBoxes:
