@@ -1,4 +1,4 @@
-"""Quadrature rules and grids on the unit cube, from which each shape maps its own rule."""
+"""Quadrature rules and grids on the unit cube, which shapes map to their own points."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -88,7 +88,8 @@ def simplex_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
     share, along = gauss_legendre(nodes)
     shares, weights = torch.stack([1 - share, share], dim=1), along
     for d in range(2, dim + 1):
-        # The face opposite to the first corner has the rule so far; its copies shrink like s^(d-1).
+        # The rule on the face opposite to the new first corner is copied to each height s; there
+        # the weights of the copy shrink like s^(d-1).
         height, across = jacobi(nodes, 0, d - 1)
         s = (1 + height[:, None, None]) / 2
         shares = torch.cat([(1 - s).expand(-1, len(shares), 1), s * shares], dim=2).flatten(0, 1)
@@ -99,7 +100,7 @@ def simplex_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
 def axis_counts(n: int, dim: int) -> list[int]:
     """Return the numbers of points on dim axes for a product grid of at least n points.
 
-    Each number is m or m - 1, with as few m as possible; the largest numbers come first.
+    Each number is m or m - 1. As few numbers as possible are m, and these come first.
     """
     if dim == 0:
         return []
@@ -138,8 +139,8 @@ def axis_rim() -> Weights:
 def cube_rim(dim: int) -> Coords:
     """Return points (n, dim) on the sides of [0, 1]^dim, in the same pattern on each side.
 
-    Up to three dimensions the pattern is the product of `axis_rim` over the axes of the side; above
-    it is 64 Sobol points.
+    Up to three dimensions the pattern is the product of `axis_rim` over the axes of the side. In
+    more dimensions the pattern consists of 64 Sobol points.
     """
     if dim == 0:
         return torch.zeros(0, 0, dtype=torch.float64)
