@@ -1,4 +1,4 @@
-"""Triangles in the plane and in space, and tetrahedra: rules, areas, and neighbours."""
+"""Triangles and tetrahedra: quadrature rules, areas, volumes, and neighbouring triangles."""
 
 import math
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ EDGES = ((0, 1), (1, 2), (2, 0))
 
 @dataclass(frozen=True, eq=False)
 class Triangles:
-    """Triangles that fill a domain.
+    """t triangles in the plane that fill a domain; their edges are segments or arcs of circles.
 
-    A triangle is the image of the barycentric coordinates λ, Σ λ_i v_i + Σ λ_i λ_j B(s), with a
-    second sum over its bent edges. There s = (1 + λ_j - λ_i) / 2 goes along the edge, and
-    B(s) = d(s) / (s (1 - s)), where d is the arc minus its chord.
+    A triangle consists of the points Σ λ_i v_i + Σ λ_i λ_j B(s) for barycentric coordinates λ. The
+    first sum is over the corners v_i, the second sum over the bent edges from v_i to v_j. On an
+    edge s = (1 + λ_j - λ_i) / 2 increases from 0 to 1, and B(s) = d(s) / (s (1 - s)), where d(s) is
+    the vector from the chord to the arc.
 
     Args:
         corners: the corners v_i, counter-clockwise, (t, 3, 2).
@@ -37,13 +38,16 @@ class Triangles:
 
     @property
     def proper(self) -> bool:
-        """Whether all weights are > 0, which an arc that bends across its triangle violates."""
+        """Whether all weights are > 0. They are not if an arc bends inwards across its triangle."""
         return bool((self.rule(8)[1] > 0).all())
 
     def rule(self, each: int) -> tuple[Coords, Weights]:
         """Return points (t·each², 2), in the order of the triangles, and weights (t·each²,).
 
-        On straight triangles the rule is exact for polynomials up to degree 2·each - 1.
+        On triangles with straight edges the rule is exact for polynomials up to degree
+        2·each - 1.
+
+        each: the number of nodes of each one-dimensional rule in the rule on a triangle.
         """
         check_size(each, len(self) * each**2)
         shares, weights = simplex_rule(each, 2)
@@ -61,9 +65,12 @@ class Triangles:
         return points.flatten(0, 1), ((a * d - b * c) / 2 * weights).flatten()
 
     def _bump(self, bent: Tensor, i: int, j: int, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Return B(s) and B'(s), (r, q, 2) each, on the edges from i to j of r triangles.
+        """Return B(s) and B'(s), see the class, on one edge of r triangles, (r, q, 2) each.
 
-        s: (q, 1), between 0 and 1.
+        Args:
+            bent: the numbers of the r triangles, (r,).
+            i, j: the indices of the corners between which the edge runs.
+            s: values between 0 and 1, (q, 1).
         """
         start, stop, center = self.corners[bent, i], self.corners[bent, j], self.centers[bent, i]
         from_center, chord = (start - center)[:, None], (stop - start)[:, None]
@@ -78,11 +85,12 @@ class Triangles:
 
 
 def _edges(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The three edges of each triangle (F, 3).
+    """Return the edges of a surface with faces (F, 3), which are vertex indices of triangles.
 
     Returns:
-        The ends of each edge along its triangle, (3F, 2), the different edges with ascending ends,
-        (e, 2), and the number of each edge among these, (3F,).
+        The vertex indices of the two ends of the three edges of each triangle, in the triangle's
+        direction, (3F, 2); the e distinct edges with ascending ends, (e, 2); and the number of each
+        of the 3F edges among the distinct edges, (3F,).
     """
     edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     return edges, *edges.sort(dim=1).values.unique(dim=0, return_inverse=True)
@@ -91,8 +99,8 @@ def _edges(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def edge_defects(faces: Tensor) -> tuple[int, int]:
     """Count the open and the inconsistently oriented edges of a surface with faces (F, 3).
 
-    An edge is open if an odd number of triangles meet there. It is inconsistently oriented if an
-    even number meet but they do not run along it equally often in both directions.
+    An edge is open if an odd number of triangles meet at the edge. It is inconsistently oriented if
+    an even number of triangles meet, but not half of them run along the edge in each direction.
 
     Returns:
         The numbers of open and of inconsistently oriented edges; (0, 0) for a closed surface.
@@ -105,16 +113,16 @@ def edge_defects(faces: Tensor) -> tuple[int, int]:
 
 
 def edge_turns(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """The edges at which two triangles of a closed surface meet, and the angles between the two.
+    """Return the edges of a closed surface and the angles between triangles at these edges.
 
     Args:
         vertices: the vertices (v, 3).
         faces: the vertex indices (F, 3), counter-clockwise seen from outside.
 
     Returns:
-        The indices of the two vertices of each edge, (e, 2), and the angles between the normals of
-        the triangles in radians, (e,), positive where the surface turns inwards. Edges of more than
-        two triangles are left out.
+        The indices of the two vertices of each edge at which exactly two triangles meet, (e, 2),
+        and the angles between the normals of the two triangles in radians, (e,), positive where the
+        interior angle of the solid is above 180°.
     """
     normals = area_vectors(vertices[faces])
     normals = normals / normals.norm(dim=1, keepdim=True)
@@ -129,15 +137,16 @@ def edge_turns(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def smooth_parts(faces: Tensor, normals: Coords, sharp: float | int) -> list[Tensor]:
-    """Divide a surface at edges with an angle above `sharp` degrees between the normals.
+    """Divide a surface into parts at its sharp edges.
 
     Args:
         faces: the vertex indices (F, 3).
         normals: the unit normals (F, 3).
-        sharp: the angle in degrees.
+        sharp: an angle in degrees; an edge is sharp if the angle between the normals of its two
+            triangles is larger.
 
     Returns:
-        The indices of the triangles of each part.
+        The indices of the triangles of each part, (f,).
     """
     from scipy.sparse import coo_array  # both imports take a tenth of a second
     from scipy.sparse.csgraph import connected_components
@@ -153,9 +162,10 @@ def smooth_parts(faces: Tensor, normals: Coords, sharp: float | int) -> list[Ten
 
 
 def enclosed_volume(corners: Tensor) -> float:
-    """Return the signed volume inside a closed surface with corners (F, 3, 3).
+    """Return the signed volume inside a closed surface of triangles with corners (F, 3, 3).
 
-    It is the flux of the vector field x / 3 through the surface (divergence theorem).
+    The volume is the flux of the vector field x / 3 through the surface (divergence theorem); it is
+    > 0 if the triangles are counter-clockwise seen from outside.
     """
     local = corners - corners.mean(dim=(0, 1))
     return torch.linalg.det(local).sum().item() / 6
@@ -173,10 +183,17 @@ def volumes(corners: Tensor) -> Weights:
 
 
 def simplices_rule(corners: Tensor, nodes: int) -> tuple[Coords, Weights]:
-    """Return points in triangles (k, 3, 3) or tetrahedra (k, 4, 3), in their order, and weights.
+    """Return a quadrature rule on triangles in space or on tetrahedra.
 
-    On each triangle the rule has nodes^2 points, on each tetrahedron nodes^3. It is exact for
-    polynomials up to degree 2·nodes - 1.
+    The rule is exact for polynomials up to degree 2·nodes - 1.
+
+    Args:
+        corners: the corners of k triangles, (k, 3, 3), or k tetrahedra, (k, 4, 3).
+        nodes: the number of nodes of each one-dimensional rule.
+
+    Returns:
+        Points (n, 3), in the order of the simplices, and weights (n,), where n = k·nodes² for
+        triangles and n = k·nodes³ for tetrahedra.
     """
     dim = corners.shape[1] - 1
     check_size(nodes, len(corners) * nodes**dim)
