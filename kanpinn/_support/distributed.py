@@ -54,9 +54,9 @@ def together() -> Iterator[None]:
     """Raise an exception of one rank on all ranks, at the end of a block that every rank enters.
 
     The failed rank raises its own exception when all ranks have reached the end of the block; the
-    other ranks raise an exception of the same kind (see `KINDS`) with its text. Otherwise they
-    would wait in the next reduction for the failed rank. In the block, an operation that may fail
-    on one rank must not follow any communication.
+    other ranks raise an exception of the same kind (see `KINDS`) with its text. Without this, the
+    other ranks would wait for the failed rank in the next reduction. In the block, an operation
+    that may fail on one rank must not follow any communication.
     """
     failure: Exception | None = None
     try:
@@ -91,7 +91,7 @@ def together() -> Iterator[None]:
 def summed(values: Sequence[Tensor]) -> Sequence[Tensor]:
     """Return the sums of tensors over the ranks, bitwise equal on all ranks.
 
-    The tensors should be computed in a block of `together`, which tells all ranks of a failure.
+    The tensors should be computed in a block of `together`, so that all ranks learn of a failure.
 
     Args:
         values: tensors of any shapes; the shapes are the same on all ranks.
@@ -146,7 +146,7 @@ def from_rank(source: int, own: Tensor) -> Tensor:
 
 
 def passed(value: T, source: int, target: int) -> T:
-    """Send a value from one rank to another, and return it on both.
+    """Send a value from rank `source` to rank `target`, and return the value on both ranks.
 
     Only these two ranks call this function.
 
@@ -178,7 +178,7 @@ def tree(own: Tensor, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
 
     Args:
         own: the tensor of this rank, of the same shape on all ranks.
-        combine: combines two tensors of that shape, of lower ranks first, into one of that shape.
+        combine: combines the tensor of a lower and of a higher rank into a tensor of the same shape.
     """
     there = 1
     with _answering():
