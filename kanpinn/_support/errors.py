@@ -91,12 +91,12 @@ class Ended:
 
     @property
     def outcome(self) -> Outcome:
-        """How the work has ended; `status` has the reason."""
+        """How the solve or the fit has ended; `status` has the reason."""
         return Outcome(self.status)
 
     @property
     def success(self) -> bool:
-        """Whether the outcome is "converged"."""
+        """True if the outcome is "converged"."""
         return self.outcome is Outcome.CONVERGED
 
 
