@@ -56,10 +56,10 @@ def to_disk(path: Path) -> None:
 
 
 def refuse_irregular(path: Path) -> None:
-    """Refuse what is there but no regular file: a pipe would be waited for, a device read for ever.
+    """Refuse a path that exists but is no regular file: reading a pipe or device might never end.
 
     Raises:
-        InputError: naming the path.
+        InputError: if the path is refused; the message names the path.
     """
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is no regular file")
@@ -103,7 +103,7 @@ class FolderLock:
     On a file system without locks the folder is not protected.
 
     Raises:
-        Locked: if another process, or another lock of this process, holds the folder.
+        Locked: if the folder is locked by another process, or by another lock of this process.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -129,7 +129,7 @@ class FolderLock:
 
 @dataclass(eq=False)
 class Pace:
-    """How often a file is written: after pauses, and for a small part of the time only.
+    """The pace at which a file is written again and again, so that writing takes little time.
 
     interval: the shortest time between two writes, in seconds.
     share: the largest fraction of the time that is spent on writing.
@@ -142,7 +142,10 @@ class Pace:
 
     @property
     def is_due(self) -> bool:
-        """Whether the file should be written now; first `interval` after this object was made."""
+        """True if the file should be written now.
+
+        The first time is `interval` seconds after this object was made.
+        """
         pause = max(self.interval, self._cost / self.share)
         return time.monotonic() - self._written >= pause
 
