@@ -40,7 +40,7 @@ def check_memory(given: str, size: int, *, free: bool = False) -> None:
 
     Args:
         given: the settings that need the memory, for the message.
-        size: the number of bytes that they need.
+        size: the number of bytes that the settings need.
         free: whether the memory must also be free, as before a solve begins.
 
     Raises:
