@@ -21,7 +21,7 @@ START = (
 
 
 class Processes(Executor):
-    """Executor on single-threaded worker processes, each started at its first call.
+    """Executor on single-threaded worker processes; a process is started at its first call.
 
     The called functions must be importable. If a worker dies (killed, or out of memory), only the
     call that it was executing fails, with BrokenExecutor, and a new process is started for the next
@@ -139,7 +139,10 @@ def serve() -> None:
 
 
 def _receive(calls: Any, waiting: "queue.SimpleQueue[bytes]") -> None:
-    """Put calls from the input into the queue; end the process, even in a call, when it closes."""
+    """Put calls from the input into the queue.
+
+    When the input is closed, the process ends, even during a call.
+    """
     try:
         while True:
             waiting.put(pickle.load(calls))
