@@ -61,9 +61,10 @@ def plain_table(rows: Sequence[Row], left: bool = False, width: int | None = Non
 
 
 def printable(text: str) -> str:
-    """The text with its control characters written out, as names from files may have them.
+    """Return a text with its control characters written out as escape codes.
 
-    A terminal would obey them: an escape sequence can move the cursor, or hide text.
+    Names from files may have control characters, which a terminal would obey: they can move the
+    cursor or hide text.
     """
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
@@ -71,9 +72,9 @@ def printable(text: str) -> str:
 class Shown:
     """Base class of results that notebooks show; results of solves have a method `plot` as well.
 
-    The module that draws a result imports the result's class, so that class cannot import it. The
-    module is imported by its name when a result is first drawn, so that results which are not drawn
-    do not wait for the import of Matplotlib.
+    The module that draws a result imports the class of the result, so the class cannot import the
+    module. The module is imported by its name when a result is first drawn. Results that are not
+    drawn therefore do not wait for the import of Matplotlib.
 
     shown_by: the name of the module. It has a function `card(result)`, which returns a `Card`; for
         results with a method `plot` also `plot(result, ...)`; for results of runs also
