@@ -25,7 +25,8 @@ class Format(Enum):
 def plot_command(folder: RunOrStudy, trust: Trust = False) -> None:
     """Draw the figures of a run, or of a study.
 
-    Those of a run are PNG files, those of a study PNG and PDF files, in the folder's figures/.
+    The figures of a run are PNG files, the figures of a study PNG and PDF files; both are in the
+    folder's subfolder figures/.
     """
     with reporting():
         if _is_study(folder):
@@ -47,8 +48,8 @@ def plot_command(folder: RunOrStudy, trust: Trust = False) -> None:
 def report_command(folder: RunOrStudy, output: OutputFile = None) -> None:
     """Write a run or a study as one HTML page.
 
-    The page has numbers, figures, settings and how to repeat it, and needs no other file and no
-    network. No code of the run is run.
+    The page has numbers, figures, settings and the commands that repeat the run or study. It needs
+    no other file and no network. No code in the run folder is executed.
     """
     with reporting():
         if output is not None and not output.absolute().parent.is_dir():
@@ -93,7 +94,8 @@ def export_command(
 ) -> None:
     """Write the fields of a run for other programs.
 
-    They are sampled on a grid. For a fit, its data and the fitted values are written (NPZ only).
+    The fields are sampled on a grid. For a fit, the data and the fitted values are written (NPZ
+    only).
     """
     with reporting():
         import kanpinn
