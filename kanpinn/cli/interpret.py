@@ -32,8 +32,8 @@ def interpret_command(
 ) -> None:
     """Read a formula off a run's network.
 
-    Every edge becomes c f(a x + b) + d with a function f of the library. For a problem the residual
-    that the formula leaves is shown, too. formula.json, formula.tex and network.png are written to
+    Every edge becomes c f(a x + b) + d with a function f of the library. For a problem, the
+    formula's residual is shown as well. formula.json, formula.tex and network.png are written to
     the run folder.
     """
     with reporting():
