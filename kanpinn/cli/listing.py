@@ -26,7 +26,7 @@ def list_command(
 ) -> None:
     """List problem files, runs and studies.
 
-    Runs and studies are those in results/, or in the folder of --output, with their errors.
+    Runs and studies in results/, or in the folder of --output, are listed with their errors.
     """
     with reporting():
         if folder != PROBLEMS and not folder.is_dir():
@@ -117,7 +117,7 @@ def _studies(output: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _errors(rows: Sequence[dict[str, Any]], kind: str) -> list[str]:
-    """Return texts with the lowest values in two columns of errors.
+    """Return two texts, each with the lowest value in a column of errors of the rows.
 
     Columns without a value are chosen only if fewer than two columns have values.
     """
