@@ -45,8 +45,8 @@ def new_command(
 ) -> None:
     """Write a problem to start from.
 
-    It is NAME.py with a class and NAME.toml, which run as they are. With --equation it is NAME.toml
-    alone, with --from a problem of the library with all files that it needs.
+    NAME.py with a class and NAME.toml are written, which run as they are. With --equation only
+    NAME.toml is written, with --from a problem of the library and all files that it needs.
     """
     from kanpinn.runs.library import copy_problem, library, read_entry
 
