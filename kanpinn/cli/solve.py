@@ -96,7 +96,7 @@ solve_command = _command(
     Everything else is in a run folder: figures, fields, the network, a checkpoint. With a section
     [eigen] the problem is an eigenvalue problem, and the table is of eigenvalues.
 
-    Several processes solve it together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
+    Several processes solve a problem together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
     Exit codes: 0 a usable solution, 1 numerical failure or overfitting, 2 bad input,
     130 interrupted.
     """,
@@ -243,9 +243,9 @@ def check_command(file: options.ProblemFile = None, overrides: options.Overrides
 
 
 def warned_defects(job: Any) -> "list[Defect]":
-    """Warn if the exact solution of a problem does not satisfy it, and return its residuals.
+    """Warn if the exact solution of a problem does not satisfy the problem; return its residuals.
 
-    The list is empty for jobs other than solves.
+    The list of residuals is empty for jobs other than solves, and without an exact solution.
     """
     from kanpinn.pde.defects import exact_defects
     from kanpinn.runs.config import SolveJob, blaming
@@ -275,7 +275,7 @@ def _fit_preview(config: "Config", job: Any) -> Iterator[Line]:
 
 
 def _preview(config: "Config", job: Any) -> Iterator[Line]:
-    """Yield lines, each a name and a text, on the solve that would be run, without optimizers."""
+    """Yield pairs (name, text) that describe the solve that would be run, without its optimizers."""
     from kanpinn.accuracy.references import reference_of
     from kanpinn.networks.constraints import describe_imposition
     from kanpinn.runs.config import blaming
