@@ -84,7 +84,11 @@ def study_command(
 def _executor(
     where: Where, workers: int | None, address: str | None, cluster: list[str], output: Path
 ) -> "AbstractContextManager[Executor | None]":
-    """Return what executes the runs; refuse options that belong to another executor."""
+    """Return a context manager that yields the executor, or None for processes of this machine.
+
+    Raises:
+        InputError: for an option that belongs to another executor.
+    """
     if address is not None and where is not Where.DASK:
         raise InputError(f"--address {address}: only --executor dask has a scheduler's address")
     if address is not None and workers is not None:
