@@ -1,4 +1,4 @@
-"""kanpinn verify: a field that another code has computed, against a solution made here."""
+"""kanpinn verify: compares a field that another code has computed with a solution made here."""
 
 import json as to_json
 from pathlib import Path
@@ -31,9 +31,9 @@ def verify_command(
 ) -> None:
     """Compare a field of another code with a solution of a problem file.
 
-    The table has relative errors, the place of the largest one, and residuals where the field can
-    be differentiated. Exit codes: 0 the field has the tolerance, or none was given; 1 it has not,
-    or this cannot be told; 2 bad input.
+    The table has relative errors, the place of the largest error and, if the field can be
+    differentiated, residuals. Exit codes: 0 the field is within the tolerance, or no tolerance was
+    given; 1 the field is not within the tolerance, or this cannot be told; 2 bad input.
     """
     with reporting():
         from kanpinn.runs.config import Config, SolveJob
