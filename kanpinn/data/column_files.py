@@ -18,7 +18,7 @@ Cells = Sequence[str] | numpy.ndarray
 
 
 def read_columns(path: Path) -> dict[str, Cells]:
-    """Return the columns of a file by name: arrays, or lists of texts for CSV columns with texts.
+    """Return the columns of a file by name: arrays or, for CSV columns with texts, lists of texts.
 
     The first line of a ".csv" file names the columns; ".npz", ".h5" and ".hdf5" files have one
     array per column.
@@ -58,7 +58,7 @@ def check_lengths(
     """Refuse columns without rows, or of different lengths.
 
     Args:
-        path: the file or what else has the columns, for messages.
+        path: the file, or a word for another source of the columns, for messages.
         columns: the columns by name, (n,) each.
         first: the name of the column with which the other columns are compared.
         rows, cells: the words for rows and for entries of a column in messages.
@@ -79,7 +79,7 @@ def numbers(path: Path | str, name: str, cells: Cells) -> numpy.ndarray:
     """Return a column as a flat float64 array, (n,).
 
     Args:
-        path: the file or what else has the column, for messages.
+        path: the file, or a word for another source of the column, for messages.
         name: the name of the column, for messages.
         cells: the column, from `read_columns`.
 
