@@ -197,7 +197,7 @@ class Table:
         check_lengths(path, cells, names[0], "rows", "rows")
 
         def tensor(of: Names) -> Tensor:
-            """The named columns, (n, columns)."""
+            """Return the columns with the given names as one tensor, (n, number of columns)."""
             return torch.stack([torch.from_numpy(numbers(path, n, cells[n])) for n in of], dim=1)
 
         values = tensor(names)
@@ -284,7 +284,7 @@ class Data:
 
     Args:
         train: the rows to which the network is fitted.
-        validation: the rows whose error decides which state of the network is kept.
+        validation: the rows on which the error is least for the state of the network that is kept.
         test: the rows on which the result is assessed.
 
     Raises:
@@ -342,8 +342,8 @@ class Data:
             validation, test: the shares of the rows or, with `groups`, of the groups in these
                 parts, each in [0, 1); 0 for no such part.
             seed: the seed of the random choice.
-            groups: the group of each row, (n,) or (n, q). Rows with equal values are put into the
-                same part, so that no row that resembles a test row is in the training part.
+            groups: the group of each row, as one value (n,) or q values (n, q). Rows of one group
+                are put into the same part, so that no training row resembles a test row.
 
         Raises:
             InputError: if a share is outside [0, 1) or leaves a part without rows, or `groups` has
