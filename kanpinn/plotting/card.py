@@ -223,7 +223,7 @@ class Place:
 
         Args:
             evaluate: returns the values of functions at n points, (n,) each, by name.
-            fields: the names of the fields among them.
+            fields: the names of those functions that are fields of the solution.
             nodes: the number of points; None for 401.
 
         Raises:
@@ -255,7 +255,7 @@ def fixed_values(
         at: the values to check, by name.
 
     Raises:
-        InputError: for another name, or a value outside the range.
+        InputError: for a name that is not in `ranges`, or a value outside the range.
     """
     for name, value in at.items():
         if name not in ranges:
@@ -276,7 +276,7 @@ def varying_names(free: Sequence[str], along: str | Iterable[str]) -> tuple[str,
         along: the name of one coordinate, or a sequence of one or two names.
 
     Raises:
-        InputError: for a name that is not in `free`, or another number of names.
+        InputError: for a name that is not in `free`, or if there are not one or two names.
     """
     if not free:
         raise InputError("time and at leave no coordinate to draw over")
