@@ -35,7 +35,10 @@ class ErrorRange:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """The replicates of one size: their places on the horizontal axis, and their errors."""
+    """The runs of one size: the range of their values on the horizontal axis and of their errors.
+
+    size: the size that all these runs have, such as the number of grid intervals.
+    """
 
     size: float
     x: ErrorRange
@@ -69,7 +72,7 @@ class ErrorCurve:
         order: bool = True,
         theory: Theory | None = None,
     ) -> "ErrorCurve":
-        """Return the curve of some errors; a size is repeated for each replicate.
+        """Return the curve of the errors of k runs; runs with the same size are one point.
 
         Args:
             label: the name of the setting, for the legend.
@@ -249,7 +252,7 @@ def _curve(ax: Axes, curve: ErrorCurve, series: dict[str, Any]) -> None:
 
 
 def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> None:
-    """Set the scale and ticks of the size axis; the ticks are the sizes if at most ten integers."""
+    """Set the scale and ticks of the size axis; up to ten different integer sizes are the ticks."""
     different = sorted(set(sizes))
     if logarithmic:
         ax.set_xscale("log")
