@@ -101,9 +101,9 @@ def _unit_names(
     Args:
         result: the solution or the fit.
         network: the network, or one of several networks side by side.
-        fields: the fields that are its outputs.
+        fields: the names of the fields, one for each output of the network.
         title: an upper index that distinguishes hidden units of networks side by side, or "".
-        level: the level: 0 for the inputs, then one for each layer's outputs.
+        level: 0 for the inputs, k for the outputs of the k-th layer.
     """
     width, surrogate = network.width, result.surrogate
     if level == 0 and surrogate.inputs is not None:
