@@ -41,7 +41,7 @@ class Sheet:
 
     @classmethod
     def of(cls, domain: Domain, fields: GridFields) -> "Sheet":
-        """Return the coordinates, the outline and the time for fields in a domain."""
+        """Return the sheet for fields on a grid in a domain."""
         bare = domain.is_box or len(fields.axes) == 1
         return cls(fields.axes, None if bare else outline_of(domain, fields), domain.time_name)
 
@@ -49,7 +49,8 @@ class Sheet:
     def shape(self) -> float | None:
         """The height of a map over its width; None if a map does not keep the domain's proportions.
 
-        A map does not keep them if one axis is time, or is more than six times the other in length.
+        A map does not keep the proportions if one axis is the time, or if one axis is more than six
+        times as long as the other axis.
         """
         x, y = self.axes.values()
         shape, most = float((y[-1] - y[0]) / (x[-1] - x[0])), 6
@@ -143,7 +144,8 @@ def plot_values(
         values: the field on the grid, (n, m); NaN outside the domain.
         limits: the values of the lowest and of the highest colour.
         title: the title above the axes.
-        diverging: whether the colours are white at zero; by default if `two_signed(limits)`.
+        diverging: whether the colours are white at zero; by default they are if the limits have
+            different signs and sizes with a ratio below ten.
 
     Returns:
         The axes `ax`.
@@ -240,7 +242,7 @@ def _map(
 
 
 def _colour_bar(ax: Axes, drawn: ScalarMappable, **options: Any) -> Colorbar:
-    """Return a colour bar beside the axes; an inset has their height for any aspect ratio."""
+    """Return a colour bar beside axes, as high as the axes for any aspect ratio."""
     place = ax.inset_axes((1.03, 0.0, 0.04, 1.0))
     bar = ax.figure.colorbar(drawn, cax=place, **options)
     bar.ax.tick_params(labelsize=STYLE.small)
@@ -275,7 +277,8 @@ def plot_lines(
 def limits_of(*fields: numpy.ndarray) -> tuple[float, float]:
     """Return the least and the greatest finite value of fields, for a scale.
 
-    If both are equal, the result is 0.5 below and 0.5 above; if no value is finite, (0, 1).
+    If the two values are equal, 0.5 is subtracted from the first and added to the second. If no
+    value is finite, the result is (0, 1).
     """
     finite = numpy.concatenate([f[numpy.isfinite(f)].ravel() for f in fields])
     if len(finite) == 0:
@@ -389,7 +392,9 @@ def _panels(fields: GridFields, sheet: Sheet, count: int) -> tuple[Figure, numpy
 
 
 def cells_figure(solution: Solution, fields: GridFields, sheet: Sheet) -> Figure:
-    """Return a figure with two panels: the first field with the cells, and the cells' levels.
+    """Return a figure with two panels: the first field with the cells, and the level of each cell.
+
+    The level of a cell says how often the cell was halved in its most refined coordinate.
 
     Args:
         solution: a solution by a network in cells, over two coordinates.
