@@ -8,12 +8,12 @@ from kanpinn.plotting.style import save
 
 
 def draw_figures(result: Any, folder: Path, fields: Any = None) -> list[Path]:
-    """Draw the figures of a solution, of modes or of a fit to PNG files, and return their paths.
+    """Draw the figures of a result to PNG files, and return the paths of the files.
 
-    The function `figures` of `solutions`, `modes` or `fits` in this package makes the figures.
+    The function `figures` of the module named by `result.shown_by` makes the figures.
 
     Args:
-        result: the result.
+        result: a solution, modes, a fit, or a verified field.
         folder: the folder of the files; it is created if needed.
         fields: the result on a grid (`GridFields`), if it has been evaluated already.
     """
