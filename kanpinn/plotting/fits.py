@@ -143,9 +143,9 @@ def plot(
     error: bool = False,
     ax: style.Given | Figure = None,
 ) -> Any:
-    """Draw a fit against its data, as `Fitted.plot`, which describes the arguments.
+    """Draw a fit against its data; the arguments are those of `Fitted.plot`.
 
-    ax may also be an empty figure, in which the axes are made.
+    Here `ax` may also be an empty figure, in which the axes are made.
     """
     train = fitted.data.train
     if train.classes:
