@@ -39,7 +39,7 @@ def history_figure(solution: Solution) -> Figure | None:
 
     Marches and solves in cells have the estimated error in place of the loss, which their steps do
     not lower. For a solve in cells a third panel shows the number of cells against steps. The
-    result is None if no curve has two values.
+    result is None if no curve has two finite positive values.
     """
     history, titles = solution.history, [method.title for method in solution.optimizers]
     curves = (ESTIMATE if ESTIMATE.column in history.names else CURVES[0], *CURVES[1:])
@@ -77,11 +77,12 @@ def plot_history(
     Args:
         ax: the axes to draw in.
         history: the history of a solve or a fit.
-        titles: the titles of the optimizers; the start of one with the title "" is not marked.
+        titles: the titles of the optimizers; an optimizer with the title "" is not marked.
         x: the column of the horizontal axis, "step" or "seconds".
         curves: the columns to draw; columns that the history lacks are left out.
         even: if True, the horizontal axis is linear for any number of steps or seconds. By
-            default it is linear up to 40 steps, or up to 20 times the first positive time.
+            default the axis is linear if it ends at up to 40 steps, or at up to 20 times the first
+            positive time.
 
     Returns:
         The axes `ax`.
