@@ -121,7 +121,7 @@ def plot(
     nodes: int | None = None,
     ax: style.Given = None,
 ) -> Any:
-    """Draw modes, as `Eigensolution.plot`, which describes the arguments."""
+    """Draw modes; the arguments are those of `Eigensolution.plot`."""
     numbers = _numbers(solution, mode)
     if field is None:
         field = solution.fields[0]
