@@ -121,7 +121,10 @@ def components(solution: Solution) -> GridFields:
 
 
 def is_logarithmic(times: numpy.ndarray) -> bool:
-    """Whether the axis of ascending times (n,) is logarithmic: they are much denser near 0."""
+    """Return whether the axis of ascending times (n,) is logarithmic.
+
+    It is if the times begin at 0 and are much denser there than later.
+    """
     early = 1e-4  # a linear axis would not show a first part with this share of the time
     return bool(times[0] == 0 and times[1] < early / 20 * times[-1])
 
@@ -314,8 +317,8 @@ def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[st
     """Yield pairs of a name and a figure: "unknowns", and "interval_a" for a coefficient field a.
 
     "unknowns" has a row for each unknown number: its values at all steps and, if its 95% bounds are
-    finite, a close-up of three times their width. A coefficient field over two coordinates without
-    any finite bound has no figure.
+    finite, a close-up over three times the distance between the bounds. A coefficient field over
+    two coordinates without any finite bound has no figure.
 
     Args:
         solution: the solution of an inverse problem.
@@ -460,9 +463,10 @@ def drifts_figure(invariants: Mapping[str, Invariant], time: str) -> Figure:
 def figures(solution: Solution, fields: GridFields | None = None) -> Iterator[tuple[str, Figure]]:
     """Yield pairs of a name and a figure for a solution.
 
-    They are "solution", or "solution_u" for each field u of a system; "residuals" for a system;
-    "history", if it has more than one value; "edges" for KANs; "unknowns" for unknown numbers, and
-    "interval_a" for the confidence intervals of a coefficient field a; "drifts" for invariants;
+    The names are "solution", or "solution_u" for each field u of a system; "residuals" for a
+    system; "history", if a column has more than one value; "edges" for KANs; "unknowns" for unknown
+    numbers, and "interval_a" for the confidence intervals of a coefficient field a; "drifts" for
+    the relative changes of invariants over time;
     "cells" for cells in the plane; "streamlines" for flows in the plane. For solutions in time,
     "snapshots" has the fields over space at some times, and the figures of `evolution_figures`
     follow. Above two dimensions, a solution is drawn on a cut through the centre, along the
@@ -517,9 +521,9 @@ def plot(
     nodes: int | None = None,
     ax: style.Given | Figure = None,
 ) -> Any:
-    """Draw a solution, as `Solution.plot`, which describes the arguments.
+    """Draw a solution; the arguments are those of `Solution.plot`.
 
-    ax may also be an empty figure, in which the axes are made.
+    Here `ax` may also be an empty figure, in which the axes are made.
     """
     domain, names = solution.problem.domain, solution.fields
     if field is not None:
@@ -552,7 +556,7 @@ def plot(
 def _sample(solution: Solution, place: cards.Place, nodes: int | None, error: bool) -> GridFields:
     """Evaluate the fields at a place; for errors and lines also the exact solution or reference.
 
-    A reference that is not computed yet is computed for errors only.
+    If the reference solution is not computed yet, it is computed for errors only.
     """
     reference = solution.reference
     at_hand = solution.problem.exact is not None or (reference is not None and reference.is_ready)
