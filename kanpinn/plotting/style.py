@@ -77,8 +77,8 @@ def panels(
 
     Args:
         ax: the axes of a single panel, or a sequence of axes; by default the axes of a new figure
-            of pyplot, which notebooks show. If it is an empty figure, axes are made in it, and its
-            size is changed to theirs.
+            of pyplot, which notebooks show. If `ax` is an empty figure, axes are made in it, and
+            the figure gets the size that the panels need.
         count: the number of panels.
         columns: the largest number of panels in a row of a figure.
         size: the width and height of a panel of a figure, in inches.
