@@ -1,4 +1,4 @@
-"""The picture of a verification: the field, the solution it is compared with, and the error."""
+"""The pictures of a verification: a field, the solution with which it is compared, the error."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,11 @@ from kanpinn.solvers.verify import Verified
 
 
 def figures(verified: Verified, fields: GridFields | None = None) -> Iterator[tuple[str, Figure]]:
-    """Yield a figure for each field of the problem: errors at points, or maps and lines."""
+    """Yield a name and a figure for each field of the problem.
+
+    If the verified field is known at points only, the figure shows the errors there. Otherwise it
+    shows the field, the solution with which it is compared, and the error, as maps or lines.
+    """
     problem, domain = verified.problem, verified.problem.domain
     several = len(problem.fields) > 1
     if verified.field.points is not None:
@@ -48,7 +52,7 @@ def _on_grid(verified: Verified) -> GridFields:
 
 
 def _at_points(verified: Verified, name: str) -> Figure:
-    """A figure of the errors at points: over one coordinate, or as coloured points over two."""
+    """Return a figure of a field's errors at points, over one coordinate or as coloured points."""
     problem = verified.problem
     index, names = problem.fields.index(name), plane_of(problem.domain)
     points, gaps = verified.gaps()
