@@ -1,7 +1,7 @@
 """`Config`: the checked settings of a solve, an eigenvalue problem or a fit.
 
-`Config.build` makes the `Job` that they describe; `document_schema` is the JSON schema of the
-files.
+`Config.build` makes the `Job` that the settings describe; `document_schema` returns the JSON schema
+of problem files or fit files.
 """
 
 import copy
@@ -95,10 +95,13 @@ class Job(ABC):
 
     @abstractmethod
     def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Result:
-        """Run the job; given: observers, checkpoint, seed and budget; the rest as for `run`."""
+        """Run the job; `announce` and `assessed` are as for `run`.
+
+        given: the arguments observers, checkpoint, seed and budget, by name.
+        """
 
     def judged(self, result: Any) -> Any:
-        """Return a result with its errors estimated, if the settings of a solve ask for it."""
+        """Return a result; the errors of a solve are estimated first if the settings ask for it."""
         return result
 
     @abstractmethod
@@ -159,7 +162,7 @@ class EigenJob(Job):
         problem: the eigenvalue problem.
         settings: how the problem is discretized.
         count: the number of eigenvalues.
-        near: the number nearest to which eigenvalues are computed; None for the smallest
+        near: the eigenvalues nearest to this number are computed; None for the smallest
             eigenvalues.
     """
 
@@ -171,7 +174,10 @@ class EigenJob(Job):
     def _run(
         self, given: dict[str, Any], announce: Announce | None, assessed: bool
     ) -> Eigensolution:
-        """Solve the problem, or go on from a checkpoint; if no steps are left, return its modes."""
+        """Solve the problem, or continue from a checkpoint.
+
+        If the checkpoint has no steps left, its modes are returned.
+        """
         with models.blaming(type(self.problem).__name__, self.problem, self.network):
             given |= {"near": self.near, "tolerance": self.tolerance, **vars(self.settings)}
             method = next(iter(self.optimizers), None)
@@ -443,7 +449,7 @@ class ProblemFile(File):
             directory: the folder in which class files of the user are looked for.
 
         Raises:
-            InputError: if its inputs and outputs do not fit the problem.
+            InputError: if the network's inputs and outputs do not fit the problem.
         """
         assert self.network is not None
         with models.blaming(type(problem).__name__, problem):
@@ -456,7 +462,7 @@ class ProblemFile(File):
     def settings(
         self, problem: BoundaryValueProblem, default: Collocation, directory: Path
     ) -> discretization.SolveSettings:
-        """Return the points, the way in which boundary data are imposed, and the loss.
+        """Return the settings of the solve: points, imposition of boundary data, and loss.
 
         Args:
             problem: the problem.
@@ -819,9 +825,9 @@ def _changed(
 
     If an override changes the type of a table, the keys of the file that the new type does not have
     are removed. If the network is no longer a KAN, optimizers of the type "refine" are removed as
-    well. If its type is "auto", the sections that trials choose are removed. Keys that overrides
-    set are kept. A table whose type is unchanged or unknown is left as it is, so that its errors
-    are reported.
+    well. If the network's type is "auto", the sections that trials choose are removed. Keys that
+    overrides set are kept. A table whose type is unchanged or unknown is left as it is, so that its
+    errors are reported.
 
     Args:
         written: the sections of the file.
