@@ -65,7 +65,7 @@ def _writable(hint: Any) -> Any:
 def descriptions(target: Any) -> dict[str, str]:
     """Return the descriptions of the arguments of a class or function, by argument.
 
-    They are the entries under "Args:" in the docstrings of a class and of its base classes.
+    A description is an entry under "Args:" in the docstring of the class or of a base class.
     """
     found: dict[str, str] = {}
     entry = re.compile(r"^ {4}([\w, ]+): ((?:.*\n?)(?:^ {8}.*\n?)*)", re.MULTILINE)
@@ -91,7 +91,8 @@ def load_class(
         base: the class of which the loaded class must be a subclass.
         directory: the folder in which the file is looked for.
         path: the dotted path of the key that names the class, for messages.
-        elsewhere: the message for subclasses of other classes, which belong elsewhere in a file.
+        elsewhere: messages by base class; a loaded class with such a base class belongs elsewhere
+            in a file, and is refused with this message.
 
     Raises:
         InputError: if there is no such class, it is no subclass of `base` or does not define all
@@ -127,12 +128,12 @@ def load_function(spec: str, directory: Path, path: str) -> Callable[..., Any]:
 def _named(
     spec: str, directory: Path, path: str, kind: str, fits: Callable[[object], bool]
 ) -> tuple[str, Any]:
-    """Return what a message begins with, and the object that a text names in a module.
+    """Return the beginning of error messages, and the class or function that a text names.
 
     Args:
         spec, directory, path: as for `load_class`.
         kind: "Class" or "function".
-        fits: whether an object is of this kind.
+        fits: returns True for an object of this kind.
     """
     where, _, name = spec.rpartition(":")
     at = f'{path} = "{spec[:200]}"'
