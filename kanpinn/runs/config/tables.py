@@ -136,7 +136,10 @@ class ShapeTable(models.TomlTable):
     ] = None
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Domain:
-        """Return the domain; a box with time is a box again, so that its data hold exactly."""
+        """Return the domain, times the interval `time` if there is one.
+
+        A box times an interval is a `Box`, on which boundary data can be built into the network.
+        """
         space = self.space(path, directory)
         if self.time is None:
             return space
@@ -231,8 +234,8 @@ class ClassTable(ProblemTable, models.FixedTable):
         """Return an instance of the class, a subclass of `base`.
 
         Raises:
-            InputError: also for a class of kanpinn that has a key of its own, and a constructor
-                with an argument that no value of a file can be.
+            InputError: if the class cannot be loaded or is an equation of kanpinn that has a name
+                of its own in a file, or if no value of a file fits an argument's type.
         """
         at, key = f"{path}.parameters", f"{path}.class"
         found = models.load_class(self.class_, self.base, directory, key, self.elsewhere)
