@@ -64,7 +64,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     except ValueError:  # Python converts no longer integers
         raise NotToml("has an integer of more than 4300 digits") from None
     level: list[Any] = [tables]
-    for _ in range(DEEPEST):  # the tables and lists inside those of the level above
+    for _ in range(DEEPEST):  # the tables and lists inside the tables and lists of `level`
         values = [one.values() if isinstance(one, dict) else one for one in level]
         level = [one for inner in values for one in inner if isinstance(one, (dict, list))]
     if level:
