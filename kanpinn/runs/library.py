@@ -14,12 +14,12 @@ LARGEST = 64 * 2**20  # bytes of a data file that is copied into every run folde
 
 
 def needed_files(source: Path) -> list[Path]:
-    """Return the files in the folder of a Python file that it needs, directly or indirectly.
+    """Return the files that a Python file needs, directly or indirectly, from its own folder.
 
-    They are modules that it imports, if they are single files and no packages, and meshes, surfaces
-    and data files of at most 64 MiB. A mesh or data file is found if a text in a module is its
-    name, such as "part.msh", or if it has the module's name with an ending that is a text in the
-    module, as in `Path(__file__).with_suffix(".h5")`.
+    These files are imported modules that are single files, not packages, and meshes, surfaces and
+    data files of at most 64 MiB. A mesh or data file is found if a text in a module is the file's
+    name, such as "part.msh", or if the file has the module's name with an ending that is a text in
+    the module, as in `Path(__file__).with_suffix(".h5")`.
     """
     found: list[Path] = []
     waiting = [source]
