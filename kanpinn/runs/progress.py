@@ -66,8 +66,8 @@ def notebook_shell() -> Any | None:
 class LiveLine(ABC):
     """Base class of observers that keep one line up to date on a terminal or in a notebook.
 
-    The line exists while the observer is entered as a context manager, which a solve or a study
-    does. If the user enters it around several solves, they share the line.
+    A solve or a study enters the observer as a context manager; the line exists until the observer
+    is exited. If the user enters the observer around several solves, the solves share the line.
 
     Args:
         console: the console to write to; by default the notebook, or standard error.
@@ -163,7 +163,7 @@ class Progress(LiveLine):
         self.interval = interval
         self._stage = -1
         self._last = self._said = time.monotonic()
-        self._done: deque[tuple[float, float]] = deque(maxlen=200)  # moments and parts done then
+        self._done: deque[tuple[float, float]] = deque(maxlen=200)  # moment, fraction done by then
 
     def __call__(self, run: SolverState) -> None:
         progress = run.progress
@@ -192,9 +192,10 @@ class Progress(LiveLine):
 
 
 def shown_numbers(run: SolverState) -> str:
-    """Return the last recorded loss, error or score, message of the optimizer and unknown numbers.
+    """Return a text with the last recorded loss, error, score and unknown numbers of a run.
 
-    A fit has the score on the validation rows or, without validation rows, on the training rows.
+    The text also has the message of the optimizer, if there is one. The score of a fit is that on
+    the validation rows or, without validation rows, on the training rows.
     """
     row = run.history.rows[-1]
     # A march has no loss that its steps lower.
