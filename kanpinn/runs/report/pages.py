@@ -90,13 +90,13 @@ def usable(row: Row, *columns: str) -> bool:
 
 
 def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension | None:
-    """Return the dimension that varies along a curve, None if no numeric dimension does.
+    """Return the dimension (`Dimension`) that varies along a curve; None without numeric dimension.
 
-    For a measured column it is a dimension along which the column takes different values.
+    For a measured column, a dimension along which the column takes different values is returned.
 
     Args:
         study: the study.
-        found: its dimensions.
+        found: the dimensions of the study: its varied keys, or components of their lists.
         against: a varied key, or one of the measured columns "parameters", "points", "seconds".
 
     Raises:
@@ -123,8 +123,8 @@ def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension
 def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: int) -> list[str]:
     """Return the label of each row's setting, such as "degree 3, width [2, 8, 1]".
 
-    The label has the dimensions other than `path`, without those that `path` or another dimension
-    determines.
+    The label names all dimensions except `path`, and except dimensions whose labels are determined
+    by those of `path` or of another dimension.
 
     Args:
         found: the dimensions of the study.
@@ -142,9 +142,9 @@ def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: in
 
 
 def _degree(study: Study, row: Row, places: frozenset[int]) -> int | None:
-    """Return the lowest spline degree of the layers whose grids vary; None for other networks.
+    """Return the lowest spline degree of a KAN's layers whose grids vary; None for other networks.
 
-    places: the indices of these layers.
+    places: the indices of the layers whose grids vary.
     """
     with contextlib.suppress(InputError, OSError):
         network = study.config(row)["network"]
@@ -188,7 +188,7 @@ FINE = f"{THEORY}, for fine grids"
 class Picture:
     """One figure of a study: a panel for each error.
 
-    name: the name of its files, without suffix. title: its title.
+    name: the name of the figure's files, without suffix. title: the title of the figure.
     caption: how the orders are fitted. notes: sentences on the runs, such as how many failed.
     errors: the column of the study that each panel shows.
     plot: a function of axes and an error, which draws a panel and returns the axes.
@@ -213,7 +213,7 @@ class Picture:
 
     @property
     def fitted(self) -> bool:
-        """Whether any curve has a fitted order."""
+        """True if any curve has a fitted order of convergence."""
         return any(curve.fit for _, curve in self.every_curve)
 
 
@@ -365,7 +365,10 @@ def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
 
 
 def figure_of(picture: Picture, notes: bool = True) -> Figure:
-    """Return a figure with a panel for each error, side by side; notes: whether they are below."""
+    """Return a figure with a panel for each error, side by side.
+
+    notes: whether the picture's notes are written below the panels.
+    """
     text = textwrap.wrap(" ".join(picture.notes), 120) if notes else []
     line, panel = 0.145, 2.2  # inches: a line of text, a panel with curves
     height = line * len(text)
@@ -437,7 +440,7 @@ def problem_toml(settings: Mapping[str, Any]) -> str:
 
 
 def study_toml(study: table.Study, base: str) -> str:
-    """Return the text of a study file with the runs of a study; base: its problem file."""
+    """Return the text of a study file with the runs of a study; base: the problem file's path."""
     lists = {kind: lists for kind, lists in study_lists(study).items() if lists}
     return problem_toml({"study": {"base": base, "name": study.name, **lists}})
 
@@ -470,10 +473,10 @@ FOREMOST = ("loss", "l2_relative", "h1_relative", "seconds")  # columns of the h
 
 
 def write_run_report(run: Path, output: Path | None = None) -> Path:
-    """Write a run's report, and return its path.
+    """Write the report of a run, and return the path of the report.
 
-    It is made from run.json, result.h5 and the pictures in figures/; no Python code in the run
-    folder is executed.
+    The report is made from run.json, result.h5 and the pictures in figures/; no Python code in the
+    run folder is executed.
 
     Args:
         run: the run folder, with or without ".partial", or a file in it.
@@ -622,7 +625,7 @@ def runs_table(study: table.Study, above: str = "") -> ShownTable:
 
 
 def write_report(study: table.Study, output: Path | None = None) -> Path:
-    """Write a study's report with links to the folders of its runs, and return its path.
+    """Write the report of a study, with links to its runs' folders, and return the report's path.
 
     output: the file to write, by default report.html in the study's folder.
     """
@@ -695,7 +698,7 @@ def study_html(study: table.Study, above: str = "") -> str:
 def plot(
     study: table.Study, over: str | None = None, error: str | None = None, ax: Given = None
 ) -> Any:
-    """Draw the errors of a study, as `Study.plot`, which describes the arguments."""
+    """Draw the errors of a study; the arguments are those of `Study.plot`."""
     picture = _picture_over(study, over)
     if error is not None:
         one_of("error", error, picture.errors)
