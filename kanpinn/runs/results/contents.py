@@ -58,9 +58,8 @@ class Contents(ABC, Generic[R]):
     def arrays(self, result: R) -> dict[str, Any]:
         """Return all arrays of an NPZ file by name, for `to_npz`.
 
-        Of a solve or an eigenvalue problem they are the coordinates of the grid, the fields of
-        `GridFields.arrays` (which has no coordinates) and, if any, the eigenvalues; of a fit they
-        are the rows of its data and the fitted values.
+        A solve or an eigenvalue problem has the coordinates of the grid, the fields on the grid
+        and, if any, the eigenvalues. A fit has the rows of its data and the fitted values.
         """
 
     @abstractmethod
@@ -266,7 +265,7 @@ class EigenContents(Contents[Eigensolution]):
         eigenvalues: for each mode the real and imaginary part, the multiplicity and the residual
         and, None if unknown, the bound, the estimate, the exact eigenvalue (exact_real,
         exact_imaginary) and the relative error. unbounded: the reason why the errors have no bound;
-        None if they have. unresolved: the number of modes that were left out.
+        None if there are bounds. unresolved: the number of modes that were left out.
         """
         worst = None if result.errors is None else float(result.errors.max())
         entries = []
