@@ -53,8 +53,8 @@ TRIALS = "trials.pt"
 def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Config:
     """Return the configuration with which a run is resumed.
 
-    run.json has this configuration. If the run chooses its settings by trials, trials.pt has it,
-    since run.json has the settings of the present trial.
+    The configuration is read from run.json. If the run chooses its settings by trials, it is read
+    from trials.pt, since run.json then has the settings of the present trial.
 
     Args:
         path: the run folder, with or without ".partial", or a file in it.
@@ -84,9 +84,10 @@ def state_to_resume(
         config: the configuration with which the run is resumed.
 
     Returns:
-        The state of the solver, or of the search by trials; None if an unfinished run has no
-        checkpoint yet. The status, steps and seconds at each earlier end of the run. The path and
-        sha256 of each data file.
+        A tuple of three parts. The first is the state of the solver, or of the search by trials;
+        None if an unfinished run has no checkpoint yet. The second is a list with the status, steps
+        and seconds at each earlier end of the run, the third a list with the path and sha256 of
+        each data file.
 
     Raises:
         InputError: if a finished run has no checkpoint or no step left to take, the configuration
@@ -137,7 +138,7 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
 
     Args:
         old: the sections of the configuration of the run.
-        new: the sections with which it is to be resumed.
+        new: the sections of the configuration with which the run is to be resumed.
 
     Raises:
         InputError: if any other key differs; the message names the first such key.
@@ -443,7 +444,7 @@ class RunFolder:
         Args:
             path: the path of the finished folder.
             config: the configuration of the run.
-            made: parent folders that have been created for it, which `discard` removes.
+            made: parent folders that were created for the run folder; `discard` removes them.
 
         Raises:
             FileExistsError: if the folder exists, finished or not.
@@ -475,7 +476,7 @@ class RunFolder:
             path: the folder, with or without ".partial".
             config: the configuration to go on with, by default `config_to_resume(path)`, in which
                 steps, time budget and threads may be changed and optimizers be appended. The
-                returned RunFolder has it with class files under the folder's new name.
+                returned RunFolder has this configuration, with class files in the renamed folder.
 
         Raises:
             InputError: if there is no state to resume from, or `config` belongs to another run.
@@ -497,12 +498,13 @@ class RunFolder:
         return folder
 
     def adopt(self, choice: Choice, why: str, state: Mapping[str, Any]) -> None:
-        """Observer of a `TrialSearch`: write its state to trials.pt and its choice to run.json.
+        """Observer of a `TrialSearch`: write its state to trials.pt and the choice to run.json.
 
-        checkpoint.pt of the trial before is removed.
+        The checkpoint.pt of the trial before is removed.
 
         Args:
-            choice: the network, points and optimizers of the next trial, or of the best in the end.
+            choice: the network, points and optimizers of the next trial or, at the end of the
+                search, of the best trial.
             why: the reason for the choice, which is not written.
             state: the state of the search so far.
         """
@@ -549,7 +551,7 @@ class RunFolder:
                 self.write_state(run.state_dict())
 
     def keep(self) -> None:
-        """Write checkpoint.pt if the steps have ended, but errors and files are not yet made."""
+        """Write checkpoint.pt if the steps have ended, but the result is not yet written."""
         if self._run is not None and self._run.status is not None:
             self.write_state(self._run.state_dict())
 
