@@ -134,8 +134,8 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
     """Copy the files that the settings name into a folder, and return the sources.
 
     Class files ("file.py:Class"), the modules in their folders that they import, and data files
-    are copied. Data files of a fit above 1 MiB are not; the returned settings then have the
-    absolute path.
+    are copied. Data files of a fit above 1 MiB are not copied; the returned settings then have
+    their absolute paths.
 
     Args:
         settings: the sections of a configuration; they are not changed.
@@ -184,8 +184,9 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
 def code_of(settings: dict[str, Any], folder: Path) -> list[dict[str, str]]:
     """Return path and sha256 of the Python files that loading or resuming a run would execute.
 
-    They are the class files and the modules in their folders that they import. Paths are relative
-    to the run folder, and absolute for files outside it. Files that do not exist are left out.
+    These files are the class files, and the modules in the folders of class files that the class
+    files import. Paths are relative to the run folder, and absolute for files outside it. Files
+    that do not exist are left out.
     """
     files: dict[Path, None] = {}
     for named in named_files(settings, folder):
