@@ -291,8 +291,8 @@ class Dimension:
     def fitted(self) -> bool:
         """True if an order of convergence is fitted over this dimension.
 
-        It must be a size of a network or a number of points, that is an integer from 1 which is not
-        a degree.
+        The dimension must be a size of the network or a number of points: its numbers are integers
+        of at least 1, and it is not a degree.
         """
         if self.numbers is None or self.name == "degree":
             return False
@@ -334,7 +334,7 @@ def dimensions(study: Study) -> list[Dimension]:
 
 
 def is_seed(key: str) -> bool:
-    """Return True if a key is a seed: runs that differ in it only are replicates."""
+    """Return True if a key is a seed: runs that differ in seeds only are replicates."""
     return key.rpartition(".")[2] == SEED
 
 
