@@ -178,7 +178,7 @@ def tree(own: Tensor, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
 
     Args:
         own: the tensor of this rank, of the same shape on all ranks.
-        combine: combines the tensor of a lower and of a higher rank into a tensor of the same shape.
+        combine: combines the tensors of a lower and of a higher rank into one of the same shape.
     """
     there = 1
     with _answering():
