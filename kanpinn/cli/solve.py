@@ -275,7 +275,7 @@ def _fit_preview(config: "Config", job: Any) -> Iterator[Line]:
 
 
 def _preview(config: "Config", job: Any) -> Iterator[Line]:
-    """Yield pairs (name, text) that describe the solve that would be run, without its optimizers."""
+    """Yield pairs (name, text) that describe the solve which a file asks for, except optimizers."""
     from kanpinn.accuracy.references import reference_of
     from kanpinn.networks.constraints import describe_imposition
     from kanpinn.runs.config import blaming
