@@ -284,7 +284,7 @@ class Data:
 
     Args:
         train: the rows to which the network is fitted.
-        validation: the rows on which the error is least for the state of the network that is kept.
+        validation: the rows whose error decides which state of the network is kept.
         test: the rows on which the result is assessed.
 
     Raises:
