@@ -1,4 +1,4 @@
-"""The command line: commands that call the package; only they print and set threads.
+"""The command line: commands that call the package. Only the commands print and set threads.
 
 The modules import the package inside functions, so that `kanpinn --help` is fast.
 """
