@@ -16,7 +16,7 @@ RunOrStudy = Annotated[
 
 
 class Format(Enum):
-    """The formats of `export`: suffixes of files; kanpinn.to_SUFFIX is the function that writes."""
+    """The formats of `export`, by file suffix; the function kanpinn.to_SUFFIX writes the format."""
 
     VTKHDF = "vtkhdf"
     NPZ = "npz"
