@@ -96,7 +96,7 @@ solve_command = _command(
     Everything else is in a run folder: figures, fields, the network, a checkpoint. With a section
     [eigen] the problem is an eigenvalue problem, and the table is of eigenvalues.
 
-    Several processes solve a problem together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
+    Several processes solve it together by torchrun --nproc-per-node 2 -m kanpinn solve FILE.
     Exit codes: 0 a usable solution, 1 numerical failure or overfitting, 2 bad input,
     130 interrupted.
     """,
