@@ -127,7 +127,7 @@ ESTIMATE = ("contraction", "seconds", "reason")  # entries of an estimate beside
 
 
 class SolveContents(Contents[Solution]):
-    """Errors with their reference and estimate in run.json; fields in /fields and fields.vtkhdf."""
+    """Writes errors and their estimate to run.json, fields to result.h5 (/fields) and VTK."""
 
     def record(self, result: Solution) -> dict[str, Any]:
         """Return the entries of run.json for a solve.
@@ -255,12 +255,12 @@ LISTS = {  # attributes of an Eigensolution by their keys in the entries of "eig
 
 
 class EigenContents(Contents[Eigensolution]):
-    """Eigenvalues, bounds and errors in run.json; modes in result.h5 (/modes) and fields.vtkhdf."""
+    """Writes eigenvalues, bounds and errors to run.json, and modes to result.h5 (/modes) and VTK."""
 
     group = "modes"
 
     def record(self, result: Eigensolution) -> dict[str, Any]:
-        """Return the entries of run.json for the eigenvalues.
+        """Return the entries of run.json that only eigenvalue problems have.
 
         eigenvalues: for each mode the real and imaginary part, the multiplicity and the residual
         and, None if unknown, the bound, the estimate, the exact eigenvalue (exact_real,
@@ -331,7 +331,7 @@ def _numbers(entries: list[dict[str, Any]], real: str, imaginary: str) -> Tensor
 
 
 class FitContents(Contents[Fitted]):
-    """Scores on each part of the data in run.json; scaling of outputs in result.h5 (/network)."""
+    """Writes scores to run.json, and the scaling of outputs to /network of result.h5."""
 
     def record(self, result: Fitted) -> dict[str, Any]:
         """Return the entries of run.json for a fit.
