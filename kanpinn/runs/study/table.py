@@ -1,5 +1,5 @@
 """`Study`, the table of the runs of a study (study.json, study.csv, study.h5); the dimensions in
-which it varies, and its summary.
+which a study varies, and the summary of a study.
 """
 
 import csv
