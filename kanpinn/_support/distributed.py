@@ -204,7 +204,7 @@ def _reduce(values: Tensor, operation: Any) -> Tensor:
 
 
 def _travelling(values: Tensor) -> Tensor:
-    """Return the tensor on a device from which the backend can send it: for NCCL on the GPU."""
+    """Return the tensor on a device from which the backend can send it: on the GPU for NCCL."""
     return values.cuda() if dist.get_backend() == "nccl" else values
 
 
