@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         to_disk(path.parent)
     except OSError as error:
-        error.filename = str(path)  # the system gives no file, or the temporary file
+        error.filename = str(path)  # the system's error names no file, or the temporary file
         raise
     finally:
         with suppress(OSError):  # a folder that has gone has no temporary file either
