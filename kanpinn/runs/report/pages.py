@@ -208,7 +208,7 @@ class Picture:
 
     @property
     def every_curve(self) -> list[tuple[str, ErrorCurve]]:
-        """All curves, each with the column of its error."""
+        """All curves as pairs (error, curve), where `error` is the column that the curve shows."""
         return [(error, curve) for error, some in self.curves.items() for curve in some]
 
     @property
@@ -720,7 +720,7 @@ def _picture_over(study: table.Study, over: str | None) -> Picture:
 
 def _size(picture: Picture) -> tuple[float, float]:
     """Return the width and height of a panel with its legend, in inches."""
-    line = 0.145  # of the legend
+    line = 0.145  # inches: the height of a line of the legend
     height = 2.4 + line * picture.rows if picture.curves else 0.8 + 0.2 * picture.rows
     return 4.4, max(height, 1.4)
 
