@@ -255,7 +255,7 @@ LISTS = {  # attributes of an Eigensolution by their keys in the entries of "eig
 
 
 class EigenContents(Contents[Eigensolution]):
-    """Writes eigenvalues, bounds and errors to run.json, and modes to result.h5 (/modes) and VTK."""
+    """Writes eigenvalues, bounds and errors to run.json, modes to result.h5 (/modes) and VTK."""
 
     group = "modes"
 
