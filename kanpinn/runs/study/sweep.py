@@ -412,7 +412,7 @@ class Sweep:
         self.tasks = {}
         for index, entry in enumerate(entries):
             columns = None
-            with suppress(InputError):  # the folder is damaged; the worker will report how
+            with suppress(InputError):  # the folder is damaged; the worker reports the damage
                 columns = finished(folder / table.RUNS / entry.name)
             self.rows.append(dict(entry.values))
             self._fill(index, columns or table.empty(kind=self.kind))
@@ -567,7 +567,7 @@ class StudyFile(TomlTable):
 
     @staticmethod
     def read(path: Path) -> "StudyFile":
-        """Read a study file; `base` is then relative to the working directory.
+        """Read a study file; the `base` of the result is relative to the working directory.
 
         Raises:
             InputError: if the file is no study file; the message has the key, its value and the
