@@ -33,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
         error.filename = str(path)  # the system's error names no file, or the temporary file
         raise
     finally:
-        with suppress(OSError):  # a folder that has gone has no temporary file either
+        with suppress(OSError):  # the folder may have been removed
             temporary.unlink(missing_ok=True)
 
 
@@ -90,7 +90,7 @@ def remove_temporaries(folder: Path) -> None:
 
 
 LOCK = ".lock"  # the file in a folder that the writing process locks
-WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # errors if locks do not exist
+WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # errors of systems without locks
 
 
 class Locked(InputError):
