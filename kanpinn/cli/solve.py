@@ -192,7 +192,7 @@ def _run(job: "Job", folder: "RunFolder", quiet: bool) -> "Result":
         else:
             folder.discard()
         raise
-    except Exception:  # a checkpoint with wrong contents can raise any at the first step
+    except Exception:  # a checkpoint with wrong contents can raise any exception
         if folder.state is None or folder.begun:
             raise
         folder.discard()
@@ -420,7 +420,7 @@ def _joined(store: Any) -> Iterator[None]:
         raise NumericalError(f"the {size} processes do not form a group: {error}") from error
     try:
         yield
-    finally:  # closed connections end the wait of other ranks for a failed rank
+    finally:  # if this rank fails, its closed connections end the waiting of the other ranks
         dist.destroy_process_group()
 
 
