@@ -170,7 +170,7 @@ def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
             file.seek(0)
             with numpy.load(file) as arrays:
                 return dict(arrays)
-    except InputError:  # which is a ValueError
+    except InputError:  # an InputError is a ValueError, which is handled below
         raise
     except (ValueError, EOFError, TypeError, MemoryError, BadZipFile, zlib.error):
         raise InputError(f"{path} is no NumPy archive of numbers and texts") from None
