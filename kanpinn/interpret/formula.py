@@ -84,7 +84,7 @@ def recognise(
     first, last, low, high = numpy.searchsorted(values, ends)
     if first < last:
         best = first + int(bits[first:last].argmin())
-        # The density of equally simple constants near the value, counted on [size/2, 3 size/2].
+        # The number of equally simple constants between size/2 and 3 size/2 gives their density.
         rivals = int((bits[low:high] <= bits[best]).sum())
         if max(rivals, 1) * 2 * reach / size <= chance:
             ratio, factor = terms[best]
@@ -115,7 +115,7 @@ def _table() -> tuple[Float[Array, " n"], Float[Array, " n"], tuple[tuple[Fracti
     Returns:
         The values in ascending order, (n,); the lengths in bits, (n,); the n pairs (p/q, factor).
     """
-    longest = 12.0  # length of the longest constant in the table
+    longest = 12.0  # bits: the description length of the longest constant in the table
     import sympy
 
     lengths: dict[tuple[Fraction, str], float] = {}
@@ -305,7 +305,7 @@ class _Rounding:
 
     def __init__(self, x: Tensor, y: Tensor, state: Rounded) -> None:
         self.x, self.y, self.state = x, y, state
-        self.start = max(misfit(state.graph(x), y), 1e-13)  # at least rounding
+        self.start = max(misfit(state.graph(x), y), 1e-13)  # not below rounding errors
         # A relative error above 1e-6 is taken for noise, independent from row to row. A smooth
         # error, such as the error of a solution, can shift constants by more than noise.
         noisy = self.start > 1e-6
@@ -358,7 +358,7 @@ class _Rounding:
         """
         import sympy
 
-        share = 0.1  # least norm of a constant's part in the null space
+        share = 0.1  # constants whose component in the null space is smaller are left as they are
         free, names, lengths, s, vh = self._decomposed()
         null = s <= NULL * s[0] if len(s) else s > 0
         if not bool(null.any()):
@@ -668,7 +668,7 @@ def formula_of(
     for key, curve in sorted(done.graph.formulas().items()):
         layer, i, _ = key
         pair = curve(units[layer][:, i]), origin.edges[key](old[layer][:, i])
-        r2 = float(torch.corrcoef(torch.stack(pair))[0, 1] ** 2)  # of a linear regression
+        r2 = float(torch.corrcoef(torch.stack(pair))[0, 1] ** 2)  # R² of a linear regression
         f = curve.function
         edges.append(EdgeRow(*key, f.name, *curve.constants, r2, f.complexity))
     exact = not any(isinstance(atom, sympy.Float) for form in forms for atom in form.atoms())
