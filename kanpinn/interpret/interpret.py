@@ -163,7 +163,7 @@ def products(x: Tensor, y: Tensor, seed: int, deadline: Deadline = NEVER) -> Ite
     """
     from sympy.utilities.iterables import multiset_partitions
 
-    most_inputs = 4  # the number of groupings grows too fast beyond
+    most_inputs = 4  # for more inputs there are too many groupings
     d = x.shape[1]
     if not 2 <= d <= most_inputs:
         return
@@ -230,8 +230,8 @@ def sparse_skeleton(
         its loss is more than a tenth of the targets' variance.
     """
     degree, grid = 3, 5
-    structureless = 0.1  # of the targets' variance; with a larger loss, needed edges were cut
-    factor, enough = 4.0, 1e-6  # removals may raise the loss by this factor, or to this value
+    structureless = 0.1  # share of the targets' variance; with a larger loss, edges are missing
+    factor, enough = 4.0, 1e-6  # removals may raise the loss by this factor, or up to this loss
     threshold = 1e-2  # edges with lower scores are removed
     sparse_steps, polish_steps, cut_steps = 50, 20, 10
     width = (table.inputs.shape[1], *hidden, table.targets.shape[1])
@@ -374,7 +374,7 @@ def hypotheses(
         Pairs (graph, is_own); is_own is True if the edges of the graph are edges of the surrogate's
         own network, False if the graph is a fit to the data.
     """
-    rough = 1e-3  # a relative error that is accepted in any case: inner splines may be too stiff
+    rough = 1e-3  # relative error that is always accepted, since inner splines may be too stiff
     most_edges = 12  # the own edges of a network with more edges are not read, only its values
     unstructured = 1e-2  # a relative error above which a network's own edges are not read
     own = own_graph(surrogate)
@@ -410,7 +410,7 @@ def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[G
 
 def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
     """Refine graphs in turn; return the first with a relative error up to 1e-5, else the best."""
-    clear = 1e-5  # below this relative error the shape is taken for the shape of the function
+    clear = 1e-5  # relative error below which a fit is taken to have the function's structure
     refined = []
     for sparse in fits:
         refined.append(_grown(sparse, rows, deadline))
@@ -636,7 +636,7 @@ def interpret(
     formulas: list[Formula] = []
     deadline = NEVER.within(seconds)
     for graph, is_own in hypotheses(result.surrogate, rows, noise, seed, deadline):
-        # Cached because it takes seconds and is called twice, by `done` and for the result.
+        # Cached, since `formula_of` takes seconds and is called by `done` and for the result.
         formula = cache(lambda f: formula_of(f.graph, rows, problem, graph, is_own))  # noqa: B023
         search = Search(
             *(rows, chosen, accuracy if is_own else EXACT),
