@@ -32,7 +32,7 @@ from kanpinn.solvers.summary import ShownTable
 # Sizes in inches.
 WIDEST, NARROWEST = 10.0, 2.4  # the limits of a diagram's width
 ROOMY, TIGHT = 0.75, 0.28  # the largest and the least side of a box, with half the gaps around it
-RADIUS = 0.075  # of a unit that adds edges
+RADIUS = 0.075  # the radius of a unit that adds edges
 PER_LETTER = 0.07  # the width of a letter of a name
 
 
@@ -147,7 +147,7 @@ class Link:
         shares = []
         for values in (self.x, self.y):
             span = float(numpy.ptp(values))
-            varies = span > 1e-12 * float(numpy.abs(values).max())  # not by rounding alone
+            varies = span > 1e-12 * float(numpy.abs(values).max())  # by more than rounding
             shares.append((values - values.min()) / span if varies else 0.5 + 0 * values)
         return numpy.stack(shares, axis=1) * inner + (box.x - inner / 2, box.y - inner / 2)
 
@@ -273,7 +273,7 @@ def draw_network(
         >>> len(figure.axes) > 0
         True
     """
-    samples = 120  # of each edge function, over the range of its arguments at the loss's points
+    samples = 120  # of an edge function, over the range of its arguments at the points of the loss
     surrogate, points, network = result.surrogate, result.residuals.points, kan_of(result.surrogate)
     scores, width, links = score_edges(surrogate, points).edges, network.width, []
     share = torch.linspace(0, 1, samples).to(surrogate.low)[:, None]
