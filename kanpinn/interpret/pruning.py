@@ -91,7 +91,7 @@ def score_edges(surrogate: Surrogate, points: Points) -> EdgeScores:
     network = kan_of(surrogate)
     if not len(points):
         raise InputError("scores need points, got none")
-    shifts, sums, squares = [], [], []  # of each layer's edges; the shift keeps digits
+    shifts, sums, squares = [], [], []  # for each layer's edges; shifts avoid cancellation
     with torch.no_grad():
         for start in range(0, len(points), CHUNK):
             part = points[start : start + CHUNK].to(surrogate.low.dtype, surrogate.low.device)
