@@ -228,7 +228,7 @@ class Fits:
     @property
     def limit(self) -> Array:
         """True for each fit in which c f and d nearly cancel: only derivatives of f count."""
-        return self.largest > 1e5  # the size of c f, over the deviation of y
+        return self.largest > 1e5  # the size of c f, in standard deviations of y
 
     def best(self, count: int) -> Float[Array, "j 2"]:
         """Return the j ≤ `count` windows with the lowest losses, without infinite losses."""
@@ -613,7 +613,7 @@ def _fit(function: Univariate, samples: Samples) -> Fits:
     The best fit is found in three rounds with 12, 2 and 1 fits and increasing numbers of samples.
     The first round starts from the best windows of the lattice.
     """
-    first, second = 128, 1000  # samples in the first two stages
+    first, second = 128, 1000  # numbers of samples in the first two rounds
     if function.jumps:  # the best step function jumps halfway between two samples
         below, lifted = numpy.cumsum(samples.w)[:-1], numpy.cumsum(samples.w * samples.z)[:-1]
         gain = lifted**2 / (below * (1 - below))
