@@ -206,7 +206,7 @@ class Symbolic:
             f = self.function(u)
             # A constant function has no autograd graph; its slope is zero.
             slope = torch.autograd.grad(f.sum(), u)[0] if f.requires_grad else torch.zeros_like(f)
-        slope = torch.where(slope.isinf(), 0.0, slope)  # at an end of the domain, as of sqrt
+        slope = torch.where(slope.isinf(), 0.0, slope)  # as for sqrt at 0, the end of its domain
         f = f.detach()
         by = {"a": self.c * slope * x, "b": self.c * slope, "c": f, "d": torch.ones_like(f)}
         return self.a * self.c * slope, torch.stack([by[name] for name in self.free], dim=1)
