@@ -82,7 +82,7 @@ class Card:
             figure.savefig(stream, format="png", dpi=144)  # 1.5 times the 96 dpi of a screen
             data = base64.b64encode(stream.getvalue()).decode()
             return {"data": data, "width": round(figure.get_figwidth() * 96), "words": words}
-        except Exception as error:  # as above; Matplotlib raises many kinds as well
+        except Exception as error:  # a user's function or Matplotlib may raise anything
             self._failures.append(f"there is no picture: {reason(error)}")
             return None
 
