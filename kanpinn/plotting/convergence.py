@@ -161,7 +161,7 @@ def plot_curves(
     every = [p.error for curve in curves for p in curve.points]
     error_axis(ax, [bound for error in every for bound in (error.low, error.high)])
     drawn: set[int] = set()
-    for curve in curves:  # one dotted line from the first point for each spline order
+    for curve in curves:  # for each spline order one dotted line, from the first point
         if curve.theory and len(curve.points) > 1 and curve.theory.best not in drawn:
             drawn.add(curve.theory.best)
             n = numpy.array([p.size for p in curve.points])
@@ -217,7 +217,7 @@ def plot_spreads(
     if len(settings) == 1:
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
-    ax.set_ylim(len(settings) - 0.4, -0.6)  # the first on top
+    ax.set_ylim(len(settings) - 0.4, -0.6)  # the first row is on top
     ax.set_xlabel(x, fontsize=STYLE.small)
     return style.tidy(ax, "x")
 
@@ -258,7 +258,7 @@ def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> Non
         ax.set_xscale("log")
     if len(different) <= 10 and all(size == int(size) for size in different):
         place = [math.log(size) if logarithmic else size for size in different]
-        ticks: list[int] = []  # at least 7% of the axis apart; both ends come first
+        ticks: list[int] = []  # indices at least 7% of the axis apart; ends first
         for i in sorted(range(len(place)), key=lambda i: (0 < i < len(place) - 1, i)):
             if all(abs(place[i] - place[j]) >= 0.07 * (place[-1] - place[0]) for j in ticks):
                 ticks.append(i)
