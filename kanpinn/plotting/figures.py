@@ -18,5 +18,5 @@ def draw_figures(result: Any, folder: Path, fields: Any = None) -> list[Path]:
         fields: the result on a grid (`GridFields`), if it has been evaluated already.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    figures = import_module(result.shown_by).figures(result, fields)  # one at a time
+    figures = import_module(result.shown_by).figures(result, fields)  # makes one at a time
     return [save(figure, folder / f"{name}.png") for name, figure in figures]
