@@ -90,7 +90,7 @@ def plot_history(
     at = history.column(x)
     for curve in curves:
         values = history.column(curve.column) if curve.column in history.names else at[:0]
-        shown = numpy.isfinite(values) & (values > 0)  # on a logarithmic axis
+        shown = numpy.isfinite(values) & (values > 0)  # the axis is logarithmic
         if not shown.any():
             continue  # no value to draw: H1 errors against a reference without derivatives
         look: dict[str, Any] = {"color": curve.colour, "label": curve.label, "linewidth": 1.4}
@@ -119,7 +119,7 @@ def plot_history(
         if number != numbers[0] and (title or number >= len(titles)):
             ax.axvline(start, color=style.GREY, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
         place = across.transform((start, 1.0))[0]
-        if title and place - marked > 0.035:  # of the width of the axes, between two titles
+        if title and place - marked > 0.035:  # the least distance of titles, over the axes' width
             marked = place
             # above the axes, where it covers no curve
             look = {"rotation": 55, "rotation_mode": "anchor", "color": style.GREY, "va": "bottom"}
