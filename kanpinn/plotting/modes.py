@@ -103,7 +103,7 @@ def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, 
     x, y = fields.axes.values()
     inside, tiny = values[numpy.isfinite(values)], 1e-6 * bound
     if inside.min() < -tiny and inside.max() > tiny:
-        # Where a mode has decayed only errors are left; their zeros are no nodal lines.
+        # Where a mode has decayed, its values are errors, whose zeros are no nodal lines.
         nearby = maximum_filter(numpy.nan_to_num(numpy.abs(values)), size=3)
         seen = numpy.where(nearby > tiny, values, numpy.nan)
         ax.contour(x, y, seen.T, levels=[0.0], colors=style.BLACK, linewidths=0.8)
