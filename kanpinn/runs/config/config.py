@@ -761,7 +761,7 @@ class Config:
         sections = {}
         for section in sorted(kind.model_fields, key=SHARED.__contains__):
             table, given = getattr(file, section), data.get(section)
-            if isinstance(table, models.FixedTable):  # its defaults are written to run.json as well
+            if isinstance(table, models.FixedTable):  # run.json also has the defaults of the table
                 given = table.model_dump(by_alias=True, exclude_none=True)
             if given:
                 sections[section] = given
