@@ -213,13 +213,13 @@ def _from_file(where: str, directory: Path, at: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickle look up the module of a class
     before = set(sys.modules)
     try:
-        with blaming(at, module), importing_beside(file.parent):  # its neighbours
+        with blaming(at, module), importing_beside(file.parent):  # modules in its folder
             loader.exec_module(module)
     except InputError:
         raise
-    except (SyntaxError, ValueError) as error:  # a file that is not text has no line to name
+    except (SyntaxError, ValueError) as error:  # not text: there is no line to name
         raise InputError(f"{at}: {type(error).__name__}: {error}") from error
-    finally:  # other files must not find this file's neighbours
+    finally:  # other files must not find the modules in this file's folder
         for added in set(sys.modules) - before:
             origin = Path(getattr(sys.modules[added], "__file__", None) or "")
             if (origin.parent, origin.stem) == (file.parent, added):
@@ -386,14 +386,14 @@ class TomlTable(pydantic.BaseModel):
             place = f"{path}.{error}" if known else f"{path}: {error}"
             value, hint = arguments.get(name), ""
             if isinstance(value, str) and re.fullmatch(r"[\w-]+", value):
-                if "did you mean" not in str(error):  # the nearest of the names in the message
+                if "did you mean" not in str(error):  # propose the most similar name in the message
                     words = [w for w in re.findall(r"\w+", str(error)) if w != value]
                     hint = nearest(value, words[1:])
             raise InputError(place + hint) from None
         except (MemoryError, OverflowError, RuntimeError, ValueError) as error:
             if sources_of(about):
                 raise
-            reason = str(error).partition("\n")[0]  # sizes that no machine can hold
+            reason = str(error).partition("\n")[0]  # such as sizes that no machine can hold
             raise InputError(f"{path} = {show(arguments)}: cannot be built ({reason})") from None
 
     @classmethod
@@ -441,7 +441,7 @@ def table_of(
         elif p.kind is not p.VAR_POSITIONAL:
             kinds = typing.get_args(hint) or (hint,)
             modules = any(isinstance(k, type) and issubclass(k, torch.nn.Module) for k in kinds)
-            if not modules and hint not in (torch.dtype, torch.device):  # they have other keys
+            if not modules and hint not in (torch.dtype, torch.device):  # set by other keys
                 fields[p.name] = (hint, ... if p.default is p.empty else p.default)
     if further:  # the function takes any keyword, so the table takes any key
         base = type(base.__name__, (base,), further | {"__module__": __name__}, extra="allow")
