@@ -65,7 +65,7 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
         return
     known = {key: table[key] for key in ("width", "degree", "grid", "cells") if key in table}
     given = ", ".join(f"{path}.{key} = {value}" for key, value in known.items())
-    if kind in (Cells, CellWindows):  # memory for the field of an equation of first order
+    if kind in (Cells, CellWindows):  # memory for one field, of an equation of order 1
         own = inspect.signature(Cells).parameters
         cells = table.get("cells", own["cells"].default)
         degree = min(int(table.get("degree", own["degree"].default)), Cells.highest)
@@ -80,7 +80,7 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     for key, size, most, what in (
         ("degree", degree, 100, ""),  # much lower degrees already lose all digits to rounding
         ("width", len(width) - 1, 50, " layers"),  # placing grids takes quadratic time
-        ("width", max(width), 100_000, " units in a layer"),  # least squares takes their square
+        ("width", max(width), 100_000, " units in a layer"),  # least squares takes units²
         ("grid", grid, 10_000, " intervals"),  # the basis takes seconds and half a gigabyte
     ):
         if size > most:
