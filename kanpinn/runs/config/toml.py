@@ -61,7 +61,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise NotToml(deep) from None
     except tomllib.TOMLDecodeError as error:
         raise NotToml(f"is not valid TOML: {error}") from None
-    except ValueError:  # Python converts no longer integers
+    except ValueError:  # Python converts at most 4300 digits
         raise NotToml("has an integer of more than 4300 digits") from None
     level: list[Any] = [tables]
     for _ in range(DEEPEST):  # the tables and lists inside the tables and lists of `level`
