@@ -171,12 +171,12 @@ class Progress(LiveLine):
             # The stage began at the last call; the first stage when this observer was made.
             self._stage = progress.stage_index
             self._done.clear()
-            if run.stage is None or run.stage.part is None:  # otherwise the part is not known
+            if run.stage is None or run.stage.part is None:  # else the part at its start is unknown
                 self._done.append((self._last, (progress.stage_step - 1) / run.optimizer.steps))
         self._last = time.monotonic()
         self._done.append((self._last, _part(run)))
         ended = progress.finished is not None or progress.stage_step == run.optimizer.steps
-        # The pace is that of the later half of the latest steps: steps of a march become longer.
+        # The pace is measured on the later half of the last 200 steps: a march's steps get longer.
         (before, first), (now, part) = self._done[(len(self._done) - 1) // 2], self._done[-1]
         left, numbers = "", shown_numbers(run)
         if not ended and part > first and (run.stage is None or run.stage.steady):
@@ -198,7 +198,7 @@ def shown_numbers(run: SolverState) -> str:
     the validation rows or, without validation rows, on the training rows.
     """
     row = run.history.rows[-1]
-    # A march has no loss that its steps lower.
+    # The loss of a march is left out, since the steps of a march do not lower it.
     parts = [f"loss {row['loss']:.2e}"] if run.stage is None or run.stage.part is None else []
     if "l2_relative" in row:
         parts.append(f"rel. L2 {row['l2_relative']:.2e}")
