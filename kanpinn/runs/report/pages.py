@@ -105,7 +105,7 @@ def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension
     numeric = [dimension for dimension in found if dimension.numbers is not None]
     if against in MEASURED:  # dimensions with a fitted order first, then with the most values
         for path in sorted(numeric, key=lambda d: (not d.fitted, -len(set(d.labels)))):
-            values: dict[str, set[Any]] = {}  # of the column, by the other dimensions' setting
+            values: dict[str, set[Any]] = {}  # values of the column, by setting
             labels = setting_labels(found, path, len(study.rows))
             for row, label in zip(study.rows, labels, strict=True):
                 if usable(row, against):
@@ -170,7 +170,7 @@ NAMES = {
     "validation_cross_entropy": "validation cross entropy",
 }
 TITLES = NAMES | {"l2_relative": "relative $L^2$ error", "h1_relative": "relative $H^1$ error"}
-AXES = {  # labels of keys and columns on the x axis; {}: which component of a list varies
+AXES = {  # labels of keys and columns on the x axis; {} is replaced by the component that varies
     "network.grid": "grid {} (intervals)",
     "points.interior": "interior collocation points",
     "points.boundary": "boundary collocation points",
@@ -229,7 +229,7 @@ def pictures(study: Study) -> Iterator[Picture]:
         return
     found = dimensions(study)
     numeric = [d for d in found if d.numbers is not None]
-    over: list[Dimension] = []  # only the first of dimensions that determine each other
+    over: list[Dimension] = []  # of dimensions that determine each other, the first
     for one in [d for d in numeric if d.fitted] or numeric:
         if not any(one.follows(other) and other.follows(one) for other in over):
             over.append(one)
@@ -420,7 +420,7 @@ def study_lists(study: table.Study) -> dict[str, dict[str, list[Any]]]:
     All keys are in `over` if the rows are the product of their values, otherwise in `zipped`.
     """
     columns = {key: study.column(key) for key in study.varied}
-    lists = {  # of distinct values, which may be unhashable lists and tables
+    lists = {  # of distinct values; these may be lists and tables, which have no hash
         key: [one for i, one in enumerate(values) if one not in values[:i]]
         for key, values in columns.items()
     }
@@ -469,7 +469,7 @@ def value_text(value: Any) -> str:
     return f"{number:.3e}" if abs(number) < 1e-2 or abs(number) >= 1e5 else f"{number:.6g}"
 
 
-FOREMOST = ("loss", "l2_relative", "h1_relative", "seconds")  # columns of the history, if known
+FOREMOST = ("loss", "l2_relative", "h1_relative", "seconds")  # columns that come first
 
 
 def write_run_report(run: Path, output: Path | None = None) -> Path:
@@ -497,7 +497,7 @@ def run_html(folder: Path) -> str:
     with expecting(folder / RECORD):
         settings, status = record.get("config") or {}, str(record.get("status", "–"))
         found, said = [], []
-        if "success" in record:  # the result of a finished run, without the run's code
+        if "success" in record:  # a finished run: its result is read without executing its code
             contents = CONTENTS[table.kind_of(record)]
             known = contents.saved(record) | contents.shown(record)
             result = SimpleNamespace(status=status, **known)
