@@ -160,7 +160,7 @@ class SolveContents(Contents[Solution]):
             estimate = (estimate.pop("errors") or unknown | {"fields": {}}) | estimate
         for norms in filter(None, (errors, estimate)):
             for field in norms["fields"].values():
-                del field["fields"]  # a single field has none
+                del field["fields"]  # a single field has no fields of its own
         against = result.reference if errors is not None else None
         inverse: dict[str, Any] = {"estimated": {}, "dependences": [], "spreads": {}, "noise": None}
         if result.problem.unknowns:
