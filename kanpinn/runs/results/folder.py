@@ -403,7 +403,7 @@ class RunFolder:
     record: dict[str, Any] = field(default_factory=dict)
     _run: SolverState | None = field(default=None, init=False)
     _searched: dict[str, Any] | None = field(default=None, init=False)  # settings before trials
-    _trials: int = field(default=0, init=False)  # trials that are done
+    _trials: int = field(default=0, init=False)  # the number of finished trials
 
     @classmethod
     def create(cls, output: Path, name: str, config: Config) -> "RunFolder":
@@ -519,7 +519,7 @@ class RunFolder:
         written = self.config.to_dict() | chosen
         self.config = Config.from_dict(written, self.config.directory, self.config.name)
         self._run = None
-        (self.path / CHECKPOINT).unlink(missing_ok=True)  # belongs to the trial before
+        (self.path / CHECKPOINT).unlink(missing_ok=True)  # of the previous trial
         self.write_record()
 
     def write_record(self, **found: Any) -> None:
@@ -564,7 +564,7 @@ class RunFolder:
             result: the result of the run.
             figures: whether figures are drawn.
         """
-        state = self.state  # where no step was left to take
+        state = self.state  # kept if no step was left to take
         if self._run is not None:
             state = self._run.state_dict()
         elif state is None:
@@ -574,7 +574,7 @@ class RunFolder:
         self._run = None  # its state is written: `keep` at Ctrl-C has nothing to write
         CONTENTS[self.config.file.kind].write(result, self.sources.settings, self.path, figures)
         self.write_record(**run_record(result, self.config), resumed=self.earlier)
-        if result.success:  # otherwise the search can go on with a larger budget
+        if result.success:  # otherwise the trials may be resumed with a larger budget
             (self.path / TRIALS).unlink(missing_ok=True)
         self.lock.release(self.path)
         paths = files.numbered(self.path.with_name(self.path.name.removesuffix(PARTIAL)))
