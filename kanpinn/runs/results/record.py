@@ -58,7 +58,7 @@ def outside_grids(result: Result) -> list[float | None]:
             for i, (layer, h) in enumerate(zip(part.layers, inputs, strict=True)):
                 if isinstance(layer, KANLayer):
                     low, high = layer.basis.breaks[:, 0], layer.basis.breaks[:, -1]
-                    slack = 1e3 * torch.finfo(low.dtype).eps * (high - low)  # for rounding
+                    slack = 1e3 * torch.finfo(low.dtype).eps * (high - low)  # rounding margin
                     out = (h < low - slack) | (h > high + slack)
                     outside[i] += int(out.any(dim=1).sum())
         shares += [
