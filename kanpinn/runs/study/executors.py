@@ -101,7 +101,7 @@ def dask_workers(address: str | None = None, workers: int | None = None) -> Iter
             )
         return distributed.Client(cluster, set_as_default=False)
 
-    logger = logging.getLogger("distributed.client")  # kanpinn reports its errors
+    logger = logging.getLogger("distributed.client")  # kanpinn itself reports dask's errors
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
