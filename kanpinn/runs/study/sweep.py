@@ -61,7 +61,7 @@ class Entry:
         """
         pairs = (f"{key.rpartition('.')[2]}={_short(v)}" for key, v in self.values.items())
         slug = re.sub(r"[^\w.=+-]+", "-", "_".join(pairs))[:60]
-        slug = slug.encode()[:220].decode(errors="ignore")  # of the 255 bytes of a file name
+        slug = slug.encode()[:220].decode(errors="ignore")  # names of files have at most 255 bytes
         settings = self.config.to_dict()
         sources = source_texts(settings, self.config.directory)
         return f"{slug.strip('-_.')}-{_digest([settings, sources, version()])[:12]}"
@@ -282,7 +282,7 @@ def execute(task: Task) -> RunOutcome:
         said = (str(w.message) for w in caught if issubclass(w.category, UserWarning))
         return RunOutcome(done, tuple(said))  # the main process of the study repeats the warnings
     except (Exception, SystemExit) as error:  # a class file may call sys.exit
-        kinds = {"eigen": "eigen", "data": "fit"}  # by a section that only this kind has
+        kinds = {"eigen": "eigen", "data": "fit"}  # by the section of this kind
         kind = next((kinds[name] for name in kinds if name in task.settings), "problem")
         partial = path.with_name(path.name + PARTIAL)  # the folder that a failed run leaves
         left = partial.name if partial.is_dir() else ""
@@ -481,7 +481,7 @@ class Sweep:
                 text = f"the workers cannot import what this process can: {error.__cause__}"
                 raise InputError(text) from error
             reason = message(error)
-            killed = type(error).__name__ == "KilledWorker"  # from dask, for waiting tasks as well
+            killed = type(error).__name__ == "KilledWorker"  # by dask, also for tasks that waited
             if killed or isinstance(error, futures.BrokenExecutor):
                 partial = self.folder / table.RUNS / f"{self.tasks[index].run}{PARTIAL}"
                 begun = not killed or partial.exists()
@@ -528,7 +528,7 @@ class Sweep:
         self.rows[index] |= {k: v for k, v in columns.items() if k not in self.varied}
 
     def _observe(self, executor: futures.Executor | None) -> None:
-        running = getattr(executor, "running", None)  # `DaskExecutor`: dask's futures do not know
+        running = getattr(executor, "running", None)  # a method of `DaskExecutor` alone
         busy = running() if running else sum(future.running() for future in self._pending)
         seconds, errors = time.monotonic() - self.started, table.ERRORS[self.kind]
         fresh, waiting = len(self.done) - self.found, len(self.rows) - len(self.done)
