@@ -377,7 +377,7 @@ def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
     """
     columns = list(zip(*lists, strict=True))
     varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
-    # If nothing varies the largest component is the size: of the width [2, 10, 1] it is 10.
+    # If nothing varies, the largest component is the size, such as 10 in the width [2, 10, 1].
     size = varying[-1] if varying else max(range(len(columns)), key=lambda i: (columns[i][0], i))
     return size, frozenset({size} | {i for i in varying if determined(columns[i], columns[size])})
 
