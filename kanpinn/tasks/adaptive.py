@@ -36,21 +36,23 @@ from kanpinn.tasks.adapt import (
 )
 from kanpinn.tasks.cell_parameters import ParametersInCells
 
-S = TypeVar("S")  # the solution of a task on one tree
+S = TypeVar("S")  # the solution of a task on one tree of cells
 
 
 class AdaptiveStage(Stage, Generic[S]):
     """The loop of a task in cells: refine the marked cells, solve, estimate, compare, mark, stop.
 
-    The errors on a tree are first estimated by indicators. If these say that the tolerance is met,
-    or if no further tree can follow, the solution is compared with a better solution. Subclasses
-    provide the solution, its errors in a shape of their own, and the cells to mark for them.
+    The errors on a tree are first estimated by indicators. If the indicators say that the tolerance
+    is met, or if no further tree can follow, the solution is compared with a better solution.
+    Subclasses define the solution S of the task, how cells are refined and marked, and how a
+    solution is compared with a better solution.
 
     Args:
         network: the network, which gets the solution.
         tolerance: the relative error at which the loop ends.
         most: the largest number of cells.
-        kept_systems: how many systems are kept for further right-hand sides.
+        kept_systems: the number of least-squares systems whose factors are kept for further
+            right-hand sides.
 
     Attributes:
         problem, geometry: the problem in cells, and the present cells.
@@ -58,7 +60,8 @@ class AdaptiveStage(Stage, Generic[S]):
         pace: the time of the solves.
         marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
             None before the first solve on the tree.
-        beside: how many systems of the present degree are kept during a comparison.
+        beside: the number of systems of the present degree whose factors are kept during a
+            comparison.
     """
 
     steady = False  # the solve on the last tree may take longer than all earlier steps together
@@ -93,20 +96,26 @@ class AdaptiveStage(Stage, Generic[S]):
 
     @abstractmethod
     def _mark(self, solved: S, errors: Tensor) -> str:
-        """Mark cells by their errors; return why no further tree can follow, in words, or "".
+        """Mark the cells to be refined next by the errors of the cells.
 
         Args:
             solved: the solution on the present tree.
             errors: the errors of the cells.
+
+        Returns:
+            The reason, in words, why no further tree can follow; "" if a tree can follow.
         """
 
     @abstractmethod
     def _compared(self, solved: S, errors: Tensor) -> Tensor:
-        """The errors from a comparison with a better solution, which also updates `error`.
+        """Compare the solution with a better solution, and update `error`.
 
         Args:
             solved: the solution on the present tree.
-            errors: the errors from indicators.
+            errors: the errors of the cells from indicators.
+
+        Returns:
+            The errors of the cells from the comparison.
         """
 
     def _begin_step(self) -> None:
@@ -116,7 +125,7 @@ class AdaptiveStage(Stage, Generic[S]):
             self._refine(self.marked)
 
     def _check_size(self, system: CellSystem) -> None:
-        """Refuse cells that are too many to begin with.
+        """Refuse to begin with too many cells.
 
         Raises:
             InputError: if there are more cells than `most`, or more than fit into memory.
@@ -210,15 +219,15 @@ class NewtonProgress:
 
     @property
     def left(self) -> float:
-        """The sum of all further relative changes if each step has the present rate."""
+        """The sum of all further relative changes if the rate stays the same."""
         return self.change * self.rate / (1 - self.rate) if self.rate < 1 else math.inf
 
     @property
     def stagnates(self) -> bool:
         """Whether the last steps have converged slowly, as on a tree that is far too coarse.
 
-        The slowest mean rate is 0.75. Far from the solution of u³ = f the rate is 2/3, which is
-        fast enough.
+        Convergence counts as slow if the mean rate exceeds 0.75. Far from the solution of u³ = f
+        the rate is 2/3, which is fast enough.
         """
         slow = 0.75
         enough = slow**self.patience * self.recent[0] if self.recent else math.inf
@@ -230,7 +239,7 @@ class NewtonProgress:
 
 
 def depends_on_fields(system: CellSystem) -> bool:
-    """Whether each of the linearised equations depends on the fields anywhere."""
+    """Return whether each of the linearised equations depends on the fields in some cell."""
     seen = [
         (term.slopes != 0).any(dim=(-1)).any(dim=-1).flatten(0, 1).any(dim=0)
         for term in system.equation
@@ -245,10 +254,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
 
     Attributes:
         newton: the changes by the steps of Newton's method.
-        origin: the solution on the last tree, written on the present tree: the coefficients in
-            cells, (N, L, m), and the coefficients of shared functions.
-        about: the function on the present tree about which the last step was linearised, in the
-            same form.
+        origin: the solution on the last tree, written on the present tree: the coefficients in N
+            cells of L polynomials for m fields, (N, L, m), and the coefficients of shared
+            functions.
+        about: the function about which the equations of the last step were linearised, written on
+            the present tree, in the same form as `origin`.
         parameters: the unknown parameters with the search for them; None if there are none.
     """
 
@@ -283,7 +293,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return CellFunctions(self.geometry, polynomials, present, numbers, self.problem.shared)
 
     def _take(self, geometry: CellGeometry) -> None:
-        """Take other cells; the solution stays the same function."""
+        """Replace the cells; the solution stays the same function."""
         field, same = self._field(), torch.equal(geometry.frames, self.geometry.frames)
         # Projection onto the same cells would round, and a resumed solve would not be the same.
         field = replace(field, geometry=geometry) if same else field.on(geometry)
@@ -352,14 +362,15 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             self._refine(chosen)
 
     def _linearised(self) -> CellSystem:
-        """The least-squares problem about the present solution, or about a function near it.
+        """The least-squares problem, linearised about the present solution or a function near it.
 
-        If the equation is not finite at the present solution, as log u at u < 0, the last step is
-        halved until it is. Before the first step other functions take the place of zero; also if
-        the equation to first order does not depend on the fields there.
+        If the equation is not finite at the present solution, such as log u at u < 0, the last step
+        is halved until the equation is finite. Before the first step the solution is zero. If the
+        equation is not finite at zero, or its linearisation there does not depend on the fields,
+        other functions replace zero.
 
         Raises:
-            LinAlgError: if the equation is not finite at any of the functions.
+            LinAlgError: if the equation is not finite at any of these functions.
         """
         field, halvings = self._field(), 10
         coefficients, numbers = self.about
@@ -383,7 +394,12 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return self._started_elsewhere(field) or system
 
     def _started_elsewhere(self, zero: CellFunctions) -> CellSystem | None:
-        """The least-squares problem about the first of `other_starts` that is a start, if any."""
+        """The least-squares problem, linearised about another function than zero.
+
+        The functions of `other_starts` are tried in order. The first function is chosen at which
+        the equation is finite and its linearisation depends on the fields; None if there is no such
+        function.
+        """
         for start in other_starts(zero.polynomials.dim, zero.coefficients.shape[2]):
             field = zero.nearest_to(start)
             with suppress(torch.linalg.LinAlgError):  # type: ignore[attr-defined]
@@ -395,7 +411,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return None
 
     def _solved(self, system: CellSystem) -> cell_errors.SolvedTree:
-        """The solution of the least-squares problem, which the network gets too.
+        """Solve the least-squares problem, and store the solution in the network.
 
         Raises:
             InputError: if there are too many cells before the first solve.
@@ -407,7 +423,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             solutions = system.solve(near=system.about, accuracy=settings.accuracy)
             field, shares = solutions.first, solutions.shares[:, 0]
         else:
-            least = 1e-12  # the derivatives by the parameters need as much
+            least = 1e-12  # the derivatives by the parameters need this accuracy
             field, shares = self.parameters.solved(system, min(least, settings.accuracy))
         self.network.assign(field)
         if system.free_fields or self.means:
@@ -437,7 +453,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         """Mark the cells with a given part of the squared errors, or fewer if time is short.
 
         If the refinement would give more cells than there is time for, the part is reduced, down to
-        a third of it. If even that gives too many cells, the full part is marked.
+        a third of it. If even this third gives too many cells, the full part is marked.
         """
         part = part_to_refine(self.tolerance, self.error.expected, self.settings.marking)
         most = self.pace.cells_within(self.seconds_left)
@@ -463,15 +479,16 @@ class AdaptiveLeastSquares(Method):
     many cells conjugate gradients find the traces. For tolerances below 1e-10 the same factors also
     correct the solution for rounding, which takes twice the memory.
 
-    Each cell has an error indicator: the size of an error whose residual is the root of the cell's
-    share of the functional, for -Δu h² times this root. After the last step on a tree the fewest
-    cells are halved that together have the fraction `marking` of the sum of squared indicators. If
-    the error is less than 100 times the tolerance, so many cells are halved that the others meet
-    the tolerance. Cells are halved in the coordinates in which the highest degrees carry the error.
-    The ratio of errors to indicators follows from the change of the solution from one tree to the
-    next. Before the solve ends, the solution is compared with a solution of a degree higher by 2,
-    in smaller cells at singular corners and with more accurate integrals of a singular source, and
-    its residuals are integrated at other points.
+    Each cell has an error indicator: the size of an error in the cell that would cause the residual
+    of the cell. For -Δu the indicator is h² times the root of the cell's share of the functional,
+    with the width h. After the last step on a tree the fewest cells are halved that together
+    account for the fraction `marking` of the sum of squared indicators. If the error is less than
+    100 times the tolerance, so many cells are halved that the other cells meet the tolerance. Cells
+    are halved in the coordinates in which the terms of the highest degrees are large. The ratio of
+    errors to indicators follows from the change of the solution from one tree to the next. Before
+    the solve ends, the solution is compared with a solution of a degree higher by 2, in smaller
+    cells at singular corners and with more accurate integrals of a singular source. The residuals
+    of the solution are also integrated at other points.
 
     Unknown numbers are found from data by steps of the Levenberg–Marquardt method. At each step the
     fields are the solution for the present numbers, and other right-hand sides give the derivatives
@@ -480,9 +497,9 @@ class AdaptiveLeastSquares(Method):
     Args:
         tolerance: the relative error, in L2, at which to stop.
         cells: the largest number of cells.
-        marking: the fraction of the sum of squared indicators that the cells to be halved have, up
-            to 1, while the error is more than 100 times the tolerance.
-        steps: the largest number of solves.
+        marking: the fraction of the sum of squared indicators for which the cells to be halved
+            account, above 0 and up to 1, while the error is more than 100 times the tolerance.
+        steps: the largest number of least-squares solves.
 
     Raises:
         InputError: for values out of range; in a solve, for another kind of network, or a problem
@@ -517,10 +534,10 @@ class AdaptiveLeastSquares(Method):
 
     @property
     def accuracy(self) -> float:
-        """The relative accuracy of each least-squares solve, far below the tolerance.
+        """The relative accuracy of each least-squares solve, 1e-5 times the tolerance.
 
-        It is the relative error in the root of the functional. In L2 the relative errors of
-        conjugate gradients were 4 times as large for Poisson's equation, and 200 times for
+        It is the relative error in the root of the functional. The relative errors in L2 that
+        conjugate gradients left were 4 times as large for Poisson's equation, and 200 times for
         elasticity.
         """
         part = 1e-5
