@@ -27,9 +27,9 @@ from kanpinn.tasks.parameter_search import NO_FIT, MisfitModel, ParameterSearch
 class CellFit(MisfitModel):
     """The misfit of data by the solution in cells for some parameters.
 
-    fields: the coefficients of the solution, (N, L, m). directions: the coefficients of its
-    derivatives by the K parameters, (N, L, K m): the m fields of the first parameter, then those of
-    the second, and so on.
+    fields: the coefficients of the solution in N cells of L polynomials, (N, L, m). directions: the
+    coefficients of its derivatives by the K parameters, (N, L, K m): the m fields of the first
+    parameter, then those of the second parameter, and so on.
     """
 
     fields: Tensor
@@ -49,14 +49,16 @@ class CellFit(MisfitModel):
 def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
     """The right-hand sides for the solution and for its derivatives by K parameters.
 
-    Those for the derivatives are the negative derivatives of the residuals by the parameters.
+    The right-hand sides for the derivatives are minus the derivatives of the residuals by the
+    parameters.
 
     Args:
-        system: the least-squares problem, all of whose terms are `WithParameters`.
+        system: the least-squares problem; the equations of all its terms are `WithParameters`.
         count: the number of parameters K.
 
     Returns:
-        For each term and interface the right-hand sides, (c, q, equations, 1 + K).
+        For each term and interface the right-hand sides at q points in each of c cells,
+        (c, q, equations, 1 + K).
     """
 
     def rates_of(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
@@ -80,9 +82,9 @@ class ParametersInCells(Kept):
     """The search for the unknown parameters of a solve in cells, with a solve at each step.
 
     The derivatives of the fields by the parameters solve the linearised least-squares problem of
-    the cells with other right-hand sides, by the same elimination. So the fields satisfy the
-    equation and conditions for all parameters, as far as cells can, and the data alone determine
-    the parameters.
+    the cells with other right-hand sides, by the same elimination. For all values of the
+    parameters, the fields satisfy the equation and conditions as far as cells permit. So the data
+    alone determine the parameters.
 
     Args:
         residuals: the terms of the loss.
@@ -90,13 +92,14 @@ class ParametersInCells(Kept):
         seed: the seed of random starts.
 
     Attributes:
-        parameters: the parameters: the coefficients of the coefficient's network, then the unknown
-            numbers.
+        parameters: the coefficients of the network of coefficient fields, then the unknown numbers.
         search: the search for the parameters, by the Levenberg–Marquardt method.
         settled: whether the present parameters fit the data best, on the present cells.
         moved: whether the latest step has changed the parameters, which are not settled yet.
-        may_restart: whether random starts may be tried: only on the first cells, a limited number.
-        left: the fraction of the data's loss that better cells would leave; 0 before it is known.
+        may_restart: whether further random starts may be tried, which is only so on the first cells
+            and for unknown numbers.
+        left: the fraction of the data's loss that would remain with better cells; 0 before it is
+            known.
 
     Raises:
         InputError: if there are no data.
@@ -136,9 +139,9 @@ class ParametersInCells(Kept):
         self.search.now, self.search.idle, self.search.damping = None, 0, 0.0
 
     def solved(self, system: CellSystem, accuracy: float) -> tuple[CellFunctions, Tensor]:
-        """Solve for the present parameters, and take a step of the search.
+        """Solve for the present parameters, and make a step of the search.
 
-        The network gets the solution and its derivatives by the parameters.
+        The solution and its derivatives by the parameters are stored in the network.
 
         Args:
             system: the least-squares problem for the present parameters.
@@ -146,7 +149,7 @@ class ParametersInCells(Kept):
 
         Returns:
             The solution after the step, to first order, and each cell's share of the functional
-            before it, (N,).
+            before the step, (N,).
 
         Raises:
             InputError: if data are of a field that is determined only up to a constant.
@@ -170,7 +173,7 @@ class ParametersInCells(Kept):
         return replace(found, coefficients=fields), shares
 
     def _stepped(self, fit: CellFit) -> Tensor:
-        """Take a step from a new fit, or a shorter step from the last accepted fit.
+        """Make a step from a new fit or, if it is refused, a shorter step from the last fit.
 
         Returns:
             The coefficients of the fields after the step, to first order, (N, L, m).
@@ -205,7 +208,11 @@ class ParametersInCells(Kept):
         )
 
     def verdict(self, status: str) -> str:
-        """The status of a solve that has ended; status: the status by the fields alone."""
+        """The status of a solve that has ended.
+
+        Args:
+            status: the status that the fields alone would give.
+        """
         if not self.data.fits(self.data.model(self.surrogate).loss()):
             return NO_FIT
         by_cells = 0.5  # better cells leave at least this part of the misfit
@@ -219,10 +226,10 @@ class ParametersInCells(Kept):
         return status
 
     def measure_errors(self, better: CellSystem, coefficients: Tensor) -> None:
-        """Give the network the errors of the parameters that are due to the cells.
+        """Store the errors of the parameters that are due to the cells in the network.
 
-        The errors are the difference of two undamped steps of the parameters: one with a better
-        solution for the same parameters, and one with the present solution.
+        The errors are the difference of two undamped steps of the parameters from the same values:
+        a step with a better solution and a step with the present solution.
 
         Args:
             better: the least-squares problem of the better solution.
@@ -242,12 +249,12 @@ class ParametersInCells(Kept):
 
     @torch.no_grad()
     def _assign(self, values: Tensor) -> None:
-        """Assign values to the parameters, and forget the source's integrals, which change."""
+        """Assign values to the parameters, and forget the integrals of the source, which change."""
         self.parameters.assign(values)
         self.problem.source_moments.known.clear()
 
     @torch.no_grad()
     def _show(self, system: CellSystem, fields: Tensor, directions: Tensor) -> None:
-        """Put a solution and its derivatives by the parameters into the network."""
+        """Store a solution and its derivatives by the parameters in the network."""
         self.network.assign(system.about.of(fields))
         self.network.follow_numbers(directions)
