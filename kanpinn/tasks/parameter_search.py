@@ -20,8 +20,8 @@ class MisfitModel:
 
     Args:
         parameters: the values of the parameters, (K,).
-        model: R and z, such that ‖R d + z‖² is the loss of the data for a change d of the
-            parameters, with the misfit linearised.
+        model: R (k, K) and z (k,), such that ‖R d + z‖² is the loss of the data for a change d of
+            the parameters, with the misfit linearised.
         rows: the number of data.
     """
 
@@ -40,16 +40,16 @@ class MisfitModel:
 
     @property
     def possible(self) -> float:
-        """By how much `newton` would lower the loss, by the model."""
+        """The decrease of the loss by the step `newton`, according to the model."""
         return self.loss - self.model.loss(self.newton)
 
     def excess(self, deviations: float) -> float:
-        """By how much errors of the parameters of some standard deviations raise the loss.
+        """The increase of the loss if the parameters are off by some standard deviations.
 
         The variance of the noise is estimated as the loss divided by the degrees of freedom.
 
         Args:
-            deviations: by how many standard deviations the parameters are off.
+            deviations: the number of standard deviations.
         """
         return deviations**2 * self.loss / max(self.rows - len(self.newton), 1)
 
@@ -74,10 +74,10 @@ class ParameterSearch(Kept, Generic[Fit]):
         now: the latest accepted fit; None if there is none.
         damping: the damping of the next step.
         idle: the number of fits in a row that have not lowered the loss.
-        predicted: the loss after the latest step, by the model.
+        predicted: the loss after the latest step, as the model predicts it.
         expected: whether the latest accepted fit has the predicted loss.
         tried: the number of random starts so far.
-        best, best_loss: the parameters at the best end of a search, and its loss.
+        best, best_loss: the parameters at the best end of a search, and the loss there.
 
     Reference: Bard, Nonlinear parameter estimation (1974), chapter 8; Moré, The Levenberg–Marquardt
     algorithm (1978).
