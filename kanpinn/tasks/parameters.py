@@ -1,6 +1,8 @@
-"""Unknown parameters and initial values of evolutions: `Shooting`, a search for the parameters with
-which a march fits the data, over times of growing length; the solution of an evolution as a
-function of its parameters, with the derivatives of every window.
+"""Unknown parameters and initial values of evolutions.
+
+`Shooting` searches for the parameters with which a march fits the data, over times of growing
+length. `ParametrisedMarch` gives the solution of an evolution as a function of its parameters, with
+its derivatives by the parameters in every window.
 """
 
 import copy
@@ -40,10 +42,11 @@ def free_start(
     fields: int,
     order: int,
 ) -> tuple[ResidualTerm, Tensor, Tensor]:
-    """The initial state as base + Σ_k y_k directions_k, where no condition prescribes the y_k.
+    """Write the initial state as base + Σ_k y_k directions_k with free numbers y_k.
 
-    This is for equations in time alone. The state consists of the m values and, for second order,
-    the m rates at the first moment. The first data, if there are any, help to find the base.
+    No condition prescribes the y_k. The function is for equations in time alone. The state consists
+    of the m values and, for second order, the m rates at the first moment. The first data, if there
+    are any, help to find the base.
 
     Args:
         terms: the conditions at the first moment.
@@ -87,19 +90,19 @@ def free_start(
 def window_sensitivities(
     system: System[Any], window: Window, starts: Tensor, equations: Mapping[str, WithParameters]
 ) -> Window:
-    """The derivatives of a window's solution by K parameters, as polynomials.
+    """The derivatives of a window's solution by K parameters, as a window of K·m fields.
 
     The derivatives solve the linearised collocation equations. In time alone with few fields these
-    are solved as one dense system, otherwise by iteration with the linear systems of the stages,
-    which are factored for the middle of the window, see `newton_method`.
+    equations are solved as one dense system. Otherwise they are solved by iteration with the linear
+    systems of the stages, which are factored for the middle of the window (see `newton_method`).
 
     Args:
         system: the equation in the window's trial space.
         window: the solution in the window; the equations are linearised about it at each stage.
         starts: the derivatives of the value, and for second order the rate, at the start of the
             window by the K parameters, (order, n, K·m): the m fields of the first parameter, then
-            those of the second, and so on. The unknown numbers of the equation are the last of
-            the parameters.
+            those of the second parameter, and so on. The unknown numbers of the equation are the
+            last parameters.
         equations: the equation and the conditions on the boundary, by their names.
 
     Raises:
@@ -166,8 +169,9 @@ def window_sensitivities(
 class PathPiece:
     """A window of a march, and the derivatives of its solution by K parameters.
 
-    space: the functions of space in the window. window: the solution. directions: the derivatives,
-    as a window of K·m fields. error: the relative error in time and space that the window adds.
+    space: the functions of space in the window. window: the solution of m fields. directions: the
+    derivatives, as a window of K·m fields. error: the relative error in time and space that the
+    window adds.
     """
 
     space: FunctionSpace
@@ -177,17 +181,17 @@ class PathPiece:
 
     @cached_property
     def networks(self) -> tuple[Separable, Separable]:
-        """The networks of the solution and of its derivatives in the window."""
+        """The network of the solution and the network of its derivatives in the window."""
         member = self.space.member
         return member(self.window.series()), member(self.directions.series())
 
 
 @dataclass(frozen=True, eq=False)
 class Path(MisfitModel):
-    """The solution for some parameters in all windows up to some time, and the misfit of data.
+    """The solution for some parameters in all windows up to some time, with the misfit of the data.
 
     pieces: the windows. size: the largest root mean square of the solution. limited: whether the
-    functions of space do not resolve the solution to the tolerance.
+    functions of space are too coarse to resolve the solution to the tolerance.
     """
 
     pieces: Sequence[PathPiece]
@@ -208,9 +212,9 @@ class ParametrisedMarch:
         equations: the equation and its conditions as functions of the parameters, by the names of
             their terms.
         residuals: the terms with these `equations`, and a surrogate whose network has no unknown
-            numbers: they are set in the equations.
-        start: the derivatives of the value, and for second order the rate, at the first moment by
-            the parameters, (order, m, K).
+            numbers, since the equations have the values of the parameters.
+        start: the derivatives by the parameters of the value, and for second order the rate, at the
+            first moment, (order, m, K).
 
     Raises:
         InputError: for a problem without unknown numbers or data, or with coefficient fields.
@@ -260,14 +264,14 @@ class ParametrisedMarch:
         tolerant: bool,
         near: Path | None = None,
     ) -> Path | None:
-        """Solve for given parameters, and compare the data; None where the march fails.
+        """Solve for given parameters, and compare with the data; None where the march fails.
 
         Args:
             settings: the settings of the march.
             parameters: the values of the parameters, (K,).
             until: the moment up to which the march goes and data are compared.
-            tolerant: whether the result is None also if the march refuses the equation, which may
-                be ill-posed for parameters that the user has not chosen.
+            tolerant: whether the result is also None if the march refuses the equation: it may be
+                ill-posed for parameters that the user has not chosen.
             near: a path for other parameters up to the same time, whose windows are used again
                 where they suit the new parameters.
 
@@ -309,7 +313,7 @@ class ParametrisedMarch:
 
         Returns:
             The windows, the largest root mean square of the solution, and whether the functions
-            of space do not resolve it.
+            of space are too coarse to resolve the solution.
 
         Raises:
             NumericalError: if the march stops earlier.
@@ -337,9 +341,9 @@ class ParametrisedMarch:
     def _followed(
         self, path: Path, settings: March, parameters: Tensor
     ) -> tuple[list[PathPiece], float, bool] | None:
-        """Solve in the windows of a path for other parameters; None if a window does not suit them.
+        """Solve for other parameters in the windows of a path; None if a window does not suit them.
 
-        The result is as in `_marched`.
+        The result is the same tuple as that of `_marched`.
 
         Args:
             path: the path.
@@ -376,7 +380,14 @@ class ParametrisedMarch:
     def _piece(
         self, before: Sequence[PathPiece], space: FunctionSpace, window: Window, error: float
     ) -> PathPiece:
-        """A window with its derivatives by the parameters; before: the windows before it."""
+        """A window with the derivatives of its solution by the parameters.
+
+        Args:
+            before: the windows before it.
+            space: the functions of space in the window.
+            window: the solution in the window.
+            error: the relative error that the window adds.
+        """
         if not before:
             flat = self.start.movedim(2, 1).flatten(1)  # zero if there is space
             starts = flat[:, None].expand(-1, space.system.space.size, -1)
@@ -391,7 +402,13 @@ class ParametrisedMarch:
         return PathPiece(space, window, directions, error)
 
     def give(self, network: Windows, pieces: Sequence[PathPiece], errors: Tensor) -> None:
-        """Put the solution in some windows into a network; errors: of the K parameters, (K,)."""
+        """Store the solution in some windows in a network.
+
+        Args:
+            network: the network.
+            pieces: the windows.
+            errors: the errors of the K parameters, (K,).
+        """
         (low, high), ends = (self.begin, self.end), [0.0]
         for piece in pieces:
             end = piece.window.start + piece.window.length
@@ -418,9 +435,9 @@ class Shooting(Method):
     first, and the time is lengthened while the fit succeeds.
 
     Args:
-        tolerance: the `tolerance` of the last marches; earlier marches have 100 times as much. The
-            change of the parameters between both tells the error of the marches, which the
-            confidence intervals include.
+        tolerance: the `tolerance` of the last marches; earlier marches have 100 times this
+            tolerance. The change of the parameters from earlier to last marches gives the error of
+            the marches, which the confidence intervals include.
         steps: the largest number of steps, each of which is one march or two.
         starts: the largest number of other starts, random multiples of the start values, that are
             tried if the data are not fitted.
@@ -463,7 +480,7 @@ class Shooting(Method):
         integer("starts", self.starts, least=0)
 
     def march(self, factor: float) -> March:
-        """The march with `factor` times the tolerance, at most 1e-2."""
+        """The march with `factor` times the tolerance, but at most 1e-2 unless the factor is 1."""
         return March(self.tolerance if factor == 1 else min(factor * self.tolerance, 1e-2))
 
     def check(self, network: Network) -> None:
@@ -487,13 +504,13 @@ class ShootingStage(Stage):
         march: the evolution as a function of the parameters.
         search: the search for the parameters, by the Levenberg–Marquardt method.
         begin, end: the first moment, and the time of the last measurement.
-        shortest: the smallest `until`, up to which there are enough data.
+        shortest: the smallest value of `until`, up to which there are enough data.
         reached: the time up to which the data have been fitted; `begin` before any fit.
-        until: the time up to which the data are fitted now.
+        until: the time up to which the data are being fitted.
         growth: the factor by which the fitted time was multiplied last.
         fitted: the parameters that fit the data up to `reached`, (K,).
-        errors: the errors of the parameters by the coarser marches, (K,); None until a march with
-            the full tolerance is made.
+        errors: the errors of the parameters due to the coarser marches, (K,); None until a march
+            with the full tolerance is made.
         fine: whether the marches have the full tolerance.
 
     Reference: Gábor and Banga, Robust and efficient parameter estimation in dynamic models of
@@ -524,7 +541,7 @@ class ShootingStage(Stage):
 
     @property
     def is_whole(self) -> bool:
-        """Whether all data are fitted."""
+        """Whether the search uses all data."""
         return self.until >= self.end
 
     def _lengthen(self, growth: float) -> None:
@@ -550,7 +567,7 @@ class ShootingStage(Stage):
         return self._judged(search.now)
 
     def _is_done(self, now: Path) -> bool:
-        """Whether the fit is as good as possible, or good enough for the present data."""
+        """Return whether the fit is as good as possible, or good enough for the present data."""
         idle = self.search.idle
         if idle >= (3 if self.fine else 6):
             return True
@@ -621,7 +638,7 @@ class ShootingStage(Stage):
 
     @torch.no_grad()
     def _show(self, now: Path) -> None:
-        """Put the present solution into the network."""
+        """Store the solution of a path in the network."""
         constants = self.network.constants
         assert constants is not None
         constants.coefficients.copy_(now.parameters[-len(constants.unknowns) :])
