@@ -33,8 +33,8 @@ class Ball(Mapped, Domain):
         name: the name of the boundary piece.
 
     Raises:
-        InputError: if the centre has fewer than three coordinates or one is not finite, the radius
-            is not above 0, or there are not d valid names.
+        InputError: if the centre has fewer than three coordinates or a coordinate is not finite,
+            the radius is not above 0, or there are not d valid names.
 
     Example:
         >>> import kanpinn as kp
@@ -90,7 +90,10 @@ class Ball(Mapped, Domain):
         return (coords - coords.new_tensor(self.center)).norm(dim=1) <= self.radius + tolerance
 
     def level(self, coords: Coords) -> Column:
-        """Return (R² - r²) / 2R at the distance r from the centre; its slope on the sphere is 1."""
+        """Return (R² - r²) / 2R at points (n, d), as (n, 1); the gradient has length 1 at r = R.
+
+        R is the radius of the ball, and r is the distance of a point from the centre.
+        """
         offsets = coords - coords.new_tensor(self.center)
         return (self.radius**2 - offsets.square().sum(dim=1, keepdim=True)) / (2 * self.radius)
 
@@ -170,7 +173,8 @@ class Sphere(MappedPiece):
         nearest = torch.maximum(offsets[:, 0], -offsets[:, 1]).clamp_min(0).norm(dim=1)
         farthest = offsets.abs().amax(dim=1).norm(dim=1)
         met = (nearest <= radius) & (farthest >= radius)
-        # A part of the sphere is steepest along one axis: it is a graph over the other two.
+        # The sphere is divided into six parts, on which the normal is largest along ± one axis. Each
+        # part is a graph over the two other axes.
         reach, least = radius / 2**0.5, (1 - 1e-9) * radius / 3**0.5
         parts = [RulesInBoxes.none(self.names)]
         for axis, sign in itertools.product(range(3), (-1, 1)):
@@ -183,12 +187,15 @@ class Sphere(MappedPiece):
         return RulesInBoxes.joined(parts)
 
     def _hits(self, axis: int, sign: int, lines: Tensor, boxes: Tensor) -> Hits:
-        """Points where lines along an axis meet the sixth of the sphere that faces along this axis.
+        """Return the points where lines along an axis meet a sixth of the sphere.
+
+        In this sixth the normals are larger along the axis than along the other axes.
 
         Args:
-            axis, sign: the axis, and the direction along it, 1 or -1.
+            axis: the index of the axis.
+            sign: 1 or -1, the sign of the normals along the axis.
             lines: the other two coordinates of q lines in each of k boxes, (k, q, 2).
-            boxes: not used, because the surface does not depend on the box.
+            boxes: not used, because the sphere does not depend on the box.
         """
         center, radius = self.ball.center, self.ball.radius
         offsets = lines.flatten(0, 1) - lines.new_tensor(center[:axis] + center[axis + 1 :])
@@ -206,7 +213,11 @@ class Sphere(MappedPiece):
 
 
 def coordinate_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
-    """Return the names as a tuple; the default is (x, y), (x, y, z), or (x1, x2, ...) above 3-D.
+    """Return the names of dim coordinates as a tuple.
+
+    Args:
+        names: the names; None for (x, y), (x, y, z), or (x1, x2, ...) above 3-D.
+        dim: the number of coordinates.
 
     Raises:
         InputError: unless there are dim valid names, see `check_names`.
@@ -220,15 +231,15 @@ def coordinate_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
 
 
 def _sphere_area(dim: int) -> float:
-    """Return the measure of the unit sphere in `dim` coordinates: 2π for 2, 4π for 3, 2π² for 4."""
+    """Return the measure of the unit sphere in `dim` coordinates, such as 2π for 2 and 4π for 3."""
     return 2 * math.pi ** (dim / 2) / math.gamma(dim / 2)
 
 
 def _sphere_from_unit(unit: Tensor) -> Coords:
     """Map points (n, d - 1) of [0, 1]^(d-1) to the unit sphere in d ≥ 2 coordinates, (n, d).
 
-    The map scales all areas by the same factor. In three coordinates height and angle are uniform
-    (Archimedes).
+    The map scales all areas by the same factor. In three coordinates the height along the first
+    axis and the angle about this axis are linear in the cube's coordinates (Archimedes).
     """
     last, shares = unit.shape[1], []
     for k in range(last, 1, -1):
@@ -243,11 +254,12 @@ def _sphere_from_unit(unit: Tensor) -> Coords:
 def _sphere_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
     """Return a product rule with n = 2·nodes^(d-1) points on the unit sphere.
 
-    It consists of Gauss–Gegenbauer rules in the heights and the trapezoidal rule in the angle, and
-    is exact for polynomials in the coordinates up to degree 2·nodes - 1.
+    The factors are Gauss–Gegenbauer rules in the d - 2 heights along the first axes, and a
+    trapezoidal rule in the angle in the plane of the last two axes. The product is exact for
+    polynomials in the coordinates up to degree 2·nodes - 1.
 
     Args:
-        nodes: the number of nodes per height; the angle has 2·nodes.
+        nodes: the number of nodes per height; there are 2·nodes angles.
         dim: the number of coordinates d ≥ 2.
 
     Returns:
@@ -272,9 +284,10 @@ def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:
     """Return points (n, d) of the unit sphere from heights along the first axes and an angle.
 
     Args:
-        levels: for each of the first d - 2 axes the heights on a unit sphere, and the radii of its
-            sections at these heights, (n,) each.
-        unit: an array whose last column is the angle in the plane of the last two axes, in turns.
+        levels: for each of the first d - 2 axes the heights h on a unit sphere, (n,), and the radii
+            sqrt(1 - h²) of the sphere's sections at these heights, (n,).
+        unit: a tensor (n, k), whose last column is the angle in the plane of the last two axes, as
+            a fraction of 2π.
     """
     columns, radius = [], torch.ones_like(unit[:, 0])
     for height, left in levels:
