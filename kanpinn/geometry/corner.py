@@ -1,4 +1,4 @@
-"""Corners in the plane: singular functions, polar coordinates, and cells near the point."""
+"""Corners in the plane: singular functions, stretched coordinates, and cells near a point."""
 
 import math
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ from kanpinn.geometry.points import Points
 class Corner:
     """Functions r^(jπ/ω) sin(jπθ/ω), j = 1 … terms: harmonic, and 0 on both sides of a corner.
 
-    r and θ are polar coordinates about the corner, with θ = 0 on one side; ω is the interior angle.
-    If jπ/ω is an integer n, the function would be a polynomial; r^n (ln r sin nθ + θ cos nθ)
-    replaces it, which is also harmonic but singular, and equals ±ωr^n on the other side. The
-    functions suit Dirichlet conditions on both sides. Called with N points, the object returns the
-    values (N, terms).
+    r and θ are polar coordinates about the corner, with θ = 0 on the first side and θ = ω, the
+    interior angle, on the second side. If jπ/ω is an integer n, this function would be a
+    polynomial. It is replaced by r^n (ln r sin nθ + θ cos nθ), which is harmonic and singular, 0 on
+    the first side and ±ωr^n on the second side. The functions suit Dirichlet conditions on both
+    sides. Called with N points, the object returns the values (N, terms).
 
     Args:
         domain: a planar domain.
-        at: one of its corners.
+        at: a corner of the domain.
         terms: the number of functions.
 
     Raises:
@@ -60,7 +60,7 @@ class Corner:
 
     @cached_property
     def _angles(self) -> tuple[float, float]:
-        """The direction angle of the side θ = 0, and the interior angle ω."""
+        """The polar angle of the direction of the side θ = 0, and the interior angle ω, radians."""
         curves, reach = self.domain.curves, 1e-9 * self.domain.scale
         after = [c for c in curves if math.dist(c.start, self.at) <= reach]
         before = [c for c in curves if math.dist(c.stop, self.at) <= reach]
@@ -73,11 +73,14 @@ class Corner:
         return start, (stop - start) % (2 * math.pi)
 
     def richer(self, factor: float) -> "Corner":
-        """Return the corner with `factor` times as many terms, to show the error of fewer terms."""
+        """Return the corner with `factor` times as many terms, for an estimate of their error."""
         return replace(self, terms=math.ceil(factor * self.terms))
 
     def polar(self, coords: Coords) -> tuple[Tensor, Tensor]:
-        """Return r and θ, (n, 1) each, θ in (ω/2 - π, ω/2 + π] with its jump outside the domain."""
+        """Return r and θ, (n, 1) each, of points (n, 2).
+
+        θ is in (ω/2 - π, ω/2 + π], so that its jump by 2π is outside the domain near the corner.
+        """
         start, angle = self._angles
         x, y = (coords - coords.new_tensor(self.at)).split(1, dim=1)
         c, s = math.cos(start + angle / 2), math.sin(start + angle / 2)
@@ -100,16 +103,17 @@ class Corner:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Coordinates s(r) x/r with s = asinh(r/size), scaled, in which r^λ is smooth down to r ~ size.
+    """Coordinates s(r) x/r with s = asinh(r/size), divided by the largest s of the domain.
 
-    x is the position relative to the point and r its length. The coordinates are logarithmic in r
-    for r >> size, Cartesian for r << size, and smooth throughout. Called with n points, the object
-    returns coordinates (n, 2) in [-1, 1]².
+    x is the position relative to a point, and r is the length of x. The coordinates are logarithmic
+    in r for r >> size, Cartesian for r << size, and smooth everywhere. Singular functions r^λ are
+    smooth in these coordinates down to r ~ size. Called with n points, the object returns
+    coordinates (n, 2) in [-1, 1]².
 
     Args:
         domain: a planar domain.
-        at: the point.
-        size: the radius, > 0, below which the map is Cartesian and stretches the domain no further.
+        at: the point about which the domain is stretched.
+        size: the radius, > 0, below which the coordinates are Cartesian.
 
     Reference: Boyd, Chebyshev and Fourier spectral methods (2001), chapter 16, for such maps.
 
@@ -133,7 +137,7 @@ class Stretch:
         x = p.coords - p.coords.new_tensor(self.at)
         # Adding (size / 100)² avoids 0/0 in the derivatives of s(r)/r at the point.
         r = (x.square().sum(dim=1, keepdim=True) + (self.size / 100) ** 2).sqrt()
-        # An upper bound of the distance between the point and the points of the domain.
+        # The reach is an upper bound of the distance between `at` and points of the domain.
         low, high = self.domain.bounds
         reach = torch.maximum(high - high.new_tensor(self.at), low.new_tensor(self.at) - low).norm()
         return x * (torch.asinh(r / self.size) / r) / math.asinh(float(reach) / self.size)
@@ -144,14 +148,14 @@ def graded(
 ) -> tuple[Domain, ...]:
     """Cut a planar domain into cells: square rings around a point, and the square in the centre.
 
-    The quadrature rules of the cells together resolve a singularity at the point; see
+    The quadrature rules of all cells together resolve a singularity at the point; see
     `Problem.cells`.
 
     Args:
         domain: a planar domain or a two-dimensional box.
-        at: the point.
+        at: the point, the centre of all squares.
         levels: the number of rings.
-        ratio: the size of each square relative to the next larger one.
+        ratio: the side of each square divided by the side of the next larger square.
 
     Returns:
         The levels + 1 cells, from the outermost ring to the central square.
