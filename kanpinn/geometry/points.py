@@ -42,7 +42,7 @@ class Points:
     names: tuple[str, ...]
     normals: Tensor | None = None
     data: Tensor | None = None
-    # The cache of a `Batch`, None for other points.
+    # The cache of a `Batch`; None for points that are no `Batch`.
     known: dict[Hashable, Any] | None = field(default=None, init=False, repr=False)
     # The values (n, 1) of unknown numbers, by their names.
     numbers: Mapping[str, Tensor] = field(default_factory=dict, init=False, repr=False)
@@ -86,7 +86,7 @@ class Points:
         return self._each(lambda part: part.to(dtype=dtype, device=device))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Points":
-        """The points with each of their tensors changed, those of unknown numbers included."""
+        """Return the points with `change` applied to each tensor, also to unknown numbers."""
         extras = (None if part is None else change(part) for part in (self.normals, self.data))
         changed = Points(change(self.coords), self.names, *extras)
         numbers = {name: change(values) for name, values in self.numbers.items()}
@@ -102,7 +102,7 @@ class Points:
         """The normals (n, d).
 
         Raises:
-            InputError: if the points have none.
+            InputError: if the points have no normals.
         """
         if self.normals is None:
             raise InputError("points have no normals, such as those of a boundary have")
@@ -120,12 +120,12 @@ class Points:
         return found
 
     def on_both_sides(self, bounds: tuple[Tensor, Tensor]) -> "Points":
-        """Return 2n points: for each of n boundary points a pair, one point on either side.
+        """Return 2n points: for each of n boundary points a pair with one point on either side.
 
-        The first point of a pair is on the side that the normal points out of. The distance of the
-        two points is above the rounding of float64. Data and unknown numbers are left out.
+        The normal points from the first to the second point of a pair. The distance of the two
+        points is above the rounding errors of float64. Data and unknown numbers are left out.
 
-        bounds: the lowest and the highest corner of the domain, (d,) each.
+        bounds: the lower and the upper corner of the domain's bounding box, (d,) each.
         """
         low, high = bounds
         step = 1e-11 * float((high - low).max()) * self.outward
@@ -140,7 +140,7 @@ class Points:
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the value of `make()`; a `Batch` calls it once per key and caches the value.
 
-        A tensor that requires a gradient is not cached: it depends on more than the points, and a
+        A tensor that requires a gradient is not cached: it depends on parameters too, and a
         backward pass frees its graph.
         """
         if self.known is None:
@@ -179,7 +179,7 @@ class Batch(Points):
     network changes, so values that depend on the points alone are computed once. Points derived
     from a batch, such as some of its rows, are plain `Points` without a cache.
 
-    known: the cached values. A key is a function, or a function with its arguments.
+    known: the cached values by key. A key is a function, or a function with its arguments.
     """
 
     known: dict[Hashable, Any] | None = field(default_factory=dict, init=False, repr=False)
