@@ -33,9 +33,9 @@ from kanpinn.geometry.triangles import (
 class Surface(Domain):
     """The solid inside a closed triangulated surface; `Surface.read("part.stl")` reads a file.
 
-    The measure is exact. `quadrature` is a Gauss rule on the tetrahedra of `cells`, or, in a
-    star-shaped solid such as a convex one, on the tetrahedra between a centre and the triangles.
-    In other solids, and with more than 20,000 triangles, it consists of Sobol points.
+    The measure is exact. `quadrature` is a Gauss rule on the tetrahedra `cells`. Without `cells`,
+    in a star-shaped solid of at most 20,000 triangles, it is a Gauss rule on the tetrahedra between
+    a centre and the triangles; in other solids it consists of Sobol points.
 
     Args:
         vertices: the vertices (v, 3), finite numbers.
@@ -43,14 +43,15 @@ class Surface(Domain):
             or all clockwise.
         names: the names of the coordinates; by default ("x", "y", "z").
         name: the name of the boundary piece if sharp is None.
-        sharp: an angle in degrees; edges with a larger angle between the normals divide the
-            boundary into "facet_0", "facet_1", ... None for one piece.
-        pieces: the name of the boundary piece of each triangle, in place of `name` and `sharp`.
-        cells: the vertex indices (k, 4) of tetrahedra that fill the solid; None if there are none.
+        sharp: an angle in degrees; edges with a larger angle between the normals of their two
+            triangles divide the boundary into "facet_0", "facet_1", ... None for one piece.
+        pieces: for each triangle the name of its boundary piece, in place of `name` and `sharp`.
+        cells: the vertex indices (k, 4) of tetrahedra that fill the solid; None if no such
+            tetrahedra are known.
 
     Raises:
         InputError: if the arrays have wrong shapes or values, the surface is not closed, has
-            triangles of both orientations, or encloses no volume, or tetrahedra do not fill it.
+            triangles of both orientations, or encloses no volume, or `cells` do not fill the solid.
 
     Example:
         >>> import kanpinn as kp
@@ -117,11 +118,11 @@ class Surface(Domain):
 
         Args:
             path: the path of the file.
-            options: `names`, `name` and `sharp`, as for the class.
+            options: `names`, `name` and `sharp`, the arguments of the class.
 
         Raises:
-            InputError: if the file cannot be read, trimesh is missing, or the class refuses the
-                surface.
+            InputError: if the file cannot be read, trimesh is not installed, or the surface is not
+                closed or encloses no volume.
         """
         try:
             import trimesh
@@ -136,7 +137,7 @@ class Surface(Domain):
             raise InputError(f"{path} cannot be read as a surface: {error}") from error
         if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
             raise InputError(f"{path} cannot be read as a surface: it has no triangles")
-        mesh.merge_vertices()  # those with equal coordinates
+        mesh.merge_vertices()  # vertices with equal coordinates become one vertex
         if mesh.is_watertight and not mesh.is_winding_consistent:
             mesh.fix_normals()
         return cls(mesh.vertices, mesh.faces, **options)
@@ -158,10 +159,10 @@ class Surface(Domain):
         return Boundary(tuple(Patch(corners, name, self.names) for name, corners in parts))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
-        """Return which points (n, 3) lie inside, a mask (n,), by winding numbers.
+        """Return a mask (n,) of the points (n, 3) inside the surface, by winding numbers.
 
         The result is arbitrary for points on the surface. A tolerance > 0 adds the points within
-        this distance of the surface; a tolerance < 0 removes them.
+        this distance of the surface; a tolerance < 0 removes the points within -tolerance of it.
         """
         vertices, faces = self.vertices.to(coords), self.faces.to(coords.device)
         inside = enclosed(coords, vertices, faces)
@@ -171,10 +172,10 @@ class Surface(Domain):
         return inside | close if tolerance > 0 else inside & ~close
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """Return a Gauss rule if `has_gauss_rule`, otherwise the Sobol points of one scrambling.
+        """Return a Gauss rule if `has_gauss_rule`, otherwise scrambled Sobol points.
 
-        The Gauss rule has ceil(nodes / k^(1/3))³ points in each of k tetrahedra. There are
-        min(nodes³, 2^20) Sobol points, with equal weights.
+        The Gauss rule has ceil(nodes / k^(1/3))³ points in each of k tetrahedra. Otherwise there
+        are min(nodes³, 2^20) Sobol points with equal weights.
         """
         nodes = integer("nodes", nodes)
         if self._tetrahedra is None:
@@ -193,7 +194,7 @@ class Surface(Domain):
 
     @cached_property
     def reentrant_edges(self) -> ReentrantEdges:
-        """Edges at which neighbouring triangles turn inwards by more than 40 degrees."""
+        """The edges at which the interior angle between two triangles is above 220 degrees."""
         edges, turns = edge_turns(self.vertices, self.faces)
         inward = turns > math.radians(40)
         segments = self.vertices[edges[inward]]
@@ -205,7 +206,7 @@ class Surface(Domain):
 
     @cached_property
     def _tetrahedra(self) -> Tensor | None:
-        """The corners (k, 4, 3) of tetrahedra that fill the solid; None if none are known."""
+        """The corners (k, 4, 3) of tetrahedra that fill the solid; None if they are not known."""
         if self.cells is not None:
             return self.vertices[self.cells]
         vectors = area_vectors(self._corners)
@@ -216,8 +217,8 @@ class Surface(Domain):
             return None
         from scipy.optimize import linprog  # the import takes a tenth of a second
 
-        # The point with the largest distance to the closest plane of the triangles, if it is on the
-        # inner side of all planes: the solid is star-shaped with respect to it.
+        # Find the point inside the planes of all triangles whose distance from the closest plane is
+        # largest. If there is such a point, the solid is star-shaped with respect to it.
         triangles, normals = self._corners[proper], (vectors / areas)[proper]
         rows = torch.cat([normals, torch.ones(len(normals), 1, dtype=torch.float64)], dim=1)
         limits, size = (normals * triangles[:, 0]).sum(dim=1), self.diameter
@@ -235,11 +236,11 @@ def _table(
     """Convert rows of numbers to a tensor (n, width).
 
     Args:
-        name: the name of the argument in error messages.
-        rows: one or more rows.
-        dtype: the type of the result.
-        width: the number of numbers in each row.
-        vertices: the number of vertices, if the rows consist of indices of vertices.
+        name: the name of the table in error messages.
+        rows: one or more rows, an array or a sequence of sequences.
+        dtype: the type of the tensor.
+        width: the number of entries in each row.
+        vertices: the number of vertices if the entries are indices of vertices, otherwise None.
 
     Raises:
         InputError: unless there are rows of `width` finite numbers, or of indices of vertices.
@@ -263,7 +264,8 @@ def _outward(vertices: Tensor, faces: Tensor) -> Tensor:
     """Orient the faces (f, 3) of a solid counter-clockwise as seen from outside.
 
     Raises:
-        InputError: if they have holes, neighbours with opposite orientations, or enclose no volume.
+        InputError: if the surface has holes, neighbouring triangles have opposite orientations, or
+            the surface encloses no volume.
     """
     opened, turned = edge_defects(faces) if len(faces) else (0, 0)
     if opened:
@@ -302,9 +304,9 @@ class Patch(MappedPiece):
     def image(self, unit: Coords) -> Points:
         """Map points of the unit square to the surface; the first coordinate selects the triangle.
 
-        The triangles are in Morton order, so that neighbours mostly follow each other. The map is
-        not continuous, but it scales all areas by `measure`, and evenly distributed points stay
-        evenly distributed.
+        The triangles are in Morton order, in which neighbouring triangles mostly follow each other.
+        The map is not continuous, but it scales all areas by `measure`, and evenly distributed
+        points stay evenly distributed.
         """
         ends = self._areas.cumsum(dim=0).to(unit)
         target = unit[:, 0].contiguous() * ends[-1]
@@ -341,11 +343,11 @@ class Patch(MappedPiece):
         return RulesInBoxes.joined(parts)
 
     def _in_boxes(self, own: Tensor, axis: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        """Return the rules on triangles whose normals are largest along an axis.
+        """Return quadrature rules on the parts in boxes of t triangles.
 
         Args:
-            own: the numbers of these triangles, (t,).
-            axis: the axis.
+            own: the numbers of the triangles, (t,).
+            axis: the index of the axis along which the normals of these triangles are largest.
             boxes, nodes: see `in_boxes`.
         """
         first, last = self._corners[own].amin(dim=1), self._corners[own].amax(dim=1)
@@ -362,15 +364,18 @@ class Patch(MappedPiece):
         return cast(hits, self.names, axis, some, nodes)
 
     def _hits(self, near: tuple[Tensor, Tensor], axis: int, lines: Tensor, boxes: Tensor) -> Hits:
-        """Points where lines along an axis meet triangles; an edge belongs to both its triangles.
+        """Return the points where lines along an axis meet triangles.
+
+        A point on a common edge of two triangles is returned once for each of them.
 
         Args:
-            near: the numbers of boxes, and of triangles that may meet them, as pairs, (p,) each.
-            axis: the axis.
+            near: p pairs of a box and a triangle that may meet: the numbers of the boxes, (p,), and
+                the numbers of the triangles, (p,).
+            axis: the index of the axis.
             lines: the other two coordinates of q lines in each of k boxes, (k, q, 2).
-            boxes: the numbers of these boxes, (k,).
+            boxes: the numbers of these k boxes, (k,).
         """
-        each, most = lines.shape[1], 2**20  # lines with a triangle, which bounds the memory
+        each, most = lines.shape[1], 2**20  # `most` pairs of a line and a triangle fit into memory
         asked = torch.isin(near[0], boxes)
         place, triangle, hits = torch.searchsorted(boxes, near[0][asked]), near[1][asked], []
         for some in torch.arange(len(place)).split(max(1, most // each)):
@@ -409,9 +414,10 @@ class Patch(MappedPiece):
 def enclosed(coords: Coords, vertices: Tensor, faces: Tensor) -> Mask:
     """Return a mask (n,) of the points (n, 3) with a positive winding number of a closed surface.
 
-    The winding number is the count of triangles that an upward ray crosses, signed by their
-    orientation. A crossing is decided edge by edge with the same arithmetic for both triangles at
-    an edge, so that no ray passes between them (compare Franklin's half-open rule in the plane).
+    The winding number is the number of triangles that an upward ray from the point crosses, each
+    counted with the sign of its orientation. A crossing is decided edge by edge, with the same
+    arithmetic for both triangles at an edge, so that no ray passes between two triangles (compare
+    Franklin's half-open rule in the plane).
 
     Args:
         coords: the points (n, 3).
@@ -440,7 +446,14 @@ def enclosed(coords: Coords, vertices: Tensor, faces: Tensor) -> Mask:
 
 
 def near(coords: Coords, vertices: Tensor, faces: Tensor, distance: float) -> Mask:
-    """Return a mask (n,) of the points (n, 3) within a distance > 0 of the surface."""
+    """Return a mask (n,) of the points (n, 3) within a distance > 0 of a surface.
+
+    Args:
+        coords: the points (n, 3).
+        vertices: the vertices (v, 3) of the surface.
+        faces: the vertex indices (f, 3) of the triangles.
+        distance: the largest distance from the surface.
+    """
     found = coords.new_zeros(len(coords), dtype=torch.bool)
     corners = vertices[faces]
     low, high = corners.amin(dim=1) - distance, corners.amax(dim=1) + distance
@@ -459,14 +472,17 @@ def near(coords: Coords, vertices: Tensor, faces: Tensor, distance: float) -> Ma
 
 
 def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield index pairs of points and of triangles whose bounding boxes contain them, in batches.
+    """Yield the pairs of a point and a bounding box that contains the point, in batches.
 
-    A grid in x and y with a list of boxes per cell restricts the candidates.
+    A grid in x and y, with a list of boxes for each cell, avoids a test of all pairs.
 
     Args:
         coords: the points (n, 3).
         low: the lower corners (f, 3) of the bounding boxes.
-        high: the upper corners (f, 3).
+        high: the upper corners (f, 3) of the bounding boxes.
+
+    Yields:
+        The indices of the points, (p,), and the indices of the boxes, (p,), of p pairs.
     """
     start, stop = low[:, :2].amin(dim=0), high[:, :2].amax(dim=0)
     # The number of grid cells per axis gives about one triangle per cell. The limit of 512² cells
@@ -495,9 +511,9 @@ def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, 
 
 
 def _ranges(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Return, for the items of consecutive groups, the group and the item's number within it.
+    """Return the group of each item of consecutive groups, and its number within the group.
 
-    Both are counted from 0. counts: the sizes of the groups.
+    Groups and numbers are counted from 0, as (n,) for n items. counts: the sizes of the groups.
     """
     owner = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
     place = torch.arange(len(owner), device=counts.device)
