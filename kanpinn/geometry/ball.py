@@ -173,8 +173,8 @@ class Sphere(MappedPiece):
         nearest = torch.maximum(offsets[:, 0], -offsets[:, 1]).clamp_min(0).norm(dim=1)
         farthest = offsets.abs().amax(dim=1).norm(dim=1)
         met = (nearest <= radius) & (farthest >= radius)
-        # The sphere is divided into six parts, on which the normal is largest along ± one axis. Each
-        # part is a graph over the two other axes.
+        # The sphere is divided into six parts. On each part the normal is largest along one axis,
+        # in one direction, so that the part is a graph over the two other axes.
         reach, least = radius / 2**0.5, (1 - 1e-9) * radius / 3**0.5
         parts = [RulesInBoxes.none(self.names)]
         for axis, sign in itertools.product(range(3), (-1, 1)):
