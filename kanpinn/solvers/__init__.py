@@ -1,4 +1,4 @@
-"""Solves, fits and eigenvalue problems: their common loop, its state, results and choices."""
+"""Solves, fits, eigenvalue problems and verifications, with their optimization loop and results."""
 
 from kanpinn.solvers.discretization import Loss as Loss
 from kanpinn.solvers.eigen import Eigensolution as Eigensolution
