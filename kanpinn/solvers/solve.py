@@ -1,4 +1,4 @@
-"""`solve`: a PDE is solved by a given network, or by a network that trials choose."""
+"""`solve`: solve a PDE with a given network, or with a network that is chosen by trials."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,16 @@ from kanpinn.tasks import AdaptiveLeastSquares, March, Shooting
 
 
 def default_optimizer(network: Network, tolerance: float | int | None = None) -> Method:
-    """The default optimizer of a network; tolerance: its tolerance, except for `LeastSquares`.
+    """Return the default optimizer of a network.
 
-    It is `AdaptiveLeastSquares` for networks in cells, `March` for networks in time windows,
-    `Shooting` for networks in time windows with unknown numbers, and for all other networks
-    `LeastSquares` of the output layer.
+    The optimizer is `AdaptiveLeastSquares` for networks in cells, `March` for networks in time
+    windows, `Shooting` for networks in time windows with unknown numbers, and for all other
+    networks `LeastSquares` of the output layer.
+
+    Args:
+        network: the network.
+        tolerance: the tolerance of the optimizer; None for the optimizer's default. `LeastSquares`
+            has no tolerance and ignores this argument.
     """
     kinds: dict[str, type[AdaptiveLeastSquares | March]] = {
         "AdaptiveLeastSquares": AdaptiveLeastSquares,
@@ -56,44 +61,46 @@ def solve(
     observers: Sequence[Observer] = (),
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Solution:
-    """Solve a PDE by a network, or by a network, points and optimizers that trials choose.
+    """Solve a PDE with a given network, or with a network and optimizers that are chosen by trials.
 
-    The loss Σ weight · mean residual² is minimised over the coefficients of the network; networks
-    in cells and in time windows have methods of their own.
+    The loss Σ weight · mean residual² is minimised over the coefficients of the network. Networks
+    in cells and networks in time windows have optimizers of their own.
 
     Args:
         problem: the equation, its domain and conditions.
         network: the network, trained in place; the solve uses its dtype and device. If its width is
-            left out, the problem determines the inputs and outputs. None to try networks, points,
-            optimizers and losses, from small to large, until the tolerance is met or the budget is
-            used up, see `kanpinn.solvers.auto.TrialSearch`. Trials compute in double precision on
-            the CPU.
+            left out, the problem determines the numbers of inputs and outputs. None to try
+            networks, points, optimizers and losses, from small to large, until the tolerance is met
+            or the budget is used up, see `kanpinn.solvers.auto.TrialSearch`. Trials compute in
+            double precision on the CPU.
         optimizers: run in order; by default one method for the network: a least-squares solve of
             the output layer, `AdaptiveLeastSquares` for cells, `March` for time windows.
-        points: collocation points; by default enough for the output layer: Gauss points or, with
-            more than three inputs, Sobol points.
-        tolerance: the largest acceptable relative L2 error. Trials (None for 1e-9) and the default
-            optimizers of cells and time windows end when their estimated error is below it. For
-            other networks and optimizers the error is estimated after the solve, see
-            `estimate_error`, and the status compares it with the tolerance; None for no estimate.
+        points: the collocation points; by default 1.4 interior points for each coefficient of the
+            output layer, at least 1681: Gauss points or, with more than three inputs, Sobol points.
+        tolerance: the largest acceptable relative L2 error. Trials, and the default optimizers of
+            cells and time windows, end when their estimated error is below the tolerance; for
+            trials None means 1e-9. For other networks and optimizers the error is estimated after
+            the solve, see `estimate_error`, and the status compares the estimate with the
+            tolerance; None for no estimate.
         budget: the most seconds that the steps of all optimizers may take; by default 300 for all
             trials together, otherwise no limit. A step is not begun if its predicted time exceeds
-            the rest: the mean time of earlier steps or, for the first step of an optimizer and
-            for steps in cells, an expected cost. In cells a step that would take too long halves
-            fewer cells, or leaves out the comparison with a more accurate solution. If the very
-            first step is expected to take more than a second and more than twice the budget, the
-            solve fails, and the status has the expected time. Checks and errors after the last
-            step are not counted, and an estimate takes the rest of the budget or a fifth of it.
+            the seconds that are left. The predicted time is the mean time of earlier steps or, for
+            the first step of an optimizer and for steps in cells, an expected cost. In cells a step
+            that would take too long halves fewer cells, or leaves out the comparison with a more
+            accurate solution. If the very first step is expected to take more than a second and
+            more than twice the budget, the solve fails, and the status says the expected time. The
+            time of checks and errors after the last step does not count. An error estimate after
+            the solve may take the rest of the budget, at least a fifth of the budget.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that is possible and useful.
         loss: the weights and the form of the loss, and how its terms are balanced; by default both
             weights are 1.
-        reference: how to compute the reference solution, from which errors are measured if there is
-            no exact solution; by default `problem.reference()`.
+        reference: how to compute the reference solution, against which errors are measured if there
+            is no exact solution; by default `problem.reference()`.
         errors: whether to measure the errors.
-        verified: whether to compare the residual at fresh points with that at the points of the
-            solve: a solution whose residual is small at the latter only has the status
-            "overfitted: ...".
+        verified: whether to compare the residual at fresh points with the residual at the
+            collocation points. If the residual is small at the collocation points only, the status
+            is "overfitted: ...".
         seed: the seed of points and optimizers, and of networks that trials choose.
         observers: called with the `SolverState` after every step, such as `Progress()`. Observers
             that are context managers are entered before the steps and exited after them.
