@@ -1,5 +1,5 @@
-"""The fit of a network to data: its maps of inputs and outputs, its loss on rows or batches, its
-run, and its result with scores.
+"""`fit`: the fit of a network to data. Also the scaling of inputs and outputs, the loss on all
+rows or on batches, and the result `Fitted` with its scores.
 """
 
 import math
@@ -33,10 +33,10 @@ Bounds = Mapping[str, Sequence[float | int]]
 
 @dataclass(frozen=True, eq=False)
 class Range:
-    """The inputs of a table, whose names are any texts, and the box that is mapped to [-1, 1]^d.
+    """The inputs of a table, in place of a domain: their names and the box mapped to [-1, 1]^d.
 
     Args:
-        names: the names of the inputs.
+        names: the names of the d inputs; they need not be Python identifiers.
         bounds: the lowest and the highest corner of the box, (d,) each.
     """
 
@@ -54,8 +54,8 @@ class Affine:
     """The output map u = mean + deviation · N, so that the network N fits standardised targets.
 
     Args:
-        mean: the means of the targets, (m,).
-        deviation: the standard deviation of the targets, (m,).
+        mean: the means of the m targets, (m,).
+        deviation: the standard deviations of the targets, (m,).
     """
 
     mean: Tensor
@@ -70,9 +70,10 @@ class Affine:
 def scaled_surrogate(
     network: Network, table: Table, scaling: str | None, bounds: Bounds | None = None
 ) -> Surrogate:
-    """Return the surrogate that maps the training rows to the network's inputs and outputs.
+    """Return a surrogate of a network, with inputs and outputs scaled to the training rows.
 
-    It also places the first grid of a KAN that has not been trained, except for "standard".
+    The first grid of a KAN that has not been trained is also placed over the rows, unless the
+    scaling is "standard".
 
     Args:
         network: the network to fit.
@@ -140,13 +141,15 @@ def _box(table: Table, bounds: Bounds | None) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class CrossEntropy(Term):
-    """weight · mean over rows of -log p(class), p the softmax of the network's outputs.
+    """The loss term weight · mean of -log p(class) over the rows of the data.
 
-    With one output y there are two classes, with logits 0 and y. `points.data` (n, 1) holds the
-    class indices. The Gauss–Newton Hessian Jᵀ(diag p - ppᵀ)J has the root √p ∘ (J - pᵀJ). With the
-    residual r = (p - e)/√p, e the unit vector of the class, the least-squares rows have the exact
-    gradient Jᵀ(p - e). In the roots, p is replaced by (p + mixed · e) / (1 + mixed), since
-    otherwise a row whose class has a probability near zero would dominate all others.
+    Here p are the probabilities of the classes: the softmax of the network's outputs. With one
+    output y there are two classes, with logits 0 and y. `points.data` (n, 1) holds the class
+    indices. The Gauss–Newton Hessian Jᵀ(diag p - ppᵀ)J, where J is the Jacobian of the logits, has
+    the square root √p ∘ (J - pᵀJ). With the residual r = (p - e)/√p, where e is the unit vector of
+    the class, the least-squares rows have the exact gradient Jᵀ(p - e). In the square roots, p is
+    replaced by (p + mixed · e) / (1 + mixed), since otherwise a row whose class has a probability
+    near zero would dominate all other rows.
 
     Reference: Schraudolph, Fast curvature matrix-vector products (2002).
     """
@@ -191,7 +194,7 @@ def loss_term(table: Table, points: Points, deviation: Tensor | None) -> Term:
     """Return the loss term for points of a table.
 
     Args:
-        table: gives the names of the inputs.
+        table: the table; its inputs name the coordinates of the points.
         points: rows of the table, with the targets as `data`.
         deviation: the standard deviation of the targets, (m,); None for classes.
     """
@@ -214,9 +217,9 @@ class Scores:
         rows: the number of rows.
         rmse: for numbers, the root mean square error over rows and targets, in the targets' units.
         max_error: for numbers, the greatest absolute error, in the targets' units.
-        r2: for numbers, the explained part of the variance, the mean over the targets; None if a
-            target has no variance.
-        accuracy: for classes, the share of rows whose likeliest class is the right one.
+        r2: for numbers, the coefficient of determination R² (the explained part of the variance),
+            averaged over the targets; None if a target has no variance.
+        accuracy: for classes, the share of rows whose likeliest class is the true class.
         cross_entropy: for classes, the mean cross entropy.
 
     Example:
@@ -257,11 +260,11 @@ def criterion(table: Table) -> str:
 
 
 def scores_of(data: Data, evaluate: Approximation) -> dict[str, Scores]:
-    """Return the scores of a surrogate on each part of the data, by name.
+    """Return the scores of a surrogate on the parts "train", "validation" and "test" of the data.
 
     Args:
-        data: the parts.
-        evaluate: the surrogate's evaluation.
+        data: the data; validation and test rows may be missing.
+        evaluate: returns the surrogate's jet at points.
     """
     names, scores = data.train.names, {}
     for part, table in data.parts.items():
@@ -337,8 +340,8 @@ class Fitted(Solved):
     def plot(self, target: str | None = None, *, error: bool = False, ax: Any = None) -> Any:
         """Draw fitted values against the data, or the confusion matrix of classes.
 
-        Training and test rows are drawn, at most 4000 of each; the confusion matrix is that of the
-        test rows or, without any, of the training rows.
+        Values are drawn for at most 4000 training rows and at most 4000 test rows. The confusion
+        matrix counts the test rows or, if there are no test rows, the training rows.
 
         Args:
             target: the name of a target; by default there is a panel for each.
@@ -350,8 +353,8 @@ class Fitted(Solved):
             The `matplotlib.axes.Axes`; for several targets an array of them, (targets,).
 
         Raises:
-            InputError: for a name that is no target, an option that is not for classes, or another
-                number of axes than of panels.
+            InputError: for a name that is no target, for `error` with classes, or if the number of
+                axes is not the number of panels.
         """
         return self._view().plot(self, target, error=error, ax=ax)
 
@@ -378,9 +381,9 @@ def fit(
 ) -> Fitted:
     """Fit a network to data: minimise the mean squared residual, or the cross entropy of classes.
 
-    If the data have a validation part, the state with the least validation error is kept. The run
-    ends when an optimizer after the first one has not lowered this error, so grid refinement stops
-    before the network has as many parameters as there are rows.
+    If the data have a validation part, the network gets the coefficients of the step with the least
+    validation error. The run ends after an optimizer, other than the first, that has not lowered
+    the validation error; so grid refinement stops before the network overfits.
 
     Args:
         network: changed in place; its dtype and device are those of the run. It has one output for
@@ -393,16 +396,16 @@ def fit(
             [-1, 1]; a KAN's first grid covers [-1, 1] only, and its splines continue beyond as
             their tangents. "quantile" is "range" with about equally many rows in each interval of
             the first grid.
-        bounds: {input: (low, high)}, used as the range of an input instead of that of its rows;
-            splines continue beyond it as their tangents.
+        bounds: {input: (low, high)}; for these inputs low and high replace the least and the
+            greatest value in the training rows. Splines continue beyond as their tangents.
         batch: the number of random rows for each step; 0 for all rows.
         sparsity: a term of the loss that reduces the number of a KAN's edges.
         patience: the number of steps without a lower validation error after which the run ends;
             None for no limit.
         seed: the seed of batches and optimizers; the network has its own seed.
         budget: the budget of all steps, as for `solve`.
-        observers: called with the `SolverState` after every step, such as `Progress()`. Those that
-            are context managers are entered for the time of the steps.
+        observers: called with the `SolverState` after every step, such as `Progress()`. Observers
+            that are context managers are entered before the steps and exited after them.
         checkpoint: a `SolverState.state_dict()` from which the run continues.
 
     Returns:
@@ -445,7 +448,7 @@ def fit(
         return Residuals(surrogate, [loss_term(train, rows, deviation), *extra])
 
     def residuals(epoch: int) -> Residuals:
-        """The loss of an epoch, on a random batch, drawn with replacement, or on all rows."""
+        """Return the loss of an epoch: on a batch drawn with replacement, or on all rows."""
         if not batch:
             return residuals_of(points)
         generator = torch.Generator().manual_seed(seed + 1_000_003 * epoch)
@@ -470,14 +473,14 @@ def fit(
 
 
 def check_columns(table: Table, width: Sequence[int]) -> None:
-    """Refuse a network's width whose ends are not the numbers of inputs and outputs of the rows.
+    """Check that a network has the numbers of inputs and outputs that a table needs.
 
     Args:
-        table: the rows.
-        width: the units per layer, inputs first.
+        table: the table.
+        width: the numbers of units of the network's layers, inputs first.
 
     Raises:
-        InputError: for other numbers; the message says what they must be.
+        InputError: for a wrong number of inputs or outputs; the message says the right number.
     """
     names, classes = ", ".join(table.names), ", ".join(table.classes)
     counts, to = [len(table.outputs)], f" for the targets {', '.join(table.outputs)}"
