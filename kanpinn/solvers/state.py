@@ -1,7 +1,8 @@
 """The state of a solve, which the loop advances, observers read and checkpoints contain.
 
-It has the history, the counters, the clock, kept networks, and the loss of each step: at fixed
-points, at fresh points, at points adapted to the residual, with balanced terms.
+The state consists of the history, the step counters, the clock, stored networks, and the loss of
+each step. The loss may be at fixed points, at fresh points or at points that adapt to the residual,
+and its terms may be balanced.
 """
 
 import logging
@@ -32,25 +33,29 @@ UNKNOWN = "unknown_"  # prefix of a problem's unknown numbers in the history
 
 
 class Losses:
-    """The loss of each step, which may change to fresh points in every epoch, or adapt.
+    """The loss of each step, at fixed points, at fresh points in every epoch, or at adapted points.
 
-    The interior points may adapt to the residual in every epoch, and the factors of the loss terms
-    to the present network. A method can converge only for the present points: if the points adapt,
-    the next epoch then begins at once, up to the method's limit of steps. Losses are reported
-    without the factors. The points depend on the seed, the epoch and, if they adapt, the network;
-    every rank computes all of them.
+    An epoch is a number of steps with the same points. The interior points may adapt to the
+    residual in every epoch, and the factors of the loss terms to the present network. A method can
+    converge only for the present points: if the points adapt and the method has converged, the next
+    epoch begins at once, up to the method's limit of steps. Losses are reported without the
+    factors. The points depend on the seed, the epoch and, if they adapt, on the network; every rank
+    computes all points.
 
     Args:
         draw: returns the loss of an epoch, given the number of the epoch and, if points adapt, the
             interior points.
-        every: the steps of an epoch; 0 for the same loss in every step.
-        adapting: the discretization whose points or factors adapt; None if neither does.
+        every: the number of steps of an epoch; 0 for the same loss in every step.
+        adapting: the discretization whose points or factors adapt; None if neither points nor
+            factors adapt.
 
-    kept: the names of the attributes that a checkpoint stores, which are tensors and plain values.
-    They are restored before `first` is called.
+    Class attributes:
+        kept: the names of the attributes that a checkpoint stores, which are tensors and plain
+            values. They are restored before `first` is called.
 
     Raises:
-        InputError: for an energy that adapts, which is an integral by quadrature.
+        InputError: for an energy with adapted points or a balance: an energy is an integral by
+            quadrature at points of its own.
     """
 
     kept = ("epoch", "since", "early", "interior", "factors", "balanced")
@@ -74,12 +79,12 @@ class Losses:
 
     @classmethod
     def of(cls, discretization: Discretization, methods: tuple[Method, ...]) -> "Losses":
-        """The losses of a solve: with fixed, fresh or adapted collocation points.
+        """Return the losses of a solve with fixed, fresh or adapted collocation points.
 
         Args:
-            discretization: the discretization; its `collocation` and `loss` say when points are
-                replaced and whether points or factors adapt.
-            methods: the methods of the solve.
+            discretization: the discretization; its `collocation` and `loss` determine when points
+                are replaced, and whether points or factors adapt.
+            methods: the optimizers of the solve.
 
         Raises:
             InputError: for a balance with a method that needs the same loss in every step, and for
@@ -92,7 +97,7 @@ class Losses:
         return cls(discretization.residuals, points.resample, discretization if adapts else None)
 
     def first(self) -> Residuals:
-        """The loss with which a solve begins or continues."""
+        """Return the loss with which a solve begins or continues from a checkpoint."""
         with together():
             if self.interior is None or self._discretization is None:
                 residuals = self.draw(self.epoch)
@@ -104,7 +109,7 @@ class Losses:
         return residuals.with_factors(self.factors) if self.factors else residuals
 
     def following(self, residuals: Residuals, step: int) -> Residuals:
-        """The loss of the next step: the same object if nothing changes.
+        """Return the loss of the next step; it is the object `residuals` if nothing changes.
 
         Args:
             residuals: the loss of the last step.
@@ -122,16 +127,16 @@ class Losses:
         return residuals
 
     def _adapted(self, residuals: Residuals) -> Points:
-        """The interior points of the next epoch, adapted to the present residual."""
+        """Return the interior points of the next epoch, adapted to the present residual."""
         assert self._discretization is not None
         chosen, domain = self._discretization.collocation, self._discretization.problem.domain
-        stride = 7_368_787  # a large prime: other seeds or epochs give other generator seeds
+        stride = 7_368_787  # a large prime: different seeds or epochs give different generators
         generator = torch.Generator().manual_seed(self._discretization.seed + stride * self.epoch)
         term = cast(ResidualTerm, residuals.terms[0])
 
         @torch.no_grad()
         def sizes(points: Points) -> Tensor:
-            """The norm of the residual vector at each point, (n,), in float64 on the CPU."""
+            """Return the norm of the residual vector at each point, (n,), float64 on the CPU."""
             low = residuals.surrogate.low
             pieces = points.to(low.dtype, low.device)
             parts = [
@@ -146,15 +151,16 @@ class Losses:
         return r3(current, domain, chosen.fresh, sizes, generator)
 
     def judged(self, residuals: Residuals, done: Step, more: bool) -> Step:
-        """The result of a step, adjusted if the loss changes between steps.
+        """Return the result of a step, changed if points or factors adapt.
 
-        With a balance, the loss of the result is computed without factors. If points adapt, a
-        method that has converged goes on with the next epoch.
+        With a balance, the loss in the result is computed anew, without factors. If points adapt,
+        a result that ends a converged method is changed so that the method goes on with the points
+        of the next epoch.
 
         Args:
-            residuals: the loss of the step.
-            done: the result that the method returned.
-            more: whether the method's limit allows further steps.
+            residuals: the loss of the step, as an object.
+            done: the result of the step that the method returned.
+            more: whether the method's limit of steps allows further steps.
         """
         if self.balance is not None:
             done = replace(done, loss=residuals.loss(reported=True), loss_lags=False)
@@ -166,9 +172,11 @@ class Losses:
 
 @dataclass
 class History:
-    """One row per recorded step: step, stage, loss, evaluations, seconds, and errors if known.
+    """The recorded quantities of a solve, with one row for each recorded step.
 
-    The value of an unknown number "viscosity" is recorded as "unknown_viscosity".
+    A row is a dict with the number of the step, the index of the optimizer ("stage"), the loss,
+    evaluations, seconds, and errors if known. The value of an unknown number of the problem, such
+    as "viscosity", has the name "unknown_viscosity".
     """
 
     rows: list[dict[str, float | int]] = field(default_factory=list)
@@ -184,7 +192,7 @@ class History:
         return int(self.rows[-1]["step"]) if self.rows else 0
 
     def column(self, name: str) -> numpy.ndarray:
-        """The values of a quantity in all rows, (rows,); NaN in rows without this quantity."""
+        """Return a quantity's values in all rows, (rows,); NaN in rows without the quantity."""
         return numpy.array([row.get(name, numpy.nan) for row in self.rows], dtype=float)
 
     def __len__(self) -> int:
@@ -199,7 +207,7 @@ class StepCounts:
         stage_index: the index of the present optimizer, from 0.
         stage_step: the number of steps that the present optimizer has done.
         step: the number of steps that all optimizers have done.
-        finished: why the present optimizer takes no further step; None while it goes on.
+        finished: the reason why the present optimizer takes no further step; None while it goes on.
     """
 
     stage_index: int = 0
@@ -213,10 +221,10 @@ class Clock:
     """The time that the steps of each optimizer take, and the budget for all of them.
 
     Args:
-        budget_seconds: the most seconds that all steps may take, including steps before a
-            checkpoint; None for no limit.
+        budget_seconds: the most seconds that all steps may take, including the steps before the
+            checkpoint from which a solve continues; None for no limit.
         seconds: the seconds of each optimizer so far.
-        earlier: the seconds spent before this process continued the solve.
+        earlier: the seconds of the steps before the checkpoint; 0 without a checkpoint.
         expected: the expected cost of the present optimizer's first step; None if there is no
             budget or the cost is not known.
     """
@@ -235,18 +243,18 @@ class Clock:
         self.seconds[stage_index] += time.perf_counter() - begun
 
     def spent(self, progress: StepCounts, own: float | None = None) -> str | None:
-        """The reason why the budget leaves no time for another step; None if there is time.
+        """Return the reason why the budget leaves no time for another step; None if there is time.
 
-        The predicted time of the step is `own` or, if that is None, the mean time of the present
-        optimizer's steps. For the first step of an optimizer it is the time in `expected` or, if
-        that is None, the mean time of all steps. The first step of a solve is taken unless its
-        expected time is more than a second and more than twice the budget, since expected times
-        may be up to twice the real times.
+        The predicted time of the step is `own` or, if `own` is None, the mean time of the present
+        optimizer's steps. For the first step of an optimizer, the predicted time is the time in
+        `expected` or, if `expected` is None, the mean time of all steps. The first step of a solve
+        is taken unless its expected time is more than a second and more than twice the budget,
+        since expected times may be up to twice the real times.
 
         Args:
             progress: the step counters.
             own: the seconds that the optimizer predicts for its next step, see
-                `Stage.expected_seconds`.
+                `Stage.expected_seconds`; None without a prediction.
         """
         if self.budget_seconds is None:
             return None
@@ -272,23 +280,28 @@ class Clock:
         return math.inf if self.budget_seconds is None else self.budget_seconds - self._used()[0]
 
     def _used(self, step: float = 0.0) -> tuple[float, float]:
-        """The seconds of all steps so far, and of the next step, each on the slowest rank."""
+        """Return the seconds of all steps so far, and `step`, each as the maximum over the ranks.
+
+        Args:
+            step: the predicted seconds of the next step on this rank.
+        """
         used = torch.tensor([[sum(self.seconds), step]], dtype=torch.float64)
         seconds, step = extremes(used)[1].tolist()
         return seconds, step
 
 
-NUMBERS = frozenset({"value", "loss", "step", "waited"})  # numbers in the dicts of Best and Least
+# The fields of `Best` and `Least` that must be numbers in a checkpoint.
+NUMBERS = frozenset({"value", "loss", "step", "waited"})
 
 
 def copied(network: Network) -> dict[str, Tensor]:
-    """A copy of the network's state."""
+    """Return a copy of the network's `state_dict`."""
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
 @contextmanager
 def perturbed(network: Network, seed: int) -> Iterator[None]:
-    """Change each coefficient by a relative rounding error of random sign, inside the context."""
+    """Multiply each coefficient by 1 ± the machine epsilon, at random, inside the context."""
     kept = [one.clone() for one in network.parameters()]
     generator = torch.Generator().manual_seed(seed)
     try:
@@ -303,16 +316,18 @@ def perturbed(network: Network, seed: int) -> Iterator[None]:
 
 @dataclass
 class Best:
-    """The state with the least value of one quantity of the history, such as a validation error.
+    """The network with the least value of one quantity of the history, such as a validation error.
 
     Args:
         quantity: the name of the quantity in the history.
         patience: the solve ends after this many measured steps of one optimizer without a lower
-            value; None for no such limit. With or without a limit it ends if an optimizer after the
-            first lowers the loss, but not the value: on finer grids the value would only grow.
-        value, step, network: the least value, the step after which it was measured, and the
-            network's state after that step.
-        waited: the measured steps of the present optimizer since the least value.
+            value; None for no such limit. With or without a limit, the solve ends if an optimizer
+            after the first lowers the loss, but not the value: on finer grids the value would only
+            grow.
+        value: the least value.
+        step: the number of the step after which the least value was measured.
+        waited: the number of measured steps of the present optimizer since the least value.
+        network: the network's `state_dict` with the least value; None before the first value.
     """
 
     quantity: str
@@ -323,7 +338,13 @@ class Best:
     network: dict[str, Tensor] | None = None
 
     def see(self, row: Mapping[str, float], step: int, network: Network) -> None:
-        """Keep a copy of the network's state if a new row of the history has the least value."""
+        """Store a copy of the network's state if a new row of the history has the least value.
+
+        Args:
+            row: the row, which may lack the quantity.
+            step: the number of the step.
+            network: the network after the step.
+        """
         value = row.get(self.quantity, math.nan)
         self.waited += value >= self.value
         if value < self.value:
@@ -331,7 +352,7 @@ class Best:
             self.network = copied(network)
 
     def verdict(self, progress: StepCounts, optimizer: Method, residuals: Residuals) -> str | None:
-        """The status with which the solve should end after this step; None if it should go on.
+        """Return the status with which the solve should end after this step; None to go on.
 
         Args:
             progress: the step counters after the step.
@@ -351,7 +372,7 @@ class Best:
 
 @dataclass
 class Least:
-    """The network with the least loss since an optimizer began; a diverging solve returns to it.
+    """The network with the least loss since an optimizer began, for solves that diverge later.
 
     Args:
         loss: the least loss.
@@ -364,7 +385,7 @@ class Least:
     network: dict[str, Tensor] | None = None
 
     def see(self, done: Step, number: int, before: dict[str, Tensor] | None) -> None:
-        """Keep the state after a step if its loss is the least.
+        """Store the network after a step if its loss is the least.
 
         Args:
             done: the result of the step.
@@ -384,23 +405,25 @@ LOG = logging.getLogger("kanpinn")
 
 @runtime_checkable
 class Observer(Protocol):
-    """A callable that follows a solve: it shows progress, writes checkpoints, draws figures.
+    """A callable that is called after every step: to show progress, write checkpoints or draw.
 
-    It may change nothing but `state.interrupted`: True ends the solve after the present step.
+    It may change nothing in the state but `state.interrupted`: True ends the solve after the
+    present step.
     """
 
     def __call__(self, state: "SolverState", /) -> None:
-        """Read the state of the solve; called after every step."""
+        """Read the state of the solve after a step."""
 
 
 class SolverState:
     """The state of a solve, which starts before the first step or at a checkpoint.
 
     Args:
-        losses: the sequence of losses of the steps.
+        losses: gives the loss of each step.
         optimizers: the optimizers, run one after another.
         budget_seconds: the most seconds that all steps may take; None for no limit.
-        best: keeps the state with the least validation error; None to keep no such state.
+        best: stores the network with the least validation error; None for solves without
+            validation data.
         checkpoint: a `state_dict` from which the solve continues.
 
     Attributes:
@@ -409,14 +432,14 @@ class SolverState:
         clock: the seconds of each optimizer, and the budget.
         history: the recorded quantities, step by step.
         progress: the step counters.
-        least: the state of the present optimizer with the least loss.
+        least: the network with the least loss since the present optimizer began.
         optimizer: the present optimizer; unset before the first optimizer begins.
         stage: the `Stage` of the present optimizer, which takes its steps; None before the first.
         words: a description of the last step, for the progress line.
         status: how the solve ended; None while it goes on.
         interrupted: whether the solve ends after this step.
-        last: the `state_dict` after the last step, from which the solve can continue, if an earlier
-            network was loaded at the end; otherwise None.
+        last: the `state_dict` after the last step, if the solve has ended with the network of an
+            earlier step; the solve can continue from `last`. Otherwise None.
 
     Raises:
         InputError: if the budget is not a positive number, or the checkpoint is damaged or belongs
@@ -460,7 +483,8 @@ class SolverState:
             reason: why the optimizer has ended.
 
         Returns:
-            A description of the steps taken back; None if no steps were, or it is in the status.
+            A description of the steps that are taken back; None if no steps are taken back, or if
+            the status contains the description.
         """
         back = self.go_back()
         if self.status is not None or self.progress.stage_index + 1 == len(self.optimizers):
@@ -473,15 +497,19 @@ class SolverState:
         return back
 
     def stopped(self, why: str) -> str:
-        """The status of a solve that is stopped before the present optimizer has converged."""
+        """Return the status of a solve that stops before its optimizer has converged.
+
+        Args:
+            why: the reason, which becomes part of the status.
+        """
         short = "" if self.stage is None else self.stage.short()
         return f"stopped: {why}, {short}" if short else f"stopped: {why}"
 
     def go_back(self) -> str | None:
-        """Return to the state with the least loss if the present loss is more than ten times it.
+        """Load the network with the least loss if the present loss is more than ten times as large.
 
         Returns:
-            A description of the steps taken back; None if the network is unchanged.
+            A description of the steps that are taken back; None if the network is unchanged.
         """
         least, network = self.least, self.surrogate.network
         lowered = self.optimizer.lowers_loss and least.step < self.progress.step
@@ -502,13 +530,24 @@ class SolverState:
         )
 
     def _keep_last(self, own: dict[str, Tensor]) -> None:
-        """Store the state after the last step, with the network `own`, for `state_dict`."""
+        """Store the state after the last step in `last`.
+
+        Args:
+            own: the network's `state_dict` after the last step.
+        """
         if self.last is None:
             self.last = self.state_dict() | {"network": own}
         self.stage = None  # the optimizer's memory belongs to that state
 
     def keep(self, best: Best) -> str | None:
-        """Load the best state into the network, and return a note on it; None if it is the last."""
+        """Load the network with the least validation error.
+
+        Args:
+            best: the stored network.
+
+        Returns:
+            A note for the status; None if the network of the last step is the best.
+        """
         step = self.progress.step
         if best.network is None or best.step == step:
             return None
@@ -517,7 +556,7 @@ class SolverState:
         return f"step {best.step} of {step} is kept, where the validation error was least"
 
     def facts(self, status: str, started: float) -> dict[str, Any]:
-        """The attributes that the results of solves and of fits share, by name.
+        """Return the attributes that the results of solves and of fits share, by name.
 
         Args:
             status: how the solve ended.
@@ -534,9 +573,9 @@ class SolverState:
         }
 
     def interrupt(self, *_: object) -> None:
-        """End the solve after the present step; called a second time, interrupt the step itself.
+        """End the solve after the present step; if called a second time, interrupt the step itself.
 
-        It is the handler of Ctrl-C during a solve.
+        This method is the handler of Ctrl-C during a solve.
         """
         if self.interrupted:
             raise KeyboardInterrupt
@@ -548,7 +587,7 @@ class SolverState:
         Thread(target=LOG.info, args=(message,)).start()
 
     def state_dict(self) -> dict[str, Any]:
-        """The state as tensors and plain values, for a checkpoint."""
+        """Return the state as tensors and plain values, for a checkpoint."""
         if self.last is not None:
             return self.last
         return {
