@@ -1,5 +1,5 @@
-"""A discretized problem: its surrogate, its collocation points and its loss. `discretize` makes it
-from the settings of `solve` and checks that problem, network and settings fit together.
+"""A discretized problem: its surrogate, its collocation points and its loss. `discretize` checks
+that problem, network and settings of `solve` fit together, and builds the discretized problem.
 """
 
 import math
@@ -42,16 +42,17 @@ class Loss:
     Args:
         interior: the weight of the equation.
         boundary: the weight of the conditions.
-        form: "strong" for the squared residual; "energy" minimises `problem.energy` in its place.
-            A network in cells then solves the equation that is derived from the energy, see
-            `Problem.energy`.
-        balance: brings the terms of the loss to one scale; None for no scaling. "sizes" divides the
-            residual of every equation and condition by the size of its terms, so that the result
-            does not depend on the units of coordinates, fields and equations
+        form: "strong" for the squared residual; "energy" minimises `problem.energy` instead of the
+            squared residual. For a network in cells, "energy" means to solve the equation that is
+            derived from the energy, see `Problem.energy`.
+        balance: how the terms of the loss are brought to one scale; None for no scaling. "sizes"
+            divides the residual of every equation and condition by the size of its terms, so that
+            the result does not depend on the units of coordinates, fields and equations
             (`kanpinn.loss.scales`). "ntk" and "gradients" multiply the loss terms by factors, which
-            are computed at the start and every 100 steps; reported losses omit them. "ntk" makes
-            the mean squared row of the Jacobian equal for all terms, "gradients" the norm of the
-            gradient. Both are useful with first-order methods and penalised data.
+            are computed at the start and every 100 steps; reported losses omit these factors. The
+            factors of "ntk" make the mean squared norm of a row of the Jacobian equal for all
+            terms; the factors of "gradients" do so for the norm of the gradient. "ntk" and
+            "gradients" are useful with first-order methods and penalised data.
 
     Raises:
         InputError: for a weight that is no number of at least 0, or an unknown form or balance.
@@ -108,19 +109,21 @@ class SolveSettings:
 
 @dataclass(frozen=True)
 class Discretization(Generic[P]):
-    """A problem with its surrogate, and its loss for any epoch of collocation points.
+    """A problem with its surrogate, which draws collocation points and builds loss terms.
+
+    An epoch is a number of steps with the same collocation points.
 
     Args:
         problem: the equation, its domain and conditions.
         surrogate: the network, with the maps that make boundary and initial data exact.
-        collocation: the number of points, their sampler, and the steps after which fresh points
-            replace them.
+        collocation: the number of points, their sampler, and the number of steps of an epoch.
         loss: the weights and the form of the loss, and the balance of its terms, see
             `balance_factors`.
         seed: the seed of the points.
-        met: the indices of the conditions that need no loss term: they hold exactly or, for an
-            energy, naturally.
-        scales: the scales of fields and equations, by which residuals are multiplied; None for 1.
+        met: the indices of the conditions without a loss term: conditions that the surrogate
+            satisfies exactly and, for an energy, natural boundary conditions.
+        scales: the factors by which the residuals of equations and conditions are multiplied; None
+            for 1.
     """
 
     problem: P
@@ -136,7 +139,7 @@ class Discretization(Generic[P]):
     )
 
     def points(self, epoch: int = 0) -> list[Points]:
-        """The interior points of an epoch, followed by the points of each condition.
+        """Return the interior points of an epoch, followed by the points of each condition.
 
         Boundary points are distributed over the conditions in proportion to the measure of the
         surface of each, in coordinates in which the domain's bounding box is a cube. All points
@@ -161,15 +164,15 @@ class Discretization(Generic[P]):
         return self._drawn[epoch]
 
     def terms(self, epoch: int = 0, interior: Points | None = None) -> list[loss_terms.Term]:
-        """The loss terms of an epoch; conditions that hold exactly have no term.
+        """Return the loss terms of an epoch; conditions that hold exactly have no loss term.
 
         In the strong form the first term is the equation. In the energy form the first terms are
         integrals over domain and boundary, divided by the domain's measure, at quadrature points of
-        their own. The weight of a penalised condition is then `loss.boundary` times 1000 times the
-        strength of the energy: for a |∇u|²/2 in a domain of the size 2 L, that is 1000 a / L². The
-        penalty changes the solution by the inverse of this weight, so the weight must be large;
-        with a much larger weight, a network that cannot satisfy the conditions would fit little
-        else.
+        their own. In the energy form the weight of a penalised condition is `loss.boundary` times
+        1000 times the strength of the energy: 1000 a / L² for the density a |∇u|²/2 in a domain of
+        the size 2 L. The penalty changes the solution by an amount proportional to the inverse of
+        this weight, so the weight must be large. But if the network cannot satisfy the conditions,
+        a much larger weight would prevent it from minimising the energy.
 
         Args:
             epoch: the number of the epoch, from 0.
@@ -217,7 +220,7 @@ class Discretization(Generic[P]):
         return [*energies, *weighed_penalties]
 
     def penalties(self, epoch: int = 0) -> list[loss_terms.ResidualTerm]:
-        """The loss terms of the conditions that do not hold exactly.
+        """Return the loss terms of the conditions that do not hold exactly.
 
         Raises:
             InputError: as for `terms`.
@@ -229,7 +232,7 @@ class Discretization(Generic[P]):
         return loss_terms.condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
-        """The loss of an epoch: `terms` of the same arguments, with this object as `family`."""
+        """Return the loss of an epoch, whose `family` is this object; arguments as for `terms`."""
         return Residuals(self.surrogate, self.terms(epoch, interior), self)
 
     @property
@@ -239,7 +242,7 @@ class Discretization(Generic[P]):
         return [fields.index(name) for name in self.problem.error_fields or fields]
 
     def parameter(self, name: str) -> float:
-        """The value of a parameter of the problem, by its name.
+        """Return the value of a parameter of the problem, by its name.
 
         Raises:
             InputError: if the problem has no parameter of that name.
@@ -247,14 +250,14 @@ class Discretization(Generic[P]):
         return parameter_of(self.problem, name)
 
     def varied(self, name: str, value: float) -> list[loss_terms.Term]:
-        """The first epoch's loss terms for another value of a parameter, at the same points.
+        """Return the first epoch's loss terms for another value of a parameter of the problem.
 
-        The surrogate is not changed: boundary data that are built into it do not vary with the
-        parameter.
+        The points are the same, and so is the surrogate: boundary data that are built into the
+        surrogate do not vary with the parameter.
 
         Args:
             name: the name of the parameter.
-            value: the other value.
+            value: the other value of the parameter.
 
         Raises:
             InputError: if the problem has no parameter of that name.
@@ -265,8 +268,8 @@ class Discretization(Generic[P]):
         return view.terms()
 
     def prepare(self) -> None:
-        """Let the network adapt to the points of the first epoch."""
-        most = 2**20  # in the interior and on each condition; enough for the ranges of activations
+        """Let the network place its grids by the points of the first epoch."""
+        most = 2**20  # points per condition and in the interior: enough for ranges of activations
         coords = []
         for points in self.points():
             stride = -(-len(points) // most) or 1
@@ -275,7 +278,7 @@ class Discretization(Generic[P]):
 
 
 def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
-    """The network, with the inputs and outputs that the problem needs if its width was left out."""
+    """Return the network, after giving it inputs and outputs for the problem if it has no width."""
     if network.unsized is None:
         return network
     inputs = input_counts(problem, inputs_of(problem, network.has_kinks))
@@ -283,14 +286,14 @@ def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
 
 
 def default_points(network: Network, each: float = 1.4) -> Collocation:
-    """The default number of collocation points, and their sampler, for a network.
+    """Return the default number of collocation points for a network, and their sampler.
 
     The number of interior points is `each` times the number of coefficients of the output layer,
     at least 1681. For up to three inputs the points are Gauss points, with 4 √(interior) points, at
-    least 164, on the boundary. For more inputs, where products of Gauss rules are too large, they
-    are Sobol points, with a quarter as many on the boundary as in the interior. Networks in time
-    windows with hidden layers also take Sobol points, with twice as many on the boundary as there
-    are coefficients, at least 400.
+    least 164, on the boundary. For more inputs, where products of Gauss rules are too large, the
+    points are Sobol points, with a quarter as many points on the boundary as in the interior. For
+    networks in time windows with hidden layers the points are Sobol points too, and the number of
+    boundary points is twice the number of coefficients, at least 400.
     """
     coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
     interior = max(1681, math.ceil(each * coefficients))
@@ -302,10 +305,15 @@ def default_points(network: Network, each: float = 1.4) -> Collocation:
 
 
 def inputs_of(problem: BoundaryValueProblem, has_kinks: bool) -> Function | None:
-    """The function that computes a network's inputs from points; None for the coordinates.
+    """Return the function that computes a network's inputs from points; None for coordinates.
 
-    A problem with interfaces has input functions that give a network kinks there. A network that
-    has kinks at interfaces itself (`has_kinks`) takes the coordinates instead.
+    A problem with interfaces may have input functions with kinks at the interfaces, so that the
+    network has kinks at the interfaces too. A network that has such kinks by itself gets the
+    coordinates as inputs.
+
+    Args:
+        problem: the problem.
+        has_kinks: whether the network has kinks at interfaces by itself.
     """
     divided = has_kinks and any(condition.kinks for condition in problem.conditions())
     return None if divided else problem.inputs()
@@ -320,7 +328,7 @@ def discretize(
         problem: the equation, its domain and conditions.
         network: the network; the problem's known functions and unknown numbers are added to it as
             layers.
-        settings: the points, how boundary data are imposed, and the loss.
+        settings: the collocation points, the way in which boundary data are imposed, and the loss.
         seed: the seed of the points.
 
     Raises:
@@ -368,17 +376,18 @@ def build_surrogate(
     form: str = "strong",
     unknowns: Mapping[str, Unknown] | None = None,
 ) -> tuple[Surrogate, frozenset[int]]:
-    """Return a surrogate with boundary data built in, and the conditions that hold exactly.
+    """Check that a problem is well posed, and return a surrogate with boundary data built in.
 
     Args:
-        problem: the problem that `stated` returned; it is checked to be well posed.
+        problem: the problem, as `stated` returns it.
         network: the network; the problem's known functions are added to it.
         boundary: how boundary data are imposed: "exact", "penalty" or "auto", see `solve`.
         form: the form of the loss, "strong" or "energy".
         unknowns: the unknowns of the problem, by name.
 
     Returns:
-        The surrogate, and the indices of the conditions that every such surrogate satisfies.
+        The surrogate, and the indices of the conditions that it satisfies exactly for all
+        coefficients of the network.
 
     Raises:
         InputError: if problem, network and boundary do not fit together.
@@ -413,14 +422,14 @@ def build_surrogate(
 def check_inputs_and_fields(
     problem: BoundaryValueProblem, inputs: Function | None, width: Sequence[int]
 ) -> None:
-    """Refuse a network that has not as many inputs and outputs as a problem needs.
+    """Check that a network has as many inputs and outputs as a problem needs.
 
-    A network may have two inputs, the point on a circle, for each periodic coordinate.
+    For a periodic coordinate a network may have two inputs: the coordinates of a point on a circle.
 
     Args:
         problem: the problem.
         inputs: the function that computes the network's inputs; None for the coordinates.
-        width: the units per layer, inputs first.
+        width: the numbers of units of the network's layers, inputs first.
 
     Raises:
         InputError: for a wrong number of inputs or outputs; the message has the right number.
@@ -434,10 +443,11 @@ def check_inputs_and_fields(
 def input_counts(
     problem: BoundaryValueProblem, inputs: Function | None, given: int = 0
 ) -> list[int]:
-    """The numbers of inputs that a network for a problem may have, the usual number first.
+    """Return the numbers of inputs that a network for a problem may have, the usual number first.
 
     Args:
-        problem, inputs: as for `check_inputs_and_fields`.
+        problem: the problem.
+        inputs: the function that computes the network's inputs; None for the coordinates.
         given: the number of inputs of the network; 0 if its width is left out.
     """
     domain = problem.domain
