@@ -36,9 +36,9 @@ from kanpinn.solvers.state import UNKNOWN, Least, Losses, Observer, SolverState,
 from kanpinn.solvers.verification import judged, scan_data, warn_of_breaks
 
 LOG = logging.getLogger("kanpinn")
-# Returns the quantities that the history records, by name. Its arguments: the function that gives
-# the jet of the surrogate at points, and the time up to which a march has solved; None if the
-# solution is known everywhere.
+# A function that returns the quantities that the history records, by name. Its first argument is a
+# function that returns the jet of the surrogate at points. Its second argument is the time up to
+# which a march in time has solved the problem; None if the solution is known everywhere.
 Measure = Callable[[Approximation, float | None], Mapping[str, float]]
 
 
@@ -69,8 +69,11 @@ def solve_discretized(
 ) -> Solution:
     """Solve a discretized problem, starting from the present coefficients of its network.
 
-    The other arguments are those of `solve`; budget_seconds: its `budget`; started: the reading of
-    `time.perf_counter` when the solve began, by default now.
+    Args:
+        discretization: the discretized problem.
+        budget_seconds: the budget of the steps, as `budget` of `solve`.
+        started: the reading of `time.perf_counter` when the solve began, by default now.
+        optimizers, reference, errors, verified, observers, checkpoint: as for `solve`.
     """
     started = time.perf_counter() if started is None else started
     network, seed = discretization.surrogate.network, discretization.seed
@@ -87,9 +90,9 @@ def solve_discretized(
         constants = network.constants
 
         def measure(jet: Approximation, until: float | None) -> dict[str, float]:
-            """The errors, and the present values of the problem's unknown numbers, by name.
+            """Return the errors, and the values of the problem's unknown numbers, by name.
 
-            jet: gives the solution's jet at points. until: the time up to which a march has solved.
+            The arguments are those of `Measure`.
             """
             found = None
             if norm is not None:
@@ -125,7 +128,7 @@ def solve_discretized(
 def reference_and_norm(
     problem: Problem, given: Recipe | None, errors: bool = True
 ) -> tuple[Reference | None, ErrorNorm | None, float]:
-    """The reference solution of a problem and the norm that measures errors against it.
+    """Return the reference solution of a problem, and the norm that measures errors.
 
     Args:
         problem: the problem.
@@ -133,8 +136,9 @@ def reference_and_norm(
         errors: whether to measure errors.
 
     Returns:
-        The reference, None if there is none; the norm, None if there is neither a reference nor an
-        exact solution; the seconds that both took, 0 without a norm.
+        The reference solution, or None. The norm of the distance to the exact solution or to the
+        reference; None if `errors` is False, or without an exact solution and a reference. The
+        seconds that it took to make the reference and the norm; 0 without a norm.
     """
     begun = time.perf_counter()
     with together():
@@ -147,10 +151,15 @@ def reference_and_norm(
 
 
 def _check_memory(a: Discretization, optimizers: tuple[Method, ...]) -> None:
-    """Refuse points and networks that do not fit into the free memory, before it is taken.
+    """Check that points and matrices will fit into the free memory, before they are allocated.
+
+    Args:
+        a: the discretized problem.
+        optimizers: the optimizers, which may store matrices.
 
     Raises:
-        InputError: naming the points, or the method and its number of coefficients.
+        InputError: if they do not fit; the message has the number of points, or the method and its
+            number of coefficients.
     """
     network, points = a.surrogate.network, a.collocation
     count = points.interior + points.boundary
@@ -165,6 +174,10 @@ def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:
     """Check that all ranks have the same settings, and give them the first rank's coefficients.
 
     With different settings the ranks would wait for each other for ever.
+
+    Args:
+        a: the discretized problem of this rank.
+        optimizers: the optimizers of this rank.
 
     Raises:
         InputError: if the ranks have different settings.
@@ -195,7 +208,8 @@ def run_stages(
     Args:
         state: the state before the first step or of the checkpoint; it is advanced in place.
         measure: returns the quantities that the history records besides the loss.
-        observers: called with the state after every step; context managers among them are entered.
+        observers: called with the state after every step. Observers that are context managers are
+            entered before the steps and exited after them.
         seed: the seed of the optimizers.
         checkpoint: the checkpoint that the state was made from; None if there was none.
 
@@ -253,8 +267,8 @@ def _take_step(
 ) -> None:
     """Take a step, record it, call the observers, and set the loss for the next step.
 
-    If the step breaks down, or its loss is not finite, the solve fails and the network gets back
-    the state from before the step.
+    If the step breaks down, or its loss is not finite, the solve fails, and the network gets the
+    coefficients from before the step.
 
     Raises:
         NumericalError: if the ranks do not have the same coefficients.
@@ -314,7 +328,7 @@ def _fail(state: SolverState, why: str) -> None:
 
 
 def _record(state: SolverState, done: Step, measure: Measure | None) -> None:
-    """Append a step to the history, and keep the network if it is the best so far.
+    """Append a step to the history, and store the network if its validation error is the least.
 
     Args:
         state: the state of the solve.
