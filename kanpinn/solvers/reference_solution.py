@@ -1,4 +1,5 @@
-"""`ReferenceSolution`: a more accurate solution, made here, that errors are measured against."""
+"""`ReferenceSolution`: a more accurate solution by this package, against which errors are measured.
+"""
 
 import math
 from dataclasses import dataclass
@@ -14,18 +15,18 @@ from kanpinn.solvers.solve import solve
 
 @dataclass(frozen=True)
 class ReferenceSolution(Recipe):
-    """A solution with network, points and optimizers chosen by trials, to a small tolerance.
+    """A reference from a solve with a small tolerance, whose network is chosen by trials.
 
-    The trials are those of `solve` without a network; `inputs()` and `enrichment()` of the problem
-    are left out, as they are made for the network whose errors are measured. The equations, the
-    conditions and the domain are evaluated by the same code as in that solve: `verify` and
-    `DataFile` compare with other codes.
+    The solve is `solve` without a network. It leaves out `inputs()` and `enrichment()` of the
+    problem, since they are made for the network whose errors are measured. The reference evaluates
+    equations, conditions and domain by the same code as the solution whose errors are measured, so
+    it does not show errors of this code; to compare with other codes use `verify` or `DataFile`.
 
     Args:
-        tolerance: the relative L2 error of the reference, as far as it can be estimated.
-        budget: the most seconds for its solve. If they end it earlier, the reference's `error` is
-            above the tolerance.
-        seed: the seed of its solve.
+        tolerance: the largest acceptable estimated relative L2 error of the reference.
+        budget: the most seconds for the solve of the reference. If the budget ends the solve, the
+            reference's `error` is above the tolerance.
+        seed: the seed of the solve of the reference.
 
     Raises:
         InputError: if the tolerance, budget or seed is out of range.
@@ -48,7 +49,7 @@ class ReferenceSolution(Recipe):
         integer("seed", self.seed, least=0)
 
     def build(self, problem: Problem) -> FunctionReference:
-        """Return the solution, with the estimate of its `error`.
+        """Return the reference solution of a problem, with its estimated relative L2 `error`.
 
         Raises:
             InputError: if the problem cannot be solved, or the error cannot be estimated.
@@ -64,9 +65,11 @@ class ReferenceSolution(Recipe):
 def solution_and_error(
     problem: Problem, tolerance: float | int, budget: float | int, seed: int
 ) -> tuple[Solution, float]:
-    """Solve a problem by trials, without measured errors.
+    """Solve a problem with a network chosen by trials, and estimate the error.
 
-    The arguments are those of `ReferenceSolution`.
+    Args:
+        problem: the problem; its `inputs()`, `enrichment()` and `reference()` are not used.
+        tolerance, budget, seed: as for `ReferenceSolution`.
 
     Returns:
         The solution, and its estimated relative L2 error; NaN if there is no estimate.
