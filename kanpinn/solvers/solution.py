@@ -1,5 +1,5 @@
-"""`Solved`, the base class of results, and `Solution`, the result of a solve of a PDE: values,
-derivatives, integrals, quantities, pictures, intervals of unknowns.
+"""`Solved`, the base class of results, and `Solution`, the result of a solve of a PDE. A `Solution`
+gives values, derivatives, integrals, quantities, plots, and confidence intervals of unknowns.
 """
 
 import copy
@@ -38,11 +38,12 @@ from kanpinn.spaces.cells.problem import rule_in_cells
 
 
 class Differentiable(torch.autograd.Function):
-    """A function of points with partial derivatives, as one that PyTorch differentiates.
+    """The fields of a result and their partial derivatives, as a function of points for autograd.
 
-    `apply(coords, solved, names)` returns the partial derivative of a result's fields by the named
-    coordinates, (n, …), and their values without names. Its derivatives are again partial ones, so
-    that it can be differentiated backward and forward, and mapped over batches of points.
+    `apply(coords, solved, names)` returns the partial derivative of the fields of `solved` by the
+    coordinates `names`, (n, …), at the points `coords`, (n, d). With empty `names` it returns the
+    values of the fields. PyTorch can differentiate the function in backward and forward mode, since
+    its derivatives are partial derivatives of one order more, and can map it over batches.
     """
 
     @staticmethod
@@ -57,7 +58,7 @@ class Differentiable(torch.autograd.Function):
 
     @staticmethod
     def _partials(ctx: Any) -> Tensor:
-        """The first derivatives of the output, (d, n, …)."""
+        """Return the first derivatives of the output by the d coordinates, (d, n, …)."""
         (coords,), solved = ctx.saved_tensors, ctx.solved
         names = [(*ctx.names, name) for name in solved.surrogate.domain.names]
         return torch.stack([Differentiable.apply(coords, solved, each) for each in names])
@@ -92,7 +93,7 @@ class Solved(Shown, Ended):
     """Base class of the results of solves, fits and eigenvalue problems.
 
     Args:
-        residuals: the loss at the end.
+        residuals: the loss after the last step, with its terms and points.
         status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason.
         history: the recorded quantities, step by step.
         seconds: the time of the whole solve, in seconds.
@@ -130,18 +131,25 @@ class Solved(Shown, Ended):
         return self.network.parameter_count
 
     def _points(self, points: Points | Tensor) -> Points:
-        """Points, or a tensor (n, d), as `Points` with the surrogate's dtype and device."""
+        """Return points, which may be a tensor (n, d), with the surrogate's dtype and device."""
         like = self.surrogate.low
         return Points.of(points, self.surrogate.domain.names).to(like.dtype, like.device)
 
     def _values(self, points: Points | Tensor) -> Tensor:
-        """The values of the fields at points, (n, m), which PyTorch differentiates."""
+        """Return the values of the m fields at points, (n, m), which PyTorch can differentiate."""
         coords = points.coords if isinstance(points, Points) else torch.as_tensor(points)
         values: Tensor = Differentiable.apply(coords, self, ())
         return values
 
     def _partial(self, coords: Tensor, names: tuple[str, ...]) -> Tensor:
-        """A partial derivative of the fields by the named coordinates, (n, …); see `_values`."""
+        """Return the partial derivative of the fields by the coordinates `names`, (n, …).
+
+        With empty `names` these are the values; outside the domain both are NaN.
+
+        Args:
+            coords: the points, (n, d).
+            names: the names of the coordinates, one for each differentiation.
+        """
         points = self._points(coords)
 
         def evaluate(points: Points, channels: Channels) -> Tensor:
@@ -155,10 +163,10 @@ class Solved(Shown, Ended):
         return self._defined(points, evaluate(points, channels), warned=not names)
 
     def _defined(self, points: Points, values: Tensor, *, warned: bool = True) -> Tensor:
-        """Values (n, …) at points (n, d), which become NaN outside the domain, with a warning.
+        """Return the values (n, …) at points (n, d), with NaN for points outside the domain.
 
         Points outside by less than 1e-4 of the domain's size count as inside: the arcs of a mesh
-        only approximate its curves.
+        only approximate its curves. `warned` is whether to warn of points outside.
         """
         domain = self.surrogate.domain
         if not isinstance(domain, Domain):
@@ -181,15 +189,16 @@ class Solved(Shown, Ended):
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Solution(Solved):
-    """The result of a solve; a call returns the values of the fields at points.
+    """The result of a solve of a PDE; calling it returns the values of the fields at points.
 
     Its methods take points as `Points`, or as tensors (n, d) in the order of the domain's
     coordinates. Notebooks show a solution as tables with a picture.
 
     Args:
         discretization: the problem, the surrogate and the collocation points of the solve.
-        residuals: the loss at the end.
-        errors: the errors against the exact solution or the reference; None without either.
+        residuals: the loss after the last step, with its terms and points.
+        errors: the errors against the exact solution or, if there is none, against the reference;
+            None if they were not measured.
         status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason.
         history: the recorded quantities, step by step: history.names are their names, and
             history.column("loss") is the loss as an array.
@@ -199,8 +208,8 @@ class Solution(Solved):
         loss_terms: the mean square of each term of the loss, by the name of the term.
         optimizers: the optimizers, in the order in which they ran.
         processes: the number of processes that solved the problem together.
-        reference: the reference solution, from which the errors are measured if there is no exact
-            solution; None without a reference.
+        reference: the reference solution, against which the errors are measured if there is no
+            exact solution; None without a reference.
         reference_seconds: the time that computing the reference took, in seconds.
         estimate: the estimated errors; None if they were not estimated.
         verification: the loss at points that no step has seen, and the loss at the points of the
@@ -254,7 +263,7 @@ class Solution(Solved):
     def estimated_error(self) -> float | None:
         """The estimated relative L2 error; None if it was not estimated.
 
-        It is that of `estimate` or, without one, that of the adaptive solve in cells.
+        The error is from `estimate` or, without an estimate, from the adaptive solve in cells.
         """
         if self.estimate is not None and self.estimate.errors is not None:
             return self.estimate.errors.l2_relative
@@ -270,10 +279,11 @@ class Solution(Solved):
         return Covariance(self.residuals, output_only, known, self._richer_residuals)
 
     def _richer_residuals(self) -> Residuals:
-        """The loss of the same solution in a network with additional functions, at other points.
+        """Return the loss of the same solution in a network with additional basis functions.
 
-        The additional functions have the coefficients 0. Unknown coefficient fields get none, since
-        their network is a part of the user's problem.
+        The additional functions have the coefficients 0, and the loss has more and other points.
+        Unknown coefficient fields get no additional functions, since their network is a part of the
+        user's problem.
         """
         surrogate, seed = copy.deepcopy(self.surrogate), self.discretization.seed + 7919
         known = dict(enumerate(surrogate.coefficients))
@@ -289,12 +299,12 @@ class Solution(Solved):
 
     @cached_property
     def estimated(self) -> dict[str, Estimated]:
-        """The problem's unknown numbers with their 95% intervals, by name."""
+        """The problem's unknown numbers with their 95% confidence intervals, by name."""
         return self.covariance.numbers() if self.problem.unknowns and self.problem.numbers else {}
 
     @cached_property
     def spreads(self) -> dict[str, HalfWidths]:
-        """The half-widths of the unknown fields' 95% intervals over the domain, by name."""
+        """Half-widths of the 95% confidence intervals of unknown fields at 256 points, by name."""
         unknown = [name for name in self.fields if name in self.problem.unknowns]
         if not unknown:
             return {}
@@ -330,11 +340,11 @@ class Solution(Solved):
         return numbers
 
     def interval(self, points: Points | Tensor, field: str | None = None) -> tuple[Tensor, Tensor]:
-        """The ends of the pointwise 95% confidence interval of a field.
+        """Return the ends of the pointwise 95% confidence interval of a field.
 
-        The interval accounts for the noise of the data, not for the error of the solution. It is
-        infinite where the data do not determine the field. If the search for the unknowns has not
-        converged, it is infinite everywhere.
+        The interval accounts for the noise of the data, not for the error of the solution. The
+        interval is infinite where the data do not determine the field, and it is infinite
+        everywhere if the search for the unknowns has not converged.
 
         Args:
             points: n points.
@@ -354,16 +364,23 @@ class Solution(Solved):
         return low.to(points.coords), high.to(points.coords)
 
     def __call__(self, points: Points | Tensor) -> Tensor:
-        """The values of the m fields at points, (n, m).
+        """Return the values of the m fields at points, (n, m).
 
-        `torch.autograd` and `torch.func` differentiate them by the points, up to the fourth order,
-        and `torch.vmap` maps them. Outside the domain they are NaN, with a warning.
+        `torch.autograd` and `torch.func` can differentiate the values by the points, up to the
+        fourth order, and `torch.vmap` can map this call. At points outside the domain the values
+        are NaN, with a warning.
         """
         return self._values(points)
 
     @torch.no_grad()
     def gradient(self, points: Points | Tensor) -> Tensor:
-        """The first derivatives at points, (n, d) for one field, else (n, d, m); NaN outside."""
+        """Return the first derivatives of the m fields at points, by the d coordinates.
+
+        Outside the domain they are NaN.
+
+        Returns:
+            The derivatives, (n, d) for a single field, otherwise (n, d, m).
+        """
         channels = Channels(self.problem.domain.names, gradient=True)
         points = self._points(points)
         gradient = self.surrogate.evaluate(points, channels).gradient
@@ -379,23 +396,25 @@ class Solution(Solved):
         nodes: int = 48,
         time: float | None = None,
     ) -> Tensor:
-        """The integral of a density, by quadrature.
+        """Integrate a density over a domain or a boundary, by quadrature.
 
         Args:
-            over: a domain, a boundary or a part of one; by default the problem's domain.
-            density: density(p, u, …), with the arguments of a problem's residual, gives (n, m); by
-                default it is the fields themselves. On a boundary p has outward unit normals.
-            nodes: Gauss nodes per axis; above three dimensions the rule is 2^16 Sobol points. Over
-                the problem's domain the rule of a solution in cells has points in each cell, and
-                smaller cells at singular corners.
-            time: the moment at which to integrate over a region in space, if the problem's domain
-                is one over time.
+            over: a domain, a boundary or a part of a boundary; by default the problem's domain.
+            density: a function density(p, u, …), with the arguments of a problem's residual, that
+                returns the m integrands, (n, m); by default the fields are integrated. On a
+                boundary p has outward unit normals.
+            nodes: the number of Gauss nodes per axis; above three dimensions the rule has 2^16
+                Sobol points. For a solution in cells, the rule over the problem's domain has points
+                in each cell, and smaller cells at singular corners.
+            time: the time at which to integrate over a region in space, if the problem depends on
+                time.
 
         Returns:
-            The integral, (m,).
+            The integrals, (m,).
 
         Raises:
-            InputError: unless `over`, together with `time`, has the coordinates of the problem.
+            InputError: unless the coordinates of `over`, and of time if `time` is given, are the
+                coordinates of the problem.
         """
         domain, region = self.problem.domain, over
         if isinstance(region, Boundary):
@@ -425,7 +444,7 @@ class Solution(Solved):
         return torch.stack(parts).sum(dim=0)
 
     def _density(self, p: Points, density: Callable[..., Tensor] | None) -> Tensor:
-        """The values of a density at points, (n, m); None for the values of the fields."""
+        """Return the values of a density at points, (n, m); without one those of the fields."""
         if density is None:
             return self.surrogate(p)
 
@@ -436,7 +455,12 @@ class Solution(Solved):
         return find_channels(evaluate, p.names)[1]
 
     def flux(self, boundary: Boundary | None = None, nodes: int = 48) -> Tensor:
-        """∫ ∂u/∂n over the boundary or a part of it, (m,), where n is the outward unit normal."""
+        """Return ∫ ∂u/∂n for each of the m fields, (m,), with the outward unit normal n.
+
+        Args:
+            boundary: a boundary or a part of it; by default the boundary of the problem's domain.
+            nodes: the number of Gauss nodes per axis.
+        """
 
         def normal(p: Points, *fields: Jet) -> Tensor:
             return torch.cat([normal_derivative(u, p) for u in fields], dim=1)
@@ -445,7 +469,7 @@ class Solution(Solved):
 
     @torch.no_grad()
     def residual(self, points: Points | Tensor) -> Tensor:
-        """The residual of the PDE at points, (n, equations)."""
+        """Return the residual of each equation of the PDE at points, (n, equations)."""
         p = self._points(points)
         few = p[:PROBE_POINTS]
         channels, _ = find_channels(
@@ -474,8 +498,8 @@ class Solution(Solved):
 
         Args:
             field: the name of a field; by default each field has a panel.
-            along: the name of the coordinate that varies, or the names of two; by default both
-                coordinates of a plane, and at most two.
+            along: the name of the coordinate that varies, or the names of two coordinates; by
+                default at most two coordinates, see `plane_of` in `kanpinn.solvers.grid_fields`.
             cut: the ends of a straight cut, ((x0, y0), (x1, y1)), in the coordinates that are not
                 fixed by `at` or `time`. The horizontal axis is the distance from the first end.
             at: the values of fixed coordinates, by name.
@@ -493,7 +517,7 @@ class Solution(Solved):
         Raises:
             InputError: for a name that is no field or coordinate, a place outside the domain's
                 bounding box, errors of a problem that has neither an exact solution nor a reference
-                with values everywhere, or if `ax` has not one axes for each panel.
+                with values everywhere, or if the number of axes is not the number of panels.
 
         Example:
             >>> import kanpinn as kp
