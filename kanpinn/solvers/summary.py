@@ -1,6 +1,6 @@
 """The summary of a result: tables of text, and remarks, for terminals, notebooks and pages.
 
-A result is a solution, the modes of an eigenvalue problem, a fit, or the record of one in run.json.
+A result is a `Solution`, an `Eigensolution`, a `Fitted`, or a result that was read from run.json.
 """
 
 import math
@@ -20,7 +20,13 @@ Fact = tuple[str, str]  # a name and a text
 
 @dataclass(frozen=True, eq=False)
 class ShownTable:
-    """A table: the titles of its columns, rows whose first cell names them, and a caption."""
+    """A table of text.
+
+    Args:
+        head: the titles of the columns.
+        rows: the rows; the first cell of a row is its name.
+        caption: a remark below the table; may be empty.
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -43,7 +49,7 @@ def tables(result: Any) -> Iterator[ShownTable]:
 
 
 def remarks(result: Any) -> Iterator[Fact]:
-    """Yield remarks on a result that neither its tables nor its status make."""
+    """Yield remarks on a result, with facts that neither its tables nor its status contain."""
     if hasattr(result, "multiplicities"):
         if left := result.unresolved:
             words = f"modes left out for their residual: {left}, spurious or in need of more units"
@@ -55,7 +61,7 @@ def remarks(result: Any) -> Iterator[Fact]:
 
 
 def text(result: Any) -> str:
-    """Return the tables and remarks of a result, and its ending, as plain text."""
+    """Return the tables and remarks of a result, and the line of `ending`, as plain text."""
     told = [*map(str, tables(result)), *(words for _, words in remarks(result)), ending(result)]
     return "\n".join(told)
 
@@ -68,10 +74,10 @@ def ending(result: Any) -> str:
 
 
 def error_rows(solution: Any) -> Rows:
-    """Return absolute, relative and squared L2 and H1 errors, estimates and bounds.
+    """Return rows with errors, estimated errors, error bounds, and drifts of invariants.
 
-    The errors of each field follow those of the whole solution, drifts of invariants come last. The
-    result is empty if nothing is known.
+    The columns have the titles `ERROR_HEAD`. The errors of each field follow the errors of the
+    whole solution. There are no rows if no error is known.
     """
     rows = [] if solution.errors is None else norm_rows(solution.errors)
     rows += [] if solution.estimate is None else estimate_rows(solution.estimate)
@@ -81,9 +87,11 @@ def error_rows(solution: Any) -> Rows:
 
 
 def norm_rows(errors: Errors, how: str = "") -> Rows:
-    """Return rows of L2 and H1 errors, of all fields and of each field; titles: `ERROR_HEAD`.
+    """Return rows of L2 and H1 errors, of all fields together and of each field.
 
-    how: a text that is added to the names of the norms, such as ", estimated".
+    Args:
+        errors: the errors.
+        how: a text that is added to the names of the norms, such as ", estimated".
     """
     rows: Rows = []
     for of, e in {
@@ -128,7 +136,7 @@ def _of_solution(solution: Any) -> Iterator[Fact]:
 
 
 def _against(reference: Any, errors: Errors) -> str:
-    """Return a line on the reference that replaces an exact solution."""
+    """Return a line on the reference against which the errors are measured, and its own error."""
     size = "is not known" if reference.error is None else f"is about {reference.error:.1e}"
     line = f"errors are measured against {reference.source}, whose own relative L2 error {size}"
     least = errors.l2_relative / 10  # the reference's error must be ten times smaller
@@ -138,7 +146,7 @@ def _against(reference: Any, errors: Errors) -> str:
 
 
 def unknowns(solution: Any) -> Iterator[str]:
-    """Yield lines on unknown numbers and fields: values, confidence bounds, and data noise."""
+    """Yield lines on unknown numbers and fields: values, confidence intervals, and data noise."""
     if not solution.problem.unknowns:
         return
     noise = solution.covariance.noise
@@ -156,7 +164,7 @@ def unknowns(solution: Any) -> Iterator[str]:
 def quantities(solution: Any) -> Iterator[str]:
     """Yield a line for each number that the problem computes from its solution.
 
-    There is none if the problem's function fails, which the writer of the run folder has logged.
+    There are no lines if the problem's function fails; whoever writes the run folder logs that.
     """
     numbers: Mapping[str, float] = {}
     with suppress(Exception):
@@ -181,7 +189,7 @@ def _eigenvalues(solution: Any) -> ShownTable:
 
 
 def _scores(fitted: Any) -> ShownTable:
-    """Return the scores on each part of the data."""
+    """Return a table with the scores on each part of the data."""
     rows, classes = [], False
     for part, s in fitted.scores.items():
         if classes := s.cross_entropy is not None:
