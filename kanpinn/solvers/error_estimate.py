@@ -38,11 +38,12 @@ from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import perturbed
 from kanpinn.solvers.verification import Verification, boundary_misfit, verification_of
 
-LARGEST_CONTRACTION = 0.7  # with more of the residual left, the distance is no measure of the error
-CLEARLY = 2.0  # the least ratio of the residuals of a poorer solution and of a better one
-LARGEST_ERROR = 0.3  # relative error of the finer solution, above which it is no reference
+# ρ is the root mean square residual of the finer solution divided by that of the solution.
+LARGEST_CONTRACTION = 0.7  # for a larger ρ the distance of the solutions does not measure the error
+CLEARLY = 2.0  # for a larger ρ the finer network has clearly given the poorer solution
+LARGEST_ERROR = 0.3  # the largest relative error of a finer solution that serves as reference
 LATE = "the budget leaves no time for the solve of a finer network"
-ENDED = (FAILED, STOPPED_BY_USER)  # the status of a solve whose solution gives no estimate
+ENDED = (FAILED, STOPPED_BY_USER)  # the statuses of solves whose solutions give no estimate
 
 
 def estimate_error(
@@ -54,31 +55,34 @@ def estimate_error(
     """Estimate a solution's errors by a second solve, with a wider network and other points.
 
     The second network has the hidden functions of the first network and additional random
-    functions, or finer grids, and more of the problem's singular functions (`finer_solves`). Its
-    residual is therefore smaller, and the distance of the two solutions approximates the error L⁻¹r
-    for the residual r of the first solution. If the second residual is ρ times the first, the error
-    may be larger by the factor 1 / (1 - ρ), which is included.
+    functions, or finer grids, and more of the problem's singular functions (`finer_solves`). The
+    second residual is therefore smaller, and the distance of the two solutions approximates the
+    error L⁻¹r of the first solution, with the linearised operator L and the first residual r. If
+    the root mean square of the second residual is ρ times that of the first residual, the error may
+    be larger than the distance by the factor 1 / (1 - ρ), which the estimate includes.
 
-    If the second solution turns out to be poorer, with ρ > 2, most of the distance is its error.
-    The distance is then the estimate: the comparison does not show how much less the error is.
+    If the second solution turns out to be poorer, with ρ > 2, most of the distance is the error of
+    the second solution. The distance is then the estimate, although the error of the first solution
+    may be much smaller.
 
     There is no estimate (`Estimate.errors` is None) if one of the solutions is overfitted
-    (`Verification`), if ρ is between 0.7 and 2 though the residual is not rounding error, or if
-    the second solution has a relative error above 0.3; its error is taken as ρ times the error of
-    the first solution. If ρ > 0.7 for a network in cells, as at corners, where residuals grow
-    without limit, the error that the adaptive solve has estimated is returned. A solution in cells
-    with coefficient fields has no estimate, since the second solve would refine the cells only.
+    (`Verification`), or if ρ is between 0.7 and 2 though the residual is not rounding error. There
+    is none either if the relative error of the second solution, taken as ρ times the error of the
+    first solution, is above 0.3. If ρ > 0.7 for a network in cells, as at corners where residuals
+    grow without limit, the estimate is that of the adaptive solve. A solution in cells with
+    coefficient fields has no estimate, since the second solve would refine the cells only.
 
-    An energy has no ρ, and its estimate may be somewhat low. It includes the misfit of penalised
-    conditions; if this misfit is above 0.3 of the solution, there is no estimate. The second solve
-    determines the output layer only, which takes a fraction of the training time; time windows are
-    marched again.
+    For an energy there is no ρ, and the estimate may be somewhat low. The estimate then includes
+    the misfit of penalised conditions; if this misfit is above 0.3 of the solution, there is no
+    estimate. The second solve determines the output layer only, which takes a fraction of the
+    training time; networks in time windows are marched through time again.
 
     Args:
         solution: the solution whose errors are estimated.
-        wider: the factor by which the second solve has more hidden units and points.
+        wider: the ratio of the numbers of hidden units and points in the second and the first
+            solve.
         bound: whether guaranteed bounds are computed too, see `error_bound`. If there is no
-            estimate of the errors, they are computed in any case.
+            estimate of the errors, bounds are computed in any case.
         budget: the most seconds for the steps of the finer solves; None for no limit.
 
     Returns:
@@ -143,9 +147,9 @@ def finer_solutions(
 ) -> Iterator[Solution]:
     """Yield solutions of the same problem by finer networks, the cheapest solve first.
 
-    If the given solution took several steps, as for nonlinear equations, the finer solves start
-    from it: Newton's method then needs few steps and, if the problem has several solutions, finds
-    the same solution.
+    If `solution` took several steps, as for nonlinear equations, the finer solves start from
+    `solution`: Newton's method then needs few steps and, if the problem has several solutions,
+    finds the same solution.
 
     Args:
         solution: the solution whose errors are estimated.
@@ -176,17 +180,17 @@ def with_estimate(
     bound: bool = False,
     budget: float | int | None = None,
 ) -> Solution:
-    """The solution with an estimate and, if a tolerance is given, a status that compares the two.
+    """Return the solution with an error estimate and, with a tolerance, a status based on it.
 
-    The solution is returned unchanged if its solve has failed or was interrupted, or was made by
-    several processes whose process group has ended.
+    The solution is returned unchanged if its solve has failed or was interrupted, or if it was
+    solved by several processes whose process group has ended.
 
     Args:
         solution: a solution.
         tolerance: the largest acceptable relative L2 error; None to keep the status.
         bound: as for `estimate_error`.
-        budget: the seconds of the solve, whose rest the estimate takes, or a fifth of them if there
-            is less; None for no limit.
+        budget: the budget of the solve in seconds; None for no limit. The estimate may take the
+            seconds that the solve has left of it, at least a fifth of the budget.
     """
     if solution.status.startswith(ENDED) or solution.processes > world():
         return solution
@@ -196,12 +200,13 @@ def with_estimate(
 
 
 def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
-    """The solution, with a status that says whether its estimated error is within a tolerance.
+    """Return the solution with a status that says whether its error is within a tolerance.
 
     Args:
-        solution: a solution; it is returned unchanged if it has no estimate or is overfitted.
-        tolerance: the largest acceptable relative L2 error; the absolute one of a solution that
-            is zero.
+        solution: a solution; it is returned unchanged if its error was not estimated, or if it is
+            overfitted.
+        tolerance: the largest acceptable relative L2 error; for a solution that is zero, the
+            largest acceptable absolute L2 error.
     """
     if solution.estimate is None or solution.status.startswith(OVERFITTED):
         return solution
@@ -229,15 +234,17 @@ def finer_solves(
     """Yield finer networks with their methods and settings, from cheap to expensive.
 
     A KAN with one hidden layer keeps its hidden functions and gets further, random hidden units. If
-    it has few units, because it was trained, the first finer network has a few more units and a
-    finer grid of the output layer, the second has 64 units. A KAN without hidden units gets finer
-    grids; deeper KANs and other networks are replaced by KANs with one random hidden layer. Time
-    windows get a smaller tolerance, which determines their grids in space and their stages in time.
-    Networks in cells get a higher degree. KANs also get more collocation points, drawn anew.
+    the KAN has few units, because it was trained, the first finer network has a few more units and
+    a finer grid of the output layer, and the second finer network has 64 units. A KAN without
+    hidden units gets finer grids. Deeper KANs and other networks are replaced by KANs with one
+    random hidden layer. For networks in time windows the tolerance of the method is smaller, which
+    determines grids in space and stages in time. Networks in cells get a higher degree. For KANs
+    there are also more collocation points, drawn anew.
 
     Args:
         solution: the solution whose errors are estimated.
-        factor: the factor by which there are more hidden units, grid intervals and points.
+        factor: the ratio of the numbers of hidden units, grid intervals and points of the finer
+            network and of the network of `solution`.
         seed: the seed of the random functions.
     """
     network, first = solution.network, solution.discretization
@@ -254,9 +261,11 @@ def finer_solves(
 
 
 def _richer_kans(network: Network, factor: float, seed: int) -> list[KAN]:
-    """The finer KANs of `finer_solves`, for networks without a `refined` network.
+    """Return the finer KANs of `finer_solves`, for networks that cannot refine themselves.
 
-    The arguments are those of `finer_solves`.
+    Args:
+        network: the network of the solution whose errors are estimated.
+        factor, seed: as for `finer_solves`.
     """
     inputs, *hidden, outputs = network.width
     least = 64  # hidden units
@@ -272,7 +281,7 @@ def _richer_kans(network: Network, factor: float, seed: int) -> list[KAN]:
     most = max(more, least)
     if len(hidden) > 1:
         return [made([inputs, most, outputs])]
-    # A trained network has few units: a finer grid at first.
+    # A trained network has few units: the first finer network also has a finer grid.
     sizes = [(more, finer)] * (more <= least) + [(most, intervals)]
     return [made([inputs, units, outputs], intervals=grid, own=True) for units, grid in sizes]
 
@@ -280,7 +289,7 @@ def _richer_kans(network: Network, factor: float, seed: int) -> list[KAN]:
 def start_from(known: Solution, discretization: Discretization) -> None:
     """Fit a discretization's output layer to the values of a known solution, by least squares.
 
-    Newton's method then starts near the solution and needs few steps.
+    Newton's method then starts near the known solution and needs few steps.
     """
     discretization.prepare()
     inside, names = discretization.points()[0], discretization.problem.domain.names
@@ -293,15 +302,14 @@ def start_from(known: Solution, discretization: Discretization) -> None:
 
 
 def own_error(solution: Solution) -> float | None:
-    """The relative L2 error that a solve in cells has estimated; None for other networks."""
+    """Return the relative L2 error that a solve in cells has estimated; None for other networks."""
     return replace(solution, estimate=None).estimated_error
 
 
 def own_errors(solution: Solution) -> Errors | None:
-    """The error that an adaptive solve in cells has estimated; None for other networks.
+    """Return the error that an adaptive solve in cells has estimated; None for other networks.
 
-    The solve does not estimate the H1 error, most of which is in the smallest cells: its norms are
-    NaN.
+    The H1 errors are NaN: the adaptive solve does not estimate them.
     """
     relative, nan = own_error(solution), math.nan
     if relative is None:
@@ -318,13 +326,13 @@ class Comparison:
 
     Args:
         norms: the norms of the distance of the two solutions.
-        contraction: ρ, the root mean square residual of the finer solution over that of the
-            solution, at points that neither was trained on; None for energies, which have no
-            residual.
+        contraction: ρ, the root mean square residual of the finer solution divided by that of the
+            solution, at points on which neither solution was trained; None for energies, which have
+            no residual.
         is_rounding: whether the solution's residual is rounding error.
-        doubt: the reason why the distance is no measure of the error; empty if it is a measure.
+        doubt: the reason why the distance does not measure the error, as text; empty if it does.
         overfitted: whether the reason is that one of the solutions is overfitted.
-        poorer: whether the reason is that the residual of the other solution is clearly larger.
+        poorer: whether the reason is that the residual of the finer solution is clearly larger.
         misfit: for energies, the root mean square misfit of penalised conditions relative to the
             root mean square of the finer solution. Both solutions have this misfit, so their
             distance does not show it.
@@ -339,10 +347,13 @@ class Comparison:
     misfit: float = 0.0
 
     def with_misfit(self, norms: Errors) -> Errors:
-        """Return norms of the error, raised by the error that the boundary misfit causes inside.
+        """Return error norms, increased by the error that the boundary misfit causes inside.
 
-        For elliptic problems the relative L2 error rises at most by about the relative misfit at
-        the boundary, the relative H1 error by about twice as much.
+        For elliptic problems the boundary misfit adds to the relative L2 error at most about the
+        relative misfit, and to the relative H1 error about twice as much.
+
+        Args:
+            norms: the error norms without the misfit.
         """
         if not self.misfit or not norms.l2_relative:
             return norms
@@ -359,7 +370,7 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
     """Compare a solution with the solution of a finer network."""
     problem, domain, rule = solution.problem, solution.problem.domain, None
     if (pieces := finer.network.pieces) is not None and domain.is_box:
-        # A quadrature rule over the whole time may have no points in some windows.
+        # A quadrature rule over the whole time interval may have no points in some windows.
         each = math.ceil((20_000 if domain.dim == 1 else 4000) / len(pieces))
         ((points, weights),) = rule_of_pieces(domain, pieces, each, chunk=2**20)
         rule = points, weights / domain.measure
@@ -388,7 +399,7 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
 
 
 def own_verification(solution: Solution) -> Verification | None:
-    """The verification of a solution, computed here if its solve had none; None for an energy."""
+    """Return the verification of a solution, which is computed if missing; None for an energy."""
     return solution.verification or verification_of(
         solution.discretization, solution.residuals, solution.loss_terms
     )
@@ -397,12 +408,15 @@ def own_verification(solution: Solution) -> Verification | None:
 def _doubt(
     mine: Verification, its: Verification, ratio: float, distance: Errors, finer: Solution
 ) -> str:
-    """Return why the distance to a finer solution is no measure of the error; empty if it is.
+    """Return the reason why the distance to a finer solution does not measure the error.
+
+    The reason is a text, which is empty if the distance measures the error.
 
     Args:
         mine: the verification of the solution, with its residual at fresh points.
         its: the verification of the finer solution.
-        ratio: ρ, the root mean square residual of the finer solution over that of the solution.
+        ratio: ρ, the root mean square residual of the finer solution divided by that of the
+            solution.
         distance: the norms of the difference of the two solutions.
         finer: the finer solution.
     """
@@ -425,7 +439,7 @@ def _doubt(
 
 
 def _named(finer: Solution) -> str:
-    """The solution that another one was compared with, in words."""
+    """Return a description of the finer network, for messages."""
     network = finer.network
     return f"a network for comparison ({type(network).__name__}, {network.parameter_count} numbers)"
 
@@ -435,9 +449,10 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     """Bound the errors of a solution by its residual.
 
     There are bounds for elliptic and parabolic linear equations of second order for one field,
-    -div(A∇u) + b·∇u + c u = f, if c - div(b)/2 is above -λ, where λ is a lower bound of the least
-    eigenvalue of -div(A∇u): they are coercive. The bounds hold for any network but time windows,
-    however it was trained. `Bound` says which parts of a bound are proved and which are computed.
+    -div(A∇u) + b·∇u + c u = f, that are coercive: c - div(b)/2 must be above -λ, where λ is a lower
+    bound of the least eigenvalue of -div(A∇u). The bounds hold for all networks except networks in
+    time windows, however they were trained. `Bound` says which parts of a bound are proved and
+    which parts are computed.
 
     Args:
         solution: the solution whose errors are bounded.
@@ -468,8 +483,8 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
 def _approximate(solution: Solution) -> Approximate:
     """Return the data of a solution from which a bound is computed.
 
-    They are its jet, the conditions that it satisfies exactly, its mean squared residual at fresh
-    points with the standard error, and the change of its jet by rounding errors.
+    The data are the solution's jet, the conditions that it satisfies exactly, its mean squared
+    residual at fresh points with the standard error, and the change of its jet by rounding errors.
     """
     discretization = solution.discretization
     found = own_verification(solution)
@@ -486,7 +501,7 @@ def _approximate(solution: Solution) -> Approximate:
     surrogate = solution.surrogate
 
     def noise(p: Points, channels: Channels) -> Jet:
-        """The change of the solution by rounding errors of the coefficients."""
+        """Return the change of the solution's jet by rounding errors of the coefficients."""
         before = surrogate.evaluate(p, channels)
         with perturbed(surrogate.network, seed=67):
             return surrogate.evaluate(p, channels) + -1 * before
