@@ -24,12 +24,15 @@ KNOWN = ("exact", "reference")  # names of the fields that a solution is compare
 class GridFields:
     """Fields on the product grid of `axes`, NaN outside the domain.
 
-    axes: the grid points of each coordinate that varies, in order. values: arrays with one index
-    per axis, by name: each field ("u"); "exact" (or "reference" if there is no exact solution) and
-    "error" = approximate - exact ("exact_u", "error_u" for several fields); "residual"
-    ("residual_0", … for several equations); for an unknown field a also "low_a" and "high_a", the
-    ends of its 95% intervals. fixed: the values of the coordinates that do not vary.
-    fields: the names of the problem's fields.
+    Args:
+        axes: the grid points of each coordinate that varies, by name, in order.
+        values: arrays with one index per axis, by name. "u" is the field u. "exact" is the exact
+            solution; without one there may be "reference" instead. "error" is the approximate minus
+            the exact solution. For several fields the names are "exact_u" and "error_u". "residual"
+            is the residual; for several equations there are "residual_0", "residual_1" and so on.
+            For an unknown field a, "low_a" and "high_a" are the ends of its 95% intervals.
+        fixed: the values of the coordinates that do not vary, by name.
+        fields: the names of the problem's fields.
     """
 
     axes: dict[str, numpy.ndarray]
@@ -38,7 +41,13 @@ class GridFields:
     fields: tuple[str, ...]
 
     def of(self, field: str) -> dict[str, numpy.ndarray]:
-        """One field's "solution" and, if known, "exact" or "reference", and "error"."""
+        """Return the arrays of one field under the names "solution", "exact" and "error".
+
+        "exact" is "reference" without an exact solution; it and "error" are missing if unknown.
+
+        Args:
+            field: the name of the field.
+        """
         suffix = f"_{field}" if len(self.fields) > 1 else ""
         arrays = {"solution": self.values[field]}
         for name in (*KNOWN, "error"):
@@ -48,11 +57,9 @@ class GridFields:
 
     @property
     def arrays(self) -> dict[str, numpy.ndarray]:
-        """`values` under names for a file, without the coordinates, which `axes` and `fixed` have.
+        """The arrays of `values`, under names that differ from the names of the coordinates.
 
-        A field x beside a coordinate x is called "field_x". `Contents.arrays` of
-        `kanpinn.runs.results.contents` returns more: all arrays of an NPZ file, the coordinates
-        included.
+        If a field has the name of a coordinate, such as x, its array is called "field_x".
         """
         taken = {*self.axes, *self.fixed}
         return {f"field_{k}" if k in taken else k: v for k, v in self.values.items()}
@@ -67,15 +74,16 @@ class GridFields:
         }
 
     def ends(self, field: str) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """The lower and upper ends of an unknown field's 95% intervals."""
+        """Return the lower and the upper ends of an unknown field's 95% intervals on the grid."""
         return self.values[f"low_{field}"], self.values[f"high_{field}"]
 
 
 def plane_of(domain: Domain) -> tuple[str, ...]:
-    """The names of the coordinates that a figure shows, in the domain's order.
+    """Return the names of the coordinates that a figure shows, in the domain's order.
 
-    A figure shows one or two coordinates if the domain has no more, otherwise the first two in
-    space; for time and more than two coordinates in space, the first in space and the time.
+    A figure shows all coordinates of a domain with one or two coordinates. With more coordinates, a
+    figure shows the first two coordinates in space. But if there are time and more than two
+    coordinates in space, a figure shows time and the first coordinate in space.
     """
     names, time = domain.names, domain.time_name
     space = tuple(name for name in names if name != time)
@@ -90,9 +98,10 @@ class RegularGrid:
     """The product grid of some coordinates, with the other coordinates fixed.
 
     Args:
-        columns: the values of each coordinate, float64; a single value for a fixed coordinate.
+        columns: the values of each coordinate, float64, by name; a fixed coordinate has a single
+            value.
         free: the names of the coordinates that vary.
-        inside: whether each point is in a domain, (n,); None if all are.
+        inside: whether each of the n grid points is in the domain, (n,); None if all points are.
     """
 
     columns: dict[str, Tensor]
@@ -113,7 +122,7 @@ class RegularGrid:
             ranges: the least and the greatest value of each coordinate, by name.
             free: the names of at most three coordinates that vary.
             nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
-            at: values of the other coordinates; by default the middles of their ranges.
+            at: values of fixed coordinates, by name; by default the middles of their ranges.
         """
         count, at = NODES[len(free)] if nodes is None else nodes, at or {}
         columns = {
@@ -137,10 +146,11 @@ class RegularGrid:
         Args:
             domain: the domain.
             free: the names of at most three coordinates that vary, by default the first three. The
-                other coordinates are fixed at the centre of the box. A single fixed coordinate has
-                another value if the cut there has more than twice as many points in the domain.
+                other coordinates are fixed at the centre of the box. If only one coordinate is
+                fixed, and a cut at another of its values has more than twice as many points in the
+                domain, the coordinate is fixed at that value.
             nodes: points per axis, by default 401, 129 or 33 for one, two or three axes.
-            at: values of coordinates that do not vary, in place of the centre.
+            at: values of fixed coordinates, by name, in place of the centre.
         """
         free = tuple(domain.names[:3]) if free is None else tuple(free)
         grid = cls.of(ranges_of(domain), free, nodes, at)
@@ -155,21 +165,21 @@ class RegularGrid:
 
     @property
     def coords(self) -> Tensor:
-        """The coordinates of the n points, (n, d)."""
+        """The coordinates of all n points of the grid, (n, d)."""
         return torch.cartesian_prod(*self.columns.values()).reshape(-1, len(self.columns))
 
     @property
     def points(self) -> Points:
-        """The points in the domain."""
+        """The grid points that lie in the domain."""
         coords = self.coords if self.inside is None else self.coords[self.inside]
         return Points(coords, tuple(self.columns))
 
     def fields(self, values: Mapping[str, Tensor], names: tuple[str, ...]) -> GridFields:
-        """Return functions on the grid.
+        """Return functions as arrays on the grid.
 
         Args:
             values: the values of the functions at `points`, by name.
-            names: the names of the fields among them.
+            names: the names of those functions that are fields of the problem.
         """
         axes = {name: self.columns[name].numpy() for name in self.columns if name in self.free}
         fixed = {name: float(x) for name, x in self.columns.items() if name not in self.free}
@@ -181,10 +191,15 @@ class RegularGrid:
         return GridFields(axes, grids, fixed, names)
 
     def _largest_cut(self, domain: Domain, name: str) -> Tensor:
-        """The value of a coordinate, (1,), for a cut with many points in the domain.
+        """Return the value of a coordinate, (1,), for a cut with many points in the domain.
 
-        The cut is through the centre, unless another cut has more than twice as many points. A cut
-        along a side of the domain counts as the smaller of the two cuts next to it.
+        The cut is through the centre of the bounding box, unless another cut has more than twice as
+        many points in the domain. The number of points of a cut is the smaller one of two cuts next
+        to it, since the cut itself may lie along a side of the domain.
+
+        Args:
+            domain: the domain.
+            name: the name of the coordinate.
         """
         low, high = ranges_of(domain)[name]
         beside, counts = 1e-4, {}
@@ -201,7 +216,12 @@ class RegularGrid:
 
 
 def with_gaps(values: Tensor, inside: Tensor) -> numpy.ndarray:
-    """Return values at the points with `inside` as an array for all points, NaN elsewhere."""
+    """Return an array (n,) for all n points, with NaN at points outside the domain.
+
+    Args:
+        values: the values at the points inside the domain, in order.
+        inside: whether each point is inside the domain, (n,).
+    """
     whole = torch.full((len(inside),), torch.nan, dtype=torch.float64)
     whole[inside] = values.double().cpu()
     return whole.numpy()
@@ -223,7 +243,7 @@ def on_grid(
     residuals: bool = True,
     compared: bool = True,
 ) -> GridFields:
-    """The fields on an equispaced grid over the domain's bounding box, including its ends.
+    """Return the fields on an equispaced grid over the domain's bounding box and its faces.
 
     Args:
         solution: a solution in any dimension.
@@ -243,9 +263,13 @@ def modes_on_grid(
     *,
     at: Mapping[str, float] | None = None,
 ) -> GridFields:
-    """The modes u_1, u_2, … of an eigenvalue problem on the grid of `on_grid`.
+    """Return the modes u_1, u_2, … of an eigenvalue problem on an equispaced grid.
 
-    Complex modes are given as two fields each. The arguments are those of `on_grid`.
+    A complex mode is two fields, such as "u_1_real" and "u_1_imaginary".
+
+    Args:
+        solution: the modes.
+        free, nodes, at: as for `RegularGrid.over`.
     """
     names = [f"{name}_{j + 1}" for j in range(solution.count) for name in solution.fields]
     if is_complex := solution.values.is_complex():
@@ -266,9 +290,12 @@ def modes_on_grid(
 def fields_at_points(
     solution: Solution, points: Points, residuals: bool = False, compared: bool = True
 ) -> dict[str, Tensor]:
-    """The values of `GridFields` at n points, by name, (n,) each.
+    """Return functions at n points, (n,) each, under the names of `GridFields.values`.
 
-    residuals, compared: as for `on_grid`.
+    Args:
+        solution: the solution.
+        points: the points.
+        residuals, compared: as for `on_grid`.
     """
     problem, reference, like = solution.problem, solution.reference, solution.surrogate.low
     chunk = min(CHUNK, max(256, 2**22 // max(solution.network.width)))
