@@ -1,4 +1,4 @@
-"""`verify`: a field that another code has computed is compared with a solution made here."""
+"""`verify`: compare a field that another code has computed with a solution by this package."""
 
 import math
 import time
@@ -33,30 +33,33 @@ from kanpinn.solvers.reference_solution import solution_and_error
 from kanpinn.solvers.solution import Solution
 
 Field = Callable[[Any], Any] | Recipe | Reference | Mapping[str, Any] | str | Path
-PART = 0.1  # the largest error of the solution made here, relative to that of the field
+PART = 0.1  # the wanted error of the solution by this package, relative to the field's error
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Verified(Shown, Ended):
-    """The errors of a field against a solution made here, or against the exact one.
+    """The errors of a field of another code, by comparison with an accurate solution.
 
     Args:
-        status: whether the field has the tolerance, and what its error is, in words.
+        status: a sentence that says the field's error, and whether it is within the tolerance.
         problem: the problem.
-        field: the field, as a function of points or with values at given points.
-        errors: the error norms, relative to those of the solution; H1 errors are NaN where the
-            field's derivatives are not known.
-        reference: what the field is compared with, the exact solution or the one made here.
-        solution: the solution made here; None where the problem has an exact one.
-        uncertainty: the estimated relative L2 error of the solution, by which the field's error may
-            differ; NaN if it is not known.
-        worst: the coordinates of the point with the largest error among those looked at, by name.
-        largest: the largest error there, relative to the largest value of the solution.
-        defects: the residuals of the field in the equation and in the conditions; empty where the
-            field has no derivatives of the order of the equation.
-        factor: a number that makes the error at least 20 times smaller if the field is multiplied
-            by it, as where its units are others; None if there is none.
-        tolerance: the largest acceptable relative L2 error; None if none was given.
+        field: the field, as a function of points or as values at given points.
+        errors: the absolute and relative errors of the field; H1 errors are NaN if the field's
+            derivatives are not known.
+        reference: the solution with which the field is compared: the exact solution or, if the
+            problem has none, a solution by this package.
+        solution: the solution by this package; None if the problem has an exact solution.
+        uncertainty: the estimated relative L2 error of the reference, by which the field's true
+            error may differ from `errors`; 0 for an exact solution, NaN if it is not known.
+        worst: the coordinates, by name, of the point with the largest error, among the field's
+            points or 4096 points in the domain.
+        largest: the error at that point, relative to the largest value of the reference.
+        defects: the residuals of the field in the equation and in the conditions; empty if PyTorch
+            cannot differentiate the field, or if the problem has unknowns.
+        factor: the number by which the field must be multiplied to make its error at least 20 times
+            smaller, as if the field had other units; None if there is no such number outside of
+            0.5 to 2.
+        tolerance: the largest acceptable relative L2 error; None without a tolerance.
         seconds: the time of the verification, in seconds.
 
     Example:
@@ -108,12 +111,20 @@ class Verified(Shown, Ended):
         return "\n".join(lines)
 
     def gaps(self, count: int = 4096) -> tuple[Points, Tensor]:
-        """The points of the field, or some in the domain, and its errors there, (n, m)."""
+        """Return points and the absolute errors of the field at these points.
+
+        Args:
+            count: the number of points in the domain; ignored if the field is known only at points
+                of its own, which are then used.
+
+        Returns:
+            The n points, and the absolute errors of the m fields, (n, m).
+        """
         points, values, others = _compared(self.problem, self.field, self.reference, count)
         return points, (values - others).abs()
 
     def record(self) -> dict[str, Any]:
-        """The numbers as JSON holds them: those that are not known are None."""
+        """Return errors, residuals and status for a JSON file; unknown numbers are None."""
 
         def norms(e: Errors) -> dict[str, float | None]:
             pairs = {"l2": e.l2, "l2_relative": e.l2_relative, "h1": e.h1}
@@ -143,25 +154,29 @@ def verify(
     budget: float | int = 60.0,
     seed: int = 0,
 ) -> Verified:
-    """Compare a field of another code with the exact solution, or with one that is made here.
+    """Compare a field of another code with the exact solution, or with a solution by this package.
 
-    The solution is made with nothing chosen (`solve`), to a tenth of the field's error or better:
-    coarse first, and finer until its estimated error is small enough or the budget is used up.
+    If the problem has no exact solution, `solve` computes a solution, with a network chosen by
+    trials. The solves are repeated with smaller tolerances until the estimated error of the
+    solution is at most a tenth of the field's error or the budget is used up.
 
     Args:
-        problem: the problem that the field shall solve.
+        problem: the problem that the field should solve.
         field: a function of points, an array or tensor (n, d), that returns (n,) or (n, m) for the
             m fields, such as a trained network or an interpolant of finite elements; a mapping
             from names to arrays with the coordinates and the fields at points; or a file, see
-            `DataFile`. Derivatives of a function of tensors are by automatic differentiation,
-            those of other functions by differences.
-        tolerance: the largest acceptable relative L2 error.
-        budget: the most seconds for the solution.
-        seed: of the solution.
+            `DataFile`. A function of tensors is differentiated by automatic differentiation, other
+            functions by finite differences.
+        tolerance: the largest acceptable relative L2 error; None to report the error only.
+        budget: the most seconds for all solves.
+        seed: the seed of the solves.
+
+    Returns:
+        The errors of the field, with the status.
 
     Raises:
-        InputError: if the field cannot be evaluated, has values that are not finite or another
-            number of columns than the problem has fields, or if its points are not in the domain.
+        InputError: if the field cannot be evaluated, has values that are not finite, has not one
+            column for each field of the problem, or if its points are not in the domain.
 
     Example:
         >>> import numpy
@@ -230,13 +245,14 @@ def verify(
 def _status(
     error: float, unsure: float, tolerance: float | int | None, solution: Solution | None
 ) -> str:
-    """The status of a verification, in words.
+    """Return the status of a verification, as a sentence.
 
     Args:
         error: the relative L2 error of the field.
-        unsure: the estimated relative L2 error of the solution; NaN if it is not known.
-        tolerance: the largest acceptable error; None if none was given.
-        solution: the solution made here; None where the problem has an exact one.
+        unsure: the estimated relative L2 error of the solution with which the field is compared;
+            NaN if it is not known.
+        tolerance: the largest acceptable relative L2 error; None without a tolerance.
+        solution: the solution by this package; None if the problem has an exact solution.
     """
     said = f"the relative L2 error is {error:.1e}"
     if math.isnan(unsure):
@@ -257,9 +273,19 @@ def _status(
 def _compared(
     problem: Problem, given: Reference, reference: Reference, count: int = 4096
 ) -> tuple[Points, Tensor, Tensor]:
-    """Points, and the values of the field and of the reference at them, (n, m) each.
+    """Return points, and the values of a given field and of a reference at these points.
 
-    Fields that are determined up to a constant get the mean of the reference.
+    If a field of the problem is determined up to a constant only, a constant is added to the given
+    field, so that it has the mean of the reference.
+
+    Args:
+        problem: the problem.
+        given: the field of another code.
+        reference: the solution with which the field is compared.
+        count: the number of points, if `given` has no points of its own.
+
+    Returns:
+        The n points, the values of `given` (n, m), and the values of `reference` (n, m).
     """
     points = sample(problem.domain, count, "sobol") if given.points is None else given.points[0]
     channels = Channels(points.names)
@@ -270,7 +296,11 @@ def _compared(
 
 
 def _check_values(problem: Problem, given: Reference) -> None:
-    """Refuse a field that is not finite, or has another number of columns."""
+    """Check that a field is finite at its points, or at 256 points in the domain.
+
+    Raises:
+        InputError: if the field is not finite.
+    """
     points = sample(problem.domain, 256, "sobol") if given.points is None else given.points[0]
     values = given.jet(points, Channels(points.names)).value
     bad = ~torch.isfinite(values).all(dim=1)
@@ -283,7 +313,7 @@ def _check_values(problem: Problem, given: Reference) -> None:
 
 
 def _as_reference(problem: Problem, field: Field) -> tuple[Reference, bool]:
-    """A field as a reference, and whether it has all derivatives."""
+    """Return a field as a `Reference`, and whether the field has derivatives of any order."""
     if isinstance(field, Reference):
         return field, False
     if isinstance(field, str | Path):
@@ -312,7 +342,17 @@ def _as_reference(problem: Problem, field: Field) -> tuple[Reference, bool]:
 
 
 def _columns(problem: Problem, field: Callable[[Any], Any], is_torch: bool, x: Tensor) -> Tensor:
-    """The values of a function at x, (n, m) in double precision."""
+    """Return the values of a function at points x (n, d), (n, m), in the dtype of x.
+
+    Args:
+        problem: the problem, which has m fields.
+        field: the function, which may return (n,) for m = 1.
+        is_torch: whether the function has tensors as arguments, otherwise NumPy arrays.
+        x: the coordinates of the points.
+
+    Raises:
+        InputError: if the values are complex or have a wrong shape.
+    """
     value = field(x) if is_torch else field(x.detach().cpu().numpy())
     value = value if isinstance(value, Tensor) else torch.as_tensor(numpy.asarray(value))
     if value.is_complex():
@@ -331,7 +371,14 @@ def _columns(problem: Problem, field: Callable[[Any], Any], is_torch: bool, x: T
 def _by_differences(
     problem: Problem, function: Callable[[Tensor], Tensor], p: Points, channels: Channels
 ) -> Jet:
-    """The values and, by differences of second order inside the domain, first derivatives."""
+    """Return a function's values and first derivatives, by differences of second order.
+
+    Args:
+        problem: the problem; the differences use points inside its domain only.
+        function: the function, (n, d) → (n, m).
+        p: n points.
+        channels: which derivatives are needed; the result has no derivatives of higher order.
+    """
     value = function(p.coords)
     if not channels.gradient:
         return Jet(channels, value)
