@@ -1,7 +1,8 @@
 """The checks of a solve.
 
-They are the residual of the solution at points that no step has seen, resonances, the curvature of
-an energy, and a scan of the source and the coefficients for steep places, jumps and poles.
+The checks are: the residual at fresh points, which no step of the solve has used; whether the
+problem is singular, as at a resonance; whether an energy has a minimum at the solution; and a scan
+of the source and the coefficients for steep places, jumps and poles.
 """
 
 import math
@@ -37,8 +38,9 @@ class DataScan:
     """The findings of a scan of a problem's data, which are its source and coefficients.
 
     Args:
-        places: up to 8 places, (k, d), where the data vary more than ten times as fast as usual.
-        breaks: sentences on the jumps and poles that were found in the steepest boxes.
+        places: the coordinates of at most 8 places where the data vary more than ten times as fast
+            as in most of the domain, (places, d).
+        breaks: sentences, one for each jump and pole that was found.
     """
 
     places: Tensor
@@ -48,18 +50,20 @@ class DataScan:
 def scan_data(discretization: Discretization) -> DataScan:
     """Scan the source and the coefficients of a problem's equation.
 
-    The residual is evaluated with random jets that are constant in space, so that it varies with
-    the data alone. There are 16 times as many points as in the interior for the solve (at least
-    4096 and at most 65536, in one dimension 131072), sorted into equal boxes. A box is steep if the
-    range of the values in it is more than ten times the 90 % quantile of the ranges of all boxes.
-    In the steepest boxes the largest difference between neighbouring points is followed to ever
-    closer points between them: it vanishes for smooth data, stays at a jump, and grows at a pole.
+    The equation's residual is evaluated for random values and derivatives of the fields, which are
+    constant in space, so that only the data make the residual vary. The number of points is 16
+    times the number of interior points of the solve (at least 4096 and at most 65536, in one
+    dimension always 131072). The points are sorted into equal boxes. A box is steep if the
+    range of the residuals in the box, their maximum minus minimum, is more than ten times the 90 %
+    quantile of the ranges of all boxes. In the steepest boxes the equation is evaluated at ever
+    closer points: the differences between neighbours vanish for smooth data and stay at a jump, and
+    the values grow at a pole.
 
     Args:
-        discretization: has the problem, the number of points and the seed.
+        discretization: the discretized problem, with the number of interior points and the seed.
 
     Returns:
-        The findings; none above three dimensions, where the boxes would have too few points.
+        The findings; empty above three dimensions, where the boxes would have too few points.
     """
     problem, seed = discretization.problem, discretization.seed + 29
     domain = problem.domain
@@ -84,7 +88,7 @@ def scan_data(discretization: Discretization) -> DataScan:
     points, found = points[finite], found[finite]
     if not len(points):
         return DataScan(points, ())
-    if domain.dim == 1:  # the first point of the next box is added to each box, for jumps between
+    if domain.dim == 1:  # to see jumps between boxes, each box gets the first point of the next box
         order = points[:, 0].argsort()
         points, found = points[order], found[order]
     per_axis = max(2, round((len(points) / 8) ** (1 / domain.dim)))
@@ -100,14 +104,15 @@ def scan_data(discretization: Discretization) -> DataScan:
 def _steepest(
     problem: BoundaryValueProblem, values: Values, points: Tensor, found: Tensor, index: Tensor
 ) -> DataScan:
-    """Return the steepest places, and the jumps and poles among them.
+    """Return the places where the data are steepest, and sentences on jumps and poles there.
 
     Args:
         problem: the problem.
         values: evaluates the equation at further points.
         points: the points of the scan, (n, d).
-        found: the values of the equation at these points, (n, k).
-        index: the number of the box in which each point lies, (n,).
+        found: the residuals at these points, (n, k): one column for each equation and each random
+            jet, see `scan_data`.
+        index: the index of the box in which each point lies, (n,).
     """
     number, count = index[:, None].expand_as(found), int(index.max()) + 1
     none = found.new_full((count, found.shape[1]), -math.inf)
@@ -121,7 +126,7 @@ def _steepest(
         near, scaled, steep = points[inside], found[inside] / usual, bool(steepest > 10)
         far = (scaled - scaled.median(dim=0).values).abs()
         place, column = divmod(int(far.argmax()), far.shape[1])
-        # Two groups of values with a gap between them, as on both sides of a jump.
+        # Whether there is a gap between two groups of values, as for values beside a jump.
         gaps, span = scaled.sort(dim=0).values.diff(dim=0), scaled.amax(dim=0) - scaled.amin(dim=0)
         apart = bool((gaps > 0.5 * span).any())
         if steep:
@@ -137,14 +142,17 @@ def _steepest(
 
 
 def _steepest_of(spans: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the usual ranges of values, and the steepness and indices of at most 8 boxes.
-
-    The usual ranges, (k,), are 90 % quantiles. The steepness of a box is the largest of its k
-    ranges relative to the usual ranges.
+    """Return the steepest boxes of a scan, at most 8.
 
     Args:
-        spans: the ranges of the values in each box, (boxes, k).
-        values: the values at all points, (n, k).
+        spans: for each box and each of k functions, the range (maximum minus minimum) of the
+            function in the box, (boxes, k).
+        values: the values of the functions at all points, (n, k).
+
+    Returns:
+        The usual range of each function, (k,): the 90 % quantile of its ranges. The steepness of
+        the steepest boxes, in descending order, (8,): the largest ratio of a range to the usual
+        range. The indices of these boxes, (8,).
     """
     usual = spans.quantile(0.9, dim=0) + 1e-12 * values.abs().amax(dim=0) + 1e-300
     return usual, *(spans / usual).amax(dim=1).topk(min(8, len(spans)))
@@ -153,14 +161,17 @@ def _steepest_of(spans: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]
 def _jump_between(
     problem: BoundaryValueProblem, values: Values, largest: Tensor, points: Tensor, scaled: Tensor
 ) -> str | None:
-    """Return a sentence on the jump between two of the points in a box; None if there is no jump.
+    """Return a sentence on a jump between points in a box; None if there is no jump.
+
+    The search starts at the two points with the steepest difference quotient. It divides the line
+    between them into 16 parts, goes on with the part with the largest difference, and so on.
 
     Args:
         problem: the problem.
-        values: evaluates the equation at points.
-        largest: the largest absolute values in the domain, (k,).
+        values: evaluates the residuals at points, (n, d) → (n, k), see `scan_data`.
+        largest: the largest absolute value of each of the k residuals in the domain, (k,).
         points: the points in the box, (n, d).
-        scaled: the values at these points over the usual ranges, (n, k).
+        scaled: the residuals at these points, divided by their usual ranges, (n, k).
     """
     parts, kept, low, high = 16, 0.25, *problem.domain.bounds
     column = int((scaled.amax(dim=0) - scaled.amin(dim=0)).argmax())
@@ -176,7 +187,7 @@ def _jump_between(
         steps = found.diff().abs().nan_to_num()
         at, first = int(steps.argmax()), first or float((found[-1] - found[0]).abs())
         if not float(steps[at]) > max(kept * first, 1e-6 * float(largest[column])):
-            return None  # the values become equal: they are smooth
+            return None  # the differences vanish: the data are smooth
         start, end = line[at], line[at + 1]
     if not _is_inside(problem, start):
         return None
@@ -187,18 +198,19 @@ def _jump_between(
 def _pole_near(
     problem: BoundaryValueProblem, values: Values, points: Tensor, found: Tensor, column: int
 ) -> str | None:
-    """Return a sentence on the pole to which ever larger values lead; None if there is no pole.
+    """Return a sentence on a pole in a box; None if there is no pole.
 
-    Points around a place are evaluated again and again, each time at half the distance and around
-    the point with the largest value. At a spike the largest value stops growing when the spike is
-    resolved; at a pole of 1/r, and even of log r, it does not.
+    The search evaluates points around a place, moves to the point with the largest value, and
+    repeats this with half the distances. At a spike the largest value stops growing when the
+    distances resolve the spike; at a pole of 1/r, and even of log r, the largest value goes on
+    growing.
 
     Args:
         problem: the problem.
-        values: evaluates the equation at points.
+        values: evaluates the residuals at points, (n, d) → (n, k), see `scan_data`.
         points: the points in the box, (n, d).
-        found: one column of the values at these points, (n,).
-        column: the index of the column.
+        found: one of the k residuals at these points, (n,).
+        column: the index of this residual.
     """
     usual, size = found.median(), points.amax(dim=0) - points.amin(dim=0)
     place = points[(found - usual).abs().argmax()]
@@ -221,15 +233,16 @@ def _pole_near(
 
 
 def _is_inside(problem: BoundaryValueProblem, place: Tensor) -> bool:
-    """Return whether a place is inside the domain: on the boundary poles of data are usual."""
+    """Return whether a place (d,) is in the open domain; poles of data on the boundary are usual."""
     low, high = problem.domain.bounds
     return bool(problem.domain.contains(place[None], -1e-6 * float((high - low).max())).all())
 
 
 def warn_of_breaks(problem: BoundaryValueProblem, scan: DataScan) -> None:
-    """Warn of the first jump or pole, unless the problem says where its data jump.
+    """Warn of the first jump or pole, unless the problem is made for jumps or poles.
 
-    A problem says so by interfaces, input functions, functions added to the network, or cells.
+    A problem is made for them if it has interfaces, input functions, functions that are added to
+    the network, or a domain of several parts.
     """
     told = any(c.sites == 2 and not c.tied for c in problem.conditions())
     if not (told or problem.inputs() or problem.enrichment() or len(problem.cells()) > 1):
@@ -242,29 +255,30 @@ def warn_of_breaks(problem: BoundaryValueProblem, scan: DataScan) -> None:
 
 @dataclass(frozen=True)
 class Verification:
-    """The loss at fresh points, which no step has seen, and the loss at the points of the solve.
+    """A comparison of a solution's loss at fresh points with its loss at the collocation points.
 
-    The loss is Σ weight · mean ‖r‖² over the equation and all conditions except measurements. In
-    up to three dimensions there are more fresh points where the source, a coefficient or the
-    residual varies fast. A feature that is so narrow that it lies between all points is not seen:
-    narrower than about 1/100000 of an interval or of the walls of a plane domain, or than 1/100 of
-    a square's side in both directions.
+    No step of the solve has used the fresh points. The loss is Σ weight · mean ‖r‖² over the
+    equation and all conditions except measurements. In up to three dimensions there are more fresh
+    points where the source, a coefficient or the residual varies fast. A feature of the data that
+    lies between all points is missed: it is narrower than about 1/100000 of an interval, or of the
+    boundary of a plane domain, or than 1/100 of the side of a square in both directions.
 
     Args:
         own: the loss at the points of the solve.
         fresh: the loss at fresh points.
         error: the standard error of `fresh`.
-        interior, boundary: the mean squared residuals of the equation and of the conditions at
-            fresh points, with the weights of `Loss` set to 1.
-        measured: the mean squared residual of the measurements, with the weight of `Loss` set to 1.
-        relative: the root mean square residual relative to the root mean square of the largest
-            term, for the equation or the condition in which this ratio is largest.
+        interior: the mean squared residual of the equation at fresh points.
+        boundary: the sum of the mean squared residuals of the conditions at fresh points, for the
+            boundary weight 1 in `Loss`.
+        measured: the mean squared residual of the measurements, for the boundary weight 1.
+        relative: the largest ratio, over the equation and the conditions, of the root mean square
+            residual to the root mean square of the largest term of the equation or condition.
         reacts: whether the equation contains the fields themselves, not only their derivatives.
-        negligible: the loss at which the residual is 1e-8 of the terms of the equation.
-        rounding: the loss of the changes of the residuals by rounding errors of the coefficients
-            and of the terms of the equation and the conditions.
-        where: the coordinates of the place with the largest share of `interior`, by name.
-        on_boundary: whether the conditions have more than half of `fresh`.
+        negligible: the loss for a residual of 1e-8 times the largest term of the equation.
+        rounding: the loss of the rounding errors in the residuals: of the changes of the residuals
+            by rounding errors of the coefficients, and of rounding errors of the terms.
+        where: the coordinates, by name, of the place that contributes most to `interior`.
+        on_boundary: whether the conditions contribute more than half of `fresh`.
         points: the number of fresh points in the domain.
         seconds: the time that the verification took.
 
@@ -300,23 +314,24 @@ class Verification:
     def overfitted(self) -> bool:
         """Whether the residual at fresh points is much larger than at the points of the solve.
 
-        False if the residual is rounding error, or at most 1e-8 of the terms of the equation.
+        It is False if the residual is rounding error, or at most 1e-8 of the largest term of the
+        equation.
         """
-        most = 10.0  # the growth that a rule of few points may have
+        most = 10.0  # the largest `growth` that does not count as overfitted
         return not (self.is_rounding or self.fresh <= max(most * self.own, self.negligible))
 
     @property
     def is_rounding(self) -> bool:
         """Whether the residual is rounding error, which no larger network could lower."""
-        usual = 1e3  # the squared ratio of rounding errors of sums to those of coefficients
+        usual = 1e3  # the square of: rounding errors of sums over rounding errors of coefficients
         return math.isfinite(self.fresh) and self.fresh <= usual * self.rounding < math.inf
 
     @property
     def small(self) -> bool:
         """Whether the residual is small relative to the terms of the equation and the conditions.
 
-        A condition whose terms all vanish, such as a flux zero where the field is constant, has no
-        scale: then a residual is small if `fresh` is at most `negligible`.
+        The residual is also small if `fresh` is at most `negligible`: a condition whose terms all
+        vanish, such as zero flux of a constant field, has no scale for a relative residual.
         """
         largest = 0.1  # the largest `relative` of a residual that counts as small
         return self.is_rounding or self.relative <= largest or self.fresh <= self.negligible
@@ -333,14 +348,19 @@ class Verification:
         return f"{larger} at points that no step has seen{most}"
 
     def loss(self, weights: Loss) -> float:
-        """The loss at fresh points for other weights, with the measurements."""
+        """Return the loss at fresh points for other weights, including the measurements."""
         return weights.interior * self.interior + weights.boundary * (self.boundary + self.measured)
 
 
 def rows_of(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool = False) -> Tensor:
     """Return the residuals of a loss term at points, (rows, equations), in float64 on the CPU.
 
-    zero: whether to return the residuals of the function 0, which are the data of a condition.
+    Args:
+        term: the loss term.
+        surrogate: the solution.
+        points: the points; a row belongs to `term.sites` points.
+        zero: whether to return the residuals of the function 0 instead of the solution: they are
+            the data of a condition.
     """
     if not len(points):  # all pending points are outside the domain
         return torch.zeros(0, 1, dtype=torch.float64)
@@ -360,23 +380,27 @@ def rows_of(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool
 
 
 def term_sizes(term: ResidualTerm, surrogate: Surrogate, inside: Points) -> list[float]:
-    """Return the mean squares of an equation's source and of its terms in each entry of the jet.
+    """Return the mean squares of the source of an equation and of its terms.
 
-    The source is the residual of the function 0. The term in an entry, such as u_xx, is the change
-    of the residual if the entry is replaced by 0; it counts as 0 if the residual then is not
-    finite. The values of the fields are the first entries.
+    The source is the residual of the function 0. An equation has a term for each field and for each
+    derivative, such as u_xx: the change of the residual if this derivative is replaced by 0. A term
+    counts as 0 if the residual without it is not finite.
 
     Args:
         term: the loss term of the equation or of a condition, with its points.
         surrogate: the solution.
-        inside: points in the domain at which the jets are evaluated: at the points of a condition,
-            on the boundary, they may vanish.
+        inside: points in the domain, at which fields and derivatives are evaluated also for a
+            condition: on the boundary they may vanish.
+
+    Returns:
+        The mean square of the source, then those of the terms of the fields, then those of the
+        terms of their derivatives.
     """
     count = min(256, len(term.points), len(inside))
     like = surrogate.low.dtype, surrogate.low.device
     points = Batch.made_of(term.points[:count].to(*like))
     channels = term.channels
-    # The sum of the u_ii says nothing of their sizes where they cancel, as in Laplace's equation.
+    # The sum of the u_ii does not show how large they are if they cancel, as in Laplace's equation.
     if channels.second == "laplacian":
         channels = replace(channels, second="diagonal")
     u = surrogate.jet(inside[:count].to(*like), channels)
@@ -396,9 +420,17 @@ def term_sizes(term: ResidualTerm, surrogate: Surrogate, inside: Points) -> list
 def misfits(
     discretization: Discretization, surrogate: Surrogate
 ) -> list[tuple[ResidualTerm, float]]:
-    """Return the loss terms of the conditions at fresh points, each with its mean squared residual.
+    """Return the loss terms of the conditions at fresh points, and their mean squared residuals.
 
-    Measurements, and conditions that hold exactly, are left out. The weight of the boundary is 1.
+    Measurements, and conditions that hold exactly, are left out. The weights of the terms are those
+    for the boundary weight 1 in `Loss`.
+
+    Args:
+        discretization: the discretized problem.
+        surrogate: the solution.
+
+    Returns:
+        A pair for each condition: its loss term, and its mean squared residual.
     """
     count = max(4 * discretization.collocation.boundary, 4096)
     fresh = _conditions(discretization, count, "uniform", shift=23)
@@ -419,9 +451,13 @@ def boundary_misfit(discretization: Discretization) -> float:
 def _conditions(
     discretization: Discretization, count: int, sampler: str, shift: int = 0
 ) -> list[ResidualTerm]:
-    """The loss terms of the conditions at `count` other points, with 1 as the boundary's weight.
+    """Return the loss terms of the conditions at other points, for the boundary weight 1.
 
-    shift: the number that is added to the seed of the points.
+    Args:
+        discretization: the discretized problem.
+        count: the number of points of all conditions together.
+        sampler: the sampler of the points, as for `Collocation`.
+        shift: the number that is added to the seed of the points.
     """
     points = Collocation(discretization.collocation.interior, count, sampler)
     even, seed = replace(discretization.loss, boundary=1.0), discretization.seed + shift
@@ -429,12 +465,12 @@ def _conditions(
 
 
 def misfit_of_spikes(discretization: Discretization) -> float:
-    """The loss of the conditions on the stretches of the walls where their data are very steep.
+    """Return the loss of the conditions on parts of the boundary where their data are very steep.
 
-    Random points may miss a spike in the data on a wall. In domains with two coordinates the data
-    of all conditions are therefore scanned at equal distances. The residual is evaluated at all
-    points of the short stretches in which the data vary ten times as much as usual. The result is 0
-    in other domains.
+    Random points may miss a spike in the boundary data. In domains with two coordinates the data of
+    each condition are therefore evaluated at 65536 equidistant points of the boundary, in stretches
+    of 64 points. In stretches where the data vary more than ten times as much as usual, the
+    residual is evaluated at all 64 points. In other domains the result is 0.
     """
     count, stretch, few = 2**16, 64, 8
     if discretization.problem.domain.dim != 2:
@@ -462,19 +498,19 @@ def verification_of(
     scan: DataScan | None = None,
     fitted: bool = True,
 ) -> Verification | None:
-    """Compare the loss of a solution at fresh points with that at the points of its solve.
+    """Compare a solution's loss at fresh points with its loss at the points of its solve.
 
-    The fresh points of the conditions are random, four times as many as the boundary points of the
-    solve and at least 4096, since data may have a spike between the latter. Every rank computes the
-    same.
+    The fresh points of the conditions are random: four times as many as the boundary points of the
+    solve, and at least 4096, since data may have a spike between the boundary points of the solve.
+    Every rank computes the same comparison.
 
     Args:
         discretization: the discretization that was solved.
         residuals: the loss at the end of the solve.
         own: the mean of each loss term at the points of the solve, as `Solution.loss_terms`.
         scan: the findings of `scan_data`; by default the problem's data are scanned here.
-        fitted: whether the solve has minimised the residual at its points. If not, the loss at
-            fresh points is also taken as the loss at the points of the solve.
+        fitted: whether the solve has minimised the residual at its points. If not, the result's
+            `own` is the loss at fresh points.
 
     Returns:
         The comparison; None for an energy, which has no residual.
@@ -540,21 +576,22 @@ def _mean_in_domain(
 ) -> tuple[float, float, Tensor, Points, int]:
     """Return the mean squared residual of the equation at fresh points.
 
-    The points are random in the boxes of a tree. The tree is refined first at `places`, then where
-    the residual varies fastest, until the standard error of the mean is a fifth of the mean, or
-    there are twice as many points as in the interior for the solve, at least 2048 and at most 8192.
-    Above three dimensions the points are uniformly random; in a domain that fills less than 5 % of
-    its bounding box they are Gauss points.
+    The points are random in the boxes of a tree of boxes. The tree is refined first at `places`,
+    then where the residual varies fastest. Refinement ends when the standard error of the mean is a
+    fifth of the mean, or when the number of points is twice the number of interior points of the
+    solve, but at least 2048 and at most 8192. Above three dimensions there are 2048 uniformly
+    random points instead. In a domain of at most three dimensions that fills less than 5 % of its
+    bounding box there are Gauss points.
 
     Args:
         discretization: the discretization that was solved.
         term: the loss term of the equation.
         surrogate: the solution.
-        places: the places (k, d) where source and coefficients vary fastest, from `DataScan`.
+        places: the places where source and coefficients vary fastest, (places, d), from `DataScan`.
 
     Returns:
-        The mean; its standard error; the place where the residual is largest, (d,); the fresh
-        points; the number of evaluations.
+        The mean; its standard error; the place that contributes most to the mean, (d,); the fresh
+        points in the domain; the number of evaluations of the residual.
     """
     tolerance = 0.2  # relative standard error of the mean square
     most = min(max(2 * discretization.collocation.interior, 2048), 8192)  # fresh points
@@ -585,12 +622,13 @@ def judged(
     values: Mapping[str, float],
     scan: DataScan | None,
 ) -> tuple[str, Verification | None]:
-    """Verify a solution at fresh points; return the status of its solve, and the verification.
+    """Verify a solution at fresh points, and return the status that follows.
 
-    If the solution is overfitted, or its residual is not small although the optimizers have
+    If the solution is overfitted, or if its residual is not small although the optimizers have
     converged, the status says so and names a remedy. A solve that was stopped for another reason
-    than its limit of steps keeps its status, since its solution may be incomplete: a march may not
-    have reached the end. A steady solve of one step has failed if the problem is singular.
+    than its limit of steps keeps its status, since its solution may be incomplete; for example, a
+    march in time may not have reached the end. A solve of a steady problem that took one step has
+    the status "failed: ..." if the problem is singular.
 
     Args:
         discretization: the discretization that was solved.
@@ -598,6 +636,9 @@ def judged(
         status: the status when the optimizers ended.
         values: the mean of each loss term at the points of the solve.
         scan: the findings of `scan_data`; None to scan the problem's data here.
+
+    Returns:
+        The status of the solve, and the verification; None for an energy.
     """
     problem, network = discretization.problem, state.surrogate.network
     fitted = any(stage.fits_points for stage in state.optimizers)
@@ -617,7 +658,7 @@ def judged(
                 f"stopped: the residual is still {found.relative:.0%} of the terms of the "
                 f"equation; a larger network helps, this has {sizes}"
             )
-    # Cells represent discontinuous functions too, which are no modes of the problem.
+    # Cells (`fitted` is False) also represent discontinuous functions, which are no modes.
     single = fitted and state.history.steps == 1 and problem.domain.time_name is None
     if found is not None and found.reacts and single and status.startswith(CONVERGED):
         nearest = resonance(discretization, state.residuals, found)
@@ -633,12 +674,13 @@ class Resonance:
     """A function v of root mean square 1 that nearly solves the homogeneous problem.
 
     Args:
-        residual: the root mean square residual of v in the equation and the conditions: the
-            smallest singular value of the problem.
-        coefficient: the root mean square of the coefficient of u in the equation, with which
-            `residual` is compared.
-        error: the root mean square of the largest multiple of v whose residual is at most the
-            residual of the solution, relative to the root mean square of the solution.
+        residual: the root mean square residual of v in the equation and the conditions, which is
+            the smallest singular value of the problem.
+        coefficient: the root mean square of the coefficient of the fields in the equation, with
+            which `residual` is compared.
+        error: the possible relative L2 error of the solution in the direction of v: the root mean
+            square of the multiple of v that has the same residual as the solution, divided by the
+            root mean square of the solution.
     """
 
     residual: float
@@ -649,15 +691,15 @@ class Resonance:
     def matters(self) -> bool:
         """Whether the problem is so close to singular that its solution is not determined.
 
-        It is if `residual` / `coefficient` is at most 1e-9, so that rounding errors of the data are
-        amplified by 1e9, or at most 1e-3 with `error` above 5 %.
+        This is the case if `residual` / `coefficient` is at most 1e-9, so that rounding errors of
+        the data are amplified by 1e9, or if it is at most 1e-3 and `error` is above 5 %.
         """
         ratio = self.residual / self.coefficient  # the smallest singular value, without units
         return ratio <= 1e-9 or (ratio <= 1e-3 and self.error > 0.05)
 
     @property
     def words(self) -> str:
-        """The reason in the status of the solve."""
+        """The reason that the status of the solve contains, as text."""
         return (
             "the problem is singular to rounding, as at a resonance: with all data zero, a "
             f"function of size 1 solves it up to a residual of {self.residual:.1e}"
@@ -667,11 +709,11 @@ class Resonance:
 def resonance(
     discretization: Discretization, residuals: Residuals, found: Verification
 ) -> Resonance | None:
-    """Return the function in the span of the output layer's basis with the smallest residual.
+    """Find the function in the span of the output layer's basis with the smallest residual.
 
-    Its coefficients c minimise ‖J c‖ / ‖Φ c‖, where J is the matrix of the least-squares problem,
-    and Φ has the values of the basis functions at points of the equation. This costs about as much
-    as the least-squares solve.
+    The coefficients c of the function minimise ‖J c‖ / ‖Φ c‖. Here J is the matrix of the linear
+    least-squares problem for the output layer, and Φ is the matrix of the values of the basis
+    functions at points of the equation. This costs about as much as the least-squares solve.
 
     Args:
         discretization: the discretization of a steady problem whose residual is affine in the
@@ -680,8 +722,9 @@ def resonance(
         found: the verification of the solution.
 
     Returns:
-        The residual of the function, compared with the solution; None with several ranks, and for
-        an equation without a term in the fields themselves, since a resonance needs such a term.
+        The residual of the function, and its comparison with the solution. None with several ranks,
+        and for an equation that contains only derivatives of the fields, since a resonance needs a
+        term in the fields themselves.
     """
     if world() > 1:
         return None
@@ -713,7 +756,7 @@ def resonance(
 def _hessian(
     density: Density, p: Points, evaluate: Callable[[Points, Channels], Jet], what: str
 ) -> tuple[Tensor, int]:
-    """The second derivatives of an energy density with respect to the jet of the fields.
+    """Return the second derivatives of an energy density by the fields and their derivatives.
 
     Args:
         density: the energy density.
@@ -722,9 +765,10 @@ def _hessian(
         what: the name of the density, for error messages.
 
     Returns:
-        The second derivatives, (n, q, q) with q = m + d m + …, in the order: the values of the m
-        fields, the d first derivatives of one field after the other, the second derivatives; and
-        the highest order of derivatives in the density.
+        The second derivatives, (n, q, q), with q = m + d m + … for m fields and d coordinates. The
+        order of the q variables is: the values of the fields; the d first derivatives of the first
+        field, of the second field and so on; the second derivatives. And the highest order of
+        derivatives in the density.
     """
     with torch.enable_grad():
         _, at = find_channels(
@@ -740,9 +784,11 @@ def _hessian(
 
 
 def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
-    """The least curvature of a density for gradients a ⊗ ξ with unit vectors a and ξ, (n,).
+    """Return the least curvature of a density in directions of rank one, (n,).
 
-    For several fields the minimum is taken over 128 random ξ.
+    The curvature at a point is the second derivative of the density in a direction a ⊗ ξ of the
+    gradient of the fields, with unit vectors a (m,) and ξ (d,). For several fields the minimum is
+    taken over 128 random ξ.
 
     Args:
         hessian: the second derivatives of a density of order 1 from `_hessian`, (n, q, q).
@@ -761,18 +807,22 @@ def _least_along(hessian: Tensor, d: int, m: int) -> Tensor:
 def judged_by_curvature(
     status: str, problem: Problem, evaluate: Callable[[Points, Channels], Jet]
 ) -> str:
-    """Return the status of a solve of the equation of an energy: its solution must be a minimum.
+    """Check that the solution of an equation derived from an energy is a minimum of the energy.
 
     The equation holds at all stationary points of the energy. If the energy density is convex in
-    values and gradients at all points, the second variation of the energy is at least zero. A
-    minimum requires only convexity in gradients of rank one (Legendre and Hadamard). If this fails
-    at a point, the status is "stopped: ...". If it holds but the density is not convex, a warning
-    says that the solution is not known to be a minimum.
+    values and gradients of the fields at all points, the second variation of the energy is at least
+    zero. A minimum requires only that the density is convex in gradients of rank one (Legendre and
+    Hadamard). If the density is not convex in gradients of rank one at some point, the status is
+    "stopped: ...". If it is, but not convex in values and gradients, a warning says that the
+    solution is not known to be a minimum.
 
     Args:
         status: the status so far.
         problem: the problem.
         evaluate: returns the jet of the solution at points.
+
+    Returns:
+        The status.
     """
     if not status.startswith(CONVERGED) or not problem.is_from_energy or problem.numbers:
         return status
