@@ -1,4 +1,4 @@
-"""`ReferenceSolution`: a more accurate solution by this package, against which errors are measured."""
+"""`ReferenceSolution`: a more accurate solution by this package, to measure errors against."""
 
 import math
 from dataclasses import dataclass
