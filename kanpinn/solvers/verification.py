@@ -233,7 +233,7 @@ def _pole_near(
 
 
 def _is_inside(problem: BoundaryValueProblem, place: Tensor) -> bool:
-    """Return whether a place (d,) is in the open domain; poles of data on the boundary are usual."""
+    """Return whether a place (d,) is inside the domain, not on its boundary."""
     low, high = problem.domain.bounds
     return bool(problem.domain.contains(place[None], -1e-6 * float((high - low).max())).all())
 
@@ -468,9 +468,9 @@ def misfit_of_spikes(discretization: Discretization) -> float:
     """Return the loss of the conditions on parts of the boundary where their data are very steep.
 
     Random points may miss a spike in the boundary data. In domains with two coordinates the data of
-    each condition are therefore evaluated at 65536 equidistant points of the boundary, in stretches
-    of 64 points. In stretches where the data vary more than ten times as much as usual, the
-    residual is evaluated at all 64 points. In other domains the result is 0.
+    the conditions are therefore evaluated at 65536 equidistant points of the boundary in all, in
+    stretches of 64 points. In stretches where the data vary more than ten times as much as usual,
+    the residual is evaluated at all 64 points. In other domains the result is 0.
     """
     count, stretch, few = 2**16, 64, 8
     if discretization.problem.domain.dim != 2:
