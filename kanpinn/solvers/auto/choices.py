@@ -1,5 +1,5 @@
-"""The choices of network, points and optimizers that are tried, in families from small to large, by
-traits of the problem; its name and exact solution are not used.
+"""The choices of network, points and optimizers that trials try, in families from small networks to
+large networks. They depend on traits of the problem, not on its name or exact solution.
 """
 
 import inspect
@@ -33,15 +33,16 @@ FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that place their poi
 
 @torch.no_grad()
 def steepness(problem: Problem) -> tuple[bool, float]:
-    """Whether a network without cells hardly resolves the solutions, and the phase of their waves.
+    """Estimate how steep the solutions of a problem are, and how many waves they have.
 
-    For c₂ u_xx + c₁ u_x + c₀ u and a domain of the width L, waves have the phase √(c₀/c₂) L, and an
-    outflow layer has the width c₂ / c₁. The coefficients are those for zero fields, the largest
-    over all equations. Solutions are neither steep nor waves if the highest order of derivatives is
-    not 2, or the equation is not finite.
+    For the operator c₂ u_xx + c₁ u_x + c₀ u and a domain of the width L, waves have the phase
+    √(c₀/c₂) L over the domain, and an outflow layer has the width c₂ / c₁. The equations are
+    linearised about zero fields, and the largest coefficients over all equations count.
 
     Returns:
-        Whether the largest phase is above 15 or L above 225 layer widths, and the mean phase.
+        Whether solutions are too steep for a network without cells: whether the largest phase is
+        above 15, or L is above 225 layer widths. And the mean phase of waves. These are False and 0
+        if the highest order of derivatives is not 2, or if a coefficient is not finite.
     """
     few = 64
     p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
@@ -75,30 +76,31 @@ class Traits:
 
     Attributes:
         dim: the number of coordinates.
-        inputs: the number of the network's inputs: the coordinates, unless the problem maps them.
-            Periodic coordinates are not mapped to circles, since with the additional inputs random
-            inner functions are less accurate by many digits.
+        inputs: the number of the network's inputs, which are the coordinates or the functions
+            `problem.inputs()`. Periodic coordinates are not mapped to circles, since with the
+            additional inputs random inner functions are less accurate by many digits.
         fields: the number of fields.
         boxed: whether the domain is a box and the network's inputs are its coordinates.
         energetic: whether the class gives an energy, and no coefficient is unknown.
         observed: whether some conditions are measurements of the solution.
         unknown: for each field, whether it is an unknown coefficient.
         numbers: whether there are unknown numbers.
-        sampler: that of collocation points. Gauss points are far better than others on boxes, but
-            very uneven on domains with holes: there Sobol points had errors of a tenth on random
-            elliptic problems.
-        marches: whether the problem can be marched in time: an evolution in one space dimension or
-            none, or without unknowns in a rectangle, whose conditions hold at the first moment or
-            at all times.
-        marches_in_cells: whether it can be marched in time with cells in space: an evolution in a
-            domain of the plane, without unknowns and kinks, with conditions as for `marches`.
-        takes_cells: whether networks in cells suit it: in a box of up to three coordinates, a
-            domain in the plane or a solid, without unknowns.
-        early_cells: whether cells are tried before random inner functions: for kinks at interfaces
-            that networks in cells know of; corners in the plane and edges in space that point
-            inwards, where solutions are singular; small holes, around which solutions change over
-            distances that functions of the whole domain do not resolve; and steep solutions.
-        waves: the mean phase of waves over the domain, for problems that take cells.
+        sampler: the sampler of collocation points: "gauss", but "sobol" above three dimensions or
+            if Gauss points are very uneven, as on domains with holes. With holes the errors with
+            Sobol points were a tenth of those with Gauss points on random elliptic problems.
+        marches: whether the problem can be marched in time. It must be an evolution in no or one
+            space dimension, or an evolution without unknowns in a rectangle, whose conditions hold
+            at the first moment or at all times.
+        marches_in_cells: whether the problem can be marched in time with cells in space. It must be
+            an evolution in a domain of the plane, without unknowns and kinks, with conditions as
+            for `marches`.
+        takes_cells: whether networks in cells can solve the problem: in a box of up to three
+            coordinates, a domain in the plane or a solid, without unknowns.
+        early_cells: whether cells are tried before random inner functions. They are for kinks at
+            interfaces that divide the domain into cells; for corners in the plane and edges in
+            space that point inwards, where solutions are singular; for small holes, around which
+            solutions change over short distances; and for steep solutions.
+        waves: the mean phase of waves over the domain, for problems that take cells; otherwise 0.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -121,7 +123,7 @@ class Traits:
         cut = isinstance(domain, Planar) or (self.dim == 3 and domain.time_name is None)
         self.takes_cells = self.boxed or (cut and known is None and self.dim <= 3)
         self.takes_cells &= self.dim <= 3 and not unknowns
-        if kinks:  # their pieces divide the domain into regions with cells
+        if kinks:  # pieces of the interfaces divide the domain into regions with cells
             self.takes_cells = not (unknowns or any(c.periodic_in for c in conditions))
             try:
                 regions_of(domain, kinks) if self.takes_cells else None
@@ -134,7 +136,11 @@ class Traits:
 
 
 def _is_evolution(problem: Problem) -> bool:
-    """Return whether each condition holds at the first moment, as some must, or at all times."""
+    """Return whether a problem is an evolution in time.
+
+    Each condition must hold at the first moment or at all times, and at least one at the first
+    moment. The problem must not add functions to the network.
+    """
     if problem.enrichment():
         return False
     low, high = (float(corner[-1]) for corner in problem.domain.bounds)
@@ -147,12 +153,12 @@ def _is_evolution(problem: Problem) -> bool:
 
 
 def _has_small_holes(domain: Domain) -> bool:
-    """Return whether the boundary is concave with a radius that is small for the domain.
+    """Return whether a plane domain has a concave arc whose radius is small for the domain.
 
-    Solutions change there over distances like this radius, which functions of the whole domain do
-    not resolve.
+    At such an arc solutions change over distances like the radius, which functions of the whole
+    domain do not resolve.
     """
-    small = 0.05  # of the smaller width of the bounding box
+    small = 0.05  # radius relative to the smaller width of the bounding box
     if not isinstance(domain, Planar):
         return False
     _, radii = bends(domain)
@@ -169,11 +175,11 @@ def is_reentrant(domain: Domain) -> bool:
 
 
 def _uneven(domain: Domain) -> bool:
-    """Return whether gaps between Gauss points are > 1.4 times as wide as between Sobol points.
+    """Return whether gaps between Gauss points are 1.4 times as wide as between Sobol points.
 
-    A gap's width is the 99 % quantile of the distance from a place in the domain to the nearest of
-    1000 points, in coordinates in which the bounding box is a cube. The ratio is 1.1 on boxes and
-    disks, 1.3 on an L-shape, 1.5 to 2.5 with holes.
+    The width of gaps is the 99 % quantile of the distance from a random place in the domain to the
+    nearest of about 1000 points, in coordinates in which the bounding box is a cube. The ratio of
+    the widths is 1.1 on boxes and disks, 1.3 on an L-shape, 1.5 to 2.5 with holes.
     """
     low, high = domain.bounds
 
@@ -190,16 +196,17 @@ def _uneven(domain: Domain) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """A network's class and arguments, collocation points and optimizers of one trial.
+    """The settings of one trial: the network, the collocation points, the optimizers and the loss.
 
     Args:
         kind: the network's class.
-        arguments: those of this class, as in a problem file; for `Beside` a list "of" with a table
-            for each network.
+        arguments: the arguments of this class, as in a problem file; for `Beside` a list "of" with
+            the arguments of each network, in a table that also has the "type" of the network.
         points: the collocation points.
         optimizers: the optimizers, run in order.
-        work: the number of operations up to a factor, from which the times of trials are forecast.
-        loss: the form of the loss, and whether residuals are divided by their sizes.
+        work: the number of operations up to a factor that depends on `kind` only. The times of
+            trials are forecast from it.
+        loss: the weights, the form and the balance of the loss.
     """
 
     kind: type[Network]
@@ -210,7 +217,12 @@ class Choice:
     loss: Loss = SIZES
 
     def network(self, seed: int, dtype: torch.dtype, device: torch.device | str) -> Network:
-        """A new network of this choice."""
+        """Return a new network with the class and the arguments of this choice.
+
+        Args:
+            seed: the seed of the network's random functions.
+            dtype, device: the dtype and the device of the network.
+        """
         network: Network
         if issubclass(self.kind, Beside):
             tables = [_without_type(table) for table in self.arguments["of"]]
@@ -223,18 +235,27 @@ class Choice:
         return network.to(device=device, dtype=dtype)
 
     def settings(self, boundary: str) -> SolveSettings:
-        """The settings of a solve with this choice; boundary: as for `solve`."""
+        """Return the settings of a solve with this choice; `boundary` is as for `solve`."""
         return SolveSettings(points=self.points, boundary=boundary, loss=self.loss)
 
     def smaller(self, part: float) -> "Choice":
-        """The choice with a part (0 to 1) of the hidden units and of the points."""
+        """Return this choice with fewer hidden units and fewer points.
+
+        Args:
+            part: the ratio of the new to the old number of units, and of points, from 0 to 1.
+        """
         assert self.kind is KAN
         inputs, units, outputs = self.arguments["width"]
         arguments = {**self.arguments, "width": [inputs, math.floor(part * units), outputs]}
         return replace(self._with_points(part, part), arguments=arguments, work=self.work * part**3)
 
     def with_more_points(self, factor: float, only_boundary: bool = False) -> "Choice":
-        """The choice with `factor` times as many points; only_boundary: only on the boundary."""
+        """Return this choice with more points.
+
+        Args:
+            factor: the ratio of the new to the old number of points.
+            only_boundary: whether the number of interior points stays the same.
+        """
         denser = self._with_points(1.0 if only_boundary else factor, factor)
         counts = [choice.points.interior + choice.points.boundary for choice in (denser, self)]
         return replace(denser, work=self.work * counts[0] / counts[1])
@@ -245,16 +266,16 @@ class Choice:
         return replace(self, points=replace(self.points, interior=interior, boundary=boundary))
 
     def with_other_points(self) -> "Choice | None":
-        """The choice with twice as many points by another sampler, or None.
+        """Return this choice with twice as many points, by another sampler.
 
-        There is none for energies, whose points are a rule, and for marches and cells, which
-        place their points.
+        The result is None for energies, whose points are those of a quadrature rule, and for
+        marches and cells, which place their points themselves.
         """
         if self.kind is not KAN or self.loss.form == "energy":
             return None
         sampler = "sobol" if self.points.sampler == "gauss" else "gauss"
         if self.arguments["width"][0] > 3:
-            sampler = "halton"  # product rules would be too large
+            sampler = "halton"  # products of Gauss rules would be too large
         more = self.with_more_points(2.0)
         return replace(more, points=replace(more.points, sampler=sampler))
 
@@ -282,14 +303,15 @@ def _without_type(table: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Family:
-    """Choices of one kind, from small to large, such as networks with random inner functions.
+    """A list of choices of one kind, such as networks with random inner functions.
 
     Args:
         name: the name of the family, for the log.
-        choices: the choices, from small to large.
-        patience: the number of trials in a row that lower the residual little, after which another
-            family is tried.
-        part: the share of the time left that a trial may take while another class is to come.
+        choices: the choices, from small to large networks.
+        patience: the number of successive trials that lower the residual little after which
+            another family is tried.
+        part: the largest share of the time left that a trial may take, as long as networks of
+            another class have not been tried.
     """
 
     name: str
@@ -299,17 +321,21 @@ class Family:
 
 
 def first_choice(problem: Problem) -> Choice:
-    """The choice of the first trial for a problem."""
+    """Return the choice of the first trial for a problem."""
     return next(families(Traits(problem))).choices[0]
 
 
 def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
-    """Yield the families that suit a problem, the cheapest first; tolerance: of the solve.
+    """Yield the families that suit a problem, the cheapest first.
 
-    A problem with an energy defines its solution as the minimum, which may be too rough for the
-    strong form; then the residual is no measure of the error. So the energy is minimised first, and
-    solutions of the strong form, which is far more accurate where it converges, are compared with
-    its minimum.
+    The solution of a problem with an energy is the minimum of the energy. This minimum may be too
+    rough for the strong form, and then the residual does not measure the error. So the energy is
+    minimised first. Solutions of the strong form, which are far more accurate if the strong form
+    converges, are compared with the minimum.
+
+    Args:
+        traits: the traits of the problem.
+        tolerance: the relative L2 error at which the search for a solution ends.
     """
     if traits.observed:
         if traits.marches and traits.numbers:
@@ -324,8 +350,8 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
     if traits.marches:
         yield Family("windows in time", _windows(traits, March))
     if traits.marches_in_cells:
-        # On three such evolutions no other network was as accurate in four minutes. The last march
-        # has half of the wanted tolerance, or the least tolerance of a march.
+        # On three evolutions in the plane no other network was as accurate after four minutes. The
+        # tolerance of the last march is half the wanted one, but at least 1e-14.
         rough, rates = 1e-4, {"degree": 8, "cells": 2}
         marches = tuple(
             _placing(CellWindows, traits, March(aim), aim ** (-3 / 9), **rates)
@@ -340,7 +366,7 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
     # Degree 11 on few intervals: on four smooth problems in two dimensions this was ten times more
     # accurate than fewer units of degree 9 on ten intervals with the same number of coefficients.
     smooth = [(units, 11, 4) for units in _growing(traits, first=24)]
-    # In space the next network would take longer than the first solve in cells does.
+    # In space a fourth network would take longer than the first solve in cells.
     few = 3 if cells and traits.dim == 3 and not early else len(smooth)
     yield Family("random inner functions", _random(traits, smooth[:few]), 1.0 if cells else 2.0)
     yield from [] if early else cells
@@ -354,15 +380,20 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
 
 
 def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
-    """Yield networks in cells with smaller and smaller tolerances, each from the cells before.
+    """Yield networks in cells with smaller and smaller tolerances.
 
-    The last tolerance is half of the wanted one, as errors were up to 1.1 times their estimates. A
-    very small tolerance is not tried after another small one: such a solve is not corrected for
-    rounding, which an estimate does not see.
+    Each solve starts with the cells of the solve before. The last tolerance is half of the wanted
+    tolerance, since errors were up to 1.1 times their estimates. There is no other tolerance
+    between 1e-7 and the last tolerance: such a solve is not corrected for rounding, which the
+    error estimate does not see.
+
+    Args:
+        traits: the traits of the problem.
+        wanted: the relative L2 error at which the search for a solution ends.
     """
     degree, count = {1: 14, 2: 12, 3: 7}[traits.dim], 4
     if traits.dim == 2 and traits.waves > degree:
-        # Measured: waves are resolved where the degree is above their phase over a cell by 10.
+        # Measured: waves are resolved if the degree is at least their phase over a cell plus 10.
         most = 14
         largest = 64  # cells along each coordinate, above which a first solve takes too long
         count = min(largest, max(count, 2 ** math.ceil(math.log2(traits.waves / most))))
@@ -376,7 +407,12 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
 
 
 def _windows(traits: Traits, kind: Callable[[float], Method]) -> tuple[Choice, ...]:
-    """Marches with smaller and smaller tolerances."""
+    """Return choices of networks in time windows, with smaller and smaller tolerances.
+
+    Args:
+        traits: the traits of the problem.
+        kind: returns the optimizer for a tolerance, such as `March`.
+    """
     degree, rate = (9, 1) if traits.dim < 3 else (7, 2)
     return tuple(
         _placing(Windows, traits, kind(aim), aim ** (-rate / (degree + 1)), degree=degree, grid=10)
@@ -387,13 +423,26 @@ def _windows(traits: Traits, kind: Callable[[float], Method]) -> tuple[Choice, .
 def _placing(
     kind: type[Network], traits: Traits, method: Method, work: float, **arguments: Any
 ) -> Choice:
-    """A choice whose method places its points and weighs the equation against conditions itself."""
+    """Return a choice whose method places its own points and sets its own loss weights.
+
+    Args:
+        kind: the network's class.
+        traits: the traits of the problem.
+        method: the optimizer.
+        work: the number of operations up to a factor, see `Choice`.
+        arguments: the arguments of the network's class other than the width.
+    """
     arguments = {"width": [traits.dim, traits.fields], **arguments}
     return Choice(kind, arguments, FEW_POINTS, (method,), work, Loss())
 
 
 def _growing(traits: Traits, first: int) -> Iterator[int]:
-    """Yield numbers of hidden units up to 2000; first: the least for a single field."""
+    """Yield growing numbers of hidden units up to 2000.
+
+    Args:
+        traits: the traits of the problem.
+        first: the least number of units for a single field; for m fields divided by √m.
+    """
     units = math.ceil(first / traits.fields**0.5)
     while units <= 2000:
         yield units
@@ -411,17 +460,18 @@ def _kan(
     work: float | None = None,
     loss: Loss = SIZES,
 ) -> Choice:
-    """A KAN with the inputs and fields of a problem.
+    """Return a choice with a KAN that has the inputs and outputs of a problem.
 
     Args:
         traits: the traits of the problem.
-        hidden, degree, grid: those of the network.
+        hidden, degree, grid: the arguments of `KAN`.
         splines: the number of output coefficients per field.
         points: the collocation points.
-        method: the method; by default least squares, where a solution that takes more than 8 Newton
-            steps is not resolved.
-        work: the work; by default that of a dense Jacobian.
-        loss: the form of the loss.
+        method: the optimizer; by default least squares with at most 8 Newton steps, since a
+            solution that takes more steps is not resolved.
+        work: the number of operations up to a factor; by default that of least squares with a
+            dense Jacobian.
+        loss: the weights, the form and the balance of the loss.
     """
     arguments = {"width": [traits.inputs, *hidden, traits.fields], "degree": degree, "grid": grid}
     if work is None:
@@ -432,9 +482,12 @@ def _kan(
 def _random(
     traits: Traits, sizes: Iterable[tuple[int, int | list[int], int]]
 ) -> tuple[Choice, ...]:
-    """Networks with random inner functions.
+    """Return choices of KANs with one hidden layer of random functions.
 
-    sizes: for each network the units, the degrees, and the intervals of the outer functions.
+    Args:
+        traits: the traits of the problem.
+        sizes: for each network the number of hidden units, the degree of all functions or of the
+            functions of both layers, and the number of grid intervals of the output layer.
     """
     choices = []
     for units, degree, grid in sizes:
@@ -445,16 +498,17 @@ def _random(
 
 
 def _points(traits: Traits, count: int, sampler: str = "", around: int = 0) -> Collocation:
-    """Collocation points, `count` of them in the interior.
+    """Return collocation points for a given number of interior points.
 
-    The density on the boundary is 1.5 times that of the interior: with too few, an oscillation
-    between the points of the boundary is not penalised.
+    The density of the boundary points is 1.5 times that of the interior points: with too few points
+    an oscillation between boundary points is not penalised.
 
     Args:
         traits: the traits of the problem.
         count: the number of interior points.
-        sampler: the sampler; by default that of the problem.
-        around: the number of interior points whose density the boundary gets, by default `count`.
+        sampler: the sampler; by default `traits.sampler`.
+        around: the number of interior points from which the density of the boundary points is
+            computed; by default `count`.
     """
     d = traits.dim
     boundary = math.ceil(1.5 * 2 * d * (around or count) ** ((d - 1) / d))
@@ -462,26 +516,31 @@ def _points(traits: Traits, count: int, sampler: str = "", around: int = 0) -> C
 
 
 def _splines(traits: Traits, grids: Sequence[int]) -> tuple[Choice, ...]:
-    """Networks without a hidden layer, with finer and finer grids.
+    """Return choices of KANs without a hidden layer, with finer and finer grids.
 
-    In one dimension they are splines, in more they suit sums of functions of one coordinate.
+    In one dimension these networks are splines. In more dimensions they are sums of splines, each a
+    function of one coordinate.
+
+    Args:
+        traits: the traits of the problem.
+        grids: the number of grid intervals of each network.
     """
     choices = []
     for grid in grids:
         unknowns = traits.inputs * traits.fields * (9 + grid)
         points = _points(traits, max(256, math.ceil(1.5 * (9 + grid))))
-        # The Jacobian is sparse, but its triangular factor is not. Measured: n³ for the dense
-        # factor, n² for the rows, and as much as n = 1000 anyway.
+        # The Jacobian is sparse, but its triangular factor is not. Measured for n unknowns: n³ for
+        # the dense factor, n² for the rows, and a constant that equals n³ for n = 1000.
         work = 1e9 + 2e3 * unknowns**2 + unknowns**3
         choices.append(_kan(traits, [], 9, grid, unknowns, points, work=work))
     return tuple(choices)
 
 
 def _energies(traits: Traits) -> Iterator[Choice]:
-    """Yield networks for the energy, with more and more units and many quadrature points.
+    """Yield choices that minimise an energy, with more and more units and many quadrature points.
 
-    With fewer than 7 points per coefficient in one dimension, and 50 in more, the discrete energy
-    has no lower bound.
+    With fewer than 7 points per coefficient in one dimension, and 50 points in more dimensions, the
+    discrete energy has no lower bound.
     """
     for units in _growing(traits, first=16):
         splines = units * (7 + 8)
@@ -491,12 +550,12 @@ def _energies(traits: Traits) -> Iterator[Choice]:
 
 
 def _informed(traits: Traits) -> Iterator[Choice]:
-    """Yield small networks for an equation with data.
+    """Yield choices of small, growing networks for an equation with data.
 
-    The loss weights are one, for which the confidence intervals are right. Unknown coefficient
-    fields have coarser networks of their own, at first sums of functions of one coordinate, which
-    grow with the number of the trial. In one dimension the networks have no hidden layer, and finer
-    and finer grids.
+    The loss weights are 1, for which the confidence intervals are right. Unknown coefficient fields
+    have coarser networks of their own: the first two are sums of functions of one coordinate, the
+    next networks have a hidden layer. In one dimension the networks of the other fields have no
+    hidden layer, and finer and finer grids.
     """
     degree, grid, units, line = 7, 3, 10, traits.inputs == 1
     for size in range(6):
@@ -551,5 +610,5 @@ def _in_many_dimensions(traits: Traits) -> Iterator[Family]:
 
 
 def _scattered(count: int) -> Collocation:
-    """Points in many dimensions, `count` of them in the interior and half as many around it."""
+    """Return Sobol points: `count` in the interior, and half as many on the boundary."""
     return Collocation(count, math.ceil(count / 2), "sobol")
