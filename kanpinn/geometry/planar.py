@@ -1,6 +1,6 @@
 """Planar domains bounded by closed curves, among them polygons, disks, ellipses and sectors.
 
-They are divided into slabs, for exact measures and Gauss rules.
+For Gauss rules the domains are divided into horizontal slabs between two curves.
 """
 
 import itertools
@@ -43,10 +43,10 @@ JOINT = 1e-9
 
 
 def _check_crossings(curves: Sequence[Curve], scale: float) -> None:
-    """Check that no two curves cross each other.
+    """Check that no two curves cross each other at inner points of both curves.
 
     Raises:
-        InputError: if two of them cross at inner points of both.
+        InputError: if two curves cross; the message names the curves and the point.
     """
     tolerance = 1e-12 * scale  # closer curves count as touching
     for i, j in meeting(curves, curves, tolerance):
@@ -58,7 +58,7 @@ def _check_crossings(curves: Sequence[Curve], scale: float) -> None:
                 if t is not None and gap >= JOINT * scale:
                     (along,) = curve.velocity(torch.tensor([t], dtype=torch.float64))
                     directions.append(along / along.norm())
-            # If the sine of the angle between them is smaller, the curves touch.
+            # Curves with a smaller sine of the angle between their directions only touch.
             if (
                 len(directions) == 2
                 and float(torch.linalg.det(torch.stack(directions)).abs()) > 1e-6
@@ -71,7 +71,12 @@ def _check_crossings(curves: Sequence[Curve], scale: float) -> None:
 
 @dataclass(frozen=True)
 class Slab:
-    """The set of points with left(y) < x < right(y) and low < y < high."""
+    """The set of points with left(y) < x < right(y) and low < y < high.
+
+    Args:
+        left, right: the sides of the slab, graphs x(y).
+        low, high: the heights y at which the slab begins and ends.
+    """
 
     left: Side
     right: Side
@@ -82,7 +87,11 @@ class Slab:
 def slab_rule(parts: Sequence[Slab], nodes: int) -> tuple[Coords, Weights]:
     """Return points (n, 2) and positive weights (n,) of products of Gauss rules in slabs.
 
-    The rule in y follows after a substitution that removes square roots at the ends of a slab.
+    A substitution in y removes square-root singularities at the ends of a slab.
+
+    Args:
+        parts: the slabs.
+        nodes: the number of nodes of each one-dimensional rule.
     """
     unit, weights = gauss_legendre(nodes)
     coords, areas = [], []
@@ -94,14 +103,15 @@ def slab_rule(parts: Sequence[Slab], nodes: int) -> tuple[Coords, Weights]:
         x = left + (right - left) * unit
         coords.append(torch.stack([x, y[:, None].expand_as(x)], dim=2).reshape(-1, 2))
         areas.append((size * along[:, None] * (right - left) * weights).flatten())
-    wide = torch.cat(areas) > 0  # a slab has no width where its sides touch
+    wide = torch.cat(areas) > 0  # where the sides of a slab touch, the weights are 0
     return torch.cat(coords)[wide], torch.cat(areas)[wide]
 
 
 def _heights_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Weights, Weights]:
-    """Return nodes and weights on [0, 1] for functions of y between the ends of a slab.
+    """Return nodes and weights, (n,) each, on [0, 1] for integrals over the height of a slab.
 
-    The functions may have square-root singularities at those ends where the slab's sides have them.
+    The integrands may have square-root singularities at an end where a side of the slab has a
+    square-root singularity.
 
     Args:
         cell: the slab.
@@ -112,8 +122,8 @@ def _heights_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Weights, W
     at_high = any(side.branches[1] - cell.high <= tolerance for side in sides)
     if at_low and at_high:
         if cell.left.conic == cell.right.conic:
-            # Both sides are halves of one ellipse: the integral over x is a smooth function times
-            # the root, for which the Gauss-Chebyshev rule of the second kind is suited.
+            # Both sides are halves of one ellipse: the integral over x is a smooth function of y
+            # times a square root, for which the Gauss-Chebyshev rule of the second kind is suited.
             n = len(unit)
             s = torch.arange(1, n + 1, dtype=unit.dtype) * (torch.pi / (n + 1))
             return (s / 2).sin() ** 2, s.sin() * (torch.pi / (2 * (n + 1)))
@@ -127,7 +137,10 @@ def _heights_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Weights, W
 
 
 def slabs(sides: Sequence[Side]) -> list[Slab]:
-    """Divide the domain between sides into slabs as high as possible, cut near singularities."""
+    """Divide a domain with the given sides into slabs as high as possible.
+
+    Slabs are cut near singularities of their sides, see `_cut`.
+    """
     open_cells: dict[tuple[Side, Side], float] = {}  # the lower end of each unfinished slab
     done: list[Slab] = []
     ends = sorted({end for side in sides for end in (side.low, side.high)})
@@ -144,7 +157,7 @@ def slabs(sides: Sequence[Side]) -> list[Slab]:
 
 
 def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, Side]]:
-    """Return the left and right sides of the slabs between two neighbouring heights."""
+    """Return the left and the right side of each slab between two neighbouring heights."""
     middle = (low + high) / 2
     # Sides do not cross but may touch at one height, so compare them at three heights.
     y = low + (high - low) * torch.tensor([0.38, 0.5, 0.62], dtype=torch.float64)
@@ -154,17 +167,18 @@ def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, S
 
 
 def _cut(cell: Slab) -> list[Slab]:
-    """Cut a slab into parts whose singularities are at their ends or well outside of them."""
+    """Cut a slab into parts; a singularity is at the end of a part or well outside the part."""
     size = cell.high - cell.low
     below = [cell.low - side.branches[0] for side in (cell.left, cell.right)]
     above = [side.branches[1] - cell.high for side in (cell.left, cell.right)]
-    # 24 nodes give an error of 1e-12 if singularities are further away than this share of a part's
-    # height.
+    # 24 nodes give an error of 1e-12 if the distance from singularities is above this fraction of a
+    # part's height.
     close = 0.1
     for gaps, sign, end in ((below, 1, cell.low), (above, -1, cell.high)):
         near = [gap for gap in gaps if 1e-12 * size < gap < close * size]
         if near:
-            # The part next to the singularity is as high as its distance from it allows.
+            # The part next to the singularity is as high as its distance from the singularity
+            # allows.
             middle = end + sign * min(near) / close
             if cell.low < middle < cell.high:
                 lower = Slab(cell.left, cell.right, cell.low, middle)
@@ -177,17 +191,17 @@ def windings(sides: Tensor, owner: Tensor, coords: Coords, count: int) -> Tensor
     """Return the winding numbers of closed curves around points, (n, count).
 
     Args:
-        sides: a column for each monotone part of the curves, (8, S): low, high, the direction (1
-            upwards, -1 downwards), cx, cy, p, q and A, see `Side`.
-        owner: the number of the curve to which each part belongs, (S,).
+        sides: the S monotone parts of the curves, a column for each, (8, S). Its rows are low,
+            high, the direction (1 upwards, -1 downwards), cx, cy, p, q and A, see `Side`.
+        owner: the number of the curve to which each monotone part belongs, (S,).
         coords: the points (n, 2).
         count: the number of curves.
     """
     low, high, up, *shape = sides
-    rows, numbers = max(1, 2**21 // max(1, len(low))), []  # the pairs per batch bound the memory
-    for part in coords.split(rows):  # the signed count of sides to the right of each point
+    rows, numbers = max(1, 2**21 // max(1, len(low))), []  # at most 2²¹ pairs fit into memory
+    for part in coords.split(rows):  # count the sides to the right of each point, with signs
         y = part[:, 1:]
-        point, side = ((low <= y) & (y < high)).nonzero().unbind(1)  # at a point's height
+        point, side = ((low <= y) & (y < high)).nonzero().unbind(1)  # pairs at the same height
         ahead = abscissa(y[point, 0], *(column[side] for column in shape)) > part[point, 0]
         turns = up.new_zeros(len(part) * count)
         turns.index_add_(0, point * count + owner[side], up[side] * ahead)
@@ -302,9 +316,9 @@ class Planar(Domain):
     def level(self, coords: Coords) -> Column:
         """Return the level function: 0 on the boundary, > 0 inside, < 0 outside.
 
-        It is ± 1 / Σ 1/φ_i, where φ_i is the distance from curve i to first order near it, and > 0
-        elsewhere. It is twice differentiable inside, and its gradient has a length of about 1 on
-        smooth parts of the boundary.
+        The level function is ± 1 / Σ 1/φ_i. Each φ_i is > 0 outside curve i, and near the curve
+        the distance from it to first order. The level function is twice differentiable inside, and
+        its gradient has a length of about 1 on smooth parts of the boundary.
 
         Args:
             coords: points (n, 2).
@@ -315,13 +329,13 @@ class Planar(Domain):
         Reference: Biswas and Shapiro, Approximate distance fields with non-vanishing gradients
         (2004).
         """
-        # Keep φ > 0: its second derivatives on the curve contain 1/φ⁴ and must stay finite.
+        # Keep φ > 0: second derivatives of the result contain 1/φ⁴ and must stay finite on a curve.
         least, inverse = torch.finfo(coords.dtype).tiny ** 0.4, torch.zeros_like(coords[:, :1])
         for curve in self.curves:
             assert curve.level is not None
             f, t = curve.level(coords), curve.extent(coords)
             square = f.square() + least
-            if t is not None:  # the part t ≥ 0 of the curve f = 0
+            if t is not None:  # the curve is the part t ≥ 0 of the line or ellipse f = 0
                 square = square + (((t.square() + f.pow(4) + least).sqrt() - t) / 2).square()
             inverse = inverse + 1 / square.sqrt()
         return torch.where(self.encloses(coords)[:, None], 1 / inverse, -1 / inverse)
@@ -341,7 +355,7 @@ class Planar(Domain):
 
     @cached_property
     def sides(self) -> list[Side]:
-        """The monotone parts of the boundary; adjacent parts end at exactly the same height."""
+        """The monotone parts of the boundary; adjacent parts meet at exactly equal heights."""
         heights = self._joints[1]
         ends = zip(self.curves, heights[0::2], heights[1::2], strict=True)
         return [side for curve, first, last in ends for side in curve.sides(first, last)]
@@ -365,9 +379,10 @@ class Planar(Domain):
 
     @cached_property
     def _joints(self) -> tuple[list[int], list[float]]:
-        """The indices and the heights y of the joints at the start and the end of each curve.
+        """The indices of the joints at the ends of the curves, and the heights y of these joints.
 
-        Both lists alternate between the start and the end of a curve.
+        A joint is a point at which curves meet. Each list has an entry for the start of the first
+        curve, then for its end, then for the start of the second curve, and so on.
         """
         ends = np.array([end for curve in self.curves for end in (curve.start, curve.stop)])
         gaps = np.abs(ends[:, None] - ends[None]).max(axis=2)
@@ -376,13 +391,13 @@ class Planar(Domain):
 
     @cached_property
     def side_table(self) -> Tensor:
-        """The parameters of all sides, a column for each side, (8, S), see `windings`."""
+        """The parameters of all S sides, a column for each side, (8, S), see `windings`."""
         rows = [(s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A) for s in self.sides]
         return torch.tensor(rows, dtype=torch.float64).T
 
 
 def loops_of(curves: Sequence[Curve]) -> list[list[Curve]]:
-    """Group the curves into closed loops, head to tail; each starts at the first unused curve."""
+    """Group curves into closed loops, head to tail; a loop starts with the first unused curve."""
     left, loops = list(curves), []
     while left:
         loop = [left.pop(0)]
@@ -416,7 +431,7 @@ def Triangle(
         names: the names of the two coordinates.
 
     Raises:
-        InputError: if the corners lie on one line, or one is not a pair of finite numbers.
+        InputError: if the corners lie on one line, or a corner is not a pair of finite numbers.
 
     Example:
         >>> import kanpinn as kp
@@ -435,8 +450,8 @@ def Polygon(
 ) -> Planar:
     """Return a polygon with holes, given by its corners in either direction.
 
-    Edge i runs between corner i and the next one. Its name is "edge_i"; the edges of hole h have
-    the names "hole_h_edge_i".
+    Edge i runs between corner i and the next corner and has the name "edge_i". Edge i of hole h has
+    the name "hole_h_edge_i".
 
     Args:
         vertices: three or more corners, or a shapely polygon, which includes its holes.
@@ -447,7 +462,7 @@ def Polygon(
 
     Raises:
         InputError: if the polygon is empty, degenerate or self-intersecting, or a hole is not
-            inside it or meets another hole.
+            inside the polygon or meets another hole.
 
     Example:
         >>> import kanpinn as kp
@@ -481,8 +496,8 @@ def Polygon(
 def LShape(*, names: Sequence[str] = XY) -> Planar:
     """Return the L-shaped domain [-1, 1]² without [0, 1]²; its angle at the origin is 3π/2.
 
-    The pieces are "x_min", "x_max", "y_min", "y_max", and at the corner "notch_x" on x = 0 and
-    "notch_y" on y = 0.
+    The pieces are "x_min", "x_max", "y_min", "y_max", and at the re-entrant corner "notch_x" on
+    x = 0 and "notch_y" on y = 0.
 
     Args:
         names: the names of the two coordinates.
@@ -530,7 +545,14 @@ def _corners(name: str, vertices: Any) -> list[Pair]:
 def _ring(
     corners: Sequence[Pair], tags: Sequence[str], names: tuple[str, ...], way: int
 ) -> list[Segment]:
-    """Return the edges of a polygon, counter-clockwise for way = 1, clockwise for way = -1."""
+    """Return the edges of a polygon, counter-clockwise for way = 1, clockwise for way = -1.
+
+    Args:
+        corners: the corners, in either direction.
+        tags: the names of the edges; edge i runs between corner i and the next corner.
+        names: the names of the two coordinates.
+        way: the direction of the result.
+    """
     ends = list(zip(corners, [*corners[1:], corners[0]], strict=True))
     edges = [Segment(a, b, tag, names) for (a, b), tag in zip(ends, tags, strict=True)]
     if way * sum(edge.moment(corners[0]) for edge in edges) < 0:
