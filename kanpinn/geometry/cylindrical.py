@@ -1,5 +1,9 @@
 """The cylindrical decomposition of a combination of boxes and balls, and Gauss rules on its
 cells.
+
+The planes and spheres of the boundaries divide space into cells. A cell is an interval of x. For
+each x it is an interval of y, whose ends depend on x, and for each (x, y) an interval of z, whose
+ends depend on x and y. In the slice of a point, the first coordinates have the point's values.
 """
 
 import itertools
@@ -23,11 +27,12 @@ class Locus:
     """A sphere, or its intersection circle with a plane, in slices with given first coordinates.
 
     Args:
-        axis: the number of coordinates that are given in a slice, and the index of the next axis.
+        axis: the number of coordinates that are given in a slice. The next coordinate has the same
+            number as its index; in a slice, the points of the locus fill an interval of it.
         center: the centre of the sphere.
         radius: the radius of the sphere.
         normal: the normal of the plane; empty for a whole sphere.
-        level: the value of normal·(x - centre) on the plane.
+        level: the value of normal·(x - center) on the plane.
     """
 
     axis: int
@@ -41,12 +46,13 @@ class Locus:
         return replace(self, axis=axis)
 
     def span(self, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the middle and the squared half length of the locus's interval on the axis.
+        """Return the middle and the squared half length, (n,) each, of the interval on the axis.
 
-        Both have the shape (n,). The square is < 0 where a slice does not meet the locus.
+        The interval contains the coordinates `axis` of the points of the locus in a slice. The
+        squared half length is < 0 if the slice does not meet the locus.
 
         Args:
-            before: the given coordinates (n, axis) of the slices.
+            before: the given coordinates (n, axis) of n slices.
         """
         offsets = before - self.center[: self.axis]
         square = self.radius**2 - (offsets**2).sum(axis=1)
@@ -61,9 +67,13 @@ class Locus:
 
 
 def circles(axis: int, carriers: Carriers) -> list[Locus]:
-    """Return the circles in which spheres meet each other or planes across axes after `axis`.
+    """Return the circles in which spheres meet each other or planes orthogonal to later axes.
 
-    Circles in planes that are orthogonal to earlier axes are left out.
+    Circles in planes that are orthogonal to `axis` or an earlier axis are left out.
+
+    Args:
+        axis: the number of coordinates that are given in a slice, see `Locus`.
+        carriers: the planes and spheres.
     """
     found = []
     for sphere, (across, at) in itertools.product(carriers.spheres, carriers.planes):
@@ -87,7 +97,7 @@ def arrangement_cuts(carriers: Carriers, size: float) -> list[float]:
     """Return the values of x at which slices of constant x in 3-D change their shape.
 
     At these values a sphere or a circle begins or ends, or the ends of two intervals of y coincide.
-    The values at planes across x are left out.
+    The positions of planes of constant x are left out.
 
     Args:
         carriers: the planes and spheres.
@@ -95,18 +105,18 @@ def arrangement_cuts(carriers: Carriers, size: float) -> list[float]:
     """
     loci = [Locus(0, *sphere) for sphere in carriers.spheres] + circles(0, carriers)
     for first, second in itertools.permutations(carriers.spheres, 2):
-        # Add where the intersection circle meets the first sphere's equator, its outline along z:
-        # there its plane is parallel to z, fixed at the centre's height.
+        # Add the values of x where the circle meets the equator of the first sphere, on which z is
+        # the centre's z. They are found from the circle's plane with the z-part of the normal 0.
         for locus in circles(0, Carriers(spheres=(first, second))):
             loci.append(replace(locus, normal=(*locus.normal[:-1], 0.0)))
     exact: list[float] = []
     for locus in loci:
         (middle,), (square,) = locus.span(np.zeros((1, 0)))
-        # NaN if one centre is above the other: the circle then does not touch the equator.
+        # The square is NaN if one centre is above the other: the circle does not meet the equator.
         if square >= 0:
             exact += [middle - square**0.5, middle + square**0.5]
     found: list[float] = []
-    # Ends that touch without crossing give a double root, accurate to half of the digits only.
+    # Ends that touch without crossing give a double root, which is accurate to half of the digits.
     for values, least in ((exact, 1e-12 * size), (_coincidences(carriers), 1e-7 * size)):
         for value in sorted(values):
             if all(abs(value - other) > least for other in found):
@@ -148,9 +158,10 @@ class Limit:
     """An end of an interval on an axis, as a function of the coordinates before that axis.
 
     Args:
-        value: the end, if it is constant and locus is None.
-        locus: the sphere or circle whose lowest or highest coordinate is the end, otherwise None.
-        sign: -1 for the lowest coordinate, 1 for the highest; used with a locus only.
+        value: the end, if the end is constant; then `locus` is None.
+        locus: the sphere or circle whose lowest or highest coordinate in a slice is the end; None
+            for a constant end.
+        sign: -1 for the lowest coordinate of the locus, 1 for the highest.
     """
 
     value: float = 0.0
@@ -168,13 +179,13 @@ class Limit:
 
 @dataclass(frozen=True)
 class Cell:
-    """An interval on an axis, whose ends may depend on earlier axes, with the cells inside it.
+    """An interval on an axis, whose ends may depend on the earlier coordinates.
 
     Args:
         axis: the index of the axis.
         low: the lower end.
         high: the upper end.
-        within: the cells inside this one on the next axis; empty on the last axis.
+        within: the intervals on the next axis inside this interval; empty on the last axis.
     """
 
     axis: int
@@ -184,7 +195,7 @@ class Cell:
 
     @property
     def ends(self) -> tuple[tuple[Limit, int], ...]:
-        """The two ends, each with the outward direction along the axis: -1 or 1."""
+        """The two ends, each as a pair with its outward direction along the axis, -1 or 1."""
         return (self.low, -1), (self.high, 1)
 
     @cached_property
@@ -194,20 +205,20 @@ class Cell:
 
     @property
     def loci(self) -> list[Locus]:
-        """The loci at the ends of the cells on the next axis, without duplicates."""
+        """The spheres and circles at the ends of the cells `within`, without duplicates."""
         ends = (end for cell in self.within for end, _ in cell.ends)
         return list(dict.fromkeys(end.locus for end in ends if end.locus is not None))
 
 
 @dataclass(frozen=True)
 class CellSet:
-    """A set that consists of some of the cells between planes and spheres.
+    """A set of points that consists of some of the cells between planes and spheres.
 
     Args:
         dim: the number of coordinates d, at most 3 if there are spheres.
         carriers: the planes and spheres.
-        inside: a function that returns which of n points (n, d) are in the set, (n,); the answer is
-            the same for all points of a cell.
+        inside: a function that returns a mask (n,) of the points (n, d) in the set. All points of a
+            cell are in the set, or none are.
         size: the length scale; intervals shorter than 1e-12 · size count as empty.
     """
 
@@ -231,7 +242,8 @@ class CellSet:
             low, high = places[rows, columns], places[rows, columns + 1]
             pairs = zip(order[rows, columns], order[rows, columns + 1], strict=True)
             levels.append((len(before), rows.tolist(), [(ends[i], ends[j]) for i, j in pairs]))
-            # An arbitrary share of the interval. At 1/2 the ends of symmetric shapes may coincide.
+            # The next slice is at an arbitrary fraction of the interval: in the middle, the ends of
+            # intervals of symmetric shapes may coincide.
             inner = low + 0.43871932 * (high - low)
             before = np.column_stack([before[rows], inner])
         flags = self.inside(torch.from_numpy(before)).tolist() if len(before) else []
@@ -242,7 +254,7 @@ class CellSet:
             for row, (start, stop), within in zip(owners, intervals, found, strict=True):
                 last = slices[row][-1] if slices[row] else None
                 if within is not None and last is not None and last.within == within:
-                    # The shape does not change between neighbours that contain equal cells.
+                    # Neighbouring intervals that contain equal cells are joined.
                     slices[row][-1] = Cell(axis, last.low, stop, within)
                 else:
                     slices[row].append(None if within is None else Cell(axis, start, stop, within))
@@ -260,15 +272,16 @@ class CellSet:
 
     @cached_property
     def cuts(self) -> list[float]:
-        """The values of x where slices of constant x in 3-D change shape, other than at planes."""
+        """The values of x at which slices of constant x change shape, see `arrangement_cuts`."""
         curved = self.dim == 3 and self.carriers.spheres
         return arrangement_cuts(self.carriers, self.size) if curved else []
 
     def _graded(self, cell: Cell) -> list[Cell]:
-        """Divide a cell of the first axis where it is more than 30 times as long as a cut is far.
+        """Divide a cell of the first axis until its length is at most about 60 times a distance.
 
-        The nearest cut on either side does not count, because `_along` removes its square root by a
-        substitution.
+        The distance is that of the cell from the second nearest of the `cuts` on either side, at
+        which integrands have square-root singularities. The nearest cut does not count, because
+        `_along` removes its singularity by a substitution.
         """
         if not self.cuts or not cell.is_round:
             return [cell]
@@ -302,7 +315,7 @@ def _intervals(cells: Sequence[Cell]) -> Iterator[list[tuple[float, float]]]:
 
 
 Rule = tuple[np.ndarray, np.ndarray]  # coordinates (n, k) of the first k axes, and weights (n,)
-START: Rule = (np.zeros((1, 0)), np.ones(1))  # over no axes
+START: Rule = (np.zeros((1, 0)), np.ones(1))  # the rule over no axes: one point of weight 1
 
 
 def cells_rule(cells: CellSet, nodes: int, last: int | None = None) -> tuple[Coords, Weights]:
@@ -311,10 +324,11 @@ def cells_rule(cells: CellSet, nodes: int, last: int | None = None) -> tuple[Coo
     Args:
         cells: the cells in d dimensions.
         nodes: the number of nodes of each one-dimensional Gauss rule.
-        last: the number of nodes along the last axis if it differs; 1 is enough for the measure.
+        last: the number of nodes along the last axis, by default `nodes`; 1 is enough for the
+            measure.
 
     Returns:
-        Points (n, d) inside and positive weights (n,).
+        Points (n, d) in the cells and positive weights (n,).
     """
     counts = [nodes] * (cells.dim - 1) + [last or nodes]
     parts = [rule for _, rule in _rules(cells, cells.tree, START, counts)]
@@ -335,7 +349,7 @@ def sphere_part_rule(
         nodes: the number of nodes of each one-dimensional Gauss rule.
 
     Returns:
-        Points with unit normals outward from the cells, and weights (n,) whose sum is the area.
+        n points with unit normals out of the cells, and weights (n,), whose sum is the area.
     """
     (center, radius), circle = sphere, Locus(1, *sphere)
     share, gauss = (x.numpy() for x in gauss_legendre(nodes))
@@ -348,7 +362,7 @@ def sphere_part_rule(
                 continue
             middle, square = circle.span(before)
             half = np.sqrt(np.maximum(square, 0))
-            # At an end of the circle arcsin would lose half of the digits: ±π/2 is set directly.
+            # At an end of the circle the angle is ±π/2; arcsin would lose half of the digits.
             first, last = (
                 np.full((len(before), 1), end.sign * np.pi / 2)
                 if end.locus == circle
@@ -372,13 +386,14 @@ def sphere_part_rule(
 def _rules(
     cells: CellSet, some: Sequence[Cell], before: Rule, counts: Sequence[int]
 ) -> Iterator[tuple[Cell, Rule]]:
-    """Yield the cells of the last axis in `counts`, each with a rule over all axes up to this one.
+    """Yield each cell of a certain axis with a quadrature rule over all axes up to this axis.
 
     Args:
         cells: all cells.
-        some: cells of one axis.
-        before: a rule over the axes before this axis.
-        counts: the numbers of Gauss nodes along the axis of these cells and along the next axes.
+        some: the cells of an earlier axis from which the recursion starts.
+        before: a rule over the axes before the axis of `some`.
+        counts: the numbers of Gauss nodes along the axis of `some` and the following axes; the last
+            entry is for the axis of the cells that are yielded.
     """
     for cell in some:
         rule = _along(cells, cell, *before, counts[0])
@@ -391,18 +406,18 @@ def _rules(
 def _along(cells: CellSet, cell: Cell, before: np.ndarray, weights: np.ndarray, nodes: int) -> Rule:
     """Extend a rule over the axes before a cell's axis by Gauss rules along the cell's axis.
 
-    Square-root singularities beyond the cell's two ends are removed by a substitution.
+    A substitution removes the nearest square-root singularity at or beyond each end of the cell.
 
     Args:
         cells: all cells.
         cell: the cell.
-        before, weights: the coordinates (n, axis) and weights (n,) of the rule.
+        before, weights: the coordinates (n, axis) and weights (n,) of the rule that is extended.
         nodes: the number of Gauss nodes along the axis.
     """
     low, high = cell.low.at(before), cell.high.at(before)
     share, along = (x.numpy() for x in gauss_legendre(nodes))
     size = high - low
-    # The branch points next to the two ends, (n,) each.
+    # The branch points of square roots next to the lower and the upper end, (n,) each.
     firsts, lasts = list[np.ndarray](), list[np.ndarray]()
     if cells.dim - cell.axis == 3:
         near = 1e-7 * cells.size  # the accuracy of the cuts
@@ -417,7 +432,7 @@ def _along(cells: CellSet, cell: Cell, before: np.ndarray, weights: np.ndarray, 
     if not (firsts or lasts):
         x, scale = low[:, None] + size[:, None] * share, size[:, None] * along
     else:
-        # A side without a branch point gets one far away, which has little influence.
+        # If there is no branch point beyond an end, one is assumed far away, with little influence.
         begin = np.minimum(np.max([low - 1e3 * size, *firsts], axis=0), low)
         end = np.maximum(np.min([high + 1e3 * size, *lasts], axis=0), high)
         middle, half = (begin + end) / 2, (end - begin) / 2
