@@ -28,8 +28,9 @@ Pair = tuple[float | int, float | int]
 class Side:
     """A part of a curve as a graph x(y) = cx + p (y - cy) + q sqrt(A² - (y - cy)²), low ≤ y ≤ high.
 
-    For q = 0 it is a line segment. For q ≠ 0 it is part of one half of an ellipse between its
-    lowest and highest points y = cy ± A, where x(y) has square-root singularities.
+    For q = 0 the graph is a line segment. For q ≠ 0 it is a part of the left or the right half of
+    an ellipse. The lowest and the highest point of the ellipse are at y = cy ± A, where x(y) has
+    square-root singularities.
     """
 
     low: float
@@ -45,12 +46,14 @@ class Side:
     def between(
         cls, first: float, last: float, middle: Pair, slope: float, q: float = 0.0, A: float = 0.0
     ) -> "Side":
-        """Return the side between heights y, with (cx, cy) = middle and p = slope.
+        """Return the side between two heights y.
 
         Args:
             first: the height at which the curve starts.
-            last: the height at which it ends.
-            middle, slope, q, A: the parameters of the graph.
+            last: the height at which the curve ends.
+            middle: the parameters (cx, cy) of the graph.
+            slope: the parameter p of the graph.
+            q, A: the other parameters of the graph.
         """
         low, high = min(first, last), max(first, last)
         return cls(low, high, last > first, *middle, slope, q, A)
@@ -72,7 +75,7 @@ class Side:
 
     @property
     def conic(self) -> tuple[float, ...]:
-        """The parameters that both halves of an ellipse have in common."""
+        """The parameters that are the same for the left and the right half of an ellipse."""
         return self.cx, self.cy, self.p, abs(self.q), self.A
 
     @property
@@ -89,9 +92,9 @@ def abscissa(
     q: Tensor | float,
     A: Tensor | float,
 ) -> Tensor:
-    """Return x(y) of a Side, or of many sides at once by broadcasting."""
+    """Return x(y) of the graph of a `Side`; the arguments may be tensors, which are broadcast."""
     h = y - cy
-    # Rounding may place a height just beyond the top.
+    # Because of rounding a height may be just beyond the top of the ellipse.
     return cx + p * h + q * ((A - h) * (A + h)).clamp(min=0).sqrt()
 
 
@@ -99,7 +102,7 @@ XY = ("x", "y")
 
 
 class Curve(MappedPiece):
-    """A smooth curve γ(t), 0 ≤ t ≤ 1, with the domain on its left and normals to the right."""
+    """A smooth curve γ(t), 0 ≤ t ≤ 1; the domain is on its left, and normals point to the right."""
 
     dim = 1
 
@@ -132,24 +135,31 @@ class Curve(MappedPiece):
 
     @abstractmethod
     def cuts(self) -> list[float]:
-        """Return parameters from 0 to 1 that divide the curve so that Gauss rules converge fast."""
+        """Return parameters t, from 0 to 1, between which Gauss rules converge fast."""
 
     @abstractmethod
     def nearest(self, coords: Coords) -> Coords:
-        """Return the closest points (n, 2) on the curve to points (n, 2)."""
+        """Return for each of the points (n, 2) the closest point on the curve, (n, 2)."""
 
     @abstractmethod
     def near(self, coords: Coords, within: float) -> Tensor:
-        """Return a mask (n,), True for all points near the curve, and for few points farther away.
+        """Return a mask (n,) that is True for all points within a distance of the curve.
+
+        The mask may be True also for some points farther away.
 
         Args:
             coords: points (n, 2).
-            within: the distance up to which a point is near.
+            within: the distance.
         """
 
     @abstractmethod
     def locate(self, point: Pair, tolerance: float) -> float | None:
-        """Return the parameter t of a point, or None if the curve is not within the tolerance."""
+        """Return the parameter t of a point on the curve, None for a point off the curve.
+
+        Args:
+            point: the point.
+            tolerance: the distance from the curve within which a point counts as on the curve.
+        """
 
     @abstractmethod
     def part(self, first: float, last: float) -> "Curve":
@@ -162,22 +172,23 @@ class Curve(MappedPiece):
 
     @abstractmethod
     def same_carrier(self, other: "Curve", tolerance: float) -> bool:
-        """Return True if both curves are parts of one line or one ellipse."""
+        """Return whether this curve and `other` are parts of one line or of one ellipse."""
 
     @abstractmethod
     def joined(self, other: Any) -> "Curve | None":
-        """Return this curve and `other`, which continues it on the same line or ellipse, as one.
+        """Return one curve that consists of this curve and `other`.
 
-        None if the curves run in opposite directions, or give the ellipse by different axes or
-        angles.
+        `other` starts where this curve stops, and lies on the same line or ellipse. The result is
+        None if the curves run in opposite directions, or if their ellipse is given by different
+        axes or angles.
         """
 
     @abstractmethod
     def extent(self, coords: Coords) -> Column | None:
-        """Return values (n, 1) that distinguish the curve from the rest of its line or ellipse.
+        """Return values (n, 1) at points (n, 2) that tell the curve from its whole line or ellipse.
 
-        On the line or ellipse they are > 0 on the curve and < 0 beyond its ends. None for a closed
-        curve.
+        At points of the line or ellipse, the values are > 0 on the curve and < 0 beyond its ends.
+        None for a closed curve.
         """
 
     @abstractmethod
@@ -190,7 +201,7 @@ class Curve(MappedPiece):
 
         Args:
             first: the height y of the curve's start.
-            last: the height y of its end.
+            last: the height y of the curve's end.
         """
 
     @property
@@ -207,11 +218,14 @@ class Curve(MappedPiece):
         return points, weights.flatten()
 
     def gauss_on_parts(self, first: Tensor, last: Tensor, nodes: int) -> tuple[Points, Tensor]:
-        """Return Gauss points on parts of the curve, a·nodes part by part, and weights (a, nodes).
+        """Return Gauss rules on k parts of the curve.
 
         Args:
-            first, last: the parameters t at the two ends of each of a parts, (a,) each.
+            first, last: the parameters t at the two ends of each part, (k,) each.
             nodes: the number of points on each part.
+
+        Returns:
+            k·nodes points, part by part, and their weights, (k, nodes).
         """
         unit, weights = gauss_legendre(nodes)
         size = (last - first)[:, None]
@@ -227,7 +241,11 @@ class Curve(MappedPiece):
 
 
 def pair(name: str, value: Any) -> Pair:
-    """Return the value of the argument `name` as two finite floats.
+    """Return a value as two finite floats.
+
+    Args:
+        name: the name of the value in error messages.
+        value: the value.
 
     Raises:
         InputError: if the value is not a pair of finite numbers.
@@ -245,7 +263,7 @@ def two_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of two coordinates as a tuple.
 
     Raises:
-        InputError: unless they are two valid names, see `check_names`.
+        InputError: unless there are two valid names, see `check_names`.
     """
     names = tuple(names)
     check_names(names)
@@ -257,6 +275,11 @@ def two_names(names: Sequence[str]) -> tuple[str, ...]:
 @dataclass(frozen=True)
 class Segment(Curve):
     """The line segment from a to b.
+
+    Args:
+        a, b: the two ends, two numbers each.
+        name: the name of the boundary piece.
+        names: the names of the two coordinates.
 
     Raises:
         InputError: unless a and b are two different finite points.
@@ -343,8 +366,8 @@ class Segment(Curve):
     def sides(self, first: float, last: float) -> list[Side]:
         if first == last:
             return []
-        # Start from the lower end: with another base, rounding on a nearly horizontal line could
-        # give an x outside the range of the two ends.
+        # The graph starts from the lower end: from another point, rounding on a nearly horizontal
+        # line could give an x outside the range of the two ends.
         base = (self.a[0], first) if first < last else (self.b[0], last)
         slope = (self.b[0] - self.a[0]) / (last - first)
         return [Side.between(first, last, middle=base, slope=slope)]
@@ -377,8 +400,10 @@ class Arc(Curve):
         center: the centre c.
         axes: the semi-axes (a, b), equal for a circle.
         angle: the counter-clockwise rotation angle of the ellipse, in radians.
-        first, last: the eccentric angles θ of the two ends in radians, at most 2π apart. Only on a
-            circle with angle = 0 are they the polar angles about c, which a `Sector` takes.
+        first, last: the eccentric angles θ of the two ends in radians, at most 2π apart. On a
+            circle with angle = 0 they are the polar angles about c.
+        name: the name of the boundary piece.
+        names: the names of the two coordinates.
 
     Raises:
         InputError: if a number is not finite, a semi-axis is ≤ 0, or the arc spans an angle of 0 or
@@ -461,10 +486,11 @@ class Arc(Curve):
     def _level(self, coords: Coords) -> Column:
         """Return the level function at points (n, 2), as (n, 1).
 
-        It is 0 on the ellipse, where its gradient has length 1, and > 0 inside.
+        The function is 0 on the ellipse, where its gradient has length 1, and > 0 inside.
 
-        For a circle of radius r it is (r² - ρ²) / 2r at the distance ρ from the centre. For an
-        ellipse q = 1, with q = ξ² + η², it is (1 - q) / |∇q| to first order.
+        For a circle of radius r the function is (r² - ρ²) / 2r at the distance ρ from the centre.
+        For an ellipse, with q = ξ² + η² in the coordinates of `local`, the function is to first
+        order (1 - q) / |∇q|.
         """
         local = self.local(coords)
         a, b = self.axes
@@ -476,18 +502,21 @@ class Arc(Curve):
         return value / steepness.sqrt()
 
     def point(self, theta: float) -> tuple[float, float]:
-        """Return the point of the ellipse at an angle θ."""
+        """Return the point of the ellipse at an eccentric angle θ in radians."""
         # Quarter turns are exact, so that edges from these points are exactly axis-parallel.
         wheel = [0.0 if abs(v) < 1e-15 else v for v in (math.cos(theta), math.sin(theta))]
         x, y = np.array(self.center) + wheel @ self.frame
         return float(x), float(y)
 
     def local(self, coords: Coords) -> Coords:
-        """Return local coordinates (ξ, η), (n, 2), in which the ellipse is the unit circle."""
+        """Return the local coordinates (ξ, η), (n, 2), of points (n, 2).
+
+        In local coordinates the ellipse is the unit circle.
+        """
         return (coords - coords.new_tensor(self.center)) @ coords.new_tensor(self.to_local.T)
 
     def local_point(self, point: tuple[float, float]) -> np.ndarray:
-        """Return the local coordinates (ξ, η) of one point."""
+        """Return the local coordinates (ξ, η), (2,), of one point."""
         return self.to_local @ (np.array(point) - self.center)
 
     def _at_angles(self, theta: Weights) -> Coords:
@@ -531,10 +560,11 @@ class Arc(Curve):
         return unit.new_tensor((theta - self.first) / self.sweep)
 
     def cuts(self) -> list[float]:
-        """Return parameters that divide the arc into intervals on which a Gauss rule resolves |γ'|.
+        """Return parameters t that divide the arc into intervals; Gauss rules on each resolve |γ'|.
 
-        The intervals are graded towards the ends of the long axis, because |γ'| has branch points
-        at the imaginary distance δ = artanh(b / a) from them.
+        The intervals are graded towards the ends of the long axis. As a function of a complex θ,
+        |γ'| has branch points at the imaginary distance artanh(b / a) from these ends, where a is
+        the long and b the short semi-axis.
         """
         (a, b), (low, high) = self.axes, sorted((self.first, self.last))
         sharp = 0.0 if a >= b else math.pi / 2
@@ -620,7 +650,7 @@ class Arc(Curve):
         return bool(np.abs(gap).max() <= 2 * tolerance * max(self.axes))
 
     def joined(self, other: "Arc") -> "Arc | None":
-        # The same ellipse may be given by other axes; angles then have another origin.
+        # If the other arc gives the same ellipse by other axes, its angles have another origin.
         same = self.axes == other.axes and self.angle == other.angle
         if not same or self.sweep * other.sweep < 0:
             return None
@@ -655,7 +685,13 @@ class Arc(Curve):
         return sides
 
     def _side(self, first: float, last: float, through: tuple[float, float]) -> Side:
-        """Return the graph x(y) between two heights on the half of the ellipse with this point."""
+        """Return the graph x(y) between two heights on the left or right half of the ellipse.
+
+        Args:
+            first: the height at which the curve starts.
+            last: the height at which the curve ends.
+            through: a point on the left or right half that is meant.
+        """
         (ux, uy), (vx, vy) = self.frame.tolist()
         A2 = uy**2 + vy**2
         slope = (ux * uy + vx * vy) / A2
@@ -664,10 +700,13 @@ class Arc(Curve):
         return Side.between(first, last, self.center, slope, q, math.sqrt(A2))
 
     def _extremes(self, axis: int) -> list[float]:
-        """Return the angles inside the arc where x (axis 0) or y (axis 1) is extreme, in order."""
+        """Return the angles θ inside the arc at which x (axis 0) or y (axis 1) is extreme.
+
+        The angles are in the direction of the arc.
+        """
         low, high = sorted((self.first, self.last))
         u, v = self.frame[:, axis]
-        base = math.atan2(v, u)  # where it is largest
+        base = math.atan2(v, u)  # the angle at which the coordinate is largest
         steps = range(math.ceil((low - base) / math.pi), math.floor((high - base) / math.pi) + 1)
         angles = [base + k * math.pi for k in steps]
         zero = 1e-12  # angles closer than this count as equal
@@ -676,10 +715,11 @@ class Arc(Curve):
 
 
 def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
-    """Return the points where two curves cross or touch, and the ends of each on the other curve.
+    """Return the points where two curves cross or touch.
 
-    Of overlapping curves, the two ends of the overlap are returned. Where curves approach each
-    other within the tolerance without crossing, they have one common point.
+    An end of one curve that lies on the other curve is such a point. Of overlapping curves, the two
+    ends of the overlap are returned. Where curves approach each other within the tolerance without
+    crossing, one point is returned.
     """
     lines = [curve for curve in (a, b) if isinstance(curve, Segment)]
     arcs = [curve for curve in (a, b) if isinstance(curve, Arc)]
@@ -699,7 +739,10 @@ def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
 def meeting(
     first: Sequence[Curve], second: Sequence[Curve], tolerance: float
 ) -> list[tuple[int, int]]:
-    """Return the pairs (i, j) for which the bounding boxes of first[i] and second[j] intersect."""
+    """Return the pairs (i, j) for which the bounding boxes of first[i] and second[j] intersect.
+
+    Boxes intersect if they are at most `tolerance` apart along each axis.
+    """
     bounds = (np.array([curve.bounds for curve in curves]) for curves in (first, second))
     (low, high), (low_2, high_2) = (corners.swapaxes(0, 1) for corners in bounds)
     apart = (low[:, None] > high_2 + tolerance) | (low_2 > high[:, None] + tolerance)
@@ -709,7 +752,12 @@ def meeting(
 def common_points(
     first: Sequence[Curve], second: Sequence[Curve], tolerance: float
 ) -> tuple[list[list[Pair]], list[list[Pair]]]:
-    """Return for each curve of both lists its `crossings` with all curves of the other list."""
+    """Return for each curve of two lists its `crossings` with all curves of the other list.
+
+    Returns:
+        For each curve of the first list the list of points, and the same for the second list. A
+        point is repeated if several curves meet in it.
+    """
     of_first: list[list[Pair]] = [[] for _ in first]
     of_second: list[list[Pair]] = [[] for _ in second]
     for i, j in meeting(first, second, tolerance):
@@ -722,10 +770,10 @@ def common_points(
 def divided_at(
     curve: Curve, points: Sequence[Pair], tolerance: float, shortest: float
 ) -> list[Curve]:
-    """Return the parts of a curve between points on it, in its direction.
+    """Divide a curve at points; return the parts in the direction of the curve.
 
-    Points that would make a part shorter than `shortest` are left out, and so are points that are
-    not on the curve.
+    Points that would make a part shorter than `shortest` are ignored, and so are points at a
+    distance above 4 · tolerance from the curve.
     """
     found = (curve.locate(point, 4 * tolerance) for point in points)
     least = shortest / curve.measure
@@ -755,7 +803,13 @@ def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
 def _curves_whole(
     first: Curve, second: Curve, curves: Sequence[Curve], tolerance: float
 ) -> Curve | None:
-    """Return both curves as one if the second one continues the first one, otherwise None."""
+    """Return one curve that consists of two curves if the second continues the first, or None.
+
+    Args:
+        first, second: the two curves.
+        curves: all curves of the boundary.
+        tolerance: the distance within which points count as equal, up to a factor.
+    """
     joint, reach = first.stop, 16 * tolerance
     if math.dist(joint, second.start) > reach:
         return None
@@ -779,7 +833,11 @@ def _lines(a: Segment, b: Segment, tolerance: float) -> list[Pair]:
 
 
 def _line_and_conic(line: Segment, arc: Arc, tolerance: float) -> list[Pair]:
-    """Intersect a line and an ellipse: roots of |p + t d|² = 1 in the ellipse's local frame."""
+    """Return the points where a line meets an ellipse.
+
+    In the local coordinates of the ellipse they are the points p + t d of the line with
+    |p + t d|² = 1.
+    """
     p, end = (arc.local_point(point) for point in (line.a, line.b))
     d = end - p
     middle = -(p @ d) / (d @ d)
@@ -798,11 +856,12 @@ def _line_and_conic(line: Segment, arc: Arc, tolerance: float) -> list[Pair]:
 
 
 def _conics(arcs: Sequence[Arc], tolerance: float) -> list[Pair]:
-    """Intersect two ellipses a and b: zeros of F(θ) = |γ_b(θ) in the local frame of a|² - 1.
+    """Return the points where two ellipses a and b meet.
 
-    F is a trigonometric polynomial of degree 2 and monotone between neighbouring zeros of F'. Such
-    an interval contains one zero if the signs of F at its ends differ. A zero of F' at which F is 0
-    is a point of contact.
+    They are the zeros θ of F(θ) = |γ_b(θ)|² - 1, with the point γ_b(θ) of b in local coordinates of
+    a. F is a trigonometric polynomial of degree 2 and monotone between neighbouring zeros of F'.
+    Between these, F has one zero if its signs at the two ends differ. At a zero of F' at which F is
+    0 the ellipses touch.
     """
     if arcs[0].same_carrier(arcs[1], tolerance):
         return []
@@ -825,9 +884,9 @@ def _conics(arcs: Sequence[Arc], tolerance: float) -> list[Pair]:
 
 
 def _angles(cosines: tuple[float, float], sines: tuple[float, float]) -> list[float]:
-    """Return the zeros θ of Σ_k cosines_k cos kθ + sines_k sin kθ over k = 1, 2.
+    """Return the zeros θ of Σ_k (cosines_k cos kθ + sines_k sin kθ), k = 1, 2.
 
-    Angles that are no zeros may be among them.
+    The result may contain further angles, which are no zeros.
     """
     c1, c2, s1, s2 = *cosines, *sines
     powers = [complex(c2, -s2), complex(c1, -s1), 0.0, complex(c1, s1), complex(c2, s2)]
