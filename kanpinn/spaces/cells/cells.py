@@ -1,6 +1,4 @@
-"""The network in cells: a small KAN in each box of a tree, with the singular functions of
-corners.
-"""
+"""The network `Cells`: a small KAN in each box of a tree, and singular functions at corners."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,18 +24,21 @@ from kanpinn.spaces.cells.tree import Tree
 
 
 class CellLayer(Layer):
-    """y_o = Σ_l c_klo p_l(ξ), polynomials of a box's own coordinates ξ for each box k of a tree.
+    """The layer y_o(x) = Σ_l c_klo p_l(ξ), with polynomials p_l in each cell k of a tree.
 
-    The box's own coordinates ξ are in [-1, 1]^d in its frame, which is the box itself or a smaller
-    box in it. A box that interfaces divide has polynomials for each region.
+    The coordinates ξ of a point x are in [-1, 1]^d: they are relative to the frame of the cell. The
+    frame is the cell's box, or a smaller box in it if a boundary cuts the cell. A box that
+    interfaces divide has one cell for each region.
 
     Args:
-        tree: the boxes.
-        polynomials: the polynomials of each box.
+        tree: the cells.
+        polynomials: the polynomials p_l, the same in each cell.
         n_out: the number of outputs.
 
-    coefficients: (N, L, n_out), of L orthonormal polynomials in each of N boxes. frames: the lower
-    and upper corners of the frames, (N, 2, d). sides: the sides of the regions, see `Regions`.
+    coefficients: the coefficients c_klo of L orthonormal polynomials in each of N cells,
+    (N, L, n_out). frames: the lower and the upper corner of each cell's frame, in coordinates in
+    which the domain's bounding box is [-1, 1]^d, (N, 2, d). sides: the table that describes the
+    regions of the domain, see `Regions`.
     """
 
     resizable = True
@@ -62,7 +63,7 @@ class CellLayer(Layer):
 
     @property
     def tree(self) -> Tree:
-        """The boxes, on the CPU."""
+        """The tree of the cells, on the CPU."""
         if self._tree is None:
             parts = (self.level.cpu(), self.place.cpu(), self.region.cpu())
             self._tree = Tree(self.roots, *parts, self.around)
@@ -74,7 +75,10 @@ class CellLayer(Layer):
         return Regions(self.sides.cpu())
 
     def divide(self, regions: Regions) -> None:
-        """Set the regions of the domain; if they change, every box gets a new cell in each."""
+        """Set the regions of the domain.
+
+        If the regions change, each box gets a new cell for each region, with zero coefficients.
+        """
         sides = regions.sides.to(self.sides)
         if not torch.equal(sides, self.sides):
             self.sides, tree = sides, self.tree.divided(regions.count)
@@ -82,12 +86,15 @@ class CellLayer(Layer):
             self.reset(tree, tree.boxes, like.new_zeros(len(tree), *like.shape[1:]))
 
     def go_around(self, axes: frozenset[int]) -> None:
-        """Join both ends of the coordinates `axes`, as around a circle, and of no others."""
+        """Make the coordinates `axes` periodic, and no other coordinates."""
         self.around, self._tree = axes, None
 
     @torch.no_grad()
     def reset(self, tree: Tree, frames: Tensor, coefficients: Tensor) -> None:
-        """Take another tree, with the frames of its boxes and coefficients (N, L, n_out)."""
+        """Replace the tree, the frames of its cells, (N, 2, d), and the coefficients.
+
+        The new coefficients have the shape (N, L, n_out).
+        """
         like = self.coefficients
         self.frames = frames.to(like)
         self._tree, self.around = tree, tree.around
@@ -99,10 +106,10 @@ class CellLayer(Layer):
     def with_functions(
         self, polynomials: LocalPolynomials, tree: Tree, frames: Tensor, coefficients: Tensor
     ) -> "CellLayer":
-        """A layer of other functions in the same regions of the domain.
+        """A new layer with the given cells and polynomials, in the same regions of the domain.
 
         Args:
-            polynomials: the functions of each cell.
+            polynomials: the polynomials of each cell.
             tree: the cells.
             frames: the lower and upper corners of the cells' frames, (N, 2, d).
             coefficients: the coefficients of n_out outputs, (N, L, n_out).
@@ -118,11 +125,11 @@ class CellLayer(Layer):
 
     @property
     def numbers_at_point(self) -> int:
-        """The number of edges of the KAN in the cell of a point."""
+        """The number L n_out of coefficients in the cell of a point."""
         return self.polynomials.size * self.coefficients.shape[2]
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
-        # The most numbers in a temporary tensor: 32 MiB in float64.
+        # The largest number of entries of a temporary tensor, which in float64 is 32 MiB.
         most = 2**22
         fields, side = self.coefficients.shape[2], self.polynomials.degree + 1
         together = max(1, most // (2 * fields * side ** len(self.roots)))
@@ -162,11 +169,12 @@ class CellLayer(Layer):
         shaped[number, :, :, torch.arange(len(number))] = rows.permute(2, 0, 1)
 
     def _own(self, h: Jet | Coordinates) -> tuple[Tensor, Tensor, Tensor]:
-        """The cells of points, the points in the cells' own coordinates, and the scales of these.
+        """Return the cell of each of n points, and the coordinates of the point in that cell.
 
         Returns:
-            The index of the cell of each point, (n,); the point's coordinates in the cell, in
-            [-1, 1], (n, d); and their derivatives by the physical coordinates, (n, d).
+            The index of the cell of each point, (n,). The point's coordinates in the cell, in
+            [-1, 1], (n, d). The derivatives of these coordinates by the physical coordinates,
+            (n, d).
         """
         assert isinstance(h, Coordinates)  # this layer is the first one
         x = h.value.detach().cpu()
@@ -177,17 +185,21 @@ class CellLayer(Layer):
 
 
 class CornerLayer(nn.Module):
-    """Σ_j c_j s_j(x) with the singular functions s_j of corners, each in the cells near its corner.
+    """The sum Σ_j c_j s_j(x) of singular functions s_j of corners in the plane.
+
+    A singular function is added only in the cells near its corner.
 
     Args:
-        corners: for each corner its two coordinates in the bounding box [-1, 1]², the direction φ
-            and the radius R of its functions, see `CornerFunctions`, (C, 4).
-        boxes: for each box of cells near a corner the index of the corner, and the lower and the
-            upper corner of the box, (B, 5).
-        powers: for each `Power` the index of its corner, Re a and Im a, n and l, (P, 5).
+        corners: for each of C corners its two coordinates in the bounding box [-1, 1]², the
+            direction φ and the radius R of its functions, see `CornerFunctions`, (C, 4).
+        boxes: boxes around the corners; the cells in a box get the singular functions of its
+            corner. Each row has the index of the corner, then the lower and the upper corner of
+            the box in [-1, 1]², (B, 5).
+        powers: for each of P powers w^a w̄^n (ln w)^l, see `Power`, the index of its corner, Re a,
+            Im a, n and l, (P, 5).
         fields: the number m of fields.
 
-    coefficients: the coefficients of the two functions of each power, (2 P, m).
+    coefficients: the coefficients of the real and the imaginary part of each power, (2 P, m).
     """
 
     corners: Tensor
@@ -202,7 +214,7 @@ class CornerLayer(nn.Module):
         self.coefficients = nn.Parameter(corners.new_zeros(2 * len(powers), fields))
 
     def jet(self, coordinates: Coordinates, tree: Tree) -> Jet:
-        """The jet of the sum at points; tree: the cells."""
+        """The jet of the sum, m components, at the points `coordinates`; tree: the cells."""
         at, channels = coordinates.value, coordinates.channels
         parts, fields = len(derivatives_of_parts(channels)), self.coefficients.shape[1]
         found, place = at.new_zeros(len(at), parts, fields), at.detach().cpu()
@@ -233,22 +245,22 @@ class CornerLayer(nn.Module):
 class Cells(Network):
     """A network with a small KAN in each cell; the cells are boxes of a tree over the domain.
 
-    The method for it is `AdaptiveLeastSquares`.
+    The method `AdaptiveLeastSquares` computes the coefficients of this network.
 
     In each cell the output is a polynomial of total degree k. This is a KAN [d, W, m] with affine
-    inner edges in W directions and outer edges of degree k. The cells are coupled by their values
-    and derivatives on the faces between them, in the same least-squares problem as the equation,
-    and are halved where the error is largest. The domain is a box, any domain in the plane, or a
-    domain in space whose boundary consists of triangles, or of parts of boxes and balls. Cells
-    outside of the domain are left out. A cell that the boundary cuts has the polynomials of the
-    bounding box of its part inside. A cell that an `Interface` cuts has polynomials on either side.
-    Cells near a corner in the plane may also have the singular functions of the corner, see
-    `CornerLayer`.
+    inner edges in W directions and outer edges of degree k. The least-squares problem consists of
+    the equation and of the jumps of values and derivatives on the faces between cells. Cells are
+    halved where the error is largest. The domain is a box, any domain in the plane, or a domain in
+    space whose boundary consists of triangles, or of parts of boxes and balls. Cells outside of the
+    domain are left out. If the boundary cuts a cell, the cell's polynomials are those of the
+    bounding box of its part inside the domain. If an `Interface` cuts a cell, there are separate
+    polynomials on the two sides. Cells near a corner in the plane may also have the singular
+    functions of the corner, see `CornerLayer`.
 
     Args:
-        width: the numbers of inputs, at most 4, and of fields, such as [2, 1]; by default those of
-            the problem.
-        degree: k, from 1 to 30.
+        width: the number of inputs, at most 4, and the number of fields, such as [2, 1]; by default
+            the numbers of the problem.
+        degree: the total degree k of the polynomials, from 1 to 30.
         cells: the number of cells along each coordinate before any cell is halved, or one number
             for all coordinates; then the cells have the shape of the domain's bounding box.
         coefficient: a network for the unknown coefficient fields, which are the last of the fields.
@@ -381,15 +393,15 @@ class Cells(Network):
         return self.tree.divided(1).level.amax(dim=1)
 
     def prepare(self, x: Tensor) -> None:
-        """Place the grids of a coefficient's network; the cells do not depend on points."""
+        """Place the grids of the network `coefficient`, if any; the cells do not depend on `x`."""
         if self.coefficient is not None:
             self.coefficient.prepare(x)
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
-        """All conditions are residuals, except at the ends of a periodic coordinate.
+        """Impose all conditions as residuals, except at the ends of a periodic coordinate.
 
-        Cells at both ends of a periodic coordinate are neighbours. The network gets these
-        coordinates, and the regions of the domain.
+        Cells at the two ends of a periodic coordinate become neighbours. The network stores which
+        coordinates are periodic, and the regions of the domain.
         """
         kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
         refuse_unfit(
@@ -411,7 +423,11 @@ class Cells(Network):
 
     @torch.no_grad()
     def take(self, known: Network) -> bool:
-        """Take the cells and the function of another network in cells, corners included."""
+        """Copy the cells and the function of another network, singular functions included.
+
+        Returns:
+            Whether `known` is a network in cells. If not, nothing is copied.
+        """
         if not isinstance(known, Cells):
             return False
         self.layer.reset(known.tree, known.layer.frames, known.layer.coefficients)
@@ -423,7 +439,11 @@ class Cells(Network):
 
     @property
     def shared_numbers(self) -> list[Tensor]:
-        """The coefficients of functions that cells share: of each corner, then of enrichment()."""
+        """The coefficients of the functions that several cells share, flattened.
+
+        The list has a tensor for the singular functions of each corner, then a tensor for the
+        functions of `enrichment()`, if there are any.
+        """
         found = []
         if self.corners is not None:
             both = self.corners.coefficients.detach().double().cpu()
@@ -435,7 +455,10 @@ class Cells(Network):
 
     @torch.no_grad()
     def assign(self, function: CellFunctions) -> None:
-        """Take the cells and coefficients of a function, shared functions included."""
+        """Replace the cells and all coefficients by those of `function`.
+
+        This includes the coefficients of the functions that cells share.
+        """
         geometry, numbers = function.geometry, list(function.numbers)
         self.layer.reset(geometry.tree, geometry.frames, function.coefficients)
         if self.enrichment is not None:
@@ -449,10 +472,10 @@ class Cells(Network):
     def with_fields(
         self, polynomials: LocalPolynomials, tree: Tree, frames: Tensor, coefficients: Tensor
     ) -> "Cells":
-        """A copy of the network with other fields, in the same regions of the domain.
+        """A copy of the network with the given cells and polynomials, in the same regions.
 
         Args:
-            polynomials: the functions of each cell.
+            polynomials: the polynomials of each cell.
             tree: the cells.
             frames: the lower and upper corners of the cells' frames, (N, 2, d).
             coefficients: the coefficients of the fields, (N, L, m).
@@ -464,7 +487,7 @@ class Cells(Network):
 
     @torch.no_grad()
     def follow_numbers(self, directions: Tensor) -> None:
-        """Take the derivatives of the fields by K parameters, on the present cells.
+        """Store the derivatives of the m fields by K parameters, as polynomials in the cells.
 
         The parameters are the coefficients of the network `coefficient`, if there is one, then the
         unknown numbers.
@@ -479,7 +502,7 @@ class Cells(Network):
         self.sensitivities = Sensitivities(self._directions.coefficients.new_zeros(count))
 
     def forget_numbers(self) -> None:
-        """Forget the derivatives that `follow_numbers` took."""
+        """Delete the derivatives that `follow_numbers` stored."""
         self.sensitivities = self._directions = None
 
     def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
@@ -514,12 +537,12 @@ class Cells(Network):
 def _refuse(
     problem: BoundaryValueProblem, network: Cells, axes: frozenset[int], divided: bool
 ) -> None:
-    """Refuse problems that cells do not take.
+    """Raise an error for a problem that cannot be solved in cells.
 
     Args:
         problem: the problem.
         network: the network.
-        axes: the coordinates that are periodic.
+        axes: the indices of the periodic coordinates.
         divided: whether interfaces divide the domain.
 
     Raises:
@@ -587,18 +610,20 @@ def beside_functions(
 ) -> Jet:
     """The derivatives of the fields in cells and of the coefficient fields by K parameters.
 
-    The coefficient fields are linear in the coefficients of their network's output layers, which
-    are the first of the parameters. Their derivatives by the other parameters are zero.
+    The first parameters are the coefficients of the output layers of the coefficient fields'
+    network. The coefficient fields are linear in these parameters, and do not depend on the other
+    parameters.
 
     Args:
-        directions: the derivatives of the m fields in cells, K m components: those by the first
-            parameter, then by the second, and so on.
+        directions: the derivatives of the m fields in cells, a jet of K m components: the m
+            derivatives by the first parameter, then those by the second parameter, and so on.
         network: the network of q coefficient fields.
         coordinates: the jet of the network's inputs.
         count: the number of parameters K.
 
     Returns:
-        The jet of K (m + q) components in the same order.
+        A jet of K (m + q) components: for each parameter, the derivatives of the m fields, then
+        the derivatives of the q coefficient fields.
     """
     layers, outputs, functions = network.output_layers, network.width[-1], []
     with torch.no_grad():
