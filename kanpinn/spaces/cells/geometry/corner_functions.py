@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kanpinn.jets import Channels, derivatives_of_parts, orders_of_parts
 
-CLOSEST = 1e-9  # points closer to a corner than this times R count as the corner itself
+CLOSEST = 1e-9  # points with |w| below this count as the corner, see `CornerFunctions` for w
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,21 @@ class Power:
 
     @property
     def degree(self) -> float:
-        """The power Re a + n of the distance from w = 0 to which the function is proportional."""
+        """The degree Re a + n: up to the logarithm, the function is proportional to |w|^degree."""
         return self.exponent.real + self.conjugate
 
 
 @dataclass(frozen=True, eq=False)
 class CornerFunctions:
-    """Functions of w = e^(-iφ) (z - z₀) / R about a corner z₀, on both sides of the direction φ.
+    """The singular functions at a corner z₀ in the plane, as powers of w = e^(-iφ) (z - z₀) / R.
 
-    They jump across the direction opposite to φ, which is outside the domain.
+    A point (x, y) is the complex number z = x + i y. The functions jump across the ray from the
+    corner in the direction opposite to φ, which is outside the domain.
 
     Args:
         direction: the angle φ of the line that bisects the interior angle, in radians.
-        radius: the length R.
-        powers: the powers of w; each has two functions, see `Power`.
+        radius: the length R that scales distances from the corner.
+        powers: the powers of w. The real and the imaginary part of each power are functions.
     """
 
     direction: float
@@ -52,7 +53,7 @@ class CornerFunctions:
     powers: tuple[Power, ...]
 
     def stacked(self, coords: Tensor, channels: Channels) -> Tensor:
-        """The stacked jets of all functions at points, (n, parts, functions).
+        """The values and derivatives (stacked jets) of the functions, (n, parts, functions).
 
         At the corner itself, up to rounding, a derivative of a higher order than the degree of a
         power is infinite.
@@ -105,14 +106,18 @@ def _derivatives(
 def by_conjugates(
     channels: Channels, turned: complex
 ) -> list[list[tuple[tuple[int, int], complex]]]:
-    """For each part of a stacked jet its terms by w and w̄: the orders (i, j) and a factor each.
+    """Each part of a stacked jet as a sum of derivatives by w and w̄.
 
-    They follow from ∂/∂x = κ ∂/∂w + κ̄ ∂/∂w̄ and ∂/∂y = i κ ∂/∂w - i κ̄ ∂/∂w̄. In the Laplacian the
-    second derivatives by w alone, and by w̄ alone, cancel exactly.
+    The sums follow from ∂/∂x = κ ∂/∂w + κ̄ ∂/∂w̄ and ∂/∂y = i κ ∂/∂w - i κ̄ ∂/∂w̄. In the Laplacian
+    the second derivatives by w alone, and by w̄ alone, cancel exactly.
 
     Args:
         channels: the derivatives that the jet has.
-        turned: κ, the derivative of w by z.
+        turned: κ, the derivative of w by z = x + i y.
+
+    Returns:
+        For each part the terms of its sum. A term is ((i, j), factor), for the derivative of the
+        orders i by w and j by w̄.
     """
     found = []
     for terms in derivatives_of_parts(channels):
