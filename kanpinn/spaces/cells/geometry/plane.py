@@ -49,7 +49,7 @@ class Arcs(TensorTable):
     turns: Tensor
 
     def of_curve(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The parameters at both ends of a curve's arcs, and the arcs' cells, sorted, (n,) each."""
+        """For a curve's arcs in order: the first and last parameters, and the cells, (n,) each."""
         own = (self.curve == number).nonzero()[:, 0]
         own = own[self.first[own].argsort()]
         return self.first[own], self.last[own], self.cell[own]
@@ -88,7 +88,10 @@ class Outline:
 
     @cached_property
     def interior_angles(self) -> list[tuple[int, float]]:
-        """For each curve, the index of the curve that follows and the interior angle there."""
+        """For each curve the index of the next curve, and the interior angle between both curves.
+
+        The angles are in radians.
+        """
         ts = torch.tensor([0.0, 1.0], dtype=torch.float64)
         curves = self.domain.curves
         tangents = torch.stack([curve.velocity(ts) for curve in curves])
@@ -99,13 +102,25 @@ class Outline:
 
 
 def turned(vectors: Tensor, others: Tensor) -> Tensor:
-    """The angles from -π to π that turn `vectors` into the directions of `others`, (n,)."""
+    """The angles from -π to π by which `vectors`, (n, 2), turn to have the directions of `others`.
+
+    The result has the shape (n,).
+    """
     (x, y), (p, q) = vectors.T, others.T
     return torch.atan2(x * q - y * p, x * p + y * q)
 
 
 def _crossings(curve: Curve, breaks: Tensor, lines: Sequence[Tensor]) -> list[Tensor]:
-    """The parameters at which a curve crosses lines of constant x, then lines of constant y."""
+    """The parameters at which a curve crosses grid lines.
+
+    Args:
+        curve: the curve.
+        breaks: the parameters that divide the curve into monotone parts.
+        lines: the values of x of lines of constant x, then the values of y of lines of constant y.
+
+    Returns:
+        The parameters of crossings with lines of constant x, then with lines of constant y.
+    """
     at = curve.at(breaks)
     parts, values, axes = [], [], []
     for axis in (0, 1):
@@ -167,8 +182,8 @@ def _zeros(
 class CutGeometry(CellGeometry):
     """The cells of a tree that contain a part of a domain in the plane.
 
-    arcs: the arcs of the regions' boundaries in the cells. edges: the curves around all regions;
-    `arcs.curve` are indices into them.
+    arcs: the arcs of the regions' boundaries in the cells. edges: the curves around all regions, to
+    which the indices `arcs.curve` refer.
     """
 
     arcs: Arcs
@@ -201,8 +216,9 @@ class CutGeometry(CellGeometry):
     def at_interfaces(self, degree: int) -> Iterator[InterfaceParts]:
         """Yield the arcs of all interfaces, piece by piece.
 
-        The traces have a degree higher by 2 than the cells: on a bent arc the polynomials of cells
-        are no polynomials of the arc's parameter.
+        Jumps are projected onto polynomials of the arc's parameter. Their degree is higher by 2
+        than that of the cells, because on a bent arc a cell's polynomial is no polynomial of the
+        parameter.
 
         degree: the degree of the cells.
         """
@@ -226,7 +242,7 @@ class CutGeometry(CellGeometry):
 def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The arcs between a cell of one region and a cell of the other region.
 
-    Arcs beside a sliver, which belongs to no cell, are left out.
+    Arcs beside a sliver, a part of a box that is too thin to be a cell, are left out.
 
     Args:
         arcs: all arcs.
@@ -276,13 +292,15 @@ class CellCutter:
         return domain.contains(points, -tolerance) if tolerance else domain.encloses(points)
 
     def arcs(self, tree: Tree) -> tuple[Arcs, list[Tensor]]:
-        """The boundary's arcs in the cells, and the points where it crosses lines of the cells.
+        """The boundary's arcs in the cells, and the points at which the boundary crosses grid lines.
 
-        An arc on the side of two cells belongs to the cell on the inner side of the boundary.
+        The grid lines go through the sides of cells. An arc on the side of two cells belongs to the
+        cell on the inner side of the boundary.
 
         Returns:
-            The arcs; then the points on lines of constant x, and those on lines of constant y,
-            (n, 2) each. Both also have the points at which the boundary's coordinates turn.
+            The arcs. The points on lines of constant x, then the points on lines of constant y,
+            (n, 2) each. Both tensors also have the points at which the boundary turns around in x
+            or in y.
         """
         curves, breaks, lines = self.outline.domain.curves, self.outline.breaks, []
         low, high = self.domain.bounds
@@ -321,7 +339,10 @@ class CellCutter:
         return arcs, [torch.cat(one) for one in meets]
 
     def cut(self, tree: Tree) -> CutGeometry:
-        """The cells of the tree with a part of the region, with their frames, faces and arcs."""
+        """The cells of the tree that contain a part of the region.
+
+        Cells with a part thinner than `sliver` are left out.
+        """
         tree = tree.only(tree.region == self.region)
         arcs, meets = self.arcs(tree)
         boxes = physical(self.domain, tree.boxes)  # (N, 2, 2)
@@ -351,11 +372,17 @@ class CellCutter:
         return CutGeometry(tree, self.domain, frames, faces, cut[kept], arcs, self.edges)
 
     def _frames(self, arcs: Arcs, boxes: Tensor, cut: Tensor) -> Tensor:
-        """The bounding boxes of the parts of cut cells inside the domain, (c, 2, 2)."""
+        """The bounding boxes of the parts of cut cells inside the region, (c, 2, 2).
+
+        Args:
+            arcs: the boundary's arcs.
+            boxes: the lower and the upper corner of all cells, (N, 2, 2).
+            cut: a mask of the cut cells, (N,).
+        """
         cells = cut.nonzero()[:, 0]
         picked = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
         corners = torch.stack([boxes[cells][:, picked[:, axis], axis] for axis in (0, 1)], dim=2)
-        # Step from the corner into the cell: at the corner other cells may be inside, but not this.
+        # Test points slightly inside the cell: at a corner maybe only other cells are inside.
         moved = corners + 2 * self.sliver * (boxes[cells].mean(dim=1, keepdim=True) - corners)
         inside = self.outline.domain.encloses(moved.flatten(0, 1)).view(len(cells), 4, 1)
         low = torch.where(inside, corners, torch.inf).amin(dim=1)
@@ -401,7 +428,9 @@ class CellCutter:
         return replace(faces, corners=in_trees(self.domain, corners)).some(inside)
 
     def too_large(self, tree: Tree) -> Tensor:
-        """A mask (N,) of the cells that are too wide or, if none is, have too bent a boundary.
+        """A mask (N,) of the cells that are too wide; if there are none, those too bent.
+
+        See `too_wide` and `too_bent`.
 
         tree: the cells, all of them in the region.
         """
@@ -411,10 +440,10 @@ class CellCutter:
     def too_wide(self, tree: Tree) -> Tensor:
         """A mask (N,) of the cells that are too wide for a concave bend of the boundary nearby.
 
-        These are wider than their distance from the bend plus its radius of curvature. The solution
-        around a hole can be continued into the hole, up to a singularity near the centre of
-        curvature. Polynomials of degree k in a cell of the largest admissible width have errors
-        like 6^-k.
+        A cell is too wide if its width exceeds its distance from the bend plus the bend's radius of
+        curvature. The solution around a hole can be continued into the hole, up to a singularity
+        near the centre of curvature. Polynomials of degree k in a cell of the largest admissible
+        width have errors like 6^-k.
 
         tree: the cells, all of them in the region.
         """
@@ -455,7 +484,8 @@ def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor
         axis: 0 for faces of constant x, 1 for faces of constant y.
 
     Returns:
-        For each part the index of its face, and its ends in the other coordinate, (p,) each.
+        For each of p parts the index of its face, its lower end and its upper end in the other
+        coordinate, (p,) each.
     """
     near, rounding = 1e-9, 1e-15  # relative to the face's length, and to the coordinates
     at, low, high = corners[:, 0, axis], corners[:, 0, 1 - axis], corners[:, 1, 1 - axis]
@@ -478,7 +508,7 @@ def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor
 
 
 def bends(domain: Planar) -> tuple[Tensor, Tensor]:
-    """Points (n, 2) where the boundary is concave, and its radii of curvature there, (n,).
+    """Points (n, 2) where the boundary is concave, and the radii of curvature there, (n,).
 
     The boundary of a round hole is concave everywhere, the boundary of a disk nowhere.
     """
