@@ -24,13 +24,13 @@ class Regions:
 
     Args:
         sides: a table in coordinates in which the domain's bounding box is [-1, 1]^d. An empty
-            table means one region. In the plane, (S, 9), each row is a monotone part of a boundary:
-            the index of its region, the ends low and high of its interval of y, 1 if the boundary
-            runs upwards there and otherwise -1, and cx, cy, p, q and A of the graph x(y), see
-            `Side`. In space, (S, 7), each row is a ball or a box: 1 for a ball or 0 for a box, and
-            the lower and the upper corner of its bounding box. Its region has the index of the row,
-            counted from 1. A point belongs to the last ball or box that contains it, or else to the
-            region 0.
+            table means one region. In the plane, (S, 9), each row describes a part of a region's
+            boundary that is monotone in y: the index of the region, the lower and the upper end of
+            the part's interval of y, 1 if the boundary runs upwards there and otherwise -1, and the
+            numbers cx, cy, p, q and A of the graph x(y), see `Side`. In space, (S, 7), each row
+            describes a ball or a box: 1 for a ball or 0 for a box, then the lower and the upper
+            corner of its bounding box. The rows are the regions 1 to S. A point belongs to the last
+            ball or box that contains the point, or else to the region 0.
     """
 
     sides: Tensor
@@ -58,7 +58,7 @@ class Regions:
     def in_space(cls, division: SolidDivision, bounds: tuple[Tensor, Tensor]) -> "Regions":
         """The regions of a divided solid; bounds: the corners of its bounding box, (3,) each.
 
-        Boxes are enlarged by 1e-9 where they end at the solid's boundary, for rounding.
+        Boxes are enlarged by 1e-9 where they end at the solid's boundary, because of rounding.
         """
         low, high = bounds
         rows, near = [], 1e-9
@@ -80,10 +80,10 @@ class Regions:
         return 1 + int(self.sides[:, 0].max()) if len(self.sides) else 1
 
     def of_points(self, x: Tensor) -> Tensor:
-        """The indices of the regions that contain points of [-1, 1]^d, (n, d) → (n,).
+        """The index of the region that contains each of n points of [-1, 1]^d, (n, d) → (n,).
 
-        A point on the boundary between regions belongs to one of them. A point outside the domain
-        belongs to region 0.
+        A point on the boundary between regions belongs to one of these regions. A point outside the
+        domain belongs to region 0.
         """
         found = torch.zeros(len(x), dtype=torch.long)
         if not len(self.sides):
@@ -108,14 +108,17 @@ class Regions:
         return found.clamp_min(0)
 
     def _enclosing(self, x: Tensor) -> Tensor:
-        """The region around each of n points by winding numbers, (n,); -1 where there is none."""
+        """The index of the region that contains each point, (n, 2) → (n,); -1 for no region.
+
+        The index is found by winding numbers.
+        """
         number, sides = self.sides[:, 0].long(), self.sides[:, 1:].T
         best = windings(sides, number, x, self.count).max(dim=1)
         return torch.where(best.values > 0.5, best.indices, -1)
 
 
 def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
-    """A domain in the plane, divided by pieces of interfaces; one region if there are no pieces.
+    """The division of a plane domain by pieces of interfaces; one region if there are no pieces.
 
     Raises:
         InputError: if the pieces do not divide the domain.
@@ -144,7 +147,7 @@ def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
 
 
 def pieces_of_curves(plane: Planar, domain: Domain) -> Sequence[Piece]:
-    """For each curve of a planar domain the same piece of the boundary of the user's domain.
+    """For each curve of a planar domain, the piece of the user's domain that is the same curve.
 
     Args:
         plane: the planar domain.
