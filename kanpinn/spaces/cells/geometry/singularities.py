@@ -1,5 +1,5 @@
 """Points and edges at which solutions are singular: the exponents of the solutions, the refinement
-of cells there, and the weights of the cells' rows.
+of cells there, and the weights of the least-squares rows of cells.
 """
 
 import itertools
@@ -24,7 +24,7 @@ from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Powe
 from kanpinn.spaces.cells.geometry.plane import Outline
 from kanpinn.spaces.cells.tree import Tree
 
-# The flux coefficients inside and outside of a piece of an interface, at a point of the piece.
+# A function: the flux coefficients inside and outside of a piece of an interface, at a point of it.
 FluxSizes = Callable[[Piece, Points], tuple[float, float]]
 Goal = Callable[[CellGeometry], Tensor]  # a mask (N, d): in which coordinates cells are too coarse
 
@@ -38,8 +38,8 @@ class PlaneCorner:
         before, after: the indices of the curves that end and that start at the corner.
         angle: the interior angle ω in radians.
         exponents: the exponents λ below some limit with Im λ ≥ 0, least real part first.
-        multiplicity: the number k for which the functions w^(λ - n) w̄^n, n < k, make up solutions;
-            0 if other functions do.
+        multiplicity: the number k for which solutions are sums of the functions w^(λ - n) w̄^n,
+            n = 0, …, k - 1, where w = r e^(iθ); 0 if solutions are other functions.
         homogeneous: whether the equation and the conditions at the corner consist of their terms
             of highest order alone, with constant coefficients, and the sides are straight.
 
@@ -93,7 +93,10 @@ class PlaneCorner:
         return found
 
     def _beyond(self, points: Tensor) -> Tensor:
-        """The rest of a curve from this corner, from where it comes back or turns too far."""
+        """The rest of a curve that starts at the corner, from where it comes back or turns too far.
+
+        points: points along the curve, (n, 2).
+        """
         gaps = points - points.new_tensor(self.at)
         back = gaps.norm(dim=1).diff(prepend=-gaps.new_ones(1)) <= 0
         turned = torch.atan2(gaps[:, 1], gaps[:, 0]) - self.direction
@@ -104,15 +107,13 @@ class PlaneCorner:
         return points[int(stop[0]) - 1 :] if len(stop) else points[:0]
 
     def functions(self, top: float) -> CornerFunctions:
-        """The singular functions, and their products with powers of x and y, below a degree.
+        """The singular functions, and their products with powers of x and y, of degrees below `top`.
 
         Terms of lower order in the equation, coefficients that vary, and curved sides at the corner
         add products of the solutions r^λ φ(θ) with polynomials. Where λ is an integer n up to a
         small ε, r^n ln r replaces the power: r^(n + ε) = r^n + ε r^n ln r + O(ε²) is nearly a
-        polynomial. Each field gets all functions with coefficients of its own: the equation
-        and the conditions combine them.
-
-        top: all degrees are below `top`.
+        polynomial. Each field has its own coefficients for all functions: the least-squares problem
+        finds the combinations that satisfy the equation and the conditions.
         """
         found: dict[tuple[complex, int], Power] = {}
         for one in self.exponents:
@@ -126,18 +127,18 @@ class PlaneCorner:
         return CornerFunctions(self.direction, min(1.0, self.reach), tuple(found.values()))
 
     def boxes(self, roots: Sequence[int], bounds: tuple[Tensor, Tensor]) -> Tensor | None:
-        """The largest boxes of a tree around the corner within its reach, (b, 2, 2).
+        """The largest boxes of a tree around the corner that are within the distance `reach`.
 
-        Their two widths differ by a factor of at most √2, so they may consist of several boxes of
-        level 0 along one coordinate.
+        The two widths of a box differ by a factor of at most √2, so that a box may consist of
+        several boxes of level 0 along one coordinate.
 
         Args:
             roots: the numbers of boxes of level 0 along each coordinate.
             bounds: the lower and the upper corner of the domain's bounding box, (2,) each.
 
         Returns:
-            The lower and upper corners of the boxes in tree coordinates, (b, 2, 2); None if the
-            boxes would be tiny.
+            The lower and upper corners of the boxes, in coordinates in which the domain's bounding
+            box is [-1, 1]², (b, 2, 2); None if the boxes would be tiny.
         """
         near, levels = 0.5, 12  # near: the largest distance from the corner, in box widths
         low, high = bounds
@@ -161,13 +162,15 @@ class PlaneCorner:
 class SingularCorners:
     """The corners at which solutions behave like r^λ with an exponent λ < 2; there may be none.
 
-    If the cells at a corner have its singular functions below some degree, λ is this degree.
+    If the cells at a corner have the corner's singular functions up to some degree, λ is this
+    degree.
 
     The second derivatives of r^λ are not square integrable for λ < 1, and then the least-squares
-    functional has no minimum close to the solution. Therefore the rows of each cell are multiplied
-    by the power β of the cell's distance from the nearest corner. For cells of the width h at a
-    corner, the error far from the corner is h^(2λ) for β ≥ 1, and h^(2(λ + β - 1)) for smaller β.
-    On four domains with λ from 0.54 to 0.81 errors were least for β from 1.25 to 1.75.
+    functional has no minimum close to the solution. Therefore the least-squares rows of each cell
+    are multiplied by the power β of the cell's distance from the nearest corner. For cells of the
+    width h at a corner, the error far from the corner is like h^(2λ) for β ≥ 1, and like
+    h^(2(λ + β - 1)) for smaller β. On four domains with λ from 0.54 to 0.81 errors were least for β
+    from 1.25 to 1.75.
 
     Args:
         points: the corners, (c, d).
@@ -176,10 +179,10 @@ class SingularCorners:
         power: the power β.
         contraction: the largest fraction of the error at a corner that one refinement may leave.
         least: the smallest fraction of the error at a corner that one refinement may aim at. In
-            the plane it is large: solves on trees in between take little time, and show how small
-            cells have to be.
-        near: the distance from a corner, in units of a cell's width, below which cells around a
-            smaller cell at the corner are halved.
+            the plane this fraction is large: solves on intermediate trees take little time, and
+            show how small cells have to be.
+        near: when the cell at a corner is halved, larger cells around it are halved too if their
+            distance from the corner, divided by their width, is at most `near`.
         bits: the largest number of halvings of the domain's width, limited by rounding.
 
     Reference: Cox and Fix, On the accuracy of least squares methods in the presence of corner
@@ -200,8 +203,8 @@ class SingularCorners:
     def powers(self) -> Tensor:
         """The power β of each corner, (c,): `power`, or less where λ is small.
 
-        The rows vanish in the limit of small cells for functions like r^(-λ) if β > 1 + λ. For
-        λ = 0.1 these functions spoiled the solution.
+        If β > 1 + λ, functions like r^(-λ) have rows that vanish in the limit of small cells, so
+        that least squares do not exclude them. For λ = 0.1 such functions spoiled the solution.
         """
         return (1 + self.exponents / 2).clamp_max(self.power)
 
@@ -220,16 +223,18 @@ class SingularCorners:
         return cls(at, torch.tensor(exponents, dtype=torch.float64), beside)
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
-        """The factor of each cell's rows, (N,): a power of two, so that many cells share it.
+        """The factor of each cell's least-squares rows, (N,).
 
-        Where the second derivatives of the solution are not square integrable, the functions that
-        the least-squares functional converges to depend on its weights. The solution does not. So
-        a solution with other weights, the `witness`, shows such a wrong limit.
+        The factors are powers of two, so that many cells have the same factor. Where the second
+        derivatives of the solution are not square integrable, the minimisers on smaller and smaller
+        cells may converge to a wrong function. A wrong limit depends on the weights, but the
+        solution does not. So the minimiser with other weights, the witness, shows a wrong limit.
 
         Args:
             geometry: the cells.
-            witness: whether the power is larger by 1/2, and is β also at corners with singular
-                functions and at `others`, which otherwise have no weights.
+            witness: whether to return the weights of the witness. Its power is β + 1/2 at corners
+                with weights, and β at corners with singular functions and at the points `others`,
+                which otherwise have no weights.
         """
         corners = physical(geometry.domain, geometry.frames)
         weak = self.exponents < 2  # not corners with singular functions
@@ -252,7 +257,7 @@ class SingularCorners:
         return gaps.amax(dim=2)
 
     def touched(self, geometry: CellGeometry) -> Tensor:
-        """A mask (N, c): which cells touch which corners."""
+        """A mask (N, c), true where a cell touches a corner."""
         rounding = 1e-6
         return self._gaps(geometry) <= rounding
 
@@ -293,11 +298,15 @@ class SingularCorners:
 
         Args:
             geometry: the cells before the refinement.
-            left: the fraction of the error that the refinement should leave. With `chosen` it is at
-                least `least` and at most `contraction`, which are one number in the plane.
+            left: the fraction of the error that the refinement should leave. If `chosen` is given,
+                the fraction is raised to `least` or lowered to `contraction`, which are equal in
+                the plane.
             chosen: the coordinates in which cells are refined, a mask (N, d). By default the cells
                 at all corners become smaller, up to two levels beyond `finest`, and their
-                neighbours do not.
+                neighbours stay as they are.
+
+        Returns:
+            Functions from cells to masks (N, d) of the coordinates in which cells are too coarse.
         """
         touched, near, spare = self.touched(geometry), 1e-6, 2
         level, marked = geometry.tree.level.amin(dim=1, keepdim=True), torch.ones_like(touched[:1])
@@ -361,20 +370,20 @@ class SingularEdges:
     h, falls like h^(2(q + β - 1/2)): faster for a larger β. But a larger β also makes the rows of
     distant cells outweigh the rows near the vertex. At the vertex of a cube without an octant, with
     q = 1/4 and 1/2, errors were up to 10 times larger for β = 5/4 than for β = 1/2. For β = 3/4,
-    with q = 1/2 and the degree 7, errors were two thirds of the errors for β = 1/2. They are 3
-    times the error of the best approximation; the excess is smooth, largest in cells at edges that
-    are not small, and falls with smaller cells at all edges.
+    with q = 1/2 and the degree 7, errors were two thirds of the errors for β = 1/2, and 3 times the
+    error of the best approximation. The difference from the best approximation is smooth, is
+    largest in cells at edges that are not small, and falls if the cells at all edges are halved.
 
-    Cells at a vertex are halved several times at once. Cells at an edge along a coordinate are also
-    halved several times, in the other two coordinates, so that they are long and thin. At edges in
-    other directions this would make too many cells.
+    Cells at a vertex are halved several times at once. Cells at an edge parallel to an axis are
+    also halved several times, in the other two coordinates, so that they are long and thin. At
+    edges in other directions this would make too many cells.
 
     Args:
         segments: the edges, (s, 2, 3).
         exponents: the exponent λ of each edge, (s,).
         vertices: the vertices, as corners whose power is β.
         power: the exponent α.
-        unresolved: the factor by which errors in cells at a vertex exceed their indicators.
+        unresolved: a factor for the error indicators in cells at a vertex, see `pollution`.
         bits: the largest number of halvings of the domain's width across an edge.
     """
 
@@ -397,8 +406,8 @@ class SingularEdges:
         Args:
             edges: the re-entrant edges.
             segments: the ends of the other edges, (s, 2, 3).
-            exponents: the exponent λ of each of these, (s,).
-            vertices: the vertices at which they meet, (v, 3).
+            exponents: the exponent λ of each of the other edges, (s,).
+            vertices: the vertices at which the other edges meet, (v, 3).
         """
         points, beta = torch.cat([edges.vertices, vertices]), 0.75
         # Small, so that no slow solves on intermediate trees are made.
@@ -411,11 +420,16 @@ class SingularEdges:
         )
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
-        """The factor of each cell's rows, (N,); see `SingularCorners.weights` for the witness.
+        """The factor of each cell's least-squares rows, (N,).
 
-        It is a power of the fourth root of two, so that many cells have the same factor. With
-        powers of the square root of two errors were up to 1.3 times larger, with powers of two up
-        to three times.
+        The factors are powers of the fourth root of two, so that many cells have the same factor.
+        With powers of the square root of two errors were up to 1.3 times larger, with powers of two
+        up to three times.
+
+        Args:
+            geometry: the cells.
+            witness: whether to return the weights of the witness, see `SingularCorners.weights`.
+                Both powers are then larger by 1/2.
         """
         picked, frames = torch.cartesian_prod(*[torch.arange(2)] * 3), geometry.frames
         corners = physical(
@@ -434,10 +448,11 @@ class SingularEdges:
         """The ratio of the error everywhere to the error in the cell that causes it, (N,).
 
         As at a corner in the plane, the ratio is h^(λ - 1) for cells of the width h at an edge. At
-        vertices it is 1. But error indicators exceed the errors by more in cells whose polynomials
-        resolve the solution than in cells at vertices: for u = R^(1/2) at the vertex of a cube
-        without an octant and degrees 5 to 7, by a factor of 3 to 24. The factor `unresolved` makes
-        up for this, so that cells at vertices become small before larger cells are halved.
+        vertices the ratio is 1, but `unresolved` is returned instead. Error indicators overestimate
+        errors, and less so in cells at vertices than in cells whose polynomials resolve the
+        solution: for u = R^(1/2) at the vertex of a cube without an octant and degrees 5 to 7, by a
+        factor of 3 to 24 less. With `unresolved` cells at vertices become small before larger cells
+        are halved.
         """
         found, touched = torch.ones(len(geometry.tree)).double(), self._touched(geometry)
         for number, exponent in enumerate(self.exponents.tolist()):
@@ -449,13 +464,16 @@ class SingularEdges:
 
     @cached_property
     def _across(self) -> Tensor:
-        """A mask (s, 3): the coordinates across each edge; all for an edge along no coordinate."""
+        """A mask (s, 3) of the coordinates across each edge.
+
+        These are all three coordinates for an edge that is parallel to no axis.
+        """
         along = self.segments.diff(dim=1)[:, 0].abs()
         straight = along > (1 - 1e-9) * along.sum(dim=1, keepdim=True)
         return ~straight
 
     def _touched(self, geometry: CellGeometry) -> Tensor:
-        """A mask (N, s): which cells meet which edges."""
+        """A mask (N, s), true where a cell meets an edge."""
         boxes = physical(geometry.domain, geometry.tree.boxes)
         found = [meets(boxes, segment) for segment in self.segments]
         return torch.stack(found, dim=1) if found else torch.zeros(len(boxes), 0).bool()
@@ -494,10 +512,10 @@ class SingularEdges:
     def goals(
         self, geometry: CellGeometry, left: float, chosen: Tensor | None = None
     ) -> list[Goal]:
-        """The requirements on cell sizes, see `SingularCorners.goals`: at vertices, then at edges.
+        """Requirements on cell sizes at vertices, then at edges, see `SingularCorners.goals`.
 
-        At edges they concern only cells that are thin, or chosen to be halved in some coordinates
-        only: other cells have not been found to have large errors.
+        The requirements at edges concern only cells that are thin, or chosen to be halved in some
+        coordinates only. Other cells at edges have shown no large errors.
         """
         found, tree = self.vertices.goals(geometry, left, chosen), geometry.tree
         thinned, spare = tree.level.amin(dim=1) < tree.level.amax(dim=1), 2
@@ -532,8 +550,8 @@ def least_exponent(
     Args:
         sectors: the angle and the coefficient a of each sector, from one boundary to the other, or
             all around the point.
-        fluxes: for each of the two boundaries whether the flux is given there, otherwise the value;
-            empty if the sectors go all around the point.
+        fluxes: for each of the two boundaries true if the flux is given there, false if the value
+            is given; empty if the sectors go all around the point.
     """
     exponents = np.linspace(0.02, 1.9, 400)
     total = np.eye(2)  # maps (φ, a φ') from the first edge to the last one, for each exponent
@@ -558,7 +576,8 @@ class RegionSector:
     """The sector of one region at a point where edges meet.
 
     Args:
-        first, last: the edges that bound the sector, counter-clockwise.
+        first, last: the edges that bound the sector; counter-clockwise, the sector is between the
+            first and the last edge.
         angle: the angle between these edges in radians.
         coefficient: the coefficient a of the flux a ∂u/∂n.
     """
@@ -574,10 +593,10 @@ def junctions(
     fluxes: FluxSizes,
     conditions: Sequence[ResidualTerm],
 ) -> list[tuple[tuple[float, float], float]]:
-    """The points of interfaces at which solutions are like r^λ φ(θ), and the least λ of each.
+    """The points of interfaces at which solutions are like r^λ φ(θ), each with its least λ.
 
-    The exponents follow from `least_exponent`. Points at which several parts of one region meet,
-    as where two curves touch, are left out.
+    The exponents follow from `least_exponent`. Points at which several parts of one region meet, as
+    where two curves touch, are left out.
 
     Args:
         division: the regions.
@@ -612,7 +631,7 @@ def _around(
     fluxes: FluxSizes,
     near: float,
 ) -> list[RegionSector]:
-    """The sectors around a point, counter-clockwise; for a boundary point, from the boundary."""
+    """The sectors around a point, counter-clockwise; at a boundary point, from the boundary on."""
     sectors = []
     for edges in division.edges:
         first = [edge for edge in edges if math.dist(edge.curve.start, point) < near]
@@ -620,7 +639,7 @@ def _around(
         if len(first) == len(last) == 1:
             angle = (_direction(last[0], 1.0) - _direction(first[0], 0.0)) % (2 * math.pi)
             edge = first[0] if first[0].interface >= 0 else last[0]
-            # The coefficient is that on the left of the edge, at 1e-3 of the edge from the point.
+            # The coefficient on the left of the edge, at 1e-3 of the edge's length from the point.
             curve = edge.curve.part(1.0, 0.0) if edge.reverse else edge.curve
             beside = 1e-3 if (edge is first[0]) != edge.reverse else 1 - 1e-3
             at = curve.points_at(torch.tensor([beside], dtype=torch.float64))
@@ -644,8 +663,8 @@ def _direction(edge: DivisionEdge, t: float) -> float:
 def edges_of_boxes(division: SolidDivision, fluxes: FluxSizes) -> tuple[Tensor, Tensor, Tensor]:
     """The edges of boxes inside a solid at which solutions are like r^λ with λ < 1.
 
-    Only edges both of whose faces belong to the interface count. The flux coefficients are taken
-    near the middle of each edge.
+    An edge counts only if both faces of the box at the edge belong to the interface. The flux
+    coefficients are evaluated near the middle of each edge.
 
     Args:
         division: the regions of the solid.
