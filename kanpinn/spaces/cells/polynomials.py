@@ -34,7 +34,11 @@ def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
 
 @lru_cache(maxsize=100)
 def _to_legendre(degree: int) -> list[Tensor]:
-    """For each order, matrices from Legendre polynomials to derivatives of orthonormal ones."""
+    """For each order of the derivative from 0 to 4, a matrix (k + 1, k + 1).
+
+    The rows have the coefficients, in Legendre polynomials, of the derivatives of the orthonormal
+    polynomials P_0 … P_k.
+    """
     highest, scale = 4, np.diag(np.sqrt(np.arange(degree + 1) + 0.5))
     found = []
     for order in range(highest + 1):
@@ -87,13 +91,16 @@ class LocalPolynomials:
         return self.count(self.degree)
 
     def count(self, degree: int) -> int:
-        """The number of polynomials up to a lower total degree; these come first."""
+        """The number of polynomials up to the total degree `degree`; they come first in the basis.
+
+        degree: at most k.
+        """
         return math.comb(degree + self.dim, self.dim) if degree >= 0 else 0
 
     def stacked(
         self, channels: Channels, x: Tensor, scale: Tensor, parts: Sequence[int] | None = None
     ) -> Tensor:
-        """The stacked jets of all polynomials at points, (n, parts, L).
+        """The values and derivatives (stacked jets) of all polynomials at points, (n, parts, L).
 
         The values of each polynomial are contiguous in memory, as columns are in LAPACK.
 
@@ -102,7 +109,7 @@ class LocalPolynomials:
             x: the points in the cell's own coordinates in [-1, 1]^d, (n, d).
             scale: the derivatives of the cell's own coordinates by the physical ones, (d,), or
                 (n, d) for each point.
-            parts: the indices of the parts of the jets that are wanted; all by default.
+            parts: the indices of the jets' parts that are returned; by default all.
         """
         tables, columns = self._tables(channels, x, scale), self.powers.T.to(x.device)
 
@@ -123,7 +130,7 @@ class LocalPolynomials:
     def evaluated(
         self, channels: Channels, x: Tensor, scale: Tensor, coefficients: Tensor
     ) -> Tensor:
-        """The stacked jets of a function in c boxes at q points of each, (c, q, parts, m).
+        """The stacked jets of a function at q points in each of c boxes, (c, q, parts, m).
 
         The coordinates are summed one after the other (sum factorisation), which takes fewer
         operations than `stacked`.
@@ -179,7 +186,7 @@ class LocalPolynomials:
     def rule(self, more: int = 1) -> tuple[Tensor, Tensor]:
         """Gauss points of [-1, 1]^d and their weights, exact for products of two polynomials.
 
-        more: how many more points than the degree k there are in each coordinate.
+        more: the number of points along each coordinate minus the degree k.
         """
         if not self.dim:
             return torch.zeros(1, 0, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
@@ -193,11 +200,11 @@ class LocalPolynomials:
         return found
 
     def restricted(self, low: Tensor, width: Tensor, coefficients: Tensor) -> Tensor:
-        """The coefficients (c, L, m) of functions on parts of their boxes.
+        """The coefficients (c, L, m) of functions in the polynomials of smaller boxes.
 
         Args:
-            low, width: the lower corners and the widths of the parts in the boxes' own coordinates,
-                (c, d) each.
+            low, width: the lower corners and the widths of the smaller boxes, one in each box, in
+                the boxes' own coordinates, (c, d) each.
             coefficients: the coefficients on the boxes, (c, L, m).
         """
         unit, weights = gauss_product(self.degree + 1, 1)
@@ -214,7 +221,10 @@ class LocalPolynomials:
 
     @cached_property
     def on_parts(self) -> Tensor:
-        """The coefficients of a box's polynomials in each of its 2^d halves, (2^d, L, L)."""
+        """The coefficients of a box's L polynomials in the polynomials of its parts, (2^d, L, L).
+
+        The 2^d parts arise when the box is halved in all coordinates.
+        """
         low = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0]).double()] * self.dim)
         low = low.view(-1, self.dim)
         unit = torch.eye(self.size, dtype=torch.float64).expand(len(low), -1, -1)
@@ -234,7 +244,9 @@ class LocalPolynomials:
 
 
 def closed_rule(count: int, dim: int) -> tuple[Tensor, Tensor]:
-    """The Clenshaw–Curtis rule on [-1, 1]^d, with points on all sides: points and weights.
+    """The points (n^d, d) and weights (n^d,) of the Clenshaw–Curtis rule on [-1, 1]^d.
+
+    The rule has points on all sides of [-1, 1]^d.
 
     Args:
         count: the number n of points cos(π i / (n - 1)) along each coordinate.
