@@ -1,5 +1,6 @@
-"""Problems in cells: the equation and conditions in the cells of boxes, domains in the plane and
-solids; fields that are determined only up to a constant; functions that cells share.
+"""Problems in cells: the equation and the conditions in the cells of boxes, domains in the plane
+and solids. The module also sets the constants of fields that are determined only up to a constant,
+and collects the functions that cells share.
 """
 
 import copy
@@ -65,7 +66,7 @@ from kanpinn.spaces.cells.tree import Tree
 
 
 def is_mean(term: Term) -> TypeGuard[ResidualTerm]:
-    """Whether a term prescribes a single number, such as an integral over the domain."""
+    """Return whether a term prescribes a single number, such as an integral over the domain."""
     return isinstance(term, ResidualTerm) and term.rows == 1 and term.sites > 1
 
 
@@ -81,12 +82,12 @@ def set_constants(
     Args:
         system: the least-squares problem.
         surrogate: the surrogate whose network has the solution.
-        means: the terms that prescribe a single number each and so determine a constant. A field
-            that is in none of them gets the mean zero.
-        numbers: the coefficients of the functions that cells share.
+        means: terms that prescribe a single number each, such as an integral, and so determine the
+            constant of a field. A field on which no term depends gets the mean zero.
+        numbers: the coefficients of the functions that cells share, see `CellFunctions`.
 
     Raises:
-        InputError: for a term that does not depend on such a field.
+        InputError: if a term depends on no field that is determined only up to a constant.
     """
     network, left = require_cells(surrogate.network), list(means)
     for number in system.free_fields:
@@ -114,10 +115,10 @@ def set_constants(
 def refuse_free_data(
     system: CellSystem, surrogate: Surrogate, data: Sequence[ResidualTerm]
 ) -> None:
-    """Refuse data of a field that is determined only up to a constant.
+    """Check that no data are of a field that is determined only up to a constant.
 
     Raises:
-        InputError: if there are data of such a field.
+        InputError: if some data are of such a field.
     """
     for term in data if system.free_fields else ():
         before, after = (_residual(term, surrogate, system.free_fields, c) for c in (0.0, 1.0))
@@ -131,7 +132,7 @@ def refuse_free_data(
 def _residual(
     term: ResidualTerm, surrogate: Surrogate, fields: Sequence[int], constant: float
 ) -> Tensor:
-    """The residual of a term after a constant is added to some fields."""
+    """The residual of a term after `constant` is added to the fields with the indices `fields`."""
     jet = surrogate.jet(term.points, term.channels)
     value = jet.value.clone()
     value[:, list(fields)] += constant
@@ -142,12 +143,12 @@ def _residual(
 class CellProblem:
     """The equation and the conditions of a problem, for the cells of any tree.
 
-    This class is for boxes, all of whose cells are whole. Subclasses are for domains in the plane
-    and in space, whose boundaries and interfaces cut cells. A cut cell has the equation at points
-    of its part of the domain, and the conditions at points of the boundary in it. Its polynomials
-    are those of the bounding box of the part, and its faces are the parts of its sides in the
-    domain. A box of the tree that an interface divides has a cut cell for each region; these cells
-    meet at arcs or patches of the interface.
+    This class is for boxes, which contain only whole cells. Subclasses are for domains in the plane
+    and in space, where boundaries and interfaces cut cells. In a cut cell the equation is imposed
+    at points of the cell's part in the domain, and the conditions at points of the boundary in the
+    cell. The polynomials of a cut cell are those of the bounding box of this part, and its faces
+    are the parts of the cell's sides in the domain. If an interface divides a box of the tree,
+    there is a cut cell for each region. These cells meet at arcs or patches of the interface.
 
     Args:
         domain: the domain.
@@ -156,13 +157,14 @@ class CellProblem:
         interfaces: the conditions on interfaces.
         counted: the indices of the fields whose errors count.
         fields: the number of fields.
-        shared: functions that cells share.
-        source_moments: the integrals of the equation's source in all cells so far.
+        shared: functions that several cells share, such as the singular functions of corners.
+        source_moments: the integrals of the equation's source over cells, stored as they are
+            computed.
 
-    more, many: how many more points than the degree quadrature rules have along each coordinate, in
-    whole cells and on the frames of cut cells. most: the largest number of refinements before the
-    first solve. tiny: the error message's words on the boundary's details if `most` refinements are
-    too few.
+    more: the number of quadrature points along each coordinate minus the degree, in whole cells.
+    many: the same difference in the frames of cut cells. most: the largest number of refinements
+    before the first solve. tiny: the words about the boundary's details in the error message if
+    `most` refinements are too few.
     """
 
     domain: Domain
@@ -184,7 +186,10 @@ class CellProblem:
         return [piece for term in self.interfaces for piece in term.kinks]
 
     def flux_sizes(self, piece: Piece, at: Points) -> tuple[float, float]:
-        """The flux coefficients inside and outside of a piece of an interface, at a point of it."""
+        """The flux coefficients inside and outside of a piece of an interface.
+
+        at: a point of the piece.
+        """
         p, found = at.on_both_sides(self.domain.bounds), (0.0, 0.0)
         for term in self.interfaces:
             if piece in term.kinks:
@@ -195,7 +200,7 @@ class CellProblem:
         return found
 
     def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
-        """The singular functions of corners and the patches of cells that get them.
+        """For each corner its singular functions, and the boxes whose cells have these functions.
 
         roots: the numbers of boxes of level 0 along each coordinate.
         """
@@ -208,7 +213,7 @@ class CellProblem:
 
     @property
     def cutters(self) -> Sequence[CellCutter | SolidCutter]:
-        """The cutter of each region, which cuts cells by the region's boundary; none in boxes."""
+        """For each region the object that cuts cells by the region's boundary; empty for boxes."""
         return ()
 
     def cells(self, tree: Tree) -> CellGeometry:
@@ -218,7 +223,10 @@ class CellProblem:
 
     @cached_property
     def singularities(self) -> SingularCorners | SingularEdges:
-        """The points, and in space the edges, at which solutions are singular and cells small."""
+        """The points, and in space the edges, at which solutions are singular.
+
+        Cells become small there.
+        """
         ends = zip(*(bound.tolist() for bound in self.domain.bounds), strict=True)
         return SingularCorners.of([], list(itertools.product(*ends)), self.domain.dim)
 
@@ -234,23 +242,32 @@ class CellProblem:
         return self._graded(after, self.singularities.goals(geometry, left, marked))
 
     def deeper(self, geometry: CellGeometry, left: float = 0.25) -> CellGeometry:
-        """The cells with smaller cells at singular points, for an estimate of the error there.
+        """The cells after those at singular points are made smaller, for an error estimate.
 
-        There a higher degree does not show the error of a solution.
+        At singular points a solution of a higher degree has about the same error, so that only
+        smaller cells show the error.
 
         left: the fraction of the error at singular points that the smaller cells leave.
         """
         return self._graded(geometry, self.singularities.goals(geometry, left))
 
     def _graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
-        """The cells after those too coarse for a goal are refined, for one goal after the other."""
+        """The cells after refinements, for one goal after the other, until no cell is too coarse.
+
+        goals: functions from cells to masks (N, d) of the coordinates in which cells are too
+            coarse.
+        """
         for goal in goals:
             while bool((marked := goal(geometry)).any()):
                 geometry = self.cells(geometry.tree.split(marked)[0])
         return geometry
 
     def marked_by_boundary(self, tree: Tree) -> Tensor:
-        """A mask (N, d): the coordinates in which cells are too large for the boundary."""
+        """A mask (N, d) of the coordinates in which cells must be halved because of the boundary.
+
+        Such cells are too large for the boundary or, unless the domain is a box, over twice as wide
+        as a neighbour.
+        """
         found = torch.zeros(len(tree), dtype=torch.bool)
         for cutter in self.cutters:
             own = tree.region == cutter.region
@@ -280,9 +297,9 @@ class CellProblem:
         """Quadrature points in groups of cells; each cell is in exactly one group."""
         found: list[CellPoints] = []
         regions, count = geometry.tree.region, polynomials.degree + self.many
-        # On an interface rounding decides on which side a coefficient is evaluated.
+        # Points very close to an interface are left out: rounding decides on which side they are.
         near = 1e-10 * float(geometry.half.max()) if self.interfaces else 0.0
-        for region in range(1 + int(regions.max())):  # coefficients may be constant in each
+        for region in range(1 + int(regions.max())):  # a coefficient may be constant in a region
             whole, cut = (
                 (some & (regions == region)).nonzero()[:, 0]
                 for some in (~geometry.is_cut, geometry.is_cut)
@@ -301,11 +318,12 @@ class CellProblem:
 
         Args:
             about: the present solution, about which the terms are linearised.
-            limit: whether to use the second correction of singular sources and the weights of a
-                witness, for an estimate of the error, see `SourceMoments` and `SingularCorners`.
-            integrated: whether singular sources are corrected by their integrals, which takes time;
-                otherwise the source is used as it is at the points. An evolution does so, whose
-                source differs at each moment.
+            limit: whether the solution serves to estimate the error. Then singular sources get
+                their second correction, see `SourceMoments`, and the rows of cells get the weights
+                of a witness, see `SingularCorners.weights`.
+            integrated: whether singular sources are corrected by their integrals, which takes time.
+                Otherwise the values of the source at the points are used. Evolutions do so, because
+                their source differs at each moment.
         """
         about = replace(about, shared=self.shared)
         geometry, polynomials = about.geometry, about.polynomials
@@ -316,7 +334,7 @@ class CellProblem:
             for term in self.conditions
             for at in geometry.on_boundary(term.pieces, polynomials)
         ]
-        # With enrichment() the source is used as it is: these functions cancel it at the points.
+        # With enrichment() the source is not corrected: its functions cancel it at the points.
         if integrated and len(self.patches) == len(self.shared):
             for term in equation:
                 if term.at.alike:
@@ -343,7 +361,8 @@ class CornerConditions:
     Args:
         corner: the corner.
         equation: the equation.
-        sides: the conditions on the curve that starts at the corner, and on the curve that ends.
+        sides: the conditions on the curve that starts at the corner, then the conditions on the
+            curve that ends at the corner.
         fields: the number of fields.
     """
 
@@ -371,7 +390,7 @@ class CornerConditions:
 
     @property
     def agree(self) -> bool:
-        """Whether both sides have the same conditions, with the same data at the corner."""
+        """True if the two sides have the same conditions, with the same data at the corner."""
         near = 1e-6
         found = []
         for side in self.sides:
@@ -387,12 +406,13 @@ class CornerConditions:
         return _some(jet) if random else jet
 
     def operators(self, part: float, *, random: bool) -> CornerOperators:
-        """The operators, linearised about zero or about another function.
+        """The linear operators of the equation and of the conditions at the corner.
 
         Args:
-            part: the equation is taken inside the domain, at this part of a small distance from the
-                corner.
-            random: whether to linearise about a function with random values and derivatives.
+            part: the equation is linearised at a point inside the domain. The distance of this
+                point from the corner is `part` times a small length.
+            random: whether to linearise about a function with random values and derivatives,
+                otherwise about zero.
         """
         direction, angle = self.corner.direction, self.corner.angle
         near = 1e-3 * part * min(1.0, self.corner.reach)
@@ -412,13 +432,14 @@ class CornerConditions:
         return CornerOperators(angle, symbol([self.equation], inside), (after, before))
 
     def is_kinked(self, operators: CornerOperators) -> bool:
-        """Whether the data are continuous at the corner, but not those of linear functions.
+        """Return whether the data are continuous at the corner, but no linear function has them.
 
-        Then solutions are like r ln r if 1 is an exponent, as where a load ends at a free side. If
-        the data are those of linear functions, this exponent is that of other linear functions,
-        such as rotations.
+        A linear function has the data if it satisfies the equation and the conditions at the corner
+        up to first order. If no linear function does, and if 1 is an exponent, solutions are like
+        r ln r, as where a load ends at a free side. If a linear function has the data, the exponent
+        1 belongs to linear functions, such as rotations, which are not singular.
 
-        operators: the operators, linearised about zero.
+        operators: the operators of the equation and the conditions, linearised about zero.
         """
         step, near = 1e-4, 1e-3
         columns = [
@@ -429,7 +450,7 @@ class CornerConditions:
         ]
 
         def rows(term: ResidualTerm, points: Points) -> tuple[Tensor, Tensor]:
-            """The equations (e, columns) for the coefficients, and right-hand sides, (e,)."""
+            """The equations for a linear function's coefficients: (e, columns), and right, (e,)."""
             linear = Linearised.at(term.equation, points, self._jet(term, random=False))
             x = points.coords[0] - self._at[0]
             jets = torch.zeros(len(linear.slopes[0, 0]), self.fields, len(columns)).double()
@@ -480,11 +501,11 @@ class CornerConditions:
         return misfit([*values, *slopes]) > near * size(slopes)
 
     def solved(self, top: float) -> PlaneCorner:
-        """The corner with the exponents of its solutions below `top`.
+        """The corner, completed by the exponents λ < `top` of solutions like r^λ there.
 
-        The equation is linearised about zero and about another function, since a coefficient may
-        depend on the solution. Where the exponents are not known, the least exponent is that of
-        Laplace's equation.
+        The equation is linearised about zero and about a random function, since a coefficient may
+        depend on the solution. If the exponents cannot be computed, the least exponent of Laplace's
+        equation is used.
         """
         tried = [self.operators(1.0, random=False), self.operators(0.5, random=True)]
         exponents = next((e for one in tried if (e := one.exponents(top)) is not None), None)
@@ -524,8 +545,9 @@ class ProblemInPlane(CellProblem):
     The domain may also be a box. Without interfaces, all cells of a box are whole, but its corners
     are treated like those of other domains.
 
-    top: the cells at corners have singular functions of degrees below `top`. convex: an exponent
-    slightly below the exponent 2 of right angles.
+    top: the bound of the degrees of singular functions in cells at corners. convex: a number
+    slightly below the exponent 2 of right angles; corners with exponents below `convex` are
+    singular.
     """
 
     top: ClassVar[float] = 4.0
@@ -541,7 +563,7 @@ class ProblemInPlane(CellProblem):
 
     @property
     def is_whole(self) -> bool:
-        """Whether no boundary cuts cells."""
+        """True if no boundary or interface cuts cells."""
         return self.domain.is_box and not self.interfaces
 
     @cached_property
@@ -557,11 +579,11 @@ class ProblemInPlane(CellProblem):
 
         At a right angle λ is 2, and solutions are like r² ln r unless the source is zero there. In
         polygons the limit is `top`, so that right angles are included. In domains with curved
-        sides, such as small holes, the limit is `convex`: there are many cells, for which conjugate
-        gradients converge slowly if cells have singular functions that polynomials nearly
-        represent. With the functions of right angles a domain with 50 holes took twice the time. In
-        boxes the limit is `convex` as well: small cells resolve the solution at right angles with
-        conditions of one kind.
+        sides, such as small holes, the limit is `convex`. Such domains need many cells, and then
+        conjugate gradients converge slowly if polynomials nearly represent the singular functions.
+        With the functions of right angles a domain with 50 holes took twice the time. In boxes the
+        limit is `convex` as well: small cells resolve the solution at a right angle between sides
+        with conditions of one kind.
         """
         plane, found = planar(self.domain), []
         assert plane is not None
@@ -672,16 +694,17 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
 
 
 def rule_in_cells(residuals: Residuals) -> Iterator[tuple[Points, Tensor]] | None:
-    """A quadrature rule that follows the cells of a solution; None if its network has no cells.
+    """A quadrature rule with Gauss points in each cell of a solution.
 
-    The rule has Gauss points in each cell, as many as for a degree higher by 2. Cells at singular
-    corners are so much smaller that they leave a thousandth of the error, in space a quarter.
+    Each cell has as many points as for a degree higher by 2. Before, the cells at singular corners
+    are made so small that they leave a thousandth of the error there, or in space a quarter.
 
     Args:
         residuals: the loss of the solution.
 
     Returns:
-        Points in the domain and their weights, in groups.
+        Groups of points in the domain, and the weights of the points in each group, (n,). None if
+        the solution's network has no cells.
     """
     network = residuals.surrogate.network
     if not isinstance(network, Cells):
@@ -742,9 +765,10 @@ def problem_of_terms(
 
 
 def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellProblem:
-    """The problem with the functions that cells share: those of its corners, and its enrichment.
+    """The problem with the functions that several cells share.
 
-    The network gets the functions of the corners too.
+    These are the singular functions of the problem's corners and the functions of `enrichment()`.
+    The singular functions are also added to the network.
 
     Raises:
         InputError: for an enrichment together with unknown numbers or coefficient fields.
