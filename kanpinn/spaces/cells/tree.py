@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class TensorTable:
-    """A base class for dataclasses of tensors of the same length, the columns of a table."""
+    """A base class for dataclasses whose fields are tensors of equal length, columns of a table."""
 
     def some(self, kept: Tensor) -> Self:
         """The table of some rows; kept: a mask of the rows, or their indices."""
@@ -29,7 +29,7 @@ class TensorTable:
 
 @dataclass(frozen=True, eq=False)
 class Faces(TensorTable):
-    """The faces between cells: each is the overlap of a side of one cell and one of its neighbour.
+    """The faces between cells: a face is the overlap of the sides of two neighbouring cells.
 
     Args:
         axis: the coordinate that is constant on each face, (F,).
@@ -53,14 +53,16 @@ def overlapping(
     """Yield pairs of boxes that meet at a plane across one coordinate, as arrays (2, n).
 
     The upper side of the first box and the lower side of the second box lie in the same plane and
-    overlap. In each of the other coordinates, of two sides that overlap one contains the other. So
-    both have the same place in the grid of the coarser level.
+    overlap. If two sides overlap, then in each of the other coordinates the interval of one side
+    contains the interval of the other side. So the two sides have the same place in the grid of the
+    coarser level.
 
     Args:
         roots: the numbers of boxes of level 0 along the other d - 1 coordinates.
-        level, place: the levels and places of the N boxes in these coordinates, (N, d - 1) each.
-        above, below: the index of the plane of the upper and of the lower side of each box, (N,)
-            each.
+        level, place: the levels and places of the N boxes in these coordinates, see `Tree`,
+            (N, d - 1) each.
+        above, below: the index of the plane of each box's upper side, and the index of the plane of
+            its lower side, (N,) each.
     """
     kinds, kind = np.unique(level, axis=0, return_inverse=True)
     each = [np.flatnonzero(kind.ravel() == number) for number in range(len(kinds))]
@@ -80,7 +82,9 @@ def overlapping(
 
 
 def keys_of(roots: Sequence[int], level: Any, place: Any, keys: Any) -> Any:
-    """Sort keys of boxes of one level: a different integer for each pair of place and `keys`, (k,).
+    """An integer for each box, different for each pair of place and entry of `keys`, (k,).
+
+    The boxes have the same level. The integers serve to sort boxes and to find them.
 
     Args:
         roots: the numbers of boxes of level 0 along each coordinate.
@@ -95,7 +99,9 @@ def keys_of(roots: Sequence[int], level: Any, place: Any, keys: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """The leaves of a tree of boxes in [-1, 1]^d; a box is a leaf or halved in some coordinates.
+    """The leaves of a tree of boxes in [-1, 1]^d.
+
+    Each box of the tree is a leaf, or is halved in one or more coordinates.
 
     Where interfaces divide the domain into regions, a box has a leaf for each region that it meets.
 
@@ -105,7 +111,7 @@ class Tree:
             2^-l times the width of a root.
         place: the index of each leaf along each coordinate, among boxes of its level, (N, d).
         region: the index of the region of each leaf, (N,).
-        around: the coordinates that go around a circle, so that their two ends meet.
+        around: the indices of the periodic coordinates, whose two ends meet.
 
     Reference: Samet, The quadtree and related hierarchical data structures (1984).
     """
@@ -118,7 +124,7 @@ class Tree:
 
     @classmethod
     def uniform(cls, roots: Sequence[int]) -> "Tree":
-        """The tree whose leaves are its roots, of one region."""
+        """The tree of one region in which no box is halved: its leaves are the boxes of level 0."""
         axes = [torch.arange(count) for count in roots]
         place = torch.cartesian_prod(*axes).view(-1, len(axes))
         region = torch.zeros(len(place), dtype=torch.long)
@@ -148,12 +154,15 @@ class Tree:
         return torch.stack([self.low, self.low + self.widths], dim=1)
 
     def _counts(self, level: Tensor) -> Tensor:
-        """How many boxes of each given level fit along each coordinate, (k, d)."""
+        """The number of boxes of each given level that fit along each coordinate, (k, d)."""
         return torch.tensor(self.roots) * 2**level
 
     @cached_property
     def _sorted(self) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
-        """For each level the sorted keys and the indices of its leaves; commonest level first."""
+        """For each level, the commonest first: its leaves' keys, sorted, and the leaves' indices.
+
+        See `keys_of` for the keys.
+        """
         found = {}
         sizes, size, counts = self.level.unique(dim=0, return_inverse=True, return_counts=True)
         for number in counts.argsort(descending=True).tolist():
@@ -195,12 +204,12 @@ class Tree:
         return found
 
     def inside(self, boxes: Tensor) -> Tensor:
-        """A mask (N,) of the leaves whose middle is in one of the boxes, (b, 2, d)."""
+        """A mask (N,) of the leaves whose midpoint is in one of the given boxes, (b, 2, d)."""
         middles, (low, high) = self.boxes.mean(dim=1)[:, None], boxes.unbind(1)
         return ((middles > low) & (middles < high)).all(dim=2).any(dim=1)
 
     def everywhere(self, cells: Tensor) -> Tensor:
-        """A mask (N, d) of all coordinates of some leaves; cells: a mask of the leaves, (N,)."""
+        """The mask `cells` of leaves, (N,), repeated for all coordinates: a mask (N, d)."""
         return cells[:, None].expand(-1, self.dim)
 
     def count_when_split(self, chosen: Tensor) -> int:
@@ -208,10 +217,10 @@ class Tree:
         return int((2 ** chosen.sum(dim=1)).sum())
 
     def split(self, chosen: Tensor) -> tuple["Tree", Tensor]:
-        """The tree after leaves are halved, and the index of each new leaf's parent.
+        """The tree after leaves are halved, and the index of each new leaf's parent, (M,).
 
-        If a box has leaves in several regions, all are halved in the coordinates that are chosen
-        for any of them. Leaves that are not halved come first, and are their own parents.
+        If a box has leaves in several regions, all these leaves are halved in the coordinates that
+        are chosen for any of them. Leaves that are not halved come first, as their own parents.
 
         chosen: the coordinates in which each leaf is halved, a mask (N, d).
         """
@@ -262,8 +271,7 @@ class Tree:
     def faces(self) -> Faces:
         """The faces between leaves of the same region.
 
-        Where the two ends of a coordinate that goes around a circle meet, the corners of a face
-        have the coordinate of the upper end.
+        A face between the two ends of a periodic coordinate has the coordinate of the upper end.
         """
         parts = []
         for axis in range(self.dim):
@@ -296,7 +304,10 @@ class Tree:
 
     @cached_property
     def ends(self) -> list[tuple[int, bool, Tensor]]:
-        """For each axis and end (True: the upper one) the indices of the leaves that touch it."""
+        """For each axis and end (True: the upper end), the indices of the leaves at this end.
+
+        No leaves are at the ends of a periodic coordinate.
+        """
         last, found = self._counts(self.level) - 1, []
         for axis in range(self.dim):
             for upper in (False, True):
@@ -308,11 +319,11 @@ class Tree:
 
 
 def gaps(tree: Tree) -> tuple[Tensor, Tensor]:
-    """The levels and places of boxes that fill the space without leaves, (n, d) each.
+    """The levels and places of boxes that fill the part of [-1, 1]^d without leaves, (n, d) each.
 
-    Starting with the roots, a box is halved as long as it contains smaller leaves, in a coordinate
-    in which all of them are smaller. There is always such a coordinate, because the leaves come
-    from halvings.
+    Starting with the roots, a box that contains smaller leaves is halved in a coordinate in which
+    all these leaves are smaller than the box. There is always such a coordinate, because the leaves
+    come from halvings.
 
     Args:
         tree: a tree of one region.
