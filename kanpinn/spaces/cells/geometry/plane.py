@@ -292,7 +292,7 @@ class CellCutter:
         return domain.contains(points, -tolerance) if tolerance else domain.encloses(points)
 
     def arcs(self, tree: Tree) -> tuple[Arcs, list[Tensor]]:
-        """The boundary's arcs in the cells, and the points at which the boundary crosses grid lines.
+        """The boundary's arcs in the cells, and the points where the boundary crosses grid lines.
 
         The grid lines go through the sides of cells. An arc on the side of two cells belongs to the
         cell on the inner side of the boundary.

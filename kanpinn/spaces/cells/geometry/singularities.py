@@ -107,7 +107,7 @@ class PlaneCorner:
         return points[int(stop[0]) - 1 :] if len(stop) else points[:0]
 
     def functions(self, top: float) -> CornerFunctions:
-        """The singular functions, and their products with powers of x and y, of degrees below `top`.
+        """The singular functions of degrees below `top`, and their products with powers of x and y.
 
         Terms of lower order in the equation, coefficients that vary, and curved sides at the corner
         add products of the solutions r^λ φ(θ) with polynomials. Where λ is an integer n up to a
@@ -448,11 +448,11 @@ class SingularEdges:
         """The ratio of the error everywhere to the error in the cell that causes it, (N,).
 
         As at a corner in the plane, the ratio is h^(λ - 1) for cells of the width h at an edge. At
-        vertices the ratio is 1, but `unresolved` is returned instead. Error indicators overestimate
-        errors, and less so in cells at vertices than in cells whose polynomials resolve the
-        solution: for u = R^(1/2) at the vertex of a cube without an octant and degrees 5 to 7, by a
-        factor of 3 to 24 less. With `unresolved` cells at vertices become small before larger cells
-        are halved.
+        vertices the ratio is 1, but at least `unresolved` is returned. Error indicators
+        overestimate errors, and less so in cells at vertices than in cells whose polynomials
+        resolve the solution: for u = R^(1/2) at the vertex of a cube without an octant and degrees
+        5 to 7, by a factor of 3 to 24 less. With `unresolved` cells at vertices become small before
+        larger cells are halved.
         """
         found, touched = torch.ones(len(geometry.tree)).double(), self._touched(geometry)
         for number, exponent in enumerate(self.exponents.tolist()):
