@@ -22,7 +22,11 @@ from kanpinn.spaces.cells.system.memory import too_many
 
 
 def dorfler_marking(errors: Tensor, part: float) -> Tensor:
-    """A mask (N,) of the fewest cells that have the fraction `part` of the sum of squared errors.
+    """A mask (N,) of the fewest cells that account for a fraction of the sum of squared errors.
+
+    Args:
+        errors: the errors of the cells, (N,).
+        part: the fraction.
 
     Reference: Dörfler, A convergent adaptive algorithm for Poisson's equation (1996).
     """
@@ -35,13 +39,14 @@ def dorfler_marking(errors: Tensor, part: float) -> Tensor:
 
 
 def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
-    """The fraction of the sum of squared errors that the cells to be halved shall have.
+    """The fraction of the sum of squared errors for which the cells to be halved shall account.
 
     If the error is at most `reach` = 100 times the tolerance, so many cells are halved at once that
-    the others have 0.7 of the squared tolerance, since each further tree costs another solve.
+    the other cells account for 0.7 of the squared tolerance, since each further tree costs another
+    solve.
 
     Args:
-        tolerance, estimate: the wanted and the estimated error.
+        tolerance, estimate: the wanted error and the estimated error.
         most: the largest fraction for errors above 100 times the tolerance.
     """
     least, reach, left = 0.5, 100.0, 0.7
@@ -51,13 +56,14 @@ def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
 
 
 def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0) -> str:
-    """Why the cells would be too many after some are halved, in words; "" if they are not.
+    """The reason, in words, why halving some cells would give too many; "" if it would not.
 
     Args:
         system: the least-squares problem on the present cells.
         chosen: the coordinates in which cells are to be halved, a mask (N, d).
         most: the largest number of cells.
-        kept: how many systems are kept for further right-hand sides; a complex system counts twice.
+        kept: the number of systems whose factors are kept for further right-hand sides; a complex
+            system counts twice.
     """
     count = system.geometry.tree.count_when_split(chosen)
     refusal = too_many(system, count, most, kept=kept)
@@ -72,11 +78,11 @@ def coordinates_to_refine(polynomials: LocalPolynomials, coefficients: Tensor) -
     2^-n, and doubles the number of cells. So those coordinates are chosen for which the logarithm
     of the reduction, divided by the number of halvings, is largest. All coordinates are chosen
     unless another choice is better by a third: where many features are unresolved, the terms tell
-    little. Without this preference an oblique front took 11 trees in place of 8.
+    little. Without this preference an oblique front took 11 trees instead of 8.
 
     Args:
         polynomials: the functions of a cell.
-        coefficients: the coefficients of a solution, (N, L, m).
+        coefficients: the coefficients of a solution in N cells of L polynomials, (N, L, m).
     """
     clearly, highest = 1.3, 2
     first = polynomials.count(polynomials.degree - highest)
@@ -96,10 +102,10 @@ def cells_in_layers(system: CellSystem) -> Tensor:
 
     Where -ε u_nn + b u_n + … = f has b > 0 along the outward normal n of a boundary with a
     condition, the solution has a layer like e^(-b d/ε) at the distance d. Least squares in cells
-    that do not resolve the layer have errors everywhere, which do not tell where to refine cells.
-    Polynomials of degree k resolve the layer well in cells of the width k ε / (4 b). Only
+    that do not resolve the layer have errors everywhere. These errors do not tell where to refine
+    cells. Polynomials of degree k resolve the layer well in cells of the width k ε / (4 b). Only
     conditions on values at the sides of the domain's bounding box count: conditions on fluxes cause
-    weak layers only. A condition ∂u/∂n = κ u there, with κ > 0, has a layer like e^(-κ d) itself.
+    weak layers only. But a condition ∂u/∂n = κ u with κ > 0 itself causes a layer like e^(-κ d).
 
     Args:
         system: the least-squares problem on the present cells.
@@ -136,13 +142,14 @@ def cells_in_layers(system: CellSystem) -> Tensor:
 def waves_along(slopes: Tensor, channels: Channels, axis: int) -> Tensor:
     """The wave numbers √(c₀/c₂) of the solutions along one coordinate, (...).
 
-    c₂ is the coefficient of the second derivative by the coordinate. The result is the largest of
-    all equations and fields, and zero where the signs of both coefficients differ.
+    c₀ is the coefficient of the field, and c₂ that of its second derivative by the coordinate. The
+    result is the largest wave number of all equations and fields; it is zero where c₀ and c₂ have
+    different signs.
 
     Args:
         slopes: the coefficients of the parts of a stacked jet, (..., equations, parts, m).
         channels: the derivatives that the jet carries.
-        axis: the coordinate.
+        axis: the index of the coordinate.
     """
     second = coefficients_along(slopes, channels, axis, 2)
     ratios = torch.where(slopes[..., 0, :] * second > 0, slopes[..., 0, :] / second, 0)
@@ -181,12 +188,12 @@ class ErrorProgress:
     """The estimated relative error, in L2, on one tree after the other.
 
     Attributes:
-        estimate: the estimated error on the last tree that was solved; infinite if unknown.
-        indicated: the indicator of the error on that tree; infinite if there is none.
+        estimate: the estimated error on the last tree that was solved on; infinite if unknown.
+        indicated: the indicator of the error on this tree; infinite if there is none.
         ratio: the latest known ratio of an error to its indicator; 0 if none is known.
         compared: whether a solution has been compared with a better solution; then all later
             solutions are compared as well.
-        supposed: an error that is assumed in place of an estimate, from indicators.
+        supposed: the error that is assumed from indicators if there is no estimate.
         before: the previous estimate; if the error hardly falls below it, rounding limits the
             error.
         usual: the largest usual ratio of an error to its indicator, assumed if none is known.
@@ -211,7 +218,7 @@ class ErrorProgress:
         return tolerance / self.expected if known else 1.0
 
     def part(self, tolerance: float) -> float:
-        """The share of the work for a tolerance that is done: (digits / wanted digits)³.
+        """The share of the work for a tolerance that is done: (correct digits / wanted digits)³.
 
         The cube accounts for the last digits, which take most of the time. The share is zero
         without an estimate.
@@ -222,9 +229,9 @@ class ErrorProgress:
     def extrapolate(self, indicated: float, change: float, rest: float = 0.0) -> None:
         """Estimate the error on a tree by the ratio of errors to indicators on earlier trees.
 
-        On the first tree there is no estimate. There the error is assumed to be `supposed`: the
-        geometric mean of `rest` and of the indicator times the largest usual ratio. In 30 problems
-        in the plane the error was 0.08 to 2 times this value.
+        On the first tree there is no estimate. There the error is assumed to be `supposed`, which
+        is the geometric mean of `rest` and of the indicator times the largest usual ratio. In 30
+        problems in the plane the error was 0.08 to 2 times this value.
 
         Args:
             indicated: the indicator of the error on the tree.
@@ -247,7 +254,7 @@ class ErrorProgress:
         self.estimate = self.indicated = self.supposed = math.inf
 
     def compare(self, error: float) -> None:
-        """Take the error from a comparison with a better solution as the estimate."""
+        """Store the error that a comparison with a better solution has shown as the estimate."""
         self.estimate, self.compared = error, True
         self.ratio = max(self.ratio, error / (self.indicated or 1.0))
 
@@ -257,9 +264,9 @@ class SolvePace:
     """The time of solves on one tree after the other, and of comparisons with better solutions.
 
     Attributes:
-        cells, seconds: the number of cells of the last tree, and the time of a solve there.
-        power: the power of the number of cells to which the time of a solve is proportional, from
-            the last two trees.
+        cells, seconds: the number of cells of the last tree, and the seconds of a solve on it.
+        power: the power of the number of cells to which the time of a solve is proportional,
+            determined from the last two trees.
         dearer: the time of the last comparison divided by the time of the solve on the same tree;
             0 if there was no comparison.
         begun: the start of the present step, by `time.perf_counter`.
@@ -277,12 +284,17 @@ class SolvePace:
 
     @property
     def spent(self) -> float:
-        """The seconds of the present step so far, on the slowest rank."""
+        """The seconds of the present step so far, on the slowest rank (process)."""
         seconds = torch.tensor([[time.perf_counter() - self.begun]], dtype=torch.float64)
         return float(extremes(seconds)[1])
 
     def see(self, cells: int, seconds: float) -> None:
-        """Take the time of a solve, in seconds; cells: the number of cells."""
+        """Record the time of a solve.
+
+        Args:
+            cells: the number of cells.
+            seconds: the time of the solve.
+        """
         least, most = 1.0, 2.0  # the power for conjugate gradients, and for elimination in space
         if self.seconds > 0 and cells > 1.2 * self.cells:
             power = math.log(seconds / self.seconds) / math.log(cells / self.cells)
@@ -292,14 +304,16 @@ class SolvePace:
     def on(self, cells: int) -> float | None:
         """The seconds that a solve is expected to take; None before the first solve.
 
-        cells: the number of cells.
+        Args:
+            cells: the number of cells.
         """
         return self.seconds * (cells / self.cells) ** self.power if self.cells else None
 
     def cells_within(self, left: float) -> float:
         """The number of cells for which the next solve is expected to fit into the time left.
 
-        left: the seconds that were left when the present step began.
+        Args:
+            left: the seconds that were left when the present step began.
         """
         if math.isinf(left):
             return math.inf
@@ -313,11 +327,14 @@ class SolvePace:
         self.dearer = (self.spent - before) / self.seconds
 
     def too_late(self, system: CellSystem, left: float) -> str:
-        """Why no time is left for a comparison with a better solution; "" if there is time.
+        """The reason, in words, why no time is left for a comparison with a better solution.
 
         Args:
             system: the problem on the last tree, which has been solved.
             left: the seconds that were left before this solve.
+
+        Returns:
+            The reason; "" if there is time.
         """
         power, present = 2, system.polynomials  # power: measured 1 to 2
         seconds = self.seconds * (self.dearer or (present.richer.size / present.size) ** power)
