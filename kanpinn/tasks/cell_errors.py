@@ -1,5 +1,5 @@
 """Errors of a solution in cells: from a comparison with a solution of higher degree, from residuals
-between the points, and from the decay of coefficients.
+between the collocation points, and from the decay of coefficients.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from kanpinn.spaces.cells.system.functions import CellFunctions
 def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tensor) -> Tensor:
     """An estimate of the L2 norm in each cell of the missing terms above the highest degree, (N,).
 
-    Terms are assumed to decay geometrically, from every two degrees to the next two, by the factor
-    from the terms of the degrees k - 2 and k - 3 to the terms of the degrees k and k - 1. Below the
-    degree 3 no factor is known, and the norm of the last terms is the estimate. The errors of 30
-    solutions were 0.05 to 30 times this estimate; large factors occur where errors in some cells
+    The terms are assumed to decay geometrically, from every two degrees to the next two degrees.
+    Their factor is taken from the degrees k - 3 and k - 2 to the highest degrees k - 1 and k. Below
+    the degree 3 no factor is known, and the norm of the last terms is the estimate. The errors of
+    30 solutions were 0.05 to 30 times this estimate, and more than 1 where errors in some cells
     disturb all others.
 
     Args:
@@ -46,8 +46,8 @@ class SolvedTree:
 
     Args:
         system: the least-squares problem.
-        solution: its solution.
-        shares: the contribution of each cell to the functional, (N,).
+        solution: the solution of this problem.
+        shares: the contribution of each cell to the least-squares functional, (N,).
     """
 
     system: CellSystem
@@ -79,14 +79,14 @@ class SolvedTree:
 
 
 def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -> SolvedTree:
-    """The solution of a degree higher by 2, in smaller cells at singular corners.
+    """Solve with a degree higher by 2, in smaller cells at singular corners.
 
-    The integrals of a singular source are also more accurate, and the weights at corners differ,
-    see `SingularCorners.weights`.
+    The integrals of a singular source are also more accurate, and the weights at corners differ
+    (see `SingularCorners.weights`).
 
     Args:
         problem: the problem.
-        solved: its solution on the present cells.
+        solved: the solution of the problem on the present cells.
         accuracy: the accuracy of conjugate gradients, see `CellSystem.solve`.
     """
     finer = solved.solution.on(problem.deeper(solved.system.geometry))
@@ -98,18 +98,17 @@ def errors_by_comparison(
 ) -> Tensor:
     """The L2 norm of the error that each cell causes, (N,), from comparisons with better solutions.
 
-    The difference of the better solution from the present solution shows the error in each cell.
-    If it is small enough, no other comparison is needed. Otherwise two further solutions tell where
-    the error comes from: one with the more accurate integrals alone, and one with these integrals
-    and the smaller cells. The errors that these two show, wherever they are, are attributed to the
-    cells with such a source or corner. All errors include the factor `beyond`. Errors that come
-    from other cells, such as those of waves
-    near a resonance or behind a layer that is not resolved, do not show in indicators; see
-    `attributed`.
+    The difference of the better solution from the present solution shows the error in each cell. If
+    this error is small enough, no other comparison is needed. Otherwise two further solutions tell
+    where the error comes from: a solution with the more accurate integrals alone, and a solution
+    with these integrals and the smaller cells. The errors that these two solutions show anywhere
+    are attributed to the cells with a singular source or corner. All errors include the factor
+    `beyond`. Errors that come from other cells, such as those of waves near a resonance or behind a
+    layer that is not resolved, do not show in indicators; see `attributed`.
 
     Args:
         problem: the problem.
-        solved: its solution on the present cells.
+        solved: the solution of the problem on the present cells.
         better: the better solution, see `better_solution`.
         enough: the L2 norm of an error that is small enough for the solve to end.
         accuracy: the accuracy of conjugate gradients, see `CellSystem.solve`.
@@ -125,7 +124,7 @@ def errors_by_comparison(
         factor = beyond(solved, better)
 
     def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
-        """Solve accurately from `before`; the squared L2 norm of the change, and the solution."""
+        """Solve accurately near `before`: the squared L2 norm of the change, and the solution."""
         after = _solved_near(before, problem, accuracy)
         return _difference(after, before).square().sum(), after.solution
 
@@ -150,13 +149,18 @@ def errors_by_comparison(
 def beyond(solved: SolvedTree, better: SolvedTree) -> float:
     """The factor by which an error may exceed the distance of a better solution.
 
-    If the better solution leaves the part q of the functional, the error in the functional's norm
-    is (1 - q)^(-1/2) times the distance, as least-squares solutions are orthogonal projections. In
-    L2 the error falls more slowly, and the factor is 1 / (1 - q), at most 10. With q = 0.5 at √x in
-    the Thomas–Fermi equation errors were 1.3 to 2.8 times the distance. Where the functional rises,
-    as at a corner layer that the rules of the coarser solution do not see, they were 7 times the
-    distance. The factor is 1 if cells at singular corners have weights of their own: the better
-    solution has smaller cells and other weights there, and its functional need not fall.
+    If the functional of the better solution is q times the functional of the present solution, the
+    error in the norm of the functional is (1 - q)^(-1/2) times the distance, as least-squares
+    solutions are orthogonal projections. In L2 the error falls more slowly, and the factor is 1 /
+    (1 - q), at most 10. With q = 0.5 at √x in the Thomas–Fermi equation errors were 1.3 to 2.8
+    times the distance. Where the functional rises, as at a corner layer that the rules of the
+    coarser solution do not see, errors were 7 times the distance. The factor is 1 if cells at
+    singular corners have weights of their own: the better solution has smaller cells and other
+    weights there, and its functional need not fall.
+
+    Args:
+        solved: the present solution.
+        better: the better solution.
     """
     largest = 0.9  # the part q that gives the largest factor
     before, after = (float(one.unweighted.sum()) for one in (solved, better))
@@ -170,9 +174,9 @@ def attributed(shown: Tensor, indicated: Tensor) -> Tensor:
 
     A cell causes its own error up to its indicator. The excess comes from other cells, and halving
     the cell would not reduce it. The excess of all cells is distributed in proportion to the part
-    of its own error that each cell causes. When it was distributed in proportion to the indicators
-    alone, it went to the small cells at the ends of a sliding lid, whose indicators are up to 100
-    times their errors, while the vortex was wrong by 9 % because of large cells at the walls.
+    of its own error that each cell causes. When the excess was distributed in proportion to the
+    indicators alone, it went to the small cells at the ends of a sliding lid, whose indicators are
+    up to 100 times their errors, while large cells at the walls made the vortex wrong by 9 %.
 
     Args:
         shown, indicated: the squared errors and the squared indicators, (N,) each.
@@ -187,9 +191,12 @@ def distributed(square: Tensor, parts: Tensor) -> Tensor:
 
 
 def _solved_near(before: CellFunctions, problem: CellProblem, accuracy: float) -> SolvedTree:
-    """The solution in the cells of a function near it, with accurate integrals of the source.
+    """Solve in the cells of a function near the solution, with accurate integrals of the source.
 
-    accuracy: see `CellSystem.solve`.
+    Args:
+        before: the function.
+        problem: the problem.
+        accuracy: see `CellSystem.solve`.
     """
     system = problem.linearised(before, limit=True)
     solutions = system.solve(near=before, accuracy=accuracy)
