@@ -23,10 +23,11 @@ class NotSolved(Exception):
 
 @dataclass
 class NewtonInCells:
-    """Newton's method in cells; these are refined until the relative error is below `tolerance`.
+    """Newton's method in cells, which are refined until the relative error is below `tolerance`.
 
-    kept: the ratio of the error to its indicator on the last tree, for the next value; 0 if
-        unknown.
+    kept: the ratio of the error to its indicator on the last tree, from which the solve for the
+    next
+        value starts; 0 if unknown.
     tolerance: the largest relative error of a solution from which the continuation goes on.
     """
 
@@ -48,8 +49,9 @@ class NewtonInCells:
 class NewtonOnOutputLayer:
     """Newton's method on the output layer, until a full step hardly lowers the loss any more.
 
-    Beyond a fold there is no solution: Newton's method may settle there, but at a loss more than a
-    hundred times as large as the last solution's. A relative loss of 1e-6 is always accepted.
+    Beyond a fold there is no solution. Newton's method may settle there, but at a loss more than a
+    hundred times as large as the loss of the last solution. A relative loss of 1e-6 is always
+    accepted.
 
     kept: the loss of the last solution, divided by the loss of the zero function.
     """
@@ -76,7 +78,10 @@ class NewtonOnOutputLayer:
         return LeastSquaresStage(residuals, solve, None, begun=begun)
 
     def solved(self, step: Step) -> bool:
-        """Whether the solution for the value is found after a step of Newton's method.
+        """Return whether the solution for the value of the parameter is found.
+
+        Args:
+            step: the result of the latest step of Newton's method.
 
         Raises:
             NotSolved: if the method has settled at a loss too large for a solution.
@@ -117,7 +122,7 @@ class Continuation(Method):
     Newton's method fails for a value, the last solution is restored and the increment is halved.
     The history has the losses of the problem itself, not of the easier problems. If the
     continuation fails, the run fails and later optimizers are not started. A run that ends before
-    the problem's own value reports the value that it reached.
+    it reaches the problem's own value reports the last value.
 
     Args:
         parameter: the name of an attribute that the problem's residual uses, such as "reynolds".
@@ -177,7 +182,7 @@ class ContinuationStage(Stage):
         reached: the fraction of the way from `initial` to `goal` that is solved; negative if
             `initial` is not solved yet.
         stride: the next increment, as a fraction of the way.
-        why: the reason of Newton's last failure, in words.
+        why: the reason, in words, of the last failure of Newton's method.
     """
 
     settings: Continuation
@@ -239,7 +244,7 @@ class ContinuationStage(Stage):
         return 0
 
     def _verdict(self) -> str | None:
-        """Return why the continuation ends here, None if it goes on."""
+        """Return the status with which the continuation ends here; None if it goes on."""
         name, first = self.settings.parameter, self.settings.initial
         if self.reached == 1:
             return CONVERGED
