@@ -1,9 +1,9 @@
 """Whether an equation is well posed forward in time: short waves must not grow without bound.
 
 The equation is linearised about the present solution, and its coefficients are frozen at a place.
-A wave e^(ik·x) then grows like e^(σt) for the σ at which the symbol of the equation is singular.
-The equation is well posed if the real parts of all σ are bounded for all k (Petrovskii's
-condition).
+A wave e^(ik·x) then grows like e^(σt), where the exponents σ are the numbers at which the symbol of
+the equation is singular. The equation is well posed if the real parts of all σ are bounded for all
+wave vectors k (Petrovskii's condition).
 
 Reference: Kreiss and Lorenz, Initial-boundary value problems and the Navier-Stokes equations
 (1989), chapter 2.
@@ -24,8 +24,8 @@ from kanpinn.tasks.time_state import TimeState
 PERIODS = (1e2, 1e3, 1e4)  # numbers of periods in the domain of the waves that are compared
 SHORTEST = 1e8  # if even waves of so many periods decay, growth is bounded by high-order terms
 POWER = 0.75  # unbounded growth increases at least like this power of the number of periods
-# In a system, a real part below this fraction of |σ| is rounding: rounding errors separate equal σ
-# by about their square root.
+# In a system, a real part below this fraction of |σ| is rounding: equal σ are separated by about
+# the square root of the rounding errors.
 STRAIGHT = 1e-6
 
 
@@ -33,10 +33,10 @@ STRAIGHT = 1e-6
 def unbounded_growth(
     state: TimeState[Any], places: int = 24, negligible: float = 1e-6, shift: float = 0.5
 ) -> str:
-    """Describe a wave that grows without bound around the solution at a moment; "" if none does.
+    """Describe in words a wave that grows without bound around the solution; "" if none does.
 
     Args:
-        state: the state of the march, with the solution.
+        state: the state of the march, with the solution at a moment.
         places: the largest number of places that are examined.
         negligible: growth of less than this fraction of the largest |σ| anywhere does not count,
             since the solution has errors.
@@ -68,7 +68,7 @@ def unbounded_growth(
 def fastest_wave(
     linearised: Linearised, lengths: Tensor, order: int, negligible: float = 1e-6
 ) -> tuple[int, Tensor, float] | None:
-    """The fastest of the waves that grow without bound; None if there is none.
+    """Find the fastest of the waves that grow without bound; None if there is none.
 
     Args:
         linearised: the linearised equation at some places.
@@ -77,7 +77,8 @@ def fastest_wave(
         negligible: see `unbounded_growth`.
 
     Returns:
-        The index of the place, the direction of the wave, and the real part of its σ.
+        The index of the place, the direction of the wave with one period in the domain,
+        (d - 1,), and the real part of its exponent σ.
     """
     fastest, largest, axes = None, 0.0, torch.diag(1 / lengths[:-1])
     directions = list(axes)  # each with one period in the domain
@@ -99,7 +100,7 @@ def fastest_wave(
 
 
 def _growth(sigma: np.ndarray) -> float:
-    """The largest positive real part of the σ that is not rounding, or 0."""
+    """The largest positive real part of the exponents σ; 0 if there are only rounding errors."""
     single = 1e-12  # the relative rounding error of a single σ
     share, rounding = (single, single) if len(sigma) == 1 else (STRAIGHT, 1e-10)
     least = np.maximum(share * abs(sigma), rounding * abs(sigma).max(initial=0.0))
@@ -109,7 +110,15 @@ def _growth(sigma: np.ndarray) -> float:
 def _exponents(
     linearised: Linearised, row: int, direction: Tensor, number: float, order: int
 ) -> np.ndarray:
-    """All σ of a wave with `number` periods along a direction, at the place of index `row`."""
+    """All exponents σ of a wave at one place.
+
+    Args:
+        linearised: the linearised equation at some places.
+        row: the index of the place.
+        direction: the direction of the wave, with one period in the domain, (d - 1,).
+        number: the number of periods in the domain.
+        order: the order of the equation in time.
+    """
     start = torch.cat([2j * math.pi * number * direction, direction.new_zeros(1)])
     time = torch.zeros_like(start)
     time[-1] = 1
