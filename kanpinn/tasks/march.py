@@ -46,36 +46,36 @@ class March(MarchSettings, Method):
     Each step is one attempt to solve a window. In time the solution is a polynomial that satisfies
     the equation at the stages of a collocation method. In space the equation is tested with all
     functions of the network (Galerkin's method), and conditions on the boundary replace some of the
-    tests. A simplified Newton method solves one linear system with as many unknowns as there are in
-    space for each stage, by band matrices in one space dimension, and by iterations for products of
-    splines. The defect of the polynomial between the stages gives the error of the window, by which
-    its length and the number of stages are chosen. Before the first window, sources, coefficients
-    and data on the boundary are sampled at 2048 moments and 16 places. Windows are short where
-    these change fast, so that no pulse is missed between two stages, unless it is shorter than
-    about 1/2000 of the time or zero at the 16 places. The residual in each interval of splines
-    gives the error there, by which intervals in space are graded. Fields of which no equation has a
-    derivative in time follow from the stages alone.
+    tests. A simplified Newton method solves one linear system for each stage, with the unknowns of
+    the network in space, by band matrices in one space dimension, and by iterations for products of
+    splines. The defect of the polynomial between the stages gives the error of the window. The
+    length and the number of stages of the next window are chosen by this error. Before the first
+    window, sources, coefficients and data on the boundary are sampled at 2048 moments and 16
+    places. Windows are short where these functions change fast, so that no pulse is missed between
+    two stages, unless the pulse is shorter than about 1/2000 of the time or zero at the 16 places.
+    The residual in each interval of splines gives the error there, by which intervals in space are
+    graded. Fields of which no equation has a derivative in time follow from the stages alone.
 
     With cells in space (`CellWindows`) each step of Newton's method solves a few least-squares
     problems in cells. Their factors are kept for further windows of the same length while Newton's
     method converges fast with them. The error in space is found by comparisons with a higher degree
-    and with smaller cells at singular corners, and cells are halved where it is large. If the
-    errors in space of all windows so far, as the equation has propagated them, exceed the tolerance
-    at any time, the status says that the cells do not resolve the solution.
+    and with smaller cells at singular corners, and cells are halved where the error is large. The
+    equation propagates the errors in space of all windows. If their sum exceeds the tolerance at
+    any time, the status says that the cells do not resolve the solution.
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
             polynomials in time, and by its splines in space, in the root mean square. The
             linearised equation propagates these errors to later windows, and may damp or amplify
-            them. The status tells the sum of all errors if it is much larger than the tolerance;
-            where the equation amplifies errors much, as in chaos, this sum is an upper estimate.
-            The functions of a network with hidden layers are not adapted: the status tells if they
-            do not reach the tolerance.
+            them. The status tells the sum of all errors if this sum is much larger than the
+            tolerance; where the equation amplifies errors much, as in chaos, the sum is an upper
+            estimate. The functions of a network with hidden layers are not adapted: the status
+            tells if they do not reach the tolerance.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             the lengths by the tolerance.
         stages: the number of stages of each window, from 1 to 11, or to 39 for at most 20 equations
-            in time alone; None to choose it. The polynomials in time have this degree, or one more
-            for an equation of second order in time.
+            in time alone; None to choose the number by the tolerance. The polynomials in time have
+            this degree, or one more for an equation of second order in time.
         scheme: "radau" (Radau IIA) damps stiff components; "gauss" damps nothing and preserves
             quadratic invariants to rounding, for Hamiltonian systems.
         regrade: whether the intervals or cells in space follow the solution: they are halved where
@@ -130,7 +130,7 @@ class March(MarchSettings, Method):
 
 
 COUNTED = ("accepted", "refused", "squares", "begun")
-CONTROLLED = ("length", "stages", "distances")  # what the controller remembers
+CONTROLLED = ("length", "stages", "distances")  # the state of the controller
 KEPT = "what comes before is kept, and the network is constant in time after"
 
 
@@ -141,8 +141,8 @@ class MarchStage(Stage):
         state: the solution at the end of the windows so far.
         begin, duration: the first moment, and the time from there to the last moment.
         control: the control that chooses the length and the stages of the next window.
-        scales: the time scales of the data, which limit the length of the next window, unless the
-            number of windows is given.
+        scales: the time scales of the data, which limit the length of the next window unless the
+            number of windows is prescribed.
         latest: the last attempt that was accepted.
         accepted: the number of windows so far.
         refused: the number of attempts in a row that have failed.
@@ -150,7 +150,7 @@ class MarchStage(Stage):
         begun: whether the initial values are resolved.
     """
 
-    all_or_nothing = True  # a window that is not solved is not added
+    all_or_nothing = True  # a window is added only when it is solved
     latest: Attempt
 
     def __init__(self, settings: March, residuals: Residuals) -> None:
@@ -189,7 +189,7 @@ class MarchStage(Stage):
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether so many windows in a row have been refused that the march must end."""
+        """Whether the march must end, since so many windows in a row have been refused."""
         many = 30
         return self.refused >= many or self.state.time + self.control.length <= self.state.time
 
@@ -244,7 +244,7 @@ class MarchStage(Stage):
         return length, count == 1
 
     def _accepted(self, done: Attempt, last: bool) -> tuple[str, str]:
-        """Add the window to the network, and go on from its end.
+        """Add the window to the network, and continue from its end.
 
         Returns:
             The status if the march ends here, else "", and words for the progress line.
@@ -263,8 +263,8 @@ class MarchStage(Stage):
             state.lighten(done, control.length)
         growth = ""
         if state.watches_growth:
-            # After each window one place is examined, each time another, and all places if waves
-            # grow there: errors of the solution may change the sign of a vanishing coefficient.
+            # After each window another place is examined, and all places if waves grow there:
+            # errors of the solution may change the sign of a vanishing coefficient.
             golden, visible = 0.618, 1e-3
             if unbounded_growth(state, places=1, shift=golden * self.accepted % 1):
                 growth = unbounded_growth(state, negligible=visible)
@@ -302,7 +302,7 @@ class MarchStage(Stage):
         return status, ", ".join(filter(None, words))
 
     def _refused(self, window: Window) -> tuple[str, str]:
-        """Choose a shorter window; the result is as in `_accepted`."""
+        """Choose a shorter window after a window was refused; the result is as in `_accepted`."""
         self.refused, status = self.refused + 1, ""
         self.control.shorten(window, self.refused)
         why = f"error {window.error:.1e}" if window.converged else "Newton's method fails"
