@@ -21,7 +21,7 @@ from kanpinn.tasks.window import Control, Newton, StageChoice, Window
 
 @dataclass(frozen=True)
 class MarchSettings:
-    """The settings of a march, see `March`."""
+    """The settings of a march; `March` describes them."""
 
     tolerance: float = 1e-6
     windows: int | None = None
@@ -51,11 +51,14 @@ class MarchSettings:
         return self.regrade and self.windows is None
 
     def precision(self, method: type[Newton]) -> float:
-        """The relative error at which Newton's method ends; Gauss stages iterate to rounding.
+        """The relative error at which Newton's method ends.
 
-        The latter preserves invariants. A quadratically convergent method aims at 1e-4 of the
-        tolerance, since digits cost nothing there: with 1e-2 errors of van der Pol's equation were
-        up to 10,000 times larger.
+        With Gauss stages Newton's method iterates to rounding, which preserves invariants. A
+        quadratically convergent method aims at 1e-4 of the tolerance, since its digits cost little:
+        with 1e-2 of the tolerance, errors of van der Pol's equation were up to 10,000 times larger.
+
+        Args:
+            method: the Newton method of the march.
         """
         rounding, part = 1e-14, 1e-2 if method.is_linear else 1e-4
         return rounding if self.scheme == "gauss" else max(rounding, part * self.tolerance)
@@ -85,17 +88,17 @@ class TimeState(ABC, Generic[Tried]):
     Args:
         settings: the settings of the march.
         residuals: the terms of the loss; their `surrogate` is the solution.
-        terms: the terms of the evolution, sorted.
+        terms: the equation, the initial values and the boundary conditions of the evolution.
 
     Attributes:
         order: the order of the equation in time.
         time: the moment up to which the solution is known.
         latest: the last window that has been solved; None at the first moment.
         limited: whether the space has been too coarse for the tolerance.
-        stopped: why no further window can be tried, in words; "" if one can.
+        stopped: the reason, in words, why no further window can be tried; "" if there is none.
         choice: the numbers of stages that windows may have.
-        keeps_factors: whether windows of the same length share their factors.
-        watches_growth: whether waves that grow without bound are looked for after each window.
+        keeps_factors: whether windows of the same length share the factors of their matrices.
+        watches_growth: whether waves that grow without bound are searched for after each window.
     """
 
     order: int
@@ -116,18 +119,23 @@ class TimeState(ABC, Generic[Tried]):
 
     @abstractmethod
     def start(self, scheme: Stages, length: float) -> None:
-        """Resolve the initial values; scheme, length: of the first window."""
+        """Represent the initial values in the space, refined if necessary.
+
+        Args:
+            scheme: the stages of the first window.
+            length: the length of the first window.
+        """
 
     @abstractmethod
     def jet(self) -> tuple[Points, Jet] | None:
         """The points in space and time of the equation, and the jets of the solution there.
 
-        The result is None if there is no space, whose waves could grow.
+        The result is None for equations in time alone, where no waves in space can grow.
         """
 
     @abstractmethod
     def attempt(self, scheme: Stages, length: float, allowed: float) -> Tried | None:
-        """Try to solve the next window; None if this is not possible, for the reason in `stopped`.
+        """Try to solve the next window; None if this is impossible, with the reason in `stopped`.
 
         The space is refined until it resolves the window, unless the error in time is too large.
 
@@ -143,7 +151,7 @@ class TimeState(ABC, Generic[Tried]):
 
     @abstractmethod
     def accept(self, done: Tried, time: float) -> float:
-        """Go on to the end of a window.
+        """Advance the state to the end of an accepted window.
 
         Args:
             done: the accepted attempt.
@@ -179,12 +187,12 @@ WindowState = tuple[str, int, float, float, Tensor]
 
 
 def state_of(window: Window) -> WindowState:
-    """A window as plain values, from which `window_of` makes it again, without error estimates."""
+    """Return a window as plain values, without error estimates; `window_of` restores it."""
     scheme = window.stages
     return scheme.kind, scheme.count, window.start, window.length, window.states
 
 
 def window_of(state: WindowState) -> Window:
-    """The window that `state_of` has described."""
+    """Restore the window that `state_of` has returned as plain values."""
     kind, count, start, length, states = state
     return Window(stages(count, kind), start, length, states)
