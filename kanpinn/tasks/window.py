@@ -44,13 +44,14 @@ class Window:
             the value, and for second order the rate, at the start, then the unknowns of the stages
             (see `at_stages`).
         error: the estimated error that the window adds, relative to the size of the solution, in
-            the root mean square over the window; infinite if it could not be solved.
-        lower: the error that two stages fewer would leave, 0 where it is not known.
+            the root mean square over the window; infinite if the window could not be solved.
+        lower: the error that two stages fewer would leave, 0 if it is not known.
         in_time: an estimate of the error in time of the value at the end, as coefficients
             (1, n, m), see `Newton.error`.
         splines: the root mean square error of splines in each of their E intervals, the largest
             over the window, (E,); empty for other spaces.
-        lifetimes: how long an error in each interval lasts before the equation damps it, (E,).
+        lifetimes: the time for which an error in each interval lasts before the equation has damped
+            it, (E,).
         size: the root mean square of the solution at the end.
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
@@ -82,32 +83,40 @@ class Window:
         return self.states[self.order :]
 
     def series(self, derivative: int = 0) -> Tensor:
-        """The Legendre series of the polynomials in time, or of their rates, (s + order, n, m)."""
+        """The Legendre series in time of the value, or of a derivative in time, (s + order, n, m).
+
+        Args:
+            derivative: the order of the derivative in time.
+        """
         rates = series_in_time(self.stages, self.length, self.order)
         return torch.tensordot(torch.from_numpy(rates[derivative]), self.states, dims=1)
 
     def guess(self, stages: Stages, start: float, length: float) -> Tensor:
-        """A guess of the unknowns of a window that starts in this one or at its end, (s, n, m).
+        """Guess the unknowns of a window that starts in this window or at its end, (s, n, m).
 
         The Legendre series of the value, or for second order of the rate, is cut off for each stage
         after its smallest term: beyond the end the polynomials of high degree grow fast.
+
+        Args:
+            stages, start, length: the stages, the first moment and the length of the other window.
         """
         series = self.series(self.order - 1).numpy()
         modes, begin = len(series), (start - self.start) / self.length
         moments = begin + np.append(0.0, length / self.length * stages.nodes)
         values = np.polynomial.legendre.legvander(2 * moments - 1, modes - 1)
         terms = abs(values) * np.sqrt((series**2).sum(axis=(1, 2)))
-        pairs = np.maximum(terms[:, :-1], terms[:, 1:])  # by symmetry one may vanish
+        pairs = np.maximum(terms[:, :-1], terms[:, 1:])  # one term of two may vanish by symmetry
         last = modes - 1 - pairs[:, ::-1].argmin(axis=1)
         values[np.arange(modes) > last[:, None]] = 0
         found = np.tensordot(values, series, axes=1)
         return torch.from_numpy(found[1:] - found[0])
 
     def end(self, states: Tensor | None = None) -> Tensor:
-        """The coefficients of value and, for second order, rate at the end, (order, n, m).
+        """The coefficients of the value and, for second order, the rate at the end, (order, n, m).
 
-        states: the coefficients of the polynomials in time, (order + s, n, m); by default those of
-        the solution.
+        Args:
+            states: the coefficients of polynomials in time, (order + s, n, m); by default those of
+                the solution.
         """
         states = self.states if states is None else states
         rates = at_moments(self.stages, np.ones(1), self.length, self.order, self.order - 1)
@@ -136,7 +145,7 @@ class Newton(ABC):
     """Newton's method for the collocation equations of one window, in any space.
 
     Attributes:
-        is_linear: whether the method converges linearly, otherwise quadratically.
+        is_linear: whether the method converges linearly; otherwise it converges quadratically.
         choice: the numbers of stages that windows may have with the method.
         stages: the collocation method of the window, with s stages.
         start, length: the first moment of the window and its length.
@@ -164,12 +173,15 @@ class Newton(ABC):
         """The error of the polynomials in time if the state at the start were exact.
 
         The residual at a moment between the stages is the defect with which the polynomials satisfy
-        the equation. Near this moment the derivatives of their error e are ω^(r) / ω e (see
-        `ErrorForm`), so that e follows from the defect by one linear system, the linearised
-        equation. The error e, scaled to its mean size over the window, also serves as an estimate
-        of the error at the end. The error at the end is far smaller for smooth solutions, about as
-        large for waves that are too fast for the window, and larger for solutions that the equation
-        amplifies much within the window.
+        the equation. Let ω(τ) be the form of the error e of the polynomials (see `ErrorForm`). Near
+        this moment the derivatives of e are ω^(r) / ω e, so that e follows from the defect by one
+        linear system, the linearised equation. The error e, scaled to its mean size over the
+        window, also serves as an estimate of the error at the end. The true error at the end is far
+        smaller for smooth solutions, about as large for waves that are too fast for the window, and
+        larger for solutions that the equation amplifies much within the window.
+
+        Args:
+            unknowns: the unknowns of the stages of the solution, (s, n, m).
 
         Returns:
             The root mean square of the error over the window, and the estimate of the error of the
@@ -178,11 +190,14 @@ class Newton(ABC):
 
     @abstractmethod
     def restarted(self, window: Window, size: float, precision: float) -> tuple[Self, Window]:
-        """The method and the solution for other initial values that hardly change the solution.
+        """Solve again for other initial values that hardly change the solution.
 
         Args:
             window: the present solution, whose `states` begin with the other initial values.
             size, precision: see `solve`.
+
+        Returns:
+            The method with the other initial values, and the window solved by it.
         """
 
     @abstractmethod
@@ -201,10 +216,13 @@ class Newton(ABC):
         return float(self.norms(window.end()[:1]))
 
     def splines(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
-        """The errors of splines in each of E intervals, and the times for which they last, (E,).
+        """The errors of splines in E intervals, (E,), and the times for which they last, (E,).
 
         The errors are root mean squares, the largest of all stages. Spaces without splines have
         empty tensors.
+
+        Args:
+            unknowns: the unknowns of the stages of the solution, (s, n, m).
         """
         return unknowns.new_zeros(0), unknowns.new_zeros(0)
 
@@ -260,7 +278,7 @@ Method = TypeVar("Method", bound=Newton)
 def solve_window(
     newton: Method, guess: Tensor, size: float, precision: float, algebraic: Sequence[int] = ()
 ) -> tuple[Window, Method]:
-    """The solution of a window with its error estimates, and the Newton method that found it.
+    """Solve a window, and estimate its errors.
 
     The initial values of algebraic fields are made consistent with the equations, so the method
     that is returned may have other initial values. The window counts as not converged if a matrix
@@ -272,6 +290,9 @@ def solve_window(
         size: the root mean square of the solution.
         precision: the error of Newton's method relative to `size`.
         algebraic: the indices of the fields of which no equation has a derivative in time.
+
+    Returns:
+        The window with its error estimates, and the Newton method that has solved it.
     """
     scheme = newton.stages
     try:
@@ -313,10 +334,11 @@ def solve_window(
 
 
 def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
-    """The errors with s and with s - 2 stages.
+    """Return the errors with s and with s - 2 stages.
 
     With two stages fewer, the terms of the two highest Legendre polynomials would be missing. If
-    these terms are mere rounding errors, the decay of the larger terms tells both errors.
+    these terms are mere rounding errors, both errors are extrapolated from the decay of the larger
+    terms.
 
     Args:
         error: the estimated error with s stages, relative to the size of the solution.
@@ -354,18 +376,22 @@ class GalerkinNewton(Newton):
 
     @cached_property
     def moments(self) -> MomentsInTime:
-        """The moments of the stages, with the derivatives in time there."""
+        """The moments of the stages, with the values and derivatives of the polynomials there."""
         order, highest = self.system.order, self.system.highest
         times = self.start + self.length * self.stages.nodes
         return MomentsInTime.of(times, at_stages(self.stages, self.length, order, highest))
 
     @cached_property
     def points(self) -> list[Batch]:
-        """The places of the equation, and of each condition on the boundary, at all stages."""
+        """The points of the equation, and of each condition on the boundary, at all stages."""
         return self.system.points(self.moments)
 
     def moment(self, moment: float) -> MomentsInTime:
-        """A moment of the window, given from 0 at the start to 1 at the end."""
+        """A moment of the window, with the values and derivatives of the polynomials there.
+
+        Args:
+            moment: the moment, from 0 at the start to 1 at the end of the window.
+        """
         at, order, highest = np.array([moment]), self.system.order, self.system.highest
         rates = at_moments(self.stages, at, self.length, order, highest)
         return MomentsInTime.of(self.start + self.length * at, rates)
@@ -408,11 +434,11 @@ class GalerkinNewton(Newton):
     def propagated_error(self, window: Window, start: Tensor, size: float) -> Tensor:
         """The estimated error of the state at the end of the solved window, (order, n, m).
 
-        The error at the start is propagated by the equation, linearised about the solution, which
-        may amplify or damp it. Collocation damps waves that are too fast for the window, even where
-        the equation does not. So for equations that do not damp waves, the propagated error is
-        scaled up to its size at the start. The window's own error in time is added with the sign
-        that makes the sum larger.
+        The error at the start is propagated by the equation, linearised about the solution. The
+        equation may amplify or damp the error. Collocation damps waves that are too fast for the
+        window, even where the equation does not. So for equations that do not damp waves, the
+        propagated error is scaled up to its size at the start. The window's own error in time is
+        added with the sign that makes the sum larger.
 
         Args:
             window: the solution.
@@ -447,14 +473,14 @@ class SimplifiedNewton(GalerkinNewton):
     """Newton's method with the Jacobian in the middle of the window for all stages.
 
     Diagonalising the inverse Butcher matrix leaves one linear system with n·m unknowns for each
-    stage, or for each pair of complex eigenvalues, which is factored once (see `Stages`).
+    stage, or for each pair of complex eigenvalues. Each system is factored once (see `Stages`).
     """
 
-    choice = StageChoice(11)  # beyond it rounding in the eigenvectors costs digits
+    choice = StageChoice(11)  # with more stages, rounding in the eigenvectors costs digits
 
     @cached_property
     def linearised(self) -> tuple[Tensor, LinearSystem, list[Solve]]:
-        """The linearised equation, its linear systems, and their solvers for the eigenvalues.
+        """The linearised equation, the matrices of its linear systems, and their solvers.
 
         The equation is linearised about the guess, in the middle of the window. There is a factored
         solver for each eigenvalue of the inverse Butcher matrix in `stages.eigenvalues`.
@@ -511,9 +537,10 @@ class SimplifiedNewton(GalerkinNewton):
 class CoupledNewton(GalerkinNewton):
     """Newton's method with the exact Jacobian, for equations in time alone with few unknowns.
 
-    One dense linear system couples all stages. Unlike the diagonalisation of `SimplifiedNewton` it
-    loses no digits with many stages, and its convergence is quadratic, so that windows are long.
-    The residual is linearised at the stages, and at the moment between them that tells the error.
+    One dense linear system couples all stages. Unlike the diagonalisation of `SimplifiedNewton`
+    this loses no digits with many stages, and the convergence is quadratic, so that windows are
+    long. The residual is linearised at the stages, and at the moment before the first stage at
+    which the error is estimated.
     """
 
     is_linear = False
@@ -566,8 +593,8 @@ class CoupledNewton(GalerkinNewton):
         own copy of the moments.
 
         Returns:
-            The residuals at the stages and the moment between them, (s + 1, m), and the derivatives
-            of each equation there, (m, s + 1, parts, m).
+            The residuals at the stages and at the moment for the error, (s + 1, m), and the
+            derivatives of each equation there, (m, s + 1, parts, m).
         """
         term = self.system.interior.term
         states = torch.cat([self.initial, unknowns])[:, 0].numpy()
@@ -601,7 +628,7 @@ class CoupledNewton(GalerkinNewton):
 
 
 def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
-    """The Newton method: dense for few equations in time alone, otherwise the simplified one."""
+    """The kind of Newton's method: dense for few equations in time alone, otherwise simplified."""
     few = 20  # fields; up to so many the dense system of all stages costs less than other work
     in_time_alone, fields = surrogate.domain.dim == 1, surrogate.network.width[-1]
     return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton
@@ -609,13 +636,13 @@ def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
 
 @dataclass
 class Control:
-    """Chooses windows so that each adds an error of at most `allowed`, at the least cost.
+    """Chooses windows so that each window adds an error of at most `allowed`, at the least cost.
 
-    A solution that is analytic up to a distance d from the real axis has Legendre polynomials that
-    decay like ρ^-j in a window of length h, with ρ = x + (1 + x²)^½ and x = 2 d / h. So the error
-    of s stages is A ρ^-(s + 1), which for short windows is proportional to h^(s + 1). The errors of
-    s and s - 2 stages tell ρ and A. The number of stages changes if the cost of a unit of time is
-    lower with it by the factor `gain`.
+    A solution that is analytic up to a distance d from the real axis has a Legendre series whose
+    terms of degree j decay like ρ^-j in a window of length h, with ρ = x + (1 + x²)^½ and
+    x = 2 d / h. So the error of s stages is A ρ^-(s + 1), which for short windows is proportional
+    to h^(s + 1). The errors of s and s - 2 stages determine ρ and A. Another number of stages is
+    chosen if the cost of a unit of time with it is lower by the factor `gain`.
 
     Args:
         allowed: the largest error of a window, relative to the solution.
@@ -624,8 +651,8 @@ class Control:
         fixed: whether the number of stages must not change.
         choice: the numbers of stages from which to choose.
         least: the smallest number of stages.
-        gain: see above.
-        safety: the ratio of the aimed error to the allowed error.
+        gain: the factor by which the cost must fall for another number of stages.
+        safety: the ratio of the error that a window aims at to the allowed error.
         distances: the distances d of the last windows, at most three. If they grow steadily, as
             where a solution comes to rest, the next distance is assumed to grow as well.
 
@@ -643,7 +670,7 @@ class Control:
     distances: tuple[float, ...] = ()
 
     def accepts(self, tried: Window) -> bool:
-        """Whether the window is solved with an error that is small enough."""
+        """Return whether a window is solved with an error that is small enough."""
         return tried.converged and tried.error <= self.allowed
 
     def shorten(self, tried: Window, times: int = 1) -> None:
@@ -652,8 +679,8 @@ class Control:
         Args:
             tried: the window.
             times: the number of windows in a row that have not been accepted. After more than three
-                the length is divided by 10: the error does not fall as it should, for example
-                where initial values contradict conditions on the boundary.
+                windows the length is divided by 10: the error does not fall as it should, for
+                example where initial values contradict conditions on the boundary.
         """
         patience = 3
         if times > patience:
@@ -687,7 +714,7 @@ class Control:
         self.stages, self.length = best, length
 
     def _faster(self, tried: Window) -> float:
-        """The ratio of the next length to this one with which Newton's method is cheapest.
+        """The ratio of the next length to this length with which Newton's method is cheapest.
 
         The rate of a simplified Newton method is proportional to the square of the length h. Then
         the number of its steps for a unit of time, 1 / (h log(1 / rate)), is least at the rate
@@ -696,15 +723,20 @@ class Control:
         return (math.exp(-2) / max(tried.rate, 1e-300)) ** 0.5
 
     def _decay(self, tried: Window) -> float:
-        """The ratio ρ of successive Legendre polynomials of a window."""
-        fastest = 30.0  # a larger ρ cannot be told from the errors of s and s - 2 stages
+        """The ratio ρ of successive terms of the Legendre series of a window."""
+        fastest = 30.0  # the errors of s and s - 2 stages do not determine a larger ρ
         error = max(tried.error, 1e-6 * self.allowed)
         if tried.lower <= error:
             return fastest
         return min(fastest, max(1.2, (tried.lower / error) ** 0.5))
 
     def _factor(self, tried: Window, stages: int) -> float:
-        """The ratio of the next length to this one for the aimed error with `stages` stages."""
+        """The ratio of the next length to this length for the error that is aimed at.
+
+        Args:
+            tried: this window.
+            stages: the number of stages of the next window.
+        """
         decay, least = self._decay(tried), 1e-6  # least: fraction of the allowed error
         error = max(tried.error, least * self.allowed)
         power = (error / (self.safety * self.allowed)) ** (1 / (stages + 1))
@@ -715,14 +747,14 @@ class Control:
 
 
 def windows_left(ends: Sequence[float], most: int) -> float | None:
-    """The number of windows that are still needed, if the march is hopeless; None otherwise.
+    """Return the number of windows that are still needed if the march is hopeless, else None.
 
     The march is hopeless if windows have not become twice as long over the last 50 windows, and
-    at their length more than ten times as many windows are needed as are allowed.
+    if, at their length, more than ten times as many windows are needed as are allowed.
 
     Args:
         ends: the ends of all windows, from the beginning, in units of the whole time.
-        most: the largest number of windows.
+        most: the largest number of windows that are allowed.
     """
     latest, times = 50, 10
     if len(ends) <= latest + 1:
