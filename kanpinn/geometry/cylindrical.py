@@ -3,7 +3,7 @@ cells.
 
 The planes and spheres of the boundaries divide space into cells. A cell is an interval of x. For
 each x it is an interval of y, whose ends depend on x, and for each (x, y) an interval of z, whose
-ends depend on x and y. In the slice of a point, the first coordinates have the point's values.
+ends depend on x and y. A slice is the set of all points with given first coordinates.
 """
 
 import itertools

@@ -316,9 +316,10 @@ class Planar(Domain):
     def level(self, coords: Coords) -> Column:
         """Return the level function: 0 on the boundary, > 0 inside, < 0 outside.
 
-        The level function is ± 1 / Σ 1/φ_i. Each φ_i is > 0 outside curve i, and near the curve
-        the distance from it to first order. The level function is twice differentiable inside, and
-        its gradient has a length of about 1 on smooth parts of the boundary.
+        The level function is ± 1 / Σ 1/φ_i. The function φ_i is 0 on curve i and > 0 elsewhere, and
+        near the curve it is the distance from the curve to first order. The level function is twice
+        differentiable inside, and its gradient has a length of about 1 on smooth parts of the
+        boundary.
 
         Args:
             coords: points (n, 2).
