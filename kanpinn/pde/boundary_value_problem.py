@@ -20,21 +20,23 @@ from kanpinn.pde.conditions import Condition, Prescribed
 
 
 class BoundaryValueProblem(ABC):
-    """A differential equation on a domain, with conditions: the base of `Problem`, `EigenProblem`.
+    """The base class of `Problem` and `EigenProblem`: a differential equation with conditions.
 
-    It says where the fields live, which conditions they satisfy, and how the network that
-    approximates them is made.
+    A subclass states the domain, the unknown functions (the fields), the equation and the
+    conditions, and may choose the inputs and further functions of the network.
 
     Attributes:
         domain: the domain of the equation.
-        fields: the names of the functions that the equation is for.
+        fields: the names of the unknown functions.
         free_constant: the names of the fields, such as a pressure, that are determined only up to
             a constant; their errors are computed without their means.
         error_fields: the names of the fields whose errors enter the overall error norms; None for
-            all.
-        needs_conditions: whether a solve refuses the problem if it has fewer conditions than its
+            all fields.
+        needs_conditions: whether a solve refuses the problem if there are fewer conditions than the
             equation needs for a unique solution, or if the data of a pure Neumann problem do not
             balance.
+        is_stated: whether the problem is a copy that `stated` made.
+        unknowns: the `Unknown`s of an inverse problem by name; empty for other problems.
     """
 
     domain: Domain
@@ -51,11 +53,11 @@ class BoundaryValueProblem(ABC):
 
     @abstractmethod
     def equation(self, p: Points, u: Jet) -> Tensor:
-        """Return the residual of a jet at n points, or (L + M) u of an `EigenProblem`.
+        """Return the equation's residual at n points, or (L + M) u of an `EigenProblem`.
 
         Args:
             p: n points.
-            u: the jet of all `columns`.
+            u: the jet (values and derivatives) of all `columns` at the points.
 
         Returns:
             A tensor (n, equations).
@@ -66,15 +68,18 @@ class BoundaryValueProblem(ABC):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns of the jet that `equation` takes, the fields first."""
+        """The names of the columns of the jet `u` in `equation`: the fields, then other unknowns."""
         return tuple(self.fields)
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
-        """Return the stated conditions together with conditions that follow from the equation."""
+        """Return the given conditions and further conditions that follow from the equation."""
         return conditions
 
     def with_conditions(self, conditions: Sequence[Condition]) -> Self:
-        """Return a copy with other conditions, which are `completed` and get their titles."""
+        """Return a copy of the problem with other conditions.
+
+        The conditions are `completed`, and each gets the title "conditions()[i]" for messages.
+        """
 
         def placed(some: Sequence[Condition]) -> tuple[Condition, ...]:
             return tuple(
@@ -88,36 +93,40 @@ class BoundaryValueProblem(ABC):
     def enrichment(self) -> Sequence[Callable[[Points], Tensor]]:
         """Return known functions that are added to the network, such as a `Corner`.
 
-        Each returns (n, q) at n points: q further basis functions for every field separately. Their
-        coefficients are determined together with the coefficients of the network's output layer. If
-        a function has a method `richer(factor)`, as `Corner` has, an error estimate replaces the
-        function by the result: `factor` times as many functions of the same kind.
+        Each function returns the values (n, q) of q basis functions at n points. For each field
+        these have separate coefficients, which are determined together with the coefficients of the
+        network's output layer. If a function has a method `richer(factor)`, as `Corner` has, an
+        error estimate uses the result, which has `factor` times as many basis functions, instead.
         """
         return ()
 
     def inputs(self) -> Callable[[Points], Tensor] | None:
         """Return a function that computes the network's inputs, such as a `Stretch`, or None.
 
-        It maps n points to inputs (n, q) in [-1, 1], and the network's width then starts with q.
-        With None the inputs are the scaled coordinates.
+        The function maps n points to inputs (n, q) in [-1, 1], and the network's width then starts
+        with q. With None the inputs are the coordinates, scaled to [-1, 1].
         """
         return None
 
     def cells(self) -> Sequence[Domain]:
-        """Return the parts that make up the domain.
+        """Return domains whose union is the domain, without overlaps.
 
-        Integrals of energies and norms are computed as sums over the parts.
+        Integrals of energies and norms are computed as sums over these parts.
         """
         return (self.domain,)
 
     @abstractmethod
     def check_class(self) -> None:
-        """Refuse missing or invalid attributes or methods of a subclass, as a part of `check`."""
+        """Refuse missing or invalid attributes or methods of a subclass; `check` calls this method.
+
+        Raises:
+            InputError: naming the attribute or the method, and what it must be.
+        """
 
     def check(self) -> None:
         """Refuse a class whose attributes or methods are missing or invalid.
 
-        The conditions are not checked here but by `stated`.
+        Conditions are not checked here; `stated` checks them.
 
         Raises:
             InputError: naming the attribute or the method, and what it must be.
@@ -147,18 +156,18 @@ T = TypeVar("T")
 def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
     """Check a problem and return a copy whose `conditions()` always returns the same tuple.
 
-    The class's own `conditions` is called once. The solve, the check of the exact solution, the
-    reference and the error estimate then use the same conditions, even if that method draws random
-    noise. A problem that this function returned is returned unchanged. Conditions may only be about
-    fields of the problem, measurements have either all a known noise or none, and each piece of an
-    interface has one condition.
+    The class's own method `conditions` is called once. The solve, the check of the exact solution,
+    the reference and the error estimate then use the same conditions, even if that method draws
+    random noise. A problem that this function returned is returned unchanged. Conditions may only
+    be about fields of the problem, either all measurements or none may have a known noise, and each
+    piece of an interface may have only one condition.
 
     Args:
         problem: the problem.
-        kind: the class that it has to be an instance of.
+        kind: the class of which the problem has to be an instance.
 
     Raises:
-        InputError: for an object of another kind, or a class whose attributes, methods or
+        InputError: for an object of another class, or a problem whose attributes, methods or
             conditions are missing or invalid.
     """
     if not isinstance(problem, kind):
@@ -200,7 +209,7 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
 
 
 def altered(problem: T, **attributes: object) -> T:
-    """Return a copy of a problem with other attributes, also of one that is a frozen dataclass."""
+    """Return a copy of a problem or condition with other attributes, even if it is frozen."""
     view = copy.copy(problem)
     vars(view).update(attributes)
     return view
@@ -234,10 +243,10 @@ class Jump:
 
 
 def prescribed_data(problem: BoundaryValueProblem) -> dict[str, list[Prescribed]]:
-    """Return the prescribed values of each field, by its name, in the order of the conditions.
+    """Return the prescribed values of each field by the field's name, in the order of conditions.
 
-    Fields without prescribed values have an empty list. Values that depend on unknown numbers are
-    left out.
+    Fields without prescribed values have an empty list. Conditions whose data depend on unknown
+    numbers are left out.
     """
     data: dict[str, list[Prescribed]] = {name: [] for name in problem.fields}
     for condition in problem.conditions():
@@ -249,11 +258,11 @@ def prescribed_data(problem: BoundaryValueProblem) -> dict[str, list[Prescribed]
 def jumps(problem: BoundaryValueProblem) -> list[Jump]:
     """Return the jumps of the problem's prescribed values, the largest gap first.
 
-    There is at most one jump, the largest, for each field and each pair of prescribed pieces.
-    Differences that are rounding, or the last digits of measured data, are not jumps.
+    For each field and each pair of boundary pieces with prescribed values, only the largest jump is
+    returned. Differences due to rounding are not jumps.
     """
     low, high = problem.domain.bounds
-    reach = 1e-9 * float((high - low).max())  # points closer than this are the same
+    reach = 1e-9 * float((high - low).max())  # points closer than this count as equal
     largest: list[Jump] = []
     for data in prescribed_data(problem).values():
         # The data of a single condition have no jumps, and skipping them saves time: in many
@@ -274,27 +283,29 @@ def jumps(problem: BoundaryValueProblem) -> list[Jump]:
 
 
 def _largest(a: Prescribed, p: Points, b: Prescribed, q: Points) -> Jump | None:
-    """Return the largest jump between data a at p and data b at q, which are equal points, or None.
+    """Return the largest jump between two prescribed values of a field, None if they agree.
 
-    There is none if the data agree but for rounding.
+    Args:
+        a, b: the prescribed values.
+        p, q: the same n points, of the piece of a and of the piece of b.
     """
     u, v = a.values(p), b.values(q)
     # Values that are NaN or infinite at a corner do not count as a disagreement.
     gaps = (u - v).abs().nan_to_num(0.0, 0.0)[:, 0]
     size = max(float(t.abs().nan_to_num(0.0, 0.0).max()) for t in (u, v))
-    if gaps.max() <= 1e-8 * (1 + size):  # rounding, or few digits
+    if gaps.max() <= 1e-8 * (1 + size):  # the values agree to rounding
         return None
     worst = int(gaps.argmax())
     gap, names = float(gaps[worst]), (a.piece.name, b.piece.name)
-    digits = 1e-4  # the relative difference of data that are known to few digits
+    digits = 1e-4  # data on one piece with a smaller relative difference may be measured
     return Jump(a.field, gap, p.show(worst), names, a.piece == b.piece and gap > digits * size)
 
 
 def with_parameter(problem: P, name: str, value: float) -> P:
     """Return a copy of the problem with another value of a parameter.
 
-    The conditions may depend on the parameter, so for a problem that `stated` returned they are
-    made and checked again.
+    The conditions may depend on the parameter. For a problem that `stated` returned, they are
+    therefore made and checked again.
 
     Args:
         problem: the problem.
@@ -302,7 +313,7 @@ def with_parameter(problem: P, name: str, value: float) -> P:
         value: the parameter's new value.
 
     Raises:
-        InputError: where the problem has no number as an attribute of that name.
+        InputError: if the problem has no attribute of that name that is a number.
     """
     parameter_of(problem, name)
     view = altered(problem, **{name: value})
@@ -316,7 +327,7 @@ def parameter_of(problem: BoundaryValueProblem, name: str) -> float:
     """Return the value of a parameter: an attribute of the problem that is a number.
 
     Raises:
-        InputError: where the problem has no such attribute.
+        InputError: if the problem has no attribute of that name that is a number.
     """
     numbers = {k: v for k, v in vars(problem).items() if isinstance(v, int | float)}
     if name not in numbers:
