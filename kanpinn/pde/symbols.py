@@ -1,4 +1,7 @@
-"""Solutions of the symbols of linearised equations: decaying modes at a boundary, and exponents."""
+"""Linear ordinary differential equations M(d/dτ) u = 0: decaying solutions, and their exponents.
+
+M(ζ) is a matrix polynomial, such as the symbol of a linearised PDE along a boundary's normal.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +14,14 @@ import scipy.linalg
 class BoundaryModes:
     """The solutions of a system M(d/dτ) u = 0 of ordinary differential equations for τ > 0.
 
+    The system has m unknown functions u. If V is `values` and D is `derivative`, the decaying
+    solutions are u(τ) = V exp(τ D) c with constants c.
+
     Args:
         degree: the number of independent solutions.
         decaying: the number of independent solutions that decay.
         values: the values at τ = 0 of a basis of the decaying solutions, (m, decaying).
-        derivative: d/dτ in this basis, (decaying, decaying).
+        derivative: the matrix of d/dτ in this basis, (decaying, decaying).
     """
 
     degree: int
@@ -24,13 +30,15 @@ class BoundaryModes:
     derivative: numpy.ndarray
 
     def rank(self, conditions: Sequence[numpy.ndarray]) -> int:
-        """Return the number of independent equations of conditions at τ = 0 for decaying solutions.
+        """Return how many independent equations conditions at τ = 0 are for decaying solutions.
+
+        This is the rank of the linear map from the decaying solutions to the conditions' values.
 
         Args:
-            conditions: for each condition B(d/dτ) u = 0 the coefficients of the polynomial B, the
-                constant first, (r, k, m).
+            conditions: for each set of k conditions B(d/dτ) u = 0 at τ = 0, the coefficients of the
+                polynomial B, the constant first, (r, k, m).
         """
-        independent = 1e-9  # singular values relative to the sizes of conditions and solutions
+        independent = 1e-9  # the least singular value that counts, for rows of size about 1
         rows = []
         for polynomial in conditions:
             states = [self.values]
@@ -42,7 +50,7 @@ class BoundaryModes:
         if not rows or not self.decaying:
             return 0
         matrix = numpy.concatenate(rows)
-        if not numpy.isfinite(matrix).all():  # this proves no lack of conditions
+        if not numpy.isfinite(matrix).all():  # then no lack of conditions is proved
             return self.decaying
         return int((numpy.linalg.svd(matrix, compute_uv=False) > independent).sum())
 
@@ -50,17 +58,19 @@ class BoundaryModes:
 def modes(polynomial: numpy.ndarray, neutral: float) -> BoundaryModes | None:
     """Return the solutions of M(d/dτ) u = 0.
 
-    The companion pencil A - ζ B of M makes a system of first order. Its eigenvectors for all ζ with
-    a negative real part span the decaying solutions.
+    The companion pencil A - ζ B of M turns the system into a system of first order. The
+    eigenvectors of the pencil for all ζ with a negative real part span the decaying solutions.
 
     Args:
         polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m).
-        neutral: exponents ζ of at most this size neither decay nor grow.
+        neutral: the largest |ζ| for which exp(ζ τ) counts as neither decaying nor growing.
 
     Returns:
-        The solutions; None if they are not known: det M is zero for all ζ, or M is not finite.
+        The solutions; None if they are not known, because det M(ζ) is 0 for all ζ or coefficients
+        of M are not finite.
     """
-    infinite, straight = 1e4, 1e-6  # infinite |ζ|; least |Re ζ| / |ζ| of a decay
+    # |ζ| ≥ `infinite` counts as infinite; a decaying solution has -Re ζ > straight · |ζ|.
+    infinite, straight = 1e4, 1e-6
     m = polynomial.shape[1]
     if not numpy.isfinite(polynomial).all():
         return None
@@ -84,9 +94,10 @@ def modes(polynomial: numpy.ndarray, neutral: float) -> BoundaryModes | None:
 
 
 def exponents(polynomial: numpy.ndarray) -> numpy.ndarray:
-    """Return all complex ζ with |ζ| < 1e4 and M(ζ) singular; none if M is not finite.
+    """Return all complex ζ with |ζ| < 1e4 for which the matrix M(ζ) is singular.
 
-    polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m).
+    polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m). If they are not finite,
+    the result is empty.
     """
     infinite = 1e4
     if not numpy.isfinite(polynomial).all():
@@ -98,7 +109,10 @@ def exponents(polynomial: numpy.ndarray) -> numpy.ndarray:
 
 
 def _companion(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Return matrices A and B, (r m, r m), for which A - ζ B is singular exactly where M(ζ) is."""
+    """Return matrices A and B, (r m, r m), such that A - ζ B is singular if and only if M(ζ) is.
+
+    polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m).
+    """
     r, m = len(polynomial) - 1, polynomial.shape[1]
     left, right = numpy.eye(r * m, k=m, dtype=complex), numpy.eye(r * m, dtype=complex)
     left[-m:] = -numpy.concatenate(list(polynomial[:-1]), axis=1)
@@ -107,10 +121,12 @@ def _companion(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]
 
 
 def _balanced(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Scale the rows and columns of a matrix polynomial to size 1, such as a pressure's column.
+    """Scale the rows and columns of a matrix polynomial (r + 1, m, m) to size 1.
+
+    Without this, the column of a pressure, for example, could be much smaller than the others.
 
     Returns:
-        The scaled coefficients, and the factors of the columns, (m,).
+        The scaled coefficients, (r + 1, m, m), and the factors of the columns, (m,).
     """
     sizes, tiny = numpy.ones(polynomial.shape[2]), 1e-300
     for _ in range(3):
