@@ -20,12 +20,12 @@ JetAt = Callable[[Points, Channels], Jet]
 
 @dataclass(frozen=True)
 class Defect:
-    """The residual of a function in the equation or one condition of a problem.
+    """The residual of a function in the equation or in one condition of a problem.
 
     Args:
         name: the name of the residual, such as "Poisson.conditions()[0]".
         size: the root mean square of the residual at sampled points.
-        relative: `size` divided by an estimate of the size of the equation's terms.
+        relative: `size` divided by an estimate of the root mean square of the residual's terms.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Defect:
 
     @property
     def words(self) -> str:
-        """A sentence that says that the exact solution has this residual."""
+        """The message that the exact solution has this residual."""
         size = f"{self.size:.1e} (root mean square), {self.relative:.1e} of the terms"
         return f"the exact solution does not satisfy {self.name}: its residual is {size}"
 
@@ -50,11 +50,11 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
     Measurements with noise, and all measurements of problems with unknowns, are left out.
 
     Yields:
-        One defect for the equation and each condition; none where the problem has no exact solution
-        or an unknown number has no exact value.
+        One defect for the equation and each condition; no defects if the problem has no exact
+        solution, or an unknown number has no exact value.
 
     Raises:
-        InputError: where a residual has the wrong shape.
+        InputError: if a residual has the wrong shape.
     """
     known = all(unknown.exact is not None for unknown in problem.numbers.values())
     if problem.exact is not None and known:
@@ -62,10 +62,11 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
 
 
 def warn_of_contradictions(problem: Problem) -> None:
-    """Warn if the exact solution does not solve the problem, or is not finite inside.
+    """Warn if the exact solution does not solve the problem, or is not finite in the domain.
 
-    Errors against it then say nothing. Residuals of at most 1e-3 of the terms of the equation pass,
-    since a series may be cut off; and a residual that is not finite, as next to a corner.
+    Errors computed with such an exact solution would be meaningless. A residual passes if it is at
+    most 1e-3 of the equation's terms, since the exact solution may be a truncated series, or if it
+    is not finite, as next to a corner.
     """
     few, name = sample(problem.domain, 64, "sobol"), type(problem).__name__
     try:
@@ -74,7 +75,7 @@ def warn_of_contradictions(problem: Problem) -> None:
             warnings.warn(f"{name}.exact is not finite: errors are not known", stacklevel=3)
             return
         wrong = [one for one in exact_defects(problem) if one.relative > 1e-3]
-    except Exception:  # by the user's own functions; errors are then measured at other points
+    except Exception:  # the user's own functions may fail at these points, but not at others
         return
     for one in wrong:
         warnings.warn(one.words, stacklevel=3)
@@ -87,14 +88,14 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
 
     Args:
         problem: the problem.
-        jet: returns the function's jet at points with the given channels, with a column for each
-            field and then each unknown number.
+        jet: returns the function's jet at points, with the derivatives that the channels name and
+            with a column for each field and then for each unknown number.
 
     Yields:
         One defect for the equation and each condition.
 
     Raises:
-        InputError: where a residual has the wrong shape.
+        InputError: if a residual has the wrong shape.
     """
     problem = stated(problem)
     kind, few = type(problem).__name__, Collocation(64, 64, "sobol")
@@ -112,19 +113,29 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
 def _defect(
     jet: JetAt, equation: ResidualFunction, p: Points, sites: int, scale: float, name: str
 ) -> Defect:
-    """Return the defect at points; `scale` is the root mean square of the function's values."""
-    p = Batch.made_of(p)  # which caches a source that is derived from `exact`
+    """Return the defect of a function in the equation or a condition.
+
+    Args:
+        jet: returns the function's jet, see `defects_of`.
+        equation: the residual of the equation or condition, from points and a jet.
+        p: the points at which the residual is evaluated.
+        sites: the number of consecutive points that one row of the residual combines.
+        scale: the root mean square of the function's values.
+        name: the name of the residual, for messages.
+    """
+    p = Batch.made_of(p)  # a batch caches a source that is derived from `exact`
     channels, (u, values) = find_channels(lambda c: (u := jet(p, c), equation(p, u)), p.names)
-    # A result (n, n) by accidental broadcasting differs from n equations in that its number of
-    # columns changes with n, so it is evaluated at two n. A face may have only one point, so points
-    # are repeated.
+    # A result (n, n) from accidental broadcasting looks like n equations, but its number of columns
+    # changes with n. Therefore the residual is evaluated for two values of n; points are repeated,
+    # since a face may have only one point.
     few = [p[torch.arange(n * sites) % len(p)] for n in (2, 3)]
     if len({equation(points, jet(points, channels)).shape[1] for points in few}) > 1:
         raise InputError(
             f"{name} must have shape (n, 1), one column for each equation, got (n, n): "
             "operands of shape (n, 1) and (n,) broadcast to (n, n)"
         )
-    # The terms of the equation cancel for u, but not for 0 and 2u, which therefore show their size.
+    # The terms of the equation cancel for the solution u. The residuals of 0 and of 2u show how
+    # large the terms are.
     parts = [values, equation(p, u * 0), equation(p, u * 2), *u.parts()]
     size, *terms = [float(part.detach().square().mean().sqrt()) for part in parts]
     largest = max(scale, *terms)
