@@ -68,7 +68,7 @@ class BoundaryValueProblem(ABC):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns of the jet `u` in `equation`: the fields, then other unknowns."""
+        """The names of the columns of `equation`'s jet u: the fields, then unknown numbers."""
         return tuple(self.fields)
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
@@ -224,8 +224,8 @@ class Jump:
         gap: the absolute difference of the two values.
         place: the point as text, for messages.
         pieces: the names of the two boundary pieces; equal if both conditions are on one piece.
-        contradictory: whether both conditions are on one piece, and disagree by more than the last
-            digits of measured data.
+        contradictory: whether both conditions are on one piece and their values differ by more than
+            1e-4 of their size, that is by more than the last digits of measured data.
     """
 
     field: str
