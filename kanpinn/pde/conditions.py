@@ -1,4 +1,4 @@
-"""Conditions of a problem: on boundaries and interfaces, between points, at measurements."""
+"""Conditions of a problem: on boundaries and interfaces, between pairs of points, measurements."""
 
 import dataclasses
 import math
@@ -32,7 +32,7 @@ class Prescribed:
         values: a function that returns the values (n, 1) at n points of the piece.
         rate: a function that returns the field's time derivative (n, 1) at n points of the piece;
             None if no time derivative is prescribed.
-        is_zero: whether the values were given as the number 0.
+        is_zero: whether the values are given as the number 0.
     """
 
     condition: "Condition"
@@ -45,40 +45,44 @@ class Prescribed:
 
 @dataclass(frozen=True)
 class Condition(ABC):
-    """Base class of conditions, which hold besides the problem's equation.
+    """Base class of the conditions that a solution satisfies besides the problem's equation.
 
-    Each row of the residual belongs to one point or, where `sites` is above one, combines the
-    values at `sites` consecutive points. Subclasses override the properties below to describe
-    themselves to a solve.
+    Each row of the residual belongs to one point or, if `sites` is above 1, combines the values at
+    `sites` consecutive points. Subclasses set the attributes and override the properties below, by
+    which a solve knows how to treat the condition.
 
     Args:
-        field: the name of the field that the condition is about; None stands for all fields.
-        weight: a factor of the weight of the loss term "boundary".
+        field: the name of the field in the condition; None stands for all fields.
+        weight: a factor of the condition's weight in the loss term "boundary".
 
     Attributes:
-        about: the names of the fields that the residual takes; () stands for all fields.
+        about: the names of the fields in the residual; () stands for all fields.
         sites: the number of consecutive points that one row of the residual combines.
-        surface: the measure of its `seats`, to which its share of the boundary points is
-            proportional; 0 for conditions that do not hold on a boundary.
+        surface: the measure of the pieces `seats`, to which the condition's share of the boundary
+            points is proportional; 0 for conditions that do not hold on a boundary.
         measurements: the number of measured points; 0 for conditions that are no measurements.
         numbers: the names of all unknown numbers of the problem, in their order, if the condition's
             data depend on an unknown number; otherwise (). The numbers' values are columns of the
             points, such as `p.k`.
-        seats: the boundary pieces on which its collocation points are drawn, by default `pieces`.
-            For `Periodic` in x it is "x_min": the points on "x_max" follow from its points.
-        kinks: the pieces of interfaces inside the domain at which it lets fields have a kink, such
-            as the circle of an `Interface` around a disk.
-        tied: the boundary pieces on which it makes the fields agree: "x_min" and "x_max" for
-            `Periodic` in x.
-        inside: the domain of a `Constraint` in which it is a further equation, otherwise None.
-        fixed: the points of a condition with points of its own, such as `Observed`, otherwise None.
-        periodic_in: the coordinate in which the condition makes all fields periodic, or None.
-        all_fields: the names of the problem's fields, set where a problem is stated, see `stated`.
-        title: the condition's name in messages, such as "conditions()[0]", set there too.
+        seats: the boundary pieces on which the condition's collocation points are drawn, by default
+            `pieces`. For `Periodic` in x this is "x_min"; each point on "x_min" determines a point
+            on "x_max".
+        kinks: the pieces of interfaces inside the domain at which the condition permits a kink of
+            the fields, such as the circle of an `Interface` around a disk.
+        tied: the boundary pieces on which the condition makes the fields agree, such as "x_min" and
+            "x_max" for `Periodic` in x.
+        inside: the domain in which a `Constraint` is a further equation; None for other conditions.
+        fixed: the points of a condition that does not draw points, such as `Observed`; otherwise
+            None.
+        periodic_in: the name of the coordinate in which the condition makes all fields periodic, or
+            None.
+        all_fields: the names of the problem's fields; `stated` sets this attribute.
+        title: the condition's name in messages, such as "conditions()[0]"; `stated` sets this
+            attribute.
 
     Raises:
-        InputError: for a weight that is not positive and finite, for a place (boundary, piece,
-            domain) of the wrong type, and for data that are no numbers, formulas or functions.
+        InputError: for a weight that is not positive and finite, for a boundary, piece or domain of
+            the wrong type, and for data that are no numbers, formulas or functions.
 
     Example:
         >>> import kanpinn as kp
@@ -91,15 +95,15 @@ class Condition(ABC):
     # The arguments that say where the condition holds, with their permitted types.
     places: ClassVar[Mapping[str, tuple[type, ...]]] = {}
     data: ClassVar[tuple[str, ...]] = ()  # arguments that are numbers, formulas or functions
-    is_at_boundary: ClassVar[bool] = False  # whether its points must be on a boundary
-    is_natural: ClassVar[bool] = False  # whether a minimiser of the energy satisfies it
-    is_initial: ClassVar[bool] = False  # whether it prescribes initial values
-    fixes_constant: ClassVar[bool] = False  # whether adding a constant to u violates it
+    is_at_boundary: ClassVar[bool] = False  # whether the points must be on a boundary
+    is_natural: ClassVar[bool] = False  # whether minimisers of the energy satisfy the condition
+    is_initial: ClassVar[bool] = False  # whether the condition prescribes initial values
+    fixes_constant: ClassVar[bool] = False  # whether adding a constant to u violates the condition
 
     _: KW_ONLY
     field: str | None = None
     weight: float | int = 1.0
-    # Subclasses with other values set them in __post_init__.
+    # Subclasses set other values of these attributes in __post_init__.
     about: tuple[str, ...] = dataclasses.field(default=(), init=False, repr=False, compare=False)
     sites: int = dataclasses.field(default=1, init=False, repr=False, compare=False)
     surface: float = dataclasses.field(default=0.0, init=False, repr=False, compare=False)
@@ -138,30 +142,33 @@ class Condition(ABC):
     def pieces(self) -> tuple[Piece, ...]:
         """The boundary pieces on which the condition holds at each single point.
 
-        They are the pieces of the boundary that a `Dirichlet` condition takes, for example, and ()
-        for `Periodic`, which compares two points, and for `Observed`.
+        For a `Dirichlet` condition, for example, these are the pieces of its argument `boundary`.
+        They are () for `Periodic`, which compares two points, and for `Observed`.
         """
         return ()
 
     @property
     def noise(self) -> float | int | None:
-        """The standard deviation of the measured values, or None where it is not known."""
+        """The standard deviation of measured values; None if it is not known."""
         return None
 
     @property
     def needs_energy(self) -> bool:
-        """Whether the energy form needs a density in `boundary_energies` for the condition."""
+        """Whether the energy form needs an energy density for the condition.
+
+        `Problem.boundary_energies` returns this density.
+        """
         return self.is_natural
 
     def prescribed(self, fields: Sequence[str]) -> list[Prescribed]:
-        """Return the values that the condition prescribes, which a surrogate can have built in.
+        """Return the values that the condition prescribes and that can be built into a surrogate.
 
         Args:
             fields: the names of the problem's fields.
 
         Returns:
-            One record for each field and piece; an empty list for conditions that do not prescribe
-            values of single fields.
+            One `Prescribed` for each field and piece; an empty list for conditions that do not
+            prescribe values of single fields.
         """
         return []
 
@@ -176,13 +183,14 @@ class Condition(ABC):
 
         Args:
             collocation: the numbers of points of the whole problem, and the sampler.
-            share: this condition's fraction of the boundary points; it gets at least one.
+            share: this condition's fraction of the problem's boundary points; the condition gets at
+                least one point.
             generator: the random number generator, the only source of randomness.
-            units: the lengths (d,) that count as 1 along each coordinate when the pieces are
-                measured, see `sample`.
+            units: the length unit of each coordinate, (d,), in which the pieces are measured, see
+                `sample`.
 
         Returns:
-            rows · sites points, where the `sites` points of each row follow one another.
+            rows · sites points; the `sites` points of each row of the residual follow one another.
         """
         if self.fixed is not None:
             return self.fixed
@@ -193,11 +201,14 @@ class Condition(ABC):
         return self.rows_at(drawn)
 
     def rows_at(self, drawn: Points) -> Points:
-        """Return the `sites` points of each row, from points that are drawn on its `seats`."""
+        """Return the `sites` points of each row of the residual, row after row.
+
+        drawn: points on the pieces `seats`, one for each row.
+        """
         return drawn
 
     def few_points(self) -> Points:
-        """Return a few of its points, always the same, for trials."""
+        """Return a few of the condition's points, always the same, for checks of the problem."""
         return self.points(Collocation(5, 16, "uniform"), 1.0, Generator().manual_seed(0))
 
     def stacked_residual(self, p: Points, u: Jet) -> Tensor:
@@ -208,7 +219,7 @@ class Condition(ABC):
             u: the jet of all fields, followed by the problem's unknown numbers, at these points.
 
         Raises:
-            InputError: where the user's residual has another shape.
+            InputError: if the user's residual has another shape.
         """
         columns, fields = u.components(), self.all_fields
         assert fields, "residuals are those of conditions of a problem that is stated"
@@ -223,14 +234,14 @@ class Condition(ABC):
         """Return the residual, a tensor (rows, equations) or a tuple of such tensors.
 
         Args:
-            p: the condition's points, rows · sites of them.
-            fields: the jets at these points of the fields that the condition is about.
+            p: the rows · sites points of the condition.
+            fields: the jet (values and derivatives) at these points of each field in the condition.
         """
 
 
 @dataclass(frozen=True)
 class OnBoundary(Condition):
-    """Base class of conditions that hold pointwise on a boundary or a part of it."""
+    """Base class of conditions that hold at each point of a boundary or of a part of a boundary."""
 
     boundary: Boundary
 
@@ -249,14 +260,15 @@ def prescribed_values(
     what: str,
     rate: "Data | None" = None,
 ) -> list[Prescribed]:
-    """Return a record of prescribed values, and rates if any, for each field and piece.
+    """Return a `Prescribed` for each field of a condition and each of its boundary pieces.
 
     Args:
-        condition: the condition that prescribes them.
+        condition: the condition that prescribes values.
         fields: the names of the problem's fields.
-        value, rate: data with a column for each field that the condition is about, or a single
-            column that holds for all of them.
-        what: the name of the value in messages.
+        value: the values, data with a column for each field in the condition, or a single column
+            for all these fields.
+        what: the name of the values in messages.
+        rate: the fields' time derivatives, data of the same kind; None if none are prescribed.
     """
     names, every = condition.about or fields, list[Prescribed]()
     for i, name in enumerate(names):
@@ -270,7 +282,15 @@ def prescribed_values(
 
 
 def _column_of(data: "Data", m: int, column: int, what: str, p: Points) -> Tensor:
-    """Return the values (n, 1) of one of m fields at points; a single column serves all fields."""
+    """Return the values (n, 1) of one of m fields at n points.
+
+    Args:
+        data: data with m columns, or with a single column for all fields.
+        m: the number of fields.
+        column: the index of the field.
+        what: the name of the data in messages.
+        p: the points.
+    """
     columns = values_of(data, p, m, what).to(p.coords)
     return columns if columns.shape[1] == 1 else columns[:, column, None]
 
@@ -283,16 +303,16 @@ def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
     """Evaluate a number or a function of points at n points.
 
     Args:
-        data: the number or function; conditions turn their formulas into functions.
+        data: the number or function; conditions have turned formulas into functions.
         p: the points.
-        m: the number of fields that the values belong to.
+        m: the number of fields to which the values belong.
         what: the name of the data in messages.
 
     Returns:
-        (n, 1), or (n, m) where a function gives a column, or a tuple of columns, for each field.
+        The values, (n, 1), or (n, m) if a function returns a column for each field.
 
     Raises:
-        InputError: where the function returns another shape.
+        InputError: if the function returns another shape.
     """
     if not callable(data):
         return torch.full_like(p.coords[:, :1], float(data))
@@ -308,7 +328,7 @@ def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
 
 @dataclass(frozen=True)
 class Dirichlet(OnBoundary):
-    """Dirichlet condition u = value on a boundary or a part of it.
+    """Dirichlet condition u = value on a boundary or a part of a boundary.
 
     Args:
         boundary: the boundary, or a part of it.
@@ -372,7 +392,7 @@ class Neumann(OnBoundary):
 
     @property
     def needs_energy(self) -> bool:
-        """True unless the flux is the number 0, which is natural without a boundary energy."""
+        """True unless `value` is the number 0: ∂u/∂n = 0 is natural without a boundary energy."""
         return self.value != 0
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
@@ -421,16 +441,16 @@ class Robin(OnBoundary):
 
 @dataclass(frozen=True)
 class Constraint(Condition):
-    """A user-defined residual that vanishes on a boundary, a piece of it, or a domain.
+    """A user-defined residual that vanishes on a boundary, a piece of a boundary, or a domain.
 
     Args:
-        on: the boundary, piece or domain. On a domain there are as many collocation points as the
-            problem's residual has.
-        equation: a function (p, u, …) with the arguments of a problem's residual, which returns
-            a tensor (n, equations) or a tuple of such tensors; on a boundary p has normals.
+        on: the boundary, piece or domain. In a domain the constraint has as many collocation points
+            as the problem's equation.
+        equation: a function (p, u, …) with the arguments of a problem's residual. It returns a
+            tensor (n, equations) or a tuple of such tensors; on a boundary p has normals.
 
     Raises:
-        InputError: where `on` is of another type, or `equation` is not callable.
+        InputError: if `on` is of another type, or `equation` is not callable.
 
     Example:
         >>> import kanpinn as kp
@@ -469,15 +489,16 @@ class Constraint(Condition):
 class ComponentDirichlet(OnBoundary):
     """Base class: a component of a vector field has given values on a boundary.
 
-    Where every piece of the boundary is perpendicular to a coordinate axis, the condition
-    prescribes values of single fields, which a surrogate can have built in. Elsewhere the condition
-    is a term of the loss.
+    If every piece of the boundary is perpendicular to a coordinate axis, the condition prescribes
+    values of single fields, which can be built into a surrogate. Otherwise the condition is a term
+    of the loss.
 
     Args:
         boundary: the boundary, or a part of it.
-        value: the component's values, a number, a formula or a function of points, which may use
-            `p.normals`.
-        fields: the names of the vector's fields, one for each coordinate of space, in their order.
+        value: the values of the component: a number, a formula or a function of points, which may
+            use `p.normals`.
+        fields: the names of the m fields that are the components of the vector along the
+            coordinates of space, in the order of the coordinates.
 
     Raises:
         InputError: unless there is one field for each coordinate of space.
@@ -516,7 +537,7 @@ class ComponentDirichlet(OnBoundary):
             if not torch.allclose(normals, plane.expand_as(normals), rtol=0, atol=1e-12):
                 return []  # the condition couples fields, so no single field has values
             for column, row in enumerate(self.rows(plane[None, : len(self.fields)])[0]):
-                if row.any():  # a row of a normal along an axis is about one field
+                if row.any():  # for a normal along an axis, each row of A has one non-zero entry
                     values = partial(self._values, plane, row, column)
                     name = self.fields[int(row.abs().argmax())]
                     every.append(Prescribed(self, name, piece, values, is_zero=self.value == 0))
@@ -524,10 +545,13 @@ class ComponentDirichlet(OnBoundary):
 
     @abstractmethod
     def rows(self, normals: Tensor) -> Tensor:
-        """Return the matrices A, (n, k, m), such that A u is the prescribed component of u.
+        """Return matrices A, (n, k, m), such that A u is the component of u with given values.
 
         Args:
             normals: the unit normals in space, (n, m), without a component along time.
+
+        Returns:
+            For each of n points the matrix A, with k rows and a column for each of m fields.
         """
 
     def target(self, p: Points) -> Tensor:
@@ -535,7 +559,7 @@ class ComponentDirichlet(OnBoundary):
         return values_of(self.value, p, self.columns, f"a {type(self).__name__} value")
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return the component of u minus its value, (n, k)."""
+        """Return the component of u minus the component of the given values, (n, k)."""
         assert p.normals is not None
         u, value = torch.cat([f.value for f in fields], dim=1), self.target(p)
         rows = self.rows(p.normals[:, : len(fields)])
@@ -544,12 +568,12 @@ class ComponentDirichlet(OnBoundary):
         return torch.einsum("nkm,nm->nk", rows, u - value)
 
     def _values(self, plane: Tensor, row: Tensor, column: int, p: Points) -> Tensor:
-        """Return the values (n, 1) of the one field that a row of A selects on a plane piece.
+        """Return the values (n, 1) of the single field in one row of A, on a plane piece.
 
         Args:
-            plane: the piece's unit normal, (d,).
-            row: the row of A, (m,), with one entry that is not 0.
-            column: the index of this row.
+            plane: the unit normal of the piece, (d,).
+            row: the row of A (see `rows`), (m,), with a single entry that is not 0.
+            column: the index of the row.
             p: n points of the piece.
         """
         target = self.target(Points(p.coords, p.names, plane.to(p.coords).expand_as(p.coords)))
@@ -559,10 +583,10 @@ class ComponentDirichlet(OnBoundary):
 
 @dataclass(frozen=True)
 class NormalDirichlet(ComponentDirichlet):
-    """u · n = value for a vector field u, n the outward unit normal; 0 at an impermeable wall.
+    """Condition u · n = value for a vector field u, with n the outward unit normal.
 
-    An example is `kp.NormalDirichlet(wall, 0.0, ("u", "v"))`. The tangential component is
-    prescribed by `TangentialDirichlet`.
+    At an impermeable wall the value is 0. `TangentialDirichlet` prescribes the other component. The
+    arguments are those of `ComponentDirichlet`.
 
     Example:
         >>> import kanpinn as kp
@@ -579,13 +603,13 @@ class NormalDirichlet(ComponentDirichlet):
 class TangentialDirichlet(ComponentDirichlet):
     """The tangential component of a vector field u has given values on a boundary.
 
-    For two fields the component is the scalar u · t, where t = (-n_y, n_x) is the normal turned by
-    +90°; on the outer boundary t runs counterclockwise. For three fields it is the vector
-    u - (u · n) n, and `value` is 0 or a function of points → (n, 3), of which only the tangential
-    part is used.
+    For two fields the component is the scalar u · t, where t = (-n_y, n_x) is the normal n turned
+    by +90°; on the outer boundary t runs counterclockwise. For three fields the component is the
+    vector u - (u · n) n, and `value` is 0 or a function of points → (n, 3), of which only the
+    tangential part is used. The arguments are those of `ComponentDirichlet`.
 
     Raises:
-        InputError: also for a number other than 0 with three fields.
+        InputError: as for `ComponentDirichlet`, and for three fields with a number other than 0.
 
     Example:
         >>> import kanpinn as kp
@@ -614,21 +638,22 @@ class TangentialDirichlet(ComponentDirichlet):
 class Interface(Condition):
     """Flux condition (a ∂u/∂n)_outside - (a ∂u/∂n)_inside = flux on an interface.
 
-    The interface is the boundary of a part of the domain, and n points out of that part. The
-    surrogate has to have a kink at the interface: give its network the distance |φ(x)| from the
+    The interface is the boundary of a part of the domain, and the normal n points out of this part.
+    The surrogate has to have a kink at the interface: give the network the distance |φ(x)| from the
     interface as a further input, by `Problem.inputs`. Networks in cells (`Cells`) need no such
-    input and leave it out: the interface divides them. In space it must then consist of spheres and
-    faces of boxes. In the energy form the condition with flux = 0 is natural and need not be
-    listed.
+    input and ignore it, because the interface divides the cells; in space the interface must then
+    consist of spheres and faces of boxes. In the energy form the condition with flux = 0 is natural
+    and need not be listed.
 
     Args:
         domain: the whole domain.
-        on: the boundary of the part, or some pieces of it.
-        coefficient: a, a number, a formula or a function of points; it is evaluated on both sides.
+        on: the boundary of the part of the domain, or some pieces of this boundary.
+        coefficient: a, a number, a formula or a function of points; the values on the two sides of
+            the interface may differ.
         flux: a number, a formula or a function of points, such as a heat source on the interface.
 
     Raises:
-        InputError: for data of another kind, and in a solve in float32, where the points of the
+        InputError: for data of another kind, and in a solve in float32, in which the points on the
             two sides coincide.
 
     Example:
@@ -669,15 +694,16 @@ class Interface(Condition):
 
 @dataclass(frozen=True)
 class Initial(Condition):
-    """Initial condition: u = value and, where a rate is given, ∂u/∂t = rate at the initial time.
+    """Initial condition: u = value and, if a rate is given, ∂u/∂t = rate at the initial time.
 
     Args:
         domain: a space-time domain, whose boundary has a piece "initial", or a box with the piece
             "t_min".
-        value, rate: numbers, formulas, or functions of points → (n, m) for m fields, or (n, 1).
+        value: a number, a formula, or a function of points → (n, m) for m fields, or (n, 1).
+        rate: data of the same kind; None if no time derivative is prescribed.
 
     Raises:
-        InputError: where the domain has no time, or for data of another kind.
+        InputError: if the domain has no time, or for data of another kind.
 
     Example:
         >>> import kanpinn as kp
@@ -720,7 +746,7 @@ class Initial(Condition):
         return prescribed_values(self, fields, self.value, "an initial value", self.rate)
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
-        """Return u - value and, where a rate is given, ∂u/∂t - rate, (n, m) each."""
+        """Return u - value and, if a rate is given, ∂u/∂t - rate, (n, m) each."""
         u = torch.cat([f.value for f in fields], dim=1)
         m = u.shape[1]
         residuals = [u - self.target(p, m)]
@@ -738,8 +764,8 @@ class Observed(Condition):
         domain: the domain in which the points lie.
         at: the points, (n, d), with columns in the order of the domain's coordinates.
         values: the measured values, (n,) or, for m fields, (n, m).
-        noise: the standard deviation of the values, by which the residual is divided; None where
-            it is not known and is to be estimated from the misfit of the data.
+        noise: the standard deviation of the values, by which the residual is divided; None if it is
+            not known and a solve shall estimate it from the differences of u and the values.
 
     Raises:
         InputError: for points or values that are not finite, points outside the domain, shapes
@@ -794,7 +820,7 @@ class Observed(Condition):
         vars(self).update(at=at, values=values, measurements=len(values), fixed=points)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return (u - values) / noise, (n, m), or u - values where the noise is not known."""
+        """Return (u - values) / noise, (n, m), or u - values if the noise is not known."""
         assert p.data is not None
         u = torch.cat([f.value for f in fields], dim=1)
         if p.data.shape[1] not in (1, u.shape[1]):
@@ -808,10 +834,10 @@ class Observed(Condition):
 class Periodic(Condition):
     """Periodic condition: u and its derivatives agree at the ends "x_min" and "x_max" of x.
 
-    A network with one more input than there are coordinates takes cos and sin of 2πx / L in place
-    of x, where L is the period. It is then periodic with all of its derivatives, and the condition
-    has no term in the loss. The condition then holds exactly, but the solution need not be more
-    accurate: with more inputs, networks with random inner functions need more units.
+    If the network has one more input than there are coordinates, its inputs are cos and sin of
+    2πx / L in place of x, where L is the period. Such a network is periodic with all of its
+    derivatives: the condition holds exactly and has no term in the loss. The solution need not be
+    more accurate, because with more inputs, networks with random inner functions need more units.
 
     Args:
         domain: the domain, whose boundary has the pieces "x_min" and "x_max" for the coordinate x.
@@ -820,8 +846,8 @@ class Periodic(Condition):
             equations of second order.
 
     Raises:
-        InputError: for a coordinate that the domain does not have, a domain without these pieces,
-            or a negative order.
+        InputError: for a coordinate that the domain does not have, a domain without the pieces
+            "x_min" and "x_max" for this coordinate x, or a negative order.
 
     Example:
         >>> import kanpinn as kp
@@ -854,7 +880,7 @@ class Periodic(Condition):
         return Points(torch.stack([drawn.coords, high], dim=1).flatten(0, 1), drawn.names)
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
-        """Return the differences of u, ∂_x u, … between lower and upper end, (rows, 1) each."""
+        """Return u, ∂_x u, … at the lower end minus the same at the upper end, (rows, 1) each."""
         direction = [float(name == self.coordinate) for name in p.names]
         values = [f.value for f in fields]
         for order in range(1, self.order + 1):
@@ -866,13 +892,16 @@ class Periodic(Condition):
 class Integral(Condition):
     """Integral condition ∫ u = value over a domain or a boundary.
 
-    It can, for example, fix the constant up to which a field is determined.
+    If a field is determined only up to a constant, for example, the condition fixes the constant.
 
     Args:
-        over: a domain or a boundary.
-        value: the integral's value, a number.
+        over: the domain or boundary of integration.
+        value: the value of the integral, a number.
         density: the integrand, a function (p, u, …) → (n, 1) with the arguments of a problem's
             residual; by default the field itself.
+
+    Raises:
+        InputError: if `over` is neither a domain nor a boundary, or the value is not finite.
 
     Example:
         >>> import kanpinn as kp
@@ -897,7 +926,7 @@ class Integral(Condition):
             points, weights = self.over.quadrature(32)
         else:
             nodes, most, chunks = 32, 2**12, [*domain_rule(self.over, 32, draws=2**12)]
-            # One row of the residual uses all points at once, which bounds their number.
+            # One row of the residual needs all points at once; their number is therefore bounded.
             while sum(len(p) for p, _ in chunks) > most and nodes > 1 and self.over.dim <= 3:
                 nodes = nodes * 3 // 4
                 chunks = [*domain_rule(self.over, nodes, draws=most)]
@@ -906,7 +935,7 @@ class Integral(Condition):
         vars(self).update(fixed=points, _weights=weights, sites=len(points))
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return (∫ u - value) / |over|, with |over| the measure of the set, (rows, m)."""
+        """Return (∫ u - value) / |over|, (rows, m), where |over| is the measure of `over`."""
         density = self.density
         densities = density(p, *fields) if density else torch.cat([f.value for f in fields], dim=1)
         weights = self._weights.to(densities)
