@@ -265,7 +265,7 @@ def _normal_unit(graph: Graph, layer: int, unit: int, redundant: set[Name]) -> G
 
 
 def _symbolic(graph: Graph, layer: int, end: int, unit: int) -> dict[Key, Symbolic]:
-    """Return the formulas on a layer's edges into a unit (end = 2) or out of it (end = 1)."""
+    """Return the formulas on a layer's edges into a unit (end = 2) or out of a unit (end = 1)."""
     curves = sorted(graph.formulas().items())
     return {key: c for key, c in curves if key[0] == layer and key[end] == unit}
 
