@@ -397,7 +397,8 @@ def hypotheses(
 def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[Graph]:
     """Yield graphs with refined grids that are fitted to a table.
 
-    They are a sum of functions of one input each, then sums of products, then sparse KANs.
+    The first graph is a sum of functions of one input each. Sums of products follow, then sparse
+    KANs.
     """
     d, m = table.inputs.shape[1], table.targets.shape[1]
     additive = (torch.ones(d, m, dtype=torch.bool),)
@@ -670,7 +671,7 @@ def _origin(result: Result, seed: int) -> tuple[Solution | Fitted, Rows, Problem
 def _is_it(formula: Formula, noise: float) -> bool:
     """Return whether no better formula need be sought.
 
-    This is so if the formula solves the problem or fits the data up to rounding, or if all its
+    The formula is accepted if it solves the problem or fits the data up to rounding, or if all its
     constants are exact and its error is not above the noise in the data.
     """
     if formula.is_identity or formula.error <= EXACT:
@@ -729,7 +730,7 @@ class Reading:
         return search.snapping(self.graph, (layer, i, o), self.error)
 
     def fix(self, layer: int, i: int, o: int, name: str | Univariate) -> "Reading":
-        """Return the reading after the curve of an edge is replaced by a function and all is refit.
+        """Return a reading with a function on an edge and all parameters refit.
 
         Args:
             layer, i, o: the edge: its layer, from 0, its input unit, and its output unit.
@@ -742,7 +743,7 @@ class Reading:
         return self._with(self.graph.with_edge((layer, i, o), best.curve))
 
     def remove(self, layer: int, i: int, o: int) -> "Reading":
-        """Return the reading after an edge is removed and all parameters are refit.
+        """Return a reading without an edge and with all parameters refit.
 
         Args:
             layer, i, o: the edge: its layer, from 0, its input unit, and its output unit.
