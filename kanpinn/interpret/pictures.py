@@ -257,7 +257,7 @@ def draw_network(
     Args:
         result: a `Solution`, a `Fitted` or a `Pruned` of a KAN.
         symbolic: edges (layer, input, output) that are formulas, drawn in another colour.
-        inputs, outputs: the names of the inputs and outputs, by default those of the result.
+        inputs, outputs: the names of the inputs and outputs; by default the names in the result.
 
     Raises:
         InputError: if the network is not a KAN, an edge in `symbolic` does not exist, or the names
