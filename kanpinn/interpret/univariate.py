@@ -73,7 +73,7 @@ class Twin:
     offset: float
 
     def parameters(self, a: float, b: float, c: float, d: float) -> Parameters:
-        """Convert the parameters (a, b, c, d) of a fit of the twin to those of f."""
+        """Convert the parameters (a, b, c, d) of a fit of the twin g to parameters of f."""
         c = c / self.outer
         return a / self.inner, (b - self.shift) / self.inner, c, d - c * self.offset
 
