@@ -123,7 +123,7 @@ def components(solution: Solution) -> GridFields:
 def is_logarithmic(times: numpy.ndarray) -> bool:
     """Return whether the axis of ascending times (n,) is logarithmic.
 
-    It is if the times begin at 0 and are much denser there than later.
+    The axis is logarithmic if the times begin at 0 and are much denser there than later.
     """
     early = 1e-4  # a linear axis would not show a first part with this share of the time
     return bool(times[0] == 0 and times[1] < early / 20 * times[-1])
