@@ -73,7 +73,7 @@ class LibraryFile:
 
 
 def library_folder() -> Path:
-    """Return the folder of the library: inside an installed package, or beside it in a checkout.
+    """Return the folder of the library: in the package, or in a checkout beside the package.
 
     Raises:
         InputError: if there is no such folder.
