@@ -48,8 +48,8 @@ def read_checkpoint(folder: Path, name: str = NAME) -> dict[str, Any] | None:
         A dict with the keys "format", "run" (the solver's state), "config" and "resumed".
 
     Raises:
-        InputError: if it is no regular file, its contents do not have the checksums stored in it,
-            or it is not a checkpoint of this format.
+        InputError: if the path is no regular file, the file's contents do not have the checksums
+            stored in the file, or the file is not a checkpoint of this format.
     """
     path = folder / name
     if not path.exists():
