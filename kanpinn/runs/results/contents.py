@@ -1,5 +1,5 @@
-"""The entries and arrays that only solves, only eigenvalue problems or only fits have in the files
-of a run folder: how they are written and read.
+"""Writing and reading of those parts of a run folder's files that differ between solves, eigenvalue
+problems and fits.
 """
 
 import dataclasses
@@ -140,7 +140,7 @@ class SolveContents(Contents[Solution]):
         null where they are not known or infinite, or the reason why there are no bounds.
         verification: the loss at fresh points, and the loss at the points of the solve.
         estimated: each unknown number with its 95% confidence bounds (null if infinite), the change
-        that one more step would make to it (`step`), whether this is small (`arrived`), whether the
+        that one more step would make (`step`), whether this change is small (`arrived`), whether the
         network's own error is known (`resolved`), and the names of the other numbers from which the
         data do not tell it apart (`confounded`).
         dependences: pairs of unknown numbers that the data hardly tell apart.
@@ -262,9 +262,9 @@ class EigenContents(Contents[Eigensolution]):
     def record(self, result: Eigensolution) -> dict[str, Any]:
         """Return the entries of run.json that only eigenvalue problems have.
 
-        eigenvalues: for each mode the real and imaginary part, the multiplicity and the residual
-        and, None if unknown, the bound, the estimate, the exact eigenvalue (exact_real,
-        exact_imaginary) and the relative error. unbounded: the reason why the errors have no bound;
+        eigenvalues: for each mode the real part, the imaginary part, the multiplicity and the
+        residual; also the bound, the estimate, the exact eigenvalue (exact_real, exact_imaginary)
+        and the relative error, each None if unknown. unbounded: why the errors have no bound;
         None if there are bounds. unresolved: the number of modes that were left out.
         """
         worst = None if result.errors is None else float(result.errors.max())
