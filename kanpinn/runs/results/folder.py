@@ -61,8 +61,8 @@ def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Confi
         trust: as for `config_of`.
 
     Raises:
-        InputError: as for `config_of`, likewise for the class files that trials.pt names, and for
-            a damaged trials.pt.
+        InputError: as for `config_of`; also for foreign class files named in trials.pt, and for a
+            damaged trials.pt.
     """
     folder = run_folder(path)
     known, searched = config_of(path, trust), read_checkpoint(folder, TRIALS)
@@ -170,8 +170,8 @@ def check_payload(folder: Path, payload: Mapping[str, Any], record: Mapping[str,
     Args:
         folder: the run folder.
         payload: the contents of checkpoint.pt.
-        record: the contents of run.json; its settings may differ from those of the checkpoint as
-            `check_settings` allows.
+        record: the contents of run.json; the settings in the record may differ from the settings in
+            the checkpoint as `check_settings` allows.
 
     Raises:
         InputError: if the checkpoint belongs to another run.
@@ -438,8 +438,8 @@ class RunFolder:
     def at(cls, path: Path, config: Config, made: tuple[Path, ...] = ()) -> "RunFolder":
         """Create a new run folder, which is called "path.partial" until the run is finished.
 
-        Class and data files are copied to it, and run.json gets the entries that are known at the
-        start.
+        Class and data files are copied to the folder, and run.json gets the entries that are known
+        at the start.
 
         Args:
             path: the path of the finished folder.
