@@ -68,16 +68,17 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     unknown numbers, whose values are in /history. The layers of networks side by side, or of time
     windows, are called "part_0.layer_0" and so on; a group "windows" has the ends of time windows.
 
-    The layer of a network in N cells has a tree of boxes in [-1, 1]^d. Its attribute "roots" is the
-    number of boxes of level 0 along each coordinate. "level", (N, d), says how often each cell is
-    halved in each coordinate, and "place", (N, d), which box of that size it is: its lower corner
-    is -1 + 2 place / (roots 2^level). A box that interfaces divide has a cell for each "region",
-    and "sides" describes the region's boundary, see
-    `kanpinn.spaces.cells.geometry.regions.Regions`. "frames", (N, 2, d), has the lower and upper
-    corner of each cell, or of the bounding box of its part of the domain; the cell's own
-    coordinates map this box to [-1, 1]^d. The layer's coefficients (N, L, m) belong to L products
-    of orthonormal Legendre polynomials in these coordinates, up to the total degree "degree",
-    ordered by total degree and then by the degrees in each coordinate.
+    The layer of a network in N cells has a tree of boxes in [-1, 1]^d. The layer's attribute "roots"
+    is the number of boxes of level 0 along each coordinate. The dataset "level", (N, d), says how
+    often each cell is halved in each coordinate. The dataset "place", (N, d), is the index of the
+    cell's box among boxes of this size: the box has the lower corner
+    -1 + 2 place / (roots 2^level). A box that interfaces divide has a cell for each "region", and
+    "sides" describes the region's boundary, see `kanpinn.spaces.cells.geometry.regions.Regions`.
+    The dataset "frames", (N, 2, d), has the lower and upper corner of each cell, or of the bounding
+    box of the cell's part in the domain; the cell's own coordinates map this box to [-1, 1]^d. The
+    layer's coefficients (N, L, m) belong to L products of orthonormal Legendre polynomials in these
+    coordinates, up to the total degree "degree", ordered by total degree and then by the degrees in
+    each coordinate.
 
     The attributes low and high of /network are the corners of the box that is mapped to [-1, 1]^d
     before the first layer. The attribute sha256 of the file is the digest of all values in both
@@ -163,7 +164,8 @@ def read_state(path: Path) -> dict[str, Any] | None:
     """Read the network and the history from result.h5 as a solver's state; None without the file.
 
     Raises:
-        InputError: if the file cannot be read, or its values do not have the sha256 stored in it.
+        InputError: if the file cannot be read, or the values in the file do not have the stored
+            sha256.
     """
     if not path.exists():
         return None
