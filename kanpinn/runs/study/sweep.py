@@ -78,8 +78,8 @@ def plan(
     Args:
         base: a problem file, its sections as a dict, or a function that returns such a dict.
         over: lists of values by key; the runs are the product of these lists.
-        zipped: lists of values by key, all of one length; together they are one more factor of the
-            product, which takes their i-th values at the same time.
+        zipped: lists of values by key, all of one length; their i-th values are used together, and
+            every such combination is combined with every combination of `over`.
         directory: the folder in which class files are looked for, if the base is not a file.
 
     Raises:
@@ -523,7 +523,8 @@ class Sweep:
     def _fill(self, index: int, columns: Mapping[str, Any]) -> None:
         """Put the columns of a run into its row, except columns with the name of a varied key.
 
-        An unknown number k has such a name if its true value k is varied.
+        The column of an unknown number k has the name of a varied key if the true value of k is
+        varied.
         """
         self.rows[index] |= {k: v for k, v in columns.items() if k not in self.varied}
 
@@ -556,8 +557,8 @@ class StudyFile(TomlTable):
         base: the path of a problem file; in a study file it is relative to the study file.
         name: the name of the study, which its folder gets; by default the name of the study file.
         over: lists of values by key; the runs are the product of these lists.
-        zipped: lists of values by key, all of one length; together they are one factor of the
-            product, which takes their i-th values at the same time.
+        zipped: lists of values by key, all of one length; their i-th values are used together, and
+            every such combination is combined with every combination of `over`.
     """
 
     base: Annotated[str, Field(title="the path of a problem file")]
@@ -631,8 +632,8 @@ def sweep(
             returns such a dict.
         over: lists of values by key, {"network.grid": [4, 8], "run.seed": [0, 1, 2]}; the runs are
             the product of these lists. If the base is a function, the keys are its arguments.
-        zipped: lists of values by key, all of one length; together they are one more factor of the
-            product, which takes their i-th values at the same time.
+        zipped: lists of values by key, all of one length; their i-th values are used together, and
+            every such combination is combined with every combination of `over`.
         name: the name of the study; by default the name of the base's file or function.
         output: the folder in which the study's folder "name-hash" is made.
         directory: the folder in which class files are looked for, if the base is not a file.
