@@ -265,7 +265,7 @@ class Dimension:
     """A quantity that varies in a study, with a label for each row and, if numeric, a number.
 
     A varied key is one dimension. If its values are lists of numbers, the dimension is the last
-    component that varies; if other components vary independently of it, the key has a second
+    component that varies. If other components vary independently of the last, the key has a second
     dimension with labels such as "grid [4, ·]".
 
     key: the varied key. labels: a label for each row.
