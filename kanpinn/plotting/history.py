@@ -37,8 +37,8 @@ ESTIMATE = HistoryCurve("estimated_error", "estimated relative error", style.BLU
 def history_figure(solution: Solution) -> Figure | None:
     """Return a figure with the loss and the errors against steps and against seconds.
 
-    Marches and solves in cells have the estimated error in place of the loss, which their steps do
-    not lower. For a solve in cells a third panel shows the number of cells against steps. The
+    For marches and solves in cells, whose steps do not lower the loss, the estimated error is shown
+    in its place. For a solve in cells a third panel shows the number of cells against steps. The
     result is None if no curve has two finite positive values.
     """
     history, titles = solution.history, [method.title for method in solution.optimizers]
