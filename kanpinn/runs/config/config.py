@@ -416,8 +416,8 @@ class LossTable(WeightTable):
     Args:
         interior: the weight of the equation.
         boundary: the weight of the conditions.
-        form: "strong" minimises the squared residual, "energy" the energy of the problem's class;
-            cells then solve the equation that is derived from it.
+        form: "strong" minimises the squared residual, "energy" the energy of the problem's class.
+            With "energy", cells solve the equation that is derived from the energy.
         balance: how the weights of the loss terms are balanced, see `kanpinn.solve`.
     """
 
@@ -567,11 +567,11 @@ class SolveFile(ProblemFile):
 
 
 class EigenTable(models.FixedTable):
-    """Which eigenvalues are computed: the smallest eigenvalues, or the nearest to a number.
+    """The eigenvalues to compute: the smallest eigenvalues, or those nearest to a number.
 
     Args:
         count: the number of eigenvalues, counted with multiplicity.
-        near: the number nearest to which eigenvalues are computed; null for the smallest
+        near: the eigenvalues nearest to this number are computed; null for the smallest
             eigenvalues.
     """
 
@@ -584,7 +584,7 @@ class EigenFile(ProblemFile):
 
     Args:
         problem: the operators with their domain and conditions.
-        eigen: which eigenvalues are computed.
+        eigen: the number of eigenvalues, and the number near which they lie.
         network: the network; modes are linear combinations of its output layer's basis functions.
             By default the network that `kanpinn.eigen` chooses.
         points: the collocation points; by default as many as the network's output layer needs.
