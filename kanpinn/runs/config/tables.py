@@ -65,7 +65,7 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
         return
     known = {key: table[key] for key in ("width", "degree", "grid", "cells") if key in table}
     given = ", ".join(f"{path}.{key} = {value}" for key, value in known.items())
-    if kind in (Cells, CellWindows):  # memory for one field, of an equation of order 1
+    if kind in (Cells, CellWindows):  # the memory that an equation of first order needs
         own = inspect.signature(Cells).parameters
         cells = table.get("cells", own["cells"].default)
         degree = min(int(table.get("degree", own["degree"].default)), Cells.highest)
