@@ -140,9 +140,9 @@ class SolveContents(Contents[Solution]):
         null where they are not known or infinite, or the reason why there are no bounds.
         verification: the loss at fresh points, and the loss at the points of the solve.
         estimated: each unknown number with its 95% confidence bounds (null if infinite), the change
-        that one more step would make (`step`), whether this change is small (`arrived`), whether the
-        network's own error is known (`resolved`), and the names of the other numbers from which the
-        data do not tell it apart (`confounded`).
+        that one more step would make (`step`), whether this change is small (`arrived`), whether
+        the network's own error is known (`resolved`), and the names of the other numbers from which
+        the data do not tell the number apart (`confounded`).
         dependences: pairs of unknown numbers that the data hardly tell apart.
         spreads: the half-widths of the confidence bounds of each unknown field over the domain.
         noise: the estimated noise of the data, None without unknowns.
