@@ -70,8 +70,8 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
 
     The layer of a network in N cells has a tree of boxes in [-1, 1]^d. The attribute "roots" of the
     layer is the number of boxes of level 0 along each coordinate. The dataset "level", (N, d), says
-    how often each cell is halved in each coordinate. The dataset "place", (N, d), is the index of the
-    cell's box among boxes of this size: the box has the lower corner
+    how often each cell is halved in each coordinate. The dataset "place", (N, d), is the index of
+    the cell's box among boxes of this size: the box has the lower corner
     -1 + 2 place / (roots 2^level). A box that interfaces divide has a cell for each "region", and
     "sides" describes the region's boundary, see `kanpinn.spaces.cells.geometry.regions.Regions`.
     The dataset "frames", (N, 2, d), has the lower and upper corner of each cell, or of the bounding
