@@ -257,7 +257,7 @@ def has_failed(row: Mapping[str, Any]) -> bool:
 
 
 SEED = "seed"
-PLACE = "·"  # replaces the component of a list that varies, in labels
+PLACE = "·"  # stands in labels for the list component that varies
 
 
 @dataclass(frozen=True, eq=False)
