@@ -3,8 +3,8 @@
 If a process group is initialised (by torchrun or by the caller), its processes, called ranks, do
 one solve. Each rank evaluates its share of the points; sums, extremes and triangular factors are
 combined over the ranks, and each rank computes everything else from the same numbers. The results
-must be bitwise equal, so all machines must be of one kind. Without a process group the functions
-behave as for one rank.
+of all ranks must be bitwise equal, so all machines must be of one kind. Without a process group the
+functions behave as for one rank.
 
 Tensors are sent by the group's backend for their device: gloo for tensors on a CPU. NCCL, which
 needs a GPU for each rank, is untested.
@@ -222,8 +222,8 @@ def _answering() -> Iterator[None]:
 def set_threads(count: int) -> None:
     """Set the number of threads of torch and of the BLAS libraries of NumPy and SciPy.
 
-    Each library has its own threads, which wait for work in a loop: with several threads in both
-    torch and BLAS, they take the cores from each other.
+    The threads of each library wait for work in a loop: if torch and BLAS both have several
+    threads, the threads of one library take the cores from the other library.
     """
     torch.set_num_threads(count)
     threadpool_limits(count, user_api="blas")
@@ -231,7 +231,7 @@ def set_threads(count: int) -> None:
 
 @contextmanager
 def on_threads(count: int | None) -> Iterator[None]:
-    """Set the number of threads in the block; None leaves it as it is."""
+    """Set the number of threads of torch and BLAS in the block; None leaves the number as it is."""
     if count is None:
         yield
         return
