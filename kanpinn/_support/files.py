@@ -20,7 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
     After the block the file is on the disk, even if the machine loses its power.
 
     Raises:
-        OSError: if the file cannot be written; `path` is unchanged then, and is in the message.
+        OSError: if the file cannot be written; `path` is unchanged then, and the message names it.
     """
     temporary = path.with_name(f".{path.stem}-{os.urandom(6).hex()}.tmp{path.suffix}")
     try:
