@@ -1,5 +1,5 @@
-"""Handlers of Ctrl-C (SIGINT) outside the solve loop, which has its own handler, and the entering
-of observers that are context managers.
+"""Handlers of Ctrl-C (SIGINT) outside the solve loop (the loop has its own handler), and a context
+manager that enters observers.
 """
 
 import os
@@ -21,7 +21,7 @@ def leave(*_: object) -> None:
 def interrupt(_: int, frame: FrameType | None) -> None:
     """Signal handler that raises KeyboardInterrupt; during an import it ends the process at once.
 
-    The imported code could turn a KeyboardInterrupt into another exception.
+    During an import, the imported code could turn a KeyboardInterrupt into another exception.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
@@ -50,8 +50,8 @@ def handling(handler: Callable[..., object]) -> Iterator[None]:
 def entered(observers: Sequence[Any]) -> Iterator[None]:
     """Enter the observers that are context managers, and exit them at the end of the block.
 
-    They are exited whether or not the block raises. An observer that the user has entered already,
-    around several solves, is entered a second time.
+    The observers are exited whether or not the block raises. An observer that the user has entered
+    already, around several solves, is entered a second time.
     """
     with ExitStack() as stack:
         for one in observers:
