@@ -44,7 +44,7 @@ def check_memory(given: str, size: int, *, free: bool = False) -> None:
         free: whether the memory must also be free, as before a solve begins.
 
     Raises:
-        InputError: if there is less memory.
+        InputError: if the machine has less memory or, with `free`, less free memory.
     """
     available = free_memory() if free else machine_memory()
     if size > available:
