@@ -23,14 +23,14 @@ START = (
 class Processes(Executor):
     """Executor on single-threaded worker processes; a process is started at its first call.
 
-    The called functions must be importable. If a worker dies (killed, or out of memory), only the
-    call that it was executing fails, with BrokenExecutor, and a new process is started for the next
-    call. Workers end when the process that started them ends, even if it is killed. Ctrl-C in a
-    terminal does not reach workers. Their standard output goes to standard error.
+    The called functions must be importable. If a worker dies (killed, or out of memory), only its
+    present call fails, with BrokenExecutor, and a new process is started for the next call. Workers
+    end when the process that started them ends, even if that process is killed. Ctrl-C in a
+    terminal does not reach workers. The standard output of workers goes to standard error.
 
-    ProcessPoolExecutor of the standard library is not suitable: its workers import the calling
-    script, which would need `if __name__ == "__main__"`; they survive if the starting process is
-    killed; and if one worker dies, the calls of all other workers are lost.
+    ProcessPoolExecutor of the standard library is not suitable for three reasons. Its workers
+    import the calling script, which would need `if __name__ == "__main__"`. Its workers survive if
+    the starting process is killed. If one worker dies, the calls of all other workers are lost.
 
     Args:
         workers: the largest number of processes.
