@@ -19,8 +19,8 @@ def plain_table(rows: Sequence[Row], left: bool = False, width: int | None = Non
     """Return rows as a text table: the first column aligned left, the other columns right.
 
     If the table is wider than a line, long texts in cells are broken into lines of at least 24
-    characters. If it is still too wide, each row becomes a block: its first cell, and below it the
-    other cells, each after the head of its column.
+    characters. If the table is still too wide, each row becomes a block: the first cell of the row,
+    and below it the other cells, each after the head of its column.
 
     Args:
         rows: the rows, all of one length; the first row has the heads unless `left` is true.
@@ -76,9 +76,9 @@ class Shown:
     module. The module is imported by its name when a result is first drawn. Results that are not
     drawn therefore do not wait for the import of Matplotlib.
 
-    shown_by: the name of the module. It has a function `card(result)`, which returns a `Card`; for
-        results with a method `plot` also `plot(result, ...)`; for results of runs also
-        `figures(result, fields)`.
+    shown_by: the name of the module. The module has a function `card(result)`, which returns a
+        `Card`; for results with a method `plot` also a function `plot(result, ...)`; for results of
+        runs also a function `figures(result, fields)`.
     """
 
     shown_by: ClassVar[str]
