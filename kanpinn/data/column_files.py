@@ -124,8 +124,8 @@ def _csv_columns(
     Args:
         path: the file.
         texts: the indices of the columns that are returned as lists of texts. Every other column is
-            returned as an array; if a cell of it is no number, the array lacks rows, and the index
-            of the column is in the last returned value.
+            returned as an array. If a cell of such a column is no number, the array lacks rows, and
+            the index of the column is in the last returned value.
         rows: the number of rows that are read at a time, which bounds the memory.
     """
     # Spreadsheets put a byte order mark in front.
