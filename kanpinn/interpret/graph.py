@@ -376,8 +376,9 @@ class Rows:
 def own_graph(surrogate: Surrogate) -> Graph | None:
     """Return the graph of a surrogate with its affine scalings of inputs and outputs.
 
-    The result is None if the network is not a KAN of splines alone, or if the surrogate has user
-    inputs, known terms, or an output map that is not affine.
+    The result is None if the network is not a KAN of splines alone (without base terms and
+    enrichment), if the network's inputs are functions of the coordinates, or if the output map is
+    not affine, as with exact boundary data.
     """
     network, output = surrogate.network, surrogate.output
     if surrogate.inputs is not None or network.enrichment is not None:
