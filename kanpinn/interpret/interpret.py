@@ -80,7 +80,7 @@ def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
 
 
 def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
-    """Remove edges one by one, in each round the edge whose removal and a refit leave least error.
+    """Remove edges one by one, each time the edge without which a refit has the least error.
 
     The removals end when the next removal would more than double the error of the graph.
 
