@@ -1,5 +1,5 @@
-"""`draw_network`, the diagram of a KAN with its edge functions; the notebook card of a formula, and
-`Formula.plot`.
+"""The diagram of a KAN with its edge functions (`draw_network`), the notebook card of a formula,
+and `Formula.plot`.
 """
 
 import html
@@ -232,7 +232,7 @@ def _edges(ax: Axes, layout: Layout, links: Sequence[Link], boxes: Sequence[Edge
 
 
 def _names(ax: Axes, layout: Layout, level: int, names: Sequence[str]) -> None:
-    """Write the names of the inputs below their units, or of the outputs above theirs."""
+    """Write the names of inputs below the input units, or of outputs above the output units."""
     top = level > 0
     look: dict[str, Any]
     for unit, name in enumerate(names):
@@ -355,7 +355,7 @@ def _draw(ax: Axes, fields: GridFields, number: int) -> None:
 
 
 def card(formula: Formula) -> cards.Card:
-    """Return what notebooks show of a formula."""
+    """Return the card that notebooks show for a formula."""
     return cards.Card(
         title="Formula" if len(formula.expressions) == 1 else "Formulas",
         facts=_facts(formula),
