@@ -285,7 +285,7 @@ class Pruned:
     ) -> "Pruned":
         """Return a copy that is trained further, by default with Levenberg–Marquardt.
 
-        The grids are not moved before training, so that it starts from the pruned function.
+        The grids are not moved before training, so that training starts from the pruned function.
 
         Args:
             optimizers: the method, or the methods to run one after another.
