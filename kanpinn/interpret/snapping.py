@@ -227,7 +227,7 @@ class Fits:
 
     @property
     def limit(self) -> Array:
-        """True for each fit in which c f and d nearly cancel: only derivatives of f count."""
+        """True for each fit in which c f and d nearly cancel, so that f counts as its derivative."""
         return self.largest > 1e5  # the size of c f, in standard deviations of y
 
     def best(self, count: int) -> Float[Array, "j 2"]:
@@ -240,7 +240,7 @@ class Fits:
         return Fits(*(part[at] for part in vars(self).values()))
 
     def put(self, at: Array, other: "Fits") -> None:
-        """Replace the fits at the positions `at`, a mask (k,) or indices, by those in `other`."""
+        """Replace the fits at the positions `at`, a mask or indices, by the fits in `other`."""
         for name, part in vars(self).items():
             part[at] = getattr(other, name)
 
