@@ -22,33 +22,35 @@ Gauge = Callable[[float, float, float, float], Parameters]
 
 
 def linear(a: float, b: float, c: float, d: float) -> Parameters:
-    """The gauge for f(u) = u: a = 1, b = 0."""
+    """The gauge for f(u) = u, which makes a = 1 and b = 0."""
     return 1.0, 0.0, c * a, d + c * b
 
 
 def exponential(a: float, b: float, c: float, d: float) -> Parameters:
-    """The gauge for f(u + s) = exp(s) f(u): b = 0, unless exp(b) would overflow or underflow."""
+    """The gauge for f(u + s) = exp(s) f(u), which makes b = 0, unless |b| is so large that exp(b)
+    would overflow or underflow.
+    """
     largest_exponent = 300.0
     return (a, b, c, d) if abs(b) > largest_exponent else (a, 0.0, c * math.exp(b), d)
 
 
 def logarithmic(a: float, b: float, c: float, d: float) -> Parameters:
-    """The gauge for f(λu) = f(u) + log λ with λ > 0: a = ±1."""
+    """The gauge for f(λu) = f(u) + log λ with λ > 0, which makes a = ±1."""
     return math.copysign(1.0, a), b / abs(a), c, d + c * math.log(abs(a))
 
 
 def homogeneous(degree: float | int) -> Gauge:
-    """Return the gauge for f(λu) = λ^degree f(u) with λ > 0: a = ±1."""
+    """Return the gauge for f(λu) = λ^degree f(u) with λ > 0, which makes a = ±1."""
     return lambda a, b, c, d: (math.copysign(1.0, a), b / abs(a), c * abs(a) ** degree, d)
 
 
 def reflected(sign: float, shift: float = 0.0) -> Gauge:
-    """Return the gauge for f(-u) = sign f(u) + shift: a > 0."""
+    """Return the gauge for f(-u) = sign f(u) + shift, which makes a positive."""
     return lambda a, b, c, d: (-a, -b, sign * c, d + shift * c) if a < 0 else (a, b, c, d)
 
 
 def periodic(period: float, sign: float = 1.0) -> Gauge:
-    """Return the gauge for f(u + period) = sign f(u): |b| ≤ period/2."""
+    """Return the gauge for f(u + period) = sign f(u), which makes |b| at most period/2."""
 
     def reduce(a: float, b: float, c: float, d: float) -> Parameters:
         turns = round(b / period)
@@ -132,8 +134,8 @@ class Univariate:
     def __call__(self, u: Tensor) -> Tensor:
         """Return f(u), elementwise.
 
-        Arguments that are outside the domain by rounding errors only are moved to its end. The
-        slope at an end of the domain may be infinite, as for sqrt at 0.
+        Arguments that are outside the domain by rounding errors only are moved to the end of the
+        domain. The slope at an end of the domain may be infinite, as for sqrt at 0.
         """
         reach = 1e-12  # distance from the domain that counts as rounding
         low, high = self.domain
