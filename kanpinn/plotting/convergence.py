@@ -19,7 +19,7 @@ from kanpinn.plotting.style import STYLE
 
 @dataclass(frozen=True)
 class ErrorRange:
-    """The median, the least and greatest value, and the number of values."""
+    """The median of some values, the least and the greatest value, and the number of values."""
 
     median: float
     low: float
