@@ -162,8 +162,8 @@ def plot_values(
 def plot_magnitude(ax: Axes, sheet: Sheet, values: numpy.ndarray, title: str) -> Axes:
     """Plot the absolute value of a field on a logarithmic scale.
 
-    Over one coordinate a line is drawn, over two a map with a colour bar. The scale begins at the 2%
-    quantile and ends at the largest value, and covers one to six decades. If the largest value
+    Over one coordinate a line is drawn, over two a map with a colour bar. The scale begins at the
+    2% quantile and ends at the largest value, and covers one to six decades. If the largest value
     exceeds ten times the 99.9% quantile, as for a residual at a singular corner, the scale ends at
     this quantile, and the colour bar has an arrow.
 
