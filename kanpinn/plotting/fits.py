@@ -198,7 +198,7 @@ def plot_agreement(ax: Axes, fitted: Fitted, target: str, error: bool = False) -
 
 
 def card(fitted: Fitted) -> Card:
-    """Return what notebooks show of a fit."""
+    """Return the card that notebooks show for a fit."""
     title = f"Fit of {', '.join(fitted.data.train.outputs)}"
     return card_of(fitted, title, partial(_picture, fitted))
 
