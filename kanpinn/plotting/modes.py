@@ -155,7 +155,7 @@ def _numbers(solution: Eigensolution, mode: int | Sequence[int] | None) -> list[
 
 
 def card(solution: Eigensolution) -> Card:
-    """Return what notebooks show of the solution of an eigenvalue problem."""
+    """Return the card that notebooks show for the solution of an eigenvalue problem."""
     draw = partial(_picture, solution) if solution.count else None
     return card_of(solution, f"Eigenvalues of {type(solution.problem).__name__}", draw)
 
