@@ -466,11 +466,10 @@ def figures(solution: Solution, fields: GridFields | None = None) -> Iterator[tu
     The names are "solution", or "solution_u" for each field u of a system; "residuals" for a
     system; "history", if a column has more than one value; "edges" for KANs; "unknowns" for unknown
     numbers, and "interval_a" for the confidence intervals of a coefficient field a; "drifts" for
-    the relative changes of invariants over time;
-    "cells" for cells in the plane; "streamlines" for flows in the plane. For solutions in time,
-    "snapshots" has the fields over space at some times, and the figures of `evolution_figures`
-    follow. Above two dimensions, a solution is drawn on a cut through the centre, along the
-    coordinates of `plane_of`.
+    the relative changes of invariants over time; "cells" for cells in the plane; "streamlines" for
+    flows in the plane. For solutions in time, "snapshots" has the fields over space at some times,
+    and the figures of `evolution_figures` follow. Above two dimensions, a solution is drawn on a
+    cut through the centre, along the coordinates of `plane_of`.
 
     Args:
         solution: the solution.
@@ -610,7 +609,7 @@ def _where(fields: GridFields) -> str:
 
 
 def card(shown: Solution | Errors | Estimate) -> cards.Card:
-    """Return what notebooks show of a solution, of its errors, or of their estimate."""
+    """Return the card that notebooks show for a solution, for its errors, or for an estimate."""
     if isinstance(shown, Errors):
         return cards.Card("Errors", tables=[ShownTable(ERROR_HEAD, norm_rows(shown))])
     if isinstance(shown, Estimate):
