@@ -80,7 +80,7 @@ def _at_points(verified: Verified, name: str) -> Figure:
 
 
 def card(verified: Verified) -> Card:
-    """Return what notebooks show of a verification."""
+    """Return the card that notebooks show for a verification."""
     facts: list[Any] = [("status", verified.status)]
     facts += [("", line) for line in str(verified).splitlines()[2:]]
     return Card(
