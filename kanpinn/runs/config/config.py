@@ -584,7 +584,7 @@ class EigenFile(ProblemFile):
 
     Args:
         problem: the operators with their domain and conditions.
-        eigen: the number of eigenvalues, and the number near which they lie.
+        eigen: the number of eigenvalues and, if given, the number nearest to which they lie.
         network: the network; modes are linear combinations of its output layer's basis functions.
             By default the network that `kanpinn.eigen` chooses.
         points: the collocation points; by default as many as the network's output layer needs.
@@ -627,7 +627,7 @@ SparsityTable = models.table_of(Sparsity, "sparsity")
 
 
 class FitTable(models.FixedTable):
-    """How a network is fitted; see `kanpinn.fit`.
+    """The settings of a fit, which are arguments of `kanpinn.fit`.
 
     Args:
         scaling: how inputs are scaled: "range" maps the range of the rows to [-1, 1], "standard"
