@@ -95,8 +95,8 @@ def load_class(
             in a file, and is refused with this message.
 
     Raises:
-        InputError: if there is no such class, it is no subclass of `base` or does not define all
-            abstract methods, or its module cannot be imported.
+        InputError: if there is no such class, if the class is no subclass of `base` or does not
+            define all abstract methods, or if its module cannot be imported.
     """
     found: type
     at, found = _named(spec, directory, path, "Class", inspect.isclass)
@@ -319,10 +319,13 @@ class TomlTable(pydantic.BaseModel):
 
     @classmethod
     def described(cls, name: str, directory: Path, path: str) -> "type[TomlTable]":
-        """Return the model of the table for a class: this model, or one made from a user's class.
+        """Return the model of the table for a class.
+
+        For a class of kanpinn this model is returned, otherwise a model made from the user's class.
 
         Args:
-            name: the name of the class, "file.py:Class" or "package.module:Class" for a user's.
+            name: the name of the class; for a user's class "file.py:Class" or
+                "package.module:Class".
             directory: the folder in which the file of a user's class is looked for.
             path: the dotted path of the table, for messages.
 
@@ -414,7 +417,7 @@ class TomlTable(pydantic.BaseModel):
 
 
 class FixedTable(TomlTable):
-    """A table whose keys do not depend on a class that another key names, such as [run]."""
+    """A table with fixed keys, such as [run]; the keys of other tables depend on a named class."""
 
 
 def table_of(
