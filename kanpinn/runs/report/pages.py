@@ -123,8 +123,8 @@ def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension
 def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: int) -> list[str]:
     """Return the label of each row's setting, such as "degree 3, width [2, 8, 1]".
 
-    The label names all dimensions except `path`, and except dimensions whose labels are determined
-    by those of `path` or of another dimension.
+    The label names all dimensions except `path`, and except dimensions whose values are determined
+    by `path` or by another dimension.
 
     Args:
         found: the dimensions of the study.
@@ -726,9 +726,9 @@ def _size(picture: Picture) -> tuple[float, float]:
 
 
 def card(study: table.Study) -> Card:
-    """Return what notebooks show of a study: a picture, and a table of its runs or settings.
+    """Return the card that notebooks show for a study: a picture, and a table of runs or settings.
 
-    The table has the settings if there are more than 20 runs.
+    The table has a row for each run or, if there are more than 20 runs, for each setting.
     """
     most = 20
     if len(study.rows) > most:
