@@ -259,7 +259,7 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> Result:
 
     The result has the errors or scores, the status and the history that were saved. Of an
     unfinished run ("….partial") the result is the state of the last checkpoint, with errors
-    computed from it. Without checkpoint.pt the network is read from result.h5.
+    computed from this state. Without checkpoint.pt the network is read from result.h5.
 
     Args:
         path: the run folder, with or without ".partial", or a file in it.
@@ -382,7 +382,7 @@ class RunFolder:
     path: the current path of the folder.
     config: the configuration of the run.
     lock: keeps other processes from writing to the folder.
-    sources: the settings that run.json gets, and the files that they name.
+    sources: the settings that are written to run.json, and the files named in the settings.
     state: the solver's state to start from, None for a start from the beginning.
     earlier: the status, steps and seconds at each earlier end of a run that was resumed.
     resumed_from: the path before the run was resumed, None for a new run.
