@@ -83,8 +83,8 @@ def named_files(settings: dict[str, Any], directory: Path) -> Iterator[NamedFile
 def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
     """Return the texts of class files and the sha256 of data files that a run depends on.
 
-    For a class file, the texts of the modules in its folder that it imports are included; for a
-    class "package.module:Class", only the text of its module.
+    For a class file, the texts of the modules that it imports from its folder are included; for a
+    class "package.module:Class", the list has only the text of the class's module.
 
     Args:
         settings: the sections of a configuration.
@@ -133,9 +133,9 @@ class Sources:
 def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sources:
     """Copy the files that the settings name into a folder, and return the sources.
 
-    Class files ("file.py:Class"), the modules in their folders that they import, and data files
-    are copied. Data files of a fit above 1 MiB are not copied; the returned settings then have
-    their absolute paths.
+    Class files ("file.py:Class"), the modules that class files import from their folders, and data
+    files are copied. Data files of a fit above 1 MiB are not copied; the returned settings then
+    have their absolute paths.
 
     Args:
         settings: the sections of a configuration; they are not changed.
@@ -184,9 +184,9 @@ def copy_sources(settings: dict[str, Any], directory: Path, folder: Path) -> Sou
 def code_of(settings: dict[str, Any], folder: Path) -> list[dict[str, str]]:
     """Return path and sha256 of the Python files that loading or resuming a run would execute.
 
-    These files are the class files, and the modules in the folders of class files that the class
-    files import. Paths are relative to the run folder, and absolute for files outside it. Files
-    that do not exist are left out.
+    These files are the class files and the modules that class files import from their folders.
+    Paths are relative to the run folder, and absolute for files outside it. Files that do not exist
+    are left out.
     """
     files: dict[Path, None] = {}
     for named in named_files(settings, folder):
