@@ -1,5 +1,5 @@
-"""Executors of a study on dask workers, which belong to a running scheduler, are local processes,
-or run in batch jobs.
+"""Executors of a study on dask workers. The workers belong to a running scheduler, are processes
+of this machine, or run in batch jobs.
 """
 
 import asyncio
