@@ -1,4 +1,4 @@
-"""`sweep`, which runs a study: the plan has all combinations of values, each is a run."""
+"""`sweep`, which runs a study; the plan of a study has a run for each combination of values."""
 
 import errno
 import hashlib
