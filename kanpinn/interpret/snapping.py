@@ -227,7 +227,7 @@ class Fits:
 
     @property
     def limit(self) -> Array:
-        """True for each fit in which c f and d nearly cancel, so that f counts as its derivative."""
+        """True for each fit in which c f and d nearly cancel, so that f acts by its derivatives."""
         return self.largest > 1e5  # the size of c f, in standard deviations of y
 
     def best(self, count: int) -> Float[Array, "j 2"]:
