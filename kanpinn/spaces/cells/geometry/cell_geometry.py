@@ -1,5 +1,5 @@
-"""The cells of a tree in physical space: their sides, the traces on their faces, and points of
-quadrature rules in them.
+"""The cells of a tree in physical space: their sides, the traces (unknown polynomials) on their
+faces, and the points of quadrature rules in cells.
 """
 
 from abc import ABC, abstractmethod
@@ -37,7 +37,8 @@ def in_trees(domain: Domain, coords: Tensor) -> Tensor:
 class CellSide(ABC):
     """A part of a cell's side that is a face of the cell.
 
-    axis: the coordinate that is constant on the side. upper: whether it is the upper side.
+    axis: the coordinate that is constant on the side. upper: whether the side is at the upper end
+    of this coordinate.
     """
 
     axis: int
@@ -45,11 +46,14 @@ class CellSide(ABC):
 
     @abstractmethod
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        """The derivatives across the face of a cell's functions, of the orders 0 to `orders` - 1.
+        """The derivatives of a cell's polynomials across the face, of the orders 0 to `orders` - 1.
 
-        The derivatives are by the cell's own coordinate. For each order they are a matrix
-        (L, face functions) of coefficients for orthonormal functions on the face, the first of
-        which span the polynomials of lower degrees.
+        The derivatives are by the cell's own coordinate.
+
+        Returns:
+            For each order a matrix (L, face functions). A row has the coefficients of the
+            derivative of one polynomial in orthonormal functions on the face. The first of these
+            functions span the polynomials of lower degrees.
         """
 
 
@@ -59,7 +63,7 @@ class SidePart(CellSide):
 
     Args:
         axis: the coordinate that is constant on the side.
-        upper: whether this coordinate is 1 there, otherwise -1.
+        upper: whether this coordinate is 1 on the side, otherwise it is -1.
         low, high: the corners of the part in the other d - 1 coordinates.
     """
 
@@ -98,7 +102,9 @@ class SidePart(CellSide):
 def restriction(
     polynomials: LocalPolynomials, low: tuple[float, ...], high: tuple[float, ...]
 ) -> Tensor:
-    """The coefficients of a box's polynomials in the polynomials of a part of it, (L, L), by row.
+    """The coefficients of a box's polynomials in the polynomials of a part of the box, (L, L).
+
+    The matrix has a row for each of the box's polynomials.
 
     Args:
         polynomials: the polynomials.
@@ -112,7 +118,10 @@ def restriction(
 
 @lru_cache(maxsize=1000)
 def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) -> list[Tensor]:
-    """The derivatives at a side of each polynomial's factor in coordinate `axis`, (L, 1) each."""
+    """The derivatives, at a side, of each polynomial's factor in the coordinate `axis`.
+
+    For each order from 0 to `orders` - 1 there is a tensor (L, 1).
+    """
     end = torch.tensor([1.0 if upper else -1.0], dtype=torch.float64)
     powers = polynomials.powers[:, axis]
     return [one[powers] for one in legendre_at(end, polynomials.degree, orders)[:orders]]
@@ -121,10 +130,10 @@ def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) 
 def derivatives_across(
     polynomials: LocalPolynomials, axis: int, local: Tensor, orders: int, onto: Tensor
 ) -> list[Tensor]:
-    """The derivatives across a side of a cell's functions, projected onto functions on the face.
+    """The derivatives of a cell's polynomials across a side, projected onto functions on the face.
 
     Args:
-        polynomials: the functions of the cell.
+        polynomials: the polynomials of the cell.
         axis: the coordinate that is constant on the side.
         local: q ≥ 1 points on the side in the cell's own coordinates, (q, d), or points on s sides,
             (s, q, d).
@@ -133,7 +142,7 @@ def derivatives_across(
             (q, face functions), or on s faces, (s, q, face functions).
 
     Returns:
-        (L, face functions) for each order, or (s, L, face functions).
+        For each order a tensor (L, face functions), or (s, L, face functions).
     """
     face = polynomials.on_face
     others = [i for i in range(polynomials.dim) if i != axis]
@@ -166,8 +175,8 @@ class FaceTraces:
 
     Where several smaller cells meet one side of a larger cell, and no boundary cuts these cells,
     their faces share one trace on the whole side. The larger cell's functions are polynomials on
-    all of the side, so that the shared trace is as accurate as one trace for each face, and has
-    about a quarter of their unknowns in space.
+    the whole side. So a shared trace is as accurate as one trace for each face, and in space it has
+    about a quarter as many unknowns.
 
     Args:
         number: the index of the trace of each face, (F,). Traces of single faces come first.
@@ -225,8 +234,8 @@ class SideTrace:
         face: the index of the face whose smaller cell determines the weight of differences from
             the trace.
         area: the area of the part, divided by the area of [-1, 1]^(d-1).
-        within: the corners of the part in the own coordinates of a shared trace; None for the trace
-            of a single face.
+        within: the corners of the part in coordinates in which the side with the shared trace is
+            [-1, 1]^(d-1); None for the trace of a single face.
         width: the width of the smaller cell across the face.
         unit: the width by which derivatives across the face are multiplied in the trace: the width
             of the larger cell if the trace is shared, otherwise the width of the smaller cell.
@@ -250,7 +259,7 @@ class CellGeometry:
         domain: the domain, whose bounding box contains the tree.
         frames: the lower and upper corners of each cell's frame in tree coordinates, (N, 2, d). The
             frame is the cell itself, or the bounding box of the part of the cell that is in the
-            domain. The cell's own coordinates map it to [-1, 1]^d.
+            domain. In the cell's own coordinates the frame is [-1, 1]^d.
         faces: the parts of the faces between cells that are in the domain.
         is_cut: a mask of the cells that a boundary cuts, (N,).
     """
@@ -294,7 +303,7 @@ class CellGeometry:
 
     @cached_property
     def sides(self) -> list[list[SideTrace]]:
-        """For each cell the parts of its sides at which there is a trace."""
+        """For each cell the parts of its sides that have a trace."""
         faces, traces = self.faces, self.traces
         found: list[list[SideTrace]] = [[] for _ in range(len(self.tree))]
         # The area of each face, divided by the area of [-1, 1]^(d-1).
@@ -342,7 +351,7 @@ class CellGeometry:
 
     @cached_property
     def lengths(self) -> Tensor:
-        """The width across each face of the smaller of its two cells, (F,)."""
+        """For each face the width of the smaller of its two cells, across the face, (F,)."""
         widths, faces = self.widths, self.faces
         axis = faces.axis[:, None]
         both = [widths[cells].gather(1, axis)[:, 0] for cells in (faces.lower, faces.upper)]
@@ -355,7 +364,8 @@ class CellGeometry:
 
         Args:
             pieces: the pieces of the boundary.
-            polynomials: the functions of a cell; products of two of them are integrated accurately.
+            polynomials: the polynomials of a cell; products of two polynomials are integrated
+                accurately.
         """
         rule = polynomials.on_face.rule(3)
         for axis, upper, cells in self.tree.ends:
@@ -425,7 +435,7 @@ class CellPoints:
 
     @property
     def alike(self) -> bool:
-        """Whether the points have the same own coordinates in each cell."""
+        """True if the points have the same coordinates in each cell's own coordinate system."""
         return self.local.ndim == 2
 
     def at(self, place: int) -> Tensor:
@@ -446,7 +456,14 @@ class CellPoints:
     def of(
         cls, geometry: CellGeometry, cells: Tensor, points: Points, weights: Tensor
     ) -> "CellPoints":
-        """Physical points of some cells, those of the first cell first; weights: (c, q)."""
+        """Make the record from points in physical space, the points of the first cell first.
+
+        Args:
+            geometry: the cells of the tree.
+            cells: the indices of the cells with points, (c,).
+            points: the points, (c q,).
+            weights: the weights, (c, q).
+        """
         coords = points.coords.unflatten(0, weights.shape)
         local, scale = geometry.local(cells, coords), geometry.scale[cells]
         return cls(cells, local, weights, Batch.made_of(points), scale)
@@ -476,13 +493,14 @@ class CellPoints:
 
 @dataclass(frozen=True, eq=False)
 class InterfaceParts:
-    """The arcs (or patches, in space) of an interface, each between a cell on either side.
+    """The c arcs (or patches, in space) of an interface, each between two cells.
 
     Args:
         piece: the piece of the interface.
         sides: the same quadrature points twice: as points of the c cells inside, and as points of
-            the c cells outside. Their normals point outwards.
-        traces: the polynomials of the arc's parameter, or of two coordinates along the patch.
+            the c cells outside. The normals point outwards.
+        traces: the polynomials that traces consist of. Their argument is the arc's parameter, or
+            two coordinates along the patch.
         onto: orthonormal functions on each arc or patch at its points, times quadrature weights,
             (c, q, functions); lower degrees come first.
     """
