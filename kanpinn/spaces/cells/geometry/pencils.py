@@ -19,12 +19,13 @@ from kanpinn.jets import Channels
 from kanpinn.spaces.cells.geometry.corner_functions import by_conjugates
 
 Array = NDArray[Any]
-Symbol = dict[tuple[int, int], Array]  # coefficients (e, m) of ∂^i/∂w^i ∂^j/∂w̄^j for each (i, j)
-ROUNDING = 1e-9  # relative size of coefficients that are zero but for rounding
+# For each (i, j) the coefficients of ∂^i/∂w^i ∂^j/∂w̄^j in e equations for m fields, (e, m).
+Symbol = dict[tuple[int, int], Array]
+ROUNDING = 1e-9  # coefficients of at most this relative size count as zero
 
 
 def symbol_of(slopes: Tensor, channels: Channels, turned: complex) -> Symbol:
-    """The derivatives by w and w̄ in e linearised equations at a point.
+    """The coefficients of the derivatives by w and w̄ in e linearised equations at a point.
 
     Args:
         slopes: the derivatives of the residuals by the parts of the jet of m fields, (e, parts, m).
@@ -41,7 +42,7 @@ def symbol_of(slopes: Tensor, channels: Channels, turned: complex) -> Symbol:
 
 
 def joined(symbols: Sequence[Symbol]) -> Symbol:
-    """The equations of several symbols, one after the other."""
+    """A symbol with the equations of several symbols, one after the other."""
     counts = [len(next(iter(one.values()))) if one else 0 for one in symbols]
     found: Symbol = {}
     for number, symbol in enumerate(symbols):
@@ -64,7 +65,7 @@ def _orders(symbol: Symbol) -> Array:
 
 
 def _principal(symbol: Symbol, rows: Array, fields: Array) -> Symbol:
-    """The terms of the order rows[i] + fields[j] in equation i and field j."""
+    """The terms of a symbol whose order is rows[i] + fields[j], for equation i and field j."""
     total = rows[:, None] + fields
     return {
         orders: np.where(total == sum(orders), one, 0.0)
@@ -74,7 +75,7 @@ def _principal(symbol: Symbol, rows: Array, fields: Array) -> Symbol:
 
 
 def _same(one: Symbol, other: Symbol) -> bool:
-    """Whether two symbols are equal but for rounding."""
+    """Return whether two symbols are equal up to rounding."""
     size = max((np.abs(part).max() for part in one.values()), default=0.0)
     near = 1e3 * ROUNDING * size
     return all(
@@ -85,13 +86,14 @@ def _same(one: Symbol, other: Symbol) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class CornerOperators:
-    """The operators at a corner with two straight sides, as derivatives by w = r e^(iθ).
+    """The linear operators of the equation and the conditions at a corner with two straight sides.
 
-    The domain is like the sector 0 < θ < ω. Solutions are sums of functions u_j = r^(λ + t_j)
-    φ_j(θ), where t_j is the order of the field j relative to the other fields: zero but for fields
-    such as the pressure, which is like derivatives of the velocity. The terms of highest order in
-    the equation and the conditions vanish for them. This determines the exponents λ, which are the
-    eigenvalues of an operator in θ, the boundary pencil.
+    The operators are written with derivatives by w = r e^(iθ) and w̄. The domain is like the sector
+    0 < θ < ω. Solutions are sums of functions u_j = r^(λ + t_j) φ_j(θ), where t_j is the order of
+    the field j relative to the other fields: zero except for fields such as the pressure, which is
+    like derivatives of the velocity. For these functions the terms of highest order in the equation
+    and in the conditions vanish. This determines the exponents λ, which are the eigenvalues of an
+    operator in θ, the boundary pencil.
 
     Args:
         angle: the interior angle ω in radians.
@@ -120,7 +122,10 @@ class CornerOperators:
         return np.array(min((one for one in tried if max(one) == 0), key=total))
 
     def _rows(self, symbol: Symbol) -> tuple[Array, Symbol]:
-        """The orders of equations or conditions, (e,), and their terms of highest order."""
+        """The orders of a symbol's equations, (e,), and the equations' terms of highest order.
+
+        Equations without any term are left out.
+        """
         rows = self.orders(symbol)
         kept = np.isfinite(rows)
         own = {orders: one[kept] for orders, one in symbol.items()}
@@ -132,10 +137,10 @@ class CornerOperators:
 
     @cached_property
     def multiplicity(self) -> int:
-        """The number k for which w^(λ - n) w̄^n, n < k, and their conjugates make up solutions.
+        """The number k for which solutions are sums of w^(λ - n) w̄^n, n < k, and conjugates.
 
-        It is 1 for Laplace's equation, 2 for elasticity, Stokes flow and plates. It is 0 where the
-        equation is not elliptic, or where its solutions are other functions, as for a conductivity
+        The number is 1 for Laplace's equation, 2 for elasticity, Stokes flow and plates. It is 0 if
+        the equation is not elliptic, or if solutions are other functions, as for a conductivity
         that depends on the direction.
         """
         every = itertools.chain(*(one.values() for one in (self.equation, *self.sides)))
@@ -147,33 +152,33 @@ class CornerOperators:
         each = float(rows.sum() + self.fields.sum())
 
         def at(a: complex, b: complex) -> Array:
-            """The symbol for ∂/∂w = a and ∂/∂w̄ = b."""
+            """The matrix of the equation for ∂/∂w = a and ∂/∂w̄ = b, (m, m)."""
             return sum((one * a**i * b**j for (i, j), one in symbol.items()), np.zeros((1, 1)))
 
         turns = np.exp(1j * np.linspace(0.1, 2.9, 7))
         sizes = [abs(np.linalg.det(at(turn, turn.conjugate()))) for turn in turns]
         if each <= 0 or each % 2 or not min(sizes) > (1 - 1e-6) * max(sizes):
             return 0
-        # The order of the pole of the inverse at w̄ = 0.
+        # The order of the pole of the inverse matrix at b = 0.
         few = [float(np.linalg.norm(np.linalg.inv(at(1.0, small)))) for small in (1e-2, 1e-3)]
         return max(1, round(math.log10(few[1] / few[0])))
 
     @property
     def is_homogeneous(self) -> bool:
-        """Whether equation and conditions have no terms below the highest order."""
+        """True if the equation and the conditions have no terms below the highest order."""
         every = (self.equation, *self.sides)
         return all(_same(self._rows(one)[1], one) for one in every)
 
     def equals(self, other: "CornerOperators") -> bool:
-        """Whether the equations and the conditions are the same."""
+        """Return whether the equations and conditions of two corners are equal up to rounding."""
         pairs = zip((self.equation, *self.sides), (other.equation, *other.sides), strict=True)
         return all(_same(*pair) for pair in pairs)
 
     def exponents(self, top: float) -> list[complex] | None:
         """The different exponents with 0 < Re λ < top and Im λ ≥ 0, least real part first.
 
-        None where the equation is not elliptic, where its solutions are other functions, or where
-        the numbers of equations and conditions do not fit.
+        The result is None if `multiplicity` or the angle is 0, or if the numbers of equations and
+        conditions do not fit.
         """
         near, few = 1e-6, (24, 31)  # few: the numbers of polynomials in θ
         if not self.multiplicity or not self.angle:
@@ -191,7 +196,8 @@ class CornerOperators:
     def _eigenvalues(self, count: int, top: float) -> list[complex] | None:
         """The eigenvalues by collocation with `count` Chebyshev polynomials for each field.
 
-        They include inaccurate eigenvalues. None where the numbers of rows do not fit.
+        Some of the eigenvalues are inaccurate. The result is None if there are more or fewer
+        collocation equations than unknowns.
         """
         columns = [count + int(order) for order in self.fields]
         rows, symbol = self._rows(self.equation)
@@ -211,7 +217,7 @@ class CornerOperators:
         size = sum(columns)
         if matrices[0].shape[0] != size:
             return None
-        # scaled: λ^k for the unknowns λ^k φ; the last rows are the equation.
+        # A linear eigenvalue problem for the vectors λ^k φ; the last rows are the given equations.
         scales = 1 / sum(np.abs(one).max(axis=1, keepdims=True) for one in matrices)
         left = np.eye(size * (highest - 1), dtype=complex)
         right = np.eye(size * (highest - 1), k=size, dtype=complex)
@@ -226,10 +232,10 @@ class CornerOperators:
     def _polynomial(
         self, row: Mapping[tuple[int, int], Array], at: Array, columns: Sequence[int]
     ) -> list[Array]:
-        """The coefficients of powers of λ in an equation at angles, each (points, columns).
+        """For each power of λ its matrix in an equation at given angles, (points, columns).
 
         Args:
-            row: the coefficients of the equation's derivatives for each field.
+            row: for each (i, j) the coefficients of ∂^i/∂w^i ∂^j/∂w̄^j in the equation, (m,).
             at: the angles, scaled to [-1, 1].
             columns: the number of Chebyshev polynomials of each field.
         """
@@ -250,7 +256,11 @@ class CornerOperators:
 def _chebyshev(count: int, most: int, at: Array, scale: float) -> list[Array]:
     """The derivatives of the orders 0 to `most` of Chebyshev polynomials, (points, count) each.
 
-    scale: the derivative of their argument by the angle.
+    Args:
+        count: the number of polynomials.
+        most: the highest order.
+        at: the points in [-1, 1].
+        scale: the derivative of the polynomials' argument by the angle.
     """
     basis: Array = np.eye(count)
     found = []
@@ -261,16 +271,19 @@ def _chebyshev(count: int, most: int, at: Array, scale: float) -> list[Array]:
 
 
 def _of_power(i: int, j: int, order: int) -> dict[tuple[int, int], complex]:
-    """∂^i/∂w^i ∂^j/∂w̄^j of r^μ φ(θ), μ = λ + order, is r^(μ - i - j) e^(i(j - i)θ) Σ f λ^p φ^(q).
+    """The derivative ∂^i/∂w^i ∂^j/∂w̄^j of r^μ φ(θ), μ = λ + order, as factors f_pq.
+
+    With k = j - i and the imaginary unit ι, the derivative is r^(μ - i - j) e^(ιkθ) times the sum
+    of f_pq λ^p φ^(q)(θ) over p and q.
 
     Returns:
-        The factors f by (p, q).
+        The factors f_pq by (p, q).
     """
     found: dict[tuple[int, int], complex] = {(0, 0): 1.0}
     turns = 0
     for number, way in enumerate([-1] * i + [1] * j):
-        # ∂/∂w of r^ν e^(imθ) g is r^(ν-1) e^(i(m-1)θ) ((ν + m) g - i g')/2; by w̄ all signs of i, m
-        # are the others.
+        # ∂/∂w of r^ν e^(imθ) g is r^(ν-1) e^(i(m-1)θ) ((ν + m) g - i g')/2; for ∂/∂w̄ all signs of
+        # i and m are reversed.
         shift, after = order - number - way * turns, dict[tuple[int, int], complex]()
         for (power, times), factor in found.items():
             steps = (((1, 0), 1.0), ((0, 0), float(shift)), ((0, 1), 1j * way))
