@@ -36,7 +36,7 @@ from kanpinn.spaces.cells.tree import Faces, Tree, gaps
 
 
 def orthonormal(values: Tensor, weights: Tensor) -> Tensor:
-    """Orthonormalised functions at the points of p rules, times the weights, (p, q, functions).
+    """Orthonormalised functions at the points of p rules, times weights, (p, q, functions).
 
     The new functions are orthonormal in the weighted sum over the points of each rule. For every k
     the first k new functions span the first k given functions. If there are fewer points than
@@ -63,8 +63,9 @@ class CellPart:
         frame: the corners of a box around the part, (2, 3), which is the cell itself if the whole
             cell is in the solid.
         is_cut: whether the boundary goes through the cell.
-        sheets: the indices of the boundary's sheets that bound the part.
-        spread: the largest angle in radians between a sheet's normals and their mean.
+        sheets: the indices of the sheets, smooth surfaces of the boundary, that bound the part.
+        spread: the largest angle in radians between a normal of a sheet and the sheet's mean
+            normal.
         connected: whether the part is connected.
     """
 
@@ -78,7 +79,7 @@ class CellPart:
 def narrowed(
     solid: SolidPart, low: Tensor, high: Tensor, step: Tensor, nodes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Shrink rectangles around their parts that have the solid on both sides.
+    """Shrink rectangles to smaller rectangles, around the parts with the solid on both sides.
 
     Args:
         solid: the solid.
@@ -87,8 +88,8 @@ def narrowed(
         nodes: the number of sample points along each coordinate.
 
     Returns:
-        The lower and upper corners of rectangles around the parts, (F, 3) each, and the fraction of
-        the sample points in each rectangle that are in its part, (F,).
+        The lower and upper corners of the smaller rectangles, (F, 3) each, and the fraction of each
+        smaller rectangle's sample points that have the solid on both sides, (F,).
     """
     share = torch.zeros(len(low), dtype=torch.float64)
     active = torch.arange(len(low))
@@ -133,7 +134,9 @@ def on_rectangles(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class SampledSide(CellSide):
-    """The side of a cell at a sampled face, of which only a part is in the solid.
+    """A side of a cell at a face of which only a part is in the solid.
+
+    Such a face is described by sample points, and is called a sampled face.
 
     Args:
         axis, upper: see `CellSide`.
@@ -149,9 +152,9 @@ class SampledSide(CellSide):
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
         """The traces at the face, see `CellSide.traces`.
 
-        The functions on the face are polynomials that are orthonormal in the weighted sum over its
-        points, the same for both cells. The traces at up to 32 faces are computed together, which
-        is several times as fast, and are kept until they are asked for.
+        The functions on the face are the same for both cells. They are polynomials that are
+        orthonormal in the weighted sum over the face's points. The traces at up to 32 faces are
+        computed together, which is several times as fast, and are kept until they are asked for.
         """
         together, kept, geometry = 32, self.geometry.kept_traces, self.geometry
         if (self.row, self.upper, polynomials, orders) not in kept:
@@ -174,8 +177,9 @@ class SolidGeometry(CellGeometry):
         parts: the part of the solid in each cell.
         sampled: a mask of the faces of which only a part is in the solid, (F,).
         cutters: the cutter of each region into which interfaces divide the solid.
-        lost: for each region the corners, in physical space, of boxes without a cell that contain
-            some of the region's boundary, (n, 2, 3): the region's part was too small for a cell.
+        lost: for each region the corners, in physical space, of boxes that contain some of the
+            region's boundary but are no cells, (n, 2, 3). The region's part in such a box is too
+            small for a cell.
         interfaces: the pieces of the interfaces between regions.
     """
 
@@ -218,11 +222,15 @@ class SolidGeometry(CellGeometry):
     def traces_across(
         self, rows: Tensor, axis: int, upper: bool, polynomials: LocalPolynomials, orders: int
     ) -> list[Tensor]:
-        """The traces at s sampled faces across one coordinate, (s, L, face functions) each.
+        """The traces at s sampled faces, for each order a tensor (s, L, face functions).
 
-        rows: the indices of the faces in `sampled_numbers`. The rest: see `CellSide.traces`.
+        Args:
+            rows: the indices of the faces in `sampled_numbers`, (s,).
+            axis: the coordinate that is constant on the faces.
+            upper: whether the faces are at the upper sides of the cells, see `CellSide`.
+            polynomials, orders: see `CellSide.traces`.
         """
-        more = 4  # how many more points than the degree there are along each coordinate
+        more = 4  # the number of points along each coordinate minus the degree
         faces, numbers = self.faces, self.sampled_numbers[rows]
         unit, weights = gauss_product(polynomials.degree + more, 2)
         points = on_rectangles(unit, *physical(self.domain, faces.corners[numbers]).unbind(dim=1))
@@ -251,7 +259,7 @@ class SolidGeometry(CellGeometry):
 
         All cells with a whole side on the boundary have the same points in their own coordinates.
         """
-        more = 4  # how many more points than the degree there are along each coordinate
+        more = 4  # the number of points along each coordinate minus the degree
         together, rounding = 32, 1e-5
         sheets = [
             (cutter, number)
@@ -264,7 +272,7 @@ class SolidGeometry(CellGeometry):
             near &= self.tree.region == cutter.region
             cells, boxes = near.nonzero()[:, 0], cutter.boxes(self.tree)[near]
             rules = cutter.bounding(number, boxes, polynomials.degree + more)
-            # Find the cells of which the boundary covers a whole side, and the axis and end of it.
+            # Find the cells with a side that the boundary covers, and this side's axis and end.
             counts, widths = rules.counts(len(boxes)), boxes[:, 1] - boxes[:, 0]
             first = (counts.cumsum(dim=0) - counts).clamp_max(max(0, len(rules.box) - 1))
             normals = rules.normals[first] if len(rules.box) else torch.zeros_like(widths)
@@ -286,9 +294,10 @@ class SolidGeometry(CellGeometry):
                 yield CellPoints.of(self, some, Batch.made_of(points), weights)
 
     def _lost_parts(self, cutter: "SolidCutter", number: int) -> Iterator[RulesInBoxes]:
-        """Yield points on a sheet of the boundary in boxes without a cell, for the nearest cells.
+        """Yield points on a sheet of the boundary that are in no cell, as points of nearest cells.
 
-        The boxes are halved until they are about as small as these cells.
+        The points are in the boxes `lost`. These boxes are halved until they are about as small as
+        the cells that are nearest to the points.
 
         cutter: the cutter of the region. number: the index of the sheet.
         """
@@ -317,7 +326,7 @@ class SolidGeometry(CellGeometry):
 
         degree: the degree of the cells.
         """
-        more = 6  # how many more points than the degree there are along each coordinate
+        more = 6  # the number of points along each coordinate minus the degree
         together, traces = 32, LocalPolynomials(degree, 2)
         for piece in self.interfaces:
             inner, outer = (self.cutters[one] for one in (piece.inside, piece.outside))
@@ -342,8 +351,9 @@ class SolidGeometry(CellGeometry):
         """Pairs of a cell inside and a cell outside that may meet at a piece of an interface.
 
         Two such cells are in the same box of the tree, or they are neighbours whose common side is
-        on the piece. Neighbours are found from sample points of both cells' sides, since the side
-        of one cell contains the side of the other.
+        on the piece. The smaller of the two neighbours may be inside or outside. Therefore
+        neighbours are searched from sample points on the sides of all cells inside, then from those
+        on the sides of all cells outside.
         """
         tree, near = self.tree, []
         for region in (piece.inside, piece.outside):
@@ -360,7 +370,10 @@ class SolidGeometry(CellGeometry):
     def _neighbours(
         self, piece: InterfacePiece, cells: Sequence[int], region: int
     ) -> set[tuple[int, int]]:
-        """Pairs of a cell of one region and a cell of another beyond some points of an interface.
+        """Pairs of a cell of one region and a cell of another region, across an interface.
+
+        The second cell is at sample points of the interface in the first cell, moved across the
+        interface by a small step.
 
         Args:
             piece: the piece of the interface.
@@ -382,8 +395,8 @@ class SolidGeometry(CellGeometry):
 def _functions(traces: LocalPolynomials, points: Points, weights: Tensor) -> Tensor:
     """Orthonormal functions at the points of p patches, times weights, (p, q, functions).
 
-    They are polynomials of two coordinates in the plane normal to the mean normal, lower degrees
-    first. With fewer points than functions the last functions are zero.
+    The functions are polynomials of two coordinates in the plane that is normal to the patch's mean
+    normal, lower degrees first. With fewer points than functions the last functions are zero.
 
     Args:
         traces: the polynomials.
@@ -409,14 +422,14 @@ class SolidCutter:
         solid: the solid or the region.
         region: the index of the region.
         interfaces: the pieces of the interfaces between all regions.
-        known: the parts of cells that have been found, by level and place; None for boxes without
-            a part.
-        bounded: for boxes without a cell, by level and place, whether some of the region's boundary
-            is in them.
+        known: a cache of the parts of the solid in boxes, by level and place; None for a box
+            without a part.
+        bounded: a cache for boxes that are no cells, by level and place: whether some of the
+            region's boundary is in the box.
 
     sliver: parts that are thinner than this fraction of a cell's width are ignored. nodes: the
     number of sample points along each coordinate. Parts that are thinner than about 1/nodes² of a
-    cell may be missed; the neighbours' polynomials are used there.
+    cell may be missed; there the polynomials of neighbouring cells are used.
     """
 
     sliver: ClassVar[float] = 1e-6
@@ -490,7 +503,7 @@ class SolidCutter:
             last[active] = high[active].minimum(tight[active, 1] + pad * before)
             active = active[~((last - first)[active] > 0.7 * before).all(dim=1)]
         room = 0.02 * (tight[:, 1] - tight[:, 0])
-        # A part that nearly reaches a side of the cell is taken to reach it, and has a face there.
+        # A part that nearly reaches a side of the cell is enlarged to that side, and has a face.
         reach = pad * (tight[:, 1] - tight[:, 0])
         first = torch.where(tight[:, 0] - reach < low, low, tight[:, 0] - room)
         last = torch.where(tight[:, 1] + reach > high, high, tight[:, 1] + room)
@@ -554,9 +567,9 @@ class SolidCutter:
     def too_large(self, tree: Tree) -> Tensor:
         """A mask (N,) of the cells that are too large for the boundary.
 
-        A cell is too large if its part of the solid is not connected, or if a smooth part of the
-        boundary turns in it by more than about 1.2 radians. It does so in cells that are wider than
-        a hole or than the radius of curvature.
+        A cell is too large if its part of the solid is not connected, or if the normal of a smooth
+        part of the boundary turns by more than about 1.2 radians in the cell. The normal does so if
+        the cell is wider than a hole or than the radius of curvature.
         """
         most, parts = 0.6, self.parts(tree)  # the largest angle of a normal from the mean normal
         large = [one is not None and (one.spread > most or not one.connected) for one in parts]
@@ -576,9 +589,11 @@ class SolidCutter:
         return SolidGeometry(*cells, parts, sampled, [self], [self._lost(tree)], self.interfaces)
 
     def _lost(self, tree: Tree) -> Tensor:
-        """The corners of boxes without a cell that contain some of the region's boundary.
+        """The corners, in physical space, of the boxes in `SolidGeometry.lost`, (n, 2, 3).
 
-        The result is (n, 2, 3), in physical space. tree: the cells of the region.
+        These boxes contain some of the region's boundary but are no cells.
+
+        tree: the cells of the region.
         """
         level, place = gaps(tree)
         without = Tree(tree.roots, level, place, torch.zeros(len(level), dtype=torch.long))
@@ -591,7 +606,7 @@ class SolidCutter:
         return boxes[torch.tensor([self.bounded[key] for key in keys], dtype=torch.bool)]
 
     def _divided(self, tree: Tree, frames: Tensor, is_cut: Tensor) -> tuple[Faces, Tensor]:
-        """The faces in the solid, and a mask (F,) of those that are not whole rectangles.
+        """The faces in the solid, and a mask (F,) of the faces that are only partly in the solid.
 
         Args:
             tree: the cells.
