@@ -45,10 +45,10 @@ Size = tuple[tuple[int, ...], float]
 
 @dataclass(frozen=True, eq=False)
 class CellGroup:
-    """Cells whose rows have the same matrix, or a single cell.
+    """A group of cells whose rows have equal matrices, or a single cell.
 
     A block of unknowns is the trace on a face or at an interface, or the coefficients of the shared
-    functions of one kind.
+    functions of one kind. A cell has t unknowns of traces and q coefficients of shared functions.
 
     Args:
         cells: the indices of the cells.
@@ -97,27 +97,27 @@ class CellSolutions:
         return replace(self.functions, coefficients=coefficients, numbers=numbers)
 
     def corrected(self, change: "CellSolutions") -> "CellSolutions":
-        """The solutions plus corrections; change: these, with the shares after the correction."""
+        """The solutions plus `change`, the corrections; `change.shares` are those after it."""
         functions = replace(self.functions, coefficients=self.coefficients + change.coefficients)
         return replace(change, functions=functions, traces=self.traces + change.traces)
 
 
 @dataclass(frozen=True, eq=False)
 class CellSystem:
-    """Least squares for all cells K of a tree: Σ_K ‖r‖²_K + jumps + conditions.
+    """Least squares for all cells K of a tree: Σ_K ‖r‖²_K + jumps + conditions, for residuals r.
 
-    The jump of a field between two cells is split into the differences of both cells' values from a
-    trace on their face, an unknown polynomial. Then the coefficients of each cell can be eliminated
-    one cell at a time, and the traces afterwards (see `FaceSolver`). The least sum of the two
-    squared differences is a multiple of the squared jump. Cells whose rows are equal up to a factor
-    form groups, and are eliminated once. With several ranks each rank has the cells of its own
-    subtrees.
+    The jump of a field between two cells is split into two differences: the value of each cell
+    minus a trace, an unknown polynomial on the common face. Then the coefficients of each cell can
+    be eliminated one cell at a time, and the traces afterwards (see `FaceSolver`). The least sum of
+    the two squared differences is a multiple of the squared jump. Cells whose rows are equal up to
+    a factor form groups, and are eliminated once. If there are several ranks (processes), each rank
+    has the cells of its own subtrees.
 
     Args:
         about: the present solution, about which all terms are linearised.
         equation: the equation at points of groups of cells; each cell is in exactly one group.
         boundary: the conditions at points of boundaries.
-        counted: the indices of the fields whose errors count.
+        counted: the indices of the fields that norms include.
         weights: the factor of all rows of each cell, (N,).
         pollution: the ratio of the error everywhere to the error in the cell that causes it, (N,).
         interfaces: the arcs or patches at which cells of two regions meet.
@@ -134,7 +134,7 @@ class CellSystem:
     weights: Tensor
     pollution: Tensor
     interfaces: Sequence[Interface]
-    # The eliminations of the groups' model cells, and the matrices R, S and T of these.
+    # The eliminations of the groups' model cells, and the matrices R, S and T of the eliminations.
     _eliminations: dict[int, CellElimination] = field(default_factory=dict, init=False, repr=False)
     _triangles: dict[int, tuple[Array, Array, Array]] = field(
         default_factory=dict, init=False, repr=False
@@ -151,7 +151,7 @@ class CellSystem:
 
     @property
     def polynomials(self) -> LocalPolynomials:
-        """The functions of each cell."""
+        """The polynomials of each cell."""
         return self.about.polynomials
 
     @cached_property
@@ -205,7 +205,7 @@ class CellSystem:
         return shares.sqrt() / self.weights * self.coupling.errors * self.pollution
 
     def is_linear(self, other: CellFunctions) -> bool:
-        """Whether the equation and conditions have the same slopes about another function."""
+        """Return whether equation and conditions, linearised at `other`, have the same slopes."""
         return all(one.is_linear(other) for one in (*self.equation, *self.boundary))
 
     @property
@@ -270,8 +270,8 @@ class CellSystem:
 
         Args:
             of_group: gives the right-hand sides of the rows of a group's cells, (c, rows, n).
-            kept: whether the Householder reflections are needed again. Otherwise only R, S and T
-                are kept.
+            kept: whether the Householder reflections are needed again. Otherwise only the matrices
+                R, S and T of `CellElimination` are kept.
         """
         # The group that follows each group; a rank may have no groups at all.
         found, following = [], [*self.groups[1:], None][: len(self.groups)]
@@ -402,19 +402,22 @@ class CellSystem:
         return self.polynomials.size * len(self.coupling.orders)
 
     def _size(self, cell: int) -> Size:
-        """The levels and the weight of a cell, on which alone the rows of an alike term depend."""
+        """The levels and the weight of a cell.
+
+        The rows of a term that is alike in all cells depend only on the levels and the weight.
+        """
         return tuple(self.geometry.tree.level[cell].tolist()), float(self.weights[cell])
 
     @cached_property
     def _face_weights(self) -> Tensor:
-        """The root weights on each face for its lower and its upper cell, (2, F, j, m)."""
+        """The square roots of the weights on each face, for its two cells, (2, F, j, m)."""
         faces, geometry = self.geometry.faces, self.geometry
         normals = torch.eye(self.polynomials.dim, dtype=geometry.half.dtype)[faces.axis]
         both = (faces.lower, faces.upper)
         return torch.stack([self.coupling.weights(one, normals, geometry.lengths) for one in both])
 
     def _weights_at(self, at: SideTrace) -> Tensor:
-        """The root weights of the differences of a cell's functions from a trace, (j, m)."""
+        """The square roots of the weights of a cell's differences from a trace, (j, m)."""
         return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
 
     def _rows(self, cell: int) -> tuple[Any, ...]:
@@ -439,10 +442,11 @@ class CellSystem:
         return found + self._of_shared(cell) @ outer[count:] if len(outer) > count else found
 
     def _without_right(self, cell: int) -> Tensor:
-        """Rows of a cell's coefficients in two conditions whose right-hand sides are zero.
+        """The matrix of a cell's coefficients in further rows, (rows, L m).
 
-        The first fixes the constants of `free_fields`, in cell 0 only. The second is `_bounds`, in
-        which the cell's own coefficients have the factor zero.
+        The right-hand sides of these rows are zero. The first rows fix the constants of
+        `free_fields`; only cell 0 has such rows. The other rows are `_bounds`, in which the cell's
+        own coefficients have the factor zero.
         """
         equation = self.terms[cell][0]
         count = len(self.free_fields) if cell == 0 else 0
@@ -488,13 +492,14 @@ class CellSystem:
     def _bounds(self, cell: int) -> Tensor:
         """Rows (r, q) that keep the coefficients of shared functions small.
 
-        They belong to the first cell that has the functions of a kind; other cells have none. Cell
-        polynomials nearly represent some of the functions, whose coefficients only these rows
-        determine. The rows are the unit matrix times `least` and the weight of a jump of the size
-        1 in the largest cells. With a smaller factor the coefficients grow, and rounding errors
-        with them. A larger factor changes the solution, and so does a weight that grows while cells
-        are halved: for a solution that is sensitive to its data, the weight of the smallest cells
-        times 1e-9 gave an error of 2e-5, growing with each halving, and these rows gave 6e-9.
+        For each kind of shared functions only the first cell with these functions has such rows.
+        The polynomials of cells nearly represent some shared functions, and the coefficients of
+        these functions are determined by the rows alone. The rows are the unit matrix times `least`
+        and the weight of a jump of the size 1 in the largest cells. With a smaller factor the
+        coefficients grow, and rounding errors with them. A larger factor changes the solution, and
+        so does a weight that grows while cells are halved: for a solution that is sensitive to its
+        data, the weight of the smallest cells times 1e-9 gave an error of 2e-5, growing with each
+        halving, and these rows gave 6e-9.
         """
         least, blocks = 1e-10, self._shared_blocks[cell]
         sizes = [self.about.shared[block].count for block in blocks]
@@ -516,10 +521,10 @@ class CellSystem:
 
     @cached_property
     def _crossing(self) -> Tensor:
-        """A mask (kinds, traces): where only one of the two cells has the shared functions.
+        """A mask (kinds, traces), true where only one of the two cells has the shared functions.
 
-        There the trace is that of the whole solution. Elsewhere it is that of the polynomials
-        alone, since the shared functions themselves are smooth across faces.
+        There the trace is the trace of the whole solution. Elsewhere it is the trace of the
+        polynomials alone, since the shared functions are smooth across faces.
         """
         faces, own, members = self.geometry.faces, self.geometry.traces, self.about.members
         found = torch.zeros(len(members), len(own), dtype=torch.bool)
@@ -597,7 +602,7 @@ class CellSystem:
             blocks.append(np.array(own, dtype=np.int64))
         similar, work, heights = self._similar(equal), np.zeros(len(blocks)), list[int]()
         for those in similar:
-            model = those[0][0][0]  # the cell whose rows are eliminated for all of them
+            model = those[0][0][0]  # the cell whose rows are eliminated for all similar groups
             rows = sum(one.row_count for one in self.terms[model])
             rows += int(sizes[blocks[model][blocks[model] < first]].sum())
             heights.append(rows + len(self._without_right(model)))
@@ -615,17 +620,17 @@ class CellSystem:
         return groups, tree
 
     def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
-        """Groups of equal cells with the size of their rows, in lists of similar groups.
+        """Lists of similar groups. A group has equal cells' indices and the size of their rows.
 
-        The rows of similar groups differ only by the ratio of their sizes, so that they need only
-        one elimination. Cells of different widths are similar where all derivatives of a field in
-        the equation are of one order, as in Poisson's equation, and the weights of cells are powers
-        of a distance, as at corners. Two groups are recognised as similar if the sizes of all parts
-        of their rows have the same ratios. The ratios are compared as binary logarithms, rounded to
-        multiples of a small unit.
+        The rows of similar groups differ only by the ratio of their sizes, so that all these groups
+        need only one elimination. Cells of different widths are similar if all derivatives of a
+        field in the equation are of one order, as in Poisson's equation, and if the weights of
+        cells are powers of a distance, as at corners. Two groups are recognised as similar if the
+        sizes of all parts of their rows have the same ratios. The ratios are compared as binary
+        logarithms, rounded to multiples of a small unit.
 
-        equal: the indices of equal cells, by key. The key is the tuple on which the rows depend, or
-            for a cell that may not be grouped its index.
+        equal: the indices of equal cells, by key. The key is the tuple on which the rows depend. A
+            cell that may not be grouped has its index as the key.
         """
         unit = 2.0**-20  # far larger than rounding errors
         found: dict[Any, list[tuple[list[int], float]]] = {}
@@ -661,9 +666,10 @@ class CellSystem:
 
     @cached_property
     def _coarse(self) -> Array:
-        """A mask (unknowns,) of the coarse unknowns: low degrees, and all of shared functions.
+        """A mask (unknowns,) of the coarse unknowns.
 
-        If a cell contains several waves, somewhat higher degrees are coarse too.
+        The coarse unknowns are the traces' coefficients of low degrees, and all coefficients of
+        shared functions. If a cell contains several waves, somewhat higher degrees are coarse too.
         """
         own, plane = self.geometry.traces, self.polynomials.dim < 3
         low, most = (3, 400_000) if plane else (2, 40_000)  # most: coarse unknowns
@@ -683,7 +689,7 @@ class CellSystem:
         """The traces of a function, then its coefficients of shared functions, (unknowns, 1).
 
         A trace that several smaller cells share is computed from the larger cell. Other traces are
-        computed from the lower cell, or from the upper cell if only the lower one has shared
+        computed from the lower cell, or from the upper cell if only the lower cell has shared
         functions. Shared functions are not added to the traces.
         """
         geometry, own, coefficients = self.geometry, self.geometry.traces, function.coefficients
@@ -719,8 +725,9 @@ def _joined(rows: Sequence[Tensor]) -> Array:
 class ShiftedCells:
     """Solves K u + M u' = b or K u + M u' + N u'' = b in cells for derivatives u' = σ u - s.
 
-    The factors are kept for each rate σ that has occurred. The steps of a march are such problems.
-    With K = L and M = -1, such a problem applies the inverse of L - σ.
+    K, M and N are the linear operators of the equation, and s is given. The factors are kept for
+    each rate σ that has occurred. The steps of a march in time are such problems. With K = L and
+    M = -1, such a problem applies the inverse of L - σ.
 
     Args:
         base: the linearised equation and conditions for m fields followed by their derivatives in
@@ -739,7 +746,7 @@ class ShiftedCells:
 
     @property
     def terms(self) -> list[SampledTerm]:
-        """Equation and conditions, for the fields and their derivatives in time."""
+        """The equation and the conditions, as terms in the fields and their time derivatives."""
         return [*self.base.equation, *self.base.boundary]
 
     def system(self, rate: complex) -> CellSystem:
@@ -761,6 +768,8 @@ class ShiftedCells:
         self, rate: complex, starts: Tensor, right_hand_sides: Sequence[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Find n states x with the derivatives in time x' = σ x - s that satisfy the equation.
+
+        A state consists of u and, for p = 2, of u'.
 
         Args:
             rate: the rate σ, real or complex.
