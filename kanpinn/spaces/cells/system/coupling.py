@@ -1,4 +1,6 @@
-"""The coupling of cells: traces on faces, and rows at interfaces."""
+"""The coupling of cells: the weights of jumps, traces (unknown polynomials) on faces, and the
+least-squares rows at interfaces.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,20 +21,22 @@ from kanpinn.spaces.cells.system.interfaces import Interface
 class Coupling:
     """The weights in least squares of jumps of fields and their derivatives between cells.
 
-    For an equation Σ_r c_r ∂^r u of order o, the squared difference of the normal derivative ∂^j u,
-    j < o, of a cell from its trace has the weight Σ_(r>j) c_r² k^(2(r-j)) h^(2j+1-2r). With equal
-    weights on both sides, the squared jump has half of this weight. For -Δu the weights are k⁴/h³
-    for the value and k²/h for the normal derivative: then the least-squares functional is
-    equivalent to the norm of the residual's solution in each cell, and errors were 1.6 to 4 times
-    the error of the best approximation for all degrees, on uniform and on graded cells. With
-    smaller weights errors were larger by orders of magnitude, with larger weights by a factor of up
-    to 10.
+    The equation is Σ_r c_r ∂^r u, of the order o, the degree is k, and h is the width of the
+    smaller cell across a face. On the face the normal derivative ∂^j u of a cell, j < o, differs
+    from an unknown trace. The square of this difference has the weight Σ_(r>j) c_r² k^(2(r-j))
+    h^(2j+1-2r). With equal weights on both sides, the squared jump has half of this weight. For -Δu
+    the weights are k⁴/h³ for the value and k²/h for the normal derivative. Then the least-squares
+    functional is equivalent to the norm of the residual's solution in each cell, and errors were
+    1.6 to 4 times the error of the best approximation for all degrees, on uniform and on graded
+    cells. With smaller weights errors were larger by orders of magnitude, with larger weights by a
+    factor of up to 10.
 
-    Where c_0 u is large beside c_r ∂^r u, as the rate of change is in short windows of time,
-    c_r (c_r + c_0 h^r / k^(r-1)) replaces c_r². Otherwise jumps cost little beside the residual,
-    and windows of time that are short for the size of the cells are unstable: errors grew by
-    factors of up to 10^130. With c_0 (h / k)^r in place of c_0 h^r / k^(r-1), windows were still
-    unstable where advection is strong; with c_0 h^r, errors in the plane were twice as large.
+    If c_0 u is large compared with c_r ∂^r u, as for the time derivative in short intervals of
+    time, c_r (c_r + c_0 h^r / k^(r-1)) replaces c_r². Otherwise jumps cost little compared with the
+    residual, and solutions in intervals of time that are short for the size of the cells are
+    unstable: errors grew by factors of up to 10^130. With c_0 (h / k)^r in place of
+    c_0 h^r / k^(r-1), solutions were still unstable where advection is strong; with c_0 h^r, errors
+    in the plane were twice as large.
 
     Args:
         sizes: the sizes c_r of the coefficients, for each field in each cell and derivatives along
@@ -66,7 +70,10 @@ class Coupling:
 
     @property
     def phase(self) -> float:
-        """The largest √(c_0 h²/c_2) in any cell: the phase of waves over its width, or zero."""
+        """The largest √(c_0 h²/c_2) in any cell; zero without second derivatives.
+
+        This is the phase in radians by which waves advance over the width h of a cell.
+        """
         none, *rest = self.of_polynomials.amax(dim=1).unbind(dim=1)  # (N, m) each
         second = rest[1] if len(rest) > 1 else torch.zeros_like(none)
         return float(torch.where(second > 0, none / second, 0.0).max().sqrt())
@@ -77,7 +84,7 @@ class Coupling:
         Args:
             cells: the indices of the cells, (c,).
             normals: the unit normals of a face of each cell, (c, d).
-            length: the width h, across the face, of the smaller of its two cells, (c,).
+            length: the width h of the smaller cell at the face, across the face, (c,).
         """
         highest = self.sizes.shape[2] - 1
         powers = normals.abs()[:, :, None] ** torch.arange(highest + 1)
@@ -95,9 +102,9 @@ class Coupling:
     def errors(self) -> Tensor:
         """The error of each cell for a residual of the size 1, up to a common factor, (N,).
 
-        It is the size of a polynomial whose derivatives in the equation have the size 1. For fields
-        with derivatives, a term without derivatives does not count: the term k² u of a wave does
-        not bound errors.
+        This error is the size of a polynomial whose derivatives in the equation have the size 1. If
+        the equation contains derivatives of a field, the term without derivatives does not count:
+        the term k² u of a wave does not bound errors.
         """
         values, *others = self.of_polynomials.amax(dim=1).unbind(dim=1)  # (N, m) each
         derivatives = torch.stack(others or [values]).amax(dim=0)
@@ -108,7 +115,7 @@ class Coupling:
         """The square roots of the weights of a condition's e equations, (c, e).
 
         An equation a ∂^j u = g has the weight of a jump of ∂^j u, divided by a². An equation with
-        several such terms has the least of their weights.
+        several terms a ∂^j u has the least of the terms' weights.
 
         Args:
             sizes: the largest slopes by derivatives of each order, (c, e, orders, m).
@@ -124,15 +131,16 @@ class Coupling:
 
 @dataclass(frozen=True)
 class Traces:
-    """The unknowns on faces: for each field f polynomials for h^j ∂^j u, j < o_f.
+    """The unknowns on faces: for each field f, polynomials for h^j ∂^j u with j < o_f.
 
-    Here h is the width of a cell at the face, `SideTrace.unit`. Owing to the factor h^j the rows of
-    cells that differ only in size often differ only by a factor, see `CellSystem._similar`.
+    Here ∂^j u is the normal derivative of the field, and h is the width of a cell at the face, see
+    `SideTrace.unit`. Because of the factor h^j the rows of cells that differ only in size often
+    differ only by a factor, see `CellSystem._similar`.
 
-    The polynomials have the degree k - j - ⌊k / 6⌋. Jumps are penalised only up to this degree:
-    their parts of higher degrees are small where the solution is resolved. To leave these parts out
-    does not change the errors, and reduces the time of an elimination to two thirds. Traces that
-    several smaller cells share have the degree k - j, like the larger cell's functions.
+    The polynomials have the degree k - j - ⌊k / 6⌋. Jumps are penalised only up to this degree: the
+    parts of higher degrees of jumps are small where the solution is resolved. To leave these parts
+    out does not change the errors, and reduces the time of an elimination to two thirds. Traces
+    that several smaller cells share have the degree k - j, like the larger cell's functions.
 
     Args:
         polynomials: the functions of a cell.
@@ -222,10 +230,10 @@ class Traces:
 class InterfaceRows:
     """The rows that couple cells at the arcs or patches of an interface: forms minus traces.
 
-    A form is a linear combination of a jet's parts: the value or the normal derivative of a field,
-    which has the same trace on both sides, or one side's share of a prescribed flux. A flux
-    condition is share inside + share outside = data. The trace of a flux is the share outside, so
-    it enters the rows inside with the opposite sign.
+    A form is a linear combination of a jet's parts. The value and the normal derivative of a field
+    are forms, which have the same trace on both sides. The share of each side in a prescribed flux
+    is a form too: a flux condition is share inside + share outside = data. The trace of a flux is
+    the share outside, so that the trace enters the rows inside with the opposite sign.
 
     Args:
         interface: the arcs or patches, and the fluxes there.
@@ -271,7 +279,7 @@ class InterfaceRows:
         return self.interface.at.traces.size * self.signs.shape[1]
 
     def coarse(self, low: int) -> Array:
-        """A mask (parts·size,) of the unknowns on all parts for degrees up to `low`."""
+        """A mask (parts·size,) of the unknowns on all arcs or patches for degrees up to `low`."""
         traces = self.interface.at.traces
         own = np.arange(traces.size) < traces.count(min(low, traces.degree))
         return np.tile(own, self.signs.shape[1] * self.parts)
@@ -329,7 +337,7 @@ class InterfaceSide(NamedTuple):
         rows: the rows of several arcs or patches.
         side: INSIDE or OUTSIDE.
         place: the index of this arc or patch in `rows`.
-        trace: the index of its trace among all traces.
+        trace: the index of the arc's or patch's trace among all traces.
     """
 
     rows: InterfaceRows
