@@ -37,12 +37,13 @@ class Reduced(NamedTuple):
 class CellElimination:
     """The orthogonal transformation of the rows of a cell to R c + S y and T y.
 
-    Before it the rows are A c + P s = b of the cell's terms, and B c + O s - D y = b on its faces,
-    with the cell's coefficients c, the traces y on the faces and the coefficients s of functions
-    that cells share. First the rows of the equation are reduced to a triangle, then this triangle
-    with the rows of the conditions, and then with the rows of B, which alone contain the traces.
-    After the transformation s belongs to y. Since s is in all rows, it also remains in rows from
-    which c has gone; these are reduced to a triangle as well.
+    Before the transformation the rows are A c + P s = b for the cell's terms, and B c + O s - D y =
+    b on the cell's faces. Here c are the L m coefficients of the cell, y the t unknowns of the
+    traces on its faces, and s the q coefficients of functions that cells share. First the rows of
+    the equation are reduced to a triangle, then this triangle with the rows of the conditions, and
+    then with the rows of B, which alone contain the traces. After the transformation s is a part of
+    y. Since s is in all rows, s also remains in rows from which c has been eliminated; these rows
+    are reduced to a triangle as well.
 
     Args:
         equation: the transformation of the rows of the equation.
@@ -102,11 +103,11 @@ class CellElimination:
         return replace(found, left=left, rest=np.hstack([rest, own]), traces=traces)
 
     def _moved(self, known: Array) -> tuple[Array, Array, Array]:
-        """Transform the n columns `known` of all rows of the cell, (r + t, n).
+        """Transform n columns over all rows of the cell; known: the columns, (r + t, n).
 
         Returns:
-            The parts of the columns in the rows R c + S y, (L m, n); in the first t rows T y,
-            (t, n); and in the rows in which neither c nor traces are left.
+            The transformed columns in three parts: in the rows R c + S y, (L m, n); in the first t
+            of the rows T y, (t, n); and in the rows in which neither c nor traces are left.
         """
         first, columns = self.equation.shape[0], len(self.triangle)
         last = first + (0 if self.conditions is None else len(self.conditions.vectors))
@@ -147,7 +148,10 @@ def _padded(rows: Array, count: int) -> Array:
 def elimination_order(
     tree: Tree, faces: Sequence[Array], sizes: Array, work: Array
 ) -> EliminationTree:
-    """The order of the elimination: the cheaper of two possible orders.
+    """The order of the elimination: nested dissection or the order of least fill.
+
+    The cheaper order is returned. If all cells have the same level, only nested dissection is
+    tried.
 
     Args:
         tree: the cells.
@@ -167,9 +171,9 @@ def merge_order(tree: Tree) -> list[Merge]:
 
     The leaves are the nodes 0 … N - 1; each merge makes the next node. The box of the tree is
     bisected again and again until each part is a leaf or the leaves of one box, and the parts are
-    merged in the opposite order. A box is bisected in its longest coordinate, the first of several,
-    without those coordinates in which its middle cuts a leaf. Lengths are in units of boxes of
-    level 0.
+    merged in the opposite order. A box is bisected in its longest coordinate, of several equal
+    ones in the first. Coordinates in which the bisecting plane would cut a leaf are excluded.
+    Lengths are in units of boxes of level 0.
 
     Reference: George, Nested dissection of a regular finite element mesh (1973).
     """
@@ -178,8 +182,8 @@ def merge_order(tree: Tree) -> list[Merge]:
     lows, highs = (tree.place / scale).numpy(), ((tree.place + 1) / scale).numpy()
 
     def node(leaves: Array, low: Array, high: Array) -> int:
-        """The node of the leaves in a box with these corners."""
-        # A box of several roots is divided at a side of roots, a single root in its middle.
+        """Merge the leaves in the box from `low` to `high`, and return the number of the node."""
+        # A box of several roots is divided between two roots, a single root in its middle.
         middle = np.where(high - low > 1, (low + high) // 2, (low + high) / 2)
         clear = ~((lows[leaves] < middle) & (highs[leaves] > middle)).any(axis=0)
         members = leaves.tolist()
@@ -212,7 +216,7 @@ class FaceSolver:
     Args:
         tree: the order of the elimination.
         coarse: a mask of the unknowns of low degrees, which form the coarse level, (unknowns,).
-        fronts: the rows T y of each of this rank's cells.
+        fronts: the rows T y of each cell of this rank (process), see `CellElimination`.
         times: the expected number of solves. Factors are kept if it is more than 1.
     """
 
@@ -227,7 +231,7 @@ class FaceSolver:
         many = 1e10 * times  # the most operations of an elimination that is cheap
         self._tree, self._fronts, self._again = tree, fronts, times > 1
         is_cheap = tree.operations < many and self._bytes <= machine_memory()
-        # One level: nothing is coarse (as for a single cell), or most unknowns are.
+        # One level: no unknowns are coarse (as for a single cell), or most unknowns are coarse.
         one_level = not coarse.any() or 2 * coarse.sum() > len(coarse)
         self._coarse, self._by_elimination = coarse, one_level or is_cheap
 
