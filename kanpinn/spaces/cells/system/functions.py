@@ -21,8 +21,9 @@ from kanpinn.spaces.cells.tree import Tree
 def for_each_field(jets: Tensor, fields: int) -> Tensor:
     """Copy the jets of scalar functions to each of m fields, (n, parts, m, count·m).
 
-    The last index runs over the m fields of the first function, then those of the second, and so
-    on.
+    Each scalar function becomes m functions. Each of these is the scalar function in one field, and
+    zero in the other fields. The last index runs over the m copies of the first function, then the
+    m copies of the second function, and so on.
 
     jets: the jets of the scalar functions, (n, parts, count).
     """
@@ -38,7 +39,7 @@ class CornerPatch:
         functions: the singular functions, which take points minus the corner.
         boxes: the boxes that make up the patch: their lower and upper corners in tree coordinates,
             (b, 2, 2).
-        fields: the number of fields m, each of which has coefficients of its own.
+        fields: the number of fields m. Each field has its own coefficients.
     """
 
     at: Tensor
@@ -61,9 +62,9 @@ class CornerPatch:
         return for_each_field(jets, self.fields)
 
     def cut(self, tree: Tree) -> Tensor:
-        """A mask (N, d) of the cells of which only a part is in the patch.
+        """A mask (N, d) of the coordinates in which cells are wider than a box of the patch.
 
-        It has the coordinates in which these cells are wider than a box of the patch.
+        Only cells that overlap a box of the patch are marked.
         """
         rounding = 1e-9
         (low, high), (below, above) = tree.boxes[:, None].unbind(2), self.boxes.unbind(1)
@@ -111,9 +112,10 @@ class CellFunctions:
         polynomials: the basis in each cell.
         coefficients: the coefficients of the polynomials for one function of m fields, (N, L, m),
             or for n functions, (N, L, m, n).
-        numbers: the coefficients of the shared functions of each kind, (count,) each; empty if they
-            are zero, and for n functions.
-        shared: the shared functions of each kind: those of each corner, and enrichment().
+        numbers: for each kind of shared functions their coefficients, (count,) each. The sequence
+            is empty if all these coefficients are zero, and for n functions.
+        shared: the kinds of shared functions: the singular functions of each corner are a kind, and
+            the functions of `enrichment()` are a kind.
     """
 
     geometry: CellGeometry
@@ -124,12 +126,12 @@ class CellFunctions:
 
     @cached_property
     def members(self) -> Tensor:
-        """A mask (kinds, N): in which cells the shared functions of each kind are present."""
+        """A mask (kinds, N), true where a cell has the shared functions of a kind."""
         none = torch.zeros(0, len(self.geometry.tree), dtype=torch.bool)
         return torch.cat([none, *(one.members(self.geometry)[None] for one in self.shared)])
 
     def of(self, coefficients: Tensor) -> "CellFunctions":
-        """Other functions in the same cells: polynomials with these coefficients alone."""
+        """Functions in the same cells with the given coefficients, without shared functions."""
         return CellFunctions(self.geometry, self.polynomials, coefficients)
 
     def on(self, geometry: CellGeometry) -> "CellFunctions":
@@ -145,9 +147,12 @@ class CellFunctions:
         return replace(self, geometry=geometry, coefficients=moved.unflatten(2, own.shape[2:]))
 
     def nearest_to(self, function: Callable[[Tensor], Tensor]) -> "CellFunctions":
-        """The polynomials in the same cells that are nearest to a function, in L2 of their frames.
+        """The polynomials in the same cells that are nearest to a function in the L2 norm.
 
-        function: maps coordinates (n, d), in which the bounding box is [-1, 1]^d, to (n, m).
+        The norm of a cell is over its frame. The coefficients of shared functions are zero.
+
+        function: maps coordinates (n, d), in which the domain's bounding box is [-1, 1]^d, to the
+            values of m fields, (n, m).
         """
         local, weights = self.polynomials.rule()
         low, high = self.geometry.frames[:, None].unbind(2)
@@ -196,11 +201,11 @@ class CellFunctions:
             at: the points.
             channels: the derivatives that the jets have.
             kept: a cache of the jets of the polynomials, by the scale of cells, for further
-                functions at the same points; None for no cache. It is used only for points with the
-                same own coordinates in each cell.
+                functions at the same points; None for no cache. The cache is used only if the
+                points have the same own coordinates in each cell.
         """
         own, polynomials = self.coefficients[at.cells].flatten(2), self.polynomials
-        most = 2**20  # numbers in a temporary tensor
+        most = 2**20  # the largest number of entries of a temporary tensor
         if at.alike:
             kept = {} if kept is None else kept
             scales, kind = at.scale.unique(dim=0, return_inverse=True)
@@ -237,8 +242,8 @@ class CellNorms:
     Args:
         places: the points of quadrature rules in groups of cells; each cell is in exactly one
             group.
-        counted: the indices of the fields that count in norms.
-        polynomials: the functions of each cell.
+        counted: the indices of the fields that norms include.
+        polynomials: the polynomials of each cell.
     """
 
     places: Sequence[CellPoints]
@@ -247,11 +252,11 @@ class CellNorms:
 
     @cached_property
     def _roots(self) -> list[Tensor]:
-        """For each cell a matrix R: ‖R c‖ is the L2 norm of the function with coefficients c.
+        """For each cell a matrix R such that ‖R a‖ is the L2 norm of a function.
 
-        For each group of cells R is (c, L, L), or (c, 1, 1) for whole cells, where polynomials are
-        orthonormal. A small multiple of the unit matrix makes R regular if functions vanish at the
-        points.
+        Here a are the coefficients of the function in the cell. Each group of c cells has a tensor
+        (c, L, L), or (c, 1, 1) for whole cells, where polynomials are orthonormal. A small multiple
+        of the unit matrix makes R regular if functions vanish at the points.
         """
         found, tiny = [], 1e-6
         for at in self.places:
@@ -304,7 +309,7 @@ class CellNorms:
         return squares.sqrt()
 
     def _smooth(self, at: CellPoints, one: CellFunctions) -> Tensor:
-        """A mask (c,) of the cells in which a function is a polynomial, with no shared part."""
+        """A mask (c,) of the cells in which a function is a polynomial, with no shared function."""
         if not one.numbers:
             return torch.ones(len(at.cells), dtype=torch.bool)
         return ~one.members[:, at.cells].any(dim=0)
@@ -339,7 +344,7 @@ class CellNorms:
         return integrals / volume
 
     def without_means(self, one: CellFunctions, fields: Sequence[int]) -> CellFunctions:
-        """The function minus the means of some fields; fields: the indices of these."""
+        """The function minus the means of some fields; fields: the indices of these fields."""
         if not fields:
             return one
         found, chosen = one.coefficients.clone(), list(fields)
