@@ -14,12 +14,13 @@ from kanpinn.spaces.cells.system.functions import CellFunctions
 
 
 class Interface:
-    """The arcs (or patches, in space) of an interface, each between a cell on either side.
+    """The c arcs (or patches, in space) of an interface, each between two cells.
 
     Fields are continuous at the interface. The terms prescribe the fluxes, linearised at the
     present solution; a field without a prescribed flux has a continuous normal derivative. As on
-    faces, both sides are matched to unknown traces, one for each field and each flux: polynomials
-    of the arc's parameter, or of two coordinates along the patch.
+    faces, the functions on both sides are matched to unknown polynomials, the traces. There is a
+    trace for each field and each flux. The argument of these polynomials is the arc's parameter, or
+    two coordinates along the patch.
 
     Args:
         at: the arcs or patches.
@@ -29,7 +30,7 @@ class Interface:
 
     Attributes:
         channels: the derivatives that the jets have: those of the terms, and the gradient.
-        points: the points of all c parts on both sides, (2·c·q,).
+        points: the points of all arcs or patches on both sides, (2·c·q,).
         jet: the jet of the present solution at the points.
         slopes: the derivatives of the fluxes by the parts of the fields' jets inside and outside,
             (2, c, q, equations, parts, m).
@@ -59,7 +60,10 @@ class Interface:
 
     @property
     def normals(self) -> tuple[Tensor, Tensor]:
-        """The unit normals at the points, (c, q, d), and the unit mean normals of parts, (c, d)."""
+        """The unit normals at the points, (c, q, d), and the mean normals of the arcs, (c, d).
+
+        The mean normals of arcs or patches have unit length too.
+        """
         normals, weights = self.at.sides[INSIDE].points.normals, self.at.sides[INSIDE].weights
         assert normals is not None
         normals = normals.unflatten(0, weights.shape)
