@@ -42,7 +42,7 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
         count: the number of cells.
         again: whether factors are kept for further right-hand sides. Then memory is also needed for
             the Householder reflections and for the rows of these right-hand sides.
-        more: by how much the degree of the solve exceeds the degree of the system.
+        more: the degree of the solve minus the degree of the system.
     """
     dim, degree, fields = system.geometry.tree.dim, system.polynomials.degree, system.traces.orders
     polynomials = LocalPolynomials(degree + more, dim)
@@ -56,7 +56,7 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
         cells = cells * count / len(system.geometry.tree)
         points *= (1 + more / (degree + 3)) ** dim
         rows = points * equations
-        # Alike cells of one size share a matrix; they share factors only with equal conditions.
+        # Alike cells of one size share a matrix. They share factors only if conditions are equal.
         groups, matrices = (min(cells, 3**dim), 1) if term.is_alike else (cells, cells)
         numbers += 3 * rows * parts * len(fields) * cells  # jets and slopes at the points
         numbers += groups * (columns + outer) ** 2
@@ -66,12 +66,16 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
 
 
 def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> str:
-    """Why memory forbids to compare a solution with one of a degree higher by 2; "" if it does not.
+    """Return the reason, as text, why a solution of a degree higher by 2 needs too much memory.
+
+    That solution would be compared with the present solution. The text is empty if there is enough
+    memory.
 
     Args:
         system: the system of the solution.
-        kept: how many systems of the present degree are kept for further right-hand sides; a
-            complex system counts twice. If 0, the system of the higher degree is not kept either.
+        kept: the number of systems of the present degree that are kept for further right-hand
+            sides; a complex system counts twice. If 0, the system of the higher degree is not kept
+            either.
         again: whether the factors of the system of the higher degree are kept in any case, for
             iterative refinement.
     """
@@ -83,7 +87,7 @@ def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> 
 
 
 def _too_large(size: int) -> str:
-    """Why a number of bytes exceeds the machine's memory, in words; "" if it does not."""
+    """Return a text that `size` bytes exceed the machine's memory; empty if they do not."""
     memory = machine_memory()
     if size > memory:
         there = written_size(int(memory))
@@ -92,13 +96,14 @@ def _too_large(size: int) -> str:
 
 
 def too_many(system: CellSystem, count: int, most: int, *, kept: int = 0) -> str:
-    """Why `count` cells like those of a system are too many, in words; "" if they are not.
+    """Return the reason, as text, why `count` cells are too many; empty if they are not.
 
     Args:
-        system: the system.
+        system: a system with cells of the same kind.
         count: the number of cells.
         most: the largest number of cells that the settings allow.
-        kept: how many systems are kept for further right-hand sides; a complex system counts twice.
+        kept: the number of systems that are kept for further right-hand sides; a complex system
+            counts twice.
     """
     if count > most:
         return f"would be more than cells = {most}"
