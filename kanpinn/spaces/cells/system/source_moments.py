@@ -17,7 +17,7 @@ from kanpinn.spaces.cells.tree import TensorTable
 
 @dataclass(frozen=True, eq=False)
 class Boxes(TensorTable):
-    """Boxes of one level in cells.
+    """Boxes of one level, which are parts of cells.
 
     Args:
         root: the index of the cell of each box, (b,).
@@ -32,9 +32,9 @@ class Boxes(TensorTable):
 
 
 class MomentsInBoxes:
-    """The moments of a source in cells and their boxes: integrals times orthonormal polynomials.
+    """The moments of a source in cells, and in the boxes into which cells are halved.
 
-    See `SourceMoments`.
+    The moments are integrals of the source times orthonormal polynomials, see `SourceMoments`.
 
     Args:
         geometry: the cells.
@@ -71,7 +71,7 @@ class MomentsInBoxes:
             halvings: the largest number of halvings.
 
         Returns:
-            For each cell the corrections, (2, L, e); None where none is needed.
+            For each cell two corrections, (2, L, e); None if the cell needs no correction.
         """
         (count, dim), boxes = self.at.scale.shape, self.boxes
         if not count or not float(total):
@@ -109,8 +109,8 @@ class MomentsInBoxes:
             enough: the error that the moments of each cell may have, (c,).
 
         Returns:
-            The halves that need further halving; the changes of the moments of all cells,
-            (c, L, e); and the sum of the norms of the changes in each cell, (c,).
+            The halves that have to be halved further. The changes of the moments of all cells,
+            (c, L, e). The sum of the norms of the changes in each cell, (c,).
         """
         dim, width = boxes.corner.shape[1], 2.0**-level
         steps = torch.tensor(list(itertools.product((0.0, width), repeat=dim)))
@@ -194,21 +194,22 @@ class SourceMoments:
     singular, for example at a line where the solution has the exponent 3/2. Then the solution has
     errors everywhere, which a comparison with a higher degree does not show. In such cells a
     polynomial is added to the source at the Gauss points, so that the Gauss rule gives accurate
-    integrals. These come from rules on the halves of the cell, the halves of the halves, and so on.
+    integrals. The accurate integrals come from rules on the halves of the cell, the halves of the
+    halves, and so on.
     Boxes are halved as long as this changes the solution by more than a tenth of the error that the
     cell has anyway. Cells in which the changes are spread evenly and hardly decrease are not halved
     further: such changes are rounding errors.
 
     Args:
         halvings: the largest number of halvings in the plane, where a line crosses 2^n boxes after
-            n halvings. In space the largest number is half of it, since a surface crosses 4^n
+            n halvings. In space half as many halvings are allowed, since a surface crosses 4^n
             boxes.
 
     Attributes:
         known: for each cell that has been integrated, by degree, region, level and place, two
-            corrections of its moments, (2, L, e); None where none is needed. The first correction
-            is extrapolated to infinitely many halvings. The second, for estimates of the error,
-            adds once more the last halving's change of the first.
+            corrections of its moments, (2, L, e); None if the cell needs no correction. The first
+            correction is extrapolated to infinitely many halvings. The second correction serves to
+            estimate the error: it is the first correction plus the last halving's change of it.
     """
 
     halvings: int = 6
@@ -221,7 +222,7 @@ class SourceMoments:
             geometry: the cells.
             term: the equation at the points of a rule, the same in each cell's own coordinates. The
                 source is the negative residual of zero fields.
-            limit: whether to take the second correction in `known`, for an estimate of the error.
+            limit: whether to use the second correction in `known`, for an estimate of the error.
         """
         missing = enumerate(self._in_cells(geometry, term))
         own = [(place, one[int(limit)]) for place, one in missing if one is not None]
