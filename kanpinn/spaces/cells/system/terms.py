@@ -1,5 +1,5 @@
-"""The equation and the conditions of a problem, linearised at the points of cells: rows, scales
-and weights.
+"""The equation and the conditions of a problem, linearised at the points of cells: their
+least-squares rows, scales and weights.
 """
 
 import copy
@@ -55,7 +55,7 @@ class SampledTerm:
 
     @property
     def polynomials(self) -> LocalPolynomials:
-        """The functions of each cell."""
+        """The polynomials of each cell."""
         return self.about.polynomials
 
     def jet(self, function: CellFunctions, at: CellPoints | None = None) -> Jet:
@@ -88,7 +88,7 @@ class SampledTerm:
     def functions(self, place: int) -> Tensor:
         """The jets of the polynomials at the points of one cell, (q, parts, L).
 
-        They have only the parts on which the term depends, see `parts`.
+        The jets have only the parts on which the term depends, see `parts`.
 
         place: the index of the cell in the term.
         """
@@ -155,7 +155,7 @@ class SampledTerm:
 
     @cached_property
     def is_alike(self) -> bool:
-        """Whether the points' own coordinates and the slopes are the same in all cells."""
+        """True if the points' own coordinates and the slopes are the same in all cells."""
         if not self.at.alike:
             return False
         flat, rounding = self.slopes.flatten(0, 1), 1e-13
@@ -167,7 +167,10 @@ class SampledTerm:
         return (self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0).nonzero()[:, 0].tolist() or [0]
 
     def is_linear(self, other: CellFunctions) -> bool:
-        """Whether the slopes are the same about another function, tested in a few cells."""
+        """Return whether the term, linearised at `other`, has the same slopes.
+
+        This is tested in a few cells.
+        """
         most, rounding = 8, 1e-9
         few = torch.linspace(0, len(self.at.cells) - 1, most).long().unique()
         try:
@@ -211,7 +214,7 @@ class PlacedTerm:
 
     @property
     def row_count(self) -> int:
-        """The number of rows."""
+        """The number of rows: equations times points of nonzero weight."""
         return self.weights[self.used].numel()
 
     def rows(self) -> Tensor:
@@ -255,10 +258,10 @@ def region_scales(
 
     Let a be the size of a region's coefficient of ∂u/∂n. A residual r of ∇·(a ∇u) changes u in the
     region by about r/a. The integral of r leaves as a flux through other regions to a boundary with
-    given values. This changes u by r/b, where b is the smallest coefficient on the path of regions
-    for which b is largest. So the factor is 1 / min(a, b), up to a common multiple. With this
-    factor, solutions for a coefficient of 1e-3 in a disk took a third of the cells that they took
-    without; with 1 / a, solutions for a coefficient of 1e4 took four times as many.
+    given values. This changes u by r/b, where b is the smallest coefficient on the flux's path, and
+    the path is chosen such that b is largest. So the factor is 1 / min(a, b), up to a common
+    multiple. With this factor, solutions for a coefficient of 1e-3 in a disk took a third as many
+    cells as without. With 1 / a, solutions for a coefficient of 1e4 took four times as many cells.
 
     Args:
         boundary: the conditions on the boundary.
