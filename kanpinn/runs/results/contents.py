@@ -135,9 +135,10 @@ class SolveContents(Contents[Solution]):
         errors: the norms of the error against the exact solution or the reference; None if the
         problem has neither.
         reference: the source of the reference solution and its own relative L2 error.
-        estimate: the norms of the error estimated without an exact solution or a reference; null,
-        beside the reason, where they are not known. Its "bound" has guaranteed bounds of the norms,
-        null where they are not known or infinite, or the reason why there are no bounds.
+        estimate: the norms of the error, estimated without an exact solution or a reference. If a
+        norm is not known, it is null, and the entry "reason" says why. The entry "bound" has
+        guaranteed bounds of the norms, null if unknown or infinite, or the reason why there are no
+        bounds.
         verification: the loss at fresh points, and the loss at the points of the solve.
         estimated: each unknown number with its 95% confidence bounds (null if infinite), the change
         that one more step would make (`step`), whether this change is small (`arrived`), whether
@@ -151,7 +152,8 @@ class SolveContents(Contents[Solution]):
         quantities: the numbers that the problem computes from its solution, by name; null if the
         problem's function fails.
         auto: the log of the trials of `TrialSearch`, empty if no trials were made.
-        seconds: times; "total" excludes the estimate and the computation of the reference.
+        seconds: the times of the whole solve ("total"), of each optimizer, and of the reference;
+        "total" excludes the estimate and the computation of the reference.
         """
         errors: Any = None if result.errors is None else asdict(result.errors)
         estimate: Any = None if result.estimate is None else asdict(result.estimate)
