@@ -210,8 +210,8 @@ def refuse_foreign_code(folder: Path, settings: dict[str, Any], record: Mapping[
         record: the contents of its run.json, whose "code" has the hashes that `code_of` returns.
 
     Raises:
-        InputError: for a file outside the folder, a file whose sha256 differs from that in `record`
-            or is not there, and a module "package.module" that lies in the folder.
+        InputError: for a file outside the folder, for a file whose sha256 is not in `record` or
+            differs from the sha256 in `record`, and for a module "package.module" in the folder.
     """
     remedy = "if you trust it, give --trust, or trust=True in Python"
     kept = {one["path"]: one["sha256"] for one in record.get("code", ())}
