@@ -573,7 +573,7 @@ class Search:
         return snap(u, graph.edges[key](u), names, accuracy=accuracy, price=price)
 
     def _arguments(self, graph: Graph, key: Key) -> Tensor:
-        """Return the sorted arguments of an edge in the rows for fits, at most `SAMPLES` of them."""
+        """Return at most `SAMPLES` of the edge's arguments in the rows for fits, sorted."""
         u = graph.arguments(key, self.rows.x)
         at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
         return u.sort().values[at]
