@@ -37,9 +37,9 @@ ESTIMATE = HistoryCurve("estimated_error", "estimated relative error", style.BLU
 def history_figure(solution: Solution) -> Figure | None:
     """Return a figure with the loss and the errors against steps and against seconds.
 
-    For marches and solves in cells, whose steps do not lower the loss, the estimated error is shown
-    in its place. For a solve in cells a third panel shows the number of cells against steps. The
-    result is None if no curve has two finite positive values.
+    The steps of marches and of solves in cells do not lower the loss, so the estimated error is
+    shown in place of the loss. For a solve in cells a third panel shows the number of cells against
+    steps. The result is None if no curve has two finite positive values.
     """
     history, titles = solution.history, [method.title for method in solution.optimizers]
     curves = (ESTIMATE if ESTIMATE.column in history.names else CURVES[0], *CURVES[1:])
