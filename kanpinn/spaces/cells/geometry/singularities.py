@@ -232,9 +232,9 @@ class SingularCorners:
 
         Args:
             geometry: the cells.
-            witness: whether to return the weights of the witness. Its power is β + 1/2 at corners
-                with weights, and β at corners with singular functions and at the points `others`,
-                which otherwise have no weights.
+            witness: whether to return the weights of the witness. Its power is β + 1/2, but at most
+                1 + λ, at corners with weights, and β at corners with singular functions and at the
+                points `others`, which otherwise have no weights.
         """
         corners = physical(geometry.domain, geometry.frames)
         weak = self.exponents < 2  # not corners with singular functions
@@ -242,7 +242,8 @@ class SingularCorners:
         if witness:
             more = torch.cat([self.points[~weak], self.others])
             points = torch.cat([points, more])
-            powers = torch.cat([powers + 0.5, torch.full((len(more),), self.power)])
+            larger = torch.minimum(powers + 0.5, 1 + self.exponents[weak])
+            powers = torch.cat([larger, torch.full((len(more),), self.power)])
         gaps = (corners[:, :, None] - points).abs().amax(dim=1)  # far sides, (N, c, d)
         distances = (gaps.norm(dim=2) / geometry.half.max()).clamp_max(1)
         zeros = torch.zeros(len(distances), 1, dtype=distances.dtype)
