@@ -38,6 +38,7 @@ from kanpinn.jets import (
     ResidualFunction,
     find_channels,
     jet_of,
+    largest_of_orders,
     random_jets,
 )
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
@@ -108,6 +109,7 @@ class ProbedEquation:
     def __init__(self, residual: ResidualFunction, points: Points, m: int) -> None:
         # A residual is evaluated many times at the same points: a batch keeps its sources.
         self.residual, self.points = residual, Batch.made_of(points)
+        self._coords = points.coords.clone()  # before the residual can change them in place
         self.jets = random_jets(residual, self.points, m)
 
     @property
@@ -136,9 +138,9 @@ class ProbedEquation:
 
         Values that are not finite, as those of log det F at random jets, prove nothing.
         """
-        points, jet = self.points[:], self.jets[0]  # without the cache, as copies
+        points, jet = self.points[:], self.jets[0]  # without the cache
         given = [points.coords, *jet.parts()]
-        before = [part.clone() for part in given]
+        before = [self._coords, *(part.clone() for part in jet.parts())]
         first = self.residual(points, jet)
         if any(not torch.equal(a, b) for a, b in zip(given, before, strict=True)):
             return (
@@ -157,12 +159,13 @@ class ProbedEquation:
                 "them a function of the point"
             )
         backwards = torch.arange(len(points) - 1, 0, -1)  # without the first point
-        some = self.residual(points[backwards], jet.rows(backwards))
-        if _differ(first[backwards], some):
+        some = self.residual(points[backwards], jet.rows(backwards)) if len(backwards) else first
+        if len(backwards) and _differ(first[backwards], some):
             return (
                 "at a point depends on the other points, as u.value.mean() and u.value.flip(0) "
-                "do: it has to be a function of one point and of the fields there. For an "
-                "integral over the domain take kp.Integral, or an unknown number"
+                "do, or on their number, as random numbers do: it has to be a function of one "
+                "point and of the fields there. For an integral over the domain take kp.Integral, "
+                "or an unknown number"
             )
         return self._lost_derivative()
 
@@ -378,7 +381,7 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
                 f"{name}.residual gives {many} for the {len(fields)} fields {', '.join(fields)}: "
                 "expected one for each, a tuple of columns (n, 1)"
             )
-    if strong and (number := undetermined_number(probe)):
+    if strong and problem.needs_conditions and (number := undetermined_number(probe)):
         yield Fault(
             f"{name} has no data from which the unknown number {number} could be found: add "
             "kp.Observed, or another condition, to conditions()"
@@ -529,27 +532,34 @@ def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
 
 
 def undetermined_number(probe: Probe) -> str | None:
-    """The first unknown number of a problem whose conditions determine only the fields, or None.
+    """The first unknown number of a problem whose conditions determine only the field, or None.
 
-    Problems with measurements, integrals or conditions in the domain are not examined, nor
-    evolutions, in which conditions at both ends of the time may determine a number.
+    Problems with several fields, measurements, integrals or conditions in the domain are not
+    examined, nor evolutions, in which conditions at both ends of the time may determine a number.
     """
     numbers, conditions = getattr(probe.problem, "numbers", {}), probe.conditions
-    if not numbers or probe.time is not None:
+    if not numbers or probe.time is not None or len(probe.fields) > 1:
         return None
     if any(c.measurements or c.inside or c.sites > 1 for c in conditions):
         return None
-    fields, order = len(probe.fields), probe.equation.jets[0].channels.derivative_order
+    order, pieces = probe.equation.jets[0].channels.derivative_order, probe.domain.boundary.pieces
     trials = zip(conditions, probe.trials, strict=True)
     given = [(c.pieces, trial.equations) for c, trial in trials]
     if probe.domain.dim == 1:
-        few = sum(count * len(pieces) for pieces, count in given) <= fields * order
-    else:
-        sums = [
-            sum(count for pieces, count in given if piece in pieces)
-            for piece in probe.domain.boundary.pieces
+        # At an end where the equation loses its highest derivatives, no condition is needed.
+        leading = [
+            float(
+                largest_of_orders(one.linearised().slopes.abs(), one.jets[0].channels)[
+                    ..., order, 0
+                ].max()
+            )
+            for one in (probe.tried(probe.problem.equation, piece.gauss(1)) for piece in pieces)
         ]
-        few = max(sums, default=0) <= fields * math.ceil(order / 2)
+        regular = sum(one <= 1e-9 * max(leading) for one in leading)
+        few = sum(count * len(places) for places, count in given) <= order - regular
+    else:
+        sums = [sum(count for places, count in given if piece in places) for piece in pieces]
+        few = max(sums, default=0) <= math.ceil(order / 2)
     return next(iter(numbers)) if few else None
 
 

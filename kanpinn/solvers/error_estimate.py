@@ -441,7 +441,8 @@ def _doubt(
 def _named(finer: Solution) -> str:
     """Return a description of the finer network, for messages."""
     network = finer.network
-    return f"a network for comparison ({type(network).__name__}, {network.parameter_count} numbers)"
+    count = network.parameter_count
+    return f"a network for comparison ({type(network).__name__}, {count} coefficients)"
 
 
 @torch.no_grad()

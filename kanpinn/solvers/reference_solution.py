@@ -22,10 +22,10 @@ class ReferenceSolution(Recipe):
     it does not show errors of this code; to compare with other codes use `verify` or `DataFile`.
 
     Args:
-        tolerance: the largest acceptable estimated relative L2 error of the reference.
-        budget: the most seconds for the solve of the reference. If the budget ends the solve, the
-            reference's `error` is above the tolerance.
-        seed: the seed of the solve of the reference.
+        tolerance: the relative L2 error of the reference, as far as it can be estimated.
+        budget: the most seconds for its solve. If they end it earlier, the reference's `error` is
+            above the tolerance, or not known, and then there is no reference.
+        seed: the seed of its solve.
 
     Raises:
         InputError: if the tolerance, budget or seed is out of range.
@@ -75,5 +75,6 @@ def solution_and_error(
     """
     plain = altered(problem, inputs=lambda: None, enrichment=lambda: (), reference=lambda: None)
     solution = solve(plain, tolerance=tolerance, budget=budget, seed=seed, errors=False)
-    known = (solution.estimate or estimate_error(solution)).errors
+    left = max(budget - solution.seconds, 0.2 * budget)
+    known = (solution.estimate or estimate_error(solution, budget=left)).errors
     return solution, math.nan if known is None else known.l2_relative

@@ -624,11 +624,12 @@ def judged(
 ) -> tuple[str, Verification | None]:
     """Verify a solution at fresh points, and return the status that follows.
 
-    If the solution is overfitted, or if its residual is not small although the optimizers have
-    converged, the status says so and names a remedy. A solve that was stopped for another reason
-    than its limit of steps keeps its status, since its solution may be incomplete; for example, a
-    march in time may not have reached the end. A solve of a steady problem that took one step has
-    the status "failed: ..." if the problem is singular.
+    If the solution is overfitted, or its residual is not small although the optimizers have
+    converged, the status says so and names a remedy. A solve that has estimated the error, as in
+    cells, may leave a large residual: at corners residuals grow without limit. A solve that was
+    stopped for another reason than its limit of steps keeps its status, since its solution may be
+    incomplete: a march may not have reached the end. A steady solve of one step has failed if the
+    problem is singular.
 
     Args:
         discretization: the discretization that was solved.
@@ -653,7 +654,7 @@ def judged(
         if found.overfitted:
             ended = "" if converged else f" ({status})"
             status = f"{OVERFITTED}: {found.words}; more points help, these are {sizes}{ended}"
-        elif converged and not found.small:
+        elif converged and not (found.small or network.estimates_error):
             status = (
                 f"stopped: the residual is still {found.relative:.0%} of the terms of the "
                 f"equation; a larger network helps, this has {sizes}"

@@ -365,7 +365,8 @@ def attracted(problem: EigenProblem, surrogate: Surrogate, up: bool) -> Iterator
             rate = float(own / (own - flux)) if bool(own != flux) else 0.0
             left, right = (side.symbol(row, rate * normal[None]) for side in (operator, mass))
             value = float(left / right) if rate > 0 and bool(right != 0) else 0.0
-            yield value if up else -value
+            if math.isfinite(value):
+                yield value if up else -value
 
 
 @torch.no_grad()

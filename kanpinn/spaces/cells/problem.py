@@ -486,6 +486,9 @@ class CornerConditions:
                 slopes.append((changes[0], changes[1]))
                 values.append((matrix[kinds == 0], right[kinds == 0]))
 
+        if not all(bool(part.isfinite().all()) for one in (*values, *slopes) for part in one):
+            return True  # such as y ln y at y = 0
+
         def misfit(chosen: Sequence[tuple[Tensor, Tensor]]) -> float:
             matrix, right = (torch.cat(parts) for parts in zip(*chosen, strict=True))
             if not len(right):
@@ -615,7 +618,7 @@ class ProblemInPlane(CellProblem):
         ]
         found += junctions(self.division, self.flux_sizes, self.conditions)
         known, others = {at for at, _ in found}, set()
-        for outline in (cutter.outline for cutter in self.cutters):
+        for outline in map(Outline, self.division.domains):
             for curve, (_, angle) in zip(
                 outline.domain.curves, outline.interior_angles, strict=True
             ):

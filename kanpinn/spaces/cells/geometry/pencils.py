@@ -113,6 +113,8 @@ class CornerOperators:
     def fields(self) -> Array:
         """The orders t_j of the fields, whose largest is zero, (m,)."""
         orders = _orders(self.equation)
+        if np.ptp(orders.max(axis=1)) == 0 == np.ptp(orders.max(axis=0)):
+            return np.zeros(orders.shape[1])
         tried = itertools.product((0, -1, -2), repeat=orders.shape[1])
 
         def total(fields: tuple[int, ...]) -> tuple[float, int]:
