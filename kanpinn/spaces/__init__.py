@@ -1,7 +1,8 @@
 """Spaces of functions that solutions are made of: splines and their products in windows, and cells.
 
-`Windows` are splines in space times polynomials in a window of time, `CellWindows` the same with
-cells in space; `Cells` are polynomials on a tree of boxes, coupled in one least-squares problem.
+`Windows` are splines in space times polynomials in a window of time; `CellWindows` have cells in
+space instead of splines. `Cells` are polynomials on a tree of boxes, coupled in one least-squares
+problem.
 """
 
 from kanpinn.spaces.cell_windows import CellWindows as CellWindows
