@@ -31,10 +31,10 @@ from kanpinn.spaces.windows import NetworkOfWindows, product_in_time
 
 @dataclass(frozen=True, eq=False)
 class AtMoment:
-    """The residual of a term in space and time at one moment, a function of points in space.
+    """The residual of a term in space and time at one moment, as a function of points in space.
 
-    Its fields are the state and rate of the m fields: their values, followed by their derivatives
-    in time up to the order p of the evolution.
+    Its jet is that of the state and rate of the m fields: the values of the fields, followed by
+    their derivatives in time up to the order p of the evolution, (p + 1) m components.
 
     Args:
         term: the term in space and time.
@@ -50,7 +50,7 @@ class AtMoment:
         return self.term.equation(*self.at(points, state_and_rate))
 
     def at(self, points: Points, state_and_rate: Jet) -> tuple[Points, Jet]:
-        """The points in space and time, and the jets of the m fields there."""
+        """The points in space and time at this moment, and the jets of the m fields there."""
         jet, count = in_space_and_time(state_and_rate, self.term.channels), self.order + 1
         highest = max(2, jet.channels.order)
         powers = torch.eye(highest + 1, count).to(jet.value)  # (t - time)^r / r! at the moment
@@ -59,7 +59,7 @@ class AtMoment:
 
 
 def channels_in_space(channels: Channels) -> Channels:
-    """The derivatives in space that are needed for some derivatives in space and time."""
+    """The derivatives in space from which given derivatives in space and time are made."""
     directions = tuple(
         dict.fromkeys(direction[:-1] for direction in channels.directions if any(direction[:-1]))
     )
@@ -68,10 +68,10 @@ def channels_in_space(channels: Channels) -> Channels:
 
 
 def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
-    """The jet of fields that are constant in time, with derivatives in space and time.
+    """The jet in space and time of fields that are constant in time.
 
     Args:
-        jet: the jet with derivatives in space, see `channels_in_space`.
+        jet: the jet of the fields with derivatives in space, see `channels_in_space`.
         channels: the derivatives in space and time.
     """
     parts = {tuple(terms): i for i, terms in enumerate(derivatives_of_parts(jet.channels))}
@@ -85,7 +85,7 @@ def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
 
 
 def at_moment(term: ResidualTerm, time: float) -> ResidualTerm:
-    """A term in space at another moment."""
+    """A term in space, such as `problem_in_space` makes, at another moment."""
     assert isinstance(term.equation, AtMoment)
     return replace(term, equation=replace(term.equation, time=time))
 
@@ -95,10 +95,12 @@ def problem_in_space(
 ) -> CellProblem:
     """The problem in space of an evolution at its first moment, for the state and rate.
 
+    The state and rate are the fields and their derivatives in time up to the order p.
+
     Args:
         terms: the terms of the evolution.
         domain: the domain in space and time.
-        counted: the numbers of the fields whose errors count.
+        counted: the indices of the fields whose errors count.
         fields: the number of fields m.
         order: p, the order of the evolution in time.
 
@@ -128,7 +130,7 @@ def problem_in_space(
 
 
 class CellsInWindow(Network):
-    """Σ_j P_j(τ) φ_j(x) in one window: Legendre polynomials of its time, and cells in space.
+    """Σ_j P_j(τ) φ_j(x) in one window: Legendre polynomials P_j in time, and cells in space.
 
     Args:
         layer: the φ_j, with an output for each pair of polynomial and field; the field varies
@@ -175,11 +177,11 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
     new network has one window.
 
     Args:
-        width: the number of inputs, of which time is the last one, and that of fields, [3, 1] for
-            one field in the plane; by default those of the problem.
+        width: the number of inputs, of which time is the last one, and the number of fields: [3, 1]
+            for one field in the plane; by default the numbers of the problem.
         degree: k, from 1 to 30.
-        cells: the number of cells along each coordinate in space before any is halved, or one
-            number for all.
+        cells: the number of cells along each coordinate in space before any cell is halved, or one
+            number for all coordinates.
         dtype: the type of the coefficients.
 
     Raises:
@@ -241,7 +243,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
     def pieces(self) -> Tensor:  # type: ignore[override]
         """The boxes of all cells and windows in a box in space and time, (c, 2, d) in [0, 1].
 
-        If there are more than 2^14, neighbouring windows are taken together.
+        If there are more than 2^14 boxes, neighbouring windows are joined.
         """
         ends, parts = self.ends.cpu() / 2, []
         stride = -(-sum(len(member.layer.tree) for member in self.members) // 2**14)
@@ -259,7 +261,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         self.start = layer.tree
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
-        """All conditions are residuals, except at the ends of a periodic coordinate.
+        """Impose conditions as residuals, except at the ends of a periodic coordinate.
 
         Cells become neighbours across the ends of periodic coordinates.
         """
