@@ -1,5 +1,5 @@
-"""Jets of functions of space and time: products of polynomials in time with functions of space,
-and the window of each point.
+"""Jets of functions of space and time, which are products of polynomials in time with functions of
+space, in one or several windows of time.
 """
 
 import math
@@ -16,7 +16,12 @@ Inputs = Jet | Coordinates
 
 
 def at_times(places: Points, times: Tensor) -> Batch:
-    """Places in space at each of k times, (k·places), times first."""
+    """The points of given places in space at each of k times, (k·places), times first.
+
+    Args:
+        places: the places, as points in space and time; their times are replaced.
+        times: the times, (k,).
+    """
     k, coords = len(times), places.coords.repeat(len(times), 1)
     coords[:, -1] = times.repeat_interleave(len(places))
     normals = None if places.normals is None else places.normals.repeat(k, 1)
@@ -24,14 +29,14 @@ def at_times(places: Points, times: Tensor) -> Batch:
 
 
 def by_windows(inputs: Inputs, ends: Sequence[float], of: Callable[[int, Inputs], Jet]) -> Jet:
-    """Return the jets at inputs in windows of time.
+    """Return the jets at points in several windows of time.
 
     Args:
-        inputs: the inputs of n points.
+        inputs: the jet of the inputs of n points; the scaled time is the last input.
         ends: the ends of the windows, the first moment first. After the last window the time is
             constant.
-        of: gives the jets for the number of a window and the inputs of points in it, with the
-            window's own time in [-1, 1].
+        of: gives the jets in a window, for the number of the window and the inputs of points in it,
+            whose time is scaled to [-1, 1] in the window.
     """
     times, jets, rows = inputs.value[:, -1].contiguous(), list[Jet](), list[Tensor]()
     which = torch.bucketize(times, inputs.value.new_tensor(ends[1:]))
@@ -53,14 +58,14 @@ def by_windows(inputs: Inputs, ends: Sequence[float], of: Callable[[int, Inputs]
 
 
 def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
-    """The jets of Σ_b T_b(t) φ_b(x) at all of P places and k times, times first.
+    """The jets of Σ_b T_b(t) φ_b(x) at each of P places and k times, times first.
 
     Args:
-        space: the jets of the φ_b, constant in time, with b·m components, the fields of one b after
-            the other; time is the last coordinate.
+        space: the jets of the φ_b, constant in time, with b·m components: the fields of one b after
+            those of another; time is the last coordinate.
         rates: the values of the T_b and their derivatives in time, (k, b) each, up to the order of
             the jets.
-        fields: the number m.
+        fields: the number m of fields.
 
     Returns:
         The jets at k·P points with m components.
@@ -104,9 +109,13 @@ def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
 
 
 def powers_in_time(space: Jet, order: int) -> list[Jet]:
-    """The jets of t^r / r! φ(x) at t = 0 for r = 0 … order, from the jets of φ.
+    """The jets of t^r / r! φ(x) at t = 0 for r = 0 … order.
 
-    With them a linearised residual is split by the order of its derivatives in time.
+    With these jets a linearised residual is split by the order of its derivatives in time.
+
+    Args:
+        space: the jets of φ, constant in time.
+        order: the highest power of the time.
     """
     count = space.value.shape[-1]
     highest = max(order, space.channels.derivative_order)
