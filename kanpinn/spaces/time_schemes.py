@@ -1,5 +1,5 @@
-"""Collocation in time: the stages of Radau IIA and Gauss, and the polynomials through them with
-their rates and errors.
+"""Collocation in time: the stages of Radau IIA and Gauss, and the polynomials through the stages,
+with their derivatives and errors.
 """
 
 import math
@@ -21,16 +21,16 @@ class Stages:
     """The s stages of a window of length 1, at which an equation in time holds exactly.
 
     In a window of length h the solution is the polynomial p of degree s that starts at the given
-    value and satisfies the equation at t + c_i h. With z_i = p(t + c_i h) - p(t) its rates there
-    are h p' = D z. The matrix D = V Λ V⁻¹ is diagonalised, so that the s coupled linear systems of
-    a Newton step become one independent system for each eigenvalue; those of a conjugate pair are
-    conjugate to each other.
+    value and satisfies the equation at t + c_i h. With z_i = p(t + c_i h) - p(t) its derivatives
+    there are h p' = D z. The matrix D = V Λ V⁻¹ is diagonalised, so that the s coupled linear
+    systems of a Newton step become one independent system for each eigenvalue. The systems of a
+    conjugate pair of eigenvalues are conjugate to each other, so that one of them suffices.
 
     kind: "radau" or "gauss". count: s. nodes: c, (s,), increasing in (0, 1]. nodal: the Legendre
     series of a multiple of Π (τ - c_i) on the window, (s + 1,). slopes: D, (s, s), the inverse of
-    the Butcher matrix. eigenvalues: those of D with imaginary parts of at least 0. vectors: the
-    columns of V for these eigenvalues, doubled for a conjugate pair, of which one column is kept.
-    rows: the rows of V⁻¹ for these eigenvalues.
+    the Butcher matrix. eigenvalues: the eigenvalues of D with imaginary parts of at least 0, (k,).
+    vectors: the columns of V for these eigenvalues, (s, k), multiplied by 2 for a conjugate pair.
+    rows: the rows of V⁻¹ for these eigenvalues, (k, s).
 
     Reference: Butcher, On the implementation of implicit Runge-Kutta methods (1976); Bickart
     (1977); Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8.
@@ -52,8 +52,8 @@ def stages(count: int, kind: str = "radau") -> Stages:
 
     Args:
         count: s, from 1 to 39. From 12 on the diagonalisation costs digits.
-        kind: "radau", whose last stage is the end of the window and which damps stiff parts;
-            "gauss" is symmetric in time, damps nothing and preserves quadratic invariants.
+        kind: "radau" has its last stage at the end of the window, and damps stiff parts; "gauss" is
+            symmetric in time, damps nothing and preserves quadratic invariants.
 
     Raises:
         InputError: for another kind, or a number of stages out of range.
@@ -94,12 +94,12 @@ def stages(count: int, kind: str = "radau") -> Stages:
 
 
 def legendre_series(nodes: Array) -> Array:
-    """The matrix that turns values at n nodes in [0, 1] into a Legendre series on the interval."""
+    """The matrix that maps values at n nodes in [0, 1] to a Legendre series on [0, 1], (n, n)."""
     return np.linalg.inv(legendre.legvander(2 * nodes - 1, len(nodes) - 1))
 
 
 def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
-    """The Lagrange polynomials of some nodes in [0, 1], differentiated, at other places.
+    """The Lagrange polynomials of some nodes in [0, 1], or a derivative of them, at other places.
 
     Args:
         nodes: the nodes, (n,).
@@ -116,18 +116,18 @@ def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
 
 
 # The polynomial of a window is p(t) = Σ_a starts_a(t) u_a + Σ_i unknowns_i(t) y_i. For an equation
-# of first order u_0 is the value at the start, and y_i = p(t_i) - u_0 at the stages. For one of
-# second order u_0 and u_1 are value and rate at the start, and y_i = p'(t_i) - u_1. The functions
-# below give for each order of the derivative, from 0, the values at k moments of all starts_a, and
-# then of all unknowns_i, (k, order + s).
+# of first order u_0 is the value at the start, and y_i = p(t_i) - u_0 at the stages. For an
+# equation of second order u_0 and u_1 are value and rate at the start, and y_i = p'(t_i) - u_1. The
+# functions below give, for each order of the derivative from 0, the values at k moments of all
+# starts_a followed by all unknowns_i, (k, order + s).
 
 
 def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[Array]:
-    """The polynomials of a window and their derivatives at the stages themselves.
+    """The polynomials of a window and their derivatives at its stages, (s, order + s) each.
 
     For an equation of second order the values there are those of the collocation method for value
-    and rate, which is stable, and not of the integral of the rate (see `at_moments`). Both have the
-    same value at the end.
+    and rate, which is stable. They are not the integral of the rate, as in `at_moments`. Both have
+    the same value at the end.
 
     Args:
         stages: the stages.
@@ -144,16 +144,24 @@ def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[A
 def at_moments(
     stages: Stages, moments: Array, length: float, order: int, highest: int
 ) -> list[Array]:
-    """The polynomials at moments (k,), where the window is from 0 to 1; also beyond it.
+    """The polynomials of a window and their derivatives at k moments, (k, order + s) each.
 
-    The other arguments are those of `at_stages`. For an equation of second order p is the integral
-    of the polynomial p' of degree s, so that value and rate are continuous.
+    For an equation of second order p is the integral of the polynomial p' of degree s, so that
+    value and rate are continuous.
+
+    Args:
+        stages: the stages.
+        moments: the moments, (k,), from 0 at the start to 1 at the end; they may be beyond the
+            window.
+        length: the length of the window.
+        order: the order of the equation in time, 1 or 2.
+        highest: the highest derivative.
     """
     return _stretched(_of_unit_window(stages, tuple(moments), order, highest), length, order)
 
 
 def _stretched(rates: list[Array], length: float, order: int) -> list[Array]:
-    """The polynomials of a window of length 1 for another length."""
+    """Convert the polynomials of a window of length 1 to another length."""
     powers = np.minimum(np.arange(rates[0].shape[1]), order - 1.0)
     return [rate * length ** (powers - r) for r, rate in enumerate(rates)]
 
@@ -162,7 +170,7 @@ def _stretched(rates: list[Array], length: float, order: int) -> list[Array]:
 def _of_unit_window(
     stages: Stages, moments: tuple[float, ...], order: int, highest: int
 ) -> list[Array]:
-    """`at_moments` for a window of length 1, which most windows ask for at the same moments."""
+    """`at_moments` for a window of length 1; cached, as most windows have the same moments."""
     at, nodes = np.array(moments), np.concatenate([[0.0], stages.nodes])
     unknowns: list[Array] = [lagrange(nodes, at, r)[:, 1:] for r in range(highest + 1)]
     if order == 2:
@@ -178,9 +186,17 @@ def _of_unit_window(
 
 
 def series_in_time(stages: Stages, length: float, order: int) -> list[Array]:
-    """The matrices that give the Legendre series of a window's polynomials and their rates.
+    """The matrices from a window's coefficients to the Legendre series of p and its derivatives.
 
-    The polynomials have the degree s + order - 1; the arguments are those of `at_stages`.
+    The polynomials p have the degree s + order - 1. The coefficients are u_a and y_i, (order + s).
+
+    Args:
+        stages: the stages.
+        length: the length of the window.
+        order: the order of the equation in time, 1 or 2.
+
+    Returns:
+        For each derivative up to `order` a matrix, (s + order, order + s).
     """
     return _stretched(_series_of_unit_window(stages, order), length, order)
 
@@ -196,12 +212,12 @@ def _series_of_unit_window(stages: Stages, order: int) -> list[Array]:
 class ErrorForm:
     """The form ω(τ) of the error of a window's polynomials, between the stages.
 
-    Near the polynomial p that satisfies an equation of order m in time at the stages c_i, its error
-    is proportional to ω, the m-fold integral from 0 of Π (τ - c_i), to leading order.
+    Near the polynomial p that satisfies an equation of order m in time at the stages c_i, the error
+    of p is proportional to ω to leading order. ω is the m-fold integral from 0 of Π (τ - c_i).
 
     Args:
         moment: a moment between the start and the first stage, near which |ω| is large.
-        ratios: ω^(r) / ω there, for r = 0 … m, where the window has the length 1.
+        ratios: ω^(r) / ω at this moment, for r = 0 … m, where the window has the length 1.
         mean: the root mean square of ω over the window, in units of |ω| at the moment.
     """
 
@@ -212,12 +228,12 @@ class ErrorForm:
 
 @lru_cache(maxsize=100)
 def error_form(stages: Stages, order: int, moment: float | None = None) -> ErrorForm:
-    """The form of the error of a window.
+    """The form of the error of a window with some stages.
 
     Args:
         stages: the stages.
         order: the order of the equation in time.
-        moment: see `ErrorForm`; by default in the middle between the start and the first stage.
+        moment: see `ErrorForm`; by default the middle between the start and the first stage.
     """
     moment = float(stages.nodes[0] / 2) if moment is None else moment
     series = stages.nodal
@@ -237,7 +253,11 @@ def error_form(stages: Stages, order: int, moment: float | None = None) -> Error
 def error_form_of_ratio(stages: Stages, ratio: float) -> ErrorForm:
     """The form of the error for equations of first order, at the moment where ω' / ω = ratio.
 
-    This quotient falls from infinity to 0 between the start and the first stage; ratio: above 0.
+    The quotient ω' / ω falls from infinity to 0 between the start and the first stage.
+
+    Args:
+        stages: the stages.
+        ratio: the quotient, above 0.
     """
     low, high, halvings = 0.0, float(stages.nodes[0]), 60
     for _ in range(halvings):
