@@ -1,5 +1,5 @@
-"""Networks in time windows: in each window polynomials in time times functions of space, a KAN
-or products of splines.
+"""Networks in time windows: in each window polynomials in time times functions of space, which are
+a KAN or products of splines.
 """
 
 import copy
@@ -25,10 +25,10 @@ from kanpinn.spaces.jets_in_time import Inputs, by_windows
 
 
 class Separable(Network):
-    """N(x, τ) = Σ_j P_j(τ) φ_j(x): functions φ_j of space, and Legendre polynomials of the time.
+    """N(x, τ) = Σ_j P_j(τ) φ_j(x): Legendre polynomials P_j of time, functions φ_j of space.
 
     The network is linear in the coefficients of its output layer. Unlike sums of functions of
-    x + λτ, such products lose no digits as windows become short.
+    x + λτ, these products lose no digits as windows become short.
 
     modes: the number of Legendre polynomials. φ has an output for each pair of polynomial and
     field; the field varies fastest.
@@ -46,10 +46,10 @@ class Separable(Network):
     def with_outputs(self, modes: int, count: int) -> Self:
         """A network with the same functions of space, and other outputs, which are zero.
 
-        Both share the tables of their bases.
+        The two networks share the tables of their bases.
 
         Args:
-            modes: the number of its Legendre polynomials.
+            modes: the number of Legendre polynomials of the new network.
             count: the number of its outputs.
         """
         bases = [module for module in self.modules() if isinstance(module, Basis)]
@@ -64,7 +64,9 @@ class Separable(Network):
 
 
 class SeparableKAN(Separable, KAN):
-    """Its φ is a KAN. Without space, with time as the only input, φ is constant: its input is 0.
+    """A `Separable` network whose φ is a KAN.
+
+    Without space, with time as the only input, φ is constant: its input is 0.
 
     Args:
         width: units per layer of φ: first the inputs without the time, last an output for each pair
@@ -88,11 +90,11 @@ class SeparableKAN(Separable, KAN):
 
 
 class SeparableProducts(Separable):
-    """Its φ are sums of products of splines of each coordinate in space, see `ProductLayer`.
+    """A `Separable` network whose φ are sums of products of splines, see `ProductLayer`.
 
     Args:
-        bases: the splines of each coordinate.
-        outputs: one for each pair of polynomial and field.
+        bases: the splines of each coordinate in space.
+        outputs: the number of outputs, one for each pair of polynomial and field.
         modes: the number of Legendre polynomials.
     """
 
@@ -151,20 +153,21 @@ Member = TypeVar("Member", bound=Network)
 
 
 def like(member: Member, tensor: Tensor) -> Member:
-    """The network on the device and in the precision of a tensor: itself if it is there."""
+    """The network on the device and in the precision of a tensor; the network itself if it fits."""
     present = member.layers[-1].coefficients
     if (present.device, present.dtype) == (tensor.device, tensor.dtype):
         return member
-    return copy.deepcopy(member).to(tensor.device, tensor.dtype)  # others share its tables
+    return copy.deepcopy(member).to(tensor.device, tensor.dtype)  # other networks share its tables
 
 
 class NetworkOfWindows(Network, Generic[Member]):
     """A network for each time window; the scaled time is the last input.
 
-    After the last window the output is constant in time. Its `layers` are those of the last window.
+    After the last window the output is constant in time. `layers` are the layers of the last
+    window.
 
     ends: the ends of the windows in scaled time, (windows + 1,), from 0 up to 2. order: the order
-    in time, 2 for equations whose initial data have rates, otherwise 1.
+    of the equation in time, 2 if its initial data have rates, otherwise 1.
     """
 
     ends: Tensor
@@ -196,7 +199,7 @@ class NetworkOfWindows(Network, Generic[Member]):
     def breaks(self, number: int = -1) -> list[Tensor]:
         """The ends of intervals in each coordinate of space in a window, (G + 1,) each.
 
-        Empty where the functions of space are not splines.
+        The list is empty if the functions of space are not splines.
 
         Args:
             number: the number of the window, by default the last one.
@@ -212,7 +215,7 @@ class NetworkOfWindows(Network, Generic[Member]):
         return sum(layer.coefficients.numel() for layer in layers)
 
     def _take_order(self, problem: BoundaryValueProblem, form: str) -> None:
-        """Take the order in time of a problem: 2 with initial rates, 1 without.
+        """Set the order in time by a problem: 2 with initial rates, 1 without.
 
         Raises:
             InputError: for settings that networks in windows cannot use, or if only some fields
@@ -260,7 +263,7 @@ class NetworkOfWindows(Network, Generic[Member]):
         self.ends = torch.cat([self.ends, self.ends.new_tensor([end])])
 
     def _take(self, ends: Sequence[float], members: Sequence[Member]) -> None:
-        """Replace all windows; arguments as for `Windows.follow_numbers`."""
+        """Replace all windows; the arguments are those of `Windows.follow_numbers`."""
         self._of = nn.ModuleList(like(member, self.ends) for member in members)
         self._of[:-1].requires_grad_(False)
         self._of[-1].requires_grad_(True)
@@ -288,9 +291,11 @@ class NetworkOfWindows(Network, Generic[Member]):
         )
 
     def _up_to_end(self, pieces: list[Tensor]) -> Tensor:
-        """The pieces of all windows, and those after the last one, (c, 2, d) as `pieces`.
+        """Append pieces for the time after the last window to the pieces of all windows.
 
-        pieces: the pieces of each window, the last window at the end.
+        Args:
+            pieces: the pieces of each window in the form of `pieces`, (c, 2, d), the last window at
+                the end.
         """
         end = self.ends[-1].cpu() / 2
         if end < 1:  # there the output is constant in time
@@ -305,9 +310,9 @@ class Windows(NetworkOfWindows[Separable]):
 
     In each window the output is Σ_j P_j(τ) φ_j(x): a KAN φ of space, and Legendre polynomials of
     the window's time τ in [-1, 1] (see `Separable`). A window starts with the value at which the
-    window before it ends, up to rounding, or to the error of a projection if the knots differ.
-    After the last window the output is constant in time. A new network has one window. Its `layers`
-    are those of the last window. Without hidden layers φ consists of splines, and in a box of
+    window before it ends, up to rounding, or up to the error of a projection if the knots differ.
+    After the last window the output is constant in time. A new network has one window. `layers` are
+    the layers of the last window. Without hidden layers φ consists of splines, and in a box of
     several coordinates of products of splines of each coordinate (see `ProductLayer`).
 
     Args:
@@ -366,7 +371,12 @@ class Windows(NetworkOfWindows[Separable]):
         self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
 
     def member(self, modes: int, copies: int = 1) -> Separable:
-        """A new network for a window, with the hidden layers of all, and `copies` of the fields."""
+        """A new network for a window, with the same hidden layers as all other windows.
+
+        Args:
+            modes: the number of Legendre polynomials.
+            copies: the number of copies of the fields among its outputs.
+        """
         (_, *hidden, fields), inputs = self._width, self._width[0] - 1
         outputs = fields * copies * modes
         if inputs > 1 and not hidden:
@@ -394,9 +404,9 @@ class Windows(NetworkOfWindows[Separable]):
     def pieces(self) -> Tensor:  # type: ignore[override]
         """The parts of a box in space and time on which the output is smooth, (c, 2, 1 or 2).
 
-        They are the lower and upper corners as fractions of the box: the windows in time, divided
-        by the intervals of splines if there is one coordinate in space. If there are more than
-        2^14, neighbouring intervals are taken together.
+        They are the lower and upper corners as fractions of the box. The parts are the windows in
+        time, divided by the intervals of splines if there is one coordinate in space. If there are
+        more than 2^14 parts, neighbouring intervals are joined.
         """
         most, parts = 2**14, []
         ends = self.ends.cpu() / 2
@@ -419,11 +429,11 @@ class Windows(NetworkOfWindows[Separable]):
         return self.in_space and not self.of_splines
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
-        """Data on the boundary are built in where there are hidden layers.
+        """Choose how conditions are imposed: data on the boundary are built in with hidden layers.
 
-        With splines in space a march imposes all conditions exactly, and splines that go on around
-        a circle are periodic with all of their derivatives. The network gets the order in time, and
-        the coordinates that go around a circle.
+        With splines in space a march imposes all conditions exactly. Splines of a coordinate that
+        goes around a circle are periodic with all of their derivatives. The network stores the
+        order in time and the coordinates that go around a circle.
         """
         self._take_order(problem, form)
         if boundary not in ("exact", "auto"):
@@ -469,9 +479,10 @@ class Windows(NetworkOfWindows[Separable]):
         """Replace all windows by those of a march for the present values of unknown numbers.
 
         Args:
-            ends: the ends of the windows in scaled time, 0 the first, up to 2.
-            members: their networks.
-            directions: the networks of the derivatives of all fields by each number, in order.
+            ends: the ends of the windows in scaled time, from 0 up to 2.
+            members: the network of each window.
+            directions: for each window the network of the derivatives of all fields by each number,
+                in the order of the numbers.
             sensitivities: the layer that sums the derivatives.
         """
         self._take(ends, members)
@@ -498,7 +509,7 @@ class Windows(NetworkOfWindows[Separable]):
 
 
 def require_windows(network: Network) -> Windows:
-    """Return the network if it is one in time windows.
+    """Return the network if it is a `Windows`.
 
     Raises:
         InputError: for another kind of network.
