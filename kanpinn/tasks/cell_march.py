@@ -38,11 +38,13 @@ USED = ("about", "window", "served", "rate", "slow")  # of `LinearisedCells`, fo
 def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> Tensor:
     """The right-hand side b of a linearised term near a state and rate, (c, q, equations).
 
-    It is slopes times jets of the state and rate, minus the residuals there.
+    With the residual r and its slopes at the jet u of the state and rate, b is slopes · u - r(u),
+    at q points in each of c cells.
 
     Args:
         term: the linearised term.
-        state_and_rate: the coefficients of the state and rate, (N, L, (p + 1) m).
+        state_and_rate: the coefficients of the state and rate, (N, L, (p + 1) m), see
+            `LinearisedCells`.
         time: the moment of the residuals.
     """
     jets, moved = term.jets(state_and_rate), cell_windows.at_moment(term.term, time)
@@ -55,17 +57,18 @@ def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> T
 class LinearisedCells:
     """An evolution in cells, linearised at one moment, and how fast Newton's method converged.
 
-    The order p of the evolution in time is 1 or 2. The state is u, or u and u'. "State and rate"
-    means the state followed by the derivative of order p.
+    The order p of the evolution in time is 1 or 2. The state is u for p = 1, and u and u' for p =
+    2. "State and rate" means the state followed by the derivative of order p. The coefficients of
+    the state have the shape (N, L, p m) for N cells with L polynomials each and m fields.
 
-    The factors are kept for windows of one length and number of stages. A window of another length
-    needs other factors. Then the equations are linearised anew as well, which costs little beside
-    the factors, and lets Newton's method converge fast. Windows of the same length share factors as
-    long as additional Newton steps cost less than new factors.
+    The factors of the least-squares problems are kept for windows of one length and number of
+    stages. A window of another length needs other factors. Then the equations are also linearised
+    anew, which costs little beside the factors, and makes Newton's method converge fast. Windows of
+    the same length share factors as long as additional Newton steps cost less than new factors.
 
     Args:
         cells: the equation and the conditions for the state and rate of m fields.
-        about: the state and rate, and the moment, about which they are linearised.
+        about: the state and rate, and the moment, at which they are linearised.
         window: the number of stages and the length of the windows.
         served: the number of windows that have been solved with this linearisation.
         rate: the rate of Newton's method in the first of these windows.
@@ -80,20 +83,20 @@ class LinearisedCells:
     slow: bool = False
 
     def serve(self, rate: float) -> None:
-        """Note the rate of Newton's method in a window solved with this linearisation."""
-        slow, growth = 0.3, 3.0 if self.served else 8.0  # growth: of the rate, per window
+        """Record the rate of Newton's method in a window solved with this linearisation."""
+        slow, growth = 0.3, 3.0 if self.served else 8.0  # growth: of the rate from window to window
         if not self.served:
             self.rate = rate
         self.served, self.slow = self.served + 1, rate * growth > slow
 
 
 def linearised_at(places: CellSystem, about: tuple[Tensor, float], order: int) -> ShiftedCells:
-    """Linearise an evolution in cells.
+    """Linearise an evolution in cells about a state and rate at a moment.
 
     Args:
         places: the terms of the evolution at points of the cells; their moment and linearisation
-            do not matter.
-        about: the state and rate, (N, L, (p + 1) m), and the moment about which to linearise.
+            are not used.
+        about: the state and rate, (N, L, (p + 1) m), and the moment.
         order: the order p of the evolution in time.
     """
     function, time = places.about.of(about[0]), about[1]
@@ -109,14 +112,13 @@ class CellNewton(Newton):
     """Newton's method for the collocation equations of a window in cells.
 
     With the inverse Butcher matrix D = V Λ V⁻¹, the states X_i at the stages have the derivatives
-    Σ_j D_ij (X_j - x) / h in time. In the variables W = V⁻¹ X the derivatives are
-    λ/h W_λ - λ/h (V⁻¹ 1)_λ x, so that there is one least-squares problem for each eigenvalue λ, see
-    `ShiftedCells.solve`.
+    Σ_j D_ij (X_j - x) / h in time, where x is the state at the start and h the length of the
+    window. For the variables W = V⁻¹ X the derivatives are λ/h W_λ - λ/h (V⁻¹ 1)_λ x. So there is
+    one least-squares problem for each eigenvalue λ, see `ShiftedCells.solve`.
 
     Args:
         cells: the linearised equation.
-        stages: the collocation method; it has an odd number of stages, so that one eigenvalue is
-            real.
+        stages: the collocation method with s stages; s is odd, so that one eigenvalue is real.
         start, length: the first moment of the window and its length h.
         first: the state x at the start, (N, L, p m).
     """
@@ -146,7 +148,7 @@ class CellNewton(Newton):
         return unknowns - found if bool(found.isfinite().all()) else None
 
     def is_settled(self, unknowns: Tensor) -> bool:
-        """Whether the right-hand sides b have changed by rounding only since the last step."""
+        """Whether the right-hand sides b have changed only by rounding since the last step."""
         before, states = self._right, self.at_stages(unknowns)
         assert before is not None
         self._right, rounding = self.right(states), 1e-11
@@ -170,8 +172,9 @@ class CellNewton(Newton):
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
         """The error in time, from the problem of the real eigenvalue, see `Newton.error`.
 
-        The moment of `form` is chosen such that the ratio of the error's derivative to the error is
-        the real eigenvalue over h. So its least-squares problem also gives the error.
+        The error is estimated at the moment at which the ratio of the error's derivative to the
+        error is the real eigenvalue over h. So the least-squares problem of this eigenvalue also
+        gives the error.
         """
         real = float(self.stages.eigenvalues[self.real].real)
         form, states = error_form_of_ratio(self.stages, real), self.at_stages(unknowns)
@@ -180,7 +183,10 @@ class CellNewton(Newton):
 
     @cached_property
     def rates(self) -> list[complex]:
-        """λ / h of each eigenvalue with an imaginary part of at least 0."""
+        """λ / h for each eigenvalue λ with an imaginary part of at least 0.
+
+        Real numbers are floats.
+        """
         return [_plain(value) / self.length for value in self.stages.eigenvalues]
 
     @property
@@ -200,11 +206,14 @@ class CellNewton(Newton):
         return with_rates(states, rates, self.cells.fields)
 
     def at(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
-        """The polynomials in time at a moment from 0 to 1, and their rates, (N, L, p m) each."""
+        """The polynomials in time at a moment from 0 to 1, and their derivatives.
+
+        Both have the shape (N, L, p m).
+        """
         return state_at(self.stages, self.length, self.first, states, moment)
 
     def right(self, states: Tensor) -> list[Tensor]:
-        """The right-hand sides b near given states, (s, c, q, equations) for each term."""
+        """The right-hand sides b near states at the stages, (s, c, q, equations) for each term."""
         times = self.start + self.length * self.stages.nodes
         states_and_rates = self.states_and_rates(states)
         return [
@@ -245,7 +254,11 @@ class CellNewton(Newton):
         return self.centred(states)
 
     def centred(self, states: Tensor) -> Tensor:
-        """States (…, N, L, p m), shifted to mean zero in fields that are free up to a constant."""
+        """Shift states to mean zero in fields that are determined up to a constant.
+
+        Args:
+            states: the states, (…, N, L, p m).
+        """
         system, order = self.of_real, self.cells.order
         free = [one + r * self.cells.fields for one in system.free_fields for r in range(order)]
         if free:
@@ -255,7 +268,14 @@ class CellNewton(Newton):
         return states
 
     def propagated(self, starts: Tensor) -> Tensor:
-        """Propagate n small changes of the state from start to end, (n, N, L, p m) both."""
+        """Propagate n small changes of the state from the start to the end of the window.
+
+        Args:
+            starts: the changes at the start, (n, N, L, p m).
+
+        Returns:
+            The changes at the end, (n, N, L, p m).
+        """
         ends = torch.zeros_like(starts)
         for number, rate in enumerate(self.rates):
             total = rate * _plain(self.stages.rows[number].sum())
@@ -266,7 +286,11 @@ class CellNewton(Newton):
         return self.centred(ends)
 
     def damped(self, state: Tensor) -> Tensor:
-        """Propagate a change of the state by an implicit step with the real eigenvalue."""
+        """Propagate a change of the state by one implicit step with the real eigenvalue.
+
+        Args:
+            state: the change, (N, L, p m).
+        """
         rate = self.rates[self.real]
         return self.cells.solve(rate, rate * state[..., None])[0][..., 0]
 
@@ -293,7 +317,7 @@ class CellNewton(Newton):
 def state_at(
     stages: Stages, length: float, initial: Tensor, states: Tensor, moment: float
 ) -> tuple[Tensor, Tensor]:
-    """A window's polynomials in time at a moment, and their rates, (N, L, p m) each.
+    """A window's polynomials in time at a moment, and their derivatives, (N, L, p m) each.
 
     Args:
         stages, length: the stages and the length of the window.
@@ -319,7 +343,7 @@ def with_rates(states: Tensor, rates: Tensor, fields: int) -> Tensor:
 
 
 def _plain(value: complex) -> complex:
-    """The number, as a float if its imaginary part is a rounding error."""
+    """The number; a float if its imaginary part is a rounding error."""
     rounding = 1e-12
     return complex(value) if abs(value.imag) > rounding * abs(value) else float(value.real)
 
@@ -327,7 +351,9 @@ def _plain(value: complex) -> complex:
 def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
     """The families of a tree: the indices of the 2^d leaves into which a box is halved, (f, 2^d).
 
-    whole: a mask of the leaves that may be in a family, (N,).
+    Args:
+        tree: the tree.
+        whole: a mask of the leaves that may be in a family, (N,).
     """
     own = (whole & (tree.level > 0).all(dim=1)).nonzero()[:, 0]
     corner = (tree.place[own] % 2) @ 2 ** torch.arange(tree.dim - 1, -1, -1)
@@ -339,11 +365,15 @@ def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
 
 
 def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
-    """The tree in which boxes replace families of leaves, and the indices of the other leaves.
+    """Replace families of leaves of a tree by the boxes that were halved into them.
 
-    The other leaves come first, then the boxes in the order of the families.
+    Args:
+        tree: the tree.
+        family: the indices of the leaves of each family, (f, 2^d).
 
-    family: the indices of the leaves of each family, (f, 2^d).
+    Returns:
+        The new tree, in which the other leaves come first, then the boxes in the order of the
+        families; and the indices of the other leaves in the old tree.
     """
     gone = torch.zeros(len(tree), dtype=torch.bool)
     gone[family.flatten()] = True
@@ -356,15 +386,15 @@ def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class SpaceError:
-    """The error in space of a window, or of one step with the real eigenvalue in it.
+    """The error in space of a window, or of one step with the real eigenvalue in the window.
 
     Args:
         shape: the coefficients of the part of the error that the cells can represent,
             (N, L, p m).
         cells: the L2 norm of the whole error that each cell causes, (N,).
         beyond: the L2 norm of the part of the error that the cells cannot represent.
-        indicated: the norm of the cells' indicators, see `CellSystem.indicators`, to which the
-            errors of similar windows are assumed proportional.
+        indicated: the norm of the cells' indicators (see `CellSystem.indicators`). The errors of
+            similar windows are assumed to be proportional to this norm.
         length: the length of the window.
     """
 
@@ -387,7 +417,7 @@ class SpaceError:
         one step, since residuals add up over the window. This factor is between 1 and λ. It is
         approximated by 1 + (λ - 1) D², where one step multiplies the mode by D = λ / (λ + z). The
         approximation is exact for modes that do not decay and for modes that vanish at once. For
-        other modes it is 0.85 to 1.9 times the factor, for 3 to 9 stages.
+        other modes the approximation is 0.85 to 1.9 times the factor, for 3 to 9 stages.
 
         Args:
             equations: the equations of the window.
@@ -405,17 +435,16 @@ class SpaceError:
 def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
     """A weighted mean of the states at the stages, from the problem of the real eigenvalue.
 
-    The weights are largest at early stages.
-
-    If the equation is linear, the mean does not depend on `states`, so that the window need not be
-    solved before.
+    The weights are largest at early stages. If the equation is linear, the mean does not depend on
+    `states`, so that the window need not be solved before.
 
     Args:
         equations: the equations of a window.
         states: states at the stages near the solution, (s, N, L, p m).
 
     Returns:
-        The mean, (N, L, p m), and for each cell `CellSystem.indicators` of its error, (N,).
+        The mean, (N, L, p m), and for each cell an indicator of the error of the mean (see
+        `CellSystem.indicators`), (N,).
     """
     real = equations.real
     found, shares = equations.component(real, equations.right(states))
@@ -431,7 +460,8 @@ def last_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
         states: the solution at the stages, (s, N, L, p m).
 
     Returns:
-        The solution, (N, L, p m), and for each cell `CellSystem.indicators` of its error, (N,).
+        The solution, (N, L, p m), and for each cell an indicator of its error (see
+        `CellSystem.indicators`), (N,).
     """
     found, shares = equations.corrected(states, 1.0)
     return found, equations.of_real.indicators(shares)
@@ -451,14 +481,14 @@ def compared_in_space(
 
     The least-squares problem of the real eigenvalue is solved in smaller cells at singular corners,
     and then also with a degree higher by 2. The first solution shows the error that the cells at
-    corners cause anywhere, the second solution the error in each cell.
+    corners cause anywhere. The second solution shows the error in each cell.
 
     Args:
         problem: the evolution in space.
         equations: the equations of the window.
         states: states at the stages near the solution, (s, N, L, p m).
         probe: the step whose result is compared, `early_step` or `last_step`.
-        probed: its result.
+        probed: the result of this step in the present cells.
     """
     (before, indicators), cells = probed, equations.cells
     present = cells.base.about
@@ -512,7 +542,7 @@ class CellAttempt(Attempt):
 
 
 class CellMarch(TimeState[CellAttempt]):
-    """The state of a march in cells, which follow the solution, with the kept linearisation.
+    """The state of a march in cells that follow the solution, with the kept linearisation.
 
     Each window may add an error in time of half the tolerance; the errors in space of all windows
     together may be the other half. Errors in space are found by comparisons with smaller cells and
@@ -523,10 +553,11 @@ class CellMarch(TimeState[CellAttempt]):
         size: the largest L2 norm of the solution so far.
         expected: the largest L2 norm of the solution so far and in the next window.
         geometry: the present cells.
-        functions: the solution, its estimated error in time and its estimated error in space,
-            (3, N, L, p m).
+        functions: the coefficients of the solution, of its estimated error in time and of its
+            estimated error in space, (3, N, L, p m).
         beyond: the L2 norm of the part of the error in space that the cells cannot represent.
-        kept: the linearised equation with its factors; None if it must be made anew.
+        kept: the linearised equation with its factors; None if the equation must be linearised
+            anew.
         compared: the last errors in space from comparisons on the present cells, at most two.
         first_errors: the L2 norm of the error of the initial values in each cell, (N,).
     """
@@ -571,13 +602,13 @@ class CellMarch(TimeState[CellAttempt]):
         return self.problem.linearised(about, integrated=False)
 
     def _take(self, geometry: CellGeometry, functions: Tensor) -> None:
-        """Take other cells, and the functions (3, N, L, p m) on them."""
+        """Replace the cells, and the functions (3, N, L, p m) by those on the new cells."""
         if geometry is not self.geometry:
             vars(self).pop("places", None)
         self.geometry, self.functions = geometry, functions
 
     def _take_initial(self) -> None:
-        """Project the initial values onto the present cells, and measure the errors."""
+        """Project the initial values onto the present cells, and compute the errors."""
         polynomials, counted = self.polynomials, self.problem.counted
         functions, squares = torch.zeros_like(self.functions), torch.zeros(self.count).double()
         for at in self.problem.inside(
@@ -653,12 +684,16 @@ class CellMarch(TimeState[CellAttempt]):
             tries -= 1
 
     def _refine(self, errors: Tensor, allowed: float, equations: CellNewton) -> bool:
-        """Refine cells; False if they cannot be refined, or if `stopped` says why not.
+        """Refine cells.
 
         Args:
             errors: the error in space that each cell causes, (N,).
             allowed: the largest error of all cells together.
             equations: the equations of the next window, whose factors need memory.
+
+        Returns:
+            False if no cells are refined: the cells must stay, or there would be too many, with the
+            reason in `stopped`.
         """
         if not self.settings.follows:
             return False
@@ -677,7 +712,10 @@ class CellMarch(TimeState[CellAttempt]):
         return True
 
     def _is_too_large(self, equations: CellNewton) -> bool:
-        """Whether a window has too many cells or needs too much memory; `stopped` says why."""
+        """Return whether a window has too many cells or needs too much memory.
+
+        The reason is then in `stopped`.
+        """
         system, kept, count = equations.of_real, equations.stages.count, self.count
         self.stopped = no_comparison(system, kept=kept)
         if why := too_many(system, count, self.settings.cells, kept=kept):
@@ -685,7 +723,7 @@ class CellMarch(TimeState[CellAttempt]):
         return bool(self.stopped)
 
     def lighten(self, done: CellAttempt, length: float) -> None:
-        """Take larger cells where the solution has become smooth, if there are many of them.
+        """Replace cells by larger cells where the solution has become smooth, if this saves many.
 
         A family is the 2^d cells that a box has been halved into. The box replaces its family if a
         polynomial on the box, of a degree lower by 2, represents the solution up to a small error.
@@ -698,7 +736,8 @@ class CellMarch(TimeState[CellAttempt]):
         """
         if not self.settings.follows:
             return
-        # part: of the allowed error. worth: the least fraction of cells to save. fewer: degrees.
+        # part: a fraction of the allowed error. worth: the least fraction of cells that must be
+        # saved. fewer: the reduction of the degree.
         part, worth, fewer = 0.1, 0.2, 2
         polynomials, geometry, functions = self.polynomials, self.geometry, self._with_stages()
         family = leaves_of_boxes(geometry.tree, ~geometry.is_cut)
@@ -718,14 +757,22 @@ class CellMarch(TimeState[CellAttempt]):
             self._moved(self.problem.cells(larger_tree), functions)
 
     def _with_stages(self) -> Tensor:
-        """The functions that move to other cells: `functions`, and the last window's states."""
+        """`functions`, followed by the states of the last window, (k, N, L, p m)."""
         if self.latest is None:
             return self.functions
         states = self.latest.states.unflatten(1, self.functions.shape[1:3])
         return torch.cat([self.functions, states])
 
     def _moved(self, geometry: CellGeometry, functions: Tensor) -> bool:
-        """Take other cells and the functions of `_with_stages` on them; False for equal cells."""
+        """Replace the cells, and the functions of `_with_stages` by those on the new cells.
+
+        Args:
+            geometry: the new cells.
+            functions: the functions on them, (k, N, L, p m).
+
+        Returns:
+            False if the cells are the same.
+        """
         if len(geometry.tree) == self.count:
             return False
         self._take(geometry, functions[:3])
@@ -741,7 +788,7 @@ class CellMarch(TimeState[CellAttempt]):
         return self.latest.guess(scheme, self.time, length)
 
     def equations(self, scheme: Stages, length: float) -> CellNewton:
-        """The equations of the next window, linearised anew if `kept` does not serve it."""
+        """The equations of the next window, linearised anew if `kept` is not for such a window."""
         window, value = (scheme.count, length), self.functions[0]
         if self.kept is None or self.kept.slow or self.kept.window != window:
             states = value + self.guess(scheme, length).view(-1, *value.shape)
@@ -752,7 +799,11 @@ class CellMarch(TimeState[CellAttempt]):
         return CellNewton(self.kept.cells, scheme, self.time, length, value)
 
     def _tried(self, scheme: Stages, length: float) -> tuple[Window, CellNewton]:
-        """Solve a window; if this fails with an old linearisation, again with a new one."""
+        """Solve a window; if this fails with an old linearisation, solve it again with a new one.
+
+        Returns:
+            The window, and the equations with which it was solved.
+        """
         guess, precision = self.guess(scheme, length), self.settings.precision(CellNewton)
         while True:
             equations, kept = self.equations(scheme, length), self.kept
@@ -815,7 +866,7 @@ class CellMarch(TimeState[CellAttempt]):
         return math.hypot(self.places.norm(self.functions[2]), self.beyond) / (self.size or 1.0)
 
     def follow(self, control: Control, window: Window) -> None:
-        """Choose the next window; its length stays the same if this is nearly the best length."""
+        """Choose the next window; its length stays the same if it is nearly the best length."""
         least, most = 0.92, 1.6  # the ratio of the best length to the present length
         length, count, kept = window.length, window.stages.count, self.kept
         assert kept is not None  # the window has been solved with it
