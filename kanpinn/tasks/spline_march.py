@@ -1,5 +1,5 @@
 """A march with splines or random functions in space: the solution at the end of the windows so far,
-and intervals that follow it.
+and intervals that follow the solution.
 """
 
 import copy
@@ -27,16 +27,19 @@ from kanpinn.tasks.window import GalerkinNewton, Window, newton_method, solve_wi
 class SplineState:
     """The solution at the end of the windows so far, from which the next window starts.
 
+    There are E elements, which are the intervals of splines if the functions are splines.
+
     Args:
         time: the end of the windows.
         space: the functions of space.
-        state: the coefficients of the value there, and for second order the rate, (order, n, m).
+        state: the coefficients of the value at this time, and for second order the rate,
+            (order, n, m).
         size: the largest root mean square of the solution so far.
-        error: the estimated error of the state, (order, n, m).
+        error: the coefficients of the estimated error of the state, (order, n, m).
         errors: the root mean square error with which the space represents the state in each
-            element, (E,); None for the unchanged end of a window.
-        latest: the last window that has been solved, in the same space: the window that ends here,
-            or a window that starts here and was not accepted; None at the first moment.
+            element, (E,); None if the state is the end of a window in the same space.
+        latest: the last window that has been solved, in the same space: the window that ends at
+            this time, or a window that starts here and was not accepted; None at the first moment.
         lasting: the fraction of the whole time for which an error in each element lasts, (E,),
             known at the first moment; None for the whole time.
     """
@@ -52,15 +55,15 @@ class SplineState:
 
     @property
     def is_first(self) -> bool:
-        """Whether the state is that of the first moment."""
+        """Whether the state is at the first moment."""
         return self.time == float(self.space.surrogate.domain.bounds[0][-1])
 
     @property
     def change(self) -> float:
         """The relative error with which the space represents the state.
 
-        It is a root mean square over the whole time, in which each element's error counts as long
-        as it lasts.
+        It is a root mean square over the whole time. The error of each element counts as long as it
+        lasts.
         """
         if self.errors is None or not self.size:
             return 0.0
@@ -68,14 +71,14 @@ class SplineState:
 
     @property
     def felt(self) -> Tensor:
-        """`errors` in the root mean square over the whole time, as long as they last, (E,)."""
+        """`errors` as root mean squares over the whole time, counted as long as they last, (E,)."""
         assert self.errors is not None
         return self.errors if self.lasting is None else self.errors * self.lasting.sqrt()
 
     def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> FunctionSpace:
         """A space with intervals graded for a given relative error of its splines.
 
-        Only at the first moment do the kinks of the initial values stay breaks.
+        Only at the first moment, the places where the initial values have kinks stay breaks.
 
         Args:
             errors: the present root mean square errors on each interval, (G,).
@@ -86,7 +89,7 @@ class SplineState:
         return space.regraded(errors, self.size * error, smooth)
 
     def moved(self, space: FunctionSpace) -> "SplineState":
-        """The state in another space."""
+        """The state, represented in another space."""
         if self.latest is None or self.is_first:
             return first_state(space, self.time)
         order = len(self.state)
@@ -98,7 +101,7 @@ class SplineState:
 
 
 def first_state(space: FunctionSpace, time: float) -> SplineState:
-    """The state at the first moment: the initial values in a space."""
+    """The state at the first moment: the initial values, represented in a space."""
     (state, errors), lasting = space.initial(), None
     system, functions = space.system, space.system.space
     if space.kinks is not None:
@@ -114,17 +117,18 @@ def first_state(space: FunctionSpace, time: float) -> SplineState:
 class SplineAttempt(Attempt):
     """An attempt to solve a window from a state.
 
+    If the error in time is too large for the window to be accepted, the errors in space are only
+    placeholders.
+
     Args:
         state: the state at the start of the window.
-        error: the estimated error of the state at the end of the window, (order, n, m).
-        felt: the error of the splines in each interval, with the error of the state at the start,
-            each weighted by the time for which it lasts, (E,).
+        error: the coefficients of the estimated error of the state at the end of the window,
+            (order, n, m).
+        felt: for each interval the error of the splines together with the error of the state at the
+            start, each weighted by the time for which it lasts, (E,).
         splines: the relative error `felt` of all intervals together.
         squares: the integral over time of squared relative errors: those of the window, and those
             of the state at the start as long as they last.
-
-    The errors in space are only placeholders if the window cannot be accepted for its error in
-    time.
     """
 
     state: SplineState
@@ -135,12 +139,12 @@ class SplineAttempt(Attempt):
 
 
 class SplineMarch(TimeState[SplineAttempt]):
-    """The solution in splines or random functions, on intervals that follow it.
+    """The solution in splines or random functions, on intervals that follow the solution.
 
     The errors of splines are waves as long as an interval. If intervals are refined late, these
-    errors go on in the finer space as waves that few equations damp, and that force short windows.
-    So intervals are refined as soon as the errors exceed `tolerated`, well before they reach
-    `allowed`, half of the tolerance.
+    errors continue in the finer space as waves that few equations damp, and that force short
+    windows. So intervals are refined as soon as the errors exceed `tolerated`, well before they
+    reach `allowed`, half of the tolerance.
 
     Kinks of the initial values are resolved only as far as their errors last: where the equation
     damps short waves, the errors are gone after a small part of the whole time.
@@ -157,8 +161,8 @@ class SplineMarch(TimeState[SplineAttempt]):
         self.network = require_windows(self.surrogate.network)
         self.method = newton_method(self.surrogate)
         self.choice, self.order = self.method.choice, self.network.order
-        # Relative errors in space: the largest that is allowed, the one above which intervals are
-        # refined, and the one that new intervals aim at, which leaves a reserve.
+        # Relative errors in space: the largest error that is allowed, the error above which
+        # intervals are refined, and the error that new intervals aim at, with a reserve.
         self.allowed = settings.tolerance / 2
         self.tolerated, self.aim = self.allowed / 5, self.allowed / 30
 
@@ -203,7 +207,7 @@ class SplineMarch(TimeState[SplineAttempt]):
             window, newton = solve_window(newton, guess, state.size, precision, algebraic)
             if not (window.converged and window.error <= allowed):
                 if window.converged and window.error < 0.1 and state is start:
-                    self._go_on(replace(state, latest=window))  # its polynomials give a guess
+                    self._go_on(replace(state, latest=window))  # for a guess in the next attempt
                 return SplineAttempt(window, *_told(space), state, state.error, window.splines)
             size = max(state.size, window.size)
             done = self._judged(state, window, newton, size)
@@ -223,8 +227,14 @@ class SplineMarch(TimeState[SplineAttempt]):
     ) -> SplineAttempt:
         """The attempt with its errors in space and the propagated error at its end.
 
-        In the first tenth of the whole time, an error of splines has the weight √(e / T): after the
-        time e it is gone, and T is the tenth.
+        In the first tenth of the whole time, with the length T, an error of splines has the weight
+        √(e / T), where e is the time after which the error is gone.
+
+        Args:
+            state: the state at the start of the window.
+            window: the solved window.
+            newton: the Newton method that has solved it.
+            size: the largest root mean square of the solution.
         """
         space, part = state.space, 0.1 * (self.end - self.begin)
         passed = window.start + window.length - self.begin
@@ -255,7 +265,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         return done.squares
 
     def lighten(self, done: SplineAttempt, length: float) -> None:
-        """Take fewer intervals if the intervals are much finer than needed."""
+        """Replace the intervals by fewer intervals if they are much finer than needed."""
         wide, fewer = 1e-4, 0.7  # fractions of the allowed error, and of the intervals
         state, space = self.state, self.state.space
         if self._grades(space) and done.splines < wide * self.allowed:
@@ -287,7 +297,7 @@ class SplineMarch(TimeState[SplineAttempt]):
 
 
 def _told(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, float]]:
-    """The intervals in words, such as "8 × 8 intervals", and numbers for the history."""
+    """The intervals in words, such as "8 × 8 intervals", and as numbers for the history."""
     counts = space.counts
     words = " × ".join(map(str, counts)) + " intervals" if counts else ""
     return words, {"intervals": float(math.prod(counts) if counts else 0), "spline_error": splines}
