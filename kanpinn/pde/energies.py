@@ -1,14 +1,14 @@
-"""Equations and natural conditions of energies, by differentiation, and checks of energies.
+"""The equation and the natural conditions of an energy, by differentiation, and checks of energies.
 
-With the density e(x, u, ∇u) in the domain and b(x, u) on its boundary, the first variation of the
-energy is zero for all test functions where, for each field u_k,
+With the density e(x, u, ∇u) in the domain and b(x, u) on the boundary, the first variation of the
+energy is zero for all test functions if, for each field u_k,
 
     ∂e/∂u_k - Σ_i d/dx_i ∂e/∂(∂_i u_k) = 0          in the domain,
-    ∂b/∂u_k + Σ_i n_i ∂e/∂(∂_i u_k) = 0             on the boundary,
+    ∂b/∂u_k + Σ_i n_i ∂e/∂(∂_i u_k) = 0             on the boundary where u_k is not prescribed.
 
-the second equation unless u_k is prescribed. The total derivative along x_i is computed by the
-chain rule, so that coefficients may depend on x, and is exact. Second derivatives in the density
-add Σ_ij d²/dx_i dx_j ∂e/∂(∂_ij u_k) to the equation; then no conditions are derived.
+The total derivative along x_i is computed by the chain rule; it is exact, and coefficients may
+depend on x. Second derivatives in the density add Σ_ij d²/dx_i dx_j ∂e/∂(∂_ij u_k) to the equation;
+then no conditions are derived.
 
 Reference: Courant and Hilbert, Methods of Mathematical Physics I (1953), chapter IV.
 """
@@ -37,12 +37,13 @@ Levels = Sequence[Sequence[Tensor]]  # for each order r the derivatives of each 
 
 @dataclass(frozen=True, eq=False)
 class Integrand:
-    """An energy density at n points, with the tensors by which it can be differentiated.
+    """An energy density at n points, with the tensors with respect to which it is differentiated.
 
     Args:
         density: the values of the density, (n, 1).
         coords: the points, (n, d).
-        levels: for each order r from 0 all derivatives of order r of each field, (n, d^r).
+        levels: for each order r = 0, 1, … a list with a tensor (n, d^r) for each field, which holds
+            all its derivatives of order r.
         order: the order of the highest derivatives in the density.
     """
 
@@ -58,15 +59,15 @@ class Integrand:
         """Evaluate a density at points; the caller has to enable gradients.
 
         Args:
-            density: the function (p, u, …) that gives the density.
+            density: a function (p, u, …) that returns the density (n, 1).
             p: n points.
-            fields: the jet of each field there.
+            fields: the jet (values and derivatives) of each field at the points.
             what: the name of the function in messages.
             further: whether the levels include orders up to twice the order of the density.
 
         Raises:
-            InputError: where the density has another shape, or contains third derivatives.
-            MissingChannel: where derivatives are needed that the jets do not carry.
+            InputError: if the density has another shape, or contains third derivatives.
+            MissingChannel: if derivatives are needed that the jets do not contain.
         """
         traced = p.once(_traced, lambda: _traced(p))
         order, directions = 0, Channels(p.names)
@@ -94,7 +95,12 @@ class Integrand:
         return cls(values, traced.coords, levels, order)
 
     def slopes(self, of: Tensor) -> tuple[Tensor, Levels]:
-        """The derivatives of a column (n, 1), by the points (n, d) and by the levels."""
+        """Return the derivatives of a column (n, 1) that is computed from `coords` and `levels`.
+
+        Returns:
+            The derivatives with respect to the coordinates, (n, d), and with respect to each tensor
+            of `levels`, in the structure of `levels`.
+        """
         entries = [self.coords, *(entry for level in self.levels for entry in level)]
         gradients = [torch.zeros_like(entry) for entry in entries]
         if of.requires_grad:
@@ -107,7 +113,7 @@ class Integrand:
         return gradients[0], [gradients[i : i + m] for i in range(1, len(gradients), m)]
 
     def along(self, of: Tensor, axis: int) -> Tensor:
-        """The total derivative of a column (n, 1) by a coordinate, (n, 1)."""
+        """Return the total derivative (n, 1) of a column (n, 1) along the coordinate `axis`."""
         by_coords, by_levels = self.slopes(of)
         change, d = by_coords[:, axis, None], self.coords.shape[1]
         for slopes, higher in zip(by_levels, self.levels[1:], strict=False):
@@ -118,20 +124,24 @@ class Integrand:
 
 
 def _traced(p: Points) -> Points:
-    """The same points, whose coordinates require gradients."""
+    """Return the same points with coordinates that require gradients."""
     return Batch(p.coords.detach().clone().requires_grad_(), p.names, p.normals, p.data)
 
 
 def _entry(part: Tensor) -> Tensor:
-    """A separate node of autograd's graph for a tensor, by which results can be differentiated."""
+    """Return the tensor as a new node of autograd's graph, for derivatives with respect to it."""
     return part.view_as(part) if part.requires_grad else part.detach().requires_grad_()
 
 
 def _derivatives(u: Jet, order: int) -> Tensor:
-    """All partial derivatives of one order of one field, (n, d^order).
+    """Return all partial derivatives of one order of one field, (n, d^order).
+
+    Args:
+        u: the jet of the field.
+        order: the order.
 
     Raises:
-        MissingChannel: where the jet does not carry them.
+        MissingChannel: if the jet does not contain these derivatives.
     """
     names = u.channels.names
     if order == 0:
@@ -142,7 +152,12 @@ def _derivatives(u: Jet, order: int) -> Tensor:
 
 
 def _jets(levels: Levels, directions: Channels) -> list[Jet]:
-    """The jets of the fields from `Integrand.levels`, also with derivatives along directions."""
+    """Return the jets of the fields, made from their derivatives.
+
+    Args:
+        levels: the derivatives of the fields, see `Integrand`.
+        directions: the directions along which the jets contain derivatives, too.
+    """
     order, names = len(levels) - 1, directions.names
     second = "hessian" if order > 1 else "none"
     channels = directions | Channels(names, gradient=order > 0, second=second)
@@ -178,14 +193,14 @@ class Energy:
     columns: int
 
     def equation(self, p: Points, columns: Sequence[Jet]) -> Tensor:
-        """The residual of the Euler–Lagrange equation at n points, (n, m), a column for each field.
+        """Return the residual of the Euler–Lagrange equation at n points, (n, m), a column a field.
 
         Args:
             p: the points.
-            columns: the jets of the m fields, followed by those of unknown numbers.
+            columns: the jets of the m fields, followed by the jets of unknown numbers.
 
         Raises:
-            InputError: as `Integrand.at`.
+            InputError: see `Integrand.at`.
         """
         recorded, axes, fields = _recorded(columns), range(len(p.names)), len(self.fields)
         with torch.enable_grad():
@@ -203,15 +218,15 @@ class Energy:
         return residual if recorded else residual.detach()
 
     def order(self, domain: Domain) -> int:
-        """The order of the highest derivatives in the density.
+        """Return the order of the highest derivatives in the density, and check coefficients.
 
-        The density's derivatives by the coordinates are also compared with difference quotients at
-        a few points, for random fields: the derivatives of a coefficient that is computed without
-        autograd, such as from a table, would be missing in the equation.
+        The coefficients' derivatives along the coordinates are compared with difference quotients
+        at a few points, for random fields: the derivatives of a coefficient that is computed
+        without autograd, such as from a table, would be missing in the equation.
 
         Raises:
-            InputError: for derivatives that differ from the difference quotients, and for a problem
-                with a time.
+            InputError: if derivatives differ from the difference quotients, and for a problem with
+                a time.
         """
         if domain.time_name is not None:
             raise InputError(
@@ -245,16 +260,18 @@ class Energy:
     def with_natural(
         self, conditions: Sequence[Condition], domain: Domain, on_boundary: BoundaryEnergies
     ) -> list[Condition]:
-        """The stated conditions, with natural conditions of the energy in place of stated fluxes.
+        """Return the essential conditions of a problem and the natural conditions of the energy.
+
+        The natural conditions replace the problem's Neumann and Robin conditions.
 
         Args:
-            conditions: the stated conditions.
+            conditions: the conditions of the problem.
             domain: the domain, without a time.
-            on_boundary: pairs of a part of the boundary and the energy density there.
+            on_boundary: pairs of a part of the boundary and the energy density on this part.
 
         Raises:
-            InputError: where a condition couples fields on a piece of the boundary, so that no
-                single field is prescribed or free.
+            InputError: if a condition couples fields on a piece of the boundary, so that no single
+                field is prescribed.
         """
         essential = [one for one in conditions if not one.is_natural]
         alike: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Piece]] = defaultdict(list)
@@ -274,21 +291,23 @@ class Energy:
 
 
 def _recorded(fields: Sequence[Jet]) -> bool:
-    """Whether autograd records what is computed from the jets of the fields."""
+    """Return whether autograd records computations with the jets of the fields."""
     return torch.is_grad_enabled() and any(t.requires_grad for u in fields for t in u.parts())
 
 
 @dataclass(frozen=True, eq=False)
 class Natural(OnBoundary):
-    """The first variation of an energy vanishes on a part of the boundary.
+    """The condition that the first variation of an energy vanishes on a part of the boundary.
 
     Args:
         boundary: the part of the boundary.
         energy: the energy.
-        others: the energy densities on this part, each with its name in messages.
-        free: the indices of the fields that are not prescribed there.
+        others: the energy densities on this part, as pairs of a function and its name in messages.
+        free: the indices of the fields that are not prescribed on this part.
 
-    fixes_constant: whether the densities on the boundary are not affine in the fields.
+    Attributes:
+        fixes_constant: whether adding a constant to the fields changes the residual, as it does if
+            a density on the boundary is not affine in the fields.
     """
 
     energy: Energy
@@ -314,14 +333,16 @@ class Natural(OnBoundary):
     stacked_residual = _of_all
 
     def residual(self, p: Points, *columns: Jet) -> Tensor:
-        """Return ∂b/∂u + n·∂e/∂∇u for the fields that are free, (n, number of these fields).
+        """Return ∂b/∂u + n·∂e/∂∇u for the k fields that are not prescribed, (n, k).
+
+        Here b is the sum of the densities on the boundary, and e is the density in the domain.
 
         Args:
-            p: the points.
-            columns: the jets of the fields, followed by those of unknown numbers.
+            p: n boundary points with normals.
+            columns: the jets of the fields, followed by the jets of unknown numbers.
 
         Raises:
-            InputError: as `Integrand.at`, and for a density on the boundary that contains
+            InputError: see `Integrand.at`, and for a density on the boundary that contains
                 derivatives.
         """
         assert p.normals is not None
@@ -347,7 +368,11 @@ class Natural(OnBoundary):
 
 
 def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str]:
-    """The fields that a condition determines on a piece of the boundary."""
+    """Return the names of the fields that a condition prescribes on a piece of the boundary.
+
+    Raises:
+        InputError: if the condition couples several fields.
+    """
     if piece not in condition.pieces:
         return set()
     about = condition.about or tuple(fields)
@@ -362,6 +387,6 @@ def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str
 
 
 def _columns(at: Integrand) -> list[Tensor]:
-    """The derivatives of a density by each derivative of the fields, (n, 1) each."""
+    """Return the derivatives of a density with respect to each derivative of each field, (n, 1)."""
     _, by_levels = at.slopes(at.density)
     return [part for level in by_levels[1:] for slope in level for part in slope.split(1, dim=1)]
