@@ -1,5 +1,7 @@
-"""The base classes of problems with a solution and of eigenvalue problems, as users write them; the
-exact solution of a problem: its jet, its residual, and the source derived from it.
+"""`Problem` and `EigenProblem`, the classes that users subclass, and unknowns of inverse problems.
+
+Further functions evaluate the exact solution of a problem and its residual, and derive the source
+from the exact solution.
 """
 
 import functools
@@ -27,19 +29,19 @@ from kanpinn.pde.energies import Energy
 class Unknown:
     """An unknown of an inverse problem, a number or a coefficient field.
 
-    The unknown is start + c or, where it is positive, start·exp(c). The solve determines c: for a
-    number a scalar that starts at zero, for a field an output of the network.
+    The unknown is start + c or, if `positive` is True, start·exp(c). The solve determines c, which
+    is a scalar that starts at zero for a number, and an output of the network for a field.
 
     Args:
         start: the initial value.
-        positive: whether the unknown is start·exp(c), which stays positive; its confidence bounds
-            are then positive, too.
-        exact: the true value of a number where it is known, for comparison only. The true values of
-            a field are given by the problem's `exact`.
+        positive: whether the unknown is start·exp(c), which stays positive. The confidence bounds
+            of the unknown are then positive, too.
+        exact: the true value of a number if it is known, for comparison only. The true values of a
+            field are given by the problem's `exact`.
 
     Raises:
         InputError: for a start or exact value that is not a finite number, or that is not above 0
-            where `positive` is True.
+            although `positive` is True.
 
     Example:
         >>> import kanpinn as kp
@@ -64,15 +66,15 @@ class Unknown:
             raise InputError(f"exact must be above 0 where positive is True, got {self.exact!r}")
 
     def of(self, c: Jet) -> Jet:
-        """Return the jet of the unknown from the jet of c."""
+        """Return the jet (values and derivatives) of the unknown, computed from the jet of c."""
         if not self.positive:
             return c + self.start
         return c.chain([self.value(c.value)] * 5)  # exp and its derivatives up to the fourth
 
     def random_start(self, generator: torch.Generator) -> float:
-        """Return c for a random multiple of the start value, or of 1 where the start value is 0.
+        """Return c for a random value of the unknown: a multiple of `start`, or of 1 if it is 0.
 
-        The factor lies between 1/30 and 30; if the unknown may be negative, it gets the other sign
+        The factor lies between 1/30 and 30. If the unknown may be negative, the factor is negated
         with a probability of 1/4.
         """
         u, v = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
@@ -87,18 +89,18 @@ class Unknown:
         return self.start * torch.exp(c) if self.positive else self.start + c
 
     def slope(self, c: Tensor) -> Tensor:
-        """Return the derivative of the value by c, in the same shape."""
+        """Return the derivative of the unknown's value with respect to c, in the shape of c."""
         return self.value(c) if self.positive else torch.ones_like(c)
 
 
 def check_arguments(what: str, function: Callable, columns: Sequence[str] | None) -> None:
-    """Refuse a method of a problem that does not accept the arguments it is called with.
+    """Refuse a method of a problem that does not accept the arguments of its calls.
 
     Args:
         what: the names of the class and the method, "Class.method", for the message.
         function: the method, bound to the problem.
-        columns: the names of the fields and unknown numbers whose jets the method takes after the
-            points; None for a method without arguments.
+        columns: the names of the fields and unknown numbers. The arguments are the points and a jet
+            for each of these names; None for a method without arguments.
 
     Raises:
         InputError: naming the method and the arguments it has to accept.
@@ -116,14 +118,15 @@ def check_arguments(what: str, function: Callable, columns: Sequence[str] | None
 
 
 def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[str]) -> Condition:
-    """The condition, with the names of the unknown numbers if its data depend on unknown numbers.
+    """Return a condition, with its attribute `numbers` set if its data depend on unknown numbers.
 
-    The data depend on them if the condition's functions can be evaluated with the numbers only.
+    The data depend on unknown numbers if the condition's residual can be evaluated at points with
+    these numbers, but not at points without them.
 
     Args:
         condition: the condition.
         fields: the names of the problem's fields.
-        numbers: the names of its unknown numbers.
+        numbers: the names of the problem's unknown numbers.
 
     Raises:
         InputError, AttributeError: for data that are invalid even with the numbers, such as a
@@ -135,18 +138,23 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
         try:
             random_jets(tried.stacked_residual, p, columns)
             return tried
-        except Exception as failure:  # by the user's own functions
+        except Exception as failure:  # the user's own functions may raise any exception
             last = failure
     if isinstance(last, InputError | AttributeError):
-        raise last  # which names the numbers too
+        raise last  # the message of this exception lists the unknown numbers, too
     return condition  # the solve raises any other exception of the user's own functions again
 
 
 def exact_jet(problem: "Problem", p: Points, channels: Channels) -> Jet:
     """Return the exact solution's jet at points, computed by nested automatic differentiation.
 
+    Args:
+        problem: the problem.
+        p: the points.
+        channels: the derivatives that the jet contains.
+
     Raises:
-        InputError: where there is no exact solution, or `exact` gives another shape.
+        InputError: if there is no exact solution, or `exact` returns another shape.
     """
     name, exact = type(problem).__name__, problem.exact
     if exact is None:
@@ -165,10 +173,10 @@ def exact_jet(problem: "Problem", p: Points, channels: Channels) -> Jet:
 
 
 def exact_columns(problem: "Problem", p: Points, channels: Channels) -> Jet:
-    """Return `exact_jet` with further columns for the true values of the unknown numbers.
+    """Return `exact_jet` with further columns, the true values of the unknown numbers.
 
     Raises:
-        InputError: where an unknown number has no exact value.
+        InputError: if there is no exact solution, or an unknown number has no exact value.
     """
     fields = exact_jet(problem, p, channels)
     for name, unknown in problem.numbers.items():
@@ -186,31 +194,32 @@ def exact_residual(
 ) -> Tensor:
     """Return the residual of the exact solution at n points, (n, equations).
 
-    It is zero where the exact solution satisfies the equation.
+    The residual is zero if the exact solution satisfies the equation.
 
     Args:
         problem: the problem.
         p: the points.
-        jet: returns `exact_columns` at the points, by default computed here.
+        jet: a function that returns `exact_columns` at the points for given channels; by default
+            `exact_columns` is called.
     """
     exact = jet or functools.partial(exact_columns, problem, p)
     return find_channels(lambda channels: problem.equation(p, exact(channels)), p.names)[1]
 
 
 def derived_source(problem: "Problem", p: Points) -> Tensor:
-    """Return the source s with residual(exact; s) = 0, (n, equations).
+    """Return the source s, (n, equations), for which the exact solution has the residual 0.
 
-    With r(s) the residual of the exact solution for a constant source s, it is
-    s = -r(0) / (r(1) - r(0)). Equations that do not contain the source have s = 0.
+    If r(s) is the residual of the exact solution for a constant source s, and is affine in s, then
+    s = -r(0) / (r(1) - r(0)). For equations that do not contain the source, s = 0.
 
     Raises:
-        InputError: where there is no exact solution, or the residual r is not affine in s.
+        InputError: if there is no exact solution, or the residual r is not affine in s.
     """
     name = type(problem).__name__
     if problem.exact is None:
         raise InputError(f"{name} uses source(p) but has neither `source` nor `exact`")
-    third = -0.618  # a non-round s, where a residual that is not affine leaves the line
-    jet = functools.cache(functools.partial(exact_columns, problem, p))  # the same for each s
+    third = -0.618  # a third value of s, at which r shows whether it is affine
+    jet = functools.cache(functools.partial(exact_columns, problem, p))  # independent of s
 
     def residual(s: float) -> Tensor:
         fields = len(problem.fields)
@@ -233,18 +242,20 @@ def derived_source(problem: "Problem", p: Points) -> Tensor:
 class Problem(BoundaryValueProblem):
     """A PDE on a domain: subclass it and write `domain`, `residual` and `conditions`.
 
-    `residual(p, u)` returns (n, equations), or a tuple of columns, from points with named
-    coordinates (`p.x` is (n, 1)) and the solution's jet. A system names its `fields`, and its
-    residual takes a jet for each: residual(p, u, v). The method `exact(p)` is optional and returns
-    the exact solution, (n, fields) or a tuple of columns. It is used to compute errors, and
-    `source(p)` is derived from it unless the class defines its own.
+    `residual(p, u)` returns (n, equations), or a tuple of columns (n, 1). Its arguments are n
+    points with named coordinates (`p.x` is (n, 1)) and the jet (values and derivatives) of the
+    solution. A system names its `fields`, and its residual has a jet for each field:
+    residual(p, u, v). The method `exact(p)` is optional and returns the exact solution, (n, fields)
+    or a tuple of columns. A solve computes errors with the exact solution, and `source(p)` is
+    derived from it unless the class defines a method `source`.
 
     `error_fields` names the fields whose errors enter the overall error norms; by default all do.
     `free_constant` names the fields, such as a pressure, that the problem determines only up to a
-    constant; their errors are computed without their means. `unknowns` maps the names of unknown
-    numbers and coefficient fields, which a solve finds from measurements, to an `Unknown` each. The
-    residual takes the numbers as jets, after the fields. In the data of conditions they are columns
-    of the points, `p.k`, or names in formulas: kp.Robin(walls, "k", 1.0, "20*k").
+    constant; their errors are computed without their means. `unknowns` is a dict from the names of
+    unknown numbers and coefficient fields to `Unknown`s, which a solve finds from measurements. In
+    the residual's arguments, the jets of unknown numbers follow the fields. In the data of
+    conditions an unknown number k is the column `p.k` of the points, or a name in a formula:
+    kp.Robin(walls, "k", 1.0, "20*k").
 
     `invariants(p, u)`, for evolutions, is optional. It returns the densities of integrals over
     space that do not change in time, a dict from names to (n, 1), such as {"mass": u.value}; for an
@@ -254,10 +265,10 @@ class Problem(BoundaryValueProblem):
     with the outward unit normals `p.normals`.
 
     `quantities(solution)` is optional. It returns a dict from names to numbers that matter in an
-    application, such as {"drag": solution.integral(wall, self.traction)[0]}; they are floats or
-    tensors with one element, and a run reports them by these names. `velocity_fields` names the
-    two velocity components of a flow in the plane; pictures then show its streamlines, in
-    evolutions those at the last moment.
+    application, such as {"drag": solution.integral(wall, self.traction)[0]}. The numbers are floats
+    or tensors with one element, and a run reports them under these names. `velocity_fields` names
+    the two velocity components of a flow in the plane; pictures then show the streamlines, in
+    evolutions at the last moment.
 
     Example:
         >>> import torch
@@ -282,16 +293,16 @@ class Problem(BoundaryValueProblem):
     ignores_residual: bool = False  # True in a copy that `by_energy` made
 
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
-        """Return the residual at n points in the domain, which is zero for the solution.
+        """Return the residual of the equation at n points in the domain; a solution's is zero.
 
-        By default it is the Euler–Lagrange equation of `energy`, derived by differentiation.
+        By default this is the residual of the Euler–Lagrange equation, derived from `energy`.
 
         Args:
             p: n points.
             fields: the jet of each field, then of each unknown number.
 
         Returns:
-            (n, equations), or a tuple of columns (n, 1).
+            A tensor (n, equations), or a tuple of columns (n, 1).
         """
         return self._energy.equation(p, fields)
 
@@ -303,47 +314,52 @@ class Problem(BoundaryValueProblem):
     def source(self, p: Points) -> Tensor:
         """Return the right-hand side at n points, (n, fields), derived from `exact`.
 
-        With the derived source `exact` solves the equation. A class that defines its own source
-        overrides this method.
+        With this source, `exact` solves the equation. A class with a known source overrides this
+        method.
 
         Raises:
-            InputError: where there is no exact solution, or the residual is not affine in the
-                source.
+            InputError: if there is no exact solution, or the residual is not affine in the source.
         """
-        # The method is the key, since a residual may use the sources of several problems at p.
+        # The cache's key is the bound method: several problems may cache their sources in p.
         return p.once(self.source, functools.partial(derived_source, self, p))
 
     def energy(self, p: Points, *fields: Jet) -> Tensor:
         """Return the density (n, 1) of the energy that the solution minimises.
 
-        For -div(a ∇u) = f the density is a |∇u|²/2 - f u. If it is convex in the fields' jets, the
-        energy has a minimum. A solve whose form is "energy" minimises it in place of the squared
-        residual, for solutions that are not smooth enough for the strong form.
+        For -div(a ∇u) = f the density is a |∇u|²/2 - f u. If the density is convex in the fields
+        and their derivatives, the energy has a minimum. A solve with form="energy" minimises the
+        energy in place of the squared residual; this suits solutions that are not smooth enough for
+        the strong form.
 
-        If the class has no `residual`, or if the form is "energy" for a network in cells, the
+        If the class has no `residual`, or in a solve with form="energy" for a network in cells, the
         equation and the natural conditions are derived from the densities. The solution is then a
         stationary point of the energy. If the density contains second derivatives, no conditions
         are derived.
 
+        Args:
+            p: n points in the domain.
+            fields: the jet of each field, then of each unknown number.
+
         Raises:
-            InputError: where the class does not define an energy.
+            InputError: if the class does not define an energy.
         """
         raise InputError(f"{type(self).__name__} has no energy(p, {', '.join(self.fields)})")
 
     def boundary_energies(self) -> Sequence[tuple[Boundary, Callable[..., Tensor]]]:
-        """Return pairs of a part of the boundary and a function (p, u, …) for the density there.
+        """Return the energy densities on the boundary, as pairs of a part of the boundary and a
+        function (p, u, …) that returns the density (n, 1) on this part.
 
-        The function returns the energy density (n, 1). Neumann and Robin conditions are natural in
-        the energy form, which ignores their residuals, so their data enter here: for ∂u/∂n = g the
-        density is -g u, for ∂u/∂n + αu = g it is αu²/2 - g u. Where all fields are prescribed a
-        density changes nothing.
+        In the energy form the residuals of Neumann and Robin conditions are ignored; these natural
+        conditions follow from the densities. For ∂u/∂n = g the density is -g u, and for
+        ∂u/∂n + αu = g it is αu²/2 - g u. Where all fields are prescribed, a density has no effect.
         """
         return ()
 
     def check_boundary_energies(self, conditions: Sequence[Condition]) -> None:
-        """Refuse densities on the boundary that change nothing, and fluxes without such a density.
+        """Refuse `boundary_energies` that do not fit the conditions of the problem.
 
-        Where all fields are prescribed, the integral of a density is a constant.
+        A density has no effect on pieces where all fields are prescribed, and a natural condition
+        needs a density on all its pieces.
 
         Raises:
             InputError: naming the density or the condition, or for an entry that is not a pair of a
@@ -375,15 +391,16 @@ class Problem(BoundaryValueProblem):
                 )
 
     def reference(self) -> object | None:
-        """Return a `Reference`, or a recipe such as `ReferenceSolution`, in place of `exact`.
+        """Return a solution with which errors are computed if the problem has no `exact`, or None.
 
-        It is not used for a problem that has `exact`.
+        The solution is a `Reference`, or a recipe by which one is computed, such as a
+        `ReferenceSolution`.
         """
         return None
 
     @property
     def numbers(self) -> dict[str, Unknown]:
-        """The unknowns that are numbers (not fields), by their names."""
+        """The unknowns that are numbers, not fields, by name."""
         return {name: unknown for name, unknown in self.unknowns.items() if name not in self.fields}
 
     @property
@@ -443,9 +460,12 @@ class Problem(BoundaryValueProblem):
         return self.ignores_residual or type(self).residual is Problem.residual
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
-        """Return the conditions, with the unknown numbers that they depend on, see `with_numbers`.
+        """Return the conditions with the attribute `numbers` set, see `with_numbers`.
 
-        If the equation is derived from `energy`, its natural conditions are added.
+        If the equation is derived from `energy`, the natural conditions of the energy are added.
+
+        Raises:
+            InputError: if an equation or natural conditions cannot be derived from the energy.
         """
         if self.unknowns and (numbers := list(self.numbers)):
             conditions = [with_numbers(condition, self.fields, numbers) for condition in conditions]
@@ -464,10 +484,10 @@ class Problem(BoundaryValueProblem):
         return energy.with_natural(conditions, self.domain, parts)
 
     def equation(self, p: Points, u: Jet) -> Tensor:
-        """Return the residual as one tensor, (n, equations), from the jet of all columns.
+        """Return the residual as one tensor, (n, equations), from the jet u of all `columns`.
 
         Raises:
-            InputError: where the residual has another shape.
+            InputError: if the residual has another shape.
         """
         derived = functools.partial(Problem.residual, self)
         residual = derived if self.ignores_residual else self.residual
@@ -478,13 +498,13 @@ P = TypeVar("P", bound=Problem)
 
 
 def by_energy(problem: P) -> P:
-    """Return a copy of a problem with the equation and natural conditions of its energy.
+    """Return a copy of a problem with the equation and natural conditions derived from `energy`.
 
     Args:
         problem: the problem, as `stated` returned it.
 
     Raises:
-        InputError: where no equation can be derived from the energy, see `Energy.order`.
+        InputError: if no equation can be derived from the energy, see `Energy.order`.
     """
     if problem.is_from_energy:
         return problem
@@ -497,12 +517,13 @@ Columns = Tensor | Jet | tuple[Tensor | Jet, ...]
 class EigenProblem(BoundaryValueProblem):
     """An eigenvalue problem L u = λ M u: subclass it and write `domain`, `operator`, `conditions`.
 
-    `operator(p, u)` returns L u, (n, equations) or a tuple of columns, from points with named
-    coordinates and the field's jet, and has to be linear. For a system it takes a jet for each of
-    the `fields`. The conditions have to be homogeneous, such as u = 0, ∂u/∂n = 0 or periodic.
+    `operator(p, u)` returns L u, (n, equations) or a tuple of columns, at n points with named
+    coordinates, from the jet (values and derivatives) of the field. L has to be linear. The
+    operator of a system has a jet for each of the `fields` as arguments. `mass(p, u)` returns M u,
+    by default u. The conditions have to be homogeneous, such as u = 0, ∂u/∂n = 0 or periodic.
 
-    `self_adjoint` says whether L and M are self-adjoint under the conditions; with None this is
-    determined numerically.
+    `self_adjoint` says whether L and M are self-adjoint under the conditions; None leaves this to a
+    numerical test.
 
     Example:
         >>> import kanpinn as kp
@@ -527,7 +548,7 @@ class EigenProblem(BoundaryValueProblem):
     def mass(self, p: Points, *fields: Jet) -> Columns:
         """Return M u at n points, by default the fields themselves.
 
-        It has as many equations as the operator.
+        M u has as many equations as L u.
         """
         return fields
 
@@ -535,7 +556,7 @@ class EigenProblem(BoundaryValueProblem):
         """Return the first `count` exact eigenvalues, repeated by multiplicity, to compute errors.
 
         Raises:
-            InputError: where the class does not define them.
+            InputError: if the class does not define exact eigenvalues.
         """
         raise InputError(f"{type(self).__name__} has no exact_eigenvalues(count)")
 
@@ -548,7 +569,7 @@ class EigenProblem(BoundaryValueProblem):
         """Return L u at n points, (n, equations), from the jet of all fields.
 
         Raises:
-            InputError: where `operator` returns another shape.
+            InputError: if `operator` returns another shape.
         """
         return stack_equations(self.operator(p, *u.components()), len(p), "operator")
 
@@ -556,12 +577,15 @@ class EigenProblem(BoundaryValueProblem):
         """Return M u at n points, (n, equations), from the jet of all fields.
 
         Raises:
-            InputError: where `mass` returns another shape.
+            InputError: if `mass` returns another shape.
         """
         return stack_equations(self.mass(p, *u.components()), len(p), "mass")
 
     def equation(self, p: Points, u: Jet) -> Tensor:
-        """Return (L + M) u, which uses all derivatives in L and M; it is not zero for modes."""
+        """Return (L + M) u, (n, equations), which contains all derivatives in L and M.
+
+        This is not the equation L u = λ M u: for a mode, (L + M) u is not zero.
+        """
         return self.operator_values(p, u) + self.mass_values(p, u)
 
     def check_class(self) -> None:
