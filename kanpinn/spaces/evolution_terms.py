@@ -21,10 +21,10 @@ from kanpinn.spaces.jets_in_time import at_times, powers_in_time
 
 @dataclass(frozen=True, eq=False)
 class EvolutionTerms:
-    """The terms of a loss by their part in an evolution, at points with 64 bits in main memory.
+    """The terms of a loss by their role in an evolution; their points are in float64 on the CPU.
 
     equation: the equation. initial: the conditions at the first moment. boundary: the conditions at
-    all times, with one point for each place. algebraic: the numbers of the fields of which no
+    all times, with one point for each place. algebraic: the indices of the fields of which no
     equation has a derivative in time.
     """
 
@@ -50,11 +50,15 @@ def as_residual_term(term: Term, method: str) -> ResidualTerm:
 
 
 def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
-    """Sort the terms of a loss, the equation first.
+    """Sort the terms of a loss into the equation, initial conditions and boundary conditions.
+
+    Args:
+        terms: the terms, the equation first.
+        surrogate: gives the domain.
 
     Raises:
-        InputError: for a term on data, at a moment other than the first one, or that ties different
-            times together; the message names it.
+        InputError: for a term on data, for a term at one moment other than the first, or for a term
+            that couples different times; the message names the term.
     """
     low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
     precision = torch.finfo(terms[0].points.coords.dtype).eps
@@ -90,11 +94,15 @@ def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
 
 
 def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
-    """Whether a condition holds from the first moment to the last one.
+    """Return whether a condition holds from the first moment to the last moment.
 
-    Pieces of the boundary at one moment, which belong to a whole boundary, do not matter. Of a
-    condition that is not on pieces only the points are known: it is refused where random points
-    would hardly leave so much of the time free.
+    Pieces of the boundary at one moment, which belong to a whole boundary, do not count. If a
+    condition is not on pieces, only its points are known. It is then refused if its points leave a
+    part of the time free that random points would hardly leave.
+
+    Args:
+        term: the condition.
+        low, high: the first and the last moment.
     """
     if not term.pieces:
         moments = term.points.coords[:, -1]
@@ -108,7 +116,7 @@ def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
 
 
 def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -> Tensor:
-    """The values of the fields at the first moment, and their rates, that the terms prescribe.
+    """The values and rates of the fields at the first moment that the terms prescribe.
 
     At each point the result is the least-squares solution of least norm, so that values that are
     not prescribed are zero.
@@ -127,10 +135,10 @@ def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -
 
 
 def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Tensor, Tensor]:
-    """The residuals of a term that is linear in values and rates, and contains nothing else.
+    """The matrices and constants of a term that is linear in the values and rates of the fields.
 
     Args:
-        term: the term.
+        term: the term, which contains no other derivatives.
         points: n points at the first moment; the normals there point backwards in time.
         fields: the number of fields m.
 
@@ -145,17 +153,21 @@ def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Te
 
 
 def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> EvolutionTerms:
-    """The terms, with the numbers of the algebraic fields.
+    """Check the order in time of an evolution, and find its algebraic fields.
 
     Args:
         terms: the terms.
         fields: the number of fields.
         order: 2 with initial rates, 1 without.
-        scheme: the scheme of the collocation in time.
+        scheme: the scheme of the collocation in time, "radau" or "gauss".
+
+    Returns:
+        The terms with `algebraic`, the indices of the fields of which no equation has a derivative
+        in time.
 
     Raises:
-        InputError: for an equation with a derivative of higher order in time, or of lower order
-            than its initial rates need, or for algebraic fields and Gauss stages.
+        InputError: for an equation whose order in time is above 2 or is not `order`, or for
+            algebraic fields with Gauss stages.
     """
     # The sizes of the coefficients of the derivatives in time, (orders, equations, fields), from a
     # linearisation around a wave.
@@ -182,7 +194,7 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
                 else "so that march needs initial rates, such as kp.Initial(domain, value, rate)"
             )
         )
-    # Coefficients may be tiny, but those of derivatives that do not occur are zero.
+    # Coefficients of derivatives that occur may be tiny; those of other derivatives are zero.
     absent = ~(sizes[1:] > 0).any(dim=0).any(dim=0)
     algebraic = absent.nonzero().flatten().tolist() if order == 1 else []
     if algebraic and scheme == "gauss":
@@ -194,9 +206,13 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
 
 
 def _wave(points: Points, channels: Channels, fields: int, in_time: float = 1.0) -> Jet:
-    """The jet of fields that do not vanish anywhere, with all derivatives: e^(Σ x_i / scale_i).
+    """The jet of fields e^(Σ x_i / scale_i), which are nowhere zero, with all derivatives.
 
-    in_time: 0 for a wave in space that is constant in time.
+    Args:
+        points: the points; scale_i is their largest |x_i|.
+        channels: the derivatives that the jet carries.
+        fields: the number of fields, which are all the same.
+        in_time: 1, or 0 for a wave in space that is constant in time.
     """
     factors = 1 / points.coords.abs().amax(dim=0).clamp_min(1e-300)
     factors[-1] *= in_time
@@ -208,13 +224,13 @@ def _wave(points: Points, channels: Channels, fields: int, in_time: float = 1.0)
 
 @dataclass(frozen=True)
 class TimeScales:
-    """Intervals of the whole time, in each of which a polynomial of low degree fits the functions.
+    """Intervals of the whole time, in each of which polynomials of low degree fit given functions.
 
     Args:
         ends: the first moment and the ends of the intervals, in increasing order; empty if nothing
             limits the windows.
         share: the largest length per stage of a window that begins in an interval or reaches into
-            it, as a part of the length of the interval.
+            this interval, as a fraction of the interval's length.
     """
 
     ends: tuple[float, ...] = ()
@@ -225,10 +241,10 @@ class TimeScales:
         """The intervals for functions that are sampled in the middles of equal parts of the time.
 
         The whole time is halved until polynomials of degree 6 fit all functions in an interval, or
-        until it has 8 samples.
+        until the interval has 8 samples.
 
         Args:
-            samples: the values of c functions, (parts, c); parts is a power of two, at least 8.
+            samples: the values of c functions, (parts, c); `parts` is a power of two, at least 8.
             begin, duration: the first moment and the duration of the whole time.
             small: the largest error of the polynomials.
         """
@@ -251,10 +267,10 @@ class TimeScales:
         return cls((begin, *(begin + duration * ends).tolist()))
 
     def reach(self, time: float, length: float, stages: int) -> float:
-        """The length of the next window: the largest that the intervals permit, up to `length`.
+        """The largest length of the next window that the intervals permit, up to `length`.
 
-        A window that is too long for a later interval ends where this interval begins, or has the
-        largest length that `share` permits in it, whichever is longer.
+        If a later interval does not permit the window, the window ends where this interval begins,
+        or it has the largest length that `share` permits in this interval, whichever is longer.
 
         Args:
             time: the moment at which the window begins.
@@ -283,7 +299,8 @@ def time_scales_of(
         surrogate: gives the domain and the data that are built in.
         fields: the number of fields m.
         tolerance: the tolerance of the march. Polynomials in the intervals fit each sampled
-            function to a tenth of it, from 1e-6 to 1e-3, in units of the function's range.
+            function to a tenth of the tolerance, but at least 1e-6 and at most 1e-3, in units of
+            the function's range.
     """
     moments, places = 2048, 16
     low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
@@ -298,7 +315,7 @@ def time_scales_of(
 def _samples(
     term: ResidualTerm, surrogate: Surrogate, fields: int, times: Tensor, most: int
 ) -> Tensor:
-    """The residuals of a term at some places for two constant fields, zero and a wave.
+    """The residuals of a term at some places and times for two constant fields, zero and a wave.
 
     Args:
         term: the term.
@@ -307,8 +324,8 @@ def _samples(
         most: the largest number of places.
 
     Returns:
-        (k, c): the residuals of zero, and the residuals of the wave less these, each in units of
-        its range. Constant and infinite residuals are left out.
+        (k, c): the residuals of zero, and the differences of the wave's residuals from them, each
+        in units of its range. Constant and infinite residuals are left out.
     """
     chosen = torch.randperm(term.rows, generator=torch.Generator().manual_seed(0))[:most]
     places, count, rounding = term.chosen(chosen).points, len(times), 1e-9
@@ -322,7 +339,7 @@ def _samples(
     zero, wave = residuals
     zero = zero.nan_to_num(0.0, 0.0, 0.0)  # a term may divide by a field
     size, both = zero.abs().amax(dim=0), torch.cat([zero, wave - zero], dim=1)
-    sizes = torch.cat([size, size + wave.abs().amax(dim=0)])  # of numbers with rounding errors
+    sizes = torch.cat([size, size + wave.abs().amax(dim=0)])  # for the size of rounding errors
     ranges = both.amax(dim=0) - both.amin(dim=0)
     moving = ranges.isfinite() & (ranges > rounding * sizes)
     return both[:, moving] / ranges[moving]
