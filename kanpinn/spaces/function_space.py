@@ -1,5 +1,5 @@
-"""The functions of space of a march with splines or a network: intervals graded by errors,
-breaks at kinks of initial values, projections.
+"""The functions of space of a march with splines or a network: splines on intervals that are graded
+by errors, with breaks at kinks of initial values, and projections onto these functions.
 """
 
 import itertools
@@ -37,8 +37,8 @@ def graded_breaks(
 ) -> Tensor:
     """Breaks on which splines have a given root mean square error on every interval.
 
-    The error of splines of degree k is proportional to the width of an interval to the power k + 1,
-    and beside a kink to the width at most.
+    The error of splines of degree k is proportional to the width of an interval to the power k + 1;
+    beside a kink it is taken to be proportional to the width.
 
     Args:
         breaks: the old breaks, (G + 1,).
@@ -49,8 +49,9 @@ def graded_breaks(
         kinks: the old breaks that have a kink, and stay; None if there are none.
 
     Returns:
-        The new breaks, from the first old one to the last. Neighbouring intervals differ in width
-        by a factor of at most 1.5, the widest is an eighth of the whole, and the narrowest 1e-13.
+        The new breaks, from the first to the last old break. Neighbouring intervals differ in width
+        by a factor of at most 1.5. The widest interval is at most an eighth of the whole, and the
+        narrowest at least 1e-13.
     """
     widest, narrowest, ratio, narrower, wider = 1 / 8, 1e-13, 1.5, 10.0, 3.0
     widths, whole = breaks.diff(), float(breaks[-1] - breaks[0])
@@ -60,7 +61,8 @@ def graded_breaks(
         ends = torch.cat([ends, kinks]).unique()
     factors = (error / errors.clamp_min(1e-300)) ** (1 / orders)
     aims = (widths * factors.clamp(1 / narrower, wider)).clamp(narrowest * whole, widest * whole)
-    # The width may change by the factor `ratio` over its own length: a Lipschitz condition.
+    # From an interval to the next, the width may change by the factor `ratio`, which is a Lipschitz
+    # condition on the width as a function of the place.
     middle = (breaks[1:] + breaks[:-1]) / 2
     aims = (aims + (ratio - 1) * (middle[:, None] - middle).abs()).amin(dim=1)
     numbers = torch.cat([breaks.new_zeros(1), (widths / aims).cumsum(0)])
@@ -80,11 +82,12 @@ Values = Callable[[Tensor], Tensor]  # places (n,) → values (n, c)
 
 
 def kinks_of(values: Values, low: float, high: float) -> Tensor:
-    """The places between two ends where a function jumps, or its first derivative does.
+    """The places between two ends where a function or its first derivative jumps.
 
-    In each of many parts the half with the largest fourth difference is followed down to rounding.
-    With the distance w of the places fourth differences of a smooth function fall like w⁴, at a
-    kink like w, and at a jump not at all. Kinks are found to some 1e-12 of the length.
+    In each of many parts, the half with the largest fourth difference is chosen again and again,
+    down to rounding. With the distance w of neighbouring places, fourth differences fall like w⁴
+    where the function is smooth, like w at a kink, and not at all at a jump. Kinks are found to
+    some 1e-12 of the length.
 
     Args:
         values: the function, defined for places (n,) from low to high.
@@ -130,7 +133,11 @@ def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodi
     Args:
         initial: the conditions at the first moment.
         surrogate: gives the coordinates and the number of fields.
-        periodic: whether both ends are one place; if it is a kink, both are among the kinks.
+        periodic: whether both ends are the same place; if there is a kink, the result has both
+            ends.
+
+    Returns:
+        The kinks in increasing order, (k,).
     """
     (low, first), (high, _) = (corner.tolist() for corner in surrogate.domain.bounds)
     fields, seam = surrogate.network.width[-1], 1e-9
@@ -149,9 +156,11 @@ def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodi
 
 
 def breaks_with(breaks: Tensor, kinks: Tensor) -> Tensor:
-    """The breaks and the kinks, which replace breaks that are close to them.
+    """Add kinks to breaks, and remove breaks that are close to a kink.
 
-    breaks: the old breaks in increasing order, (G + 1,). kinks: the kinks in this order, (k,).
+    Args:
+        breaks: the old breaks in increasing order, (G + 1,).
+        kinks: the kinks in increasing order, (k,).
     """
     kinks = kinks[(kinks > breaks[0]) & (kinks < breaks[-1])]
     inner, close = breaks[1:-1], 0.3 * float(breaks.diff().min())
@@ -162,7 +171,7 @@ def breaks_with(breaks: Tensor, kinks: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class FunctionSpace:
-    """The functions of space of some windows, and the equations in them.
+    """The functions of space of some windows, and the equations tested with these functions.
 
     Args:
         network: the network in windows.
@@ -171,7 +180,7 @@ class FunctionSpace:
         breaks: the ends of the intervals of splines in each coordinate of scaled space, (G + 1,)
             each; empty for a network with hidden layers or without space.
         kinks: the places in scaled space where the initial values have kinks, (k,), all of them
-            breaks; None if they are not known, or do not matter any more.
+            breaks; None if they are not known, or no longer matter.
     """
 
     network: Windows
@@ -190,7 +199,7 @@ class FunctionSpace:
 
     @property
     def degree(self) -> int:
-        """The degree of the splines, or that of the output layer."""
+        """The degree of the splines, or of the output layer."""
         return self.network.members[-1].layers[-1].basis.degree
 
     @property
@@ -209,12 +218,15 @@ class FunctionSpace:
         return 3000 if len(self.breaks) == 1 else int(9e4 ** (1 / len(self.breaks)))
 
     def _least(self, axis: int) -> int:
-        """The smallest number of intervals: around a circle each spline covers degree + 1."""
+        """The smallest number of intervals of a coordinate.
+
+        Around a circle it is degree + 1, as a spline extends over so many intervals.
+        """
         return self.degree + 1 if axis in self.network.around else 1
 
     @cached_property
     def pattern(self) -> Separable:
-        """A network for a window, with one polynomial, on these intervals."""
+        """A network for a window with these functions of space, and one polynomial in time."""
         pattern = self.network.member(1)
         if self.breaks:
             splines = self._splines
@@ -237,7 +249,10 @@ class FunctionSpace:
 
     @cached_property
     def rule(self) -> tuple[Points, Tensor]:
-        """Places at the first moment, and their weights, for functions that vanish nowhere."""
+        """The quadrature places at the first moment, and their weights, for random functions.
+
+        They are for functions that vanish nowhere, as opposed to splines.
+        """
         count = 2 * self.network.layers[-1].coefficients[..., 0].numel()
         domain = self.surrogate.domain
         points, weights = weighted_sample([space_of(domain)], count, "gauss", torch.Generator())
@@ -246,7 +261,7 @@ class FunctionSpace:
 
     @cached_property
     def system(self) -> System[Any]:
-        """The equations in the space."""
+        """The equations, tested with the functions of the space."""
         terms, surrogate, order = self.terms, self.surrogate, self.network.order
         if len(self.breaks) > 1:
             space_of(surrogate.domain)
@@ -266,16 +281,27 @@ class FunctionSpace:
         return OutputFunctions(self.surrogate, cast(SeparableKAN, self.pattern))
 
     def initial(self) -> tuple[Tensor, Tensor]:
-        """The coefficients of the initial values, (order, n, m), and the errors in each element."""
+        """Represent the initial values in the space.
+
+        Returns:
+            The coefficients of the value and, for second order, the rate, (order, n, m), and the
+            root mean square error of the value in each element, (E,).
+        """
         system = self.system
         states, values = system.initial(self.terms.initial)
         states = system.consistent(states, float(self.surrogate.domain.bounds[0][-1]))
         return states, system.by_elements(system.space.values(states[:1]) - values[0])
 
     def moved(self, states: Tensor, old: "FunctionSpace") -> tuple[Tensor, Tensor]:
-        """The coefficients of states of another space, and the first's change in each element.
+        """Represent states of another space in this space.
 
-        states: the coefficients in the other space, (b, n, m).
+        Args:
+            states: the coefficients in the other space, (b, n, m).
+            old: the other space.
+
+        Returns:
+            The coefficients in this space, (b, n, m), and the root mean square change of the first
+            state in each element, (E,).
         """
         system, space, other = self.system, self.system.space, old.system.space
         if isinstance(space, ProductSpace) and isinstance(other, ProductSpace):
@@ -288,14 +314,15 @@ class FunctionSpace:
         return moved, system.by_elements(space.values(moved[:1]) - values[0])
 
     def error(self, errors: Tensor) -> float:
-        """The root mean square over space of errors in each element, (E,)."""
+        """The root mean square over space of errors that are given in each element, (E,)."""
         return float((self.system.shares * errors.square()).sum().sqrt())
 
     def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> "FunctionSpace":
         """The space with intervals graded for a root mean square error of the splines.
 
         Args:
-            errors: the present errors on each interval, one coordinate after the other, (Σ G,).
+            errors: the present errors on each interval, the intervals of one coordinate after those
+                of another, (Σ G,).
             error: the error to aim at.
             smooth: whether the error falls like that of splines for smooth functions; otherwise it
                 is taken to be proportional to the width of an interval.
@@ -308,7 +335,7 @@ class FunctionSpace:
         return replace(self, breaks=regraded)
 
     def with_kinks(self) -> "FunctionSpace":
-        """The space with breaks at the kinks of the initial values, in one coordinate."""
+        """The space with breaks at the kinks of the initial values, if there is one coordinate."""
         if len(self.breaks) > 1:
             return self
         (breaks,) = self.breaks
@@ -317,9 +344,11 @@ class FunctionSpace:
 
     @torch.no_grad()
     def member(self, series: Tensor) -> Separable:
-        """The network of a window with a Legendre series of the fields, (modes, n, m).
+        """The network of a window.
 
-        There may be several copies of the fields.
+        Args:
+            series: the Legendre series in time of the fields, (modes, n, m); there may be several
+                copies of the fields.
         """
         flat = self.system.space.coefficients(series).permute(1, 0, 2).flatten(1)
         network = self.pattern.with_outputs(len(series), flat.shape[1])
@@ -329,7 +358,7 @@ class FunctionSpace:
 
 
 def space_of(domain: Domain) -> Domain:
-    """The domain in space of a domain over a time, which is its last coordinate.
+    """The domain in space of a domain in space and time, whose last coordinate is the time.
 
     Raises:
         InputError: for a domain that is not a product of space and time.
