@@ -248,14 +248,14 @@ def graph_of(
     edges: dict[Key, EdgeCurve] = {}
     last = len(network.layers) - 1
     for number, layer in enumerate(network.layers):
-        inputs = layer.coefficients.shape[0]
+        inputs = layer.kept.sum(dim=0)  # the number of edges into each unit
         for i, o in layer.kept.nonzero().tolist():
             c = layer.coefficients.detach()[i, : layer.basis.size, o]
             knots, degree, c = layer.basis.as_spline(c, i)
             if number == 0:
                 knots = low[i] + (knots + 1) / 2 * (high[i] - low[i])
             if number == last and mean is not None and scale is not None:
-                c = scale[o] * c + mean[o] / inputs  # B-splines sum to one
+                c = scale[o] * c + mean[o] / inputs[o]  # B-splines sum to one
             edges[number, i, o] = Spline(knots, degree, c)
     return Graph(network.width, edges)
 

@@ -52,8 +52,11 @@ def waves(c=(0.5, -0.5)):
     )
 
 
-def test_a_graph_is_the_network_in_the_coordinates_of_the_data(generator):
+@pytest.mark.parametrize("pruned", [False, True])
+def test_a_graph_is_the_network_in_the_coordinates_of_the_data(generator, pruned):
     network = kan()
+    if pruned:
+        network.layers[-1].kept[0, 0] = 0
     low, high = torch.tensor([0.5, -3.0]).double(), torch.tensor([2.0, 5.0]).double()
     mean, scale = torch.tensor([7.0]).double(), torch.tensor([0.3]).double()
     graph = graph_of(network, low, high, mean, scale)
