@@ -346,8 +346,10 @@ class Problem(BoundaryValueProblem):
         raise InputError(f"{type(self).__name__} has no energy(p, {', '.join(self.fields)})")
 
     def boundary_energies(self) -> Sequence[tuple[Boundary, Callable[..., Tensor]]]:
-        """Return the energy densities on the boundary, as pairs of a part of the boundary and a
-        function (p, u, …) that returns the density (n, 1) on this part.
+        """Return the energy densities on parts of the boundary.
+
+        Each density is a pair of a part of the boundary and a function (p, u, …), with the
+        arguments of `residual`, that returns the density (n, 1) on this part.
 
         In the energy form the residuals of Neumann and Robin conditions are ignored; these natural
         conditions follow from the densities. For ∂u/∂n = g the density is -g u, and for
