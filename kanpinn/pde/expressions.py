@@ -1,6 +1,6 @@
-"""Formulas: functions of points from text with Python's syntax, restricted to a whitelist.
+"""Formulas: functions of points, given as text in a part of Python's syntax.
 
-The text is parsed into a tree, and never evaluated as Python.
+The text is parsed into a tree; it is never evaluated as Python.
 """
 
 import ast
@@ -26,12 +26,12 @@ class Function:
     """A function or an operator of formulas.
 
     Args:
-        compute: a function that computes the values from the values of the arguments: tensors, or
-            tensors and Python numbers where `mixed` is True.
+        compute: a function that computes the values from the values of the arguments. These are
+            tensors, or tensors and Python numbers if `mixed` is True.
         least, most: the smallest and largest number of arguments, at most 255.
         mixed: whether constant arguments are passed as Python numbers.
         truth: whether the result is a condition (true or false), not a number.
-        of: which arguments are conditions: "none", "all", or only the "first".
+        of: the arguments that are conditions: "none", "all", or only the "first".
     """
 
     compute: Callable[..., Any]
@@ -78,7 +78,7 @@ KNOWN = FUNCTIONS | OPERATORS
 
 @dataclass(frozen=True)
 class Node:
-    """A node of a formula's tree: the root of a formula or of a part of it.
+    """A node of a formula's tree, which represents the formula or a part of the formula.
 
     Args:
         name: the name of a function, an operator, a coordinate or an unknown number; empty for a
@@ -93,7 +93,7 @@ class Node:
     constant: float | bool | None = None
 
     def walk(self) -> "Iterator[Node]":
-        """Yield the node and all nodes below it, from left to right."""
+        """Yield the node and all nodes below it, in the order of the formula's text."""
         yield self
         for argument in self.arguments:
             yield from argument.walk()
@@ -143,8 +143,8 @@ def parse(text: str, parameters: Mapping[str, float]) -> Node:
         parameters: the values of names that are no coordinates.
 
     Raises:
-        InputError: in one line, mostly with the column, where the text is empty, too long or no
-            formula, or contains something that is not on the whitelist.
+        InputError: if the text is empty, too long or no formula, or contains an element that is not
+            permitted. The message has one line, mostly with the column in the text.
     """
     if not text:
         raise InputError("a formula is empty: expected one such as sin(pi*x)")
@@ -179,12 +179,15 @@ def _read(text: str) -> ast.expr:
 
 
 def _node(tree: ast.expr, values: Mapping[str, float], truth: bool) -> Node:
-    """Translate Python's syntax tree into a formula's tree; refuse all but the whitelist.
+    """Translate Python's syntax tree into a formula's tree.
 
     Args:
         tree: Python's tree.
         values: the values of names that are no coordinates.
         truth: whether the formula has to be a condition; otherwise it has to be a number.
+
+    Raises:
+        Refused: for elements of Python's syntax that formulas cannot contain.
     """
     node = _any_node(tree, values)
     if truth and not node.is_truth:
@@ -247,14 +250,21 @@ def _any_node(tree: ast.expr, values: Mapping[str, float]) -> Node:
 def _applied(
     name: str, operands: Sequence[ast.expr], tree: ast.expr, values: Mapping[str, float]
 ) -> Node:
-    """Return the node of a function or operator applied to its operands."""
+    """Return the node of a function or operator applied to its operands.
+
+    Args:
+        name: the name of the function or operator.
+        operands: Python's trees of the operands.
+        tree: Python's tree of the whole, for messages.
+        values: the values of names that are no coordinates.
+    """
     of = KNOWN[name].of
     arguments = [
         _node(operand, values, truth=of == "all" or (of == "first" and i == 0))
         for i, operand in enumerate(operands)
     ]
     power, most = (arguments[1].constant or 0) if name == "Pow" else 0, 64
-    if abs(power) > most:  # such powers amplify rounding, or are typing errors
+    if abs(power) > most:  # larger powers amplify rounding, or are typing errors
         raise Refused(f"an exponent of {power:g} is too large: at most {most}", tree)
     return _folded(name, arguments, tree)
 
@@ -280,15 +290,16 @@ class Expression:
     An expression is a function of points, which returns (n, 1). The text may contain numbers,
     coordinates, parameters, pi, e, the operators + - * / **, the functions sin, cos, tan, asin,
     acos, atan, atan2, sinh, cosh, tanh, exp, log, sqrt, abs, sign, erf, min, max, and
-    where(condition, a, b) with < <= > >= and, or, not. It is parsed, and never evaluated as Python.
+    where(condition, a, b) with conditions made of < <= > >=, `and`, `or` and `not`. The text is
+    parsed; it is never evaluated as Python.
 
     Args:
         text: the formula.
         parameters: the values of further names in the formula.
 
     Raises:
-        InputError: in one line, mostly with the column, for text that is no formula, or contains
-            anything but the parts above.
+        InputError: if the text is no formula, or contains an element that is not listed above. The
+            message has one line, mostly with the column in the text.
 
     Example:
         >>> import torch
@@ -314,7 +325,7 @@ class Expression:
 
     @property
     def constant(self) -> float | None:
-        """The value of a constant formula, or None for any other."""
+        """The value of a constant formula; None for other formulas."""
         return self.tree.constant
 
     @property
@@ -329,7 +340,7 @@ class Expression:
         return frozenset(node.name for node in self.tree.walk() if node.arguments) & {*FUNCTIONS}
 
     def check(self, coordinates: Sequence[str]) -> None:
-        """Refuse a formula that cannot be evaluated at points with these coordinates.
+        """Refuse a formula that cannot be evaluated at points with the given coordinates.
 
         Args:
             coordinates: the names of the coordinates.
@@ -355,8 +366,8 @@ class Expression:
         """Return the values (n, 1) at n points, differentiable with respect to the coordinates.
 
         Raises:
-            InputError: for a name in the formula that is none of the points' coordinates, or a
-                coordinate with the name of a constant, function or parameter.
+            InputError: for a name in the formula that is neither a coordinate nor an unknown number
+                of the points, or a coordinate with the name of a constant, function or parameter.
         """
         self.check([*p.names, *p.numbers])
         constant = self.tree.constant
