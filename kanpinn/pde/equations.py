@@ -1,4 +1,4 @@
-"""Ready-made problems for common equations, which problem files can name, and their data."""
+"""Ready-made problems for common equations, which can be named in problem files."""
 
 import math
 from abc import abstractmethod
@@ -38,10 +38,12 @@ OTHERS = "others"
 
 @dataclass(frozen=True)
 class NormalDerivative:
-    """Boundary data alpha u + beta ∂u/∂n of a known u: a function of points with normals, (n, 1).
+    """Boundary data alpha u + beta ∂u/∂n of a known function u.
+
+    Called with n points with normals, the object returns the data (n, 1).
 
     Args:
-        known: u, a function of points, (n, 1).
+        known: u, a function of n points that returns (n, 1).
         alpha, beta: numbers or functions of points.
     """
 
@@ -67,26 +69,28 @@ class Shared(TypedDict, total=False):
 
 
 class Equation(Problem):
-    """Base class of equations L u = f for one field u; data are numbers, formulas or functions.
+    """Base class of equations L u = f for one field u.
 
-    With `exact` the source is derived from it (a manufactured solution), and so are boundary and
-    initial data that are not given. The exact solution is not used in the loss in any other way.
+    All data are numbers, formulas or functions of points. If `exact` is given, the source and those
+    boundary and initial data that are not given are derived from the exact solution (a manufactured
+    solution). The exact solution has no other influence on the loss.
 
     Args:
         domain: a domain of space, or of space and time: a box with a coordinate t, or
             `space.over(t=(0, 1))`.
-        exact: the exact solution, where it is known.
+        exact: the exact solution, if it is known.
         source: the right-hand side f; by default it is derived from `exact`, or 0 without `exact`.
-        boundary: the boundary data: the values of u; or "none" for no condition; or a table with
-            one entry, {"dirichlet": u}, {"neumann": ∂u/∂n} or
-            {"robin": [alpha, beta, alpha u + beta ∂u/∂n]}. A table from the names of pieces to such
-            data gives each piece its own data; its key "others" stands for all other pieces. With
-            `exact`, "dirichlet", "neumann" and {"robin": [alpha, beta]} need no value.
+        boundary: the boundary data. They are the values of u; or "none" for no condition; or a dict
+            with one entry, {"dirichlet": u}, {"neumann": ∂u/∂n} or
+            {"robin": [alpha, beta, alpha u + beta ∂u/∂n]}. If `exact` is given, "dirichlet",
+            "neumann" and {"robin": [alpha, beta]} need no value. Pieces with different data are
+            given by a dict from the names of pieces to data of these kinds; the key "others" stands
+            for all pieces that are not named.
         periodic: the names of the coordinates in which u is periodic.
         parameters: the values of names in the formulas.
 
     Raises:
-        InputError: naming the argument that does not fit.
+        InputError: if an argument is invalid; the message names the argument.
 
     Example:
         >>> import kanpinn as kp
@@ -138,7 +142,7 @@ class Equation(Problem):
                     f"{name}_max; its pieces are {', '.join(domain.boundary.names)}"
                 )
             self._conditions.append(Periodic(domain, name))
-        # The pieces at the ends of time and the periodic ones have no boundary data.
+        # Pieces at the first and last time and periodic pieces have no boundary data.
         apart = {f"{name}_{end}" for name in periodic for end in ("min", "max")}
         if self.time is not None:
             apart |= {"initial", "final", f"{self.time}_min", f"{self.time}_max"}
@@ -147,7 +151,7 @@ class Equation(Problem):
 
     @abstractmethod
     def operator(self, p: Points, u: Jet) -> Tensor:
-        """Return L u of the equation L u = f at n points, (n, 1)."""
+        """Return L u of the equation L u = f at n points, (n, 1), from the jet of u."""
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         return self.operator(p, *fields) - self.source(p)
@@ -198,7 +202,11 @@ class Equation(Problem):
                 )
 
     def steady(self) -> None:
-        """Refuse a domain with time, for equations without a time derivative."""
+        """Refuse a domain with a time coordinate; equations without a time derivative call this.
+
+        Raises:
+            InputError: if the domain has a time coordinate.
+        """
         if self.time is not None:
             kind = type(self).__name__
             raise InputError(f"domain has the time {self.time}, which {kind} does not have")
@@ -207,11 +215,11 @@ class Equation(Problem):
         """Add the initial condition of an equation with time.
 
         Args:
-            given: the initial values; None takes them from `exact`.
+            given: the initial values; None for the initial values of `exact`.
             rate: the initial time derivative, for equations of second order in time.
 
         Raises:
-            InputError: where the domain has no time, or there are neither values nor `exact`.
+            InputError: if the domain has no time, or there are neither initial values nor `exact`.
         """
         if self.time is None:
             raise InputError(
@@ -224,7 +232,13 @@ class Equation(Problem):
         self._conditions.append(Initial(self.domain, start, rate))
 
     def diffusion_term(self, p: Points, u: Jet, a: Value) -> Tensor:
-        """Return ∇·(a ∇u) with derivatives in space only, (n, 1)."""
+        """Return ∇·(a ∇u) at n points, with derivatives in space only, (n, 1).
+
+        Args:
+            p: the points.
+            u: the jet of u.
+            a: the diffusivity, a number or a function of points.
+        """
         if self.time is None:
             second = laplacian(u)
         else:
@@ -245,7 +259,9 @@ class Equation(Problem):
         above: bool = True,
         differentiable: bool = False,
     ) -> Value:
-        """Return a coefficient as a number or a function of points; its values are checked later.
+        """Return a coefficient as a number or a function of points.
+
+        `check_class` compares the values of the coefficient with the lower bound.
 
         Args:
             name: the name of the coefficient's argument, for messages.
@@ -254,6 +270,9 @@ class Equation(Problem):
             above: whether values equal to `least` are refused, too.
             differentiable: whether formulas that can jump are refused, since automatic
                 differentiation would ignore the jump without a message.
+
+        Raises:
+            InputError: for an invalid formula, or a formula that can jump.
         """
         datum = self.value(name, given)
         jumps = datum.functions & {*JUMPS} if isinstance(datum, Expression) else ()
@@ -267,14 +286,18 @@ class Equation(Problem):
     def _boundary_conditions(
         self, whole: Boundary, given: BoundaryData | None
     ) -> Iterator[Condition]:
-        """Yield the conditions on the pieces of a boundary, made from the argument `boundary`.
+        """Yield the conditions on a boundary that the argument `boundary` describes.
 
-        Pieces that a table does not name, without an entry "others", get the exact solution's
-        values.
+        On pieces that a dict of pieces does not name, without an entry "others", the values of the
+        exact solution are prescribed.
+
+        Args:
+            whole: the boundary without the pieces that have no boundary data.
+            given: the argument `boundary`, see the class.
 
         Raises:
-            InputError: naming the piece, where its entry is invalid, the boundary has no such
-                piece, or a piece has neither an entry nor an exact solution.
+            InputError: if an entry is invalid, the boundary has no piece of this name, or a piece
+                has no entry and there is no exact solution; the message names the piece.
         """
         if not isinstance(given, Mapping) or {*given} & {*KINDS}:
             yield from self._condition(whole, "boundary", given)
@@ -298,12 +321,15 @@ class Equation(Problem):
             yield from self._condition(Boundary(rest), f"boundary.{OTHERS}", given.get(OTHERS))
 
     def _condition(self, boundary: Boundary, name: str, given: Any) -> list[Condition]:
-        """Return the condition on a part of the boundary from its entry in the argument `boundary`.
+        """Return the condition on a part of the boundary as a list; it is empty for "none".
 
         Args:
             boundary: the part of the boundary.
             name: the name of the entry, for messages.
-            given: the entry; for "none" there is no condition.
+            given: the entry of the argument `boundary` for this part.
+
+        Raises:
+            InputError: if the entry is invalid; the message names the entry.
         """
         kind, datum = "dirichlet", given
         match given:
@@ -352,12 +378,12 @@ class Poisson(Equation):
 
     Args:
         diffusion: the diffusivity a > 0, differentiable everywhere.
-        mean: the mean of u over the domain; needed where no boundary value fixes the constant up to
-            which u is determined.
+        mean: the mean of u over the domain. It has to be given if the boundary data determine u
+            only up to a constant.
         domain, shared: see `Equation`.
 
     Raises:
-        InputError: naming the invalid argument.
+        InputError: if an argument is invalid; the message names the argument.
 
     Example:
         >>> import kanpinn as kp
@@ -398,7 +424,7 @@ class Heat(Equation):
         domain, shared: see `Equation`.
 
     Raises:
-        InputError: naming the invalid argument.
+        InputError: if an argument is invalid; the message names the argument.
 
     Example:
         >>> import kanpinn as kp
@@ -436,7 +462,7 @@ class Wave(Equation):
         domain, shared: see `Equation`.
 
     Raises:
-        InputError: naming the invalid argument.
+        InputError: if an argument is invalid; the message names the argument.
 
     Example:
         >>> import kanpinn as kp
@@ -476,7 +502,7 @@ class Helmholtz(Equation):
         domain, shared: see `Equation`.
 
     Raises:
-        InputError: naming the invalid argument.
+        InputError: if an argument is invalid; the message names the argument.
 
     Example:
         >>> import kanpinn as kp
@@ -502,14 +528,14 @@ class AdvectionDiffusion(Equation):
 
     Args:
         velocity: the velocity v, a list with a component for each coordinate of space.
-        diffusion: the diffusivity a ≥ 0, differentiable everywhere. With a = 0 there is no boundary
-            condition on the outflow, whose pieces have to be given as "none".
+        diffusion: the diffusivity a ≥ 0, differentiable everywhere. For a = 0 the outflow boundary
+            has no condition: the data of its pieces have to be "none".
         reaction: the reaction rate r.
         initial: u at the initial time, by default taken from `exact`.
         domain, shared: see `Equation`.
 
     Raises:
-        InputError: naming the invalid argument.
+        InputError: if an argument is invalid; the message names the argument.
 
     Example:
         >>> import kanpinn as kp
