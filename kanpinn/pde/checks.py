@@ -1,16 +1,17 @@
-"""Checks that a problem is well posed, all of which read one probe of the problem.
+"""Checks that a problem is well posed, from evaluations of its residuals (`Probe`).
 
 The numbers of conditions: the equation is linearised, and its coefficients are frozen at a point
-of a side. Its solutions exp(i q·x) u(τ) with a large wave vector q along the side are then
-functions of the distance τ from it. The decaying ones have to be determined by the conditions on
-the side: this is the complementing condition of Lopatinskii and Shapiro. In an evolution equation
-the solutions are exp(η t) times a wave with η > 0 (Kreiss). So an elliptic equation of order 2p
-needs p conditions everywhere, the heat equation one, advection one at inflow and none at outflow.
+of a side, a piece of the boundary. The solutions considered are exp(i q·x) u(τ), with a large wave
+vector q along the side and the distance τ from the side. The conditions on the side have to
+determine those of the solutions that decay with τ: this is the complementing condition of
+Lopatinskii and Shapiro. For an evolution equation the solutions have a further factor exp(η t) with
+η > 0 (Kreiss). For example, an elliptic equation of order 2p needs p conditions on each side, the
+heat equation needs one, and advection needs one condition at inflow and none at outflow.
 
-The data of a pure Neumann problem: for an equation R(v) = L v - f with L in divergence form and a
-normal flux A ∂v/∂n, the integral ∫ R(v) - ∮ A (∂v/∂n - g) is the same for all functions v. It has
-to be zero, since all residuals of the solution are. (Fredholm's alternative: constants solve the
-adjoint homogeneous problem.)
+The data of a pure Neumann problem: for an equation R(v) = L v - f = 0, with L in divergence form
+and a normal flux A ∂v/∂n, and for conditions ∂v/∂n = g, the integral ∫ R(v) - ∮ A (∂v/∂n - g) is
+the same for all functions v. It has to be zero, since the residuals of the solution are zero.
+(Fredholm's alternative: constants solve the adjoint homogeneous problem.)
 
 Reference: Agmon, Douglis and Nirenberg, Estimates near the boundary II (1964); Kreiss, Initial
 boundary value problems for hyperbolic systems (1970).
@@ -47,30 +48,32 @@ from kanpinn.pde.symbols import BoundaryModes, modes
 
 
 def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None:
-    """Refuse a problem with misplaced conditions, or that has no solution or more than one.
+    """Refuse a problem that has misplaced conditions, no solution, or more than one solution.
 
     These properties are checked:
 
     - The points of each condition lie in the domain, and the points of a boundary condition on the
       domain's boundary.
-    - A system has as many equations as fields. Constraints in the domain count; problems with
-      measurements may have fewer, since a field may be an unknown coefficient.
-    - Each side has as many conditions as the equation needs there (`lacking_conditions`). A lack
-      that is not certain is only warned of, and so are conditions in excess, which may agree
-      (`excess_conditions`).
+    - A system has at least as many equations as fields. Constraints in the domain count as
+      equations; problems with measurements are not checked, since a field may be an unknown
+      coefficient.
+    - Each side has as many conditions as the equation needs on the side (`lacking_conditions`). If
+      a lack is not certain, there is only a warning. There is also only a warning of too many
+      conditions, since they may be consistent (`excess_conditions`).
     - Every field is determined completely, not only up to a constant, unless `free_constant`
-      names it.
+      names the field.
     - The data of a pure Neumann problem balance (`imbalance`).
-    - Equation and conditions are functions of each point and the jet there alone, which change
-      neither, and PyTorch differentiates them by the jet (`ProbedEquation.fault`).
+    - The residuals at a point depend only on the point and on the jet (values and derivatives) of
+      the fields at the point. The residuals do not change points or jets in place, and PyTorch can
+      differentiate them with respect to the jet (`ProbedEquation.fault`).
 
-    If the user's own functions raise an exception, the checks that follow it are skipped.
+    If the user's own functions raise an exception, the remaining checks are skipped.
 
     Args:
         problem: the problem, as `stated` returned it.
         strong: whether the solve minimises the residual (strong form). Only then are equations and
             conditions counted: an energy has no equations, and its natural conditions need not be
-            stated.
+            listed.
 
     Raises:
         InputError: naming the condition, the numbers of equations and fields, the side, the field,
@@ -85,7 +88,10 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
 
 
 def _until_an_exception(faults: Iterator["Fault"]) -> Iterator["Fault"]:
-    """Yield faults until the user's own functions raise an exception, as they do in the solve."""
+    """Yield faults until the user's own functions raise an exception, which is ignored here.
+
+    The solve raises the same exception again.
+    """
     with suppress(Exception):
         yield from faults
 
@@ -104,7 +110,13 @@ class Fault:
 
 
 class ProbedEquation:
-    """An equation or a condition at a few points, with two random jets of m fields there."""
+    """An equation or a condition at a few points, with two random jets of m fields at the points.
+
+    Args:
+        residual: the residual of the equation or condition, from points and a jet.
+        points: the points.
+        m: the number m of fields and unknown numbers.
+    """
 
     def __init__(self, residual: ResidualFunction, points: Points, m: int) -> None:
         # A residual is evaluated many times at the same points: a batch keeps its sources.
@@ -114,7 +126,7 @@ class ProbedEquation:
 
     @property
     def equations(self) -> int:
-        """The number of equations in each row."""
+        """The number of equations in each row of the residual."""
         return self.residual(self.points, self.jets[0]).shape[1]
 
     def sees(self, field: int) -> bool:
@@ -124,7 +136,7 @@ class ProbedEquation:
             shift[:, field] = 1.0
             before = self.residual(self.points, jet)
             change = self.residual(self.points, replace(jet, value=jet.value + shift)) - before
-            # A residual that is NaN proves nothing, so it counts as a change and refuses nothing.
+            # NaN in the residual proves nothing; it counts as a change, so nothing is refused.
             if not (change.abs() <= 1e-10 * (1 + before.abs())).all():
                 return True
         return False
@@ -134,9 +146,10 @@ class ProbedEquation:
         return Linearised.at(self.residual, self.points, self.jets[0])
 
     def fault(self) -> str | None:
-        """Return why the residual is no function of a point and the jet there; None if it is one.
+        """Return the reason, as text, why the residual is unfit for a solve; None if it is fit.
 
-        Values that are not finite, as those of log det F at random jets, prove nothing.
+        The residual at a point has to be a differentiable function of the point and of the jet at
+        the point. Values that are not finite, such as log det F at random jets, prove nothing.
         """
         points, jet = self.points[:], self.jets[0]  # without the cache
         given = [points.coords, *jet.parts()]
@@ -170,9 +183,10 @@ class ProbedEquation:
         return self._lost_derivative()
 
     def _lost_derivative(self) -> str | None:
-        """Return that the derivative by automatic differentiation is wrong; None if it is right.
+        """Return the reason, as text, if automatic differentiation is wrong; None if it is right.
 
-        It is compared with differences for two steps, which agree where the residual is smooth.
+        The derivative is compared with difference quotients. The difference quotients for two steps
+        agree where the residual is smooth; elsewhere there is no comparison.
         """
         linear, other = self.linearised(), self.jets[1]
         along = other.map(lambda part: part - 0.75)
@@ -184,7 +198,7 @@ class ProbedEquation:
             )
         size = torch.stack([expected, *changes]).abs().amax(dim=0)
         smooth = (changes[0] - changes[1]).abs() <= 1e-4 * size
-        rounding = 1e-8 * linear.values.abs()  # of the differences
+        rounding = 1e-8 * linear.values.abs()  # the rounding error of difference quotients
         if not bool((smooth & ((changes[0] - expected).abs() > 0.01 * size + rounding)).any()):
             return None
         return (
@@ -195,16 +209,21 @@ class ProbedEquation:
 
 
 def _differ(a: Tensor, b: Tensor) -> bool:
-    """Whether values, (n, k), differ by more than rounding where both are finite."""
+    """Return whether a and b, (n, k) each, differ by more than rounding at finite entries."""
     gap = torch.where(a.isfinite() & b.isfinite(), a - b, 0.0).abs()
     return bool((gap > 1e-6 * a.abs().nan_to_num(0.0, 0.0, 0.0).amax(dim=0)).any())
 
 
 class Probe:
-    """What all checks read of a problem: its conditions, linearisations, and trials at few points.
+    """A problem with evaluations of its equation and conditions at a few points, for all checks.
 
-    conditions: the conditions of the problem. lengths: the side lengths of the domain's bounding
-    box, (d,). time: the index of the time coordinate, or None.
+    Args:
+        problem: the problem.
+
+    Attributes:
+        conditions: the conditions of the problem.
+        lengths: the side lengths of the domain's bounding box, (d,).
+        time: the index of the time coordinate, or None.
     """
 
     def __init__(self, problem: BoundaryValueProblem) -> None:
@@ -221,7 +240,7 @@ class Probe:
         return [condition.few_points() for condition in self.conditions]
 
     def tried(self, residual: ResidualFunction, points: Points) -> ProbedEquation:
-        """The equation or a condition, given by its residual, at some points."""
+        """Return a `ProbedEquation` for the residual of the equation or a condition at points."""
         return ProbedEquation(residual, points, len(self.problem.columns))
 
     @cached_property
@@ -236,10 +255,10 @@ class Probe:
         return [self.tried(condition.stacked_residual, points) for condition, points in both]
 
     def check_places(self) -> None:
-        """Refuse points outside the domain, and points of a boundary condition that are inside.
+        """Refuse conditions outside the domain, and boundary conditions inside the domain.
 
         Raises:
-            InputError: naming the condition and the point.
+            InputError: naming the condition and one of its points.
         """
         pieces = self.domain.boundary.pieces
         for condition, points in zip(self.conditions, self.places, strict=True):
@@ -269,10 +288,10 @@ class Probe:
 
     @property
     def counts(self) -> bool:
-        """Whether the numbers of equations and fields agree, and no condition is in the domain.
+        """Whether the checks count the conditions on each side of the domain.
 
-        Conditions are not counted in problems with unknowns, measurements or constraints in the
-        domain: their sides may do without conditions.
+        They do if there are as many equations as fields, and neither unknown numbers nor
+        measurements nor constraints in the domain; otherwise sides may need fewer conditions.
         """
         if any(c.measurements or c.inside for c in self.conditions):
             return False
@@ -289,9 +308,10 @@ class Probe:
         return 0 if len({*late}) == 2 else -1 if any(late) else 1
 
     def _linearised(self, points: Points) -> Iterator[Linearised]:
-        """Yield the equation linearised at random jets, with positive entries and with both signs.
+        """Yield linearisations of the equation at points, for several random jets.
 
-        A nonlinear equation may be of another type at another jet.
+        Some jets have positive entries only, other jets have entries of both signs: a nonlinear
+        equation may be of another type (elliptic, hyperbolic) at another jet.
         """
         trial = self.tried(self.problem.equation, points)
         for jet in trial.jets:
@@ -301,11 +321,11 @@ class Probe:
                 yield Linearised.at(trial.residual, trial.points, state)
 
     def side(self, piece: Piece) -> "SideConditions":
-        """Return the conditions on a piece, and how many the equation needs there.
+        """Return the conditions on a piece, and the number of conditions that the equation needs.
 
-        They are counted at several points, for several linearisations; the count that lacks the
-        fewest conditions is returned. Where the equation loses its highest derivatives on the
-        piece, it needs no conditions there.
+        The needed conditions are counted at several points, for several linearisations; the result
+        is the count with the fewest lacking conditions. If the coefficients of the highest
+        derivatives vanish on the piece, the equation needs no conditions on the piece.
         """
         conditions, points = tuple(c for c in self.conditions if piece in c.pieces), piece.gauss(3)
         points = points[torch.linspace(0, len(points) - 1, min(3, len(points))).long()]
@@ -327,7 +347,10 @@ class Probe:
         return least
 
     def degree_inside(self, normal: Tensor) -> int:
-        """Return the number of independent solutions along a direction, at points in the domain."""
+        """Return the number of independent solutions along a direction (d,), in the domain.
+
+        This is the order of the equation in this direction, for a system the sum of the orders.
+        """
         rows = range(len(self.inside.slopes))
         tried = (each for row in rows for each in self._solutions(self.inside, row, normal))
         return max((solutions.degree for solutions, _, _ in tried), default=0)
@@ -335,11 +358,16 @@ class Probe:
     def _solutions(
         self, equation: Linearised, row: int, normal: Tensor
     ) -> Iterator[tuple[BoundaryModes, Tensor, float]]:
-        """Yield the equation's solutions along a normal, for waves of two random directions.
+        """Yield solutions exp(κ·x + scale ζ τ) of the linearised equation, for two random waves.
+
+        Args:
+            equation: the equation linearised at points.
+            row: the index of the point at which the coefficients are frozen.
+            normal: the outward normal of the side, (d,); τ is the distance from the side.
 
         Yields:
-            The solutions exp(κ·x + scale ζ τ) at the distance τ from the side, the exponent κ of
-            the wave, (d,), and the scale.
+            The solutions as functions of scale · τ, the exponent κ of the wave along the side,
+            (d,), and the scale.
         """
         fast, slowest = 100.0, 3.0  # wave number and slowest decay, in inverse domain sizes
         scale = fast * float((normal / self.lengths).norm())
@@ -347,7 +375,8 @@ class Probe:
             draws = torch.rand(2, len(normal), generator=Generator().manual_seed(seed)).to(normal)
             wave = 1j * fast * (0.5 + draws[0]) * (draws[1] - 0.5).sign() / self.lengths
             if self.time is not None and abs(normal[self.time]) < 0.5:
-                wave[self.time] *= fast  # a parabolic equation has exponents of one size then
+                # Then all exponents of a parabolic equation have about the same size.
+                wave[self.time] *= fast
                 wave[self.time] += self.forward * abs(wave[self.time])
             wave = wave - (wave @ normal.to(wave)) * normal
             solutions = modes(equation.along(row, wave, -scale * normal), slowest / fast)
@@ -430,7 +459,7 @@ class SideConditions:
         conditions: the conditions that hold on the piece.
         given: the number of equations of these conditions.
         degree: the number of independent solutions of the equation along the normal.
-        needed: the number of these solutions that decay from the piece into the domain.
+        needed: the number of independent solutions that decay from the piece into the domain.
         lacking: the number of decaying solutions that the conditions do not determine.
     """
 
@@ -443,11 +472,11 @@ class SideConditions:
 
     @property
     def axis(self) -> int | None:
-        """The coordinate that is constant on the piece, by its index; None if there is none."""
+        """The index of the coordinate that is constant on the piece; None if there is none."""
         return None if self.piece.side is None else self.piece.side[0]
 
     def words(self, fields: tuple[str, ...]) -> str:
-        """Return a clause that says which conditions are lacking.
+        """Return a clause of a message that says which conditions are lacking.
 
         fields: the names of the problem's fields.
         """
@@ -464,19 +493,20 @@ class SideConditions:
 
 
 def lacking_conditions(probe: Probe) -> Fault | None:
-    """Return which conditions a problem lacks in its strong form; None where it lacks none.
+    """Return the fault that a problem in its strong form lacks conditions; None if it lacks none.
 
-    A lack is not certain if conditions in excess on another side, or conditions on the boundary of
-    another domain, may make up for it, or if two opposite sides lack conditions only together.
-    Periodic problems in one dimension are not examined, nor problems without `Probe.counts`.
+    The lack is not certain if too many conditions on another side, or conditions on the boundary of
+    another domain, may compensate for it, or if two opposite sides have enough conditions each, but
+    too few together. Periodic problems in one dimension, and problems for which `Probe.counts` is
+    False, are not examined.
     """
     domain, conditions, time = probe.domain, probe.conditions, probe.time
     tied = {piece for c in conditions for piece in c.tied}
     if (tied and domain.dim == 1) or not probe.counts:
         return None
     if domain.dim == 1:
-        # An ordinary differential equation needs as many numbers as its order. At an end where it
-        # loses its highest derivatives, regularity takes the place of a condition.
+        # An ordinary differential equation needs as many conditions as its order. At an end where
+        # the coefficient of the highest derivative vanishes, regularity replaces a condition.
         order = probe.degree_inside(torch.ones(1).double())
         tried = zip(conditions, probe.trials, strict=True)
         given = sum(trial.equations * max(1, len(c.pieces)) for c, trial in tried)
@@ -489,7 +519,7 @@ def lacking_conditions(probe: Probe) -> Fault | None:
     untied = [piece for piece in pieces if piece not in tied]
 
     def touches(piece: Piece, other: Piece) -> bool:
-        """Whether another domain's piece may lie on a piece of the boundary."""
+        """Return whether the piece `other` of another domain may lie on the boundary's `piece`."""
         points = other.gauss(3).coords
         level = None if piece.level is None else piece.level(points).abs()
         return level is None or bool((level <= 1e-6 * points.abs().max()).all())
@@ -503,7 +533,8 @@ def lacking_conditions(probe: Probe) -> Fault | None:
     for axis in range(domain.dim):
         ends = [side for side in sides if side.axis == axis]
         if len(ends) == 2:
-            # Solutions that do not decay from one end have to be determined at the other end.
+            # Solutions that do not decay from one end must be determined by the other end's
+            # conditions.
             given, needed = sum(s.given for s in ends), min(s.degree for s in ends)
             if given < needed:
                 both = " and ".join(side.piece.name for side in ends)
@@ -517,7 +548,13 @@ def lacking_conditions(probe: Probe) -> Fault | None:
 
 
 def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
-    """The fault that conditions are missing; text: a clause that says where and how many."""
+    """Return the fault that conditions are missing.
+
+    Args:
+        probe: the problem.
+        text: a clause that says on which side, and how many, conditions are missing.
+        is_sure: whether the lack is certain.
+    """
     if is_sure:
         return Fault(
             f"the solution of {probe.name} is not unique: {text}; add the missing ones to "
@@ -564,9 +601,9 @@ def undetermined_number(probe: Probe) -> str | None:
 
 
 def excess_conditions(probe: Probe) -> str:
-    """A clause that says where a problem has more conditions than it needs; empty if nowhere.
+    """Return a clause that says which side has more conditions than needed; empty if no side has.
 
-    Only sides on which more conditions hold than there are fields are examined.
+    Only sides with more conditions than there are fields are examined.
     """
     domain, conditions = probe.domain, probe.conditions
     full = [
@@ -592,9 +629,9 @@ def imbalance(probe: Probe) -> tuple[float, float] | None:
 
     Returns:
         The integral ∮ A g - ∫ f, which should be zero, and its size relative to the integral of the
-        absolute values; this is 0 within the error of quadrature. None if the equation is not
-        linear and in divergence form, so that the integral of the residual differs between two
-        functions, or if a residual is not finite.
+        absolute values; the relative size is set to 0 if it is within the error of quadrature. None
+        if the integral differs between test functions, because the equation is not linear and in
+        divergence form, or if a residual is not finite.
     """
     fine, coarse = (24, 16) if probe.domain.dim < 3 else (12, 8)
     value, size = _integral(probe, fine, 0.0)
@@ -607,10 +644,9 @@ def imbalance(probe: Probe) -> tuple[float, float] | None:
 
 
 def pure_fluxes(probe: Probe) -> bool:
-    """Return whether a problem of one field, without time, has no conditions on values.
+    """Return whether a problem of one field, without time, has fluxes and no prescribed values.
 
-    Its conditions are then fluxes, of which there is at least one, periodic conditions and
-    integrals.
+    The conditions are then one or more fluxes, and possibly periodic conditions and integrals.
     """
     return (
         len(probe.problem.columns) == 1
@@ -627,7 +663,8 @@ def pure_fluxes(probe: Probe) -> bool:
 def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
     """Return ∫ R(v) - ∮ A (∂v/∂n - g), and ∫ |R(v)| + ∮ |A (∂v/∂n - g)|, for a wave v.
 
-    The wave has a whole period in each coordinate in which the conditions are periodic.
+    The symbols are those of the module's docstring. The wave v is a product of sines of the
+    coordinates, with one period over the domain in each periodic coordinate.
 
     Args:
         probe: the problem.
@@ -666,7 +703,7 @@ def _normal_coefficient(equation: ResidualFunction, p: Points) -> Tensor:
     assert normals is not None
 
     def parabola(channels: Channels) -> Jet:
-        """The jet of s²/2 at the points, s the distance from the boundary along the normal."""
+        """Return the jet of s²/2, where s is the distance from the boundary along the normal."""
         along = lambda x: ((x - p.coords) * normals).sum(dim=1, keepdim=True)  # noqa: E731
         return jet_of(lambda x: along(x) ** 2 / 2, p.coords, channels)
 
