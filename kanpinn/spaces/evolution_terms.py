@@ -166,8 +166,8 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
         in time.
 
     Raises:
-        InputError: for an equation whose order in time is above 2 or is not `order`, or for
-            algebraic fields with Gauss stages.
+        InputError: for an equation whose order in time is above `order`, or below 2 with initial
+            rates, or for algebraic fields with Gauss stages.
     """
     # The sizes of the coefficients of the derivatives in time, (orders, equations, fields), from a
     # linearisation around a wave.
