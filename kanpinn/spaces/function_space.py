@@ -51,7 +51,7 @@ def graded_breaks(
     Returns:
         The new breaks, from the first to the last old break. Neighbouring intervals differ in width
         by a factor of at most 1.5. The widest interval is at most an eighth of the whole, and the
-        narrowest at least 1e-13.
+        narrowest at least 1e-13 of the whole.
     """
     widest, narrowest, ratio, narrower, wider = 1 / 8, 1e-13, 1.5, 10.0, 3.0
     widths, whole = breaks.diff(), float(breaks[-1] - breaks[0])
