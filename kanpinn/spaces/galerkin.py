@@ -1,5 +1,6 @@
 """Galerkin's method for an evolution: trial spaces by elements (splines in one coordinate, random
-functions, time alone), terms at places, boundary conditions, and the linear systems of the stages.
+functions, time alone), terms at quadrature places, boundary conditions, and the linear systems of
+the stages.
 """
 
 import math
@@ -30,14 +31,14 @@ from kanpinn.spaces.windows import SeparableKAN
 
 @dataclass(frozen=True, eq=False)
 class TrialSpace(ABC):
-    """n functions of space ψ_i for each of m fields: u_f = g_f + Σ_i y_if ψ_if.
+    """n functions ψ_i of space for each of m fields: u_f = g_f + Σ_i y_if ψ_if.
 
-    Integrals over space are sums over quadrature places.
+    The g_f are data that are built in. Integrals over space are sums over quadrature places.
 
     Args:
-        places: the places, as points in space and time with some time.
+        places: the quadrature places, as points in space and time at an arbitrary time.
         weights: the weights of the rule in space, (E, q) for E elements with q places each.
-        like: a jet at the places, for its channels.
+        like: a jet at the places, which has the derivatives that are needed.
         size: the number of functions n.
         fields: the number of fields m.
         intervals: whether the functions are splines on intervals.
@@ -58,27 +59,31 @@ class TrialSpace(ABC):
             y: the coefficients of b combinations, (b, n, m).
 
         Returns:
-            A jet with b·m components: all fields of one combination after the other.
+            A jet with b·m components: all fields of one combination after those of another.
         """
 
     @abstractmethod
     def values(self, y: Tensor) -> Tensor:
-        """The values alone of `jet`, (places, b·m)."""
+        """The values of Σ_i y_i ψ_i at the places, (places, b·m), in the order of `jet`."""
 
     @abstractmethod
     def coefficients(self, y: Tensor) -> Tensor:
-        """The coefficients of the output layer, (…, coefficients, m), from the y, (…, n, m)."""
+        """The coefficients of a network's output layer, (…, coefficients, m).
+
+        Args:
+            y: the coefficients of the functions ψ_i, (…, n, m).
+        """
 
 
 MultiIndex = tuple[int, ...]  # the order of the derivative in each coordinate
 
 
 def parts_from(channels: Channels, derivative: Callable[[MultiIndex], Tensor]) -> Tensor:
-    """The stacked parts of the jet of a function with given partial derivatives, (n, parts, …).
+    """The stacked jet of a function with given partial derivatives, (n, parts, …).
 
     Args:
         channels: the derivatives in the jet.
-        derivative: gives the partial derivatives, (n, …) each.
+        derivative: gives the partial derivative of a multi-index, (n, …).
     """
     rows = []
     for terms in derivatives_of_parts(channels):
@@ -90,10 +95,12 @@ def parts_from(channels: Channels, derivative: Callable[[MultiIndex], Tensor]) -
 def coefficients_of_derivatives(slopes: Tensor, channels: Channels) -> dict[MultiIndex, Tensor]:
     """The coefficients of partial derivatives, from those of the parts of a stacked jet.
 
-    slopes: the coefficients of the parts, (…, parts, m).
+    Args:
+        slopes: the coefficients of the parts, (…, parts, m).
+        channels: the derivatives in the jet.
 
     Returns:
-        (…, m) for each derivative that the jet carries.
+        The coefficients (…, m) of each partial derivative in the jet, by multi-index.
     """
     coefficients: dict[MultiIndex, Tensor] = {}
     for part, terms in enumerate(derivatives_of_parts(channels)):
@@ -112,10 +119,10 @@ def errors_of_waves(
         channels: the derivatives in the jets, with time as the last coordinate.
         linearised: the derivatives of the residuals by the parts of the fields' jets, in the mean
             over each of G intervals, (equations, G, parts, m).
-        axis: the number of the coordinate.
+        axis: the index of the coordinate.
         wave: ω in each interval, imaginary, (G,).
         rate: the rate of the change in time.
-        sizes: the root mean square residuals, (k, G, equations).
+        sizes: the root mean squares of the residuals at k times, (k, G, equations).
 
     Returns:
         The root mean squares of the waves, of all fields together, (k, G).
@@ -129,8 +136,9 @@ def errors_of_waves(
 def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: Tensor) -> Tensor:
     """The times after which waves e^(ω x) have lost most of their square, (G,).
 
-    The equation is of first order in time. The wave that is damped least counts; the time is
-    infinite if it is not damped. The arguments are those of `errors_of_waves`.
+    The equation is of first order in time. If there are several waves, the time is that of the wave
+    that is damped least; it is infinite if this wave is not damped. The arguments are those of
+    `errors_of_waves`.
     """
     small = 1e-12  # the relative size of a rate that is rounding
     still, moving = (_symbols(channels, linearised, axis, wave, rate) for rate in (0.0, 1.0))
@@ -144,7 +152,7 @@ def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: 
 def _symbols(
     channels: Channels, linearised: Tensor, axis: int, wave: Tensor, rate: float
 ) -> Tensor:
-    """The linearised residuals of the waves, (G, equations, m)."""
+    """The linearised residuals of the waves of `errors_of_waves` with size 1, (G, equations, m)."""
     symbols = torch.zeros((), dtype=wave.dtype)
     for index, slopes in coefficients_of_derivatives(linearised, channels).items():
         if sum(index[:-1]) == index[axis]:  # no derivative by another coordinate
@@ -154,8 +162,9 @@ def _symbols(
 
 
 Solve = Callable[[Array], Array]  # right-hand side (unknowns,) → solution
-# From c_r, the powers of μ for a wave e^(μt), to the factored system Σ_r c_r K_r, with K_r for the
-# derivatives of order r in time; raises LinAlgError if it is singular.
+# From the powers c_r = μ^r, for solutions that change like e^(μt), to the solver of the factored
+# system Σ_r c_r K_r, with the matrices K_r of the derivatives of order r in time. LinAlgError is
+# raised if the system is singular.
 LinearSystem = Callable[[Sequence[complex]], Solve]
 
 
@@ -163,11 +172,11 @@ LinearSystem = Callable[[Sequence[complex]], Solve]
 class MatrixLayout:
     """The storage of matrices whose entries couple all functions of each element.
 
-    The matrices are band matrices in LAPACK's layout, or dense where bands would be wide.
+    The matrices are band matrices in LAPACK's layout, or dense matrices where bands would be wide.
 
     Args:
         unknowns: the number of rows and of columns.
-        width: the number of diagonals on either side of the main one; None for dense matrices.
+        width: the number of diagonals on either side of the main diagonal; None for dense matrices.
         slots: the places of the entries of all elements in the flat stored matrix.
     """
 
@@ -176,15 +185,15 @@ class MatrixLayout:
     slots: Array
 
     def assembled(self, entries: Array) -> Array:
-        """The stored matrix from the entries of all elements, which are added up."""
+        """The stored matrix: the entries of all elements are added up at their places."""
         rows = self.unknowns if self.width is None else 3 * self.width + 1
         return np.bincount(self.slots, entries, rows * self.unknowns).reshape(rows, -1)
 
     def tie(self, matrix: Array, tie: "Ties", conditions: Array) -> None:
-        """Replace the rows of some unknowns in a stored matrix.
+        """Replace the rows of some unknowns in a stored matrix by conditions and combined rows.
 
         Args:
-            matrix: the matrix.
+            matrix: the stored matrix, which is changed.
             tie: the unknowns, and how their rows are combined.
             conditions: the rows of all conditions, (rows, unknowns).
         """
@@ -200,10 +209,10 @@ class MatrixLayout:
         np.put(matrix, slot, rows[row, column])
 
     def factored(self, matrix: Array) -> Solve:
-        """The factored system of a stored matrix, real or complex.
+        """Factor a stored matrix, real or complex, and return the solver.
 
         Raises:
-            LinAlgError: if it is singular.
+            LinAlgError: if the matrix is singular.
         """
         width, kind = self.width, "ge" if self.width is None else "gb"
         factor, solve = get_lapack_funcs((kind + "trf", kind + "trs"), (matrix,))
@@ -217,11 +226,12 @@ class MatrixLayout:
 
 @dataclass(frozen=True, eq=False)
 class MomentsInTime:
-    """Some times, and the polynomials in time there.
+    """Some times, with the values and derivatives of a window's polynomials there.
 
     Args:
         times: the k times, (k,).
-        rates: the polynomials of a window and their derivatives, see `at_stages`, (k, b) each.
+        rates: for each order of the derivative, from 0, the values of the b polynomials, (k, b),
+            see `at_stages`.
     """
 
     times: Tensor
@@ -238,11 +248,11 @@ Space = TypeVar("Space", bound=TrialSpace)
 
 @dataclass(frozen=True, eq=False)
 class TermInSpace(Generic[Space]):
-    """A term, the equation or a condition at the boundary, at the places of a trial space.
+    """A term, the equation or a condition on the boundary, at the places of a trial space.
 
     Args:
         surrogate: gives the data that are built in.
-        term: the term; each of its rows takes `term.sites` consecutive places.
+        term: the term; each of its rows needs `term.sites` consecutive places.
         space: the functions at the places.
     """
 
@@ -252,7 +262,7 @@ class TermInSpace(Generic[Space]):
 
     @torch.no_grad()
     def data(self, points: Points) -> Jet:
-        """The jets of the data g that are built in, (points, m)."""
+        """The jet of the data g that are built in, with m components, at points."""
         like = self.space.like.map(
             lambda t: t.new_zeros(()).expand(len(points), *t.shape[1:-1], self.space.fields)
         )
@@ -260,20 +270,27 @@ class TermInSpace(Generic[Space]):
         return like if output is None else output.apply(points, like)
 
     def jet(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Jet:
-        """The jets of the fields at points for these moments, see `System.points`.
+        """The jet of the m fields at the points for some moments, see `System.points`.
 
-        states: the coefficients of the polynomials, (b, n, m).
+        Args:
+            points: the points.
+            moments: the moments.
+            states: the coefficients of the polynomials in time, (b, n, m).
         """
         known = points.once("data", lambda: self.data(points))
         return in_time(self.space.jet(states), moments.rates, self.space.fields) + known
 
     def residual(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Tensor:
-        """The residuals at k times, (k, rows, equations)."""
+        """The residuals at k moments, (k, rows, equations); the arguments are those of `jet`."""
         rows = self.term.equation(points, self.jet(points, moments, states))
         return rows.view(len(moments.times), -1, rows.shape[1])
 
     def linearised(self, moments: MomentsInTime, states: Tensor) -> Tensor:
-        """The derivatives of the residuals at one time by the parts of the fields' jets.
+        """The derivatives of the residuals at one moment by the parts of the fields' jets.
+
+        Args:
+            moments: the moment.
+            states: the coefficients of the polynomials in time, (b, n, m).
 
         Returns:
             (equations, E, q, parts, m).
@@ -287,11 +304,11 @@ class TermInSpace(Generic[Space]):
 class System(ABC, Generic[Space]):
     """The equation of an evolution, tested with the functions of a trial space, and its conditions.
 
-    The unknowns of each moment are the coefficients of the n functions and m fields.
+    The unknowns at each moment are the coefficients y of the n functions for m fields.
 
     Args:
         interior: the equation in the trial space.
-        boundary: the conditions at the boundary that are not built in, at single places there.
+        boundary: the conditions on the boundary that are not built in, at single places there.
         order: the order of the equation in time, 1 or 2.
     """
 
@@ -305,17 +322,19 @@ class System(ABC, Generic[Space]):
 
     @property
     def highest(self) -> int:
-        """The highest derivative in time that the jets need."""
+        """The highest order of a derivative in time that the jets need."""
         terms = (self.interior, *self.boundary)
         return max(self.order, *(term.term.channels.derivative_order for term in terms))
 
     def points(self, moments: MomentsInTime) -> list[Batch]:
-        """The places of the equation and of each condition at some moments."""
+        """The points of the equation and of each condition on the boundary at some moments."""
         terms = (self.interior, *self.boundary)
         return [at_times(term.space.places, moments.times) for term in terms]
 
     def at_start(self, time: float, state: Tensor) -> tuple[MomentsInTime, Tensor]:
-        """A moment at which polynomials have given starts, and do not depend on their unknowns.
+        """A moment at which polynomials in time have given values and rates.
+
+        The unknowns of the polynomials do not matter at this moment; they are set to zero.
 
         Args:
             time: the moment.
@@ -330,17 +349,17 @@ class System(ABC, Generic[Space]):
 
     @abstractmethod
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
-        """The rows of the linear systems' right-hand sides at k moments, (k, n·m).
+        """The right-hand sides of the linear systems at k moments, (k, n·m).
 
         Args:
-            points: the places at the moments, see `points`.
+            points: the points at the moments, see `points`.
             moments: the moments.
-            states: the coefficients of the polynomials, (b, n, m).
+            states: the coefficients of the polynomials in time, (b, n, m).
         """
 
     @abstractmethod
     def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
-        """The rows from residuals, (k, n·m), with conditions in the rows of unknowns that they tie.
+        """The right-hand sides, (k, n·m): tested residuals, and conditions for tied unknowns.
 
         Args:
             residual: the residual of the equation, (k, places, m).
@@ -350,26 +369,31 @@ class System(ABC, Generic[Space]):
 
     @abstractmethod
     def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
-        """The linearised rows.
+        """The linear systems of the linearised equation and conditions.
 
         Args:
             linearised: the linearised equation, see `TermInSpace.linearised`.
             moments: the moment at which it is linearised.
-            states: the coefficients of the polynomials, (b, n, m).
+            states: the coefficients of the polynomials in time, (b, n, m).
         """
 
     @abstractmethod
     def projection(self, values: Tensor) -> Tensor:
-        """The coefficients (n, m) of the L2 projection of functions, (places, m) at the places."""
+        """The coefficients of the L2 projection of functions, (n, m).
+
+        Args:
+            values: the values of the functions at the places, (places, m).
+        """
 
     def initial(self, terms: Sequence[ResidualTerm]) -> tuple[Tensor, Tensor]:
-        """The projections of the initial values without built-in data, and the values projected.
+        """Project the initial values, minus the data that are built in.
 
-        terms: the conditions at the first moment.
+        Args:
+            terms: the conditions at the first moment.
 
         Returns:
             The coefficients of the value and, for second order, the rate, (order, n, m), and the
-            value and rate at the places, (order, places, m).
+            projected value and rate at the places, (order, places, m).
         """
         points = at_times(self.space.places, self.space.places.coords[:1, -1])
         data, initial = self.interior.data(points), initial_values(terms, points, self.space.fields)
@@ -378,10 +402,10 @@ class System(ABC, Generic[Space]):
         return torch.stack([self.projection(value) for value in values]), values
 
     def consistent(self, states: Tensor, time: float) -> Tensor:
-        """The states, with the least change of the first so that conditions at the boundary hold.
+        """The states, with the least change of the value so that conditions on the boundary hold.
 
         Initial values that contradict the conditions would leave an error of this size in the first
-        window, however short it is.
+        window, however short the window is.
 
         Args:
             states: the coefficients of the value and, for second order, the rate, (order, n, m).
@@ -391,40 +415,43 @@ class System(ABC, Generic[Space]):
 
     @abstractmethod
     def waves(self, linearised: Tensor) -> list[tuple[int, Tensor, Tensor]]:
-        """The waves in which the error in space is seen, along each coordinate.
+        """The waves e^(ω x) that represent the error in space, along each coordinate.
 
-        linearised: the equation, see `TermInSpace.linearised`.
+        Args:
+            linearised: the linearised equation, see `TermInSpace.linearised`.
 
         Returns:
-            The number of the coordinate, the linearised equation in the mean over each interval,
-            (equations, G, parts, m), and the wave ω in each, (G,).
+            For each coordinate its index, the mean of the linearised equation over each of G
+            intervals, (equations, G, parts, m), and ω in each interval, (G,).
         """
 
     @abstractmethod
     def sizes(self, residual: Tensor, axis: int) -> Tensor:
-        """The root mean squares of a residual, (k, places, e), in the intervals of a coordinate.
+        """The root mean squares of a residual in the intervals of a coordinate, (k, G, e).
 
         In products of splines, only the part counts that the splines do not represent.
 
-        Returns:
-            (k, G, e).
+        Args:
+            residual: the residuals of e equations at k moments, (k, places, e).
+            axis: the index of the coordinate.
         """
 
     @torch.no_grad()
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
         """The root mean square errors in space in each interval, from the residual there.
 
-        The error of splines is a wave with a period of one interval. Its size follows from the
-        residual, which is the linearised equation applied to the error. Other functions are taken
-        to leave waves as short as the mean distance of as many points as there are functions.
+        The error of splines is taken to be a wave with a period of one interval. Its size follows
+        from the residual, which is the linearised equation applied to the error. The error of other
+        functions is taken to be a wave as short as the mean distance of n points, for n functions.
 
         Args:
-            linearised: the equation, see `TermInSpace.linearised`.
+            linearised: the linearised equation, see `TermInSpace.linearised`.
             residual: the residual of the equation at the places, (k, places, equations).
             rate: the rate of the change of the error in time.
 
         Returns:
-            (k, intervals), over all fields together; one interval for other functions.
+            (k, intervals), over all fields together; one interval for functions that are not
+            splines.
         """
         channels, errors = self.space.like.channels, []
         for axis, mean, wave in self.waves(linearised):
@@ -438,9 +465,10 @@ class System(ABC, Generic[Space]):
     def lifetimes(self, linearised: Tensor) -> Tensor:
         """The times for which errors of splines in each interval last, (intervals,).
 
-        They are infinite where nothing is known of them.
+        The times are infinite where they are not known.
 
-        linearised: see `TermInSpace.linearised`.
+        Args:
+            linearised: the linearised equation, see `TermInSpace.linearised`.
         """
         if self.order > 1 or not self.space.intervals:
             return torch.full_like(self.shares, math.inf)
@@ -452,13 +480,16 @@ class System(ABC, Generic[Space]):
         """The root mean squares of an error, (places, m), in each element or interval."""
 
     def with_splines(self, error: Tensor, splines: Tensor) -> Tensor:
-        """An estimated error that is at least as large in each element as that of splines.
+        """Raise an estimated error where the error of the splines in an element is larger.
 
         The splines of a window add their error also where the equation has damped earlier errors.
 
         Args:
             error: the error of the value and, for second order, the rate, (order, n, m).
             splines: the root mean square errors of splines in each element, (E,).
+
+        Returns:
+            The raised error, (order, n, m).
         """
         values = self.space.values(error[:1])
         missing = (splines - self.by_elements(values)).clamp_min(0)
@@ -467,9 +498,9 @@ class System(ABC, Generic[Space]):
         return torch.cat([self.projection(self.raised(values, missing))[None], error[1:]])
 
     def raised(self, values: Tensor, missing: Tensor) -> Tensor:
-        """Values whose root mean squares in the elements are larger by about given amounts.
+        """Raise the root mean squares of values in the elements by about given amounts.
 
-        By default the same number is added everywhere, the root mean square of the amounts.
+        By default the same number is added everywhere: the root mean square of the amounts.
 
         Args:
             values: the values of all fields at the places, (places, m).
@@ -481,15 +512,19 @@ class System(ABC, Generic[Space]):
     @property
     @abstractmethod
     def shares(self) -> Tensor:
-        """The part of each element or interval in the whole, by which squares are summed."""
+        """The weight of each element or interval in a mean square over space, (E,)."""
 
     def norms(self, values: Tensor) -> Tensor:
-        """The root mean squares (k,) over space of Σ_i y_i ψ_i, over all fields; y: (k, n, m)."""
+        """The root mean squares over space of Σ_i y_i ψ_i, of all fields together, (k,).
+
+        Args:
+            values: the coefficients y of k combinations, (k, n, m).
+        """
         at_places = self.space.values(values).unflatten(1, (len(values), -1))
         return self.root_mean_square(at_places.transpose(0, 1))
 
     def root_mean_square(self, values: Tensor) -> Tensor:
-        """The root mean squares over space of values (…, places, m), over all fields."""
+        """The root mean squares over space of values (…, places, m), of all fields together."""
         weights = self.space.weights.flatten()[:, None]
         return ((weights * values.square()).sum(dim=(-2, -1)) / weights.sum()).sqrt()
 
@@ -502,9 +537,10 @@ class ElementSpace(TrialSpace):
     There are E elements with q places each.
 
     Args:
-        functions: the stacked jets of the functions, (E, q, parts, m or 1, local).
-        index: the numbers of the functions of each element, (E, local).
-        spread: for each coefficient of a network's output layer the number of its function, or, for
+        functions: the stacked jets of the `local` functions of each element, (E, q, parts, m or 1,
+            local).
+        index: the indices of the functions of each element, (E, local).
+        spread: for each coefficient of a network's output layer the index of its function; or, for
             functions that vanish nowhere, the matrix (coefficients, n) of their coefficients.
     """
 
@@ -524,7 +560,12 @@ class ElementSpace(TrialSpace):
         return self._combined(self.functions[:, :, :1], y)[:, 0]
 
     def _combined(self, functions: Tensor, y: Tensor) -> Tensor:
-        """Σ_i y_i ψ_i, (places, parts, b·m), of functions (E, q, parts, m or 1, local)."""
+        """The stacked jets of Σ_i y_i ψ_i, (places, parts, b·m).
+
+        Args:
+            functions: jets of the functions, (E, q, parts, m or 1, local).
+            y: the coefficients, (b, n, m).
+        """
         elements, q, rows, sets, local = functions.shape
         if elements * sets == 1:
             flat = y[:, self.index[0]].movedim(1, 0).flatten(1)  # (local, b·m)
@@ -545,11 +586,12 @@ class ElementSpace(TrialSpace):
     def by_functions(self, linearised: Tensor) -> list[Tensor]:
         """The linearised residuals of the functions, for derivatives of order r = 0, 1, 2 in time.
 
-        linearised: see `TermInSpace.linearised`.
+        Args:
+            linearised: see `TermInSpace.linearised`.
 
         Returns:
-            For each r the derivatives of the residuals by ∂^r/∂t^r of each coefficient,
-            (equations, E, q, m, local).
+            For each r the derivatives of the residuals by the r-th derivative in time of each
+            coefficient, (equations, E, q, m, local).
         """
         fields = linearised.shape[-1]
         powers = [power.expand(-1, -1, -1, fields, -1) for power in self._powers]
@@ -577,13 +619,15 @@ class OutputFunctions:
 
     @torch.no_grad()
     def near(self, points: Points, channels: Channels) -> tuple[Tensor, Jet]:
-        """The functions that do not vanish near each of n points: with hidden layers, all of them.
+        """The functions that do not vanish near points; with hidden layers, all functions.
 
-        channels: the derivatives that are needed.
+        Args:
+            points: n points.
+            channels: the derivatives that are needed.
 
         Returns:
-            Their indices among the coefficients, (n, local), and their jets with `local`
-            components.
+            The indices of the functions among the coefficients, (n, local), and their jets with
+            `local` components.
         """
         member = self.member
         h = member.places(self.surrogate.coordinates(points, channels))
@@ -605,7 +649,9 @@ class OutputFunctions:
     def _space(
         self, points: Points, weights: Tensor, functions: Jet, index: Tensor, spread: Tensor
     ) -> ElementSpace:
-        """The space of functions, multiplied by the factor D of each field if data are built in.
+        """The space of given functions, each multiplied by the factor D of each field.
+
+        With data that are built in, a field is g + D times the network; without, D is 1.
 
         Args:
             points, weights: the places, and their weights (E, q).
@@ -628,7 +674,7 @@ class OutputFunctions:
         return ElementSpace(*where, stacked, index, spread, intervals=False)
 
     def on_intervals(self, channels: Channels, periodic: bool) -> ElementSpace:
-        """The splines of a KAN of one coordinate without hidden layers.
+        """The space of the splines of a KAN of one coordinate without hidden layers.
 
         The Gauss rule in each interval is exact for the degree of the splines. There are at least
         1.5 times as many places as functions: otherwise no error could be seen.
@@ -647,7 +693,7 @@ class OutputFunctions:
         x = low[0] + (xi.flatten() + 1) / 2 * (high[0] - low[0])
         weighted = widths[:, None] * weights * (high[0] - low[0]) / 2
         spread = torch.arange(basis.size)
-        if periodic:  # neighbours around the circle have numbers that differ by at most two
+        if periodic:  # neighbours around the circle have indices that differ by at most two
             both = torch.stack([torch.arange(count), count - 1 - torch.arange(count)], dim=1)
             spread = both.flatten()[:count].argsort()[spread % count]
         first = torch.arange(count)[:, None] + torch.arange(degree + 1)
@@ -657,13 +703,13 @@ class OutputFunctions:
         return replace(space, intervals=True)
 
     def everywhere(self, points: Points, weights: Tensor, channels: Channels) -> ElementSpace:
-        """Functions that vanish nowhere, such as those of random inner functions.
+        """The space of functions that vanish nowhere, such as random functions of hidden layers.
 
         The basis is made of combinations of the functions that are orthonormal over the places.
         Combinations that are zero up to rounding are left out.
 
         Args:
-            points, weights: a quadrature rule in space, (P,).
+            points, weights: a quadrature rule in space with P places; the weights are (P,).
             channels: the derivatives that are needed.
         """
         small = 1e-12  # relative to the largest singular value
@@ -676,7 +722,13 @@ class OutputFunctions:
         return self._space(points, weights[None], functions, index, spread)
 
     def at_places(self, points: Points, channels: Channels, spread: Tensor) -> ElementSpace:
-        """The functions of a space with some `spread` at single places; a place is an element."""
+        """The functions of a space at single places, each of which is an element.
+
+        Args:
+            points: the places.
+            channels: the derivatives that are needed.
+            spread: the `spread` of the space, see `ElementSpace`.
+        """
         index, functions = self.near(points, channels)
         if spread.ndim == 1:
             index = spread[index]
@@ -686,7 +738,7 @@ class OutputFunctions:
         return self._space(points, torch.ones_like(points.coords[:, :1]), functions, index, spread)
 
     def at_moment(self, channels: Channels) -> ElementSpace:
-        """One place and the constant function, for equations in time alone."""
+        """The space of one place and the constant function, for equations in time alone."""
         low = self.surrogate.domain.bounds[0].to(self.surrogate.low)
         points = Points(low[None], self.surrogate.domain.names)
         _, jet = self.near(points, channels)
@@ -696,12 +748,15 @@ class OutputFunctions:
         return self._space(points, torch.ones_like(low[:1, None]), constant, zero, spread)
 
     def system(self, terms: EvolutionTerms, space: ElementSpace, order: int) -> "DirectSystem":
-        """The equations in a trial space, with the conditions at the boundary.
+        """The equations in a trial space, with the conditions on the boundary.
 
         Args:
             terms: the equation and the conditions.
             space: a trial space of these functions.
             order: the order of the equation in time.
+
+        Raises:
+            InputError: if there are too few places on the boundary for the functions.
         """
         surrogate, boundary = self.surrogate, []
         for term in terms.boundary:
@@ -718,7 +773,7 @@ class OutputFunctions:
         # Many combinations of functions that vanish nowhere hardly differ from zero at the
         # boundary. From 1e-8 to 1e-4 errors on disks were the same; with 1e-10 they grew by many
         # digits.
-        ties, enough = ties_of(rows, small=1e-6), 0.8  # of the number of rows
+        ties, enough = ties_of(rows, small=1e-6), 0.8  # a fraction of the number of rows
         if any(len(tie.rows) > enough * tie.rows.any(axis=0).sum() for tie in ties):
             count = sum(term.rows for term in terms.boundary)
             raise InputError(
@@ -730,17 +785,17 @@ class OutputFunctions:
 
 @dataclass(frozen=True, eq=False)
 class Ties:
-    """Conditions that tie some unknowns, and the tests of the equation that they replace.
+    """Conditions that tie u unknowns together, and the tests of the equation that they replace.
 
-    The linearised conditions determine as many of the unknowns `numbers` as they have independent
-    rows. The equation is tested with those combinations of the functions that satisfy the
-    conditions for zero data, so that the conditions hold exactly and the tests are as in a space
-    whose functions satisfy them.
+    The linearised conditions determine c of the unknowns, if c of their r rows are independent. The
+    equation is tested with those combinations of the functions that satisfy the conditions for zero
+    data. So the conditions hold exactly, and the tests are those of a space whose functions satisfy
+    the conditions.
 
     Args:
-        numbers: the numbers of the unknowns, (u,).
-        kept: the combinations, orthonormal columns (u, u - c).
-        rows: the combinations (c, r) of all rows of the conditions that are independent.
+        numbers: the indices of the unknowns, (u,).
+        kept: the combinations, as orthonormal columns, (u, u - c).
+        rows: c independent combinations of the r rows of all conditions, (c, r).
     """
 
     numbers: Array
@@ -754,7 +809,16 @@ def condition_rows(
     moments: MomentsInTime,
     states: Tensor,
 ) -> list[Array]:
-    """The linearised conditions for the derivatives of order r = 0, 1, … in time, (rows, n·m)."""
+    """The linearised conditions for each order r = 0, 1, … of derivatives in time.
+
+    Args:
+        boundary: the conditions.
+        unknowns: the number of unknowns, n·m.
+        moments, states: the moment and the polynomials in time about which they are linearised.
+
+    Returns:
+        For each r the matrix of all conditions, (rows, n·m).
+    """
     by_order: list[list[Array]] = []
     for condition in boundary:
         space, index = condition.space, condition.space.index  # one place for each element
@@ -770,14 +834,18 @@ def condition_rows(
 
 
 def ties_of(conditions: Sequence[Array], small: float = 1e-10) -> list[Ties]:
-    """The coefficients that linearised conditions tie.
+    """The unknowns that linearised conditions tie together.
 
     Args:
         conditions: the rows for the derivatives of order r in time, see `condition_rows`.
-        small: the relative size below which a combination of conditions is taken to hold anyway.
+        small: the relative size below which a combination of conditions counts as satisfied by
+            all functions.
+
+    Returns:
+        One entry for each group of conditions that share unknowns.
 
     Raises:
-        InputError: for a row that ties no unknowns.
+        InputError: for a row that contains no unknowns.
     """
     total = np.add.reduce(conditions)
     total = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-300)
@@ -804,8 +872,8 @@ def ties_of(conditions: Sequence[Array], small: float = 1e-10) -> list[Ties]:
 class DirectSystem(System[ElementSpace]):
     """A system with matrices that are factored.
 
-    The unknowns are the coefficients y_if of function i and field f, number i·m + f; equation e
-    tested with function i has the number i·m + e.
+    The unknown y_if of function i and field f has the index i·m + f. Equation e, tested with
+    function i, has the index i·m + e.
 
     Args:
         ties: the tied unknowns, see `ties_of`; one entry for each group of coupled unknowns.
@@ -906,7 +974,7 @@ class DirectSystem(System[ElementSpace]):
 
     @cached_property
     def _mass(self) -> Solve:
-        """The factored system of the integrals of products of two functions."""
+        """The solver of the mass matrix, the integrals of products of two functions."""
         tests, values = self.space.tests, self.space.functions[:, :, 0]
         mass = torch.einsum("eqmt,eqml->etlm", tests, values).expand(-1, -1, -1, self.space.fields)
         local = torch.diag_embed(mass).permute(0, 1, 3, 2, 4)
@@ -914,7 +982,7 @@ class DirectSystem(System[ElementSpace]):
 
     @torch.no_grad()
     def consistent(self, states: Tensor, time: float) -> Tensor:
-        """The states with the least change of the first one in the mean square over space.
+        """The states, with the least change of the value in the mean square over space.
 
         Conditions that contain derivatives in time say nothing about the first moment.
         """
