@@ -1,5 +1,5 @@
-"""Products of splines in boxes: places, boundary conditions, and linear systems solved by
-iterations with a separable preconditioner.
+"""Products of splines in boxes: quadrature places, boundary conditions, and linear systems that are
+solved by iterations with a separable preconditioner.
 """
 
 import math
@@ -39,19 +39,19 @@ from kanpinn.spaces.time_schemes import Array
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """The functions of one coordinate x in [low, high], and a quadrature rule.
+    """The functions of one coordinate x in [low, high], and a quadrature rule with q places.
 
-    The functions are combinations of splines. Each of the first `fixed` functions has the value 1
-    in one condition at the ends and 0 in the others; all other functions satisfy the conditions for
-    zero data.
+    The n functions are combinations of splines. Each of the first `fixed` functions has the value 1
+    in one condition at the ends and 0 in the other conditions; all other functions satisfy the
+    conditions for zero data.
 
     Args:
         basis: the splines, whose knots are in scaled coordinates from -1 to 1.
         low, high: the ends.
         places, weights: the quadrature rule, (q,) each.
-        means: the matrix (G, q) of the mean over the places of each interval.
+        means: the matrix that gives the mean over the places in each of G intervals, (G, q).
         spread: the combinations, (splines, n).
-        fixed: the number of conditions c.
+        fixed: the number of conditions.
         periodic: whether the functions go on around a circle.
     """
 
@@ -72,6 +72,9 @@ class Axis:
         Measured: with two Gauss places in each interval, and more near the ends, where more splines
         meet, the error of an L2 projection is that of an exact rule. A cubic term needs twice as
         many places as functions, and errors are seen only with more places than functions.
+
+        Args:
+            basis, low, high, periodic: see `Axis`.
         """
         degree, count, breaks = basis.degree, basis.intervals, basis.breaks[0]
         most = math.ceil((degree + 1) / 2)
@@ -97,7 +100,7 @@ class Axis:
 
     @property
     def shares(self) -> Tensor:
-        """The part of each interval in the whole."""
+        """The length of each interval as a fraction of the whole, (G,)."""
         return self.basis.breaks[0].diff() / 2
 
     def at(self, places: Tensor, order: int = 0) -> Tensor:
@@ -110,7 +113,7 @@ class Axis:
 
     @cached_property
     def functions(self) -> Tensor:
-        """The functions and their first four derivatives at the places, (5, q, n)."""
+        """The functions and their first four derivatives at the quadrature places, (5, q, n)."""
         return self.at(self.places, 4)
 
     @cached_property
@@ -131,7 +134,7 @@ class Axis:
 
     @cached_property
     def waves(self) -> "Waves":
-        """The waves of the functions that satisfy the conditions for zero data."""
+        """The waves that are combinations of the functions for zero data, see `Waves`."""
         matrices = (self.tests[self.fixed :] @ self.functions[:, :, self.fixed :]).numpy()
         mass, first, second, *_ = matrices
         form = (second + second.T) / 2
@@ -154,13 +157,13 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Waves:
-    """Combinations of functions that differentiation nearly preserves, orthonormal in L2.
+    """Combinations of the functions of an axis that derivatives nearly multiply by a number.
 
-    They are complex around a circle. The first combinations, for functions that conditions
-    prescribe, are zero.
+    They are orthonormal in L2, and complex around a circle. The first combinations, for functions
+    that conditions prescribe, are zero.
 
     Args:
-        vectors: the combinations, columns (n, n).
+        vectors: the combinations as columns, (n, n).
         functions: the combinations and their first four derivatives at the places, (5, q, n).
         tests: the conjugates of the combinations times the weights, (n, q).
         rates: the factors by which derivatives of the orders 0 … 4 multiply them, (5, n).
@@ -174,10 +177,12 @@ class Waves:
 
 @dataclass(frozen=True, eq=False)
 class ProductSpace(TrialSpace):
-    """Products Π_d ψ_(i_d)(x_d); the functions of the last coordinate vary fastest.
+    """Products Π_d ψ_(i_d)(x_d) of functions of each coordinate d.
+
+    In the order of the products the index of the last coordinate varies fastest.
 
     Args:
-        axes: the functions of each coordinate, for all fields together or for each field.
+        axes: the functions of each coordinate, once for all fields or for each field.
     """
 
     axes: Sequence[Sequence[Axis]]
@@ -189,12 +194,12 @@ class ProductSpace(TrialSpace):
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """The numbers of places of the coordinates."""
+        """The number of quadrature places of each coordinate."""
         return tuple(len(axis.weights) for axis in self.line)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The numbers of functions of the coordinates."""
+        """The number of functions of each coordinate."""
         return tuple(axis.size for axis in self.line)
 
     def jet(self, y: Tensor) -> Jet:
@@ -220,7 +225,14 @@ class ProductSpace(TrialSpace):
         return [Waves(*(stacked(d, kind) for kind in kinds)) for d in range(len(self.line))]
 
     def tables(self, of_axis: Callable[[Axis], Tensor]) -> list[Tensor]:
-        """A tensor for each coordinate, with the fields in the last dimension but two."""
+        """Stack a tensor of the axes of all fields, for each coordinate.
+
+        Args:
+            of_axis: gives the tensor of an axis, (…, a, b).
+
+        Returns:
+            For each coordinate (…, m or 1, a, b).
+        """
         return [
             torch.stack([of_axis(axes[d]) for axes in self.axes], dim=-3)
             for d in range(len(self.line))
@@ -242,7 +254,7 @@ class ProductSpace(TrialSpace):
 
         Args:
             y: the coefficients, (b, n, m).
-            places: (p_d,) for each coordinate.
+            places: the p_d places of each coordinate d, (p_d,).
 
         Returns:
             (b, Π p_d, m).
@@ -259,7 +271,7 @@ class ProductSpace(TrialSpace):
 
 
 def by_axes(t: Tensor, sizes: Sequence[int]) -> Tensor:
-    """(b, Π sizes, m) as (b, m, sizes…)."""
+    """Reshape (b, Π sizes, m) to (b, m, sizes…)."""
     return t.movedim(-1, 1).unflatten(2, tuple(sizes))
 
 
@@ -276,7 +288,7 @@ def along(t: Tensor, matrix: Tensor, d: int) -> Tensor:
 
 
 def along_all(t: Tensor, matrices: Iterable[Tensor]) -> Tensor:
-    """Multiply t, (b, m, n_0, …), by a matrix along each coordinate."""
+    """Multiply t, (b, m, n_0, …), by one matrix (m or 1, new, n_d) along each coordinate d."""
     for d, matrix in enumerate(matrices):
         t = along(t, matrix, d)
     return t
@@ -291,8 +303,9 @@ def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiI
             (orders, m or 1, q, n).
 
     Returns:
-        A function of multi-indices with values (places, b·m), all fields of one combination after
-        the other; the last coordinate is time, in which all derivatives vanish.
+        A function that gives the derivative of a multi-index, (places, b·m): all fields of one
+        combination after those of another. The last coordinate is time, by which all derivatives
+        vanish.
     """
     known: dict[MultiIndex, Tensor] = {(): t}
 
@@ -314,14 +327,14 @@ def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiI
 
 @dataclass(frozen=True, eq=False)
 class SideCondition:
-    """A condition Σ_r γ_r ∂^r u_f / ∂x^r = g on a side of a box.
+    """A condition Σ_r γ_r ∂^r u_f / ∂x^r = g on a side of a box, where x is constant.
 
     Args:
-        axis: the number of the coordinate x.
-        end: its value on the side.
-        field: the number f.
+        axis: the index of the coordinate x.
+        end: the value of x on the side.
+        field: the index f of the field.
         factors: the γ_r.
-        data: a function of times (k,) that gives g at the products of the other coordinates'
+        data: a function of k times (k,) that gives g at the products of the other coordinates'
             places, (k, places).
     """
 
@@ -335,7 +348,7 @@ class SideCondition:
 def side_conditions(
     term: ResidualTerm, line: Sequence[Axis], fields: int, duration: float
 ) -> list[SideCondition]:
-    """Split a condition on sides of a box into one for each side and equation.
+    """Split a condition on sides of a box into conditions for each side and equation.
 
     Args:
         term: the condition.
@@ -344,8 +357,9 @@ def side_conditions(
         duration: the duration of the evolution.
 
     Raises:
-        InputError: for a condition that is not linear, ties fields together, varies along a side or
-            in time, contains derivatives along it, or holds on a part of it.
+        InputError: for a condition that is not linear, that couples fields, or that holds only on a
+            part of a side, and for a condition with derivatives along a side or in time, or with
+            factors that vary along the side or in time.
     """
     normals = term.points.normals
     if term.sites > 1 or normals is None:
@@ -373,7 +387,8 @@ def _on_side(
     """Yield the condition of each equation of a term on one side.
 
     Args:
-        side: the coordinate that is constant there, the sign of the normal, and the value.
+        side: the index of the coordinate that is constant on the side, the sign of the normal, and
+            the value of the coordinate.
         here: a mask of the points of the term on this side.
         term, line, fields, duration: see `side_conditions`.
     """
@@ -386,7 +401,7 @@ def _on_side(
                 raise _refusal(term, "it holds on a part of a side of the box")
 
     def linearised(times: Tensor) -> Linearised:
-        """The term at products of the other coordinates' places at each of k times, times first."""
+        """The linearised term at products of the other coordinates' places, at each of k times."""
         places = [torch.tensor([end]).double() if i == d else o.places for i, o in enumerate(line)]
         grid = tensor_grid(places)
         moments = times.repeat_interleave(len(grid))[:, None]
@@ -434,12 +449,12 @@ class ProductFactor:
     """An operator Σ_α a_α ∂^α in space, and its approximate inverse.
 
     The means of the a_α over space give an operator with constant factors, which is diagonal in
-    products of the axes' `Waves`, except between fields. GMRES with the inverse of this operator as
-    preconditioner solves for the unknowns that are not prescribed.
+    products of the axes' `Waves`, except between fields. The inverse of this operator is the
+    preconditioner of GMRES, which solves for the unknowns that are not prescribed.
 
     Args:
         space: the space.
-        prescribed: which unknowns are prescribed by conditions on sides, (n, m).
+        prescribed: a mask of the unknowns that conditions on sides prescribe, (n, m).
         factors: the a_α at the places, (places or 1, equations, m), real or complex.
 
     Reference: Lynch, Rice and Thomas, Direct solution of partial difference equations by tensor
@@ -451,10 +466,13 @@ class ProductFactor:
     factors: Mapping[MultiIndex, Tensor]
 
     def solve(self, right: Array) -> Array:
-        """The solution to a relative residual of 1e-3; Newton's method corrects the rest.
+        """Solve to a relative residual of 1e-3; Newton's method corrects the remaining error.
+
+        Args:
+            right: the right-hand side, (n·m,).
 
         Raises:
-            LinAlgError: if the iterations do not converge; they do in a shorter window.
+            LinAlgError: if the iterations do not converge; in a shorter window they may converge.
         """
         reach, most = 1e-3, 80
         space, waves = self.space, self.space.waves
@@ -486,13 +504,18 @@ class ProductFactor:
         return torch.where(self.prescribed, known, y).flatten().numpy()
 
     def _at_places(self, t: Tensor, tables: Sequence[Tensor]) -> Tensor:
-        """Σ_α a_α ∂^α of combinations of functions, (1, m, n_0, …), at the places."""
+        """Apply the operator Σ_α a_α ∂^α to a combination of functions, at the places.
+
+        Args:
+            t: the coefficients of the combination, (1, m, n_0, …).
+            tables: see `partial_derivatives`.
+        """
         derivative = partial_derivatives(t, tables)
         terms = [(a * derivative(index)[:, None]).sum(dim=2) for index, a in self.factors.items()]
         return torch.stack(terms).sum(dim=0)
 
     def _inverted(self, t: Tensor) -> Tensor:
-        """The solution (1, m, n_0, …) for constant factors, in waves."""
+        """The solution for the operator with constant factors, in waves; t: (1, m, n_0, …)."""
         apart = t[0].movedim(0, -1)[..., None]
         return (self._inverse @ apart.to(self._inverse.dtype))[..., 0].movedim(-1, 0)[None]
 
@@ -529,8 +552,8 @@ class ProductSystem(System[ProductSpace]):
     """A system in a product space. Conditions on sides of the box prescribe some of the unknowns.
 
     Args:
-        sides: for each field and coordinate the conditions on its sides, in the order of the first
-            functions of the axis.
+        sides: for each field and coordinate the conditions on the two sides, in the order of the
+            first functions of the axis.
     """
 
     sides: Sequence[Sequence[Sequence[SideCondition]]] = ()
@@ -556,12 +579,12 @@ class ProductSystem(System[ProductSpace]):
         return mask.flatten(0, -2)
 
     def _on_sides(self, times: Tensor) -> Tensor:
-        """The prescribed unknowns at k times, and zeros for the others, (k, n, m)."""
+        """The unknowns that conditions prescribe at k times, (k, n, m); zero for other unknowns."""
         space = self.space
         unknowns = torch.zeros(len(times), *space.sizes, self.space.fields).double()
         for f, by_axis in enumerate(self.sides):
             axes = space.axes[f % len(space.axes)]
-            for d, some in reversed(list(enumerate(by_axis))):  # the first coordinate goes before
+            for d, some in reversed(list(enumerate(by_axis))):  # the first coordinate has priority
                 others = [axis for number, axis in enumerate(axes) if number != d]
                 for number, side in enumerate(some):
                     data = side.data(times).unflatten(1, tuple(len(o.weights) for o in others))
@@ -619,12 +642,20 @@ class ProductSystem(System[ProductSpace]):
         return torch.cat(parts)
 
     def _left(self, values: Tensor, d: int) -> Tensor:
-        """The part of values orthogonal to the splines along a coordinate (k, places, m)."""
+        """The part of values (k, places, m) orthogonal to the splines along a coordinate.
+
+        The result has the shape (k, grid…, m).
+        """
         there = values.unflatten(1, self.space.grid).movedim(1 + d, -1)
         return (there @ self.space.line[d].remainder.T).movedim(-1, 1 + d)
 
     def _by_intervals(self, values: Tensor, d: int) -> Tensor:
-        """The mean squares of values (k, grid…, m) in the intervals of a coordinate, (k, G, m)."""
+        """The mean squares of values in the intervals of a coordinate, (k, G, m).
+
+        Args:
+            values: the values at the places, (k, grid…, m).
+            d: the index of the coordinate.
+        """
         line = self.space.line
         others = [1 + number for number in range(len(line)) if number != d]
         return line[d].means @ values.square().mean(dim=others)
@@ -647,7 +678,7 @@ def product_system(
         surrogate: the solution.
         terms: the equation and the conditions.
         splines: the splines of each coordinate in space.
-        around: the numbers of the coordinates that go around a circle.
+        around: the indices of the coordinates that go around a circle.
         order: the order of the equation in time.
 
     Raises:
@@ -687,7 +718,15 @@ def product_system(
 
 
 def _tied(axis: Axis, sides: Sequence[SideCondition]) -> Axis:
-    """The functions of a coordinate, combined for the conditions of one field on its sides."""
+    """The functions of a coordinate, combined for the conditions of one field on the two sides.
+
+    Args:
+        axis: the functions without conditions.
+        sides: the conditions.
+
+    Raises:
+        InputError: for conditions that are dependent or too many.
+    """
     if not sides:
         return axis
     rows = torch.stack(
