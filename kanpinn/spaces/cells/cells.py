@@ -226,7 +226,7 @@ class CornerLayer(nn.Module):
             rows = self.powers[powers, 1:].tolist()
             of_corner = tuple(Power(complex(a, b), int(n), int(log)) for a, b, n, log in rows)
             offsets = (at[some] - at.new_tensor((x, y))) / coordinates.scale
-            # Derivatives are infinite at the corner: use a point close to it instead.
+            # Derivatives are infinite at the corner: use a point close to the corner instead.
             inward = offsets.new_tensor((math.cos(direction), math.sin(direction)))
             least = 2 * CLOSEST * radius
             offsets = torch.where(offsets.norm(dim=1)[:, None] < least, least * inward, offsets)
@@ -252,8 +252,8 @@ class Cells(Network):
     the equation and of the jumps of values and derivatives on the faces between cells. Cells are
     halved where the error is largest. The domain is a box, any domain in the plane, or a domain in
     space whose boundary consists of triangles, or of parts of boxes and balls. Cells outside of the
-    domain are left out. If the boundary cuts a cell, the cell's polynomials are those of the
-    bounding box of its part inside the domain. If an `Interface` cuts a cell, there are separate
+    domain are left out. If the boundary cuts a cell, the polynomials are those of the bounding box
+    of the cell's part inside the domain. If an `Interface` cuts a cell, there are separate
     polynomials on the two sides. Cells near a corner in the plane may also have the singular
     functions of the corner, see `CornerLayer`.
 
@@ -264,7 +264,7 @@ class Cells(Network):
         cells: the number of cells along each coordinate before any cell is halved, or one number
             for all coordinates; then the cells have the shape of the domain's bounding box.
         coefficient: a network for the unknown coefficient fields, which are the last of the fields.
-            The solve finds its output layer, which begins at zero.
+            The solve finds the coefficients of its output layer, which are zero before.
         dtype: the type of the coefficients.
 
     Raises:
@@ -344,18 +344,18 @@ class Cells(Network):
 
     @property
     def layer(self) -> CellLayer:
-        """The layer of all cells."""
+        """The layer with the polynomials of all cells."""
         (layer,) = cast(Sequence[CellLayer], self.layers)
         return layer
 
     @property
     def tree(self) -> Tree:
-        """The cells."""
+        """The tree whose leaves are the cells."""
         return self.layer.tree
 
     @property
     def polynomials(self) -> LocalPolynomials:
-        """The functions of each cell."""
+        """The polynomials of each cell."""
         return self.layer.polynomials
 
     @property
@@ -389,7 +389,7 @@ class Cells(Network):
 
     @property
     def levels(self) -> Tensor:  # type: ignore[override]
-        """How often each cell was halved in its most refined coordinate, (n,)."""
+        """The largest number of halvings of each cell in any coordinate, (n,)."""
         return self.tree.divided(1).level.amax(dim=1)
 
     def prepare(self, x: Tensor) -> None:
@@ -591,10 +591,10 @@ def _refuse(
 
 
 def require_cells(network: Network) -> Cells:
-    """Return the network if it is one in cells.
+    """Return the network if it is a network in cells, `Cells`.
 
     Raises:
-        InputError: for another kind of network.
+        InputError: if the network is of another kind.
     """
     if not isinstance(network, Cells):
         raise InputError(
