@@ -1,1 +1,1 @@
-"""The cells of a domain in physical space: their parts, sides and the points in them."""
+"""The cells of a domain in physical space: their parts, their sides and points in cells."""
