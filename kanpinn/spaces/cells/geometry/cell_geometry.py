@@ -120,7 +120,10 @@ def restriction(
 def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) -> list[Tensor]:
     """The derivatives, at a side, of each polynomial's factor in the coordinate `axis`.
 
-    For each order from 0 to `orders` - 1 there is a tensor (L, 1).
+    A polynomial is a product of factors, one in each coordinate.
+
+    Returns:
+        For each order from 0 to `orders` - 1 a tensor (L, 1).
     """
     end = torch.tensor([1.0 if upper else -1.0], dtype=torch.float64)
     powers = polynomials.powers[:, axis]
@@ -156,7 +159,10 @@ def derivatives_across(
 
 @lru_cache(maxsize=100)
 def _along(polynomials: LocalPolynomials, axis: int) -> Tensor:
-    """For each polynomial the index of the face polynomial that is its factor along a side, (L,).
+    """The index of each polynomial's factor along a side, among the face's polynomials, (L,).
+
+    A polynomial is a product of a polynomial along the side and of a factor in the coordinate
+    across the side.
 
     axis: the coordinate that is constant on the side.
     """
@@ -184,8 +190,8 @@ class FaceTraces:
             (F,).
         single: the number of traces of single faces.
         shared: for each shared trace the index of the larger cell, the coordinate that is constant
-            on the side, whether it is the upper side, and the index of the face at the narrowest of
-            the smaller cells.
+            on the side, whether the side is at the upper end of this coordinate, and the index of
+            the face at the narrowest of the smaller cells.
     """
 
     number: Tensor
@@ -298,7 +304,7 @@ class CellGeometry:
 
     @cached_property
     def traces(self) -> FaceTraces:
-        """The traces on the faces."""
+        """The traces (unknown polynomials) on the faces."""
         return FaceTraces.of(self.tree, self.faces, ~self.is_cut)
 
     @cached_property
@@ -333,7 +339,9 @@ class CellGeometry:
         return found
 
     def _ends(self, cells: Tensor) -> list[Ends]:
-        """The corners of each face in a cell's own coordinates, without the coordinate across it.
+        """The corners of each face in a cell's own coordinates.
+
+        The coordinate across the face is left out.
 
         cells: the index of a cell for each face, (F,).
         """
@@ -499,8 +507,8 @@ class InterfaceParts:
         piece: the piece of the interface.
         sides: the same quadrature points twice: as points of the c cells inside, and as points of
             the c cells outside. The normals point outwards.
-        traces: the polynomials that traces consist of. Their argument is the arc's parameter, or
-            two coordinates along the patch.
+        traces: the basis of the traces: polynomials of the arc's parameter, or of two coordinates
+            along the patch.
         onto: orthonormal functions on each arc or patch at its points, times quadrature weights,
             (c, q, functions); lower degrees come first.
     """
@@ -514,9 +522,10 @@ class InterfaceParts:
 def gauss_inside(
     geometry: CellGeometry, cells: Tensor, contains: Callable[[Tensor], Tensor], count: int
 ) -> Iterator[CellPoints]:
-    """Yield the quadrature points of cells that are in a domain, batched by similar counts.
+    """Yield those quadrature points of cells that are in a domain, in batches of cells.
 
-    Padding points of weight 0 make the number of points the same for all cells of a batch.
+    The cells of a batch have similar numbers of points. Padding points of weight 0 make these
+    numbers equal.
 
     Args:
         geometry: the cells.
