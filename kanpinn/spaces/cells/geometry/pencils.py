@@ -1,5 +1,5 @@
-"""The exponents of solutions at a corner in the plane, from the operators there: the eigenvalues of
-the boundary pencil.
+"""The exponents λ of solutions like r^λ at a corner in the plane: the eigenvalues of the boundary
+pencil, an operator that follows from the equation and the conditions at the corner.
 """
 
 import itertools
@@ -55,7 +55,10 @@ def joined(symbols: Sequence[Symbol]) -> Symbol:
 
 
 def _orders(symbol: Symbol) -> Array:
-    """The highest order of each field in each equation, (e, m); -inf for an absent field."""
+    """The highest order of derivatives of each field in each equation, (e, m).
+
+    The order is -inf if the equation does not contain the field.
+    """
     shape = next(iter(symbol.values())).shape if symbol else (0, 0)
     found = np.full(shape, -np.inf)
     largest = max((np.abs(one).max() for one in symbol.values()), default=0.0)
