@@ -251,8 +251,8 @@ def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, T
             reversed.
 
     Returns:
-        The parameters of each arc's ends on the first curve, its cell in the first region and its
-        cell in the second region, (n,) each.
+        The parameters of the start and of the end of each arc on the first curve, the arc's cell in
+        the first region, and the arc's cell in the second region, (n,) each.
     """
     tiny = 1e-10  # the least difference of parameters, which range from 0 to 1
     own, others = (arcs.of_curve(number) for number in (one, other))
@@ -396,7 +396,7 @@ class CellCutter:
         return torch.stack([low, high], dim=1).clamp(boxes[cells, :1], boxes[cells, 1:])
 
     def _faces(self, tree: Tree, near: Tensor, meets: list[Tensor]) -> Faces:
-        """The parts of faces inside the domain.
+        """The parts of the cells' faces that are inside the region.
 
         Args:
             tree: the cells.
@@ -428,9 +428,7 @@ class CellCutter:
         return replace(faces, corners=in_trees(self.domain, corners)).some(inside)
 
     def too_large(self, tree: Tree) -> Tensor:
-        """A mask (N,) of the cells that are too wide; if there are none, those too bent.
-
-        See `too_wide` and `too_bent`.
+        """A mask (N,) of the cells in `too_wide` or, if there are none, of the cells in `too_bent`.
 
         tree: the cells, all of them in the region.
         """
