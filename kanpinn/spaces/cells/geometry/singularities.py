@@ -37,7 +37,8 @@ class PlaneCorner:
         outline: the boundary.
         before, after: the indices of the curves that end and that start at the corner.
         angle: the interior angle ω in radians.
-        exponents: the exponents λ below some limit with Im λ ≥ 0, least real part first.
+        exponents: the exponents λ with Im λ ≥ 0 and with Re λ below some limit, least real part
+            first.
         multiplicity: the number k for which solutions are sums of the functions w^(λ - n) w̄^n,
             n = 0, …, k - 1, where w = r e^(iθ); 0 if solutions are other functions.
         homogeneous: whether the equation and the conditions at the corner consist of their terms
@@ -62,7 +63,7 @@ class PlaneCorner:
 
     @property
     def exponent(self) -> float:
-        """The least real part of an exponent; infinite if there is none below the limit."""
+        """The least real part of the exponents; infinite if there are no exponents."""
         return min((one.real for one in self.exponents), default=math.inf)
 
     @property
@@ -215,7 +216,13 @@ class SingularCorners:
         others: Sequence[Sequence[float]],
         dim: int,
     ) -> "SingularCorners":
-        """Make the record from pairs of a corner's d coordinates and exponent, and other points."""
+        """Make the record of corners with exponents, and of other points.
+
+        Args:
+            found: for each corner its d coordinates and its exponent.
+            others: the d coordinates of each of the points `others`.
+            dim: the number of coordinates d.
+        """
         points, exponents = ([one[i] for one in found] for i in (0, 1))
         at, beside = (
             torch.tensor(one, dtype=torch.float64).view(-1, dim) for one in (points, others)
@@ -280,7 +287,7 @@ class SingularCorners:
     def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
         """A mask (N, d): the coordinates in which each cell is halved if it is refined.
 
-        These are all coordinates for cells that are cut or at a corner.
+        A cell that is cut or at a corner is halved in all coordinates.
 
         steep: the coordinates in which the solution is steep, a mask (N, d).
         """
@@ -288,7 +295,7 @@ class SingularCorners:
         return steep | alike[:, None]
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
-        """A mask (N,) of the cells that rounding still allows to be halved."""
+        """A mask (N,) of the cells that may be halved further in spite of rounding."""
         smallest = geometry.tree.level.amin(dim=1) >= self.finest(geometry.tree)
         return ~(smallest & self.touched(geometry).any(dim=1))
 
@@ -367,13 +374,14 @@ class SingularEdges:
     At the distance r from an edge with the interior angle ω solutions behave like r^λ, with λ = π/ω
     for Laplace's equation with given values on both sides. As at corners in the plane, the rows of
     each cell are multiplied by a power of the distance r. At the distance R from a vertex the
-    factor is R^β (r/R)^α. If u = R^q at a vertex, the error from the smallest cells, of the width
-    h, falls like h^(2(q + β - 1/2)): faster for a larger β. But a larger β also makes the rows of
-    distant cells outweigh the rows near the vertex. At the vertex of a cube without an octant, with
-    q = 1/4 and 1/2, errors were up to 10 times larger for β = 5/4 than for β = 1/2. For β = 3/4,
-    with q = 1/2 and the degree 7, errors were two thirds of the errors for β = 1/2, and 3 times the
-    error of the best approximation. The difference from the best approximation is smooth, is
-    largest in cells at edges that are not small, and falls if the cells at all edges are halved.
+    factor is R^β (r/R)^α. If the solution is like R^q at a vertex, the error from the smallest
+    cells, of the width h, falls like h^(2(q + β - 1/2)): faster for a larger β. But a larger β also
+    makes the rows of distant cells outweigh the rows near the vertex. At the vertex of a cube
+    without an octant, with q = 1/4 and 1/2, errors were up to 10 times larger for β = 5/4 than for
+    β = 1/2. For β = 3/4, with q = 1/2 and the degree 7, errors were two thirds of the errors for
+    β = 1/2, and 3 times the error of the best approximation. The difference from the best
+    approximation is smooth. It is largest in large cells at edges, and falls if the cells at all
+    edges are halved.
 
     Cells at a vertex are halved several times at once. Cells at an edge parallel to an axis are
     also halved several times, in the other two coordinates, so that they are long and thin. At
@@ -411,7 +419,7 @@ class SingularEdges:
             vertices: the vertices at which the other edges meet, (v, 3).
         """
         points, beta = torch.cat([edges.vertices, vertices]), 0.75
-        # Small, so that no slow solves on intermediate trees are made.
+        # This fraction is small, so that no slow solves on intermediate trees are made.
         least = 1e-8
         ones = torch.ones(len(points), dtype=torch.float64)
         return cls(
@@ -505,7 +513,7 @@ class SingularEdges:
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
-        """A mask (N,) of the cells that rounding still allows to be halved."""
+        """A mask (N,) of the cells that may be halved further in spite of rounding."""
         tree = geometry.tree
         thinnest = (self._across_cells(geometry) & (tree.level >= self._finest(tree))).any(dim=1)
         return self.vertices.divisible(geometry) & ~thinnest
@@ -560,7 +568,7 @@ def least_exponent(
         c, s = np.cos(exponents * angle), np.sin(exponents * angle)
         size = coefficient * exponents
         total = np.array([[c, s / size], [-size * s, c]]).transpose(2, 0, 1) @ total
-    # The defect in the conditions at both ends, or in the periodicity around the point.
+    # For each exponent: the residual of the conditions at both ends, or of periodicity.
     if fluxes:
         values = total[:, int(fluxes[1]), int(not fluxes[0])]
     else:
