@@ -372,8 +372,8 @@ class SolidGeometry(CellGeometry):
     ) -> set[tuple[int, int]]:
         """Pairs of a cell of one region and a cell of another region, across an interface.
 
-        The second cell is at sample points of the interface in the first cell, moved across the
-        interface by a small step.
+        Sample points of the interface in the first cell are moved across the interface by a small
+        step. The second cell contains such a point.
 
         Args:
             piece: the piece of the interface.
@@ -416,7 +416,7 @@ def _functions(traces: LocalPolynomials, points: Points, weights: Tensor) -> Ten
 
 @dataclass(frozen=True, eq=False)
 class SolidCutter:
-    """Cuts the cells of trees by the boundary of a solid, or of a region of it between interfaces.
+    """Cuts the cells of trees by the boundary of a solid, or of a region between interfaces.
 
     Args:
         solid: the solid or the region.
@@ -465,7 +465,7 @@ class SolidCutter:
         room = self.sliver * (high - low)
         inward = points.coords - 2 * room * points.normals
         own = ((inward > low - room) & (inward < high + room)).all(dim=1)
-        # A sheet along a side bounds the cell on its inner side only.
+        # A sheet in the common side of two cells bounds only the cell on the solid's side.
         own &= (((inward >= low) & (inward <= high)) | (points.normals.abs() < 0.5)).all(dim=1)
         if self.solid.within or self.solid.without:  # a wall may bound another part of the solid
             own &= self.solid.contains(inward)
@@ -508,7 +508,7 @@ class SolidCutter:
         first = torch.where(tight[:, 0] - reach < low, low, tight[:, 0] - room)
         last = torch.where(tight[:, 1] + reach > high, high, tight[:, 1] + room)
         thin = (last - first < self.sliver * (high - low)).any(dim=1)
-        # Whether the parts are connected, apart from small components.
+        # Find whether the parts are connected, apart from small components.
         least, neighbours = 0.05, generate_binary_structure(4, 1)  # least: fraction of points
         neighbours[[0, 2]] = False  # points of different cells are no neighbours
         numbers, count = label(inside.view(-1, *(self.nodes,) * 3).numpy(), neighbours)
