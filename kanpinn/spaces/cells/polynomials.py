@@ -82,7 +82,7 @@ class LocalPolynomials:
 
     @cached_property
     def richer(self) -> "LocalPolynomials":
-        """The polynomials of a degree higher by 2, with which a solution is compared."""
+        """The polynomials of a degree higher by 2, which serve to estimate errors."""
         return LocalPolynomials(self.degree + 2, self.dim)
 
     @property
@@ -164,7 +164,7 @@ class LocalPolynomials:
         return torch.stack(parts, dim=2)
 
     def _tables(self, channels: Channels, x: Tensor, scale: Tensor) -> list[list[Tensor]]:
-        """For each coordinate and order the derivatives of P_0 … P_k, (k + 1, n) each.
+        """For each coordinate and each order, the derivatives of P_0 … P_k at points, (k + 1, n).
 
         The arguments are those of `stacked`.
         """
