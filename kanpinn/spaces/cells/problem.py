@@ -155,7 +155,7 @@ class CellProblem:
         equation: the equation.
         conditions: the conditions on the boundary.
         interfaces: the conditions on interfaces.
-        counted: the indices of the fields whose errors count.
+        counted: the indices of the fields that error norms include.
         fields: the number of fields.
         shared: functions that several cells share, such as the singular functions of corners.
         source_moments: the integrals of the equation's source over cells, stored as they are
@@ -208,7 +208,7 @@ class CellProblem:
 
     @property
     def patches(self) -> list[CornerPatch]:
-        """The corner patches among the functions that cells share."""
+        """The singular functions of corners, among the functions that cells share."""
         return [one for one in self.shared if isinstance(one, CornerPatch)]
 
     @property
@@ -432,12 +432,12 @@ class CornerConditions:
         return CornerOperators(angle, symbol([self.equation], inside), (after, before))
 
     def is_kinked(self, operators: CornerOperators) -> bool:
-        """Return whether the data are continuous at the corner, but no linear function has them.
+        """Return whether the data are continuous at the corner, but fit no linear function.
 
-        A linear function has the data if it satisfies the equation and the conditions at the corner
-        up to first order. If no linear function does, and if 1 is an exponent, solutions are like
-        r ln r, as where a load ends at a free side. If a linear function has the data, the exponent
-        1 belongs to linear functions, such as rotations, which are not singular.
+        Data fit a linear function if it satisfies the equation and the conditions at the corner up
+        to first order. If the data fit no linear function, and if 1 is an exponent, solutions are
+        like r ln r, as where a load ends at a free side. If the data fit a linear function, the
+        exponent 1 belongs to linear functions, such as rotations, which are not singular.
 
         operators: the operators of the equation and the conditions, linearised about zero.
         """
@@ -450,7 +450,10 @@ class CornerConditions:
         ]
 
         def rows(term: ResidualTerm, points: Points) -> tuple[Tensor, Tensor]:
-            """The equations for a linear function's coefficients: (e, columns), and right, (e,)."""
+            """The matrix of a linear function's coefficients, and right-hand sides of e equations.
+
+            The shapes are (e, columns) and (e,).
+            """
             linear = Linearised.at(term.equation, points, self._jet(term, random=False))
             x = points.coords[0] - self._at[0]
             jets = torch.zeros(len(linear.slopes[0, 0]), self.fields, len(columns)).double()
@@ -526,7 +529,7 @@ class CornerConditions:
         straight = all(isinstance(curve, Segment) for curve in self._curves)
         alike = straight and tried[0].is_homogeneous and tried[0].equals(tried[1])
         multiplicity = min(one.multiplicity for one in tried)
-        # Products with polynomials would be too many for equations with several kinds of functions.
+        # If there are several kinds of functions, products with polynomials would be too many.
         return replace(
             self.corner,
             exponents=exponents,
@@ -661,10 +664,10 @@ class ProblemInSpace(CellProblem):
 
 
 def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
-    """The indices of the fields in cells whose errors count.
+    """The indices of the fields in cells that error norms include.
 
-    All fields count if the loss belongs to no problem, or if none of the fields whose errors count
-    is in cells.
+    Error norms include all fields if the loss belongs to no problem, or if all the fields that the
+    problem chooses for error norms are coefficient fields.
 
     Args:
         residuals: the terms of the loss.
@@ -699,8 +702,8 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
 def rule_in_cells(residuals: Residuals) -> Iterator[tuple[Points, Tensor]] | None:
     """A quadrature rule with Gauss points in each cell of a solution.
 
-    Each cell has as many points as for a degree higher by 2. Before, the cells at singular corners
-    are made so small that they leave a thousandth of the error there, or in space a quarter.
+    First, cells at singular corners are halved until they leave a thousandth of the error there, or
+    in space a quarter. Then each cell has as many points as for a degree higher by 2.
 
     Args:
         residuals: the loss of the solution.
@@ -726,7 +729,7 @@ def problem_of_terms(
     Args:
         loss: the term of the equation, then the terms of the conditions.
         domain: the domain.
-        counted: the indices of the fields whose errors count.
+        counted: the indices of the fields that error norms include.
         fields: the number of fields.
 
     Raises:
