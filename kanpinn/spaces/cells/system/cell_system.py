@@ -55,7 +55,7 @@ class CellGroup:
         blocks: the indices of each cell's blocks of unknowns, (c, f).
         places: the indices of the unknowns of these blocks among all unknowns, (c, t + q).
         rows: the number of rows of a cell, r + t.
-        model: the index of the cell whose rows are eliminated for the group.
+        model: the index of the cell whose elimination serves for all cells of the group.
         factor: the ratio of the cells' matrix to the model's matrix.
     """
 
@@ -97,7 +97,11 @@ class CellSolutions:
         return replace(self.functions, coefficients=coefficients, numbers=numbers)
 
     def corrected(self, change: "CellSolutions") -> "CellSolutions":
-        """The solutions plus `change`, the corrections; `change.shares` are those after it."""
+        """The sums of the solutions and of corrections.
+
+        change: the corrections, with the contributions of cells to the functional after the
+            correction.
+        """
         functions = replace(self.functions, coefficients=self.coefficients + change.coefficients)
         return replace(change, functions=functions, traces=self.traces + change.traces)
 
@@ -185,7 +189,7 @@ class CellSystem:
 
     @cached_property
     def traces(self) -> Traces:
-        """The unknowns on faces."""
+        """The traces (unknown polynomials) on faces."""
         return Traces(self.polynomials, tuple(self.coupling.orders))
 
     @cached_property
@@ -231,7 +235,7 @@ class CellSystem:
 
         Args:
             right_hand_sides: the right-hand sides at the points of each term, (c, q, equations, n);
-                terms that are missing have zero. By default those of the problem itself, n = 1.
+                zero for missing terms. By default the problem's own right-hand sides, with n = 1.
             near: for n = 1 a function near the solution, from which conjugate gradients start.
             accuracy: the relative error that may be left, see `FaceSolver.solve`.
             again: whether all factors are kept for further right-hand sides, in twice the memory.
@@ -494,12 +498,12 @@ class CellSystem:
 
         For each kind of shared functions only the first cell with these functions has such rows.
         The polynomials of cells nearly represent some shared functions, and the coefficients of
-        these functions are determined by the rows alone. The rows are the unit matrix times `least`
-        and the weight of a jump of the size 1 in the largest cells. With a smaller factor the
-        coefficients grow, and rounding errors with them. A larger factor changes the solution, and
-        so does a weight that grows while cells are halved: for a solution that is sensitive to its
-        data, the weight of the smallest cells times 1e-9 gave an error of 2e-5, growing with each
-        halving, and these rows gave 6e-9.
+        these functions are determined by these rows alone. The rows are the unit matrix times a
+        factor: `least` times the weight of a jump of the size 1 in the largest cells. With a
+        smaller factor the coefficients grow, and rounding errors with them. A larger factor changes
+        the solution, and so does a factor that grows while cells are halved. For a solution that is
+        sensitive to its data, the weight of the smallest cells times 1e-9 as the factor gave an
+        error of 2e-5, growing with each halving. The present factor gave an error of 6e-9.
         """
         least, blocks = 1e-10, self._shared_blocks[cell]
         sizes = [self.about.shared[block].count for block in blocks]
@@ -573,7 +577,7 @@ class CellSystem:
     @cached_property
     def _plan(self) -> tuple[list[CellGroup], EliminationTree]:
         """The groups, and the order in which the traces are eliminated."""
-        # The number of unknowns of each block: of faces, interfaces, then shared functions.
+        # The number of unknowns of each block: on faces, on interfaces, then of shared functions.
         counts = self.traces.sizes_on(self.geometry.traces)
         for interface in self.interface_rows:
             counts += [interface.size] * interface.parts
@@ -582,7 +586,7 @@ class CellSystem:
         orders = [
             (numbers.setdefault(id(own[0].term), len(numbers)), own[0].place) for own in self.terms
         ]
-        # Cells in the order in which they are in the terms of the equation.
+        # Visit the cells in the order in which they are in the terms of the equation.
         for cell in sorted(range(len(orders)), key=orders.__getitem__):
             terms = [one.term for one in self.terms[cell]]
             apart = (
