@@ -62,7 +62,7 @@ class Coupling:
 
     @cached_property
     def orders(self) -> list[int]:
-        """The order of the equations in each field."""
+        """For each field the highest order of its derivatives in the equations."""
         tiny = 1e-12
         largest = self.of_polynomials.amax(dim=(0, 1))  # (orders, m)
         seen = largest > tiny * largest.max()
@@ -143,8 +143,8 @@ class Traces:
     that several smaller cells share have the degree k - j, like the larger cell's functions.
 
     Args:
-        polynomials: the functions of a cell.
-        orders: the order o_f of the equations in each field.
+        polynomials: the polynomials of a cell.
+        orders: for each field the highest order o_f of its derivatives in the equations.
     """
 
     polynomials: LocalPolynomials
@@ -185,7 +185,8 @@ class Traces:
         """The traces of the functions of c cells on a part of a side, (c, size).
 
         Args:
-            side: the part, a whole face with the same own coordinates in each cell.
+            side: the part of the side, a whole face. Its coordinates in each cell's own coordinates
+                are the same for all cells.
             scales: for each cell `SideTrace.unit` times the derivative of the cell's own coordinate
                 across the face by the physical coordinate, (c,).
             shared: see `unknowns`.
@@ -205,7 +206,7 @@ class Traces:
             at: the part of the side, with its trace.
             scale: the derivative of the cell's own coordinate across the side by the physical
                 coordinate.
-            weights: the root weights of each derivative and field, (j, m).
+            weights: the square roots of the weights of each derivative and field, (j, m).
 
         Returns:
             The matrix of the cell's coefficients, (rows, L m), contiguous in memory for each
