@@ -139,7 +139,7 @@ def squares(numbers: Array) -> Array:
 
 
 def _padded(rows: Array, count: int) -> Array:
-    """The first `count` rows of a matrix, or all of them and further rows of zeros."""
+    """A matrix with `count` rows: the first given rows, then rows of zeros if rows are missing."""
     found = np.zeros((count, rows.shape[1]), rows.dtype, order="F")
     found[: len(rows)] = rows[:count]
     return found
@@ -204,20 +204,21 @@ def merge_order(tree: Tree) -> list[Merge]:
 
 
 class FaceSolver:
-    """Least squares for the traces on all faces.
+    """Solves the least-squares problem of the traces (unknown polynomials) on all faces.
 
     The traces are found by elimination, or to a given accuracy by conjugate gradients on two
     levels. Conjugate gradients are used if an elimination needs many operations, as in space from
-    some hundred cells on, or more memory than there is. If factors are kept for further right-hand
-    sides, elimination is faster up to some thousand cells. It is also faster if most unknowns are
-    coarse, as for low degrees in the plane, since the coarse matrix has to be factored anyway. If
-    conjugate gradients converge slowly, as for many waves in a cell, elimination takes over.
+    some hundred cells on, or more memory than the machine has. If factors are kept for further
+    right-hand sides, elimination is faster up to some thousand cells. Elimination is also faster if
+    most unknowns are coarse, as for low degrees in the plane, since the coarse matrix has to be
+    factored anyway. If conjugate gradients converge slowly, as for many waves in a cell,
+    elimination takes over.
 
     Args:
         tree: the order of the elimination.
         coarse: a mask of the unknowns of low degrees, which form the coarse level, (unknowns,).
         fronts: the rows T y of each cell of this rank (process), see `CellElimination`.
-        times: the expected number of solves. Factors are kept if it is more than 1.
+        times: the expected number of solves. Factors are kept for more than one solve.
     """
 
     def __init__(
