@@ -57,7 +57,10 @@ class CornerPatch:
         return geometry.tree.inside(self.boxes)
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
-        """The stacked jets of all functions at points in the patch, (n, parts, m, count)."""
+        """The values and derivatives (stacked jets) of all functions, (n, parts, m, count).
+
+        points: n points in the patch.
+        """
         jets = self.functions.stacked(points.coords - self.at, channels)
         return for_each_field(jets, self.fields)
 
@@ -96,7 +99,7 @@ class EnrichmentInCells:
         return torch.ones(len(geometry.tree), dtype=torch.bool)
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
-        """The stacked jets of all functions at points, (n, parts, m, count)."""
+        """The values and derivatives (stacked jets) of all functions, (n, parts, m, count)."""
         return for_each_field(self.layer.known.jet(points, channels).stacked(), self.fields)
 
 
@@ -195,7 +198,9 @@ class CellFunctions:
         channels: Channels,
         kept: dict[tuple[float, ...], Tensor] | None = None,
     ) -> Tensor:
-        """The stacked jets at points of cells, (c, q, parts, m), or (c, q, parts, m, n).
+        """The values and derivatives (stacked jets) at q points of each of c cells.
+
+        The shape is (c, q, parts, m), or (c, q, parts, m, n) for n functions.
 
         Args:
             at: the points.
