@@ -71,5 +71,5 @@ class Interface:
         return normals, mean / mean.norm(dim=1, keepdim=True)
 
     def jets(self, function: CellFunctions) -> Tensor:
-        """The stacked jets of a function on both sides, (c, q, 2, parts, m)."""
+        """The values and derivatives (stacked jets) on both sides, (c, q, 2, parts, m)."""
         return torch.stack([function.jets(at, self.channels) for at in self.at.sides], dim=2)
