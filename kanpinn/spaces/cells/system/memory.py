@@ -10,7 +10,7 @@ from kanpinn.spaces.cells.system.coupling import Traces
 
 
 def factor_bytes(traces: Traces, count: int) -> int:
-    """The bytes that solving for the traces takes, with the cheaper of two methods.
+    """The bytes that the solve for the traces on faces takes, with the cheaper of two methods.
 
     The first method is a nested dissection, whose factors and fronts grow like N log N in the plane
     and like N^(4/3) in space. Its constants were fitted to solves in squares and cubes of 8² to 64²
