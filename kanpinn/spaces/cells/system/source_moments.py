@@ -39,10 +39,10 @@ class MomentsInBoxes:
     Args:
         geometry: the cells.
         term: the equation at points of cells.
-        places: the indices in `term` of the cells that are integrated, (c,).
+        places: the indices of the cells that are integrated, among the cells of `term`, (c,).
 
     Attributes:
-        at: the points of these cells.
+        at: the points of the cells that are integrated.
         tested: the polynomials at the points, times the weights, (L, q).
         onto_halves: for each of the 2^d halves of a box the matrix from the half's moments to its
             contribution to the box's moments, (2^d, L, L).
@@ -67,7 +67,7 @@ class MomentsInBoxes:
         """The corrections of the moments of each cell, see `SourceMoments.known`.
 
         Args:
-            total: `square`, added up over all ranks.
+            total: the sum of `square` over all ranks (processes).
             halvings: the largest number of halvings.
 
         Returns:
@@ -167,12 +167,12 @@ class MomentsInBoxes:
 
 
 def _rest(changes: list[Tensor]) -> Tensor:
-    """Extrapolate the sum of all further changes, (c, L, e), for cells with geometric decay.
+    """Extrapolate the sum of the changes by all further halvings, (c, L, e).
 
-    In these cells the last two changes are nearly parallel, and their ratio is continued. In other
-    cells the sum is zero.
+    In cells where the last two changes are nearly parallel, further changes are taken to decrease
+    by the ratio of these two changes. In other cells the sum is zero.
 
-    changes: the change of the moments of cells by each halving so far, (c, L, e) each.
+    changes: for each halving so far the change of the moments of cells, (c, L, e).
     """
     most, alike = 0.95, 0.9
     if len(changes) < 2:
@@ -195,10 +195,9 @@ class SourceMoments:
     errors everywhere, which a comparison with a higher degree does not show. In such cells a
     polynomial is added to the source at the Gauss points, so that the Gauss rule gives accurate
     integrals. The accurate integrals come from rules on the halves of the cell, the halves of the
-    halves, and so on.
-    Boxes are halved as long as this changes the solution by more than a tenth of the error that the
-    cell has anyway. Cells in which the changes are spread evenly and hardly decrease are not halved
-    further: such changes are rounding errors.
+    halves, and so on. Boxes are halved as long as a halving changes the solution by more than a
+    tenth of the error that the cell has anyway. Cells in which the changes are spread evenly and
+    hardly decrease are not halved further: such changes are rounding errors.
 
     Args:
         halvings: the largest number of halvings in the plane, where a line crosses 2^n boxes after
@@ -246,7 +245,7 @@ class SourceMoments:
         return found
 
     def _in_cells(self, geometry: CellGeometry, term: SampledTerm) -> list[Tensor | None]:
-        """The moments in `known` for each cell of a term; new cells are integrated first."""
+        """The corrections in `known` for each cell of a term; new cells are integrated first."""
         tree, cells = geometry.tree, term.at.cells
         names = torch.cat([tree.region[:, None], tree.level, tree.place], dim=1)[cells]
         keys = [(term.polynomials.degree, *name) for name in names.tolist()]
