@@ -76,9 +76,11 @@ class SampledTerm:
         return self.about.of(coefficients).jets(self.at, self.term.channels, self._jets)
 
     def of_rates(self, rates: Tensor) -> Tensor:
-        """The slopes times the jets of the last fields, the time derivatives, (c, q, equations, n).
+        """The slopes times the jets of n functions' time derivatives, (c, q, equations, n).
 
-        rates: the coefficients of these p m last fields, (N, L, p m, n); real or complex.
+        The last p m fields of the term are time derivatives.
+
+        rates: the coefficients of the time derivatives, (N, L, p m, n); real or complex.
         """
         slopes = self.slopes[..., -rates.shape[2] :].to(rates.dtype)
         if not bool(slopes.any()):  # most conditions have no time derivatives
@@ -90,7 +92,7 @@ class SampledTerm:
 
         The jets have only the parts on which the term depends, see `parts`.
 
-        place: the index of the cell in the term.
+        place: the index of the cell among the cells of the term.
         """
         at, scale = self.at.at(place), self.at.scale[place]
         kind = tuple(scale.tolist())
@@ -120,7 +122,8 @@ class SampledTerm:
     def along(self, factors: Tensor) -> Tensor:
         """The sizes of the slopes by derivatives along each coordinate, (c, d, orders, m).
 
-        The sizes are root mean squares over the points, of all equations together.
+        A size is the root of the mean, over the points of a cell, of the squared slopes of all
+        equations.
 
         factors: a factor for each equation, (equations,).
         """
@@ -136,7 +139,7 @@ class SampledTerm:
         return found.sqrt()
 
     def squared_residuals(self, at: CellPoints, solution: CellFunctions, factors: Tensor) -> Tensor:
-        """The integrals of the squared residual over c cells, (c,), by a given rule.
+        """The integrals of the squared residual over c cells, (c,), by a given quadrature rule.
 
         Args:
             at: the points and weights of the rule; the points have the same own coordinates in each
@@ -187,7 +190,7 @@ class PlacedTerm:
 
     Args:
         term: the term.
-        place: the index of the cell in the term.
+        place: the index of the cell among the cells of `term`.
         factors: a factor for each of the term's equations, (equations,).
     """
 
@@ -209,7 +212,7 @@ class PlacedTerm:
 
     @property
     def slopes(self) -> Tensor:
-        """The slopes times root weights at points of nonzero weight, (q, equations, parts, m)."""
+        """The slopes times `weights` at points of nonzero weight, (q, equations, parts, m)."""
         return self.term.slopes[self.place][self.used] * self.weights[self.used][..., None, None]
 
     @property
@@ -232,7 +235,9 @@ class PlacedTerm:
         return found.flatten(2).flatten(0, 1).T
 
     def of(self, coefficients: Tensor) -> Tensor:
-        """`rows` times the coefficients of n functions, (rows, n), without forming the matrix.
+        """The matrix `rows` times the coefficients of n functions, (rows, n).
+
+        The matrix itself is not formed.
 
         coefficients: the functions' coefficients in the cell, (L m, n).
         """
