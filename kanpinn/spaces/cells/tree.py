@@ -50,7 +50,7 @@ class Faces(TensorTable):
 def overlapping(
     roots: Sequence[int], level: np.ndarray, place: np.ndarray, above: np.ndarray, below: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Yield pairs of boxes that meet at a plane across one coordinate, as arrays (2, n).
+    """Yield pairs of boxes that meet at planes of one constant coordinate, as arrays (2, n).
 
     The upper side of the first box and the lower side of the second box lie in the same plane and
     overlap. If two sides overlap, then in each of the other coordinates the interval of one side
@@ -101,9 +101,7 @@ def keys_of(roots: Sequence[int], level: Any, place: Any, keys: Any) -> Any:
 class Tree:
     """The leaves of a tree of boxes in [-1, 1]^d.
 
-    Each box of the tree is a leaf, or is halved in one or more coordinates.
-
-    Where interfaces divide the domain into regions, a box has a leaf for each region that it meets.
+    Each box of the tree is a leaf, or is halved in one or more coordinates. Where interfaces divide the domain into regions, a box has a leaf for each region that it meets.
 
     Args:
         roots: the numbers of boxes of level 0 along each coordinate.
@@ -176,8 +174,8 @@ class Tree:
     def locate(self, x: Tensor, region: Tensor) -> Tensor:
         """The indices of the leaves that contain points of [-1, 1]^d, (n,).
 
-        A point on a face belongs to the leaf above it. A point in no leaf of its region belongs to
-        the nearest leaf of the region.
+        A point on a face belongs to the leaf above the face. If no leaf of a point's region
+        contains the point, the index of the nearest leaf of this region is returned.
 
         Args:
             x: the points, (n, d).
@@ -220,7 +218,8 @@ class Tree:
         """The tree after leaves are halved, and the index of each new leaf's parent, (M,).
 
         If a box has leaves in several regions, all these leaves are halved in the coordinates that
-        are chosen for any of them. Leaves that are not halved come first, as their own parents.
+        are chosen for any of these leaves. Leaves that are not halved come first, and each of these
+        is its own parent.
 
         chosen: the coordinates in which each leaf is halved, a mask (N, d).
         """
@@ -260,7 +259,10 @@ class Tree:
 
     @cached_property
     def _boxes(self) -> tuple[Tensor, Tensor]:
-        """The level and place of each distinct box, (n, 2 d), and each leaf's box index, (N,)."""
+        """The level and place of each distinct box, (n, 2 d), and the index of each leaf's box.
+
+        The indices have the shape (N,).
+        """
         both = torch.cat([self.level, self.place], dim=1)
         if not bool(self.region.any()):
             return both, torch.arange(len(both))
