@@ -101,7 +101,8 @@ def keys_of(roots: Sequence[int], level: Any, place: Any, keys: Any) -> Any:
 class Tree:
     """The leaves of a tree of boxes in [-1, 1]^d.
 
-    Each box of the tree is a leaf, or is halved in one or more coordinates. Where interfaces divide the domain into regions, a box has a leaf for each region that it meets.
+    Each box of the tree is a leaf, or is halved in one or more coordinates. Where interfaces divide
+    the domain into regions, a box has a leaf for each region that meets the box.
 
     Args:
         roots: the numbers of boxes of level 0 along each coordinate.
