@@ -252,7 +252,7 @@ class Jet:
 
     def __pow__(self, power: float | int) -> "Jet":
         factors = [math.prod(power - j for j in range(r)) for r in range(5)]
-        # Zero factors are treated apart, as 0 · value ** (power - r) would be 0 · inf at value 0.
+        # Factors of zero are a separate case: 0 · value ** (power - r) would be 0 · inf at value 0.
         terms = [
             f * self.value ** (power - r) if f else self.value * 0 for r, f in enumerate(factors)
         ]
@@ -277,7 +277,7 @@ class Jet:
         Args:
             edges: φ, φ', φ'', … at the values of h, (n, r, n_in, n_out).
         """
-        outer = edges.unbind(1)  # slices would have gradients padded with zeros
+        outer = edges.unbind(1)  # the gradients of slices would be padded with zeros
         composed = self._compose(
             outer,
             # Σ_i φ_io h_i of every channel: (n, i, o) and (n, …, i) give (n, …, o).
