@@ -172,7 +172,7 @@ class EliminationTree:
 
     @cached_property
     def _alone(self) -> dict[int, bool]:
-        """For each node whether one rank makes it and all nodes below it."""
+        """For each node whether a single rank makes the node and all nodes below it."""
         alone: dict[int, bool] = {}
         for node in self.places:
             pair = self.pairs.get(node, ())
@@ -233,8 +233,8 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
     The fill of a merge is the number of entries of the merged front minus those of its two fronts.
     Of all pairs of fronts with a common block, the pair with the least fill is merged. Around a
     point towards which cells become small, this eliminates shell by shell, from inside to outside.
-    With halvings of the domain at the point, each shell would be divided; for ten shells they take
-    ten times as many operations. For cells of one size, halvings take fewer operations.
+    Nested halvings of the domain would divide each shell, and take ten times as many operations for
+    ten shells. For cells of one size, nested halvings take fewer operations.
 
     Args:
         blocks: the numbers of the blocks of unknowns of each leaf.
