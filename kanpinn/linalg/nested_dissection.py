@@ -406,8 +406,8 @@ def _solved(
         below = forward(local)
     last = forward(above)
     count = max((part.shape[1] for part in right_sides.values()), default=0)
-    parts = 1 + any(np.iscomplexobj(part) for part in right_sides.values())  # of a number
-    if world() > 1:  # a rank without a leaf does not know them
+    parts = 1 + any(np.iscomplexobj(part) for part in right_sides.values())  # 2 if complex
+    if world() > 1:  # a rank without a leaf has no right-hand sides
         count, parts = map(int, extremes(torch.tensor([[count, parts]]).double())[1])
     solution = np.zeros((int(tree.sizes.sum()), count), complex if parts == 2 else float)
     for node in reversed(tree.above):
