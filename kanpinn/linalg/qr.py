@@ -77,7 +77,7 @@ class TriangularFactor:
         scaled = matrix / scale
         if (solved := _substituted(scaled, target, rcond)) is not None:
             return solved[0] / scale, solved[1]
-        filled = scaled.any(dim=1)  # missing rows are stored as empty ones
+        filled = scaled.any(dim=1)  # missing rows are stored as rows of zeros
         scaled, target = scaled[filled], target[filled]
         if target.device.type == "cpu":
             result = torch.linalg.lstsq(scaled, target[:, None], rcond=rcond, driver="gelsd")
@@ -97,7 +97,7 @@ class TriangularFactor:
         length = torch.linalg.vector_norm(matrix, dim=0)
         seen = length >= 5 * torch.finfo(matrix.dtype).eps * length.max()
         # A basis function that is tiny at all points must not get a huge coefficient: columns
-        # shorter than a millionth of the longest are not scaled up to unit length.
+        # shorter than a millionth of the longest column are not scaled up to unit length.
         scale = column_scale(matrix[:, seen])
         scale = scale.clamp_min(1e-6 * float(scale.max()))
         filled = matrix.any(dim=1)
@@ -133,7 +133,7 @@ def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, 
         v = torch.linalg.solve_triangular(regular.T, v, upper=False)
         v = torch.linalg.solve_triangular(regular, v, upper=True)
     inverse = float(torch.linalg.vector_norm(v, dim=0).max())
-    least = inverse**-0.5 if inverse else 0.0  # zero if its norm has overflowed before
+    least = inverse**-0.5 if inverse else 0.0  # `inverse` is 0 if an earlier norm has overflowed
     if not least > 100 * rcond * float(torch.linalg.matrix_norm(regular)):
         return None
     x = torch.linalg.solve_triangular(regular, target[:, None], upper=True)[:, 0]
@@ -292,7 +292,7 @@ class Fold:
     def add(self, jacobian: Tensor, residual: Tensor) -> None:
         """Add the rows J (n, p) and r (n,) to the factor."""
         self.waiting.append((jacobian, residual))
-        # The p rows of R are factorised along with the chunks: fold only when these have more rows.
+        # The p rows of R are factorised along with the chunks: so the chunks shall have more rows.
         if sum(len(r) for _, r in self.waiting) > 2 * jacobian.shape[1]:
             self.factor = triangular_factor(self.waiting, self.factor)
             self.waiting = []
