@@ -87,7 +87,7 @@ class StackedReflections:
             below: B, (r, c).
             triangular: whether B is an upper triangle, too.
         """
-        # The number of columns in a block of LAPACK's QR with which it is fastest.
+        # The number of columns in a block with which LAPACK's QR is fastest.
         width = 32 if len(top) > 400 else 16
         slanted = len(below) if triangular else 0
         top, below = np.asfortranarray(top), np.asfortranarray(below)
