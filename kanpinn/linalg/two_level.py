@@ -560,7 +560,7 @@ class TwoLevel:
                     break
                 return None
             before, direction, correction = reached, change, np.zeros_like(change)
-            while not reached <= tolerance:  # conjugate gradients for AᴴA x = s; also for NaN
+            while not reached <= tolerance:  # conjugate gradients for AᴴA x = s; true for NaN
                 product, curvature = self._normal(direction)
                 step, last, count = _ratio(rest, curvature), rest, count + 1
                 correction, slope = correction + step * direction, slope - step * product
