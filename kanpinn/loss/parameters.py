@@ -135,9 +135,13 @@ class WithParameters:
         return self.equation(p, join([*u.components(), *others]))
 
     def rates(self, p: Points, u: Jet) -> Tensor:
-        """The derivatives of the residuals by the k parameters in layers, (rows, equations, k).
+        """The derivatives of the residuals by k coefficients, (rows, equations, k).
 
-        These are all parameters but the free initial values.
+        They are the coefficients of `parameters.layers`: all parameters except free initial values.
+
+        Args:
+            p: the points.
+            u: the jet of the fields at these points.
         """
         layers = self.parameters.layers
         tape, modules = Tape(layers), (self.parameters.coefficient, self.parameters.constants)
