@@ -83,8 +83,8 @@ class Residuals:
         most = max(256, min(4096, max(1024, 2**20 // entries), self.most_entries // entries))
         size = max(1, math.ceil(count / max(1, math.ceil(count / most))))
         known = self._batches.get(term.name)
-        # The size is part of the key, so that after a refinement the order of summation does not
-        # depend on the number of parameters that the network had before.
+        # Known batches of another size are not used, so that after a refinement the order of
+        # summation does not depend on the number of parameters that the network had before.
         if known is None or known[:2] != (part, size):
             starts = range(part.start, part.stop, size)
             made = [Batch.made_of(term.at(slice(i, min(i + size, part.stop)))) for i in starts]
@@ -260,7 +260,7 @@ def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[s
                 p.grad = None
             sizes[term.name] = sum(float(gradient.square().sum()) for gradient in gradients) ** 0.5
     first = sizes.get("interior", max(sizes.values(), default=1.0))
-    if not first > 0:  # the equation's residual is constant: it gives no scale for the others
+    if not first > 0:  # a constant residual of the equation gives no scale for other terms
         return dict.fromkeys(sizes, 1.0)
     return {
         name: min(max(first / size, 1 / bound), bound) if size > 0 else 1.0
