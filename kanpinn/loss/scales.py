@@ -54,9 +54,9 @@ def scales_of(problem: Problem) -> Scales:
     (1972).
     """
     low, high = problem.domain.bounds
-    # A derivative along an axis of length L is ω / L times the solution. With this ω = 2√5, the
-    # Laplacian on [-1, 1]² has the size 10 and Δ² the size 100. Their inverse squares, 0.01 and
-    # 1e-4, are weights of the interior that have proved good in experiments.
+    # A derivative along an axis of length L is assumed to be ω / L times the solution. With
+    # ω = 2√5, the Laplacian on [-1, 1]² has the size 10 and Δ² the size 100. The inverse squares of
+    # these sizes, 0.01 and 1e-4, are weights of the interior that have proved good in experiments.
     rates = 2 * math.sqrt(5) / (high - low)
     rows = [_Rows(problem.equation, sample(problem.domain, 64, "sobol"), rates)]
     few, made = Collocation(64, 64, "sobol"), {}
