@@ -19,7 +19,7 @@ from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.problem import Problem
 
-PROBE_POINTS = 5  # neither d nor d + 1 for the usual d: a wrong broadcast shows in the shape
+PROBE_POINTS = 5  # differs from the usual d and d + 1, so that shapes show a wrong broadcast
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,16 +147,17 @@ def condition_terms(
     for i in kept:
         condition, points = conditions[i], boundary[i]
         name = "boundary" if len(kept) == 1 else f"boundary[{i}]"
-        # All conditions on the boundary share one mean over it; any other has its own mean.
+        # All conditions on the boundary share one mean over the boundary. Other conditions, such as
+        # data, have means of their own.
         part = len(points) / surface if condition.surface else 1.0
         if surrogate.has_unknowns and condition.measurements:
             # All data together enter as one mean square Σ ((u - d)/σ)² / Σ 1/σ², however they are
-            # split into conditions. Added to the mean squared residual of the equation, it lets the
-            # solution follow the equation rather than the noise; confidence intervals account for
-            # the remaining effect of the noise. A larger weight of the equation would treat the
-            # network's remaining residual as information on the unknowns, and the intervals would
-            # be too narrow (measured with an elliptic equation and Navier–Stokes: with 100 to 10000
-            # times the weight they had 0.9 to 0.3 of the Cramér–Rao bound's width).
+            # split into conditions. With this weight, the solution follows the equation rather than
+            # the noise, and confidence intervals account for the remaining effect of the noise. A
+            # larger weight of the equation would treat the network's remaining residual as
+            # information on the unknowns, and the intervals would be too narrow. With 100 to 10000
+            # times the weight, the widths of the intervals were 0.9 to 0.3 times the Cramér–Rao
+            # bound (measured with an elliptic equation and Navier–Stokes).
             precision = sum(c.measurements / (c.noise or 1.0) ** 2 for c in conditions)
             part = condition.measurements / precision
         share = weight * condition.weight * part
