@@ -33,8 +33,8 @@ from kanpinn.spaces.windows import NetworkOfWindows, product_in_time
 class AtMoment:
     """The residual of a term in space and time at one moment, as a function of points in space.
 
-    Its jet is that of the state and rate of the m fields: the values of the fields, followed by
-    their derivatives in time up to the order p of the evolution, (p + 1) m components.
+    The function takes the jet of the state and rate of m fields, with (p + 1) m components: the
+    values of the fields, followed by their derivatives in time up to the order p of the evolution.
 
     Args:
         term: the term in space and time.
@@ -110,7 +110,7 @@ def problem_in_space(
     space, start = space_of(domain), float(domain.bounds[0][-1])
 
     def in_space(piece: Piece) -> Piece | None:
-        # None for the first or last moment, which a condition on the whole boundary includes.
+        # A condition on the whole boundary also has pieces at the first and last moment: None.
         if isinstance(piece, PieceOverTime):
             return piece.piece
         return next((wall for wall in space.boundary.pieces if wall.side == piece.side), None)
@@ -196,7 +196,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
     """
 
     unweighted = "March weighs equation and conditions by the sizes of the cells"
-    threads = 1  # matrices of single cells are too small for more
+    threads = 1  # matrices of single cells are too small for more threads
 
     def __init__(
         self,
