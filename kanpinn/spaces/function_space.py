@@ -147,7 +147,7 @@ def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodi
         points = Points(torch.stack([x, torch.full_like(x, first)], dim=1), surrogate.domain.names)
         return initial_values(initial, points, fields).movedim(0, 1).flatten(1)
 
-    shift = 0.01 if periodic else 0.0  # around a circle the ends are places like all others
+    shift = 0.01 if periodic else 0.0  # around a circle, the ends may be kinks like other places
     places = kinks_of(values, -1 + shift, 1 + shift)
     at_seam = (places - 1).abs() < seam
     inner = torch.where(places > 1, places - 2, places)[~at_seam]
