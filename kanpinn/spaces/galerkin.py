@@ -771,8 +771,8 @@ class OutputFunctions:
         if space.intervals or not self.member.in_space:
             return replace(system, ties=ties_of(rows))
         # Many combinations of functions that vanish nowhere hardly differ from zero at the
-        # boundary. From 1e-8 to 1e-4 errors on disks were the same; with 1e-10 they grew by many
-        # digits.
+        # boundary. Errors on disks were the same with `small` from 1e-8 to 1e-4; with 1e-10 they
+        # grew by many digits.
         ties, enough = ties_of(rows, small=1e-6), 0.8  # a fraction of the number of rows
         if any(len(tie.rows) > enough * tie.rows.any(axis=0).sum() for tie in ties):
             count = sum(term.rows for term in terms.boundary)
