@@ -139,7 +139,7 @@ class Axis:
         mass, first, second, *_ = matrices
         form = (second + second.T) / 2
         if self.periodic:
-            # Waves in both directions have the same second derivative, and differ in the first.
+            # Waves in opposite directions have equal second derivatives, but other first ones.
             apart = 0.1 * math.sqrt(np.abs(form).max() / np.abs(mass).max())
             form = form + 0.5j * apart * (first - first.T)
         _, vectors = scipy.linalg.eigh(form, mass)
@@ -394,7 +394,7 @@ def _on_side(
     """
     (d, sign, end), coords, channels = side, term.points.coords[here], term.channels
     for number, other in enumerate(line):
-        if number != d and len(coords) >= 8:  # points that leave much of the side free
+        if number != d and len(coords) >= 8:  # few points do not show where the condition holds
             ends = coords.new_tensor([other.low, other.high])
             seen = torch.cat([coords[:, number], ends]).sort().values.diff().max()
             if float(seen) > min(0.75, 24 / len(coords) ** 0.5) * (other.high - other.low):
@@ -597,7 +597,7 @@ class ProductSystem(System[ProductSpace]):
 
     @torch.no_grad()
     def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
-        # The linearised equation Σ_α a_α ∂^α; α counts derivatives in time, too.
+        # The linearised equation Σ_α a_α ∂^α, with multi-indices α in space and time.
         space, factors = self.space, dict[MultiIndex, Tensor]()
         slopes = coefficients_of_derivatives(linearised[:, 0], space.like.channels)
         for index, slope in slopes.items():
@@ -627,7 +627,7 @@ class ProductSystem(System[ProductSpace]):
         for d, axis in enumerate(self.space.line):
             others = [1 + number for number in range(len(self.space.line)) if number != d]
             means = torch.tensordot(slopes.mean(dim=others), axis.means, ([1], [1]))
-            lengths = axis.shares * (axis.high - axis.low)  # the shortest waves, of an interval
+            lengths = axis.shares * (axis.high - axis.low)  # the lengths of the intervals
             waves.append((d, means.movedim(-1, 1), 2j * torch.pi / lengths))
         return waves
 
