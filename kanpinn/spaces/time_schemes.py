@@ -71,8 +71,9 @@ def stages(count: int, kind: str = "radau") -> Stages:
     roots -= legendre.legval(roots, series) / legendre.legval(roots, legendre.legder(series))
     if kind == "radau":
         roots[-1] = 1
-    # The Butcher matrix: the integrals from 0 to c_i of the Lagrange polynomials of the nodes. From
-    # -1 on the integral of P_0 is P_1 + 1, and that of P_j is (P_(j+1) - P_(j-1)) / (2j + 1).
+    # The Butcher matrix: the integrals from 0 to c_i of the Lagrange polynomials of the nodes. The
+    # integral from -1 of the Legendre polynomial P_0 is P_1 + 1, and the integral of P_j is
+    # (P_(j+1) - P_(j-1)) / (2j + 1).
     modes = legendre.legvander(roots, count)
     others = (modes[:, 2:] - modes[:, :-2]) / (2 * np.arange(1, count) + 1)
     integrals = np.hstack([modes[:, 1:2] + 1, others]) / 2 @ np.linalg.inv(modes[:, :-1])
