@@ -298,7 +298,7 @@ class NetworkOfWindows(Network, Generic[Member]):
                 the end.
         """
         end = self.ends[-1].cpu() / 2
-        if end < 1:  # there the output is constant in time
+        if end < 1:  # after the last window the output is constant in time
             rest = pieces[-1].clone()
             rest[..., -1] = torch.stack([end, end.new_ones(())])
             pieces = [*pieces, rest]
@@ -359,8 +359,8 @@ class Windows(NetworkOfWindows[Separable]):
         self.seed = integer("seed", seed, least=0)
         self.order, self.around = 1, frozenset[int]()
         self._width = (inputs, *rest)
-        # Whether there are inputs besides the time, and whether the functions of space are splines
-        # or their products: without hidden layers.
+        # in_space: whether there are inputs besides the time. of_splines: whether the functions of
+        # space are splines or products of splines, which is so without hidden layers.
         self.in_space = inputs > 1
         self.of_splines = self.in_space and len(rest) == 1
         if not self.in_space:  # a constant, which needs the fewest splines
@@ -425,7 +425,7 @@ class Windows(NetworkOfWindows[Separable]):
 
     @property
     def at_scattered_points(self) -> bool:  # type: ignore[override]
-        # A march takes each place on the boundary once: points over the time share places.
+        # A march uses each place on the boundary once, so points at several times share places.
         return self.in_space and not self.of_splines
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
@@ -499,7 +499,7 @@ class Windows(NetworkOfWindows[Separable]):
 
     def jet(self, coordinates: Inputs, tape: Tape | None = None) -> Jet:
         jet = super().jet(coordinates, tape)
-        if self.sensitivities is None or tape is None:  # they add nothing but a Jacobian
+        if self.sensitivities is None or tape is None:  # sensitivities add only a Jacobian
             return jet
         directions = cast(Sequence[Separable], self._directions)
         by_number = by_windows(
