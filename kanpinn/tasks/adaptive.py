@@ -273,7 +273,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         self.means = [*filter(cell_problem.is_mean, residuals.terms)]
         self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
-            network.forget_numbers()  # derivatives from another problem
+            network.forget_numbers()  # which may be there from another problem
         self.problem = cell_problem.with_shared_functions(
             cell_problem.problem_in_cells(residuals), residuals.surrogate
         )
@@ -295,7 +295,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _take(self, geometry: CellGeometry) -> None:
         """Replace the cells; the solution stays the same function."""
         field, same = self._field(), torch.equal(geometry.frames, self.geometry.frames)
-        # Projection onto the same cells would round, and a resumed solve would not be the same.
+        # A projection onto the same cells would cause rounding errors, so that a resumed solve
+        # would differ from one that was not interrupted.
         field = replace(field, geometry=geometry) if same else field.on(geometry)
         self.network.assign(field)
         self.geometry = geometry
@@ -320,7 +321,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         newton.add(system.norms.total(field.minus(system.about)) / size, size)
         if parameters is not None and not (parameters.settled or newton.stagnates):
             if parameters.moved:
-                newton.recent = newton.recent[-1:]  # not slow convergence
+                newton.recent = newton.recent[-1:]  # changes by other parameters do not count
             return Step(loss, words=f"{words}, {parameters.words}")
         # part: the fraction of the error that Newton's method may leave.
         part, ratio = 0.1, self.error.ratio or self.error.usual
@@ -339,7 +340,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         step = self._assessed(system, solved, solved.indicators, step, last=last, settled=settled)
         if step.finished and parameters is not None:
             if newton.stagnates and not no_comparison(system, again=self.kept_systems > 0):
-                # Only for the errors of the parameters, which no comparison has measured.
+                # The comparison is only needed for the errors of the parameters.
                 self._better(solved)
             step = replace(step, finished=parameters.verdict(step.finished))
         return step
