@@ -225,7 +225,7 @@ def errors_by_missed_residuals(solved: SolvedTree) -> Tensor:
     far, many, dim = 100.0, 300, system.polynomials.dim
     count = max(system.polynomials.degree + 2, int(many ** (1 / dim)))
     local, weights = closed_rule(count, dim)
-    if system.interfaces:  # points on a side may be in a sliver of another region
+    if system.interfaces:  # points on a cell's side may be in a sliver of another region
         local = local * (1 - 4 * CellCutter.sliver)
     squares = torch.zeros_like(solved.shares)
     for term, factors in zip(system.equation, system.factors, strict=True):
