@@ -496,8 +496,8 @@ def compared_in_space(
     scheme, length, moment = equations.stages, equations.length, equations.start
 
     def solved(functions: CellFunctions) -> tuple[CellFunctions, CellNorms]:
-        # The result of the step in the fine cells, and the norms of functions there; functions: the
-        # states at the start and at the stages, (N, L, p m, 1 + s).
+        # Return the result of the step in the fine cells, and the norms of functions there.
+        # functions: the states at the start and at the stages, (N, L, p m, 1 + s).
         initial, *others = (one.contiguous() for one in functions.coefficients.unbind(-1))
         states = torch.stack(others)
         state_and_rate = with_rates(*state_at(scheme, length, initial, states, 0.5), cells.fields)
@@ -613,7 +613,7 @@ class CellMarch(TimeState[CellAttempt]):
         functions, squares = torch.zeros_like(self.functions), torch.zeros(self.count).double()
         for at in self.problem.inside(
             self.geometry, polynomials.richer
-        ):  # more points, so that a coarse fit does not look exact
+        ):  # more points than for the degree k, so that a coarse fit does not look exact
             there = at_one_time(at.points, self.begin, self.surrogate.domain.names[-1])
             values = initial_values(self.terms.initial, Batch.made_of(there), self.fields)
             values = torch.cat([*values[: self.order]], dim=1).unflatten(0, at.weights.shape)
@@ -667,7 +667,7 @@ class CellMarch(TimeState[CellAttempt]):
 
     def _allowed(self, length: float) -> float:
         """The error in space that a window of some length may add."""
-        least = 0.02  # the least share, of the whole time
+        least = 0.02  # the least share of the tolerance
         share = max(length / (self.end - self.begin), least)
         return self.settings.tolerance / 2 * share * self.expected
 
@@ -824,8 +824,8 @@ class CellMarch(TimeState[CellAttempt]):
         """
         found, indicators = probe(equations, states)
         self.expected, indicated = max(self.size, self.places.norm(found)), float(indicators.norm())
-        # A known error of another window is scaled to this window if the indicators and the
-        # lengths of both differ by factors of at most 3. Otherwise a new comparison is made.
+        # A known error of another window is scaled to this window if the indicators and lengths of
+        # the two windows differ by factors of at most 3. Otherwise a new comparison is made.
         most = 3.0
         for known in reversed(self.compared):
             ratios = indicated / (known.indicated or 1e-300), equations.length / known.length
@@ -869,7 +869,7 @@ class CellMarch(TimeState[CellAttempt]):
         """Choose the next window; its length stays the same if it is nearly the best length."""
         least, most = 0.92, 1.6  # the ratio of the best length to the present length
         length, count, kept = window.length, window.stages.count, self.kept
-        assert kept is not None  # the window has been solved with it
+        assert kept is not None  # the window has been solved with this linearisation
         control.follow(replace(window, rate=kept.rate))
         if not kept.slow and least * length <= control.length <= most * length:
             control.length, control.stages = length, count
