@@ -22,7 +22,7 @@ from kanpinn.pde.symbols import exponents
 from kanpinn.tasks.time_state import TimeState
 
 PERIODS = (1e2, 1e3, 1e4)  # numbers of periods in the domain of the waves that are compared
-SHORTEST = 1e8  # if even waves of so many periods decay, growth is bounded by high-order terms
+SHORTEST = 1e8  # periods; if such short waves decay, terms of high order bound the growth
 POWER = 0.75  # unbounded growth increases at least like this power of the number of periods
 # In a system, a real part below this fraction of |σ| is rounding: equal σ are separated by about
 # the square root of the rounding errors.
@@ -129,7 +129,7 @@ def _exponents(
     scales = [(size / s) ** (1 / r) for r, s in enumerate(sizes, 1) if s > 1e-10 * max(sizes)]
     every: list[np.ndarray] = []
     for step in range(1 if linearised.equations * order == 1 else 3):
-        # Eliminated constraints may cause σ that are faster than the size of the terms suggests.
+        # Eliminated constraints may cause σ that are larger than the size of the terms suggests.
         scale = (min(scales, default=1.0) or 1.0) * 1e4**step
         zeta = exponents(linearised.along(row, start, scale * time)[: order + 1])
         every.append(scale * (zeta[abs(zeta) > 1] if step else zeta))
