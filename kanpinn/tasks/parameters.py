@@ -389,7 +389,7 @@ class ParametrisedMarch:
             error: the relative error that the window adds.
         """
         if not before:
-            flat = self.start.movedim(2, 1).flatten(1)  # zero if there is space
+            flat = self.start.movedim(2, 1).flatten(1)  # zero unless in time alone
             starts = flat[:, None].expand(-1, space.system.space.size, -1)
         else:
             last, count = before[-1], self.start.shape[2]
@@ -547,7 +547,9 @@ class ShootingStage(Stage):
     def _lengthen(self, growth: float) -> None:
         """Multiply the time up to which data are fitted by the factor `growth`."""
         self.growth, until = growth, self.begin + growth * (self.reached - self.begin)
-        near = self.begin + 0.8 * (self.end - self.begin)  # the last part of the time is not tiny
+        near = self.begin + 0.8 * (
+            self.end - self.begin
+        )  # so that no tiny part of the time is left
         last = until >= self.end or (growth >= 2 and until > near)
         self.until = self.end if last else until
 
@@ -571,12 +573,12 @@ class ShootingStage(Stage):
         idle = self.search.idle
         if idle >= (3 if self.fine else 6):
             return True
-        if self.errors is not None:  # the march's errors, perhaps far larger than a step
+        if self.errors is not None:  # the errors of the march may be far larger than a step
             close = bool((now.newton.abs() <= 1e-2 * self.errors).all())
             return close or now.possible <= now.excess(0.2 if idle else 0.02)
         data, step = self.data.until(self.until), now.newton
         if self.is_whole:
-            # A loss below this is due to the error of the march.
+            # A loss below `hidden` is due to the error of the march.
             hidden = (0.1 * self.settings.march(100.0).tolerance) ** 2 * data.spread
             return now.possible <= max(now.excess(0.2), 1e-2 * now.loss * (idle > 0), hidden)
         if data.fits(now.loss):  # parameters that few data hardly determine might run away
