@@ -181,7 +181,7 @@ class SplineMarch(TimeState[SplineAttempt]):
             while state.change > self.tolerated and tries and not state.space.is_finest:
                 tries -= 1
                 finer = first_state(state.regraded(state.felt, self.aim), time)
-                if finer.change > state.change / 2:  # kinks, or unresolved
+                if finer.change > state.change / 2:  # at kinks errors do not fall like h^(k + 1)
                     finer = first_state(state.regraded(state.felt, self.aim, smooth=False), time)
                 state = finer
         self._go_on(state)
