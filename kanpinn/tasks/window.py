@@ -298,11 +298,11 @@ def solve_window(
     try:
         window = newton.solve(guess, size, precision)
         if algebraic and window.converged:
-            # The stages of Radau IIA do not depend on the initial values of algebraic fields. The
-            # polynomials through the stages alone, of one degree less than those of other fields,
-            # give these values: so they are consistent with the equations at the first moment too,
-            # and do not keep errors of the window before (Hairer, Lubich and Roche, The numerical
-            # solution of differential-algebraic systems by Runge-Kutta methods, 1989).
+            # The stages of Radau IIA do not depend on the initial values of algebraic fields. So
+            # these initial values are taken from the polynomial through the stages alone, whose
+            # degree is lower by 1. Then they are consistent with the equations, and free of errors
+            # of the window before (Hairer, Lubich and Roche, The numerical solution of
+            # differential-algebraic systems by Runge-Kutta methods, 1989).
             ahead = torch.from_numpy(lagrange(scheme.nodes, np.zeros(1)))
             shift = torch.zeros_like(newton.initial)
             shift[..., list(algebraic)] = torch.tensordot(ahead, window.unknowns, 1)[..., algebraic]
@@ -345,7 +345,7 @@ def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
         modes: the relative sizes of the terms of the Legendre series, lowest degree first.
     """
     rounding, lower = 1e-14, float(np.hypot(*modes[-2:]))
-    largest = np.maximum.accumulate(modes[::-1])[::-1]  # largest of this and all higher degrees
+    largest = np.maximum.accumulate(modes[::-1])[::-1]  # the largest from each degree upwards
     last = int((largest > rounding * largest[0]).sum()) - 1
     if last < 4 or last >= len(modes) - 2:
         return error, lower
@@ -445,7 +445,7 @@ class GalerkinNewton(Newton):
             start: the estimated error of the state at the start, (order, n, m).
             size: the root mean square of the solution.
         """
-        small = 1e-3  # times the solution: nearly linear, and far above rounding
+        small = 1e-3  # times the solution: the change is nearly linear, and far above rounding
         before, propagated = float(self.norms(start[:1])), torch.zeros_like(start)
         if before:
             factor = small * size / before
@@ -459,7 +459,7 @@ class GalerkinNewton(Newton):
         if waves and bool((window.lifetimes >= window.length).all()):
             size = max(size, before)
         found = float(self.norms(total[:1]))
-        if found > 0:  # the sizes add up, though the errors differ in form
+        if found > 0:  # the sizes of the two errors add up, though their forms differ
             total = total * ((size + float(self.norms(added[:1]))) / found)
         return total
 
@@ -564,7 +564,7 @@ class CoupledNewton(GalerkinNewton):
         self.by_unknowns = by_unknowns.swapaxes(1, 2)[:, None]  # (s + 1, 1, s, parts)
         times = torch.from_numpy(self.start + length * np.append(stages.nodes, between))
         self.copies = at_times(system.space.places, times.repeat(self.fields))
-        # There is a copy of all moments for each equation, where this equation is differentiated.
+        # For each equation there is a copy of all moments, where this equation is differentiated.
         self.seeds = torch.eye(self.fields).double().repeat_interleave(len(times), dim=0)
 
     def norm(self, change: Tensor) -> float:
@@ -629,7 +629,7 @@ class CoupledNewton(GalerkinNewton):
 
 def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
     """The kind of Newton's method: dense for few equations in time alone, otherwise simplified."""
-    few = 20  # fields; up to so many the dense system of all stages costs less than other work
+    few = 20  # up to 20 fields, the dense system of all stages costs less than other work
     in_time_alone, fields = surrogate.domain.dim == 1, surrogate.network.width[-1]
     return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton
 
@@ -697,7 +697,7 @@ class Control:
         longest = min(4.0, max(0.5, self._faster(tried)))  # the ratio to the length of this window
         decay = self._decay(tried)
         self.distances = (*self.distances[-2:], tried.length * (decay - 1 / decay) / 4)
-        trend, steady = 1.0, 1.2  # the ratio of the next distance to the last one
+        trend, steady = 1.0, 1.2  # ratios of the next distance to the last distance
         if len(self.distances) == 3:
             growth = min(b / a for a, b in pairwise(self.distances))
             trend = min(growth, self.choice.foresight) if growth > steady else 1.0
