@@ -114,7 +114,7 @@ class CornerOperators:
 
     @cached_property
     def fields(self) -> Array:
-        """The orders t_j of the fields, whose largest is zero, (m,)."""
+        """The orders t_j of the fields, (m,); the largest order is zero."""
         orders = _orders(self.equation)
         if np.ptp(orders.max(axis=1)) == 0 == np.ptp(orders.max(axis=0)):
             return np.zeros(orders.shape[1])
@@ -137,7 +137,10 @@ class CornerOperators:
         return rows[kept], _principal(own, rows[kept], self.fields)
 
     def orders(self, symbol: Symbol) -> Array:
-        """The order of each equation or condition relative to the fields' orders, (e,)."""
+        """The order of each equation or condition of a symbol, (e,).
+
+        The order is the largest, over the fields, of the order of the field's derivatives minus t_j.
+        """
         return (_orders(symbol) - self.fields).max(axis=1, initial=-np.inf)
 
     @cached_property
