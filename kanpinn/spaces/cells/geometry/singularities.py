@@ -273,7 +273,8 @@ class SingularCorners:
         """The ratio of the error everywhere to the error in the cell that causes it, (N,).
 
         A cell of the width h at a corner has an error like h^(λ+1), and causes an error like
-        h^(2λ) in the whole domain. Other cells have the ratio 1.
+        h^(2λ) in the whole domain, so that its ratio is h^(λ-1) for λ < 1. Other cells have the
+        ratio 1.
         """
         parts = geometry.tree.widths.amax(dim=1)
         growth = parts[:, None] ** (self.exponents - 1).clamp_max(0)
@@ -640,7 +641,10 @@ def _around(
     fluxes: FluxSizes,
     near: float,
 ) -> list[RegionSector]:
-    """The sectors around a point, counter-clockwise; at a boundary point, from the boundary on."""
+    """The sectors around a point, counter-clockwise; at a boundary point, from the boundary on.
+
+    The list is empty if several parts of one region meet at the point.
+    """
     sectors = []
     for edges in division.edges:
         first = [edge for edge in edges if math.dist(edge.curve.start, point) < near]
