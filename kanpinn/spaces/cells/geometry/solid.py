@@ -444,7 +444,7 @@ class SolidCutter:
         """Quadrature rules on the parts of a sheet that bound the solid's parts in cells.
 
         Args:
-            number: the index of the sheet.
+            number: the index of the sheet, a smooth surface of the boundary or an interface.
             boxes: the corners of the cells, (N, 2, 3).
             nodes: roughly the number of points along each coordinate.
         """
