@@ -1,1 +1,1 @@
-"""The least-squares problem of all cells, and its solution by nested dissection."""
+"""The least-squares problem of all cells, and its solution by elimination."""
