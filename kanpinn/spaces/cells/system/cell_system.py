@@ -110,12 +110,12 @@ class CellSolutions:
 class CellSystem:
     """Least squares for all cells K of a tree: Σ_K ‖r‖²_K + jumps + conditions, for residuals r.
 
-    The jump of a field between two cells is split into two differences: the value of each cell
-    minus a trace, an unknown polynomial on the common face. Then the coefficients of each cell can
-    be eliminated one cell at a time, and the traces afterwards (see `FaceSolver`). The least sum of
-    the two squared differences is a multiple of the squared jump. Cells whose rows are equal up to
-    a factor form groups, and are eliminated once. If there are several ranks (processes), each rank
-    has the cells of its own subtrees.
+    A row is one equation of the least-squares problem. The jump of a field between two cells is split
+    into two differences: the value of each cell minus a trace, an unknown polynomial on the common
+    face. Then the coefficients of each cell can be eliminated one cell at a time, and the traces
+    afterwards (see `FaceSolver`). The least sum of the two squared differences is a multiple of the
+    squared jump. Cells whose rows are equal up to a factor form groups, and are eliminated once. If
+    there are several ranks (processes), each rank has the cells of its own subtrees.
 
     Args:
         about: the present solution, about which all terms are linearised.
@@ -160,7 +160,7 @@ class CellSystem:
 
     @cached_property
     def factors(self) -> list[Tensor]:
-        """For each term of the equation a factor for each of its e equations, (e,).
+        """For each term in `equation` the factors of the term's e equations, (e,).
 
         The factors scale the largest coefficient of each equation to 1; then they are multiplied by
         the scale of the region, see `region_scales`.
@@ -414,7 +414,11 @@ class CellSystem:
 
     @cached_property
     def _face_weights(self) -> Tensor:
-        """The square roots of the weights on each face, for its two cells, (2, F, j, m)."""
+        """The square roots of the weights on each face, (2, F, j, m).
+
+        The first index is 0 for the lower cell and 1 for the upper cell; j counts the orders of
+        normal derivatives.
+        """
         faces, geometry = self.geometry.faces, self.geometry
         normals = torch.eye(self.polynomials.dim, dtype=geometry.half.dtype)[faces.axis]
         both = (faces.lower, faces.upper)
@@ -425,7 +429,7 @@ class CellSystem:
         return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
 
     def _rows(self, cell: int) -> tuple[Any, ...]:
-        """The rows of a cell, see `CellElimination.of`."""
+        """The matrices of a cell's rows, which are the arguments of `CellElimination.of`."""
         equation, *conditions = self.terms[cell]
         rows = [*(one.rows() for one in conditions), self._without_right(cell)]
         shared = self._of_shared(cell) if self._shared_blocks[cell] else None
@@ -537,7 +541,7 @@ class CellSystem:
         return found
 
     def _shared_at_side(self, cell: int, at: SideTrace) -> Tensor:
-        """The rows of shared functions at a part of a cell's side, (rows, q)."""
+        """The matrix of the q shared functions in the rows at a part of a cell's side, (rows, q)."""
         face, side, found = self.polynomials.on_face, at.side, []
         shared, weights = at.within is not None, self._weights_at(at)
         for block in self._shared_blocks[cell]:
@@ -561,7 +565,7 @@ class CellSystem:
         return torch.cat(found, dim=1)
 
     def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections:
-        """The transformation of the equation's rows in a cell to a triangle."""
+        """The orthogonal transformation of the equation's rows in a cell to a triangle."""
         if not equation.term.is_alike:
             return Reflections.of(_joined([equation.rows()]))
         key = equation.term, self._size(cell)
