@@ -26,10 +26,10 @@ class Coupling:
     from an unknown trace. The square of this difference has the weight Σ_(r>j) c_r² k^(2(r-j))
     h^(2j+1-2r). With equal weights on both sides, the squared jump has half of this weight. For -Δu
     the weights are k⁴/h³ for the value and k²/h for the normal derivative. Then the least-squares
-    functional is equivalent to the norm of the residual's solution in each cell, and errors were
-    1.6 to 4 times the error of the best approximation for all degrees, on uniform and on graded
-    cells. With smaller weights errors were larger by orders of magnitude, with larger weights by a
-    factor of up to 10.
+    functional is equivalent to the norm, in each cell, of the solution whose source is the
+    residual. Errors were 1.6 to 4 times the error of the best approximation for all degrees, on
+    uniform and on graded cells. With smaller weights errors were larger by orders of magnitude,
+    with larger weights by a factor of up to 10.
 
     If c_0 u is large compared with c_r ∂^r u, as for the time derivative in short intervals of
     time, c_r (c_r + c_0 h^r / k^(r-1)) replaces c_r². Otherwise jumps cost little compared with the
