@@ -167,7 +167,7 @@ def elimination_order(
 
 
 def merge_order(tree: Tree) -> list[Merge]:
-    """The order of nested dissection: merges of two neighbouring nodes each, up to the root.
+    """The order of nested dissection: a list of merges of two neighbouring nodes, up to the root.
 
     The leaves are the nodes 0 … N - 1; each merge makes the next node. The box of the tree is
     bisected again and again until each part is a leaf or the leaves of one box, and the parts are
