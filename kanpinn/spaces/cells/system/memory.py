@@ -13,12 +13,12 @@ def factor_bytes(traces: Traces, count: int) -> int:
     """The bytes that the solve for the traces on faces takes, with the cheaper of two methods.
 
     The first method is a nested dissection, whose factors and fronts grow like N log N in the plane
-    and like N^(4/3) in space. Its constants were fitted to solves in squares and cubes of 8² to 64²
-    and 5³ to 12³ equal cells of degrees 4 to 16; measured memory differs by up to a tenth. The
-    second method is conjugate gradients on two levels, whose preconditioner has the factors of the
-    coarse unknowns. Its constants were fitted to the peak memory for 16² to 64² and 8³ to 12³ equal
-    cells with 4 to 16 coarse unknowns on a face; in the plane, few coarse unknowns took up to a
-    third more.
+    and like N^(4/3) in space. The constants of this method were fitted to solves in squares and
+    cubes of 8² to 64² and 5³ to 12³ equal cells of degrees 4 to 16; measured memory differs by up
+    to a tenth. The second method is conjugate gradients on two levels, with the factors of the
+    coarse unknowns as the preconditioner. The constants of this method were fitted to the peak
+    memory for 16² to 64² and 8³ to 12³ equal cells with 4 to 16 coarse unknowns on a face; in the
+    plane, few coarse unknowns took up to a third more memory.
 
     Args:
         traces: the unknowns on a face.
