@@ -20,10 +20,10 @@ from kanpinn.spaces.cells.system.interfaces import Interface
 
 
 class SampledTerm:
-    """A term at points of cells, linearised at the present solution.
+    """A term (the equation or a condition) at points of cells, linearised at the present solution.
 
     Args:
-        term: the term, each row of which belongs to one point.
+        term: the term. Each of its rows belongs to one point.
         at: the points, q in each of c cells.
         about: the present solution.
 
