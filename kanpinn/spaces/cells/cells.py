@@ -264,7 +264,7 @@ class Cells(Network):
         cells: the number of cells along each coordinate before any cell is halved, or one number
             for all coordinates; then the cells have the shape of the domain's bounding box.
         coefficient: a network for the unknown coefficient fields, which are the last of the fields.
-            The solve finds the coefficients of its output layer, which are zero before.
+            The solve finds the coefficients of this network's output layer; they are zero at first.
         dtype: the type of the coefficients.
 
     Raises:
