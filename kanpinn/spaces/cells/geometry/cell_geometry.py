@@ -407,7 +407,7 @@ class CellGeometry:
 
 
 def joined_regions(parts: Sequence[CellGeometry]) -> dict[str, Any]:
-    """The fields of `CellGeometry` for the cells of all regions, one region after the other."""
+    """The arguments of `CellGeometry` for the cells of all regions, one region after the other."""
     starts = accumulate((len(one.tree) for one in parts), initial=0)
     faces = [
         replace(one.faces, lower=one.faces.lower + start, upper=one.faces.upper + start)
