@@ -139,7 +139,8 @@ class CornerOperators:
     def orders(self, symbol: Symbol) -> Array:
         """The order of each equation or condition of a symbol, (e,).
 
-        The order is the largest, over the fields, of the order of the field's derivatives minus t_j.
+        This is the largest value, over the fields j, of the order of the field's derivatives minus
+        t_j.
         """
         return (_orders(symbol) - self.fields).max(axis=1, initial=-np.inf)
 
