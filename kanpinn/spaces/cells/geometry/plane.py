@@ -88,7 +88,7 @@ class Outline:
 
     @cached_property
     def interior_angles(self) -> list[tuple[int, float]]:
-        """For each curve the index of the next curve, and the interior angle between both curves.
+        """For each curve the index of the next curve, and the interior angle between the curves.
 
         The angles are in radians.
         """
