@@ -163,8 +163,8 @@ class PlaneCorner:
 class SingularCorners:
     """The corners at which solutions behave like r^λ with an exponent λ < 2; there may be none.
 
-    If the cells at a corner have the corner's singular functions up to some degree, λ is this
-    degree.
+    If the cells at a corner have the corner's singular functions up to some degree, this degree
+    counts as λ.
 
     The second derivatives of r^λ are not square integrable for λ < 1, and then the least-squares
     functional has no minimum close to the solution. Therefore the least-squares rows of each cell
