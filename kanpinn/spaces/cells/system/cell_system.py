@@ -110,12 +110,12 @@ class CellSolutions:
 class CellSystem:
     """Least squares for all cells K of a tree: Σ_K ‖r‖²_K + jumps + conditions, for residuals r.
 
-    A row is one equation of the least-squares problem. The jump of a field between two cells is split
-    into two differences: the value of each cell minus a trace, an unknown polynomial on the common
-    face. Then the coefficients of each cell can be eliminated one cell at a time, and the traces
-    afterwards (see `FaceSolver`). The least sum of the two squared differences is a multiple of the
-    squared jump. Cells whose rows are equal up to a factor form groups, and are eliminated once. If
-    there are several ranks (processes), each rank has the cells of its own subtrees.
+    A row is one equation of the least-squares problem. The jump of a field between two cells is
+    split into two differences: the value of each cell minus a trace, an unknown polynomial on the
+    common face. Then the coefficients of each cell can be eliminated one cell at a time, and the
+    traces afterwards (see `FaceSolver`). The least sum of the two squared differences is a multiple
+    of the squared jump. Cells whose rows are equal up to a factor form groups, and are eliminated
+    once. If there are several ranks (processes), each rank has the cells of its own subtrees.
 
     Args:
         about: the present solution, about which all terms are linearised.
@@ -541,7 +541,7 @@ class CellSystem:
         return found
 
     def _shared_at_side(self, cell: int, at: SideTrace) -> Tensor:
-        """The matrix of the q shared functions in the rows at a part of a cell's side, (rows, q)."""
+        """The matrix of q shared functions in the rows at a part of a cell's side, (rows, q)."""
         face, side, found = self.polynomials.on_face, at.side, []
         shared, weights = at.within is not None, self._weights_at(at)
         for block in self._shared_blocks[cell]:
