@@ -286,7 +286,7 @@ class InterfaceRows:
         return np.tile(own, self.signs.shape[1] * self.parts)
 
     def traces(self, function: CellFunctions) -> Array:
-        """The traces that minimise the squared rows for a given function, (parts·size,)."""
+        """The traces that fit a given function best in the norm of the rows, (parts·size,)."""
         onto, right = self.interface.at.onto, self.interface.right
         jets = self.interface.jets(function)
         found = torch.einsum("cqi,scqfpm,cqspm->scfi", onto, self.forms, jets)
