@@ -288,7 +288,7 @@ class Cells(Network):
     threads = 1  # matrices of single cells are too small for more threads
     has_kinks, minimises, estimates_error = True, False, True
     most_inputs: ClassVar[int] = 4
-    highest: ClassVar[int] = 30  # degree; above it rounding grows faster than errors fall
+    highest: ClassVar[int] = 30  # above this degree rounding grows faster than errors fall
 
     def __init__(
         self,
