@@ -151,7 +151,7 @@ def derivatives_across(
     others = [i for i in range(polynomials.dim) if i != axis]
     along = face.values(local[..., others].flatten(0, -2)).unflatten(0, local.shape[:-1])
     matrices = (along.mT @ onto)[..., _along(polynomials, axis), :]
-    # Each polynomial is a factor along the side times a factor in the coordinate across it.
+    # Each polynomial is a factor along the side times a factor in the coordinate across the side.
     across = legendre_at(local[..., 0, axis].flatten(), polynomials.degree, orders)
     factors = [one[polynomials.powers[:, axis]].T for one in across[:orders]]
     return [one.view(*matrices.shape[:-1], 1) * matrices for one in factors]
@@ -221,7 +221,7 @@ class FaceTraces:
         number[is_shared] = single + torch.searchsorted(several, keys[is_shared])
         chosen = is_shared.nonzero()[:, 0]
         finest = torch.maximum(tree.level[faces.lower], tree.level[faces.upper]).gather(1, axis)
-        chosen = chosen[finest[chosen, 0].argsort(stable=True)]  # narrowest last, to be kept
+        chosen = chosen[finest[chosen, 0].argsort(stable=True)]  # narrowest last: `least` keeps it
         least = {int(number[face]): face for face in chosen.tolist()}
         shared = [
             (int(larger[face]), int(faces.axis[face]), bool(at_lower[face]), face)
