@@ -114,7 +114,10 @@ class CornerOperators:
 
     @cached_property
     def fields(self) -> Array:
-        """The orders t_j of the fields, (m,); the largest order is zero."""
+        """The orders t_j of the fields, (m,); the largest order is zero.
+
+        All orders are zero if all equations have one order and all fields have one highest order.
+        """
         orders = _orders(self.equation)
         if np.ptp(orders.max(axis=1)) == 0 == np.ptp(orders.max(axis=0)):
             return np.zeros(orders.shape[1])
