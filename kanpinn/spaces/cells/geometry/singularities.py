@@ -24,9 +24,10 @@ from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Powe
 from kanpinn.spaces.cells.geometry.plane import Outline
 from kanpinn.spaces.cells.tree import Tree
 
-# A function: the flux coefficients inside and outside of a piece of an interface, at a point of it.
+# A function that returns the flux coefficients inside and outside of a piece of an interface, at a
+# point of the piece.
 FluxSizes = Callable[[Piece, Points], tuple[float, float]]
-Goal = Callable[[CellGeometry], Tensor]  # a mask (N, d): in which coordinates cells are too coarse
+Goal = Callable[[CellGeometry], Tensor]  # a mask (N, d), true where cells are too coarse
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +252,7 @@ class SingularCorners:
             points = torch.cat([points, more])
             larger = torch.minimum(powers + 0.5, 1 + self.exponents[weak])
             powers = torch.cat([larger, torch.full((len(more),), self.power)])
-        gaps = (corners[:, :, None] - points).abs().amax(dim=1)  # far sides, (N, c, d)
+        gaps = (corners[:, :, None] - points).abs().amax(dim=1)  # distances of the far sides, (N, c, d)
         distances = (gaps.norm(dim=2) / geometry.half.max()).clamp_max(1)
         zeros = torch.zeros(len(distances), 1, dtype=distances.dtype)
         logarithms = torch.cat([zeros, powers * distances.log2()], dim=1)
