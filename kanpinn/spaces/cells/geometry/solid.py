@@ -467,7 +467,7 @@ class SolidCutter:
         own = ((inward > low - room) & (inward < high + room)).all(dim=1)
         # A sheet in the common side of two cells bounds only the cell on the solid's side.
         own &= (((inward >= low) & (inward <= high)) | (points.normals.abs() < 0.5)).all(dim=1)
-        if self.solid.within or self.solid.without:  # a wall may bound another part of the solid
+        if self.solid.within or self.solid.without:  # a sheet may bound another part of the solid
             own &= self.solid.contains(inward)
         return own
 
