@@ -432,12 +432,13 @@ class CornerConditions:
         return CornerOperators(angle, symbol([self.equation], inside), (after, before))
 
     def is_kinked(self, operators: CornerOperators) -> bool:
-        """Return whether the data are continuous at the corner, but fit no linear function.
+        """Return whether the data at the corner are continuous but fit no linear function.
 
         Data fit a linear function if it satisfies the equation and the conditions at the corner up
         to first order. If the data fit no linear function, and if 1 is an exponent, solutions are
         like r ln r, as where a load ends at a free side. If the data fit a linear function, the
-        exponent 1 belongs to linear functions, such as rotations, which are not singular.
+        exponent 1 belongs to linear functions, such as rotations, which are not singular. Data that
+        are infinite at the corner, or have an infinite derivative there, fit no linear function.
 
         operators: the operators of the equation and the conditions, linearised about zero.
         """
@@ -782,7 +783,7 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
     network = require_cells(surrogate.network)
     fields, patches, found = network.own_fields, list[CornerPatch](), None
     known = network.constants is None and network.coefficient is None
-    if known:  # derivatives by unknowns are polynomials in cells only
+    if known:  # derivatives by unknown numbers have no singular functions
         patches += problem.corner_patches(network.tree.roots)
     elif network.enrichment is not None:
         raise InputError(
