@@ -96,7 +96,7 @@ class SampledTerm:
         """
         at, scale = self.at.at(place), self.at.scale[place]
         kind = tuple(scale.tolist())
-        if self.at.alike and kind in self._functions:  # cells of one size share them
+        if self.at.alike and kind in self._functions:  # cells of one size share the jets
             return self._functions[kind]
         found = self.polynomials.stacked(self.term.channels, at, scale, self.parts)
         if self.at.alike:
@@ -179,7 +179,7 @@ class SampledTerm:
         try:
             again = SampledTerm(self.term, self.at.some(few), other)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-            return False  # slopes that are not finite about the other function depend on it
+            return False  # slopes are not finite about `other`, so they depend on the function
         gap = (self.slopes[few] - again.slopes).abs().max()
         return bool(gap <= rounding * self.slopes.abs().max())
 
