@@ -252,7 +252,9 @@ class SingularCorners:
             points = torch.cat([points, more])
             larger = torch.minimum(powers + 0.5, 1 + self.exponents[weak])
             powers = torch.cat([larger, torch.full((len(more),), self.power)])
-        gaps = (corners[:, :, None] - points).abs().amax(dim=1)  # distances of the far sides, (N, c, d)
+        gaps = (
+            (corners[:, :, None] - points).abs().amax(dim=1)
+        )  # distances of the far sides, (N, c, d)
         distances = (gaps.norm(dim=2) / geometry.half.max()).clamp_max(1)
         zeros = torch.zeros(len(distances), 1, dtype=distances.dtype)
         logarithms = torch.cat([zeros, powers * distances.log2()], dim=1)
