@@ -37,7 +37,7 @@ class Channels:
             "hessian" all ∂_ab u; each kind contains the kinds before it and implies the gradient.
             "none" carries none.
         directions: constant directions of directional derivatives, d numbers each.
-        order: the highest order of the directional derivatives, at most 4; all lower ones are
+        order: the highest order of the directional derivatives, at most 4; all lower orders are
             carried too.
 
     dim: the number of coordinates d. derivative_order: the highest derivative in the jet, 0 … 4.
@@ -204,7 +204,7 @@ class Jet:
         return replace(self.map(lambda t: t * factor), value=self.value * factor + shift)
 
     def dense(self) -> "Jet":
-        """The jet itself, for the same interface as `Coordinates`."""
+        """The jet itself; `Coordinates` has a method of this name, too."""
         return self
 
     def __add__(self, other: Any) -> Any:
@@ -301,7 +301,7 @@ class Jet:
 
 
 def join(fields: Sequence[Jet]) -> Jet:
-    """The jet of the components of several jets, which have the same channels."""
+    """Concatenate jets with the same points and channels along the components."""
     parts = zip(*(field.parts() for field in fields), strict=True)
     joined = fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
     if joined.value.shape[-1] == len(fields):
@@ -310,7 +310,7 @@ def join(fields: Sequence[Jet]) -> Jet:
 
 
 def stack(blocks: Sequence[Jet]) -> Jet:
-    """The jet at the points of several jets, one after another, with the same channels."""
+    """Concatenate jets with the same channels along the points."""
     parts = zip(*(block.parts() for block in blocks), strict=True)
     return blocks[0].with_parts([torch.cat(same) for same in parts])
 
