@@ -127,7 +127,7 @@ def normal_derivative(u: Jet, p: Points) -> Tensor:
 def partial(u: Jet, *names: str) -> Tensor:
     """A partial derivative of order 1 to 4, (n, m): `partial(u, "x", "x", "y")` is ∂_xxy u.
 
-    Mixed derivatives of third and fourth order are sums of directional ones (polarisation).
+    Mixed derivatives of third and fourth order are sums of directional derivatives (polarisation).
 
     Args:
         u: the jet of the field.
