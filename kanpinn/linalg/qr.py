@@ -169,7 +169,7 @@ class DampedSteps:
 def rank_tolerance(dtype: torch.dtype) -> float:
     """Return the default cut-off of singular values, relative to the largest: 50 eps.
 
-    A smaller cut-off lets coefficients and rounding errors grow, a larger one costs accuracy.
+    A smaller cut-off lets coefficients and rounding errors grow; a larger cut-off costs accuracy.
     """
     return 50 * torch.finfo(dtype).eps
 
@@ -292,7 +292,7 @@ class Fold:
     def add(self, jacobian: Tensor, residual: Tensor) -> None:
         """Add the rows J (n, p) and r (n,) to the factor."""
         self.waiting.append((jacobian, residual))
-        # The p rows of R are factorised along with the chunks: so the chunks shall have more rows.
+        # The p rows of R are factorised along with the chunks, which pays if these have more rows.
         if sum(len(r) for _, r in self.waiting) > 2 * jacobian.shape[1]:
             self.factor = triangular_factor(self.waiting, self.factor)
             self.waiting = []
