@@ -46,7 +46,11 @@ class Reflections:
         return np.triu(self.vectors[: min(self.vectors.shape)])
 
     def apply(self, right_sides: Array) -> Array:
-        """Q⁻¹ times a matrix, both (r, n)."""
+        """Q⁻¹ times a matrix, (r, n).
+
+        Args:
+            right_sides: the matrix, (r, n).
+        """
         if not len(self.factors) or not right_sides.size:
             return right_sides
         kind = "unmqr" if np.iscomplexobj(self.vectors) else "ormqr"
@@ -161,12 +165,11 @@ class Solvable:
 
         Args:
             top: the columns, (c, m).
-            left: other rows with these columns, to which rows that are no longer needed are
-                appended.
+            left: other rows with m columns.
 
         Returns:
-            The transformed columns (c, m), with zeros in the rows of x_i that are set to zero, and
-            `left` with the rows that hold no kept x_i, (…, m).
+            The transformed columns (c, m), with zeros in the rows of x_i that are set to zero; and
+            `left`, followed by the transformed rows that contain no x_i, (…, m).
         """
         if self.reflections is None:
             return top, left
