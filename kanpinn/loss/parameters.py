@@ -248,8 +248,8 @@ def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
 
     The sum of the products of the misfits of each point and of its nearest neighbour is zero on
     average for independent errors, and positive for a misfit that varies smoothly. If each of two
-    points is the nearest neighbour of the other, their product counts twice; 62 % of random points
-    in the plane are in such pairs.
+    points is the nearest neighbour of the other, the product of their misfits counts twice; 62 % of
+    random points in the plane are in such pairs.
 
     Args:
         places: the points, (n, d), n ≥ 2.
