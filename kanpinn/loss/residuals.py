@@ -75,7 +75,7 @@ class Residuals:
 
         The Jacobian of a batch has at most 2²⁰ entries if that allows 1024 rows or more, because
         reusing mapped memory is faster. A batch is planned for at least 256 rows, since smaller
-        ones are slow, and for at most 4096.
+        batches are slow, and for at most 4096.
         """
         part = share(term.rows)
         count = part.stop - part.start
