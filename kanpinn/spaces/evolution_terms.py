@@ -116,7 +116,7 @@ def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
 
 
 def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -> Tensor:
-    """The values and rates of the fields at the first moment that the terms prescribe.
+    """The values and rates that the terms prescribe for the fields at the first moment.
 
     At each point the result is the least-squares solution of least norm, so that values that are
     not prescribed are zero.
