@@ -251,7 +251,7 @@ class FunctionSpace:
     def rule(self) -> tuple[Points, Tensor]:
         """The quadrature places at the first moment, and their weights, for random functions.
 
-        They are for functions that vanish nowhere, as opposed to splines.
+        The rule is for functions that vanish nowhere; splines have Gauss rules in their intervals.
         """
         count = 2 * self.network.layers[-1].coefficients[..., 0].numel()
         domain = self.surrogate.domain
