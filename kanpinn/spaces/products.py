@@ -225,13 +225,13 @@ class ProductSpace(TrialSpace):
         return [Waves(*(stacked(d, kind) for kind in kinds)) for d in range(len(self.line))]
 
     def tables(self, of_axis: Callable[[Axis], Tensor]) -> list[Tensor]:
-        """Stack a tensor of the axes of all fields, for each coordinate.
+        """For each coordinate, stack the tensors of the axes of all fields.
 
         Args:
             of_axis: gives the tensor of an axis, (…, a, b).
 
         Returns:
-            For each coordinate (…, m or 1, a, b).
+            For each coordinate a tensor (…, m or 1, a, b).
         """
         return [
             torch.stack([of_axis(axes[d]) for axes in self.axes], dim=-3)
