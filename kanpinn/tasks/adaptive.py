@@ -493,7 +493,7 @@ class AdaptiveLeastSquares(Method):
 
     Unknown numbers are found from data by steps of the Levenberg–Marquardt method. At each step the
     fields are the solution for the present numbers, and other right-hand sides give the derivatives
-    of the fields by the numbers. So the tolerance is that of the fields for given numbers.
+    of the fields by the numbers. So the tolerance limits the error of the fields for given numbers.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
