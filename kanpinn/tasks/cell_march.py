@@ -32,7 +32,7 @@ from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState, state_of
 from kanpinn.tasks.window import Control, Newton, StageChoice, Window, solve_window, together
 
 SAVED = ("time", "size", "expected", "beyond", "limited")
-USED = ("about", "window", "served", "rate", "slow")  # of `LinearisedCells`, for a checkpoint
+USED = ("about", "window", "served", "rate", "slow")  # `LinearisedCells` in a checkpoint
 
 
 def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> Tensor:
