@@ -438,7 +438,7 @@ class Shooting(Method):
         tolerance: the `tolerance` of the last marches; earlier marches have 100 times this
             tolerance. The change of the parameters from earlier to last marches gives the error of
             the marches, which the confidence intervals include.
-        steps: the largest number of steps, each of which is one march or two.
+        steps: the largest number of steps; a step takes one or two marches.
         starts: the largest number of other starts, random multiples of the start values, that are
             tried if the data are not fitted.
 
