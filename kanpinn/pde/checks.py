@@ -151,7 +151,7 @@ class ProbedEquation:
         The residual at a point has to be a differentiable function of the point and of the jet at
         the point. Values that are not finite, such as log det F at random jets, prove nothing.
         """
-        points, jet = self.points[:], self.jets[0]  # without the cache
+        points, jet = self.points[:], self.jets[0]  # a slice of a batch has no cache
         given = [points.coords, *jet.parts()]
         before = [self._coords, *(part.clone() for part in jet.parts())]
         first = self.residual(points, jet)
@@ -569,10 +569,11 @@ def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
 
 
 def undetermined_number(probe: Probe) -> str | None:
-    """The first unknown number of a problem whose conditions determine only the field, or None.
+    """Return the name of the first unknown number if conditions determine the field only, or None.
 
-    Problems with several fields, measurements, integrals or conditions in the domain are not
-    examined, nor evolutions, in which conditions at both ends of the time may determine a number.
+    Not examined are problems with several fields, measurements, integrals or conditions in the
+    domain, and evolutions, in which conditions at the first and the last time may determine a
+    number.
     """
     numbers, conditions = getattr(probe.problem, "numbers", {}), probe.conditions
     if not numbers or probe.time is not None or len(probe.fields) > 1:
@@ -583,7 +584,7 @@ def undetermined_number(probe: Probe) -> str | None:
     trials = zip(conditions, probe.trials, strict=True)
     given = [(c.pieces, trial.equations) for c, trial in trials]
     if probe.domain.dim == 1:
-        # At an end where the equation loses its highest derivatives, no condition is needed.
+        # An end where the coefficient of the highest derivative vanishes needs no condition.
         leading = [
             float(
                 largest_of_orders(one.linearised().slopes.abs(), one.jets[0].channels)[

@@ -64,8 +64,9 @@ def exact_defects(problem: Problem) -> Iterator[Defect]:
 def warn_of_contradictions(problem: Problem) -> None:
     """Warn if the exact solution does not solve the problem, or is not finite in the domain.
 
-    Errors against it then say nothing. Residuals of at most 1e-6 of the terms of the equation pass,
-    since a series may be cut off; and a residual that is not finite, as next to a corner.
+    Errors computed with such an exact solution would be meaningless. A residual passes if it is at
+    most 1e-6 of the equation's terms, since the exact solution may be a truncated series, or if it
+    is not finite, as next to a corner.
     """
     few, name = sample(problem.domain, 64, "sobol"), type(problem).__name__
     try:
@@ -74,7 +75,7 @@ def warn_of_contradictions(problem: Problem) -> None:
             warnings.warn(f"{name}.exact is not finite: errors are not known", stacklevel=3)
             return
         wrong = [one for one in exact_defects(problem) if one.relative > 1e-6]
-    except Exception:  # by the user's own functions; errors are then measured at other points
+    except Exception:  # the user's own functions may fail at these points, but not at others
         return
     for one in wrong:
         warnings.warn(one.words, stacklevel=3)
