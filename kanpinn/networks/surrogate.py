@@ -1,4 +1,4 @@
-"""The surrogate of a solution: the domain's affine map, a network and an output map."""
+"""The surrogate of a solution: an affine map of the coordinates, a network and an output map."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -15,7 +15,7 @@ from kanpinn.pde.problem import Unknown
 
 @runtime_checkable
 class InputBox(Protocol):
-    """The names and the bounding box of a network's inputs: those of a domain or of a table."""
+    """The names and the bounding box of coordinates: a domain, or the coordinates of a table."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ class InputBox(Protocol):
 
     @property
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """The lowest and the highest corner of the bounding box, (d,) each."""
+        """The lower and the upper corner of the bounding box, (d,) each."""
 
     @property
     def dim(self) -> int:
@@ -31,25 +31,27 @@ class InputBox(Protocol):
 
 
 class Surrogate(nn.Module):
-    """u(x) = output(network(ξ(x))), ξ the affine map of the domain's bounding box to [-1, 1]^d.
+    """A function u(x) = output(network(ξ(x))) that approximates the solution of a problem.
 
-    If the network `starts_at_zero`, its last coordinate is mapped to [0, 2].
+    ξ is the affine map of the domain's bounding box to [-1, 1]^d. If the network `starts_at_zero`,
+    ξ maps the last coordinate to [0, 2].
 
-    The network's enrichment, a function of x, is added before `output` is applied. The network's
-    unknown numbers follow the fields in jets, as constant fields.
+    The network's enrichment, a sum of known functions of x with coefficients, is added before
+    `output` is applied. In jets (values and derivatives) the fields are followed by the network's
+    unknown numbers, as constant fields.
 
     Args:
         network: the network.
-        domain: gives the coordinates and the bounding box.
+        domain: the domain of the problem, or another object with names and bounds.
         output: the output map; None for the identity.
-        inputs: a function of points that gives (n, q) in [-1, 1], used in place of ξ.
-        coefficients: for each field its `Unknown`, or None if the field is not a coefficient.
+        inputs: a function of n points that returns network inputs (n, q) in [-1, 1], in place of ξ.
+        coefficients: for each field its `Unknown`, or None if the field is not an unknown.
     """
 
-    domain: Any  # an `InputBox`; of a problem a `Domain`
+    domain: Any  # an `InputBox`; in the surrogate of a problem's solution a `Domain`
     low: Tensor
     high: Tensor
-    first: Tensor  # ξ at the lowest corner, -1
+    first: Tensor  # ξ at the lower corner of the bounding box
 
     def __init__(
         self,
@@ -78,7 +80,10 @@ class Surrogate(nn.Module):
         return self.network.constants is not None or any(self.coefficients)
 
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
-        """The jet of the network's inputs at points."""
+        """Return the jet of the network's inputs at points.
+
+        channels: the derivatives that the jet contains.
+        """
         if self.inputs is not None:
             if channels.derivative_order:
                 return self.inputs.jet(points, channels)
@@ -88,32 +93,41 @@ class Surrogate(nn.Module):
         return Coordinates(channels, (points.coords - self.low) / half + self.first, 1 / half)
 
     def inputs_at(self, points: Points) -> Tensor:
-        """The values of the network's inputs at points, (n, d)."""
+        """Return the values of the network's inputs at n points, (n, d) or, with `inputs`, (n, q)."""
         return self.coordinates(points, Channels(self.domain.names)).value
 
     @torch.no_grad()
     def activations(self, points: Points, part: Network | None = None) -> Iterator[list[Tensor]]:
-        """Yield, for each block of points, the inputs of all layers of the network or of a part."""
-        for start in range(0, len(points), 8192):  # which bounds the memory
+        """Yield for each block of points the inputs of all layers of a network.
+
+        Args:
+            points: the points.
+            part: the network, a part of the surrogate's network; None for the whole network.
+
+        Yields:
+            For k points of a block, a list with the inputs (k, n_in) of each layer.
+        """
+        for start in range(0, len(points), 8192):  # blocks bound the memory
             inputs = self.inputs_at(points[start : start + 8192])
             yield list((self.network if part is None else part).activations(inputs))
 
     def jet(
         self, points: Points, channels: Channels, tape: Tape | None = None, numbers: bool = True
     ) -> Jet:
-        """The jet of the fields, followed by the unknown numbers, at n points.
+        """Return the jet of the fields, followed by the unknown numbers, at n points.
 
-        Without gradients or a tape it is evaluated by blocks of points, which bounds the memory.
+        Without gradients and without a tape, the points are evaluated in blocks, which bounds the
+        memory.
 
         Args:
             points: n points with the dtype and device of the surrogate.
-            channels: the derivatives that the jet carries.
-            tape: records the layers whose Jacobian is wanted.
+            channels: the derivatives that the jet contains.
+            tape: the tape that records the evaluation of layers for a Jacobian, or None.
             numbers: whether the unknown numbers follow the fields.
         """
         if tape is None and not torch.is_grad_enabled():
-            # At a point each edge of a KAN and each unit of an MLP takes up to 100 bytes, for its
-            # value, its derivatives and copies.
+            # At each point, an edge of a KAN or a weight of an MLP needs up to 100 bytes, for the
+            # value, the derivatives and copies.
             most = 2**22
             size = max(256, most // max(layer.numbers_at_point for layer in self.network.layers))
             if len(points) > size:
@@ -136,18 +150,21 @@ class Surrogate(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, points: Points, channels: Channels) -> Jet:
-        """The jet of the fields at points, with the dtype and on the device of the points."""
+        """Return the jet of the fields at points, in the precision and on the device of the points.
+
+        channels: the derivatives that the jet contains.
+        """
         converted = points.to(self.low.dtype, self.low.device)
         return self.jet(converted, channels, numbers=False).map(lambda t: t.to(points.coords))
 
     @torch.no_grad()
     def forward(self, points: Points) -> Tensor:
-        """The values of the fields at points, (n, m)."""
+        """Return the values of the m fields at n points, (n, m)."""
         return self.jet(points, Channels(self.domain.names), numbers=False).value
 
     @torch.no_grad()
     def prepare(self, points: Points) -> None:
-        """Let the network adapt to the points of a solve before it starts."""
+        """Let the network adapt to the points of a solve before the solve starts."""
         self.network.prepare(self.inputs_at(points))
 
     @torch.no_grad()
