@@ -1,7 +1,7 @@
-"""Layers, which are linear in their coefficients, and the tape that gives their Jacobian.
+"""Layers that are linear in their coefficients, and the tape from which their Jacobian is computed.
 
-Besides the layers of networks, known functions with coefficients (an enrichment) are a layer.
-Activation functions and their derivatives are here too.
+A sum of known functions with coefficients (an enrichment) is a layer, too. Activation functions and
+their derivatives are also here.
 """
 
 import functools
@@ -21,12 +21,12 @@ from kanpinn.jets import Channels, Coordinates, Jet, jet_of, stack_equations
 
 
 def derivatives(name: str, x: Tensor, order: int) -> list[Tensor]:
-    """The values and derivatives σ, σ', …, σ^(order) of an activation function at x.
+    """Return the values and derivatives σ, σ', …, σ^(order) of an activation function at x.
 
     Args:
-        name: the name of the activation, "sine", "tanh" or "silu".
+        name: the name of the activation function, "sine", "tanh" or "silu".
         x: the arguments, of any shape.
-        order: the highest derivative.
+        order: the order of the highest derivative.
 
     Returns:
         order + 1 tensors of the shape of x.
@@ -48,7 +48,18 @@ def derivatives(name: str, x: Tensor, order: int) -> list[Tensor]:
 
 
 def _polynomial_derivatives(t: Tensor, slope: list[float], order: int) -> list[Tensor]:
-    """Derivatives of t(x) where t' = slope(t): p_{r+1} = p_r' · slope, polynomials in t."""
+    """Return the values and derivatives of a function t(x) with t' = slope(t), a polynomial in t.
+
+    The r-th derivative is a polynomial p_r(t), with p_0(t) = t and p_{r+1} = p_r' · slope.
+
+    Args:
+        t: the values of the function, of any shape.
+        slope: the coefficients of the polynomial, the constant first.
+        order: the order of the highest derivative.
+
+    Returns:
+        order + 1 tensors of the shape of t.
+    """
     values, p = [], [0.0, 1.0]
     for _ in range(order + 1):
         value = torch.full_like(t, p[-1])
@@ -62,7 +73,13 @@ def _polynomial_derivatives(t: Tensor, slope: list[float], order: int) -> list[T
 class Layer(nn.Module, ABC):
     """A layer Y = combine(S, h), where the product S = Φ(h) C is linear in the coefficients C.
 
-    For a residual r at one point with δ = ∂r/∂S, the row of the Jacobian ∂r/∂C is therefore Φᵀδ.
+    h is the jet (values and derivatives) of the layer's inputs, and Y the jet of its outputs. Φ is
+    the matrix of feature values at a point, such as B-splines at h. For a residual r at one point
+    with δ = ∂r/∂S, the row of the Jacobian ∂r/∂C is therefore Φᵀδ.
+
+    Attributes:
+        coefficients: C.
+        resizable: whether a saved layer may have tensors of other shapes.
     """
 
     coefficients: nn.Parameter
@@ -70,30 +87,44 @@ class Layer(nn.Module, ABC):
 
     @abstractmethod
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        """The product S, preceded by the tensor from which `jacobian` computes Φᵀδ.
+        """Compute the product S at n points.
 
-        The first axis of both runs over the points.
+        Args:
+            h: the jet of the inputs.
+            coefficients: the coefficients C.
+
+        Returns:
+            The tensor `known` from which `jacobian` computes Φᵀδ, and S, (n, …) each.
         """
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        """The output jet from the product, by default its `stacked` parts, and the input jet h."""
+        """Return the output jet from the product S and the input jet h.
+
+        By default S consists of the `stacked` parts of the output jet.
+        """
         return h.dense().unstacked(product)
 
     @abstractmethod
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        """Write Φᵀδ of each point into `out`, zeros of shape (coefficients.numel(), n)."""
+        """Write Φᵀδ of each of n points into `out`.
+
+        Args:
+            known: the first result of `product`.
+            delta: δ = ∂r/∂S, in the shape of S.
+            out: zeros, which are overwritten, (coefficients.numel(), n).
+        """
 
     @property
     def numbers_at_point(self) -> int:
-        """The number of edges, and so of values, or derivatives of a kind, at each point."""
+        """The number of edges, and hence of edge functions' values, at each point."""
         return math.prod(self.coefficients.shape[::2])
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
-        """The output jet, computed in the fastest way that does not give a Jacobian."""
+        """Return the output jet, computed in the fastest way that need not permit a Jacobian."""
         return self.combine(self.product(h, self.coefficients)[1], h)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # Buffers may be shared with other objects, so they are made anew.
+        # Buffers may be shared with other objects, so new buffers are made.
         tensors = [*self._parameters.items(), *self._buffers.items()] if self.resizable else []
         for name, present in tensors:
             saved, trained = state_dict.get(prefix + name), isinstance(present, nn.Parameter)
@@ -106,7 +137,12 @@ class Layer(nn.Module, ABC):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, h: Jet | Coordinates, tape: "Tape | None" = None) -> Jet:
-        """The output jet; if the tape contains this layer, it records the evaluation."""
+        """Return the output jet; the tape records the evaluation if this layer is in its list.
+
+        Args:
+            h: the jet of the inputs.
+            tape: the tape, or None.
+        """
         if tape is None or not any(self is wanted for wanted in tape.layers):
             return self.evaluate(h)
         known, product = self.product(h, self.coefficients.detach())
@@ -116,18 +152,27 @@ class Layer(nn.Module, ABC):
 
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """The records that the layers whose Jacobian is wanted make in one evaluation, in order.
+    """A record of one evaluation of a network, from which the Jacobian of a residual is computed.
 
-    layers: the layers whose Jacobian is wanted. records: for each evaluation of such a layer, the
-    layer, the tensor from which `Layer.jacobian` computes Φᵀδ, and the product S = Φ C, a node of
-    the graph.
+    The symbols Φ, S, C and δ are those of `Layer`.
+
+    Args:
+        layers: the layers with respect to whose coefficients the Jacobian is computed.
+        records: for each evaluation of such a layer, in order, the layer, the tensor from which
+            `Layer.jacobian` computes Φᵀδ, and the product S = Φ C, a node of autograd's graph.
     """
 
     layers: Sequence[Layer]
     records: list[tuple[Layer, Tensor, Tensor]] = field(default_factory=list)
 
     def record(self, layer: Layer, known: Tensor, product: Tensor) -> None:
-        """Record an evaluation of a layer; its product becomes a node of the graph."""
+        """Record an evaluation of a layer.
+
+        Args:
+            layer: the layer.
+            known: the tensor from which `Layer.jacobian` computes Φᵀδ.
+            product: the product S = Φ C, which becomes a node of autograd's graph.
+        """
         if not product.requires_grad:
             product.requires_grad_()
         self.records.append((layer, known.detach(), product))
@@ -135,15 +180,16 @@ class Tape:
     def jacobian(
         self, residual: Tensor, scale: float = 1.0, retain: bool = False, sites: int = 1
     ) -> Tensor:
-        """The Jacobian of one equation's residuals with respect to the layers' coefficients.
+        """Return the Jacobian of one equation's residuals with respect to the layers' coefficients.
 
-        One batched reverse pass gives δ = ∂r/∂S for all points, because each residual depends on
-        its own `sites` consecutive points only; the Jacobian is Φᵀδ, summed over the sites.
+        Each of the n residuals depends on its own `sites` consecutive points only, so one batched
+        reverse pass gives δ = ∂r/∂S for all points. The Jacobian is Φᵀδ, summed over the points of
+        each residual.
 
         Args:
-            residual: the residuals, (n,).
+            residual: the residuals r, (n,).
             scale: a factor of the result.
-            retain: whether to keep the graph for another equation.
+            retain: whether to keep autograd's graph for another equation.
             sites: the number of points of each residual.
 
         Returns:
@@ -165,7 +211,7 @@ class Tape:
             columns = residual.new_zeros(sum(sizes), rows * count)
             parts = zip(self.records, deltas, columns.split(sizes), strict=True)
             for (layer, known, _), delta, out in parts:
-                if delta is not None and count < sites:  # take only some of the sites of each row
+                if delta is not None and count < sites:  # use only some points of each residual
                     known, delta = (
                         t.unflatten(0, (rows, sites))[:, start : start + count].flatten(0, 1)
                         for t in (known, delta)
@@ -177,7 +223,7 @@ class Tape:
 
 
 def get_coefficients(layers: Sequence[Layer]) -> Tensor:
-    """The coefficients of the layers as one vector, in the order of the Jacobian's columns."""
+    """Return the coefficients of the layers as one vector, in the order of `Tape.jacobian`."""
     return torch.cat([layer.coefficients.detach().flatten() for layer in layers])
 
 
@@ -192,12 +238,12 @@ def set_coefficients(layers: Sequence[Layer], vector: Tensor) -> None:
 class Sensitivities(Layer):
     """Σ_k a_k ∂u/∂q_k, added to the fields u of a network that solves its equation for numbers q.
 
-    The numbers are free initial values, if there are any, and the coefficients c of the unknown
-    numbers (see `Unknown`). The changes a, the coefficients (K,), are zero: the layer contributes
-    nothing but its Jacobian, by which covariances are computed.
+    The K numbers q are free initial values, if there are any, and the coefficients c of the unknown
+    numbers (see `Unknown`). The changes a of these numbers, (K,), are the layer's coefficients.
+    They are zero: the layer adds nothing to u, but its Jacobian serves to compute covariances.
 
     Args:
-        errors: the errors of the numbers that are due to the network, (K,).
+        errors: the errors of the numbers q that are due to the network, (K,).
 
     Reference: Bard, Nonlinear parameter estimation (1974), chapter 8, for models that are
     differential equations.
@@ -211,7 +257,12 @@ class Sensitivities(Layer):
         self.register_buffer("errors", errors)
 
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted sum of the sensitivities, from their jet with K·m components."""
+        """Return the sensitivities ∂u/∂q and their sum Σ_k a_k ∂u/∂q_k.
+
+        Args:
+            h: the jet of the sensitivities, with K·m components for K numbers and m fields.
+            coefficients: the changes a, (K,).
+        """
         rows = h.dense().stacked().unflatten(2, (len(coefficients), -1))
         return rows, torch.einsum("nckm,k->ncm", rows, coefficients)
 
@@ -226,10 +277,11 @@ Function = Callable[[Points], Tensor]  # n points → (n, q)
 class Known:
     """Known functions of points, and their jets by nested automatic differentiation.
 
-    The jets at a `Batch` of points are computed once, as an optimizer uses them in every step.
+    The jets at a `Batch` of points are computed once and cached, because an optimizer needs them in
+    every step.
 
     Args:
-        functions: each maps n points to (n, q), for its own q.
+        functions: functions of n points that return (n, q); q may differ between functions.
         what: the name of the functions in error messages.
     """
 
@@ -237,16 +289,16 @@ class Known:
         self.functions, self.what = functions, what
 
     def values(self, p: Points) -> Tensor:
-        """The values of all functions at n points as columns of one tensor, (n, columns).
+        """Return the values of all functions at n points as columns of one tensor, (n, columns).
 
         Raises:
-            InputError: if a function gives another shape.
+            InputError: if a function returns another shape.
         """
         each = (stack_equations(f(p), len(p), self.what, "q") for f in self.functions)
         return torch.cat([*each], dim=1)
 
     def jet(self, points: Points, channels: Channels) -> Jet:
-        """The jet of all functions at points, with the derivatives that `channels` names.
+        """Return the jet of all functions at points, with the derivatives that `channels` names.
 
         A `Batch` of points caches the jet.
         """
@@ -260,8 +312,8 @@ class Known:
 class Enrichment(Layer):
     """Σ_j c_j s_j(x) with known functions s_j, added to the network's output.
 
-    It is linear in its coefficients, which start at zero and are solved for together with the
-    coefficients of the output layer.
+    The coefficients c_j start at zero. A solve determines them together with the coefficients of
+    the output layer.
 
     Args:
         functions: functions of n points, each of which returns the values (n, q) of q functions
@@ -270,7 +322,7 @@ class Enrichment(Layer):
         fields: the number m of outputs.
 
     Raises:
-        InputError: if a function gives another shape.
+        InputError: if a function returns another shape.
 
     Reference: Strang and Fix, An analysis of the finite element method (1973), chapter 8.
     """
