@@ -1,4 +1,4 @@
-"""Multilayer perceptrons with the interface of KANs, so that the same optimizers train both."""
+"""Multilayer perceptrons with the interface of KANs, so that optimizers of KANs train them, too."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,14 @@ UNITS = ("tanh", "sine", "silu")
 class DenseLayer(Layer):
     """The layer y = W σ(ω h) + b: an activation function followed by a linear map.
 
-    coefficients: W and b, (n_in + 1, n_out), the bias in the last row.
+    Args:
+        activation: the name of σ, "identity", "tanh", "sine" or "silu".
+        n_in, n_out: the numbers of inputs h and of outputs y.
+        dtype: the dtype of the coefficients.
+        frequency: ω.
+
+    Attributes:
+        coefficients: Wᵀ, and the bias b in the last row, (n_in + 1, n_out).
     """
 
     def __init__(
@@ -29,7 +36,8 @@ class DenseLayer(Layer):
         self.coefficients = nn.Parameter(torch.zeros(n_in + 1, n_out, dtype=dtype))
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
-        # Channel by channel: only a Jacobian needs the stacked features, which are copies.
+        # The values and each kind of derivatives are mapped separately, which avoids the copies
+        # that `product` makes for a Jacobian.
         weights = self.coefficients[:-1]
 
         def linear(channel: Tensor) -> Tensor:
@@ -52,13 +60,13 @@ class DenseLayer(Layer):
     def product(self, h: Jet | Coordinates, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         stacked = self._activated(h).stacked()
         bias = stacked.new_zeros(1, stacked.shape[1], 1)
-        bias[:, 0] = 1  # the bias adds to the value, not to derivatives
+        bias[:, 0] = 1  # the bias is added to the value and not to derivatives
         features = torch.cat([stacked, bias.expand(len(stacked), -1, -1)], dim=2)
         return features, features @ coefficients
 
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
         features, weights = (t.permute(1, 2, 0).contiguous() for t in (known, delta))
-        # Points vary fastest, as in `out`; one output at a time fits into the cache.
+        # Points vary fastest, as in `out`; the results of one output fit into the cache.
         for o, rows in enumerate(out.view(features.shape[1], -1, len(known)).unbind(1)):
             for phi, weight in zip(features, weights[:, o], strict=True):
                 rows.addcmul_(phi, weight)
@@ -67,21 +75,23 @@ class DenseLayer(Layer):
 class MLP(Network):
     """A multilayer perceptron with tanh, sine or silu units and a linear output.
 
-    Initial weights are uniform with variance scale² / n_in, and biases uniform on the same range;
-    an untrained hidden layer is already a usable random-feature basis.
+    Initial weights are uniform with variance scale² / n_in for n_in inputs of a layer, and biases
+    are uniform on the same range. An untrained hidden layer is already a usable random-feature
+    basis.
 
     With a `frequency` ω the units are sin(ω h), and the initial weights follow Sitzmann et al.:
-    uniform within ±1/n_in in the first layer and ±√(6/n_in)/ω after it, so that the first
-    units are waves of frequency ω and the arguments of later units keep their variance. Biases are
-    uniform within ±1/√n_in.
+    they are uniform within ±1/n_in in the first layer and within ±√(6/n_in)/ω in later layers. The
+    units of the first layer are then waves of frequency ω, and the arguments of later units have
+    the same variance in all layers. Biases are uniform within ±1/√n_in.
 
     Args:
-        width: units per layer, inputs first, [2, 50, 50, 1]; or `hidden` in its place.
+        width: the number of units of each layer, inputs first, such as [2, 50, 50, 1]. If `hidden`
+            is given, `width` is left out.
         activation: the activation function of the hidden units, "tanh", "sine" or "silu".
-        scale: the scale of the initial weights, relative to the usual variance 1 / n_in.
+        hidden: the number of units of each hidden layer, such as [64]; a solve then determines the
+            numbers of inputs and outputs from the problem.
+        scale: the factor of the initial weights relative to weights with the variance 1 / n_in.
         frequency: ω of sine units, such as 30 for images; None for units without a frequency.
-        hidden: units of the hidden layers alone, [64]: a solve takes the numbers of inputs and
-            outputs from the problem.
         seed: the seed of the random initial coefficients.
         dtype: the dtype of the coefficients.
 
