@@ -116,7 +116,10 @@ class Layer(nn.Module, ABC):
 
     @property
     def numbers_at_point(self) -> int:
-        """The number of edges, and hence of edge functions' values, at each point."""
+        """The number of values that are computed at each point, one for each edge of a KAN layer.
+
+        For an MLP it is one for each input, and one more.
+        """
         return math.prod(self.coefficients.shape[::2])
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:

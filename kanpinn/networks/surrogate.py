@@ -93,7 +93,7 @@ class Surrogate(nn.Module):
         return Coordinates(channels, (points.coords - self.low) / half + self.first, 1 / half)
 
     def inputs_at(self, points: Points) -> Tensor:
-        """Return the values of the network's inputs at n points, (n, d) or, with `inputs`, (n, q)."""
+        """Return the values of the network's inputs at n points, (n, d), or (n, q) for `inputs`."""
         return self.coordinates(points, Channels(self.domain.names)).value
 
     @torch.no_grad()
@@ -126,7 +126,7 @@ class Surrogate(nn.Module):
             numbers: whether the unknown numbers follow the fields.
         """
         if tape is None and not torch.is_grad_enabled():
-            # At each point, an edge of a KAN or a weight of an MLP needs up to 100 bytes, for the
+            # At each point, an edge of a KAN or a unit of an MLP needs up to 100 bytes, for the
             # value, the derivatives and copies.
             most = 2**22
             size = max(256, most // max(layer.numbers_at_point for layer in self.network.layers))
