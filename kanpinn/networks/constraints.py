@@ -1,4 +1,4 @@
-"""Hard constraints: boundary, initial and periodic data that hold for every network."""
+"""Hard constraints: surrogates that satisfy boundary, initial and periodic conditions exactly."""
 
 import itertools
 import math
@@ -27,17 +27,17 @@ OfCoords = Callable[[Coords], Tensor]  # a function of coordinates (n, d)
 
 
 class NotExact(InputError):
-    """Raised for Dirichlet data that cannot be built into a surrogate; the message says why."""
+    """Raised for Dirichlet data that cannot be built into a surrogate, with the reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class Polynomial:
-    """Polynomial Σ_k c_k T_k1(ξ_1) ⋯ T_kd(ξ_d), with ξ in [-1, 1]^d the scaled coordinates.
+    """Polynomial Σ_k c_k T_k1(ξ_1) ⋯ T_kd(ξ_d), with scaled coordinates ξ in [-1, 1]^d.
 
     Args:
-        low, high: the corners of the box that is scaled to [-1, 1]^d, (d,).
-        exponents: the degrees k of the Chebyshev polynomials, (terms, d).
-        coefficients: c, (terms, m).
+        low, high: the corners of the box that is scaled to [-1, 1]^d, (d,) each.
+        exponents: the degrees k = (k1, …, kd) of the Chebyshev polynomials, (terms, d).
+        coefficients: the coefficients c of m polynomials, (terms, m).
     """
 
     low: Tensor
@@ -49,7 +49,7 @@ class Polynomial:
         return self.basis(coords) @ self.coefficients.to(coords)
 
     def basis(self, coords: Coords) -> Tensor:
-        """Return the values of the Chebyshev products, the basis functions, (n, terms)."""
+        """Return the values of the products T_k1(ξ_1) ⋯ T_kd(ξ_d) at n points, (n, terms)."""
         low, high = self.low.to(coords), self.high.to(coords)
         xi = 2 * (coords - low) / (high - low) - 1
         powers = chebyshev_polynomials(xi, int(self.exponents.max()) + 1)  # (n, d, degree + 1)
@@ -64,20 +64,20 @@ def polynomial_lift(
     """Return a polynomial of low degree that equals the data on the pieces, or None.
 
     Increasing degrees up to 36 are tried, as long as there are at most 1000 coefficients, and the
-    first polynomial that reproduces the data is returned. It is the least-squares fit at points of
-    the pieces and, where that is not unique, the fit with the smallest coefficients in a norm that
-    weights high degrees more.
+    first polynomial that reproduces the data is returned. For each degree the polynomial is the
+    least-squares fit at points of the pieces. If the fit is not unique, the coefficients are the
+    smallest in a norm that weights high degrees more.
 
     Args:
         bounds: the corners of the domain's bounding box, (d,) each.
-        data: the pieces, and the functions that give the values there.
+        data: pairs of a piece and the function that returns the data (n, m) at n of its points.
     """
     checked, fits = [], []
     for piece, values in data:
         spread, ends = sample(piece, 32 * 4**piece.dim, "sobol"), piece.rim
         checked.append((Points.cat([spread, ends]) if len(ends) else spread, values))
-        # At least n + 1 points along each direction determine a polynomial of degree n on a piece,
-        # and 2n + 1 on a curved one.
+        # n + 1 points along each direction determine a polynomial of degree n on a flat piece, and
+        # 2n + 1 points on a curved piece.
         few = piece.gauss(4**piece.dim).coords
         flat = torch.linalg.matrix_rank(few - few[:1], rtol=1e-9) <= piece.dim
         fits.append((piece, values, (1, 2) if flat else (3, 4)))
@@ -90,7 +90,8 @@ def polynomial_lift(
         fit = _values(
             [(piece.gauss((a * degree + b) ** piece.dim), v) for piece, v, (a, b) in fits]
         )
-        # Coefficients that the data leave free decay with the degree: g is smooth inside, too.
+        # The scale makes coefficients that the data do not determine decay with the degree, so that
+        # the polynomial is smooth inside the domain, too.
         scale = 1.7 ** -exponents.sum(dim=1).double()
         basis = Polynomial(*bounds, exponents, exponents.new_zeros(0)).basis(fit[0]) * scale
         solution = torch.linalg.lstsq(basis, fit[1], rcond=1e-14, driver="gelsd").solution
@@ -106,17 +107,20 @@ def _values(parts: list[tuple[Points, Values]]) -> tuple[Tensor, Tensor]:
 
 
 def check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
-    """Refuse data that are not smooth, or whose derivatives autograd does not give.
+    """Refuse data that are not smooth, or that autograd cannot differentiate.
 
-    The surrogate's derivatives contain those of the data. With `rough` all data are accepted.
+    The surrogate's derivatives contain the derivatives of the data. Autograd misses the delta in
+    the second derivative at a kink, and returns no derivatives of data that are computed outside of
+    torch. In both cases the surrogate would have wrong derivatives without an error. The test
+    expands the data in Chebyshev polynomials on random chords of each piece, and compares the
+    derivatives of the expansion with the derivatives by autograd.
 
-    Autograd misses the delta in the second derivative at a kink, and returns no derivatives of data
-    that were computed outside of torch. In both cases the surrogate would silently have wrong
-    derivatives. The test expands the function in Chebyshev polynomials on random chords of the
-    piece, and compares the derivatives of the expansion with those of autograd.
+    Args:
+        data: the data on pieces of a boundary.
+        rough: whether all data are accepted without a test.
 
     Raises:
-        NotExact: naming the piece.
+        NotExact: if data are refused; the message names the piece.
     """
     for given in data:
         piece, chords = given.piece, 12
@@ -146,14 +150,15 @@ def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, 
             break
     else:
         return False
-    # The slopes of Σ c_n T_n(cos θ) are Σ n c_n sin(nθ) / sin θ; autograd's must equal them.
+    # The derivative of Σ c_n T_n(cos θ) with respect to cos θ is Σ n c_n sin(nθ) / sin θ. It must
+    # equal the derivative by autograd.
     numbers = torch.arange(len(angles), dtype=torch.float64)
     expected = (torch.sin(angles[:, None] * numbers) * numbers) @ coefficients
     expected = expected / torch.sin(angles)[:, None]
     slopes = torch.zeros_like(along)
     if values.requires_grad:
         (slopes,) = torch.autograd.grad(values, along, torch.ones_like(values))
-    # Rounding is amplified near the ends of the chord, so only its middle is compared.
+    # Rounding is amplified near the ends of the chord, so only the middle half is compared.
     middle = slice(len(angles) // 4, math.ceil(3 * len(angles) / 4))
     size = expected[middle].abs().max() + coefficients.abs().max() * 1e-3
     return bool((slopes - expected)[middle].abs().max() <= 1e-4 * size)
@@ -166,7 +171,7 @@ Side = tuple[int, bool]  # a side of a box, see `Piece.side`
 
 @dataclass(frozen=True, eq=False)
 class ExactDirichlet:
-    """Output map u = g + D·N, which equals the data on given pieces for every network N.
+    """Output map u = g + D·N, where u equals the data on certain pieces for every network N.
 
     Args:
         distance: D, (n, d) → (n, 1), which vanishes to first order on these pieces, and only there.
@@ -202,8 +207,8 @@ class Distance:
     first order on the pieces, and is positive elsewhere in the domain.
 
     Args:
-        factors: the functions f_i of points (n, d) → (n, 1).
-        sizes: the positive numbers by which they are divided.
+        factors: the functions f_i, (n, d) → (n, 1).
+        sizes: the positive numbers size_i.
     """
 
     factors: tuple[OfCoords, ...]
@@ -218,16 +223,16 @@ class Distance:
 class BooleanSum:
     """g = G + Σ_e w_e (u_e - G at e) for data u_e at one or both ends e of a coordinate.
 
-    G equals data on other pieces of the boundary. Where these agree with u_e, the sum over the ends
-    vanishes on the other pieces. The weights w_e are linear in the coordinate, or one where there
-    are data at one end only. Taken for one coordinate of a box after another, g is the transfinite
-    interpolation of data on its faces, which uses nothing but these data.
+    G equals data on other pieces of the boundary. If these data agree with u_e, the sum over the
+    ends vanishes on the other pieces. The weights w_e are linear in the coordinate, or 1 if there
+    are data at one end only. Applied to one coordinate of a box after another, the formula is the
+    transfinite interpolation of the data on the faces of the box.
 
     Args:
         inner: G, (n, d) → (n, m); None for zero.
         axis: the index of the coordinate.
-        ends: for one or two values of the coordinate, a function of n points with this value that
-            returns the data (n, m), or None for zero data.
+        ends: a dict from one or two values of the coordinate, the ends, to the data u_e. These are
+            a function of n points at this end that returns (n, m), or None for zero data.
         names: the names of the coordinates.
 
     Reference: Gordon and Hall, Transfinite element methods (1973).
@@ -256,9 +261,13 @@ class BooleanSum:
 
 @dataclass(frozen=True, eq=False)
 class Groupwise:
-    """Output map with a map for each group of `fields` outputs, or None for the identity.
+    """Output map that consists of a map for each group of the network's outputs.
 
     Groups are the fields of a system, or the modes of an eigenvalue problem.
+
+    Args:
+        maps: the output map of each group; None for the identity.
+        fields: the number of outputs in a group.
     """
 
     maps: tuple[OutputMap | None, ...]
@@ -271,15 +280,15 @@ class Groupwise:
 
 
 def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
-    """Return the output map that builds in data on faces of a box.
+    """Return the output map g + D·N that equals data on faces of a box.
 
-    Its D is the product of 1 ± ξ over the faces, where ξ in [-1, 1] is the scaled coordinate that
-    is constant on the face.
+    D is the product of 1 ± ξ over the faces, where ξ in [-1, 1] is the scaled coordinate that is
+    constant on the face.
 
     Args:
         box: a box, or a box over a time interval.
-        data: for each face, by its `side`, a function of n points on that face, which returns
-            (n, m), or None for zero.
+        data: a dict from the faces, given by `Piece.side`, to the data. These are a function of n
+            points on the face that returns (n, m), or None for zero data.
     """
     low, high = box.bounds
     planes = [partial(coordinate_beyond, axis, float(box.bounds[up][axis])) for axis, up in data]
@@ -303,23 +312,24 @@ def _negative(level: OfCoords, coords: Coords) -> Tensor:
 def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
     """Return an approximate distance function of some pieces of a domain's boundary.
 
-    Its largest value in the domain is about one.
+    The largest value of the function in the domain is about 1.
 
     Args:
         domain: the domain.
-        pieces: the pieces of its boundary on which the function vanishes.
+        pieces: the pieces of the boundary on which the function vanishes.
 
     Raises:
-        NotExact: where a piece lies on no line, ellipse, plane or sphere, or on one that meets the
-            rest of the domain, as at a reentrant corner.
+        NotExact: if there are more than 200 pieces, a piece does not lie on a line, ellipse, plane
+            or sphere, or this line or surface meets the rest of the domain, as at a reentrant
+            corner.
     """
-    most = 200  # pieces, which are compared with each other
+    most = 200  # the number of pieces is limited, because all pairs are compared
     if len(pieces) > most:
         raise NotExact(f"exact imposition is for up to {most} pieces of the boundary")
     inside = domain.quadrature(8)[0].coords
     others = [other for other in domain.boundary.pieces if not any(_same(other, p) for p in pieces)]
     apart = torch.cat([inside, *(piece.gauss(64).coords for piece in others)])
-    # At the ends of pieces, where pieces touch, the function may be zero but not negative.
+    # At the ends of pieces, where other pieces touch them, factors may be zero but not negative.
     ends = torch.cat([inside[:0], *(piece.rim.coords for piece in domain.boundary.pieces)])
     factors: list[OfCoords] = []
     sizes: list[float] = []
@@ -353,18 +363,18 @@ def _same(a: Piece, b: Piece) -> bool:
 
 
 def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> ExactDirichlet:
-    """Return the output map that builds in the data of one field on pieces of any domain.
+    """Return the output map g + D·N that equals the data of one field on pieces of any domain.
 
     Args:
         domain: the domain.
-        data: the values on each of the pieces.
-        rough: whether second derivatives may be unbounded at corners, as in the energy form. Where
-            the pieces are the whole boundary of a planar domain, the distance is then the domain's
-            level function if need be, which is not smooth at corners.
+        data: the data of the field on each piece.
+        rough: whether second derivatives may be unbounded at corners, as in the energy form. If no
+            smooth distance D is found and the pieces are the whole boundary of a planar domain, D
+            is then the domain's level function, which is not smooth at corners.
 
     Raises:
-        NotExact: where no distance function or no polynomial lifting is found, or data at an end of
-            time are not smooth.
+        NotExact: if no distance D or no polynomial g is found, or data at the first or last time
+            are not smooth.
     """
     pieces = [given.piece for given in data]
     depth: OfCoords
@@ -394,17 +404,17 @@ IMPOSITIONS = ("auto", "exact", "penalty")
 def refuse_unfit(
     problem: BoundaryValueProblem, functions: Mapping[str, object], form: str, network: str
 ) -> None:
-    """Refuse a problem with functions that a kind of network cannot use, and the energy form.
+    """Refuse a problem or a form of the loss that a kind of network cannot use.
 
     Args:
         problem: the problem.
-        functions: the results of the methods that the network cannot use, by the methods' names;
-            empty results are accepted.
-        form: the argument `form` of `solve`.
+        functions: a dict from the names of methods of the problem to their results. The network
+            cannot use these results; empty results are accepted.
+        form: the argument `form` of `solve`; only "strong" is accepted.
         network: the kind of network, for messages.
 
     Raises:
-        InputError: naming the method, or for the form "energy".
+        InputError: if a result is not empty, or for the form "energy".
     """
     for name, given in functions.items():
         if given:
@@ -417,10 +427,17 @@ def refuse_unfit(
 
 
 def refuse_imposed(problem: BoundaryValueProblem, network: Network, boundary: str) -> None:
-    """Refuse built-in conditions and weights for cells, whose method weighs all conditions.
+    """Refuse built-in conditions and weights of conditions for networks in cells.
+
+    The method of these networks computes the weights of all conditions.
+
+    Args:
+        problem: the problem.
+        network: the network in cells.
+        boundary: the argument `boundary` of `solve`.
 
     Raises:
-        InputError: for conditions that shall be built in, or a weight other than 1.
+        InputError: if `boundary` is "exact", or a condition has a weight other than 1.
     """
     if boundary not in ("auto", "penalty"):
         raise InputError(
@@ -436,7 +453,10 @@ def refuse_imposed(problem: BoundaryValueProblem, network: Network, boundary: st
 
 
 def periodic_axes(problem: BoundaryValueProblem) -> dict[int, int]:
-    """The index of the coordinate of each periodic condition on all fields, by its own index."""
+    """Return a dict from the indices of periodic conditions to the indices of their coordinates.
+
+    Only periodic conditions on all fields are included.
+    """
     named = {i: c.periodic_in for i, c in enumerate(problem.conditions())}
     names = problem.domain.names
     return {i: names.index(name) for i, name in named.items() if name is not None}
@@ -451,30 +471,31 @@ def choose_imposition(
 ) -> Imposition:
     """Choose how the Dirichlet and initial values of a problem are imposed.
 
-    They can be built in ("exact") in up to four dimensions: on boxes for data that are smooth on
-    each side, and on other domains if there is a smooth function that vanishes only on the pieces
-    with data, and a polynomial that equals the data there. The choice "auto" is "exact" wherever it
-    is possible, except for non-zero data on domains that are no boxes.
+    The values can be built into the surrogate ("exact") or be terms of the loss ("penalty"). In up
+    to four dimensions they can be built in on boxes if the data are smooth on each side. On other
+    domains this needs a smooth function that vanishes only on the pieces with data, and a
+    polynomial that equals the data on these pieces. For "auto", values are built in wherever
+    possible, except for non-zero data on domains that are no boxes.
 
-    The choice rests on measurements on disks, annuli, disks with a hole, pentagons and squares with
-    a bite taken out. With zero data, "exact" is 10 to 400 times more accurate than "penalty", for
-    small and large networks. With non-zero data that holds for small networks only; with large
-    ones, at errors of 1e-8 and below, either may be better, and "penalty" by a factor of up to 1e7.
-    At a reentrant corner there is no such smooth function. The distance functions of the two sides
-    can be joined there, but the second derivatives of the result are unbounded at the corner: on an
-    L-shape the error is 2e-3 with it, and 1e-11 with "penalty".
+    The choice is based on measurements on disks, annuli, disks with a hole, pentagons and squares
+    with a notch. With zero data, "exact" is 10 to 400 times more accurate than "penalty", for small
+    and large networks. With non-zero data the same holds for small networks only; for large
+    networks, at errors of 1e-8 and below, either choice may be better, and "penalty" by a factor of
+    up to 1e7. At a reentrant corner there is no smooth function that vanishes on the two sides
+    only. A function that joins the distances from the two sides has unbounded second derivatives at
+    the corner: on an L-shape the error is 2e-3 with this function, and 1e-11 with "penalty".
 
     Args:
         problem: the problem; its `conditions()` should return the same conditions at each call.
         boundary: "auto", "exact" or "penalty", the argument `boundary` of `solve`.
         jumping: the jumps of the problem's data; no continuous function equals data that jump.
-        rough: whether the distance function may lack second derivatives at corners, as in the
-            energy form.
-        in_windows: whether the network has windows of time: then data at the first moment are not
-            built in, and data on the boundary in space are built in wherever possible.
+        rough: whether second derivatives of the distance function may be unbounded at corners, as
+            in the energy form.
+        in_windows: whether the network consists of windows of time. Then data at the initial time
+            are not built in, and data on the boundary in space are built in wherever possible.
 
     Raises:
-        InputError: for another value of `boundary`, or where "exact" is requested but impossible.
+        InputError: for another value of `boundary`, or if "exact" is requested but impossible.
     """
     if boundary not in IMPOSITIONS:
         raise InputError(f'boundary must be "auto", "exact" or "penalty", got {boundary!r}')
@@ -513,21 +534,21 @@ def choose_imposition(
 
 
 def at_start(data: Prescribed) -> bool:
-    """Return whether data are prescribed where the last coordinate, the time, begins."""
+    """Return whether data are prescribed at the lower end of the last coordinate, the time."""
     return data.piece.side == (len(data.piece.names) - 1, False)
 
 
 def describe_imposition(problem: BoundaryValueProblem, boundary: str, rough: bool = False) -> str:
     """Return the choice of `choose_imposition` as text, with the reason for a penalty.
 
-    The text is "none" for a problem without prescribed values, `boundary` itself unless that is
-    "auto", and otherwise "exact (chosen)" or "penalty (chosen: …)".
+    The text is "none" for a problem without prescribed values. Otherwise it is `boundary`, or if
+    `boundary` is "auto", "exact (chosen)" or "penalty (chosen: …)".
 
     Args:
-        problem, boundary, rough: as for `choose_imposition`.
+        problem, boundary, rough: see `choose_imposition`.
 
     Raises:
-        InputError: as `choose_imposition` does, for problems with prescribed values.
+        InputError: see `choose_imposition`.
     """
     if not any(prescribed_data(problem).values()):
         return "none"
@@ -541,17 +562,17 @@ def describe_imposition(problem: BoundaryValueProblem, boundary: str, rough: boo
 def _of_field(
     domain: Domain, name: str, data: Sequence[Prescribed], rough: bool, lifting: bool
 ) -> OutputMap | None:
-    """Return the output map that builds in one field's values, None for a field without any.
+    """Return the output map that builds in the data of one field, None for a field without data.
 
     Args:
         domain: the domain.
         name: the name of the field, for messages.
         data: the values prescribed for the field.
-        rough: as for `choose_imposition`.
+        rough: see `choose_imposition`.
         lifting: whether non-zero data are built in on domains that are no boxes, too.
 
     Raises:
-        NotExact: naming the field and the piece.
+        NotExact: if the data cannot be built in; the message has the reason.
     """
     if not data:
         return None
@@ -562,8 +583,8 @@ def _of_field(
     for given, other in itertools.combinations(data, 2):
         if given.piece == other.piece:
             raise NotExact(f"two conditions prescribe {name} on {given.piece.name}")
-    # Data on the boundary in space need a polynomial lifting; data at an end of time are used as
-    # they are.
+    # Non-zero data on the boundary in space need a polynomial; data at the first or last time do
+    # not.
     lifted = any(not given.is_zero and given.piece.at_time is None for given in data)
     if lifted and not lifting and not domain.is_box:
         raise NotExact("the penalty is as a rule more accurate for non-zero data off boxes")
@@ -578,7 +599,7 @@ def _of_field(
         made = on_faces(domain, values)
     else:
         made = on_any_domain(domain, data, rough)
-    # Where the data disagree, no continuous function equals them on the boundary.
+    # If data of different pieces disagree at a common point, no continuous function equals them.
     for given in data:
         points = sample(given.piece, 16, "gauss")
         zero = Jet(Channels(points.names), torch.zeros_like(points.coords[:, :1]))
@@ -596,15 +617,15 @@ def _of_field(
 class Circles:
     """Network inputs that are periodic in some coordinates.
 
-    The inputs are the cosine and sine of 2π (x - x_min) / L for each periodic coordinate x, L the
-    length of its range, and every other coordinate, scaled to [-1, 1], or to [0, 2] for the last
-    coordinate if `starts_at_zero`. Every smooth function of these inputs is periodic with all of
-    its derivatives.
+    For each periodic coordinate x with a range of length L there are two inputs, the cosine and the
+    sine of 2π (x - x_min) / L. Every other coordinate is one input, scaled to [-1, 1]. Every smooth
+    function of these inputs is periodic with all of its derivatives.
 
     Args:
         domain: the domain.
         periodic: the names of the periodic coordinates.
-        starts_at_zero: whether the last coordinate is scaled to [0, 2], see `Network`.
+        starts_at_zero: whether the last coordinate, if not periodic, is scaled to [0, 2] instead,
+            see `Network`.
 
     Reference: Dong and Ni, A method for representing periodic functions (2021).
     """
@@ -614,7 +635,7 @@ class Circles:
     starts_at_zero: bool = False
 
     def __call__(self, p: Points) -> Tensor:
-        """Return the inputs (n, q): two for each periodic coordinate, one for any other."""
+        """Return the inputs (n, q) at n points."""
         low, high = (corner.to(p.coords) for corner in self.domain.bounds)
         columns = []
         for name, x in zip(p.names, ((p.coords - low) / (high - low)).split(1, dim=1), strict=True):
@@ -627,10 +648,10 @@ class Circles:
 
 @torch.no_grad()
 def periodic_numbers(problem: BoundaryValueProblem, output: OutputMap | None) -> frozenset[int]:
-    """Return the indices of the `conditions()` that every surrogate with `Circles` satisfies.
+    """Return the indices of the periodic conditions that every surrogate with `Circles` satisfies.
 
-    These are the periodic conditions. An output map, such as `ExactDirichlet`, has to be periodic,
-    too; this is tested by applying the map to the constant function one.
+    If the surrogate has an output map, such as `ExactDirichlet`, the map has to be periodic, too;
+    this is tested with the map of the constant function 1.
 
     Args:
         problem: the problem.
