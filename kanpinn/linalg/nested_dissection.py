@@ -102,7 +102,7 @@ class LeafElimination(Elimination):
         return rows[:0]
 
     def _square(self, rows: Array) -> Array:
-        """The rows and zeros below them, as many as the front has unknowns: (c, n)."""
+        """The rows, followed by rows of zeros up to the number c of unknowns, (c, n)."""
         square = np.zeros((self.size, rows.shape[1]), rows.dtype, order="F")
         square[: len(rows)] = rows
         return square
