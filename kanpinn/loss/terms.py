@@ -91,7 +91,7 @@ class Term(ABC):
 
 @dataclass(frozen=True, eq=False)
 class ResidualTerm(Term):
-    """weight · factor · the mean over its rows of the squared residual.
+    """The loss term weight · factor · mean ‖r‖² with the residuals r of equations in its rows.
 
     Args:
         equation: a function of points and the fields' jet that gives residuals (rows, equations).
