@@ -61,7 +61,7 @@ def graded_breaks(
         ends = torch.cat([ends, kinks]).unique()
     factors = (error / errors.clamp_min(1e-300)) ** (1 / orders)
     aims = (widths * factors.clamp(1 / narrower, wider)).clamp(narrowest * whole, widest * whole)
-    # From an interval to the next, the width may change by the factor `ratio`, which is a Lipschitz
+    # The width may change by the factor `ratio` from one interval to the next. This is a Lipschitz
     # condition on the width as a function of the place.
     middle = (breaks[1:] + breaks[:-1]) / 2
     aims = (aims + (ratio - 1) * (middle[:, None] - middle).abs()).amin(dim=1)
