@@ -270,7 +270,7 @@ class NetworkOfWindows(Network, Generic[Member]):
         self.ends = self.ends.new_tensor(ends)
 
     def _modes(self, state: Mapping[str, Any], prefix: str) -> list[int]:
-        """The numbers of polynomials in time of the windows of a saved network."""
+        """For each window of a saved network, the number of its polynomials in time."""
         last, fields = f"layers.{len(self.layers) - 1}.coefficients", self.width[-1]
         windows = range(len(state[prefix + "ends"]) - 1)
         return [state[f"{prefix}_of.{i}.{last}"].shape[2] // fields for i in windows]
