@@ -333,7 +333,7 @@ class MarchStage(Stage):
         self.control = replace(self.control, **{name: state[name] for name in CONTROLLED})
         if self.begun:
             self.state.load_state_dict(state["state"])
-        if self.is_hopeless:  # the march continues after it has ended
+        if self.is_hopeless:  # a march that had ended is continued
             latest, self.refused, self.control.length = self.state.latest, 0, self.duration / 100
             if latest is not None and latest.start < self.state.time:
                 self.control.length = latest.length
