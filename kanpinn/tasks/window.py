@@ -229,9 +229,9 @@ class Newton(ABC):
     def solve(self, unknowns: Tensor, size: float, precision: float) -> Window:
         """Iterate from a guess.
 
-        The iteration has also converged if the steps are small and rounding keeps them from
-        shrinking. If the unknowns after the first step are larger than `size`, their size replaces
-        it, as for a solution that starts from zero.
+        The iteration also counts as converged if the steps are small and rounding keeps them from
+        shrinking. If the norm of the unknowns after the first step exceeds `size`, this norm is
+        used instead, as for a solution that starts from zero.
 
         Args:
             unknowns: the guess of the unknowns of the stages, (s, n, m).
