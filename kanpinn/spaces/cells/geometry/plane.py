@@ -102,10 +102,7 @@ class Outline:
 
 
 def turned(vectors: Tensor, others: Tensor) -> Tensor:
-    """The angles from -π to π by which `vectors`, (n, 2), turn to have the directions of `others`.
-
-    The result has the shape (n,).
-    """
+    """The angles from `vectors` to `others`, (n, 2) each, from -π to π, (n,)."""
     (x, y), (p, q) = vectors.T, others.T
     return torch.atan2(x * q - y * p, x * p + y * q)
 
