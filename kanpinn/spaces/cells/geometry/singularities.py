@@ -411,10 +411,11 @@ class SingularEdges:
     def of(
         cls, edges: ReentrantEdges, segments: Tensor, exponents: Tensor, vertices: Tensor
     ) -> "SingularEdges":
-        """The re-entrant edges of a solid, and other edges with exponents and vertices.
+        """Make the record of the re-entrant edges of a solid, and of other edges.
 
-        A vertex with u = R^q is like a corner in the plane with the exponent λ = q + 1/2. For q the
-        value 1/2 is used: at the vertex of a cube without one of its octants q is 0.45.
+        If the solution is like R^q at a vertex, the vertex is treated like a corner in the plane
+        with the exponent λ = q + 1/2. The value 1/2 is used for q: at the vertex of a cube without
+        an octant q is 0.45.
 
         Args:
             edges: the re-entrant edges.
@@ -461,11 +462,11 @@ class SingularEdges:
         """The ratio of the error everywhere to the error in the cell that causes it, (N,).
 
         As at a corner in the plane, the ratio is h^(λ - 1) for cells of the width h at an edge. At
-        vertices the ratio is 1, but at least `unresolved` is returned. Error indicators
-        overestimate errors, and less so in cells at vertices than in cells whose polynomials
-        resolve the solution: for u = R^(1/2) at the vertex of a cube without an octant and degrees
-        5 to 7, by a factor of 3 to 24 less. With `unresolved` cells at vertices become small before
-        larger cells are halved.
+        vertices the ratio is 1, but at least `unresolved` is returned. The reason is that error
+        indicators exceed errors by a larger factor in cells whose polynomials resolve the solution
+        than in cells at vertices. For u = R^(1/2) at the vertex of a cube without an octant and
+        degrees 5 to 7, this factor was 3 to 24 times as large. With `unresolved` cells at vertices
+        become small before larger cells are halved.
         """
         found, touched = torch.ones(len(geometry.tree)).double(), self._touched(geometry)
         for number, exponent in enumerate(self.exponents.tolist()):
