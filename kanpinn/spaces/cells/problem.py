@@ -734,8 +734,9 @@ def problem_of_terms(
         fields: the number of fields.
 
     Raises:
-        InputError: for an energy, measurements, conditions that are not at single points of whole
-            pieces of the boundary or on an interface, or a domain that cells cannot fill.
+        InputError: for an energy, for measurements, for a condition that is neither at single
+            points of whole pieces of the boundary nor on an interface, or for a domain that cells
+            cannot fill.
     """
     terms, pieces = [], set(domain.boundary.pieces)
     for term in loss:
