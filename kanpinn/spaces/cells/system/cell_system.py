@@ -465,7 +465,10 @@ class CellSystem:
         return found
 
     def _at_sides(self, cell: int) -> tuple[Array, Array]:
-        """B (t, L m) and D (t, t) for a cell's faces and interfaces, see `CellElimination`."""
+        """The matrices B and D of the rows at a cell's faces and interfaces, see `CellElimination`.
+
+        B has the shape (t, L m), and D has the shape (t, t).
+        """
         outer, blocks = [np.zeros((0, self._columns))], []
         scales = self.geometry.scale[cell].tolist()
         for at in self.geometry.sides[cell]:
@@ -694,7 +697,7 @@ class CellSystem:
         return np.concatenate([chosen(low), np.ones(shared, dtype=bool)])
 
     def traces_of(self, function: CellFunctions) -> Array:
-        """The traces of a function, then its coefficients of shared functions, (unknowns, 1).
+        """The traces of a function, then the coefficients of shared functions, (unknowns, 1).
 
         A trace that several smaller cells share is computed from the larger cell. Other traces are
         computed from the lower cell, or from the upper cell if only the lower cell has shared
