@@ -192,9 +192,9 @@ class SourceMoments:
     A least-squares solution depends on the source through integrals of the source times the images
     of polynomials under the operator. The Gauss rule of a cell is inaccurate where the source is
     singular, for example at a line where the solution has the exponent 3/2. Then the solution has
-    errors everywhere, which a comparison with a higher degree does not show. In such cells a
-    polynomial is added to the source at the Gauss points, so that the Gauss rule gives accurate
-    integrals. The accurate integrals come from rules on the halves of the cell, the halves of the
+    errors everywhere, which a comparison with a higher degree does not show. In a cell with an
+    inaccurate Gauss rule, a polynomial is added to the source at the Gauss points, so that the rule
+    gives accurate integrals. The accurate integrals come from rules on the halves of the cell, the halves of the
     halves, and so on. Boxes are halved as long as a halving changes the solution by more than a
     tenth of the error that the cell has anyway. Cells in which the changes are spread evenly and
     hardly decrease are not halved further: such changes are rounding errors.
