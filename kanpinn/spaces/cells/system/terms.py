@@ -223,8 +223,8 @@ class PlacedTerm:
     def rows(self) -> Tensor:
         """The rows of the term for the coefficients of the cell, (rows, L m).
 
-        The columns are the m fields of the first polynomial, then those of the second, and so on.
-        Columns are contiguous in memory.
+        The first m columns belong to the first polynomial in each of the m fields, the next m
+        columns to the second polynomial, and so on. Columns are contiguous in memory.
         """
         factors = self.slopes.permute(2, 3, 0, 1)
         functions = self.term.functions(self.place).permute(2, 1, 0)[:, :, self.used]
