@@ -177,7 +177,7 @@ Ends = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True, eq=False)
 class FaceTraces:
-    """The traces on faces: unknown polynomials to which the cells on both sides are matched.
+    """The traces on faces: unknown polynomials to which the cells on both sides are fitted.
 
     Where several smaller cells meet one side of a larger cell, and no boundary cuts these cells,
     their faces share one trace on the whole side. The larger cell's functions are polynomials on
@@ -354,7 +354,7 @@ class CellGeometry:
         ]
 
     def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
-        """The part of a cell's side that is a face; whole: a rectangle around it."""
+        """The part of a cell's side that is a face; whole: a rectangle around the part."""
         return whole
 
     @cached_property
@@ -431,7 +431,7 @@ class CellPoints:
         local: the points in each cell's own coordinates, (q, d) if these are the same in each cell,
             otherwise (c, q, d).
         weights: the weights of the rules, (c, q); 0 for padding points.
-        points: the points in physical space, those of the first cell first, (c q,).
+        points: the points in physical space, the points of the first cell first, (c q,).
         scale: the derivatives of each cell's own coordinates by the physical ones, (c, d).
     """
 
