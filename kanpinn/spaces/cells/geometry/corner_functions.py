@@ -58,7 +58,7 @@ class CornerFunctions:
         At the corner itself, up to rounding, a derivative of a higher order than the degree of a
         power is infinite.
 
-        coords: the coordinates of the points minus those of the corner, (n, 2).
+        coords: the coordinates of n points relative to the corner, (n, 2).
         """
         turned = complex(math.cos(self.direction), -math.sin(self.direction)) / self.radius
         w = torch.view_as_complex(coords.contiguous()) * turned
