@@ -244,7 +244,7 @@ class CornerOperators:
     def _polynomial(
         self, row: Mapping[tuple[int, int], Array], at: Array, columns: Sequence[int]
     ) -> list[Array]:
-        """For each power of λ its matrix in an equation at given angles, (points, columns).
+        """An equation at given angles, as matrices (points, columns) of the powers 0, 1, … of λ.
 
         Args:
             row: for each (i, j) the coefficients of ∂^i/∂w^i ∂^j/∂w̄^j in the equation, (m,).
