@@ -154,7 +154,7 @@ def _zeros(
     the interval that contains the zero, the interval is bisected.
 
     Args:
-        function: the values of all functions, each at its own point, (n,) → (n,).
+        function: maps n points, one for each function, to the functions' values, (n,) → (n,).
         low, high: the ends of the intervals, (n,) each.
         rising: whether each function increases in its interval, (n,).
         slope: the derivatives of all functions, (n,) → (n,).
@@ -244,8 +244,7 @@ def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, T
     Args:
         arcs: all arcs.
         one: the index of an interface curve around the first region.
-        other: the index of the same curve around the second region, where its direction is
-            reversed.
+        other: the index of the same curve around the second region, with the opposite direction.
 
     Returns:
         The parameters of the start and of the end of each arc on the first curve, the arc's cell in
@@ -296,8 +295,8 @@ class CellCutter:
 
         Returns:
             The arcs. The points on lines of constant x, then the points on lines of constant y,
-            (n, 2) each. Both tensors also have the points at which the boundary turns around in x
-            or in y.
+            (n, 2) each. Both tensors also contain the points at which x or y has an extremum along
+            the boundary, and the ends of curves.
         """
         curves, breaks, lines = self.outline.domain.curves, self.outline.breaks, []
         low, high = self.domain.bounds
