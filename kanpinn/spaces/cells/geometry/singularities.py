@@ -183,7 +183,7 @@ class SingularCorners:
         least: the smallest fraction of the error at a corner that one refinement may aim at. In
             the plane this fraction is large: solves on intermediate trees take little time, and
             show how small cells have to be.
-        near: when the cell at a corner is halved, larger cells around it are halved too if their
+        near: when the cell at a corner is halved, larger cells nearby are halved too if their
             distance from the corner, divided by their width, is at most `near`.
         bits: the largest number of halvings of the domain's width, limited by rounding.
 
@@ -273,7 +273,7 @@ class SingularCorners:
         return self._gaps(geometry) <= rounding
 
     def pollution(self, geometry: CellGeometry) -> Tensor:
-        """The ratio of the error everywhere to the error in the cell that causes it, (N,).
+        """For each cell the ratio of the error that it causes everywhere to its own error, (N,).
 
         A cell of the width h at a corner has an error like h^(λ+1), and causes an error like
         h^(2λ) in the whole domain, so that its ratio is h^(λ-1) for λ < 1. Other cells have the
@@ -459,7 +459,7 @@ class SingularEdges:
         return 2.0 ** ((4 * exponent).round() / 4)
 
     def pollution(self, geometry: CellGeometry) -> Tensor:
-        """The ratio of the error everywhere to the error in the cell that causes it, (N,).
+        """For each cell the ratio of the error that it causes everywhere to its own error, (N,).
 
         As at a corner in the plane, the ratio is h^(λ - 1) for cells of the width h at an edge. At
         vertices the ratio is 1, but at least `unresolved` is returned. The reason is that error
@@ -500,8 +500,8 @@ class SingularEdges:
         """A mask (N, 3): the coordinates in which each cell is halved if it is refined.
 
         At an edge polynomials do not resolve the solution in the coordinates across the edge, and
-        the decay of their coefficients tells little. So cells there are halved along the edge only
-        if the solution is not steep across it.
+        the decay of the polynomials' coefficients tells little. So cells at an edge are halved
+        along the edge only if the solution is not steep across the edge.
 
         Args:
             geometry: the cells.
@@ -559,7 +559,7 @@ def least_exponent(
 ) -> float | None:
     """The least exponent λ < 1.9 of solutions r^λ φ(θ) in sectors; None if there is none.
 
-    Such a function solves the equation with a continuous flux if (a φ')' + λ² a φ = 0.
+    The function r^λ φ(θ) solves the equation with a continuous flux if (a φ')' + λ² a φ = 0.
 
     Args:
         sectors: the angle and the coefficient a of each sector, from one boundary to the other, or
