@@ -352,8 +352,8 @@ class SolidGeometry(CellGeometry):
 
         Two such cells are in the same box of the tree, or they are neighbours whose common side is
         on the piece. The smaller of the two neighbours may be inside or outside. Therefore
-        neighbours are searched from sample points on the sides of all cells inside, then from those
-        on the sides of all cells outside.
+        neighbours are searched from sample points in the cells inside, then from sample points in
+        the cells outside.
         """
         tree, near = self.tree, []
         for region in (piece.inside, piece.outside):
@@ -400,7 +400,7 @@ def _functions(traces: LocalPolynomials, points: Points, weights: Tensor) -> Ten
 
     Args:
         traces: the polynomials.
-        points: the points with normals, those of the first patch first.
+        points: the points with normals, the points of the first patch first.
         weights: the quadrature weights, (p, q); 0 for padding points, which come last.
     """
     assert points.normals is not None
