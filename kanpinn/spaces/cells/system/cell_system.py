@@ -123,7 +123,8 @@ class CellSystem:
         boundary: the conditions at points of boundaries.
         counted: the indices of the fields that norms include.
         weights: the factor of all rows of each cell, (N,).
-        pollution: the ratio of the error everywhere to the error in the cell that causes it, (N,).
+        pollution: for each cell the ratio of the error that it causes everywhere to its own error,
+            (N,).
         interfaces: the arcs or patches at which cells of two regions meet.
 
     by_one_solve: the relative accuracy that one solve has in the root of the functional. One solve
