@@ -194,10 +194,10 @@ class SourceMoments:
     singular, for example at a line where the solution has the exponent 3/2. Then the solution has
     errors everywhere, which a comparison with a higher degree does not show. In a cell with an
     inaccurate Gauss rule, a polynomial is added to the source at the Gauss points, so that the rule
-    gives accurate integrals. The accurate integrals come from rules on the halves of the cell, the halves of the
-    halves, and so on. Boxes are halved as long as a halving changes the solution by more than a
-    tenth of the error that the cell has anyway. Cells in which the changes are spread evenly and
-    hardly decrease are not halved further: such changes are rounding errors.
+    gives accurate integrals. The accurate integrals come from rules on the halves of the cell, the
+    halves of the halves, and so on. Boxes are halved as long as a halving changes the solution by
+    more than a tenth of the error that the cell has anyway. Cells in which the changes are spread
+    evenly and hardly decrease are not halved further: such changes are rounding errors.
 
     Args:
         halvings: the largest number of halvings in the plane, where a line crosses 2^n boxes after
