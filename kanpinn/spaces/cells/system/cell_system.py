@@ -210,7 +210,7 @@ class CellSystem:
         return shares.sqrt() / self.weights * self.coupling.errors * self.pollution
 
     def is_linear(self, other: CellFunctions) -> bool:
-        """Return whether equation and conditions, linearised at `other`, have the same slopes."""
+        """Return whether the slopes of all terms at `other` equal those at the present solution."""
         return all(one.is_linear(other) for one in (*self.equation, *self.boundary))
 
     @property
