@@ -168,7 +168,7 @@ class CellFunctions:
         )
 
     def between(self, other: "CellFunctions") -> "CellFunctions":
-        """The mean of two functions on the same cells."""
+        """The mean of this function and of another function on the same cells."""
         pairs = zip(self.numbers, other.numbers, strict=True)
         return replace(
             self,
@@ -184,7 +184,7 @@ class CellFunctions:
         return replace(self, polynomials=richer, coefficients=padded)
 
     def minus(self, other: "CellFunctions") -> "CellFunctions":
-        """The difference from another function on the same cells."""
+        """This function minus another function on the same cells."""
         pairs = zip(self.numbers, other.numbers, strict=True)
         return replace(
             self,
@@ -324,7 +324,10 @@ class CellNorms:
         return float(self.of_cells(one).square().sum().sqrt())
 
     def nearest(self, one: CellFunctions, lower: LocalPolynomials) -> Tensor:
-        """The coefficients of the nearest polynomials of a lower degree in L2, (N, L, m)."""
+        """The coefficients of the polynomials of a lower degree that are nearest in L2, (N, L, m).
+
+        lower: the polynomials of the lower degree, L in each cell.
+        """
         found = one.coefficients[:, : lower.size].clone()  # in whole cells this is the result
         for at in self.places:
             for place, cell in enumerate([] if at.alike else at.cells.tolist()):
