@@ -104,7 +104,9 @@ class SampledTerm:
         return found
 
     def with_slopes(self, slopes: Tensor) -> "SampledTerm":
-        """A term at the same points with other slopes, for other right-hand sides.
+        """A copy of the term with other slopes at the same points.
+
+        The attribute `right` of the copy does not belong to the other slopes.
 
         slopes: the slopes by any number m of fields, (c, q, equations, parts, m); may be complex.
         """
@@ -170,9 +172,9 @@ class SampledTerm:
         return (self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0).nonzero()[:, 0].tolist() or [0]
 
     def is_linear(self, other: CellFunctions) -> bool:
-        """Return whether the term, linearised at `other`, has the same slopes.
+        """Return whether the slopes at `other` equal the slopes at the present solution.
 
-        This is tested in a few cells.
+        Only a few cells are tested.
         """
         most, rounding = 8, 1e-9
         few = torch.linspace(0, len(self.at.cells) - 1, most).long().unique()
