@@ -86,7 +86,10 @@ class Channels:
 
 @dataclass(eq=False)
 class MissingChannel(Exception):
-    """Raised for a derivative that a jet does not carry; `needed` are channels that contain it."""
+    """Raised for a derivative that a jet does not carry.
+
+    needed: channels that contain this derivative.
+    """
 
     needed: Channels
 
@@ -184,7 +187,7 @@ class Jet:
         )
 
     def components(self) -> Sequence["Jet"]:
-        """The scalar jets of all components; for a result of `join` the joined jets themselves."""
+        """The scalar jets of all components; for a result of `join`, the jets that were joined."""
         if self.joined:
             return self.joined
         count = self.value.shape[-1]
@@ -369,7 +372,14 @@ def _quadratic(f: Jet, g: Jet) -> Tensor:
 
 
 def _bell(lines: Tensor) -> list[list[tuple[int, Tensor]]]:
-    """Faà di Bruno's formula for φ(h) along a line: for each order, pairs (r, factor of φ^(r))."""
+    """Faà di Bruno's formula for the derivatives of φ(h) along a line.
+
+    Args:
+        lines: the derivatives of h along the lines, (n, lines, order, m).
+
+    Returns:
+        For each order of the derivative, pairs (r, factor of φ^(r)).
+    """
     h = lines.unbind(dim=2)
     orders: list[list[tuple[int, Tensor]]] = [[(1, h[0])]]
     if len(h) > 1:
@@ -447,11 +457,12 @@ class Coordinates:
 def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Channels) -> Jet:
     """The jet of any differentiable function by nested automatic differentiation.
 
-    It is slower than a network's own jets, but needs no formulas. Many functions of few coordinates
-    are differentiated in forward mode, with one pass per coordinate instead of one per function.
+    This is slower than a network's own jets, but needs no formulas. Many functions of few
+    coordinates are differentiated in forward mode, with a pass for each coordinate instead of a
+    pass for each function.
 
     Args:
-        function: maps (n, d) to (n, m), each row independently of the others.
+        function: maps (n, d) to (n, m), each row independently of other rows.
         coords: the points, (n, d).
         channels: the derivatives that the jet carries.
     """
@@ -508,7 +519,7 @@ def _forward_jet(function: Callable[[Tensor], Tensor], x: Tensor, channels: Chan
 def _powers(
     function: Callable[[Tensor], Tensor], v: Tensor, order: int, along: Callable, x: Tensor
 ) -> Tensor:
-    """∂_v f, ∂_v² f, … at x, (n, order, m)."""
+    """The derivatives ∂_v f, ∂_v² f, … of a function at x, (n, order, m)."""
     terms = []
     for _ in range(order):
         function = along(function, v)
@@ -554,6 +565,10 @@ def largest_of_orders(sizes: Tensor, channels: Channels) -> Tensor:
 def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
     """Find the parts of a stacked jet that contain a derivative by one coordinate.
 
+    Args:
+        channels: the derivatives that the jet carries.
+        axis: the index of the coordinate.
+
     Returns:
         For each such part its index, the order of the derivative by the coordinate, and the factor
         of this derivative in the part. A mixed second derivative counts as a first derivative. The
@@ -588,7 +603,12 @@ def coefficients_along(slopes: Tensor, channels: Channels, axis: int, order: int
 
 
 def parts_of_wave(channels: Channels, kappa: Tensor) -> Tensor:
-    """The parts of the stacked jet of exp(κ·x) at x = 0, (s, parts); kappa: vectors κ, (s, d)."""
+    """The parts of the stacked jet of exp(κ·x) at x = 0, (s, parts).
+
+    Args:
+        channels: the derivatives that the jet carries.
+        kappa: s vectors κ, (s, d).
+    """
     parts = [torch.ones_like(kappa[:, :1])]
     if channels.gradient:
         parts.append(kappa)
@@ -669,5 +689,10 @@ def zero_jet(channels: Channels, like: Tensor, fields: int) -> Jet:
 
 
 def jet_of_stacked(channels: Channels, rows: Tensor) -> Jet:
-    """The jet of m fields at n points whose `stacked` parts are given, (n, parts, m)."""
+    """The jet of m fields at n points, from a stacked jet.
+
+    Args:
+        channels: the derivatives that the jet carries.
+        rows: the parts of the jet, (n, parts, m).
+    """
     return zero_jet(channels, rows, 1).unstacked(rows)
