@@ -83,7 +83,11 @@ class Linearised:
 
     @classmethod
     def at(cls, equation: ResidualFunction, points: Points, jet: Jet) -> Self:
-        """Linearise equations at a jet, by automatic differentiation."""
+        """Linearise equations at a jet, by automatic differentiation.
+
+        Args:
+            equation, points, jet: see the class.
+        """
         parts = [part.detach().requires_grad_() for part in jet.parts()]
         with torch.enable_grad():
             values = equation(points, jet.with_parts(parts))
@@ -101,7 +105,13 @@ class Linearised:
     def at_zero(
         cls, equation: ResidualFunction, points: Points, channels: Channels, fields: int
     ) -> Self:
-        """Linearise equations at fields that vanish with all their derivatives."""
+        """Linearise equations at fields that vanish with all their derivatives.
+
+        Args:
+            equation, points: see the class.
+            channels: the derivatives that the equations use.
+            fields: the number of fields m.
+        """
         return cls.at(equation, points, zero_jet(channels, points.coords, fields))
 
     @property
