@@ -209,13 +209,17 @@ def biharmonic(u: Jet) -> Tensor:
 
 
 def _polarisation(axes: list[int], dim: int) -> dict[tuple[float, ...], float]:
-    """Write ∂_{a_1} … ∂_{a_n} as Σ_v w_v ∂_v^n; axes: the coordinates a_1 … a_n.
+    """Write ∂_{a_1} … ∂_{a_n} as Σ_v w_v ∂_v^n.
 
     The directions v are Σ_i ε_i e_{a_i} for all signs ε_i = ±1, with the unit vectors e and the
     weights w_v = Π_i ε_i / (2^n n!). Parallel directions are combined.
 
+    Args:
+        axes: the indices a_1 … a_n of coordinates.
+        dim: the number d of coordinates.
+
     Returns:
-        The weight w_v of each direction v (d numbers).
+        The weight w_v of each direction v, which has d components.
     """
     n = len(axes)
     terms: dict[tuple[float, ...], float] = {}
@@ -233,7 +237,13 @@ def _polarisation(axes: list[int], dim: int) -> dict[tuple[float, ...], float]:
 
 
 def _along_lines(u: Jet, weights: Mapping[tuple[float, ...], float], order: int) -> Tensor:
-    """Σ_v w_v ∂_v^order u over directions v, (n, m)."""
+    """Return Σ_v w_v ∂_v^order u, (n, m).
+
+    Args:
+        u: the jet of the field.
+        weights: the weight w_v of each direction v.
+        order: the order of the derivatives.
+    """
     known, lines = u.channels.directions, u.lines
     if lines is None or not {*weights} <= {*known} or u.channels.order < order:
         raise MissingChannel(Channels(u.channels.names, directions=tuple(weights), order=order))
