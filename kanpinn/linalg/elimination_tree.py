@@ -148,19 +148,19 @@ class EliminationTree:
 
     @cached_property
     def above(self) -> list[int]:
-        """The nodes that are in no subtree of a single rank, in order."""
+        """The nodes above the subtrees of single ranks, children before their parents."""
         return [node for node in self.places if not self._alone[node]]
 
     @cached_property
     def subtrees(self) -> list[int]:
-        """The roots of the largest subtrees of single ranks, in order."""
+        """The roots of the largest subtrees that a single rank makes, in the order of `places`."""
         parents = {child: node for node, pair in self.pairs.items() for child in pair}
         alone = (node for node in self.places if self._alone[node])
         return [node for node in alone if node == self.root or not self._alone[parents[node]]]
 
     @cached_property
     def local(self) -> list[int]:
-        """The nodes of this rank's subtrees, in order."""
+        """The nodes of this rank's subtrees, children before their parents."""
         alone = (node for node in self.places if self._alone[node])
         return [node for node in alone if self.owners[node] == rank()]
 
@@ -335,7 +335,11 @@ class UnknownsOfRank:
         return parts, both[-1].real
 
     def products(self, one: Array, other: Array) -> Array:
-        """This rank's part of the inner products of the columns of vectors (m, n): (n,)."""
+        """This rank's part of the inner products of the columns of two matrices, (n,).
+
+        Args:
+            one, other: the matrices, (m, n) each.
+        """
         pair = one[self.counted], other[self.counted]
         products: Array = np.einsum("ij,ij->j", pair[0].conj(), pair[1]).real
         return products
