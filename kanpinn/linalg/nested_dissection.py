@@ -88,7 +88,16 @@ class LeafElimination(Elimination):
     def of(
         cls, number: int, leaf: BlockRows, tree: EliminationTree
     ) -> tuple["LeafElimination", BlockRows]:
-        """The step for the rows of a leaf, and the front that they become."""
+        """Make a leaf a front.
+
+        Args:
+            number: the number of the leaf.
+            leaf: the rows of the leaf.
+            tree: the order of the merges.
+
+        Returns:
+            The step for the rows of the leaf, and the front that they become.
+        """
         blocks, ranks = leaf.blocks, tree.eliminated_at
         order = blocks[np.lexsort((blocks, ranks[blocks]))]
         rows = leaf.factor * leaf.rows
@@ -138,9 +147,15 @@ class MergeElimination(Elimination):
     def of(
         cls, node: int, pair: tuple[BlockRows, BlockRows], tree: EliminationTree
     ) -> tuple["MergeElimination", BlockRows]:
-        """Return the step that makes a node of the tree from two fronts, and the node's front.
+        """Merge two fronts to the front of a node of the tree.
 
-        The blocks that the node eliminates come first in both fronts.
+        Args:
+            node: the number of the node.
+            pair: the two fronts, in which the blocks that the node eliminates come first.
+            tree: the order of the merges.
+
+        Returns:
+            The step, and the front of the node.
         """
         sizes, ranks = tree.sizes, tree.eliminated_at
         inner = pair[0].blocks[ranks[pair[0].blocks] == tree.places[node]]
