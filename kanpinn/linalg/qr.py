@@ -1,5 +1,5 @@
-"""Linear least squares by QR factors of rows in chunks, dense or sparse, on one rank or
-several.
+"""Linear least squares by QR factors of rows in chunks, dense or sparse, on one rank (process) or
+several ranks.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,9 @@ from kanpinn._support.distributed import together, tree, world
 
 @dataclass(frozen=True)
 class TriangularFactor:
-    """The triangular factor [R, z; 0, ρ] of [J, r]: ‖J x + r‖² = ‖R x + z‖² + ρ².
+    """The triangular factor [R, z; 0, ρ] of [J, r], with ‖J x + r‖² = ‖R x + z‖² + ρ² for all x.
+
+    J (n, p) is a matrix and r (n,) a vector.
 
     Args:
         factor: [R, z; 0, ρ], (k, p + 1) with k ≤ p + 1.
@@ -56,17 +58,17 @@ class TriangularFactor:
         return TriangularFactor(torch.cat([matrix, z[:, None]], dim=1), loss - float(z @ z))
 
     def solve(self, around: Tensor | None = None, rcond: float | None = None) -> tuple[Tensor, int]:
-        """Return the minimum-norm x that minimises ‖R (x - around) + z‖, and the numerical rank.
+        """Return the minimum-norm x that minimises ‖R (x - around) + z‖, and the rank of R.
 
         The norm is ‖D x‖, where the diagonal matrix D holds the lengths of R's columns.
 
         Args:
             around: the point about which the residual is linearised, (p,); 0 by default.
-            rcond: singular values of the scaled R below rcond times the largest are cut off;
+            rcond: singular values of R D⁻¹ below rcond times the largest are cut off;
                 `rank_tolerance` by default.
 
         Returns:
-            x, (p,), and the numerical rank.
+            x, (p,), and the numerical rank of R D⁻¹.
         """
         matrix = self.matrix
         target = -self.factor[: len(matrix), -1]
@@ -91,7 +93,7 @@ class TriangularFactor:
         """Return the Levenberg–Marquardt steps for all dampings, from one SVD of the scaled R.
 
         A basis function with no collocation point in its support has a column of rounding errors;
-        its coefficient is not changed.
+        the coefficient of this function is not changed.
         """
         matrix = self.matrix
         length = torch.linalg.vector_norm(matrix, dim=0)
