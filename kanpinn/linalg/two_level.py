@@ -373,7 +373,7 @@ def alike_fronts(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[AlikeFro
 
 
 def _applied(matrix: Array, vectors: Array) -> Array:
-    """The product of a matrix (r, t) with vectors (c, t, n), as one product: (c, r, n)."""
+    """The products of a matrix (r, t) with vectors (c, t, n), by one multiplication: (c, r, n)."""
     count, _, each = vectors.shape
     flat = vectors.transpose(1, 0, 2).reshape(vectors.shape[1], count * each)
     return (matrix @ flat).reshape(-1, count, each).transpose(1, 0, 2)
@@ -381,7 +381,7 @@ def _applied(matrix: Array, vectors: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _BlockInverses:
-    """The inverses of AᴴA in some diagonal blocks, where A is the matrix of the least squares.
+    """The inverses of AᴴA in some diagonal blocks, for the least-squares problem ‖A x - b‖.
 
     The blocks have either the same matrix up to a factor, or matrices of their own.
 
@@ -604,7 +604,14 @@ class TwoLevel:
         return self._adjoint(rest, found.shape[1])
 
     def _normal(self, unknowns: Array) -> tuple[Array, Array]:
-        """Return AᴴA x, (m, n), and xᴴ AᴴA x, (n,), for x (m, n)."""
+        """Multiply by AᴴA.
+
+        Args:
+            unknowns: vectors x, (m, n).
+
+        Returns:
+            AᴴA x, (m, n), and xᴴ AᴴA x, (n,).
+        """
         product = self._gathered(
             [group.normal(unknowns) for group in self._groups], unknowns.shape[1]
         )
