@@ -42,7 +42,7 @@ class Parameters:
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers that have parameters."""
+        """The layers whose coefficients are parameters."""
         layers = [] if self.coefficient is None else list(self.coefficient.output_layers)
         return layers if self.constants is None else [*layers, self.constants]
 
@@ -66,7 +66,7 @@ class Parameters:
     def limited(self, old: Tensor, change: Tensor) -> Tensor:
         """The change of the values, (K,), limited for unknown numbers that are positive.
 
-        One change multiplies a positive number by a factor from 1/10 to 10, and all changes since
+        A single change multiplies a positive number by a factor from 1/10 to 10. All changes since
         the start together multiply it by a factor from 1e-12 to 1e12.
 
         Args:
@@ -176,7 +176,12 @@ class Measurements:
     @classmethod
     @torch.no_grad()
     def of(cls, terms: Sequence[Term], surrogate: Surrogate) -> "Measurements":
-        """Select the terms of measured data among the terms of a loss."""
+        """Select the terms of measured data among the terms of a loss.
+
+        Args:
+            terms: the terms of the loss.
+            surrogate: the solution, whose fields the data are of.
+        """
         measured = [one for one in terms if one.measured and isinstance(one, ResidualTerm)]
         counts, spreads = [], []
         for term in measured:
@@ -194,7 +199,7 @@ class Measurements:
 
     @property
     def spread(self) -> float:
-        """The loss of the data if the solution were their mean."""
+        """The loss of all data if the solution were the mean of the data."""
         return sum(self.spreads)
 
     def fits(self, loss: float) -> bool:
@@ -222,7 +227,7 @@ class Measurements:
         return Measurements(terms, counts, spreads)
 
     def model(self, surrogate: Surrogate) -> TriangularFactor:
-        """The quadratic model of the loss in changes of the output layers' coefficients."""
+        """The quadratic model of the loss of the data in the output layers' coefficients."""
         model = Residuals(surrogate, self.terms).model(surrogate.network.output_layers)
         return TriangularFactor(model.factor.double().cpu())
 
