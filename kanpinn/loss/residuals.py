@@ -29,7 +29,7 @@ from kanpinn.networks.surrogate import Surrogate
 
 @runtime_checkable
 class ProblemFamily(Protocol):
-    """A problem with parameters, which can give its loss terms for other parameter values."""
+    """A problem with parameters, which gives loss terms also for other values of the parameters."""
 
     @property
     def counted(self) -> Sequence[int]:
@@ -98,7 +98,12 @@ class Residuals:
         return Points(coords, self.surrogate.domain.names)
 
     def subset(self, count: int, seed: int) -> "Residuals":
-        """An estimate of the loss from about `count` rows, chosen at random from every term."""
+        """An estimate of the loss from some rows, which are chosen at random from every term.
+
+        Args:
+            count: the approximate number of rows in all.
+            seed: the seed of the choice.
+        """
         generator = torch.Generator().manual_seed(seed)
         part = min(1.0, count / sum(term.rows for term in self.terms))
         terms = []
@@ -140,7 +145,7 @@ class Residuals:
         )
 
     def backward(self) -> float:
-        """Return the loss, and write its gradient into the `grad` of the parameters."""
+        """Return the loss, and store its gradient in the `grad` of the surrogate's parameters."""
         parameters = [p for p in self.surrogate.parameters() if p.requires_grad]
         value = parameters[0].new_zeros((), dtype=torch.float64)
         with together():
