@@ -141,7 +141,10 @@ class _Rows:
         )
 
     def _sizes(self, channels: Channels) -> Tensor:
-        """The size of each part of a stacked jet, by `rates`, for a field of size 1, (parts,)."""
+        """For a field of size 1, the size of each part of its stacked jet, (parts,).
+
+        Derivatives have the sizes that `rates` gives them.
+        """
         steps = tuple(tuple(map(abs, direction)) for direction in channels.directions)
         return parts_of_wave(replace(channels, directions=steps), self.rates[None])[0]
 
