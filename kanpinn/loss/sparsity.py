@@ -115,9 +115,15 @@ class SparsityTerm(Term):
 
     @torch.no_grad()
     def _rows(self, layer: Layer, points: Points, has_edges: bool) -> tuple[Tensor, Tensor]:
-        """The rows √(|w|/2s) L of all edges, (rows, layer's coefficients), and sign w, (rows,).
+        """The rows √(|w|/2s) L of the edges of a layer, see the class.
 
-        A layer that is not part of the KAN has no edges and gets no rows.
+        Args:
+            layer: the layer, with p coefficients.
+            points: the points with which L is cached.
+            has_edges: whether the layer is a part of the KAN; other layers get no rows.
+
+        Returns:
+            The rows, (rows, p), and the sign of w in each row, (rows,).
         """
         if not has_edges:
             none = layer.coefficients.new_zeros(0, layer.coefficients.numel())
@@ -145,7 +151,7 @@ def _root(layer: KANLayer, points: Points) -> Tensor:
 
 
 class FixedRows(Layer):
-    """A constant matrix times the coefficients of another layer, so that a tape can record it."""
+    """A constant matrix times the coefficients of another layer, as a layer that a tape records."""
 
     def __init__(self, layer: Layer, rows: Tensor) -> None:
         super().__init__()
