@@ -66,7 +66,11 @@ class Term(ABC):
         return self.points[rows.start * self.sites : rows.stop * self.sites]
 
     def chosen(self, rows: Tensor) -> Self:
-        """The term with a part of its rows; rows: their indices, (k,)."""
+        """The term with some of its rows only.
+
+        Args:
+            rows: the indices of the rows, (k,).
+        """
         sites = torch.arange(self.sites, device=rows.device)
         return replace(self, points=self.points[(rows[:, None] * self.sites + sites).flatten()])
 
@@ -91,7 +95,7 @@ class Term(ABC):
 
 @dataclass(frozen=True, eq=False)
 class ResidualTerm(Term):
-    """The loss term weight · factor · mean ‖r‖² with the residuals r of equations in its rows.
+    """The loss term weight · factor · mean ‖r‖² with the vector r of the residuals in each row.
 
     Args:
         equation: a function of points and the fields' jet that gives residuals (rows, equations).
@@ -110,7 +114,11 @@ class ResidualTerm(Term):
         return self.residual(surrogate, self.at(slice(0, 1))).shape[1]
 
     def times(self, factors: Tensor) -> "ResidualTerm":
-        """The term with the residual of each equation multiplied by its factor."""
+        """The term with the residual of each equation multiplied by a factor.
+
+        Args:
+            factors: the factors, (equations,).
+        """
         return replace(self, equation=lambda p, u: self.equation(p, u) * factors.to(u.value))
 
     linearised = residual  # the Gauss–Newton method linearises the residual itself
@@ -221,12 +229,12 @@ def residual_term(
 
 @dataclass(frozen=True, eq=False)
 class EnergyTerm(Term):
-    """weight · mean of an energy density over quadrature points, whose weights are `points.data`.
+    """The loss term weight · factor · mean of an energy density, which is integrated by quadrature.
 
-    The quadrature weights have the shape (n, 1). Let q be the field's value and derivatives at a
-    point and e(q) the density. The Hessian of e, a small matrix, is factored as 2 LᵀL. The Jacobian
-    of `linearised` is the derivative of √(quadrature weight) · L q. For linear problems e is
-    quadratic in q, and one least-squares step minimises the energy.
+    `points.data` are the quadrature weights, (n, 1). Let q be the field's values and derivatives at
+    a point and e(q) the density. The Hessian of e, a small matrix, is factored as 2 LᵀL. The
+    Jacobian of `linearised` is the derivative of √(quadrature weight) · L q. For linear problems e
+    is quadratic in q, and one least-squares step minimises the energy.
 
     Reference: E and Yu, The deep Ritz method (2018).
     """
@@ -270,7 +278,12 @@ class EnergyTerm(Term):
 
 
 def density_hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
-    """∂²e/∂q² at each point, (n, len(q), len(q)), where q is all entries of the stacked jet."""
+    """The Hessian ∂²e/∂q² of an energy density e(q) at each of n points, (n, len(q), len(q)).
+
+    Args:
+        density: the density e, a function of a jet.
+        u: the jet at the points; q are all entries of the stacked jet at a point.
+    """
     q = u.stacked().detach().requires_grad_()
 
     def slopes(of: Tensor) -> Tensor:
@@ -284,10 +297,14 @@ def density_hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
 
 
 def _root(hessian: Tensor, flat: float = 1e-12) -> Tensor:
-    """L (n, k, q) with LᵀL = H, where negative eigenvalues of H are replaced by zero.
+    """Return L (n, k, q) with LᵀL = H, where negative eigenvalues of H are replaced by zero.
 
     k counts the directions in which the curvature at some point exceeds `flat` times the largest
     curvature at all points; smaller curvatures are rounding errors.
+
+    Args:
+        hessian: H at each point, (n, q, q).
+        flat: see above.
     """
     values, vectors = torch.linalg.eigh(hessian)
     kept = values.amax(dim=0) > flat * values.abs().max().clamp_min(torch.finfo(values.dtype).tiny)
@@ -302,7 +319,7 @@ def energy_terms(
     boundaries: Sequence[Points],
     weight: float,
 ) -> Iterator[EnergyTerm]:
-    """The loss terms of the energy: the term of the interior, then one for each boundary energy.
+    """The loss terms of the energy: the term of the interior, then a term for each boundary energy.
 
     Args:
         problem: gives the energy density, and the densities of `boundary_energies()`.
