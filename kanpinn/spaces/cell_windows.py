@@ -1,5 +1,5 @@
-"""Networks in time windows with cells in space, and the problem in space at one moment that
-they solve.
+"""Networks in time windows with cells in space, and the problem in space of an evolution at one
+moment.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,15 @@ class AtMoment:
         return self.term.equation(*self.at(points, state_and_rate))
 
     def at(self, points: Points, state_and_rate: Jet) -> tuple[Points, Jet]:
-        """The points in space and time at this moment, and the jets of the m fields there."""
+        """Convert points and jets in space to points and jets in space and time at this moment.
+
+        Args:
+            points: the points in space.
+            state_and_rate: the jet in space of the state and rate.
+
+        Returns:
+            The points in space and time, and the jet in space and time of the m fields.
+        """
         jet, count = in_space_and_time(state_and_rate, self.term.channels), self.order + 1
         highest = max(2, jet.channels.order)
         powers = torch.eye(highest + 1, count).to(jet.value)  # (t - time)^r / r! at the moment
