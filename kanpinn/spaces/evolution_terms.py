@@ -1,5 +1,5 @@
-"""The terms of an evolution: the equation, initial values and boundary conditions; its order in
-time; how fast its data change in time.
+"""The terms of an evolution: the equation, initial values and boundary conditions. The order of the
+equation in time, and how fast the data of the terms change in time.
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
             why = "it is about one moment"
         elif not _holds_at_all_times(term, low, high):
             why = "it does not hold at all times"
-        else:  # once for each place in space
+        else:  # keep one point for each place in space
             places = term.points.coords[:, :-1].reshape(term.rows, -1).numpy()
             first = np.unique(places, axis=0, return_index=True)[1] if places.size else [0]
             boundary.append(term.chosen(torch.as_tensor(first)))
