@@ -209,7 +209,7 @@ class FunctionSpace:
 
     @property
     def is_finest(self) -> bool:
-        """Whether a coordinate has as many intervals as `regraded` ever chooses."""
+        """Whether a coordinate has the largest number of intervals that `regraded` chooses."""
         return any(count >= self._most for count in self.counts)
 
     @property
@@ -237,7 +237,7 @@ class FunctionSpace:
 
     @cached_property
     def _splines(self) -> list[BSplines]:
-        """The splines of each axis."""
+        """The splines of each coordinate in space."""
         degree, splines = self.degree, []
         for axis, breaks in enumerate(self.breaks):
             before, after = breaks[:1].repeat(degree), breaks[-1:].repeat(degree)
