@@ -134,11 +134,11 @@ def errors_of_waves(
 
 
 def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: Tensor) -> Tensor:
-    """The times after which waves e^(ω x) have lost most of their square, (G,).
+    """The times after which waves e^(ω x) have lost most of their squared amplitude, (G,).
 
-    The equation is of first order in time. If there are several waves, the time is that of the wave
-    that is damped least; it is infinite if this wave is not damped. The arguments are those of
-    `errors_of_waves`.
+    This is for equations of first order in time. If there are several waves, the time is that of
+    the wave that is damped least; it is infinite if this wave is not damped. The arguments are
+    those of `errors_of_waves`.
     """
     small = 1e-12  # the relative size of a rate that is rounding
     still, moving = (_symbols(channels, linearised, axis, wave, rate) for rate in (0.0, 1.0))
@@ -239,7 +239,7 @@ class MomentsInTime:
 
     @classmethod
     def of(cls, times: Array, rates: Sequence[Array]) -> Self:
-        """The moments from arrays."""
+        """Make the moments from numpy arrays."""
         return cls(torch.from_numpy(times), [torch.from_numpy(rate) for rate in rates])
 
 
@@ -281,7 +281,11 @@ class TermInSpace(Generic[Space]):
         return in_time(self.space.jet(states), moments.rates, self.space.fields) + known
 
     def residual(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Tensor:
-        """The residuals at k moments, (k, rows, equations); the arguments are those of `jet`."""
+        """The residuals at the points for k moments, (k, rows, equations).
+
+        Args:
+            points, moments, states: see `jet`.
+        """
         rows = self.term.equation(points, self.jet(points, moments, states))
         return rows.view(len(moments.times), -1, rows.shape[1])
 
@@ -477,7 +481,11 @@ class System(ABC, Generic[Space]):
 
     @abstractmethod
     def by_elements(self, values: Tensor) -> Tensor:
-        """The root mean squares of an error, (places, m), in each element or interval."""
+        """The root mean squares of an error in each element or interval, (E,).
+
+        Args:
+            values: the error of all fields at the places, (places, m).
+        """
 
     def with_splines(self, error: Tensor, splines: Tensor) -> Tensor:
         """Raise an estimated error where the error of the splines in an element is larger.
@@ -599,7 +607,10 @@ class ElementSpace(TrialSpace):
 
     @cached_property
     def _powers(self) -> list[Tensor]:
-        """For r = 0, 1, 2 the jets of t^r / r! ψ at t = 0, (E, q, parts, m or 1, local)."""
+        """For r = 0, 1, 2 the jets of t^r / r! ψ at t = 0 with the functions ψ.
+
+        Each has the shape (E, q, parts, m or 1, local).
+        """
         jets = powers_in_time(self.like.unstacked(self.functions.flatten(-2).flatten(0, 1)), 2)
         shape = self.functions.shape[3:]
         return [jet.stacked().unflatten(0, self.weights.shape).unflatten(-1, shape) for jet in jets]
@@ -912,7 +923,11 @@ class DirectSystem(System[ElementSpace]):
         return whole
 
     def tested(self, residual: Tensor) -> Tensor:
-        """The integrals over space of residuals (k, places, m) times all functions, (k, n·m)."""
+        """The integrals over space of residuals times all functions, (k, n·m).
+
+        Args:
+            residual: the residuals, (k, places, m).
+        """
         tests, index = self.space.tests, self.space.index
         local = torch.einsum(
             "eqml,keqm->kelm", tests, residual.unflatten(1, self.space.weights.shape)
