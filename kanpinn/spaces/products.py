@@ -71,7 +71,7 @@ class Axis:
 
         Measured: with two Gauss places in each interval, and more near the ends, where more splines
         meet, the error of an L2 projection is that of an exact rule. A cubic term needs twice as
-        many places as functions, and errors are seen only with more places than functions.
+        many places as functions. The errors of splines show only at more places than functions.
 
         Args:
             basis, low, high, periodic: see `Axis`.
@@ -242,11 +242,19 @@ class ProductSpace(TrialSpace):
         return self._multiplied(y, self.sizes, self.tables(lambda axis: axis.spread))
 
     def tested(self, values: Tensor) -> Tensor:
-        """The integrals over space of values (k, places, m) times all functions, (k, n, m)."""
+        """The integrals over space of values times all functions, (k, n, m).
+
+        Args:
+            values: the values at the places, (k, places, m).
+        """
         return self._multiplied(values, self.grid, self.tables(lambda axis: axis.tests))
 
     def projection(self, values: Tensor) -> Tensor:
-        """The coefficients of the L2 projection of values (k, places, m), (k, n, m)."""
+        """The coefficients of the L2 projections of k functions, (k, n, m).
+
+        Args:
+            values: the values of the functions at the places, (k, places, m).
+        """
         return self._multiplied(values, self.grid, self.tables(lambda axis: axis.projection))
 
     def values_at(self, y: Tensor, places: Sequence[Tensor]) -> Tensor:
@@ -266,7 +274,13 @@ class ProductSpace(TrialSpace):
         return self._multiplied(y, self.sizes, by_axis)
 
     def _multiplied(self, t: Tensor, sizes: Sequence[int], matrices: Sequence[Tensor]) -> Tensor:
-        """Multiply (b, Π sizes, m) by a matrix (m or 1, new, old) along each coordinate."""
+        """Multiply a tensor by a matrix along each coordinate, (b, Π new, m).
+
+        Args:
+            t: the tensor, (b, Π sizes, m).
+            sizes: the sizes of the coordinates.
+            matrices: for each coordinate a matrix (m or 1, new, size).
+        """
         return along_all(by_axes(t, sizes), matrices).flatten(2).movedim(1, -1)
 
 
@@ -276,7 +290,13 @@ def by_axes(t: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def along(t: Tensor, matrix: Tensor, d: int) -> Tensor:
-    """Multiply t, (b, m, n_0, …), by a matrix (m or 1, new, n_d) along coordinate d."""
+    """Multiply t, (b, m, n_0, …), by a matrix along coordinate d.
+
+    Args:
+        t: the coefficients or values; their axes after the first two are the coordinates.
+        matrix: a matrix for each field or for all fields, (m or 1, new, n_d).
+        d: the index of the coordinate.
+    """
     if t.is_complex() and not matrix.is_complex():
         return torch.complex(along(t.real, matrix, d), along(t.imag, matrix, d))
     moved = t.movedim(2 + d, -1).to(matrix.dtype)
@@ -288,7 +308,7 @@ def along(t: Tensor, matrix: Tensor, d: int) -> Tensor:
 
 
 def along_all(t: Tensor, matrices: Iterable[Tensor]) -> Tensor:
-    """Multiply t, (b, m, n_0, …), by one matrix (m or 1, new, n_d) along each coordinate d."""
+    """Multiply t, (b, m, n_0, …), by a matrix along each coordinate, see `along`."""
     for d, matrix in enumerate(matrices):
         t = along(t, matrix, d)
     return t
@@ -521,7 +541,7 @@ class ProductFactor:
 
     @cached_property
     def _inverse(self) -> Tensor:
-        """The inverse of the operator with constant factors for each product of waves."""
+        """The inverses of the operator with constant factors, (m, m) for each product of waves."""
         space, waves = self.space, self.space.waves
         weights = space.weights.flatten()[:, None, None]
         fields, sets = self.prescribed.shape[1], len(space.axes)
