@@ -134,6 +134,10 @@ def legendre(tau: Jet, count: int) -> Jet:
 
     The recurrences are (j + 1) P_(j+1) = (2j + 1) τ P_j - j P_(j-1), and for each derivative
     P_(j+1)^(r) = P_(j-1)^(r) + (2j + 1) P_j^(r-1).
+
+    Args:
+        tau: the jet of τ, which is in [-1, 1].
+        count: the number of polynomials, which are the components of the result.
     """
     at, zero = tau.value, torch.zeros_like(tau.value)
     p = [zero + 1, at]
@@ -248,12 +252,12 @@ class NetworkOfWindows(Network, Generic[Member]):
 
     @torch.no_grad()
     def add(self, end: float, member: Member, first: bool = False) -> None:
-        """Add a window that begins at the end of the last one.
+        """Add a window that begins at the end of the last window.
 
         Args:
             end: the end of the new window, in scaled time up to 2.
-            member: its network.
-            first: True if the new window replaces all windows so far.
+            member: the network of the new window.
+            first: whether the new window replaces all windows so far.
         """
         if first:
             self._of, self.ends = nn.ModuleList(), self.ends[:1]
@@ -276,8 +280,8 @@ class NetworkOfWindows(Network, Generic[Member]):
         return [state[f"{prefix}_of.{i}.{last}"].shape[2] // fields for i in windows]
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved network may have another number of windows, and layers of other shapes, which the
-        # layers take over by themselves.
+        # A saved network may have another number of windows, and layers of other shapes. The layers
+        # adopt these shapes by themselves.
         members = [self.member(modes) for modes in self._modes(state, prefix)]
         self._take(state[prefix + "ends"].tolist(), members)
         super()._load_from_state_dict(state, prefix, *args)
