@@ -1,5 +1,5 @@
-"""Adaptation for all tasks in cells: which cells are refined, the progress of the error, and the
-time of solves.
+"""Adaptation for all tasks in cells: the choice of the cells that are refined, the progress of the
+error, and the time of solves.
 """
 
 import itertools
@@ -142,9 +142,9 @@ def cells_in_layers(system: CellSystem) -> Tensor:
 def waves_along(slopes: Tensor, channels: Channels, axis: int) -> Tensor:
     """The wave numbers √(c₀/c₂) of the solutions along one coordinate, (...).
 
-    c₀ is the coefficient of the field, and c₂ that of its second derivative by the coordinate. The
-    result is the largest wave number of all equations and fields; it is zero where c₀ and c₂ have
-    different signs.
+    c₀ is the coefficient of the field, and c₂ the coefficient of its second derivative by the
+    coordinate. The result is the largest wave number of all equations and fields; it is zero where
+    c₀ and c₂ have different signs.
 
     Args:
         slopes: the coefficients of the parts of a stacked jet, (..., equations, parts, m).
@@ -162,7 +162,7 @@ def cells_with_waves(system: CellSystem) -> Tensor:
     Where c₂ and c₀ in c₂ Δu + c₀ u = f have the same sign, solutions are waves with the phase
     √(c₀/c₂) h over a cell of the width h. If the degree does not exceed this phase by 10
     (measured), least-squares solutions are wrong everywhere. For nonlinear equations no cell is
-    chosen: their coefficients depend on the solution, which is not known yet.
+    chosen, since c₀ and c₂ depend on the solution, which is not known yet.
 
     Args:
         system: the least-squares problem on the present cells.
@@ -213,7 +213,7 @@ class ErrorProgress:
         return self.estimate if math.isfinite(self.estimate) else self.supposed
 
     def left(self, tolerance: float) -> float:
-        """The fraction of the expected error that may be left; 1 if no error is known."""
+        """The tolerance as a fraction of the expected error; 1 if no error is known."""
         known = self.expected > 0 and math.isfinite(self.expected)
         return tolerance / self.expected if known else 1.0
 
@@ -279,7 +279,7 @@ class SolvePace:
     begun: float = 0.0
 
     def begin(self) -> None:
-        """Note that a step begins now."""
+        """Record that a step begins now."""
         self.begun = time.perf_counter()
 
     @property
