@@ -1,5 +1,6 @@
-"""The loop of all tasks in cells, and adaptive least squares: solve, estimate the error, refine the
-marked cells, until the error is small enough.
+"""The loop of all tasks in cells, and adaptive least squares.
+
+The loop is: solve, estimate the error, refine the marked cells, until the error is small enough.
 """
 
 import math
@@ -92,7 +93,11 @@ class AdaptiveStage(Stage, Generic[S]):
 
     @abstractmethod
     def _refine(self, marked: Tensor) -> None:
-        """Refine cells in the marked coordinates, a mask (N, d); functions stay the same."""
+        """Refine cells in marked coordinates; all functions in the cells stay the same.
+
+        Args:
+            marked: the coordinates of each cell in which it is halved, a mask (N, d).
+        """
 
     @abstractmethod
     def _mark(self, solved: S, errors: Tensor) -> str:
@@ -119,7 +124,7 @@ class AdaptiveStage(Stage, Generic[S]):
         """
 
     def _begin_step(self) -> None:
-        """Refine the cells that the step before has marked."""
+        """Refine the cells that were marked in the last step."""
         self.pace.begin()
         if self.marked is not None:
             self._refine(self.marked)
@@ -144,13 +149,13 @@ class AdaptiveStage(Stage, Generic[S]):
         last: bool = False,
         settled: bool = True,
     ) -> Step:
-        """The result of a step on a tree; also marks cells for the next step.
+        """Compare the solution if necessary, mark cells, and return the result of the step.
 
         Args:
             system: the least-squares problem on the tree.
-            solved: its solution.
+            solved: the solution of this problem.
             errors: the errors from indicators, by which `error` is already updated.
-            step: a result with the loss and words on the solution.
+            step: a result with the loss and words on the solution, which is completed.
             last: whether to compare the solution whatever the indicators say.
             settled: whether Newton's method has converged; otherwise there is no comparison.
         """
@@ -190,7 +195,7 @@ class NewtonProgress:
         change: the relative change by the latest step on the present tree; infinite before a step.
         rate: the ratio of the latest absolute change to the change before it. Ratios of relative
             changes would not show convergence while Newton's method halves a solution that is far
-            too large. After the first step on a tree, the rate that quadratic convergence predicts
+            too large. After the first step on a tree, `rate` is what quadratic convergence predicts
             for the next step.
         curvature: the latest rate divided by the relative change before it; infinite before two
             steps.
@@ -208,7 +213,7 @@ class NewtonProgress:
     patience: ClassVar[int] = 4
 
     def add(self, change: float, size: float = 1.0) -> None:
-        """Count a step with the relative change `change` of a solution of the norm `size`."""
+        """Record a step with the relative change `change` of a solution with the norm `size`."""
         if self.recent:
             self.rate = change * size / self.recent[-1] if self.recent[-1] else 0.0
             self.curvature = self.rate / self.change if self.change else 0.0
@@ -433,7 +438,10 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return cell_errors.SolvedTree(system, field, shares)
 
     def _better(self, solved: cell_errors.SolvedTree) -> cell_errors.SolvedTree:
-        """A better solution, with which the solution on the present tree is compared."""
+        """Solve for a better solution, with which the present solution is compared.
+
+        The errors of parameters are measured with it as well.
+        """
         better = cell_errors.better_solution(self.problem, solved, self.settings.accuracy)
         if self.parameters is not None:
             self.parameters.measure_errors(better.system, better.solution.coefficients)
@@ -546,7 +554,7 @@ class AdaptiveLeastSquares(Method):
 
     @property
     def corrects(self) -> bool:
-        """Whether iterative refinement corrects solutions for rounding, with kept factors."""
+        """Whether iterative refinement with kept factors corrects the solutions for rounding."""
         return self.accuracy < CellSystem.by_one_solve
 
     def check(self, network: Network) -> None:
@@ -558,7 +566,7 @@ class AdaptiveLeastSquares(Method):
             )
 
     def finer(self) -> "AdaptiveLeastSquares":
-        """The method to check a solution with a network of higher degree: one solve, no halving."""
+        """The method for a check with a network of higher degree: one solve, no halving."""
         return replace(self, steps=1)
 
     def start(self, residuals: Residuals, seed: int) -> AdaptiveLeastSquaresStage:
