@@ -66,7 +66,7 @@ class SolvedTree:
 
     @property
     def left_out(self) -> float:
-        """The relative error from terms above the highest degree, by the function `left_out`."""
+        """The relative error due to missing terms above the highest degree, see `left_out`."""
         system, geometry = self.system, self.system.geometry
         own = self.solution.coefficients[..., list(system.counted)]
         volumes = geometry.extents.prod(dim=1)
@@ -74,7 +74,7 @@ class SolvedTree:
 
     @property
     def unweighted(self) -> Tensor:
-        """`shares` without the weights of the cells, (N,)."""
+        """The contribution of each cell to the functional without the cells' weights, (N,)."""
         return self.shares / self.system.weights**2
 
 
@@ -213,13 +213,14 @@ def _difference(solved: SolvedTree, before: CellFunctions) -> Tensor:
 
 
 def errors_by_missed_residuals(solved: SolvedTree) -> Tensor:
-    """The L2 norm of the error in each cell from residuals that the points have missed, (N,).
+    """The L2 norm of the error in each cell from residuals between the collocation points, (N,).
 
     The squared residual is integrated over each whole cell by a rule with points on its sides. If
-    the integral is far larger than the cell's share of the functional, the points have missed the
-    residual.
+    the integral is far larger than the cell's share of the functional, the collocation points have
+    missed the residual.
 
-    solved: the solution on a tree.
+    Args:
+        solved: the solution on a tree.
     """
     system, found = solved.system, solved.solution
     far, many, dim = 100.0, 300, system.polynomials.dim
