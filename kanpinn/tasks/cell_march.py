@@ -134,11 +134,16 @@ class CellNewton(Newton):
 
     @property
     def initial(self) -> Tensor:  # type: ignore[override]
-        """The state at the start with the coefficients of all cells in one axis, (1, N·L, p m)."""
+        """The state at the start, with the coefficients of all cells in one axis, (1, N·L, p m)."""
         return self.first.flatten(0, 1)[None]
 
     def at_stages(self, unknowns: Tensor) -> Tensor:
-        """The states at the stages, (s, N, L, p m), from the unknowns: changes of `initial`."""
+        """The states at the stages, (s, N, L, p m).
+
+        Args:
+            unknowns: the unknowns of the stages, which are the changes since the start, (s, N·L, p
+                m).
+        """
         return self.first + unknowns.view(-1, *self.first.shape)
 
     def correction(self, unknowns: Tensor) -> Tensor | None:
@@ -200,15 +205,21 @@ class CellNewton(Newton):
         return self.cells.system(self.rates[self.real])
 
     def states_and_rates(self, states: Tensor) -> Tensor:
-        """The states and rates at the stages, (s, N, L, (p + 1) m); states: (s, N, L, p m)."""
+        """The states and rates at the stages, (s, N, L, (p + 1) m).
+
+        Args:
+            states: the states at the stages, (s, N, L, p m).
+        """
         slopes = torch.from_numpy(self.stages.slopes / self.length)
         rates = torch.tensordot(slopes, states - self.first, dims=1)
         return with_rates(states, rates, self.cells.fields)
 
     def at(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
-        """The polynomials in time at a moment from 0 to 1, and their derivatives.
+        """The polynomials in time at a moment, and their derivatives, (N, L, p m) each.
 
-        Both have the shape (N, L, p m).
+        Args:
+            states: the states at the stages, (s, N, L, p m).
+            moment: the moment in the window, from 0 to 1.
         """
         return state_at(self.stages, self.length, self.first, states, moment)
 
@@ -227,13 +238,15 @@ class CellNewton(Newton):
         ]
 
     def component(self, number: int, right: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The variable W_λ of one eigenvalue, (N, L, p m), and the cells' shares, (N,).
-
-        A share is the contribution of a cell to the functional of the eigenvalue's problem.
+        """Solve the least-squares problem of one eigenvalue λ.
 
         Args:
             number: the index of the eigenvalue.
             right: the right-hand sides from the method `right`.
+
+        Returns:
+            The variable W_λ of the class, (N, L, p m), and the contribution of each cell to the
+            functional of this problem, (N,).
         """
         row, rate = self.stages.rows[number], self.rates[number]
         row = row if isinstance(rate, complex) else row.real
@@ -302,7 +315,8 @@ class CellNewton(Newton):
             moment: the moment in the window, from 0 to 1.
 
         Returns:
-            The corrected state, (N, L, p m), and each cell's share of the functional, (N,).
+            The corrected state, (N, L, p m), and the contribution of each cell to the functional of
+            the problem, (N,).
         """
         rate, (state, slope) = self.rates[self.real], self.at(states, moment)
         state_and_rate = with_rates(state, slope, self.cells.fields)
@@ -311,7 +325,7 @@ class CellNewton(Newton):
             right_hand_side(term, state_and_rate, time)[..., None] for term in self.cells.terms
         ]
         found, shares = self.cells.solve(rate, (rate * state - slope)[..., None], right_hand_sides)
-        return self.centred(found[..., 0]), shares[:, 0]  # jumps have the right-hand side 0
+        return self.centred(found[..., 0]), shares[:, 0]  # the right-hand side of jumps is 0
 
 
 def state_at(
@@ -666,7 +680,7 @@ class CellMarch(TimeState[CellAttempt]):
             tries -= 1
 
     def _allowed(self, length: float) -> float:
-        """The error in space that a window of some length may add."""
+        """The largest error in space that a window of some length may add, as an L2 norm."""
         least = 0.02  # the least share of the tolerance
         share = max(length / (self.end - self.begin), least)
         return self.settings.tolerance / 2 * share * self.expected
@@ -815,7 +829,7 @@ class CellMarch(TimeState[CellAttempt]):
             self.kept = None
 
     def added(self, equations: CellNewton, states: Tensor, probe: Probe) -> SpaceError:
-        """The error in space that a window adds, estimated by one of two steps.
+        """The error in space that a window adds, estimated from a single step in the window.
 
         Args:
             equations: the equations of the window.
@@ -857,7 +871,7 @@ class CellMarch(TimeState[CellAttempt]):
 
     @property
     def error(self) -> float:
-        """The estimated error at the present moment, relative to the solution."""
+        """The estimated error at the present moment in the L2 norm, relative to the solution."""
         return self.places.norm(self.functions[1]) / (self.size or 1.0) + self._error_in_space
 
     @property
