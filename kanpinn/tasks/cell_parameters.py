@@ -36,7 +36,11 @@ class CellFit(MisfitModel):
     directions: Tensor
 
     def moved(self, change: Tensor) -> Tensor:
-        """The solution to first order after a change of the parameters (K,), (N, L, m)."""
+        """The solution to first order after a change of the parameters, (N, L, m).
+
+        Args:
+            change: the change of the parameters, (K,).
+        """
         by_parameter = self.directions.unflatten(2, (len(change), -1))
         return self.fields + torch.einsum("nlkm,k->nlm", by_parameter, change)
 
@@ -134,7 +138,7 @@ class ParametersInCells(Kept):
         self.search.now = now and CellFit(**now | {"model": TriangularFactor(now["model"])})
 
     def on_new_tree(self) -> None:
-        """Go on with other cells, from the same parameters."""
+        """Continue the search on other cells, from the same parameters."""
         self.settled, self.may_restart = False, False
         self.search.now, self.search.idle, self.search.damping = None, 0, 0.0
 
@@ -215,7 +219,7 @@ class ParametersInCells(Kept):
         """
         if not self.data.fits(self.data.model(self.surrogate).loss()):
             return NO_FIT
-        by_cells = 0.5  # better cells leave at least this part of the misfit
+        by_cells = 0.5  # the least part of the misfit that remains with better cells
         left = self.network.coefficient is not None and self.left > by_cells**2
         if left and self.data.misfit_is_smooth(self.surrogate):
             return (
