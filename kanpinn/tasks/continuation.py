@@ -1,5 +1,5 @@
 """Continuation in a parameter of the problem: Newton's method for one value after another, from
-an easy value to the problem's own.
+an easy value to the problem's own value.
 """
 
 import math
@@ -196,7 +196,11 @@ class ContinuationStage(Stage):
     kept = ("reached", "stride", "newton")
 
     def value(self, part: float) -> float:
-        """Return the value of the parameter at a fraction of the way, 0 to 1."""
+        """Return the value of the parameter at a fraction of the way from `initial` to `goal`.
+
+        Args:
+            part: the fraction, from 0 to 1.
+        """
         first = float(self.settings.initial)
         if part >= 1:
             return self.goal
