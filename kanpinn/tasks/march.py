@@ -28,7 +28,7 @@ SPACES: Mapping[type[Network], type[TimeState[Any]]] = {
 
 
 def state_kind(network: Network) -> type[TimeState[Any]]:
-    """Return the kind of state with which a march solves for a network.
+    """Return the class of the state with which a march solves for a network.
 
     Raises:
         InputError: for a network that has no time windows.
@@ -227,7 +227,7 @@ class MarchStage(Stage):
         return Step(self.spent**2, window.iterations, ends or None, notes, words, until=state.time)
 
     def _length(self) -> tuple[float, bool]:
-        """The length of the next window, and whether it is the last.
+        """Return the length of the next window, and whether this window is the last.
 
         If factors are kept for windows of the same length, the rest of the time is divided into
         equal windows.
@@ -240,7 +240,7 @@ class MarchStage(Stage):
             return (left, True) if count == 1 else (min(reach, left / 2), False)
         length = left / count
         if latest is not None and abs(length - latest.length) < 1e-9 * length:
-            length = latest.length  # equal up to rounding: the factors serve again
+            length = latest.length  # equal up to rounding, so that the factors can be used again
         return length, count == 1
 
     def _accepted(self, done: Attempt, last: bool) -> tuple[str, str]:
