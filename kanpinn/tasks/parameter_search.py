@@ -97,7 +97,7 @@ class ParameterSearch(Kept, Generic[Fit]):
         self.idle, self.predicted, self.expected = 0, math.inf, False
 
     def judge(self, fit: Fit | None, noise: float = 0.0) -> None:
-        """Accept or refuse a fit for the parameters after a step or at the start.
+        """Accept or refuse the fit of the data with the parameters after a step or at the start.
 
         Args:
             fit: the fit; None where there is no solution for these parameters.
