@@ -487,7 +487,7 @@ class Shooting(Method):
         require_windows(network)
 
     def finer(self) -> "Shooting":
-        """The search with marches whose errors are some 100 times smaller."""
+        """The search with marches whose errors are about 100 times smaller."""
         return replace(self, tolerance=max(self.tolerance / 100, 1e-14))
 
     def start(self, residuals: Residuals, seed: int) -> "ShootingStage":
@@ -534,7 +534,7 @@ class ShootingStage(Stage):
         self._begin()
 
     def _begin(self) -> None:
-        """Begin a search with the data of an eighth of the time, or more if there are few data."""
+        """Begin a search with the data of an eighth of the time, or more time if data are few."""
         self.reached, self.growth, self.fitted = self.begin, 2.0, self.search.values
         self.until = max(self.shortest, self.begin + (self.end - self.begin) / 8)
         self.search.begin(self.fitted, self.damping)
@@ -586,7 +586,7 @@ class ShootingStage(Stage):
         return now.loss - now.model.loss(step) <= max(0.05 * now.loss, 1e-6 * data.spread)
 
     def _judged(self, now: Path) -> Step:
-        """The result of a step; also chooses the data and the tolerance of the next step."""
+        """Choose the data and the tolerance of the next step, and return this step's result."""
         whole, finished, damping = self.fine or self.is_whole, None, self.search.damping
         data = "all data" if whole else f"data up to {self.names[-1]} = {self.until:.4g}"
         if self._is_done(now):
@@ -612,7 +612,7 @@ class ShootingStage(Stage):
         return Step(now.loss, 1, finished, notes, f"{data}, {len(now.pieces)} windows")
 
     def _failed(self, now: Path | None = None) -> Step:
-        """Go on with fewer data or, if the search has failed, from another start."""
+        """Continue with fewer data or, if the search has failed, from other start values."""
         search, loss = self.search, self.data.until(self.until).spread
         loss = loss if now is None else now.loss
         if self.fine:
