@@ -71,7 +71,10 @@ class SplineState:
 
     @property
     def felt(self) -> Tensor:
-        """`errors` as root mean squares over the whole time, counted as long as they last, (E,)."""
+        """`errors` in the root mean square over the whole time, (E,).
+
+        An error counts only for the time for which it lasts.
+        """
         assert self.errors is not None
         return self.errors if self.lasting is None else self.errors * self.lasting.sqrt()
 
