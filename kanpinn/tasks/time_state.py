@@ -147,7 +147,7 @@ class TimeState(ABC, Generic[Tried]):
 
     @abstractmethod
     def member(self, done: Tried) -> Network:
-        """The network that represents the solution in a window."""
+        """The network that represents the solution in the window of an attempt."""
 
     @abstractmethod
     def accept(self, done: Tried, time: float) -> float:
@@ -162,7 +162,12 @@ class TimeState(ABC, Generic[Tried]):
         """
 
     def follow(self, control: Control, window: Window) -> None:
-        """Choose the length and the number of stages of the window after an accepted one."""
+        """Choose the length and the number of stages of the next window.
+
+        Args:
+            control: the control of the march, which stores the choice.
+            window: the window that has been accepted.
+        """
         control.follow(window)
 
     @abstractmethod
