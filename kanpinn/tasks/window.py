@@ -125,7 +125,7 @@ class Window:
 
 @dataclass(frozen=True)
 class StageChoice:
-    """The numbers of stages among which a method that solves windows chooses.
+    """The numbers of stages from which a method that solves windows chooses.
 
     Args:
         most: the largest number of stages.
@@ -165,7 +165,7 @@ class Newton(ABC):
         """The Newton step that is subtracted from the unknowns, (s, n, m); None if not finite."""
 
     def is_settled(self, unknowns: Tensor) -> bool:
-        """Whether further corrections are rounding errors, as for linear equations."""
+        """Whether further corrections would only be rounding errors, as for linear equations."""
         return False
 
     @abstractmethod
@@ -202,7 +202,11 @@ class Newton(ABC):
 
     @abstractmethod
     def norms(self, values: Tensor) -> Tensor:
-        """The root mean squares over space, (k,), of functions with coefficients (k, n, m)."""
+        """The root mean squares over space of k functions, (k,).
+
+        Args:
+            values: the coefficients of the functions, (k, n, m).
+        """
 
     def norm(self, change: Tensor) -> float:
         """The size of a change: the largest root mean square over space of the value at a stage.
@@ -212,7 +216,7 @@ class Newton(ABC):
         return float(self.norms(change).max())
 
     def size_at_end(self, window: Window) -> float:
-        """The root mean square of the solution at the end."""
+        """The root mean square over space of the solution at the end of a window."""
         return float(self.norms(window.end()[:1]))
 
     def splines(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
@@ -465,7 +469,7 @@ class GalerkinNewton(Newton):
 
 
 def together(one: Tensor, other: Tensor) -> Tensor:
-    """The sum of two errors, the second with the sign for which the sum is larger."""
+    """The sum of two errors; the second error has the sign for which the sum is larger."""
     return one + other if float((one * other).sum()) >= 0 else one - other
 
 
@@ -674,7 +678,7 @@ class Control:
         return tried.converged and tried.error <= self.allowed
 
     def shorten(self, tried: Window, times: int = 1) -> None:
-        """Choose a shorter window after one that is not accepted.
+        """Choose a shorter window after a window that is not accepted.
 
         Args:
             tried: the window.
@@ -693,7 +697,7 @@ class Control:
             self.length = tried.length * min(0.7, max(1 / 3, faster))
 
     def follow(self, tried: Window) -> None:
-        """Choose the window after one that has been accepted."""
+        """Choose the window after a window that has been accepted."""
         longest = min(4.0, max(0.5, self._faster(tried)))  # the ratio to the length of this window
         decay = self._decay(tried)
         self.distances = (*self.distances[-2:], tried.length * (decay - 1 / decay) / 4)
