@@ -73,9 +73,9 @@ class Residuals:
     def batches(self, term: Term) -> list[Batch]:
         """This rank's points of a term, in batches that every evaluation uses again.
 
-        The Jacobian of a batch has at most 2²⁰ entries if that allows 1024 rows or more, because
-        reusing mapped memory is faster. A batch is planned for at least 256 rows, since smaller
-        batches are slow, and for at most 4096.
+        The Jacobian of a batch has at most 2²⁰ entries if batches of 1024 rows stay below this
+        number, because reusing mapped memory is faster. A batch is planned for at least 256 rows,
+        since smaller batches are slow, and for at most 4096.
         """
         part = share(term.rows)
         count = part.stop - part.start
