@@ -110,7 +110,7 @@ class SparsityTerm(Term):
             model = model + FixedRows(layer, nn.functional.pad(rows, around)).recorded(tape)
         value = value * model.detach()
         rest = self.total(surrogate, points) - value.square().sum()
-        value[-1] = rest.clamp_min(0).sqrt()  # negative by rounding only
+        value[-1] = rest.clamp_min(0).sqrt()  # only rounding can make `rest` negative
         return (value + (model - model.detach()))[:, None]
 
     @torch.no_grad()
