@@ -321,8 +321,8 @@ class FunctionSpace:
         """The space with intervals graded for a root mean square error of the splines.
 
         Args:
-            errors: the present errors on each interval, the intervals of one coordinate after those
-                of another, (Σ G,).
+            errors: the present errors on each interval, (Σ G,): for each coordinate its G
+                intervals, one coordinate after another.
             error: the error to aim at.
             smooth: whether the error falls like that of splines for smooth functions; otherwise it
                 is taken to be proportional to the width of an interval.
