@@ -59,7 +59,8 @@ class TrialSpace(ABC):
             y: the coefficients of b combinations, (b, n, m).
 
         Returns:
-            A jet with b·m components: all fields of one combination after those of another.
+            A jet with b·m components: for each combination its m fields, one combination after
+            another.
         """
 
     @abstractmethod
