@@ -61,8 +61,8 @@ def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
     """The jets of Σ_b T_b(t) φ_b(x) at each of P places and k times, times first.
 
     Args:
-        space: the jets of the φ_b, constant in time, with b·m components: the fields of one b after
-            those of another; time is the last coordinate.
+        space: the jets of the φ_b, constant in time, with b·m components: for each φ_b its m
+            fields, one φ_b after another; time is the last coordinate.
         rates: the values of the T_b and their derivatives in time, (k, b) each, up to the order of
             the jets.
         fields: the number m of fields.
