@@ -323,9 +323,9 @@ def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiI
             (orders, m or 1, q, n).
 
     Returns:
-        A function that gives the derivative of a multi-index, (places, b·m): all fields of one
-        combination after those of another. The last coordinate is time, by which all derivatives
-        vanish.
+        A function that gives the derivative of a multi-index, (places, b·m): for each combination
+        its m fields, one combination after another. The last coordinate is time, by which all
+        derivatives vanish.
     """
     known: dict[MultiIndex, Tensor] = {(): t}
 
