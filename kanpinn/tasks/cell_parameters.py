@@ -230,7 +230,7 @@ class ParametersInCells(Kept):
         return status
 
     def measure_errors(self, better: CellSystem, coefficients: Tensor) -> None:
-        """Store the errors of the parameters that are due to the cells in the network.
+        """Estimate the errors of the parameters due to the cells, and store them in the network.
 
         The errors are the difference of two undamped steps of the parameters from the same values:
         a step with a better solution and a step with the present solution.
@@ -259,6 +259,12 @@ class ParametersInCells(Kept):
 
     @torch.no_grad()
     def _show(self, system: CellSystem, fields: Tensor, directions: Tensor) -> None:
-        """Store a solution and its derivatives by the parameters in the network."""
+        """Store in the network a solution and its derivatives by the parameters.
+
+        Args:
+            system: the least-squares problem, which gives the cells.
+            fields: the coefficients of the solution, (N, L, m).
+            directions: the coefficients of the derivatives, (N, L, K m).
+        """
         self.network.assign(system.about.of(fields))
         self.network.follow_numbers(directions)
