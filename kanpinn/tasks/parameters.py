@@ -402,7 +402,7 @@ class ParametrisedMarch:
         return PathPiece(space, window, directions, error)
 
     def give(self, network: Windows, pieces: Sequence[PathPiece], errors: Tensor) -> None:
-        """Store the solution in some windows in a network.
+        """Store in a network the solution in some windows.
 
         Args:
             network: the network.
@@ -640,7 +640,7 @@ class ShootingStage(Stage):
 
     @torch.no_grad()
     def _show(self, now: Path) -> None:
-        """Store the solution of a path in the network."""
+        """Store in the network the solution for the parameters of a path."""
         constants = self.network.constants
         assert constants is not None
         constants.coefficients.copy_(now.parameters[-len(constants.unknowns) :])
