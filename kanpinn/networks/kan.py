@@ -18,16 +18,19 @@ from kanpinn.networks.network import Network
 
 
 class ProductLayer(Layer):
-    """y_o = Σ_i c_io Π_d B_(i_d)(h_d), sums of products of one spline of each of n_in inputs.
+    """A layer y_o = Σ_i c_io Π_d B_(i_d)(h_d): sums of products with one B-spline of each input.
 
-    It is a KAN whose edges are single B-splines that meet in multiplication nodes.
+    The layer is a KAN whose edge functions are single B-splines of the n_in inputs h_d, and whose
+    multiplication nodes compute the products.
 
     Args:
-        bases: the splines of each input.
+        bases: the B-splines of each input.
         n_out: the number of outputs.
 
-    coefficients: (1, size, n_out), where `size` is the number of products, ordered so that the
-    spline of the last input varies fastest. sizes: the number of splines of each input.
+    Attributes:
+        coefficients: c, (1, size, n_out), where `size` is the number of products. In the order of
+            the products i, the spline of the last input varies fastest.
+        sizes: the number of splines of each input.
 
     Reference: Liu et al., KAN 2.0: Kolmogorov–Arnold networks meet science (2024), section 2, for
     multiplication nodes.
@@ -54,14 +57,19 @@ class ProductLayer(Layer):
         return tuple(basis.size for basis in self.bases)
 
     def reset(self, bases: Sequence[BSplines] | None = None, outputs: int | None = None) -> None:
-        """Set the outputs to zero; bases: new splines of the inputs; outputs: a new n_out."""
+        """Set the coefficients to zero.
+
+        Args:
+            bases: new splines of the inputs; None for the present splines.
+            outputs: a new number of outputs; None for the present number.
+        """
         if bases is not None:
             self._bases = nn.ModuleList(bases)
         shape = 1, math.prod(self.sizes), outputs or self.coefficients.shape[2]
         self.coefficients = nn.Parameter(self.basis.breaks.new_zeros(shape))
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
-        most = 2**22  # numbers at once: 32 MiB in float64
+        most = 2**22  # the largest number of entries of intermediate tensors, 32 MiB in float64
         local = math.prod(basis.degree + 1 for basis in self.bases)
         count = max(1, most // (local * max(8, self.coefficients.shape[2])))
         dense = h.dense()
@@ -85,14 +93,16 @@ class ProductLayer(Layer):
         out.view(-1, n_out, len(known)).copy_(torch.einsum("nps,npo->son", known, delta))
 
     def _products(self, h: Jet, living: bool) -> tuple[Tensor, Jet]:
-        """The jets of the products at n points.
+        """Return the jets (values and derivatives) of products of splines at n points.
 
         Args:
             h: the jet of the inputs.
-            living: whether only the products that do not vanish at a point are evaluated there.
+            living: whether at each point only the products that do not vanish near the point are
+                evaluated, or all products.
 
         Returns:
-            The indices of the products, (n, local), and their jets with `local` components.
+            The indices of the k products that are evaluated at each point, (n, k), and their jets
+            with k components.
         """
         order = h.channels.derivative_order
         index = torch.zeros_like(h.value[:, :1], dtype=torch.long)
@@ -109,7 +119,7 @@ class ProductLayer(Layer):
             jets.append(repeated.chain([t[:, 0] for t in values.unbind(1)]))
             index = (index[:, :, None] * basis.size + near[:, None]).flatten(1)
         product, *others = jets
-        for other in others:  # whose components vary fastest
+        for other in others:  # the components of `other` vary fastest in the product
             m, n = product.value.shape[-1], other.value.shape[-1]
             left = product.map(lambda t, n=n: t.repeat_interleave(n, dim=-1))  # type: ignore[misc]
             product = left * other.map(lambda t, m=m: t.repeat(*[1] * (t.ndim - 1), m))  # type: ignore[misc]
@@ -117,15 +127,20 @@ class ProductLayer(Layer):
 
 
 class KANLayer(Layer):
-    """y_o = Σ_i φ_io(h_i) with φ_io = Σ_j c_ijo B_j, the basis functions of each input on its grid.
+    """A layer y_o = Σ_i φ_io(h_i) with the edge functions φ_io = Σ_j c_ijo B_j.
+
+    The basis functions B_j of input h_i are on a grid of this input.
 
     Args:
-        basis: the basis of n_in inputs; when a grid moves, another basis replaces it.
+        basis: the basis functions of n_in inputs; changes of a grid replace the basis.
         n_out: the number of outputs.
-        base: "silu" adds a term w·silu(x), whose weight is the last coefficient of each edge.
+        base: "silu" adds a term w·silu(x) to each edge function, with w the last coefficient of the
+            edge; None adds no term.
 
-    coefficients: (n_in, n, n_out) with n = basis.size, or one more with a base term. kept: a mask
-    (n_in, n_out) of the edges that exist; a removed edge is zero, whatever its coefficients.
+    Attributes:
+        coefficients: c, (n_in, n, n_out) with n = basis.size, or one more with a base term.
+        kept: a mask (n_in, n_out) of the edges that exist. The function of a removed edge is zero,
+            whatever its coefficients are.
 
     Reference: Liu et al., KAN (2024), eqs. 2.5 and 2.10; the scale w_s is absorbed into c.
     """
@@ -156,7 +171,8 @@ class KANLayer(Layer):
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
         n_out, size = self.coefficients.shape[2], self.basis.size
-        # Measured: a product with the values of all functions is faster than edge by edge.
+        # In measurements a matrix product with the values of all basis functions was faster here
+        # than the evaluation of each edge function.
         wide = n_out > 2 * (self.basis.degree + 1) and size <= 4 * n_out
         if h.channels.derivative_order or not wide:
             return h.sum_of_edges(self.product(h, self.coefficients)[1])
@@ -185,12 +201,12 @@ class KANLayer(Layer):
             out[:, -1] = (base[:, :, None] * weights).sum(dim=0)
 
     def edges(self, x: Tensor, order: int = 0, coefficients: Tensor | None = None) -> Tensor:
-        """The values and derivatives of the edge functions.
+        """Return the values and derivatives of the edge functions.
 
         Args:
-            x: the arguments of the inputs, (n, n_in).
-            order: the highest derivative.
-            coefficients: used in place of the layer's own.
+            x: the values of the inputs, (n, n_in).
+            order: the order of the highest derivative.
+            coefficients: coefficients in place of the layer's; None for the layer's coefficients.
 
         Returns:
             φ_io^(r)(x_i) for r = 0 … order, (n, order + 1, n_in, n_out).
@@ -206,10 +222,12 @@ class KANLayer(Layer):
 
     @torch.no_grad()
     def represent(self, basis: Basis) -> float:
-        """Represent the edge functions in another basis; see `Basis.represented`.
+        """Replace the basis, and represent the edge functions in the new basis.
+
+        See `Basis.represented`.
 
         Returns:
-            The relative L2 change of the functions, 0 if they have not changed.
+            The relative L2 change of the edge functions, 0 if they have not changed.
         """
         known, base = self.coefficients.split([self.basis.size, self.base is not None], dim=1)
         moved, error = self.basis.represented(known, basis)
@@ -222,11 +240,13 @@ class KANLayer(Layer):
         return error
 
     def widen(self, low: Tensor, high: Tensor, pad: float = 0.02) -> bool:
-        """Widen the grids that do not contain [low, high]; the functions on them do not change.
+        """Widen the grids that do not contain the ranges [low, high] of their inputs.
+
+        On the old grids the edge functions do not change.
 
         Args:
-            low, high: the ranges of the inputs, (n_in,) each.
-            pad: the margin of a widened grid beyond the range, relative to the range.
+            low, high: the ends of the ranges, (n_in,) each.
+            pad: the margin of a widened grid beyond the range, relative to the range's length.
 
         Returns:
             True if any grid was widened.
@@ -248,10 +268,16 @@ class KANLayer(Layer):
 
     @torch.no_grad()
     def randomise(self, generator: torch.Generator, degree: int = 4, decay: float = 2.0) -> None:
-        """Set the edges to Σ_n a_n T_n(ξ) with random a_n ~ N(0, n^(-2 decay)), n = 1 … degree.
+        """Set the edge functions to random Chebyshev sums Σ_n a_n T_n(ξ), n = 1 … degree.
 
-        These functions are smooth; ξ runs over [-1, 1] on each input's grid. Independent random
-        coefficients would cost three or more digits of accuracy on smooth problems.
+        ξ runs from -1 to 1 on the grid of each input, and a_n ~ N(0, n^(-2 decay)). These functions
+        are smooth; independent random coefficients of the basis functions would cost three or more
+        digits of accuracy on smooth problems.
+
+        Args:
+            generator: the CPU random generator.
+            degree: the number of terms.
+            decay: the rate at which the standard deviation n^(-decay) of a_n decreases.
         """
         low, high = self.basis.breaks[:, 0], self.basis.breaks[:, -1]
         n_in, _, n_out = self.coefficients.shape
@@ -268,12 +294,14 @@ class KANLayer(Layer):
 
     @torch.no_grad()
     def spread(self, x: Tensor, reach: float) -> None:
-        """Shift and scale the edges of each unit: equal means, and outputs in [-reach, reach].
+        """Shift and scale the edge functions of each output unit, so that outputs fill an interval.
 
-        The next layer can undo a shift or a scale of a unit, so this fixes a redundancy.
+        The edge functions of a unit get equal means, and its output gets the range [-reach, reach]
+        over all inputs x. The next layer can undo shifts and scales; they are thus redundant.
 
         Args:
-            x: this rank's inputs, (n, n_in); the ranges of the outputs are taken over all ranks.
+            x: the inputs, (n, n_in). With several processes (ranks), x holds the inputs of this
+                process, and means and ranges are computed over all processes.
             reach: the largest absolute value of the outputs.
         """
         edges = self.edges(x)[:, 0]
@@ -286,7 +314,12 @@ class KANLayer(Layer):
         self.coefficients.mul_(2 * reach / (high - low).clamp_min(1e-300))
 
     def reset(self, basis: Basis | None = None, outputs: int | None = None) -> None:
-        """Set the edge functions to zero; basis: a new basis; outputs: a new number n_out."""
+        """Set the edge functions to zero.
+
+        Args:
+            basis: a new basis; None for the present basis.
+            outputs: a new number of outputs; None for the present number.
+        """
         self.basis = self.basis if basis is None else basis
         if outputs is not None:
             self.kept = self.kept.new_ones(len(self.kept), outputs)
@@ -295,31 +328,34 @@ class KANLayer(Layer):
         self.coefficients = nn.Parameter(self.basis.breaks.new_zeros(n_in, size, n_out))
 
 
-MARGIN = 0.05  # margin of a hidden grid around the activations, relative to their range
+MARGIN = 0.05  # margin of a hidden layer's grid around the activations, relative to their range
 
 
 class KAN(Network):
     """A Kolmogorov–Arnold network: sums of learned functions of one variable, layer upon layer.
 
+    The grids start on [-1, 1]; `prepare` places the grids of hidden layers over their activations,
+    the inputs of these layers. Edge functions of hidden layers start as random smooth polynomials
+    on their grids, so that the activations fill the grids of a network of any depth. Initialization
+    factors that preserve the variance of the activations, as of Rigas et al., would have no effect:
+    the next layer's grid is scaled with the activations.
+
     Args:
-        width: units per layer, inputs first, [2, 64, 1]; or `hidden` in its place.
-        degree: degree k ≥ 1 of the edge functions per layer, or one for all.
-        grid: intervals G ≥ 1 per layer, or one number for all.
-        basis: "spline" for B-splines of degree k on G intervals; "chebyshev" for as many Chebyshev
-            polynomials, T_0 … T_(G+k-1), on the whole range.
-        base: "silu" adds a term w·silu(x) to every edge, None does not.
-        hidden: units of the hidden layers alone, [64]: a solve takes the numbers of inputs and
-            outputs from the problem.
+        width: the number of units of each layer, inputs first, such as [2, 64, 1]. If `hidden` is
+            given, `width` is left out.
+        degree: the degree k ≥ 1 of the edge functions of each layer, or one number for all layers.
+        grid: the number of grid intervals G ≥ 1 of each layer, or one number for all layers.
+        hidden: the number of units of each hidden layer, such as [64]; a solve then determines the
+            numbers of inputs and outputs from the problem.
+        basis: "spline" for the G + k B-splines of degree k on G intervals; "chebyshev" for G + k
+            Chebyshev polynomials, T_0 … T_(G+k-1), on the whole range.
+        base: "silu" adds a term w·silu(x) to every edge function; None adds no term.
         seed: the seed of the random initial coefficients.
         dtype: the dtype of the coefficients.
 
-    basis_name: the argument `basis`. placed: whether the hidden grids have been placed over their
-    activations.
-
-    The grids start on [-1, 1]; `prepare` places the hidden ones over the activations. Hidden edges
-    start as random smooth polynomials on their grids, so that the activations fill the grids of a
-    network of any depth. Initialization factors that preserve the variance of the activations, as
-    of Rigas et al., would have no effect: the next layer's grid is scaled with the activations.
+    Attributes:
+        basis_name: the argument `basis`.
+        placed: whether `prepare` has placed the grids of hidden layers.
 
     Raises:
         InputError: for an invalid width, degree, grid, basis or base, or basis functions whose
@@ -368,8 +404,9 @@ class KAN(Network):
         self.layers = cast(Sequence[KANLayer], nn.ModuleList(layers))
         self.placed = False
         # Above three dimensions the extremes of an activation lie at corners of the domain that a
-        # sample does not reach. The end intervals are then widened by this part of the sampled
-        # range: no resolution is lost, and an edge continues as its end polynomial, not a tangent.
+        # sample does not reach. The end intervals of grids are then widened by this fraction of the
+        # sampled range. No resolution is lost, and beyond the sampled range an edge function
+        # continues as a polynomial and not as a tangent.
         self._unseen = 0.3 if width[0] > 3 else 0.0
         generator = torch.Generator().manual_seed(seed)
         for layer in layers[:-1]:
@@ -390,25 +427,25 @@ class KAN(Network):
 
     @property
     def max_order(self) -> int:
-        # Functions without knots are polynomials: they are smooth, and only the product of their
-        # degrees says which derivatives of the network vanish.
+        # Edge functions without inner knots are smooth polynomials. If all layers have such edge
+        # functions, the network is a polynomial whose degree is the product of their degrees.
         with_knots = [x for x in self.layers if x.basis.breaks.shape[1] > 2 or x.base]
         degrees = [layer.basis.degree for layer in with_knots]
         return min([math.prod(layer.basis.piece_degree for layer in self.layers), *degrees])
 
     @property
     def parameter_count(self) -> int:
-        """The number of trainable parameters; removed edges have none."""
+        """The number of trainable parameters, without the parameters of removed edges."""
         count = sum(p.numel() for p in self.parameters() if p.requires_grad)
         trained = [layer for layer in self.layers if layer.coefficients.requires_grad]
         return count - sum(int((~x.kept).sum()) * x.coefficients.shape[1] for x in trained)
 
     @torch.no_grad()
     def prepare(self, x: Tensor) -> None:
-        """Place every hidden layer's grid, per input, over its activations, with a margin.
+        """Place the grid of each input of a hidden layer over the activations, with a margin.
 
-        The grids of a network that has been prepared or loaded are not placed again, but widened by
-        `follow`, which does not change its function on them.
+        The grids of a network that has been prepared before, or loaded, are only widened by
+        `follow`, which does not change the network's function on the old grids.
 
         Args:
             x: the network's inputs at the points of the solve, (n, d).
@@ -423,13 +460,19 @@ class KAN(Network):
             layer.basis = self._placed(layer.basis, low - pad, high + pad, layer.basis.intervals)
 
     def reset_output(self, intervals: int) -> None:
-        """Set the output layer to zero, on `intervals` grid intervals for inputs in [-1, 1]."""
+        """Set the output layer to zero, with a new grid of `intervals` intervals on [-1, 1]."""
         layer = self.layers[-1]
         ones = torch.ones_like(layer.basis.breaks[:, 0])
         layer.reset(self._placed(layer.basis, -ones, ones, intervals))
 
     def _placed(self, basis: Basis, low: Tensor, high: Tensor, intervals: int) -> Basis:
-        """The basis on equal intervals of [low, high], (n_in,) each, with the ends widened."""
+        """Return a basis on equal intervals of [low, high], with the end intervals widened.
+
+        Args:
+            basis: a basis of the same kind and degree.
+            low, high: the ranges of the activations, (n_in,) each.
+            intervals: the number of intervals.
+        """
         even = basis.uniform(low, high, intervals, basis.degree)
         if not self._unseen:
             return even
@@ -438,7 +481,12 @@ class KAN(Network):
         return even.on(breaks)
 
     def _beyond(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """The sampled range [low, high] of activations, widened where samples miss the extremes."""
+        """Return a range of activations, widened above three dimensions.
+
+        Above three dimensions samples of the domain miss the extremes of the activations.
+
+        low, high: the ends of the sampled range, (n_in,) each.
+        """
         unseen = self._unseen * (high - low)
         return low - unseen, high + unseen
 
@@ -446,14 +494,14 @@ class KAN(Network):
     def follow(self, x: Tensor) -> None:
         """Widen the hidden grids until they contain the activations.
 
-        The edge functions do not change on the old grids. Beyond an old grid a function was its
-        tangent, with a jump in the second derivative; on the new grid the polynomial of the old end
-        interval goes on.
+        On the old grids the edge functions do not change. Beyond the end of an old grid an edge
+        function was a tangent, with a jump in the second derivative; now the polynomial of the end
+        interval continues up to the end of the new grid.
 
         Args:
             x: the network's inputs, (n, d).
         """
-        held = 0  # the grids up to this layer contain their activations
+        held = 0  # the grids of all layers up to this one contain their activations
         while held + 1 < len(self.layers):
             for seen in self._ranges(x, len(self.layers) - 1)[held:]:
                 held += 1
@@ -461,10 +509,12 @@ class KAN(Network):
                     break  # the activations of later layers have changed
 
     def _ranges(self, x: Tensor, depth: int) -> list[tuple[Tensor, Tensor]]:
-        """The least and greatest inputs of the layers 1 … `depth`, (n_in,) each.
+        """Return for each of the layers 1 … `depth` the least and the greatest inputs, (n_in,) each.
 
-        Chunks of x bound the memory. With several ranks, x holds the inputs of this rank, and the
-        ranges cover the inputs of all ranks.
+        Args:
+            x: the network's inputs, (n, d), which are evaluated in chunks. With several processes
+                (ranks), x holds the inputs of this process, and the results cover all processes.
+            depth: the number of the last layer.
         """
         widths = list(self.width[1 : depth + 1])
         seen, chunk = [x.new_empty(0, sum(widths))], 8192
@@ -476,15 +526,16 @@ class KAN(Network):
 
     @torch.no_grad()
     def refine(self, grid: int | Sequence[int], x: Tensor | None = None) -> float:
-        """Refine every layer to `grid` intervals.
+        """Refine the grids of every layer to `grid` intervals.
 
         Args:
-            grid: the number of intervals per layer, or one number for all.
-            x: inputs of the network, (n, d). Hidden grids are first cut down to the activations
-                there, as intervals without activations are of no use; None keeps them.
+            grid: the number of intervals of each layer, or one number for all layers.
+            x: inputs of the network, (n, d). The grids of hidden layers are first restricted to the
+                activations for these inputs, since intervals without activations are useless. None
+                for no restriction.
 
         Returns:
-            The largest relative L2 change of a layer's edge functions, 0 if all are unchanged.
+            The largest relative L2 change of a layer's edge functions, 0 if they are unchanged.
         """
         error = 0.0
         for depth, intervals in enumerate(_per_layer("grid", grid, len(self.layers))):
@@ -494,10 +545,10 @@ class KAN(Network):
                 finer = layer.basis.finer(intervals, breaks[:, 0], breaks[:, -1])
                 error = max(error, layer.represent(finer))
                 continue
-            # The grid within the activations is refined, and its end intervals are then widened by
-            # the margin. In higher dimensions, if there are enough intervals, one interval is added
-            # on either side instead: the polynomial of a fine interval would be extrapolated too
-            # far.
+            # The part of the grid within the activations is refined, and its end intervals are then
+            # widened by the margin. Above three dimensions, if there are enough intervals, one
+            # interval is added at either end instead: the wide margin would extrapolate the
+            # polynomial of a fine end interval too far.
             low, high = self._ranges(x, depth)[-1]
             pad = MARGIN * (high - low)
             ends = self._beyond(low - pad, high + pad)
@@ -516,7 +567,12 @@ class KAN(Network):
         return error
 
     def remove_unit(self, layer: int, unit: int) -> None:
-        """Remove hidden unit number `unit`, an output of layer number `layer`, counted from 0."""
+        """Remove a hidden unit.
+
+        Args:
+            layer: the number of the layer, from 0, of which the unit is an output.
+            unit: the number of the unit among the outputs of this layer, from 0.
+        """
         kept = [i for i in range(self.width[layer + 1]) if i != unit]
         before, after = self.layers[layer], self.layers[layer + 1]
         before.kept = before.kept[:, kept]
@@ -543,16 +599,18 @@ def random_like(
     basis: str | None = None,
     own: bool = False,
 ) -> KAN:
-    """Return a random KAN with at most one hidden layer and the degrees and grids of a network.
+    """Return a random KAN with at most one hidden layer, and degrees and grids of another KAN.
 
     Args:
-        network: gives the degrees and grids of its first and its last layer, dtype and device.
-        width: units per layer, [inputs, outputs] or [inputs, hidden, outputs].
-        seed: the seed of the random functions.
-        intervals: the number of intervals of the output layer's grid; by default that of the
-            network's output layer.
-        basis: the basis, see `KAN`; by default that of the network.
-        own: whether the hidden functions begin with those of the network, on its grids.
+        network: the other KAN. The degrees and grids of its first and last layer, its dtype and its
+            device are used.
+        width: the number of units of each layer, [inputs, outputs] or [inputs, hidden, outputs].
+        seed: the seed of the random edge functions.
+        intervals: the number of grid intervals of the output layer; None for the number of
+            intervals in the output layer of `network`.
+        basis: the name of the basis, see `KAN`; None for the basis of `network`.
+        own: whether the first hidden units have the edge functions and grids of the first hidden
+            units of `network`.
     """
     ends = [network.layers[0], network.layers[-1]][3 - len(width) :]
     degrees, grids = [one.basis.degree for one in ends], [one.basis.intervals for one in ends]
@@ -560,9 +618,9 @@ def random_like(
     made = KAN(width, degrees, grids, basis=basis or network.basis_name, seed=seed)
     if own:
         layer, known = made.layers[0], ends[0].coefficients
-        if known.shape[:2] == layer.coefficients.shape[:2]:  # not with a base term
+        if known.shape[:2] == layer.coefficients.shape[:2]:  # False if there is a base term
             layer.basis = copy.deepcopy(ends[0].basis).to("cpu", layer.coefficients.dtype)
-            layer.randomise(torch.Generator().manual_seed(seed))  # on its knots, for new functions
+            layer.randomise(torch.Generator().manual_seed(seed))  # for the further hidden units
             layer.coefficients[:, :, : known.shape[2]] = known.to(layer.coefficients)
     like = next(network.parameters())
     return made.to(like.device, like.dtype)
