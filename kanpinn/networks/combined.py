@@ -1,4 +1,4 @@
-"""Networks side by side, one for each group of components, and sums of networks."""
+"""Networks side by side, each for some of the fields, and sums of networks."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -12,17 +12,17 @@ from kanpinn.networks.kan import KAN, random_like
 from kanpinn.networks.layer import Layer, Tape
 from kanpinn.networks.network import Network
 
-SEEDS = 104_729  # offset of the seeds of parallel networks that have no seeds of their own
+SEEDS = 104_729  # difference of the seeds of parallel networks for which no seeds are given
 
 
 class Beside(Network):
-    """Several networks whose outputs, one after another, are a problem's fields in their order.
+    """Several networks side by side; their outputs, one network after another, are the fields.
 
-    They share only the coordinates, so that the network of an unknown coefficient can be coarser
-    than the network of the solution.
+    The networks share only the inputs. For example, the network of an unknown coefficient can be
+    coarser than the network of the solution.
 
     Args:
-        of: two or more networks with the same inputs.
+        of: two or more networks with the same inputs, in the order of the problem's fields.
 
     Raises:
         InputError: for fewer than two networks, or different numbers of inputs.
@@ -49,12 +49,12 @@ class Beside(Network):
 
     @property
     def layers(self) -> list[Layer]:  # type: ignore[override]
-        """The layers of all networks, one network after another; they are not a chain."""
+        """The layers of all networks, one network after another."""
         return [layer for part in self.parts for layer in part.layers]
 
     @property
     def width(self) -> tuple[int, ...]:
-        """The number of inputs, and the number of outputs of all networks together."""
+        """The number of inputs, and the sum of the numbers of outputs."""
         return (self.parts[0].width[0], sum(part.width[-1] for part in self.parts))
 
     @property
@@ -85,9 +85,10 @@ class Beside(Network):
 
 
 class Sum(Network):
-    """The sum of a network and a second network, which is added to some of the first's outputs.
+    """A network with a second network that is added to some outputs of the first network.
 
-    The enrichment and the unknown numbers are those of the first network.
+    The enrichment (known functions with coefficients) and the unknown numbers are those of the
+    first network.
 
     Args:
         first: the first network.
@@ -107,7 +108,7 @@ class Sum(Network):
 
     @property
     def layers(self) -> list[Layer]:  # type: ignore[override]
-        """The layers of both networks; they are not a chain."""
+        """The layers of the first network, then the layers of the added network."""
         return [*self.first.layers, *self.added.layers]
 
     @property
@@ -137,17 +138,17 @@ class Sum(Network):
 
 @torch.no_grad()
 def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> Sum:
-    """Return the sum of a network and a KAN of about its size, whose output is zero.
+    """Return the sum of a network and a new KAN of about the same size, whose output is zero.
 
-    In one dimension the KAN has no hidden layer. If the network has none either, the KAN has twice
-    as many grid intervals; otherwise it has twice as many intervals as the output layer of the
-    network has coefficients for each output. In more dimensions the KAN has a layer of random
-    hidden functions.
+    In one dimension the KAN has no hidden layer. If the network has no hidden layer either, the KAN
+    has twice as many grid intervals as the network; otherwise it has twice as many intervals as the
+    output layer of the network has coefficients for each output. In more dimensions the KAN has one
+    hidden layer with random edge functions.
 
     Args:
-        network: the network; the sum contains its layers and not copies of them.
-        outputs: the indices of the outputs to which functions are added.
-        seed: the seed of the hidden functions.
+        network: the network; the sum contains the network itself, not a copy.
+        outputs: the indices of the outputs to which the KAN is added.
+        seed: the seed of the random edge functions.
     """
     part = network.parts[0]
     inputs, *hidden, _ = part.width
@@ -157,7 +158,8 @@ def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> 
         kan.layers[-1].basis.intervals,
     )
     if inputs == 1:
-        # Without a hidden layer, the network's own functions are functions on the halved grid too.
+        # A KAN without a hidden layer can also represent the network's functions on halved
+        # intervals.
         present = part.layers[-1].coefficients.numel() // part.width[-1] if hidden else intervals
         width, intervals = [inputs, len(outputs)], 2 * present
     added = random_like(kan, width, seed, intervals=intervals, basis="spline")
