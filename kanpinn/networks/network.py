@@ -1,4 +1,4 @@
-"""The base class of networks, and constants that are found with a network."""
+"""The base class of networks, unknown numbers that are solved for, and imposed conditions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +17,10 @@ from kanpinn.pde.problem import Unknown
 
 
 class Constants(Layer):
-    """A layer of k unknown numbers; its coefficients (k,), c in `Unknown`, start at zero.
+    """A layer of k unknown numbers; its coefficients (k,) are the c in `Unknown`.
 
-    They are solved for together with the coefficients of the output layer.
+    The coefficients start at zero. A solve determines them together with the coefficients of the
+    output layer.
 
     Args:
         unknowns: the unknown numbers by name, in the order of the residual's arguments.
@@ -41,7 +42,7 @@ class Constants(Layer):
     @property
     @torch.no_grad()
     def slopes(self) -> Tensor:
-        """The derivatives of the values by the coefficients, (k,)."""
+        """The derivative of each unknown number with respect to its coefficient, (k,)."""
         both = zip(self.unknowns.values(), self.coefficients, strict=True)
         return torch.stack([unknown.slope(c) for unknown, c in both])
 
@@ -63,22 +64,25 @@ class Constants(Layer):
 
 @runtime_checkable
 class OutputMap(Protocol):
-    """A map from the network's jet to the surrogate's jet, such as `ExactDirichlet`."""
+    """A map from a network's output to the fields, such as `ExactDirichlet`."""
 
     def apply(self, points: Points, jet: Jet) -> Jet:
-        """The surrogate's jet at the points."""
+        """Return the jet (values and derivatives) of the fields at points.
+
+        jet: the jet of the network's output at the points.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class Imposition:
-    """How boundary and initial data are imposed: built into the surrogate, or as terms of the loss.
+    """The choice of which conditions are built into the surrogate; the others are loss terms.
 
     Args:
-        output: the output map that builds data in; None where all data are terms of the loss.
+        output: the output map that builds data in; None if all data are terms of the loss.
         met: the indices of those `conditions()` that hold for every network and therefore have no
             term in the loss.
-        why: the reason why data are not built in, where "auto" decided so; otherwise empty.
-        follows: a clause for the warning of a jump in the data: what follows from it for the solve.
+        why: the reason why data are not built in, if the choice "auto" was made; otherwise empty.
+        follows: a clause for the warning of a jump in the data: its consequence for the solve.
     """
 
     output: OutputMap | None
@@ -94,15 +98,17 @@ def check_width(
     outputs: Sequence[int],
     of_outputs: str,
 ) -> None:
-    """Refuse units per layer whose ends are not the numbers of inputs and outputs.
+    """Refuse a network whose numbers of inputs or outputs do not fit a problem.
 
     Args:
-        width: the units per layer, inputs first.
-        inputs, outputs: the possible numbers of inputs and of outputs, the usual number first.
-        of_inputs, of_outputs: the text that follows the usual number in the message.
+        width: the number of units of each layer of the network, inputs first.
+        inputs: the possible numbers of inputs, the usual number first.
+        of_inputs: the text that follows the usual number of inputs in the message.
+        outputs: the possible numbers of outputs, the usual number first.
+        of_outputs: the text that follows the usual number of outputs in the message.
 
     Raises:
-        InputError: for other numbers; the message says what they must be.
+        InputError: for other numbers; the message says the usual numbers.
     """
     for end, counts, what in (
         (width[-1], outputs, f"end with {outputs[0]}{of_outputs}"),
@@ -113,25 +119,37 @@ def check_width(
 
 
 class Network(nn.Module, ABC):
-    """A map from (n, d) to (n, m) that also maps jets; `layers` run from input to output.
+    """Base class of networks, maps from (n, d) to (n, m) that also map jets.
+
+    A jet is a value with derivatives with respect to the coordinates.
 
     Attributes:
-        starts_at_zero: whether the last input runs from 0 to 2, not from -1 to 1, so that numbers
-            near its beginning keep all their digits.
-        solved_by: the class of the only method that can solve for the coefficients; empty if any
-            method can.
-        unweighted: the reason why the network's method ignores weights of the loss; empty if it
-            uses them.
+        starts_at_zero: whether the last input is from 0 to 2 and not from -1 to 1, so that values
+            near the lower end keep all their digits.
+        solved_by: the name of the only method class that can solve for the coefficients; empty if
+            any method can.
+        unweighted: the reason, as text, why the network's method ignores weights of the loss; empty
+            if it uses the weights.
         threads: the number of threads of a solve; None for torch's present setting.
-        in_windows: whether the network consists of one function for each window of time.
-        has_kinks: whether the output has kinks at interfaces without inputs that have kinks.
-        minimises: whether a solve in the energy form minimises the energy; otherwise it solves the
-            equation that is derived from the energy.
+        in_windows: whether the network consists of one function for each window, a part of the
+            time interval.
+        has_kinks: whether the output has kinks at interfaces even if no input has kinks.
+        minimises: whether a solve in the energy form minimises the energy; otherwise the solve uses
+            the equation that is derived from the energy.
         estimates_error: whether the network's method estimates the error of the solution.
         own_fields: the number of leading fields that a refinement makes more accurate; None for
             all fields.
-        at_scattered_points: whether the network's method works better with points that share no
-            coordinates, such as Sobol points, than with a grid.
+        at_scattered_points: whether the network's method works better with points that have no
+            coordinates in common, such as Sobol points, than with a grid.
+        pieces: the corners of boxes in which the output is smooth, see `rule_of_pieces`, or None.
+        levels: for each of n boxes `pieces` how often it was halved, (n,), or None.
+        layers: the layers from input to output.
+        enrichment: the layer of known functions that are added to the output, or None.
+        constants: the layer of unknown numbers, or None.
+        sensitivities: the layer for the errors of unknown numbers, if the network solves the
+            equation for given values of these numbers; otherwise None.
+        unsized: if the network has no width yet, the numbers of hidden units and the other
+            arguments of its class; otherwise None.
     """
 
     starts_at_zero: ClassVar[bool] = False
@@ -144,13 +162,12 @@ class Network(nn.Module, ABC):
     estimates_error: ClassVar[bool] = False
     own_fields: int | None = None
     at_scattered_points: bool = False
-    pieces: Tensor | None = None  # boxes in which the output is smooth, see `rule_of_pieces`
-    levels: Tensor | None = None  # how often each of these boxes was halved, for pictures, (n,)
+    pieces: Tensor | None = None
+    levels: Tensor | None = None
     layers: Sequence[Layer]  # an `nn.ModuleList`
-    enrichment: Enrichment | None  # known functions added to the output
-    constants: Constants | None  # unknown numbers appended to the outputs
-    sensitivities: Sensitivities | None  # where the fields follow from the unknown numbers
-    # Of a network without a width: the hidden units, and the other arguments of its class.
+    enrichment: Enrichment | None
+    constants: Constants | None
+    sensitivities: Sensitivities | None
     unsized: tuple[list[int], dict[str, Any]] | None = None
 
     def __init__(self) -> None:
@@ -162,17 +179,16 @@ class Network(nn.Module, ABC):
     def _width_of(
         self, width: Sequence[int] | None, hidden: Sequence[int] | None = (), **arguments: Any
     ) -> tuple[int, ...] | None:
-        """The units per layer; None if the network is made later, by `sized`.
+        """Return the number of units of each layer; None if `sized` makes the network later.
 
         Args:
-            width: the units per layer; None to leave out the numbers of inputs and outputs.
-            hidden: the units of the hidden layers if the width is left out; None if the user gave
-                neither.
+            width: the number of units of each layer; None if the argument was left out.
+            hidden: the number of units of each hidden layer; None if the argument was left out.
             arguments: the other arguments of the class.
 
         Raises:
-            InputError: for both a width and hidden units, or neither, fewer than two sizes, or a
-                size that is not an integer of at least 1.
+            InputError: if both `width` and `hidden` are given, or neither, if `width` has fewer
+                than two numbers, or a number is not an integer of at least 1.
         """
         if hidden is None if width is None else hidden:
             raise InputError(
@@ -188,7 +204,10 @@ class Network(nn.Module, ABC):
         return tuple(integer("width", w) for w in width)
 
     def sized(self, inputs: int, outputs: int) -> Self:
-        """The network itself, made for these numbers of inputs and outputs if it has no width."""
+        """Return the network; if it has no width yet, make it with these inputs and outputs.
+
+        inputs, outputs: the numbers of inputs and outputs.
+        """
         if self.unsized is not None:
             hidden, arguments = self.unsized
             self.__init__([inputs, *hidden, outputs], **arguments)  # type: ignore[misc]
@@ -206,20 +225,20 @@ class Network(nn.Module, ABC):
     @property
     @abstractmethod
     def width(self) -> tuple[int, ...]:
-        """Units per layer, inputs first."""
+        """The number of units of each layer, inputs first."""
 
     @property
     def max_order(self) -> int | None:
-        """The order of the highest derivative that does not vanish identically; None: no limit."""
+        """The highest order of derivatives that do not vanish everywhere; None for no limit."""
         return None
 
     @property
     def output_layers(self) -> list[Layer]:
         """The layers in whose coefficients the output is linear.
 
-        They are the last layer, then the enrichment and the unknown numbers, if there are any.
-        Where the fields follow from the numbers, they are the sensitivities alone, whose last
-        coefficients are changes of the unknown numbers.
+        These are the last layer, then the layers `enrichment` and `constants`, if there are any. If
+        the network has `sensitivities`, these are the only such layer; their last coefficients are
+        changes of the unknown numbers.
         """
         if self.sensitivities is not None:
             return [self.sensitivities]
@@ -228,20 +247,20 @@ class Network(nn.Module, ABC):
 
     @property
     def parts(self) -> "list[Network]":
-        """The networks that this one consists of: by default itself alone."""
+        """The networks of which this network consists, by default only this network itself."""
         return [self]
 
     @property
     def all_layers(self) -> list[Layer]:
-        """The layers from input to output, then the enrichment and the unknown numbers, if any."""
+        """The layers from input to output, then the layers `enrichment` and `constants`, if any."""
         return [*self.layers[:-1], *self.output_layers]
 
     def jet(self, coordinates: Jet | Coordinates, tape: Tape | None = None) -> Jet:
-        """The jet of the output, with the derivatives that `coordinates.channels` names.
+        """Return the jet of the output, with the derivatives that `coordinates.channels` names.
 
         Args:
             coordinates: the jet of the inputs.
-            tape: records the layers whose Jacobian is wanted.
+            tape: the tape that records the evaluation of layers for a Jacobian, or None.
         """
         first, *later = self.layers
         h: Jet = first(coordinates, tape)
@@ -250,14 +269,14 @@ class Network(nn.Module, ABC):
         return h
 
     def forward(self, x: Tensor) -> Tensor:
-        """The values (n, m) of the output at inputs x (n, d)."""
+        """Return the values (n, m) of the output at inputs x (n, d)."""
         if x.ndim != 2 or x.shape[1] != self.width[0]:
             raise InputError(f"expected points of shape (n, {self.width[0]}), got {tuple(x.shape)}")
         names = tuple(f"x{i}" for i in range(x.shape[1]))
         return self.jet(Coordinates(Channels(names), x, x.new_ones(x.shape[1]))).value
 
     def activations(self, x: Tensor) -> Iterator[Tensor]:
-        """Yield the inputs of one layer after the other, (n, n_in) each, at inputs x (n, d)."""
+        """Yield for each layer in order its inputs (n, n_in), at the network's inputs x (n, d)."""
         yield x
         names = tuple(f"x{i}" for i in range(x.shape[1]))
         h: Jet | Coordinates = Coordinates(Channels(names), x, x.new_ones(x.shape[1]))
@@ -276,30 +295,30 @@ class Network(nn.Module, ABC):
             The imposition; None if the network leaves the choice to `choose_imposition`.
 
         Raises:
-            InputError: for a problem or settings that are not for such networks.
+            InputError: for a problem or arguments that the network cannot treat.
         """
         return None
 
     def refined(self) -> "Network | None":
-        """A network for a finer solve by the same method, as an error estimate needs it.
+        """Return a finer network, whose solution an error estimate compares with the present one.
 
-        None if the estimate takes a random network with more functions instead.
+        None if the error estimate adds a random network (`with_more_functions`) instead.
         """
         return None
 
     def take(self, known: "Network") -> bool:
-        """Take over the function of another network, if both are of a kind that permits this.
+        """Set the network's function to the function of another network, if this is possible.
 
         Returns:
-            Whether the function was taken over.
+            Whether the function was set.
         """
         return False
 
     def prepare(self, x: Tensor) -> None:
-        """Adapt to the inputs x (n, d) of a solve before it starts; a KAN places its grids."""
+        """Adapt to the inputs x (n, d) of a solve, before the solve starts; see `KAN.prepare`."""
 
     def follow(self, x: Tensor) -> None:
-        """Adapt to the activations at inputs x without changing the function; see `KAN.follow`."""
+        """Adapt to the activations at inputs x (n, d), with the same function; see `KAN.follow`."""
 
     @property
     def parameter_count(self) -> int:
