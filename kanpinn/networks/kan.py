@@ -509,7 +509,7 @@ class KAN(Network):
                     break  # the activations of later layers have changed
 
     def _ranges(self, x: Tensor, depth: int) -> list[tuple[Tensor, Tensor]]:
-        """Return for each of the layers 1 … `depth` the least and the greatest inputs, (n_in,) each.
+        """Return the least and the greatest inputs, (n_in,) each, of each layer 1 … `depth`.
 
         Args:
             x: the network's inputs, (n, d), which are evaluated in chunks. With several processes
