@@ -1,6 +1,6 @@
-"""Bases of edge functions with one base class, `Basis`; `BASES` maps their names to classes.
+"""Bases of edge functions, subclasses of `Basis`; `BASES` maps their names to classes.
 
-A new basis is a file here and a line in `BASES`; the tests of all bases then include it.
+A new basis needs a file here and a line in `BASES`; the tests of all bases then include it.
 """
 
 from kanpinn.networks.basis.basis import Basis as Basis

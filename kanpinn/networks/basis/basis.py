@@ -10,16 +10,19 @@ from torch import Tensor, nn
 
 
 class Basis(nn.Module, ABC):
-    """`size` functions B_j of one variable for each of n_in inputs, each input on its own grid.
+    """Base class of bases: functions B_j of one variable for each of n_in inputs, on a grid each.
 
     Outside its grid a function continues as its tangent (C¹). A basis is never changed in place:
     moving or refining a grid returns another basis, so that results computed from a basis stay
     valid as long as the object exists.
 
-    degree: k ≥ 1. intervals: G ≥ 1. size: the number of functions per input, G + k for every kind
-    of basis; with one interval they span the polynomials of degree k. breaks: (n_in, pieces + 1);
-    between two breaks the functions are polynomials of degree `piece_degree`, and the grid of an
-    input is from its first break to its last.
+    Attributes:
+        degree: the degree k ≥ 1 of the polynomials that the functions span on one interval.
+        intervals: the number of intervals G ≥ 1.
+        size: the number of functions B_j of each input, G + k for every kind of basis.
+        breaks: the ascending points of each input between which the functions are polynomials,
+            (n_in, pieces + 1). The grid of an input is from its first to its last break.
+        piece_degree: the degree of the polynomials between two breaks.
     """
 
     degree: int
@@ -31,32 +34,33 @@ class Basis(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def uniform(cls, low: Tensor, high: Tensor, intervals: int, degree: int) -> Self:
-        """The basis of a degree on equal intervals of [low, high].
+        """Return a basis of this kind on equal intervals of [low, high].
 
         Args:
             low, high: the ends of the grid of each input, (n_in,) each.
             intervals: the number of intervals G.
-            degree: k.
+            degree: the degree k.
 
         Raises:
-            InputError: if the coefficients exceed the range of the tensors' dtype.
+            InputError: if the functions' polynomial coefficients exceed the range of the dtype.
         """
 
     @abstractmethod
     def values(self, x: Tensor, order: int = 0) -> Tensor:
-        """The values and derivatives B_j^(r)(x_i) of all functions for r = 0 … order.
+        """Return the values and derivatives B_j^(r)(x_i) of all functions for r = 0 … order.
 
         Args:
-            x: the arguments of the inputs, (..., n_in).
-            order: the highest derivative.
+            x: the values x_i of the inputs, (..., n_in).
+            order: the order of the highest derivative.
 
         Returns:
-            (..., order + 1, n_in, size), differentiable any number of times with respect to x.
+            A tensor (..., order + 1, n_in, size), differentiable any number of times with respect
+            to x.
         """
 
     @abstractmethod
     def on(self, breaks: Tensor) -> Self:
-        """A basis of the same kind on other breaks, (n_in, pieces + 1).
+        """Return a basis of the same kind on other breaks, (n_in, pieces + 1).
 
         Raises:
             InputError: for breaks that a basis of this kind cannot have.
@@ -64,36 +68,39 @@ class Basis(nn.Module, ABC):
 
     @abstractmethod
     def as_spline(self, coefficients: Tensor, i: int) -> tuple[Tensor, int, Tensor]:
-        """The function Σ_j c_j B_j of input i as a B-spline.
+        """Return the function Σ_j c_j B_j of input i as a sum of n B-splines.
 
         Args:
             coefficients: c, (size,).
             i: the index of the input.
 
         Returns:
-            Knots (n + degree + 1,), degree, and B-spline coefficients (n,).
+            The knots, (n + degree + 1,), the degree, and the coefficients of the B-splines, (n,).
         """
 
     def living(self, x: Tensor, order: int = 0) -> tuple[Tensor, Tensor]:
-        """The indices of the functions that do not vanish near x, and their values as in `values`.
+        """Return the indices and the values of the k functions that do not vanish near x.
+
+        Args:
+            x, order: see `values`.
 
         Returns:
-            The indices, (..., n_in, local), and B_j^(r)(x_i), (..., order + 1, n_in, local). The
-            points of one piece have the same indices.
+            The indices j, (..., n_in, k), and B_j^(r)(x_i), (..., order + 1, n_in, k). The indices
+            are the same for all arguments between two neighbouring breaks.
         """
         values = self.values(x, order)
         return torch.arange(self.size, device=x.device).expand(*x.shape, -1), values
 
     def combine(self, x: Tensor, coefficients: Tensor, order: int = 0) -> Tensor:
-        """The values and derivatives Σ_j c_ijm B_j^(r)(x_i) of linear combinations.
+        """Return the values and derivatives Σ_j c_ijm B_j^(r)(x_i) of m functions of each input.
 
         Args:
-            x: the arguments of the inputs, (..., n_in).
+            x: the values x_i of the inputs, (..., n_in).
             coefficients: c, (n_in, size, m).
-            order: the highest derivative.
+            order: the order of the highest derivative.
 
         Returns:
-            (..., order + 1, n_in, m).
+            A tensor (..., order + 1, n_in, m).
         """
         return torch.einsum("...rik,ikm->...rim", self.values(x, order), coefficients)
 
@@ -101,7 +108,7 @@ class Basis(nn.Module, ABC):
         """Write Σ_r w_rimn B_j^(r)(x_ni) into `out`: the transpose of `combine` at each point n.
 
         Args:
-            x: the arguments of the inputs, (n, n_in).
+            x: the values of the inputs at n points, (n, n_in).
             weights: w, (order + 1, n_in, m, n).
             out: zeros, which are overwritten, (n_in, size, m, n).
         """
@@ -109,18 +116,22 @@ class Basis(nn.Module, ABC):
             out[:, k] = torch.einsum("rimn,rin->imn", weights, values)
 
     def one(self) -> Tensor:
-        """The coefficients of the constant function 1, (size,)."""
+        """Return the coefficients of the constant function 1, (size,)."""
         x, _ = self.quadrature()
         return self.fit(x, torch.ones_like(x)[..., None])[0, :, 0]
 
     def of_inputs(self, inputs: Sequence[int]) -> Self:
-        """The basis of some of the inputs; inputs: the indices of these inputs."""
+        """Return the basis of some of the inputs; inputs: the indices of these inputs."""
         return self.on(self.breaks[inputs])
 
     def finer(self, intervals: int, low: Tensor, high: Tensor) -> Self:
-        """The basis on `intervals` intervals of the grid's part in [low, high], (n_in,) each.
+        """Return a basis with `intervals` intervals on the part of the grid in [low, high].
 
-        A range of width zero, that of a constant, keeps the whole grid.
+        If the range [low, high] of an input has the length zero, the whole grid is used.
+
+        Args:
+            intervals: the new number of intervals.
+            low, high: the ends of the range of each input, (n_in,) each.
         """
         first, last = self.breaks[:, 0], self.breaks[:, -1]
         low, high = torch.maximum(low, first), torch.minimum(high, last)
@@ -131,16 +142,16 @@ class Basis(nn.Module, ABC):
     def represented(self, coefficients: Tensor, new: "Basis") -> tuple[Tensor, float]:
         """Represent functions in another basis: exactly if it spans them, else by L2 projection.
 
-        The integrals of the projection are exact, by a Gauss rule in each interval of both grids'
-        common refinement.
+        The integrals of the projection are exact: a Gauss rule is used on each interval between
+        neighbouring breaks of both grids.
 
         Args:
             coefficients: the coefficients of the functions in this basis, (n_in, size, m).
             new: a basis of the same kind.
 
         Returns:
-            The coefficients in the new basis, (n_in, size, m), and ‖f - Pf‖ / ‖f‖ in L2 over the
-            new grid, 0 if the functions have not changed.
+            The coefficients in the new basis, (n_in, new.size, m), and ‖f - Pf‖ / ‖f‖ in L2 over
+            the new grid, where f are the functions and Pf their projections; 0 if f = Pf.
         """
         grid = new.breaks
         merged = torch.cat([grid, self.breaks], dim=1)
@@ -157,13 +168,13 @@ class Basis(nn.Module, ABC):
         return solution, float(torch.linalg.norm(defect) / scale) if scale > 0 else 0.0
 
     def fit(self, x: Tensor, values: Tensor) -> Tensor:
-        """The least-squares fit of functions that are given by samples.
+        """Return the least-squares fit of functions that are given by samples.
 
-        A rank-deficient system, such as one with fewer samples than basis functions, gives the
-        coefficients of least norm.
+        If the fit is not unique, for example with fewer samples than basis functions, the
+        coefficients of least norm are returned (on the CPU).
 
         Args:
-            x: the arguments of each input, (n, n_in).
+            x: the values of each input at n samples, (n, n_in).
             values: the samples of m functions for each input, (n, n_in, m).
 
         Returns:
@@ -174,7 +185,7 @@ class Basis(nn.Module, ABC):
         return torch.linalg.lstsq(matrix, values.movedim(1, 0), driver=driver).solution
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
-        """The nodes and weights of a Gauss rule for the mean over each grid, (n, n_in) each.
+        """Return nodes and weights, (n, n_in) each, of a Gauss rule for the mean over each grid.
 
         The rule is exact for products of two functions of the basis.
         """
@@ -183,7 +194,10 @@ class Basis(nn.Module, ABC):
 
 
 def _gauss_points(breaks: Tensor, degree: int) -> tuple[Tensor, Tensor]:
-    """Gauss nodes and weights, (n, n_in) each, with degree + 1 nodes in every interval."""
+    """Return Gauss nodes and weights, (n, n_in) each, with degree + 1 nodes in every interval.
+
+    breaks: the ends of the intervals for each input, (n_in, intervals + 1).
+    """
     rule = numpy.polynomial.legendre.leggauss(degree + 1)
     nodes, weights = (torch.as_tensor(a, dtype=breaks.dtype, device=breaks.device) for a in rule)
     half, centre = breaks.diff(dim=1) / 2, (breaks[:, 1:] + breaks[:, :-1]) / 2

@@ -12,15 +12,15 @@ from kanpinn.networks.basis.splines import BSplines, uniform_knots
 
 
 class Chebyshev(Basis):
-    """T_0 … T_(n-1) of the argument mapped to [-1, 1], each input on a range of its own.
+    """Chebyshev polynomials T_0 … T_(n-1) of n_in inputs, each scaled from its range to [-1, 1].
 
-    There are n = G + k of them, as many as B-splines of degree k on G intervals: one interval more
-    is one polynomial more, so refinement raises the degree.
+    There are n = G + k polynomials, as many as B-splines of degree k on G intervals. One interval
+    more is one polynomial more, so refinement raises the degree.
 
     Args:
         ends: the ends of the range of each input, (n_in, 2).
-        degree: k.
-        intervals: G.
+        degree: the number k in n = G + k.
+        intervals: the number G in n = G + k.
 
     Raises:
         InputError: for a range of length zero.
@@ -29,7 +29,7 @@ class Chebyshev(Basis):
     2405.07200; Trefethen, Approximation Theory and Approximation Practice (2013), chapter 3.
     """
 
-    degrees: Tensor  # 0 … n - 1; a saved state gives n by their length
+    degrees: Tensor  # 0 … n - 1; in a saved state the length of this tensor tells n
 
     def __init__(self, ends: Tensor, degree: int, intervals: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Chebyshev(Basis):
         self.intervals, self.piece_degree = self.size - self.degree, self.size - 1
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        self.degrees = torch.empty_like(state_dict[prefix + "degrees"])  # their number may differ
+        self.degrees = torch.empty_like(state_dict[prefix + "degrees"])  # the length may differ
         self.breaks = torch.empty_like(state_dict[prefix + "breaks"])
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._count()
@@ -55,9 +55,10 @@ class Chebyshev(Basis):
         return cls(torch.stack([low, high], dim=1), degree, intervals)
 
     def values(self, x: Tensor, order: int = 0) -> Tensor:
-        """See `Basis.values`; outside the range the functions continue as tangents.
+        """Return the values and derivatives of all functions, see `Basis.values`.
 
-        The recurrence is T_(j+1)^(r) = 2 ξ T_j^(r) + 2 r T_j^(r-1) - T_(j-1)^(r).
+        Outside the range the functions continue as tangents. Inside, with the scaled argument ξ,
+        the recurrence is T_(j+1)^(r) = 2 ξ T_j^(r) + 2 r T_j^(r-1) - T_(j-1)^(r).
         """
         low, high = self.breaks.unbind(1)
         slope = 2 / (high - low)
@@ -76,7 +77,7 @@ class Chebyshev(Basis):
             previous, current = current, new
         outside = (xi < -1) | (xi > 1)
         functions = []
-        # The tangent at the nearer end goes on outside the range.
+        # Outside the range a function continues as the tangent at the nearer end.
         for t in polynomials[: self.size]:
             first = t[0] + t[1] * (xi - inside)
             higher = [torch.where(outside, 0.0, s) for s in t[2:]]
@@ -93,7 +94,10 @@ class Chebyshev(Basis):
         return type(self)(breaks, self.degree, self.intervals)
 
     def represented(self, coefficients: Tensor, new: Basis) -> tuple[Tensor, float]:
-        """See `Basis.represented`; exact on every range if the degree is not lowered."""
+        """Represent functions in another basis, see `Basis.represented`.
+
+        On every range this is exact, unless the new basis has fewer polynomials.
+        """
         if (n := new.size) < self.size:
             return super().represented(coefficients, new)
         xi = torch.cos(torch.pi * (torch.arange(n).to(self.breaks) + 0.5) / n)
@@ -108,7 +112,10 @@ class Chebyshev(Basis):
         return torch.einsum("nk,nio->iko", transform, values), 0.0
 
     def as_spline(self, coefficients: Tensor, i: int) -> tuple[Tensor, int, Tensor]:
-        """See `Basis.as_spline`; the spline has one interval and the polynomial's degree."""
+        """Return the function of input i as a B-spline, see `Basis.as_spline`.
+
+        The spline has one interval and the degree of the polynomial.
+        """
         low, high = self.breaks[i, :1], self.breaks[i, 1:]
         knots = uniform_knots(low, high, 1, degree := self.piece_degree)
         xi = torch.cos(torch.pi * (torch.arange(self.size).to(low) + 0.5) / self.size)
@@ -118,7 +125,10 @@ class Chebyshev(Basis):
 
 
 def chebyshev_polynomials(xi: Tensor, count: int) -> Tensor:
-    """T_0 … T_(count - 1) at any arguments, (..., count), without tangents outside [-1, 1]."""
+    """Return T_0 … T_(count - 1) at arguments of shape (...), as (..., count).
+
+    Outside [-1, 1] the values are also those of the polynomials, not of tangents.
+    """
     polynomials = [torch.ones_like(xi), xi]
     for _ in range(count - 2):
         polynomials.append(2 * xi * polynomials[-1] - polynomials[-2])

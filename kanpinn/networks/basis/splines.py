@@ -1,11 +1,13 @@
 """B-splines on separate knots for each input, evaluated as piecewise polynomials.
 
-A knot array has shape (n_in, n + k + 1), one non-decreasing row for each input, for n splines of
-degree k. The grid of a row is [t_k, t_n], and the breaks are the knots in it, `knots[:, k:-k]`.
+A knot array has shape (n_in, n + k + 1), one non-decreasing row t for each input, for n splines of
+degree k. The grid of an input is the interval [t_k, t_n], and the breaks are the knots in this
+interval, `knots[:, k:-k]`.
 
-Pieces of a piecewise polynomial are numbered from left to right; the first and the last lie outside
-the breaks. A table (n_in, pieces, degree + 1, m) holds m functions of each input as coefficients of
-powers of x - centre. An evaluation gathers the coefficients of the piece that contains x and runs
+Pieces of a piecewise polynomial are numbered from left to right. The first and the last piece lie
+outside the grid, and each other piece lies between two breaks. A table (n_in, pieces, degree + 1,
+m) holds m functions of each input as coefficients of powers of x - centre, with the centre of each
+piece (see `centres`). An evaluation gathers the coefficients of the piece that contains x and uses
 Horner's rule, so that work and memory do not depend on the number of pieces.
 """
 
@@ -22,13 +24,30 @@ from kanpinn.networks.basis.basis import Basis
 
 
 def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Tensor:
-    """Equally spaced knots with `intervals` grid intervals on [low, high], (n_in,) each."""
+    """Return equally spaced knots with `intervals` grid intervals on [low, high].
+
+    Args:
+        low, high: the ends of the grid of each input, (n_in,) each.
+        intervals: the number of intervals G.
+        degree: the degree k.
+
+    Returns:
+        The knots, (n_in, G + 2 k + 1).
+    """
     index = torch.arange(-degree, intervals + degree + 1, dtype=low.dtype, device=low.device)
     return low[:, None] + ((high - low) / intervals)[:, None] * index
 
 
 def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
-    """The knots with given breaks (n_in, G + 1), continued with the widths of the end intervals."""
+    """Return the knots with given breaks, continued with the widths of the end intervals.
+
+    Args:
+        breaks: the breaks, (n_in, G + 1).
+        degree: the degree k.
+
+    Returns:
+        The knots, (n_in, G + 2 k + 1).
+    """
     steps = torch.arange(1, degree + 1, dtype=breaks.dtype, device=breaks.device)
     first, last = breaks[:, 1] - breaks[:, 0], breaks[:, -1] - breaks[:, -2]
     left = breaks[:, :1] - first[:, None] * steps.flip(0)
@@ -36,13 +55,13 @@ def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
 
 
 def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) -> Tensor:
-    """The breaks of one input on `intervals` intervals of the grid's part in [low, high].
+    """Return breaks of one input with `intervals` intervals on the grid's part in [low, high].
 
-    Old breaks in the range are kept, unless they are closer to an end of it than a quarter of an
-    interval. Each interval between kept breaks is split into the same number of equal parts; a
-    remainder gives the widest intervals one part more. If there are fewer new intervals than kept
-    intervals, all have equal width. A range of width zero, that of a constant, keeps the whole
-    grid.
+    Old breaks in the range [low, high] are kept, unless their distance from an end of the range is
+    less than a quarter of an interval. Each interval between kept breaks is split into the same
+    number of equal parts; if the division has a remainder, the widest intervals get one part more.
+    If there are fewer new intervals than intervals between kept breaks, no old break is kept, and
+    all new intervals have equal width. If the range has the length zero, the whole grid is used.
 
     Args:
         breaks: the old breaks, (G + 1,).
@@ -50,7 +69,7 @@ def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) ->
         intervals: the new number of intervals.
 
     Returns:
-        (intervals + 1,) increasing breaks.
+        The new breaks, (intervals + 1,), increasing.
     """
     quarter, narrow = 0.25, 1e-6
     low, high = torch.maximum(low, breaks[0]), torch.minimum(high, breaks[-1])
@@ -72,9 +91,13 @@ def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) ->
 
 
 def contains_breaks(old: Tensor, new: Tensor, degree: int) -> bool:
-    """Whether every inner break of `old` inside the new grid is a knot of `new`.
+    """Return whether every inner break of the old grid that lies in the new grid is a new knot.
 
-    If so, the new spline space contains the old one there, and refinement is exact.
+    Then old splines are also new splines on the new grid, and a refinement is exact.
+
+    Args:
+        old, new: the old and the new knots, (n_in, n + degree + 1) each, with different n.
+        degree: the degree of the splines.
     """
     inner, (low, high) = old[:, degree + 1 : -degree - 1], _ends(new, degree)
     tolerance = 1e-12 * (old[:, -1:] - old[:, :1])
@@ -83,21 +106,23 @@ def contains_breaks(old: Tensor, new: Tensor, degree: int) -> bool:
 
 
 def _ends(knots: Tensor, degree: int) -> tuple[Tensor, Tensor]:
-    """The first and the last point of the grids, (n_in, 1) each."""
+    """Return the first and the last point of each input's grid, (n_in, 1) each."""
     return knots[:, degree, None], knots[:, -degree - 1, None]
 
 
 def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
-    """The matrix A (n_in, n_new, n_old): Σ_j c_j B_j = Σ_i (A c)_i B'_i on both grids, exactly.
+    """Return the matrix A, (n_in, n_new, n_old), that converts coefficients from old to new knots.
 
-    The new knots must contain every inner break of the old ones that lies in the new grid. Knots
-    may be inserted, and the range may be cut or widened, where the polynomials of the end intervals
-    continue. A_ij is the blossom of the old piece in the support of B'_i at the new knots
+    With the old splines B_j and the new splines B'_i, Σ_j c_j B_j = Σ_i (A c)_i B'_i exactly on the
+    intersection of both grids. The new knots must contain every inner break of the old knots that
+    lies in the new grid. Knots may be inserted, and the grid may become shorter or longer; on a
+    longer grid the polynomials of the end intervals continue. A_ij is the weight of c_j in the
+    blossom (polar form) of the old piece in the support of B'_i, evaluated at the new knots
     t'_{i+1} … t'_{i+k}.
 
     Args:
-        old, new: the knots, (n_in, n + degree + 1) each, with their own n.
-        degree: k.
+        old, new: the old and the new knots, (n_in, n + degree + 1) each, with different n.
+        degree: the degree k of the splines.
 
     Raises:
         InputError: if an inner break of `old` is missing in `new`.
@@ -122,12 +147,15 @@ def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
 
 
 def _blossom(near: Tensor, arguments: Tensor, degree: int) -> Tensor:
-    """The weights (..., k + 1) of B-spline coefficients in the blossom of a piece at k arguments.
+    """Return the weights of B-spline coefficients in the blossom of a piece, (..., k + 1).
+
+    The blossom (polar form) of a polynomial of degree k is a function of k arguments, and a linear
+    combination of the coefficients of the k + 1 splines that do not vanish on the piece.
 
     Args:
         near: the 2 k knots around the piece, (..., 2 k).
-        arguments: the arguments of the blossom (the polar form), (..., k).
-        degree: k.
+        arguments: the k arguments of the blossom, (..., k).
+        degree: the degree k.
     """
     shape = (*arguments.shape[:-1], degree + 1, degree + 1)
     triangle = torch.eye(degree + 1, dtype=near.dtype, device=near.device).expand(shape)
@@ -139,18 +167,24 @@ def _blossom(near: Tensor, arguments: Tensor, degree: int) -> Tensor:
 
 
 def centres(breaks: Tensor) -> Tensor:
-    """The centre of each piece, (n_in, pieces): its midpoint; outside the grid the end break."""
+    """Return the centre of each piece, (n_in, pieces).
+
+    The centre of a piece in the grid is its midpoint. The centre of the first and of the last
+    piece, which lie outside the grid, is the first or the last break.
+    """
     middle = (breaks[:, 1:] + breaks[:, :-1]) / 2
     return torch.cat([breaks[:, :1], middle, breaks[:, -1:]], dim=1)
 
 
 def locate(x: Tensor, breaks: Tensor) -> Tensor:
-    """The index of the piece that contains each argument, (..., n_in).
+    """Return the index of the piece that contains each argument x (..., n_in), as (..., n_in).
 
-    A break belongs to the piece on its right, the last break to the last piece inside.
+    A break belongs to the piece on its right; the last break belongs to the last piece in the grid.
+
+    breaks: the breaks, (n_in, pieces - 1).
     """
     left = breaks[:, :-1]
-    # For few breaks and many arguments, comparing with each break is faster (measured).
+    # For few breaks and many arguments, comparisons with each break are faster (measured).
     if left.shape[1] > 16 or x.numel() <= 1000:
         by_input = x.movedim(-1, 0).flatten(1).contiguous()
         pieces = torch.searchsorted(left.contiguous(), by_input, right=True)
@@ -163,16 +197,17 @@ def locate(x: Tensor, breaks: Tensor) -> Tensor:
 
 
 def piecewise_values(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -> Tensor:
-    """The values and derivatives f_im^(r)(x_i) for r = 0 … order.
+    """Return the values and derivatives f_im^(r)(x_i), r = 0 … order, of piecewise polynomials.
 
     Args:
-        x: the arguments, (..., n_in).
-        table: the coefficients, (n_in, pieces, degree + 1, m).
-        breaks: (n_in, pieces - 1).
-        order: the highest derivative.
+        x: the arguments x_i, (..., n_in).
+        table: the coefficients of m functions f_im of each input i, (n_in, pieces, degree + 1, m).
+        breaks: the breaks between the pieces, (n_in, pieces - 1).
+        order: the order of the highest derivative.
 
     Returns:
-        (order + 1, m, ..., n_in), differentiable any number of times in x and the table.
+        A tensor (order + 1, m, ..., n_in), differentiable any number of times with respect to x and
+        the table.
     """
     recorded = torch.is_grad_enabled() and (x.requires_grad or table.requires_grad)
     if recorded or torch._C._are_functorch_transforms_active():
@@ -181,7 +216,7 @@ def piecewise_values(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -
 
 
 class _Values(torch.autograd.Function):
-    """`piecewise_values` with a backward pass that takes f^(r+1) as the derivative of f^(r)."""
+    """`piecewise_values` as a function of autograd; its backward pass evaluates f^(r+1) for f^(r)."""
 
     @staticmethod
     def forward(x: Tensor, table: Tensor, breaks: Tensor, order: int) -> tuple[Tensor, ...]:
@@ -219,7 +254,7 @@ class _Values(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
-        """Turn the batch into more points or, if the tables are batched too, into more inputs."""
+        """Turn the batch dimension into further points or, if tables are batched, further inputs."""
         x, table, breaks, order = inputs
         if in_dims[1] is None and in_dims[2] is None:
             return _Values.apply(x.movedim(in_dims[0], 0), table, breaks, order), (2, 2, 0)
@@ -234,12 +269,28 @@ class _Values(torch.autograd.Function):
 
 
 def offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
-    """x - centre, (..., n_in), with the centre of the piece that contains x."""
+    """Return x - centre, (..., n_in), with the centre of the piece that contains x.
+
+    Args:
+        x: the arguments, (..., n_in).
+        breaks: the breaks, (n_in, pieces - 1).
+        piece: the index of the piece that contains each argument, (..., n_in).
+    """
     return x - centres(breaks)[torch.arange(len(breaks), device=x.device), piece]
 
 
 def _position(piece: Tensor, shape: torch.Size) -> Tensor:
-    """The index of function m of each argument's piece in a power's flat table, (m, ..., n_in)."""
+    """Return the positions of coefficients in the flattened part of a table for one power.
+
+    The flattened part runs over the m functions, then the inputs, then the pieces.
+
+    Args:
+        piece: the index of the piece that contains each argument, (..., n_in).
+        shape: the shape of the table, (n_in, pieces, degree + 1, m).
+
+    Returns:
+        The positions, (m, ..., n_in).
+    """
     n_in, pieces, _, m = shape
     position = piece + torch.arange(0, n_in * pieces, pieces, device=piece.device)
     if m == 1:
@@ -249,7 +300,16 @@ def _position(piece: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _horner(s: Tensor, coefficients: list[Tensor], order: int) -> Tensor:
-    """The value and derivatives of Σ_p a_p s^p, by repeated synthetic division."""
+    """Return the value and derivatives of Σ_p a_p s^p, by repeated synthetic division.
+
+    Args:
+        s: the argument, (..., n_in).
+        coefficients: a_p for each power p from 0, (m, ..., n_in) each.
+        order: the order of the highest derivative.
+
+    Returns:
+        A tensor (order + 1, m, ..., n_in).
+    """
     degree = len(coefficients) - 1
     values = s.new_empty(order + 1, *coefficients[0].shape)
     values[degree + 1 :] = 0
@@ -267,17 +327,19 @@ def _horner(s: Tensor, coefficients: list[Tensor], order: int) -> Tensor:
 
 
 def piecewise_moments(s: Tensor, grad: Tensor, powers: int) -> list[Tensor]:
-    """Σ_r grad_r (s^p)^(r) for p = 0 … powers - 1: the transpose of Horner's rule.
+    """Return the moments M_p = Σ_r grad_r (s^p)^(r) for p = 0 … powers - 1.
 
-    The weighted sum Σ_r grad_r f^(r) of f = Σ_p a_p s^p is the sum of the moments times a_p.
+    This is the transpose of Horner's rule: for f = Σ_p a_p s^p, the weighted sum Σ_r grad_r f^(r)
+    is Σ_p a_p M_p. With w_r = r! grad_r at the start, M_0 = w_0. Because of the product rule
+    (s f)^(r) = s f^(r) + r f^(r-1), each step w_r ← s w_r + w_{r+1} makes w_0 the next moment.
 
     Args:
         s: x - centre, of any shape.
         grad: the weights, (order + 1, ...), each of the shape of s.
         powers: the number of powers, degree + 1.
 
-    For w_r = r! grad_r the rule (s f)^(r) = s f^(r) + r f^(r-1) gives w_r ← s w_r + w_{r+1}, and
-    w_0 is the sum.
+    Returns:
+        The moments, each of the shape of grad_r.
     """
     weights = [math.factorial(r) * g if r > 1 else g for r, g in enumerate(grad.unbind(0))]
     moments = [weights[0]]
@@ -289,11 +351,11 @@ def piecewise_moments(s: Tensor, grad: Tensor, powers: int) -> list[Tensor]:
 
 
 class BSplines(Basis):
-    """All B-splines of degree k ≥ 1 on the given knots, G + k for each input with G intervals.
+    """All B-splines of degree k ≥ 1 on given knots: G + k splines for each input with G intervals.
 
     Args:
-        knots: (n_in, G + 2 k + 1), one non-decreasing row for each input.
-        degree: k. Derivatives above it are zero.
+        knots: the knots, (n_in, G + 2 k + 1), one non-decreasing row for each input.
+        degree: the degree k.
 
     Raises:
         InputError: for a degree above 170, or knots for which coefficients are not finite.
@@ -302,9 +364,9 @@ class BSplines(Basis):
     """
 
     knots: Tensor
-    _living: Tensor  # (n_in, G + 2, k + 1): the splines whose support contains each piece
-    _local: Tensor  # (n_in, G + 2, k + 1, k + 1): their coefficients, powers first
-    _matrix: Tensor | None  # (n_in, (G + 2)(k + 1), G + k): `_local`, zero for other splines
+    _living: Tensor  # (n_in, G + 2, k + 1): the indices of the splines ≠ 0 on each piece
+    _local: Tensor  # (n_in, G + 2, k + 1, k + 1): coefficients of each power of these splines
+    _matrix: Tensor | None  # (n_in, (G + 2)(k + 1), G + k): `_local` with zeros for other splines
 
     def __init__(self, knots: Tensor, degree: int) -> None:
         super().__init__()
@@ -319,21 +381,22 @@ class BSplines(Basis):
         self.knots = torch.empty_like(after)  # sizes may differ
         super()._load_from_state_dict(state_dict, prefix, *args)
         if (before.dtype, before.device) == (after.dtype, after.device) and before.equal(after):
-            self.knots = before  # with their table: optimizers often go back to a state
+            self.knots = before  # the tables remain valid: optimizers often go back to a state
         else:
             self._tabulate()
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         dtype = self.knots.dtype
         super()._apply(fn, recurse)
-        if self.knots.dtype != dtype:  # converted tables would keep the lower precision
+        if self.knots.dtype != dtype:  # tables that are only converted have the lower precision
             self._tabulate()
         return self
 
     def _tabulate(self) -> None:
         """Compute the splines' coefficients as polynomials about the midpoint of each interval.
 
-        Outside the grid they are the tangents at its ends. Intervals of length zero get zeros.
+        Outside the grid the polynomials are the tangents at the ends of the grid. On intervals of
+        length zero the coefficients are set to zero.
         """
         knots, k = self.knots, self.degree
         self.breaks = knots[:, k:-k]
@@ -404,12 +467,15 @@ class BSplines(Basis):
         return type(self)(knots_from_breaks(breaks, self.degree), self.degree)
 
     def finer(self, intervals: int, low: Tensor, high: Tensor) -> Self:
-        """See `Basis.finer`; the breaks are those of `refined_breaks`."""
+        """Return a basis with more intervals, see `Basis.finer`; breaks by `refined_breaks`."""
         rows = zip(self.breaks, low, high, strict=True)
         return self.on(torch.stack([refined_breaks(*row, intervals) for row in rows]))
 
     def represented(self, coefficients: Tensor, new: Basis) -> tuple[Tensor, float]:
-        """See `Basis.represented`; exact if all inner breaks of the old grid are kept."""
+        """Represent functions in another basis, see `Basis.represented`.
+
+        This is exact if the new knots contain all inner breaks of the old grid.
+        """
         if not isinstance(new, BSplines) or not contains_breaks(self.knots, new.knots, self.degree):
             return super().represented(coefficients, new)
         return refinement_matrix(self.knots, new.knots, self.degree) @ coefficients, 0.0
@@ -422,9 +488,15 @@ class BSplines(Basis):
 
 
 def _local_splines(x: Tensor, near: Tensor, degree: int) -> list[Tensor]:
-    """The k + 1 B-splines that do not vanish at x, with derivatives up to k, (..., k + 1) each.
+    """Return the values and derivatives of the k + 1 B-splines that do not vanish at x.
 
-    near: the knots around x, (..., 2 k), k on either side.
+    Args:
+        x: the arguments, (...).
+        near: the knots around x, k on either side, (..., 2 k).
+        degree: the degree k.
+
+    Returns:
+        For each order of derivatives from 0 to k a tensor (..., k + 1).
     """
     pad = torch.nn.functional.pad  # (falling, 0) + (0, rising) along the last axis
     by_degree = [torch.ones_like(x)[..., None]]
@@ -433,7 +505,9 @@ def _local_splines(x: Tensor, near: Tensor, degree: int) -> list[Tensor]:
         share = by_degree[-1] / (right - left)
         rising, falling = (x[..., None] - left) * share, (right - x[..., None]) * share
         by_degree.append(pad(falling, (0, 1)) + pad(rising, (1, 0)))
-    # The m-th derivatives are m times B' = r (B/Δ - B/Δ), from the B-splines of degree k - m.
+    # The m-th derivatives follow from the B-splines of degree k - m by applying m times the rule
+    # that a derivative is a difference of two neighbouring B-splines of one degree r less:
+    # B' = r (B_j / (t_{j+r} - t_j) - B_{j+1} / (t_{j+r+1} - t_{j+1})).
     splines = by_degree[0][None]
     for r in range(1, degree + 1):
         share = r * splines / (near[..., degree : degree + r] - near[..., degree - r : degree])
