@@ -216,7 +216,7 @@ def piecewise_values(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -
 
 
 class _Values(torch.autograd.Function):
-    """`piecewise_values` as a function of autograd; its backward pass evaluates f^(r+1) for f^(r)."""
+    """`piecewise_values` for autograd; the backward pass evaluates f^(r+1), the slope of f^(r)."""
 
     @staticmethod
     def forward(x: Tensor, table: Tensor, breaks: Tensor, order: int) -> tuple[Tensor, ...]:
@@ -254,7 +254,7 @@ class _Values(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
-        """Turn the batch dimension into further points or, if tables are batched, further inputs."""
+        """Turn the batch dimension into further points or, if tables are batched, into inputs."""
         x, table, breaks, order = inputs
         if in_dims[1] is None and in_dims[2] is None:
             return _Values.apply(x.movedim(in_dims[0], 0), table, breaks, order), (2, 2, 0)
@@ -505,9 +505,9 @@ def _local_splines(x: Tensor, near: Tensor, degree: int) -> list[Tensor]:
         share = by_degree[-1] / (right - left)
         rising, falling = (x[..., None] - left) * share, (right - x[..., None]) * share
         by_degree.append(pad(falling, (0, 1)) + pad(rising, (1, 0)))
-    # The m-th derivatives follow from the B-splines of degree k - m by applying m times the rule
-    # that a derivative is a difference of two neighbouring B-splines of one degree r less:
-    # B' = r (B_j / (t_{j+r} - t_j) - B_{j+1} / (t_{j+r+1} - t_{j+1})).
+    # The m-th derivatives follow from the B-splines of degree k - m by m applications of the rule
+    # B'_j = r (B_j / (t_{j+r} - t_j) - B_{j+1} / (t_{j+r+1} - t_{j+1})), with B-splines of degree r
+    # on the left and of degree r - 1 on the right.
     splines = by_degree[0][None]
     for r in range(1, degree + 1):
         share = r * splines / (near[..., degree : degree + r] - near[..., degree - r : degree])
