@@ -235,9 +235,13 @@ def _eliminated(chunks: Sequence[Rows]) -> Tensor:
     """Return the triangular factor of banded rows, computed front by front.
 
     A front consists of the rows that the front before it has left over, and of all rows whose first
-    nonzero entry is in the front's own WIDTH columns. Its columns are those in which these rows may
-    have nonzero entries, and the column r. After its QR factorisation, the rows of the columns in
-    which no later row has entries are final; the rows below them go to the next front.
+    nonzero entry is in the front's own WIDTH columns. The front's columns are the columns in which
+    these rows may have nonzero entries, and the column r. The front is replaced by its QR factor.
+    Rows of the factor that belong to columns without entries in later rows are final; the other
+    rows go to the next front.
+
+    Args:
+        chunks: pairs of rows J (n, p) and r (n,).
     """
     size = chunks[0][0].shape[1] + 1
     factor = chunks[0][0].new_zeros(size, size).T
