@@ -335,7 +335,10 @@ class FunctionSpace:
         return replace(self, breaks=regraded)
 
     def with_kinks(self) -> "FunctionSpace":
-        """The space with breaks at the kinks of the initial values, if there is one coordinate."""
+        """The space with breaks at the kinks of the initial values.
+
+        In several dimensions the space stays as it is.
+        """
         if len(self.breaks) > 1:
             return self
         (breaks,) = self.breaks
