@@ -622,7 +622,7 @@ class CellMarch(TimeState[CellAttempt]):
         self.geometry, self.functions = geometry, functions
 
     def _take_initial(self) -> None:
-        """Project the initial values onto the present cells, and compute the errors."""
+        """Project the initial values onto the present cells, and compute their errors."""
         polynomials, counted = self.polynomials, self.problem.counted
         functions, squares = torch.zeros_like(self.functions), torch.zeros(self.count).double()
         for at in self.problem.inside(
