@@ -189,7 +189,11 @@ class MarchStage(Stage):
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether the march must end, since so many windows in a row have been refused."""
+        """Whether the march must end.
+
+        This is so if too many windows in a row have been refused, or if the next window is so short
+        that rounding keeps the time from advancing.
+        """
         many = 30
         return self.refused >= many or self.state.time + self.control.length <= self.state.time
 
