@@ -175,7 +175,7 @@ class Jet:
         return self.map(lambda t: t[..., component : component + 1])
 
     def __call__(self, *_: Any) -> NoReturn:
-        """Refuse a call such as u(p.t - 1), which asks for the field at other points than its own.
+        """Refuse a call such as u(p.t - 1): a jet holds the field at its own points only.
 
         Raises:
             InputError: always.
