@@ -161,7 +161,7 @@ class Combination(Domain):
 
     @cached_property
     def _cells(self) -> CellSet:
-        """The cells of the combination between the planes and spheres that contain boundaries."""
+        """The cells of the combination; the planes and spheres `carriers` separate them."""
         return CellSet(self.dim, self.carriers, self.contains, self.a.diameter)
 
     @cached_property
@@ -292,7 +292,7 @@ def _pieces(domain: Domain, cells: CellSet) -> Iterator[Piece]:
 
     Args:
         domain: the combination.
-        cells: the cells of the combination between the planes and spheres of the boundaries.
+        cells: the cells into which planes and spheres divide the combination.
     """
     step = 1e-9 * cells.size  # a distance well above rounding
     seen: list[tuple[Carriers, Domain]] = []

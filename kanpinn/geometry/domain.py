@@ -131,7 +131,7 @@ class Mapped(Region):
 
 
 class Sieved(Region):
-    """A region inside a larger region, with a test of which points of the larger region it has."""
+    """A region inside a larger region, whose points are drawn in the larger region and tested."""
 
     @property
     @abstractmethod
@@ -140,7 +140,7 @@ class Sieved(Region):
 
     @abstractmethod
     def candidates(self, n: int, draw: Draw, more: int) -> tuple[Mask, Points, Tensor]:
-        """Draw n points of the larger region, or a few more, and test which points this region has.
+        """Draw n points of the larger region, or a few more, and test which lie in this region.
 
         Args:
             n, draw, more: see `spread`.

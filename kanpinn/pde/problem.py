@@ -72,10 +72,10 @@ class Unknown:
         return c.chain([self.value(c.value)] * 5)  # exp and its derivatives up to the fourth
 
     def random_start(self, generator: torch.Generator) -> float:
-        """Return c for a random value of the unknown: a multiple of `start`, or of 1 if it is 0.
+        """Return c for a random value of the unknown.
 
-        The factor lies between 1/30 and 30. If the unknown may be negative, the factor is negated
-        with a probability of 1/4.
+        The value is `start` (1 if `start` is 0) times a random factor between 1/30 and 30. If the
+        unknown may be negative, the factor is negated with a probability of 1/4.
         """
         u, v = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
         exponent = (2 * u - 1) * math.log(30.0)
