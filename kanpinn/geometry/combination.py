@@ -183,8 +183,9 @@ class Clipped(Sieved, Derived):
         piece: a boundary piece of an operand.
         domain: the combination.
         step: the distance from the piece at which points on both sides are tested.
-        first: the operands before the piece's operand with a piece in the same plane or sphere.
-            Points that also lie on the boundary of such an operand belong to the operand's piece.
+        first: earlier operands that have a piece in the same plane or sphere. Points of the piece
+            that also lie on the boundary of an operand in `first` are not in the part, because they
+            belong to the piece of that operand.
         exact: a function that returns a Gauss rule on the part, with outward normals, for a number
             of nodes.
     """

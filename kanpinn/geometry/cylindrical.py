@@ -46,10 +46,10 @@ class Locus:
         return replace(self, axis=axis)
 
     def span(self, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the middle and the squared half length, (n,) each, of the interval on the axis.
+        """Return the range of the next coordinate x[axis] on the locus, in each of n slices.
 
-        The interval contains the coordinates `axis` of the points of the locus in a slice. The
-        squared half length is < 0 if the slice does not meet the locus.
+        The range is given by its middle and its squared half length, (n,) each. The squared half
+        length is < 0 if the slice does not meet the locus.
 
         Args:
             before: the given coordinates (n, axis) of n slices.
@@ -386,14 +386,17 @@ def sphere_part_rule(
 def _rules(
     cells: CellSet, some: Sequence[Cell], before: Rule, counts: Sequence[int]
 ) -> Iterator[tuple[Cell, Rule]]:
-    """Yield each cell of a certain axis with a quadrature rule over all axes up to this axis.
+    """Yield the cells of a later axis inside given cells, with quadrature rules on these cells.
 
     Args:
         cells: all cells.
-        some: the cells of an earlier axis from which the recursion starts.
-        before: a rule over the axes before the axis of `some`.
-        counts: the numbers of Gauss nodes along the axis of `some` and the following axes; the last
-            entry is for the axis of the cells that are yielded.
+        some: the given cells, which have the same axis.
+        before: a rule over the axes before this axis.
+        counts: the numbers of Gauss nodes along this axis and the following axes, up to the axis of
+            the cells that are yielded.
+
+    Yields:
+        A cell, and a rule over all axes up to the axis of the cell.
     """
     for cell in some:
         rule = _along(cells, cell, *before, counts[0])

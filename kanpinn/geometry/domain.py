@@ -442,7 +442,7 @@ class Domain(Sieved):
 
     @property
     def is_box(self) -> bool:
-        """Whether the domain fills its `bounds`: True for a box, also over a time interval."""
+        """Whether the domain fills its `bounds`: True for boxes and for boxes over a time."""
         return False
 
     def over(self, /, **time: Sequence[float | int]) -> "Domain":

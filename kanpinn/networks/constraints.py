@@ -287,8 +287,8 @@ def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
 
     Args:
         box: a box, or a box over a time interval.
-        data: a dict from the faces, given by `Piece.side`, to the data. These are a function of n
-            points on the face that returns (n, m), or None for zero data.
+        data: a dict from the faces, given by `Piece.side`, to the data. The data of a face are a
+            function of n points on the face that returns (n, m), or None for zero data.
     """
     low, high = box.bounds
     planes = [partial(coordinate_beyond, axis, float(box.bounds[up][axis])) for axis, up in data]
@@ -329,7 +329,8 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
     inside = domain.quadrature(8)[0].coords
     others = [other for other in domain.boundary.pieces if not any(_same(other, p) for p in pieces)]
     apart = torch.cat([inside, *(piece.gauss(64).coords for piece in others)])
-    # At the ends of pieces, where other pieces touch them, factors may be zero but not negative.
+    # At the ends of pieces, where two pieces touch each other, the functions f_i may be zero but
+    # not negative.
     ends = torch.cat([inside[:0], *(piece.rim.coords for piece in domain.boundary.pieces)])
     factors: list[OfCoords] = []
     sizes: list[float] = []

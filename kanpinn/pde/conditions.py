@@ -296,7 +296,7 @@ def _column_of(data: "Data", m: int, column: int, what: str, p: Points) -> Tenso
 
 
 Value = float | int | Callable[[Points], Tensor]
-Data = Value | str  # a text is a formula
+Data = Value | str  # a str is a formula
 
 
 def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:

@@ -484,7 +484,7 @@ class Wave(Equation):
         super().__init__(domain, **shared)
         self.speed = self.coefficient("speed", speed, 0)
         if rate is None and self.exact is not None:
-            # The outward normal at the initial time is -t.
+            # At the initial time the outward normal points to earlier times, so ∂u/∂n = -∂u/∂t.
             self.add_initial(initial, NormalDerivative(self.exact, beta=-1.0))
         else:
             self.add_initial(initial, self.value("rate", 0.0 if rate is None else rate))
