@@ -1,7 +1,8 @@
-"""The search for a solution by trials: families of choices that climb from small to large networks.
+"""The search for a solution by trials, in families of choices from small to large networks.
 
-A `Trial` is a choice with its solution, and comparisons of two estimate their errors. A `Climb`
-makes the trials of one family, and forecasts tell which of them fit into the time left.
+A `Trial` is a choice with its solution. The errors of two trials are estimated from their
+comparison. A `Climb` is the sequence of trials of one family. Forecasts of the time of a trial
+decide whether it fits into the time left.
 """
 
 import copy
@@ -42,7 +43,8 @@ from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells
 
-# Called with the choice of a trial, the reason for it, and the state of the search.
+# A function that is called with the choice of a trial, the reason for it (the name of its family),
+# and the state of the search.
 Announce = Callable[[Choice, str, Mapping[str, Any]], None]
 
 
@@ -54,9 +56,10 @@ class Trial:
         choice: the network, points and optimizers.
         solution: the solution.
         seconds: the wall time of the trial.
-        distance: the relative L2 distance from the trial before, known for energies only.
+        distance: the relative L2 distance between its solution and that of the trial before; None
+            if it is not known. It is known for energies only.
         noise: the relative statistical error of the solution due to noise in the data.
-        confirmed: whether a finer solution has judged the error, whatever the verdict.
+        confirmed: whether the solution has been compared with a finer solution.
     """
 
     choice: Choice
@@ -74,7 +77,7 @@ class Trial:
 
     @property
     def own_error(self) -> float | None:
-        """The relative L2 error that the solve itself has estimated, as it does in cells."""
+        """The relative L2 error that a solve in cells has estimated; None for other networks."""
         return error_estimate.own_error(self.solution)
 
     @property
@@ -90,7 +93,7 @@ class Trial:
 
     @property
     def resolved(self) -> bool:
-        """Whether the error of the network is known, or smaller than the effect of noisy data."""
+        """Whether the network's errors of all unknowns are known, or small beside the data noise."""
         numbers, fields = self.solution.estimated.values(), self.solution.spreads.values()
         return all(n.resolved for n in numbers) and all(f.resolved for f in fields)
 
@@ -100,7 +103,10 @@ class Trial:
         return any(c.measurements for c in self.solution.problem.conditions())
 
     def better_than(self, other: "Trial") -> bool:
-        """Whether the error is lower; without a known error, the residual at fresh points."""
+        """Return whether the estimated error is lower than that of another trial.
+
+        If one of the errors is not known, the losses at fresh points are compared.
+        """
         if math.isfinite(min(self.error, other.error)):
             return self.error <= other.error
         if math.isinf(max(self.loss, other.loss)):
@@ -110,17 +116,28 @@ class Trial:
     def estimated(
         self, errors: Errors | None, contraction: float | None, doubt: str = ""
     ) -> "Trial":
-        """The trial with another estimate of its errors."""
+        """Return the trial with another estimate of its errors.
+
+        Args:
+            errors: the estimated errors; None if they are not known.
+            contraction: ρ, the ratio of the residuals of the two solutions that were compared; None
+                if there is none.
+            doubt: the reason why the errors are not known, as text; empty if they are known.
+        """
         estimate = Estimate(errors, contraction, 0.0, doubt)
         return replace(self, solution=replace(self.solution, estimate=estimate))
 
 
 def start(discretization: Discretization[Problem], known: Trial | None) -> None:
-    """Start a network from a known solution, or from an output of the solution's size, in place.
+    """Set the initial coefficients of a trial's network, in place.
+
+    The network starts from the solution of an earlier trial if that is possible and useful.
+    Otherwise its output is scaled to the expected size of the solution.
 
     Args:
         discretization: the discretization of the next trial.
-        known: an earlier trial; its unknown numbers are initial values, too.
+        known: an earlier trial, whose values of the problem's unknown numbers are also initial
+            values; None for the first trial.
     """
     network, unknowns = discretization.surrogate.network, discretization.problem.unknowns
     before = None if known is None else known.solution.network
@@ -141,11 +158,11 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
 
 
 def noise_of(solution: Solution, count: int = 200) -> float:
-    """The relative statistical error of a solution due to noise in the data.
+    """Return the relative statistical error of a solution due to noise in the data.
 
-    It is the root mean square of the standard errors of all fields at `count` points, divided by
-    that of the solution. Points where the data do not determine a field are left out: their
-    standard error is infinite.
+    This error is the root mean square of the standard errors of all fields at `count` points,
+    divided by the root mean square of the fields. Points where the data do not determine a field
+    are left out, since the standard error there is infinite.
     """
     points = sample(solution.problem.domain, count, "sobol")
     like = next(solution.network.parameters())
@@ -163,14 +180,14 @@ def noise_of(solution: Solution, count: int = 200) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """Two trials with their estimated errors.
+    """Two successive trials of the same form, with the error estimates from their comparison.
 
     Args:
-        first: the trial before; None if there was none to compare with.
-        second: the later trial.
-        part: ρ, the second trial's residual over the first one's; for energies the ratio of
-            successive distances, 0 if it is not known.
-        settled: whether the second trial fits the data no better than the first one.
+        first: the first trial; None if there was none to compare with.
+        second: the second trial.
+        part: ρ, the residual of the second trial divided by the residual of the first trial. For
+            energies ρ is the ratio of successive distances, 0 if it is not known.
+        settled: whether the second trial fits noisy data no better than the first trial.
     """
 
     first: Trial | None
@@ -180,7 +197,7 @@ class Verdict:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the comparison of two residuals has left the second error unknown."""
+        """Whether the comparison has shown that the second trial's error cannot be estimated."""
         known = self.second.solution.estimate
         return known is not None and known.errors is None
 
@@ -201,16 +218,17 @@ def judge(one: Trial, other: Trial) -> Verdict:
 def _by_own_error(
     one: Trial, other: Trial, distance: error_estimate.Comparison, error: float
 ) -> Verdict:
-    """The verdict on a trial in cells, whose solve has estimated its error, and one before.
+    """Return the verdict on two trials, the second one in cells, by the error that cells estimate.
 
-    Residuals say little of solutions that are singular at corners, where they grow without limit.
-    H1 errors, which are largest in the smallest cells there, are not known.
+    Residuals say little about solutions that are singular at corners, since residuals grow without
+    limit there. H1 errors are then not known, since they are largest in the smallest cells at the
+    corners.
 
     Args:
-        one: the trial before.
-        other: the trial in cells.
-        distance: the comparison of both.
-        error: the relative L2 error of the trial in cells.
+        one: the first trial.
+        other: the second trial, in cells.
+        distance: the comparison of the two solutions.
+        error: the relative L2 error that the solve of the second trial has estimated.
     """
     norms, nan, ratio = distance.norms, math.nan, distance.contraction
     if not norms.l2_relative:  # the same solution, found again
@@ -229,15 +247,22 @@ def _by_own_error(
 def _by_residuals(
     one: Trial, other: Trial, found: error_estimate.Comparison, ratio: float
 ) -> tuple[Trial, Trial]:
-    """Both trials with errors from their distance d and the ratio ρ of their residuals.
+    """Return two trials with errors from their distance d and the ratio ρ of their residuals.
 
-    The first error is d / (1 - ρ). The second error is ρ^0.8 times the first, as errors decrease
-    more slowly than residuals, most of all near a resonance; it is √ρ times the first if the second
-    residual is rounding error, which says little of the error. No error is below rounding. If the
-    first residual is rounding error, both errors are d. If the distance is no measure of the error,
-    as for ρ > 0.7, the second error is not known, and the first error stays that of an earlier
-    comparison, unless a solution with a smaller residual is three times as far away. If the second
-    trial is clearly the poorer one, as another kind of network may be, their roles are exchanged.
+    The first error is d / (1 - ρ). The second error is ρ^0.8 times the first error, since errors
+    decrease more slowly than residuals, most of all near a resonance. If the second residual is
+    rounding error, the second error is √ρ times the first error. If the first residual is rounding
+    error, both errors are d. No error is smaller than the machine epsilon. If the distance does not
+    measure the error, as for ρ > 0.7, the second error is not known. The first error then stays
+    the error of an earlier comparison; but it becomes unknown if the second residual is smaller
+    and the distance is more than three times that error. If the second trial is clearly the poorer
+    one, as another kind of network may be, the roles of the trials are exchanged.
+
+    Args:
+        one: the first trial.
+        other: the second trial.
+        found: the comparison of the two solutions.
+        ratio: ρ, the residual of the second trial divided by the residual of the first trial.
     """
     if found.poorer:
         turned = error_estimate.compare(other.solution, one.solution)
@@ -264,11 +289,17 @@ def _by_residuals(
 
 
 def _by_distances(one: Trial, other: Trial, distance: error_estimate.Comparison) -> Verdict:
-    """The verdict on two trials of an energy, which has no residual, from distances.
+    """Return the verdict on two trials of an energy, which has no residual, from distances.
 
-    The distances d between successive trials decrease like the errors. If each distance is q times
-    the one before, the errors are d / (1 - q) and d q / (1 - q). A single large decrease is mostly
-    chance, so q is at least 0.5; it is at most 0.9, since nothing is known close to 1.
+    The distances d between successive solutions decrease like the errors. If each distance is q
+    times the distance before, the errors of the two trials are d / (1 - q) and d q / (1 - q). A
+    single large decrease is mostly chance, so q is at least 0.5. It is at most 0.9, since the
+    errors are not known for a ratio close to 1.
+
+    Args:
+        one: the first trial, with its distance from the trial before.
+        other: the second trial.
+        distance: the comparison of the two solutions.
     """
     d, before = distance.norms.l2_relative, one.distance
     part = d / before if before else 0.0
@@ -281,13 +312,18 @@ def _by_distances(one: Trial, other: Trial, distance: error_estimate.Comparison)
 
 
 def _by_fit(one: Trial, other: Trial, found: error_estimate.Comparison, ratio: float) -> Verdict:
-    """The verdict on two trials that fit noisy data.
+    """Return the verdict on two trials that fit noisy data.
 
-    The noise leaves a residual that a network can only lower by overfitting. If the residual of the
-    larger network is more than 0.95 times that of the smaller one, the difference is noise, and
-    the comparison is settled: the smaller network is preferred, and the error of both, apart from
-    the noise, is their distance. It is not settled while the error of the network is visible beside
-    the noise.
+    The noise leaves a residual that a network can lower only by overfitting. If the residual of the
+    larger network is more than 0.95 times the residual of the smaller network, the difference is
+    noise and the verdict is settled: the smaller network is preferred, and the error of each trial
+    is the distance of the solutions, plus the effect of the noise.
+
+    Args:
+        one: the first trial, with the smaller network.
+        other: the second trial, with the larger network.
+        found: the comparison of the two solutions.
+        ratio: ρ, the residual of the second trial divided by the residual of the first trial.
     """
     if found.overfitted or not (other.resolved or ratio <= error_estimate.LARGEST_CONTRACTION):
         return Verdict(*_by_residuals(one, other, found, ratio), ratio)
@@ -308,15 +344,15 @@ def _by_fit(one: Trial, other: Trial, found: error_estimate.Comparison, ratio: f
 
 
 def checked(trial: Trial, minimum: Trial) -> Trial:
-    """A trial of the strong form whose estimated error is consistent with an energy's.
+    """Return a trial of the strong form, with a larger error if an energy's minimum refutes it.
 
-    The error is at least the distance from the energy's minimum less the error of this minimum. A
-    solution may be too rough for the strong form; then the residual decreases while the error
-    does not.
+    The error is at least the distance of the two solutions minus the error of the energy's trial.
+    The estimate from residuals may be too small: if a solution is too rough for the strong form,
+    the residual decreases while the error does not.
 
     Args:
         trial: a trial of the strong form.
-        minimum: the last trial of the energy.
+        minimum: the last trial that minimised the energy.
     """
     if not math.isfinite(trial.error):
         return trial
@@ -329,58 +365,65 @@ def checked(trial: Trial, minimum: Trial) -> Trial:
 
 @dataclass(kw_only=True)
 class TrialSearch:
-    """The search for a network, points and optimizers by trials, and the trials so far.
+    """The search for a solution by trials of networks, points and optimizers.
 
-    Trials run in families, each from small to large networks. Up to three dimensions these are the
-    minimum of an energy, if the problem's class gives one; windows in time, for evolutions in time
-    alone, in one space dimension or in a rectangle; windows in time with cells in space, for
-    evolutions in the plane; splines, in one dimension; cells; random inner functions; finer grids;
-    and sums of functions of one coordinate. In boxes of two and three dimensions, domains in the
-    plane and solids, networks in cells come before random inner functions for many waves, outflow
-    layers, corners and edges that point inwards and small holes in the plane, and otherwise after
-    them; in space after the three smallest networks, since larger ones take longer than cells.
-    Above three dimensions the families are sums of functions of one coordinate, linear inner
-    functions, and inner functions found by variable projection. A family is left after trials that
-    lower the residual little. When all families have been tried, the one with the least residual
-    goes on, at first with other points, until the time is used up. While networks of another kind
-    have not been tried, a trial that would take more than a quarter of the time left is postponed,
-    or more than 0.6 of it for a march with cells in space.
+    Trials run in families, each from small to large networks. Up to three dimensions the families
+    are: networks that minimise an energy, if the problem's class has an energy; windows in time,
+    for evolutions in no or one space dimension or in a rectangle; windows in time with cells in
+    space, for evolutions in the plane; splines, in one dimension; cells; random inner functions;
+    random inner functions on finer grids; and sums of functions of one coordinate. Cells come
+    before random inner functions for many waves, outflow layers, corners and edges that point
+    inwards, and small holes in the plane. Otherwise cells come after random inner functions; in
+    space they come after the three smallest of these networks, since larger networks take longer
+    than cells. Above three dimensions the families are sums of functions of one coordinate, linear
+    inner functions, and inner functions that are found by variable projection.
 
-    Two successive solutions give the errors of both: if the second one's residual at fresh points
-    is ρ times the first one's, the first error is their distance / (1 - ρ), and the second error is
-    ρ^0.8 times that, as errors decrease more slowly than residuals. Where ρ > 0.7 or a solution is
-    overfitted, their distance is no measure of the errors, which are then not known. A second error
-    is a guess that may be 100 times too high: within the tolerance, or at the end, a solution with
-    1.25 times the hidden units replaces it, as in `estimate_error`, if time is left. Networks in
-    cells estimate their own errors; if no time is left to compare one with a better solution, the
-    status is "stopped". An overfitted trial is made again with more points. For energies, ρ is the
-    ratio of successive distances, and the second error is ρ times the first. With noisy data, the
-    smallest network that fits them as well as the next larger one is kept, and its error estimate
-    includes the noise. Except for energies, time windows, cells, data and unknowns, residuals are
-    divided by their sizes (`balance="sizes"` of `solve`), so that the units of coordinates, fields
-    and equations do not matter. Neither the problem's name nor its exact solution influences a
-    choice. `Solution.log` lists the trials, the reasons, and what would be tried with more time.
+    The search goes on with the next family after trials that lower the residual little. When all
+    families have been tried, the family with the least residual goes on, at first with other
+    points, until the time is used up. As long as networks of another kind have not been tried, a
+    trial is postponed if it would take more than a quarter of the time left, or more than 0.6 of
+    the time left for a march with cells in space.
+
+    The errors of two successive solutions are estimated from their comparison. If the residual of
+    the second solution at fresh points is ρ times that of the first solution, the error of the
+    first solution is their distance divided by 1 - ρ, and the error of the second solution is ρ^0.8
+    times the first error, since errors decrease more slowly than residuals. If ρ > 0.7 or a
+    solution is overfitted, the errors are not known. The second error is a guess that may be 100
+    times too high. So if the guess is within the tolerance, or at the end, and if time is left, the
+    second solution is compared with one with 1.25 times the hidden units, as in `estimate_error`.
+    Networks in cells estimate their own errors; if no time is left to compare a solution in cells
+    with a better one, the status is "stopped". For energies, ρ is the ratio of successive
+    distances, and the second error is ρ times the first error.
+
+    An overfitted trial is repeated with more points. With noisy data, the search keeps the smallest
+    network that fits the data as well as the next larger network, and its error estimate includes
+    the noise. Except for energies, time windows, cells, data and unknowns, residuals are divided by
+    their sizes (`balance="sizes"` of `solve`), so that the units of coordinates, fields and
+    equations do not matter. Neither the problem's name nor its exact solution influences a choice.
+    `Solution.log` lists the trials, why families ended, and the trial that more time would allow.
 
     Args:
         problem: the problem to solve.
         boundary, seed: as for `solve`.
-        dtype, device: those of the networks.
+        dtype, device: the dtype and the device of the networks.
         tolerance: the estimated relative L2 error at which the search ends.
         budget: the seconds for all trials. No trial but the first, and no step within a trial,
             starts if it is forecast to take longer than the time left.
-        observers: called with the state of a solve after every step.
+        observers: called with the `SolverState` of a trial after every step.
         announce: called before each trial with the choice, the name of its family and the state of
             the search, and at the end with the choice that is kept; None to announce nothing.
         checkpoint: the state of a search, as `announce` got it. The search goes on with the rest of
             the budget.
 
     Attributes:
-        made: the trials so far, each with the state from which it continues.
-        best: the trial with the least estimated error.
-        minimum: the last trial of an energy.
-        log: the trials and why families ended. interrupted: whether the user interrupted a trial.
-        late: the first choice that did not fit into the time left, in words; empty before.
-        refusal: the first error by which a family was refused.
+        made: a record of each trial so far: its choice, budget and time, and the state from which
+            its solve can continue.
+        best: the trial with the least estimated error; None before the first trial.
+        minimum: the last trial that minimised an energy; None if there is none.
+        log: lines that tell the trials, and the reasons why families ended.
+        interrupted: whether the user interrupted a trial.
+        late: the first choice that did not fit into the time left, in words; empty if all did.
+        refusal: the first `InputError` by which a family was refused; None if there is none.
 
     Raises:
         InputError: for impossible settings, or a checkpoint that is not the state of a search.
@@ -419,30 +462,33 @@ class TrialSearch:
 
     @property
     def seconds(self) -> float:
-        """The seconds so far, by rank 0's clock; every rank must ask at the same moments."""
+        """The seconds so far, by the clock of rank 0; all ranks must read it at the same time."""
         return from_first(self._before + time.perf_counter() - self._begun)
 
     @property
     def state(self) -> dict[str, Any]:
         """The state from which a search continues: tensors and plain values.
 
-        A trial that has been made before is not made again: its solve continues from its last
-        state, which leaves no step to take. So the search decides as it did before, and then goes
-        on.
+        The continued search runs through the trials of the earlier search in the same order, but
+        their solves continue from their last states and take no further steps. So the search makes
+        the same decisions as before, and then goes on.
         """
         return {"trials": list(self.made)}
 
     def solution(self, reference: Recipe | None = None, errors: bool = True) -> Solution:
-        """The best solution, with its errors if there is an exact solution or a reference.
+        """Run the search, and return the best solution.
 
-        It has the least estimated error of all trials or, where no error is known, the least
-        residual at fresh points; then the status is "failed: ...". Its errors are measured once, at
-        the end, since no choice depends on them; the seconds do not include the time to compute a
-        reference.
+        The best solution has the least estimated error of all trials. If no error is known, it has
+        the least residual at fresh points, and the status is "failed: ...". Its errors against an
+        exact solution or a reference are measured at the end, since no choice depends on them. The
+        solution's `seconds` do not include the time to compute a reference.
 
         Args:
-            reference: as for `solve`.
+            reference: how to compute the reference solution, as for `solve`.
             errors: whether to measure the errors.
+
+        Raises:
+            InputError: if every family was refused.
         """
         load_libraries()
         with entered(self.observers):  # around all trials: one line shows the progress of all
@@ -472,7 +518,12 @@ class TrialSearch:
         )
 
     def _step(self, climb: "Climb", part: float) -> None:
-        """Make a trial of a family in a part of the time left, or note why there is none."""
+        """Make the next trial of a family, or store the reason why there is no further trial.
+
+        Args:
+            climb: the trials of the family, which get the new trial.
+            part: the largest share of the time left that the trial may take.
+        """
         planned, known = climb.following(), climb.last or self.best
         if planned is None:
             climb.ended = "there is no larger one"
@@ -499,7 +550,18 @@ class TrialSearch:
     def _fitting(
         self, choice: Choice, known: Trial | None, climb: "Climb", part: float
     ) -> tuple[Choice | None, str]:
-        """The choice that fits into the time left, if any, and why it is not the given one."""
+        """Return a choice that fits into the time left.
+
+        Args:
+            choice: the choice that is next in the family.
+            known: the trial from which the time is forecast; None before the first trial.
+            climb: the trials of the family.
+            part: the largest share of the time left that the trial may take.
+
+        Returns:
+            The choice, or the choice with fewer units, or None if neither fits into the time left;
+            and the reason, as text, why it is not the next choice (empty if it is or is postponed).
+        """
         late = None if known is None else unaffordable(choice, known, self._left)
         if known is None or late is None:
             most = part * self._left
@@ -508,7 +570,7 @@ class TrialSearch:
         if choice.kind is known.choice.kind:
             self.late = self.late or f"{choice}, {late}"
         if climb.last is not None and known.choice.units and known.choice.kind is choice.kind:
-            # Forecasts may be too low. A smaller network is worth it with some more units at least.
+            # Forecasts may be too low. A smaller network must have at least 1.1 times the units.
             part = (0.9 * max(self._left, 0.0) / forecast(choice, known)) ** (1 / 3)
             if part * choice.units >= 1.1 * known.choice.units:
                 return choice.smaller(part), late
@@ -551,7 +613,13 @@ class TrialSearch:
         return replace(trial, noise=noise_of(solution)) if trial.observed else trial
 
     def _with_enough_points(self, trial: Trial, why: str, known: Trial | None) -> Trial:
-        """A trial, solved again with more points while it is overfitted and time allows."""
+        """Return a trial after repeating it with more points while it is overfitted.
+
+        Args:
+            trial: the trial.
+            why: the name of its family.
+            known: an earlier trial, from which the repeated trials start; None if there is none.
+        """
         factor, most = 2.0, 4
         for _ in range(most):
             fresh = trial.solution.verification
@@ -568,11 +636,16 @@ class TrialSearch:
         return trial
 
     def _judge(self, climb: "Climb", known: Trial | None, trial: Trial) -> Verdict:
-        """Estimate the error of a trial by comparison with others, and keep the best.
+        """Estimate the error of a trial by comparison with earlier trials, and store the best one.
 
-        If the trial before leaves the error unknown, the trial is compared with an earlier one of a
-        much larger residual. The seconds of a trial include those of the comparisons, so that
-        forecasts do, too.
+        If the comparison with the trial before leaves the error unknown, the trial is compared with
+        an earlier trial that has a much larger residual. The seconds of the trial include the
+        seconds of the comparisons, so that forecasts include them, too.
+
+        Args:
+            climb: the trials of the family.
+            known: the trial before; None for the first trial.
+            trial: the trial.
         """
         errors, begun = error_estimate.own_errors(trial.solution), self.seconds
         verdict = Verdict(None, trial if errors is None else trial.estimated(errors, None))
@@ -599,7 +672,13 @@ class TrialSearch:
         return replace(verdict, second=trial)
 
     def _confirmed(self, trial: Trial, before: Trial | None = None) -> Trial:
-        """A trial with an error by a finer solution, which may refute `before` too."""
+        """Return a trial with an error from the comparison with a finer solution, if time is left.
+
+        Args:
+            trial: the trial.
+            before: an earlier trial, which is compared with the finer solution if the comparison
+                of `trial` leaves the error unknown; None for no other comparison.
+        """
         finer = finer_solution(trial, self._left)
         if finer is None or finer.status.startswith(error_estimate.ENDED):
             self.interrupted |= finer is not None and finer.status == STOPPED_BY_USER
@@ -624,10 +703,10 @@ class TrialSearch:
         return self.best.error <= self.tolerance or self._left <= 0 or self.interrupted
 
     def _finished(self, best: Trial) -> Solution:
-        """The solution of the best trial, with the log and a status by its estimated error.
+        """Return the best trial's solution with the log, and a status by its estimated error.
 
-        A solution in cells that was not compared with a better one has not converged, as its
-        estimate is extrapolated.
+        A solution in cells that was not compared with a better solution does not get the status
+        "converged", since its error estimate is extrapolated.
         """
         if self.announce is not None:
             self.announce(best.choice, "kept", self.state)
@@ -657,19 +736,21 @@ class TrialSearch:
 class Climb:
     """The trials of one family, from small networks to larger ones.
 
-    A climb is idle after trials that lowered the residual little. Other families are tried then; if
-    time is left, an idle climb goes on: once with other points, then with larger networks.
+    A climb is idle if its last trials have lowered the residual little. Then other families are
+    tried. If time is left after them, an idle climb goes on: once with other points, then with
+    larger networks.
 
     Args:
         family: the family whose choices are tried.
-        ended: why no further choice is tried; empty before the end.
+        ended: the reason why no further choice is tried, as text; empty before the end.
         postponed: whether other families are tried first, since the next trial would take much of
             the time left.
-        trials: all trials so far.
-        idle: the number of idle trials in a row.
+        trials: the trials of the family so far.
+        idle: the number of successive trials that have lowered the residual little; some trials
+            count half, see `see`.
         taken: the number of the family's choices that have been tried.
         other_points: whether other points have been tried with the same network.
-        sampler: the sampler of the points; None for that of the family's choices.
+        sampler: the sampler of the points; None for the sampler of the family's choices.
     """
 
     family: Family
@@ -697,13 +778,20 @@ class Climb:
         return self.idle >= self.family.patience
 
     def far_behind(self, trial: Trial) -> Trial | None:
-        """The latest trial, but the last, whose residual is large compared with that of `trial`."""
+        """Return an earlier trial whose loss is at least twice the loss of a trial.
+
+        Args:
+            trial: the trial.
+
+        Returns:
+            The latest such trial except the last trial of this climb; None if there is none.
+        """
         most = error_estimate.LARGEST_CONTRACTION**2
         far = [earlier for earlier in self.trials[:-1] if trial.loss <= most * earlier.loss]
         return far[-1] if far else None
 
     def following(self) -> Choice | None:
-        """The next choice to try; None if there is no larger one."""
+        """Return the next choice to try; None if all choices have been tried."""
         if (other := self._with_other_points()) is not None:
             return other
         if self.taken == len(self.family.choices):
@@ -714,14 +802,14 @@ class Climb:
         return replace(choice, points=replace(choice.points, sampler=self.sampler))
 
     def see(self, verdict: Verdict, tried: Choice) -> None:
-        """Update the climb with a trial.
+        """Add a trial to the climb.
 
-        A trial is idle if its residual is more than half of that before. It counts half if its
-        residual at fresh points is more than twice that before: the solution is not resolved yet,
-        but a larger network may resolve it.
+        A trial counts as idle if its residual is more than half the residual of the trial before.
+        It counts half if its residual is more than twice the residual before: then the network does
+        not resolve the solution yet, but a larger network may do so.
 
         Args:
-            verdict: the verdict on the trial.
+            verdict: the verdict on the trial before and this trial, which is `verdict.second`.
             tried: the choice of the trial as `following` returned it.
         """
         trial, before, stalled = verdict.second, self.loss, 0.5
@@ -737,13 +825,19 @@ class Climb:
         self.ended = self._saturated(verdict)
 
     def _with_other_points(self) -> Choice | None:
-        """The last choice with other points, if an idle climb tries these next; else None."""
+        """Return the last choice with other points if an idle climb tries it next; else None."""
         if self.last is None or self.other_points or not self.is_idle:
             return None
         return self.last.choice.with_other_points()
 
     def _saturated(self, verdict: Verdict) -> str:
-        """Why a comparison could not show a larger network to be better, else ""."""
+        """Return the reason, as text, why larger networks cannot be shown to be better.
+
+        The reason is empty if a larger network may be better.
+
+        Args:
+            verdict: the verdict on the last two trials.
+        """
         rounding = 1e-6  # the least error that an energy resolves, about the root of its rounding
         if verdict.second.choice.loss.form == "energy" and verdict.second.error <= rounding:
             return "rounding of the energy limits the accuracy"
@@ -756,15 +850,15 @@ class Climb:
 
 
 def turns(climbs: Sequence[Climb], is_over: Callable[[], bool]) -> Iterator[tuple[Climb, float]]:
-    """Yield the climb that makes the next step, and the part of the time left that it may take.
+    """Yield the climb that makes the next trial, and the share of the time left that it may take.
 
-    Each climb goes on until it is idle; then the one with the least residual goes on. While a kind
-    of networks has not been tried yet, a trial may take a part of the time left, see `Family`. A
-    climb whose next trial would take more is postponed.
+    Each climb goes on until it is idle, has ended or is postponed. After all climbs, the climb with
+    the least residual goes on. As long as networks of another class have not been tried, a trial
+    may take only the share `Family.part` of the time left, and is postponed if it would take more.
 
     Args:
         climbs: the climbs of all families, in order.
-        is_over: whether the search ends before the next step.
+        is_over: returns whether the search ends before the next trial.
     """
     kinds = [climb.family.choices[0].kind for climb in climbs]
     for place, climb in enumerate(climbs, 1):
@@ -776,16 +870,20 @@ def turns(climbs: Sequence[Climb], is_over: Callable[[], bool]) -> Iterator[tupl
 
 
 def finer_solution(trial: Trial, left: float) -> Solution | None:
-    """A solution with 1.25 times the hidden units, if it is of use and there is time for it.
+    """Return a solution with 1.25 times the hidden units of a trial, to estimate its error.
 
-    The error of the later of two trials is a guess from their residuals: it was up to 100 times too
-    high for smooth solutions, whose errors decrease faster. A finer solution estimates it as the
-    later trial estimates the error of the earlier one. It may take four times as long as the trial.
-    Networks in cells have already been compared with a better solution.
+    The error of the second of two trials is a guess from their residuals: for smooth solutions,
+    whose errors decrease faster, it was up to 100 times too high. The comparison with a finer
+    solution estimates this error, as the comparison of the two trials estimates the error of the
+    first trial. The finer solution may take four times as long as the trial.
 
     Args:
-        trial: the later one of two trials, or the only one.
+        trial: the second of two trials, or the only trial.
         left: the seconds left.
+
+    Returns:
+        The finer solution. None if there is no time for it, if the trial has already been compared
+        with a finer solution, as all solutions in cells, or if its error cannot be estimated.
     """
     fresh = trial.solution.verification
     known = fresh is not None and not (fresh.overfitted or trial.failed or trial.observed)
@@ -795,15 +893,20 @@ def finer_solution(trial: Trial, left: float) -> Solution | None:
 
 
 def forecast(choice: Choice, known: Trial) -> float:
-    """The seconds that a choice would take, extrapolated from another trial.
+    """Return the seconds that a choice would take, extrapolated from an earlier trial.
 
-    The optimizers' time is proportional to the work, the rest to the number of interior points.
-    From networks of another class, whose work has another unit, the forecast is 0, as families
-    begin with small networks. After a solution in cells the time of other networks is infinite: on
-    an L-shape they took minutes and were less accurate.
-    A network in cells goes on from the cells of the other trial, and its solve may end after any
-    step. Its first step takes about as long as the last step of the other trial, and is of use only
-    if there is some time left for a step on smaller cells.
+    The optimizers' time is proportional to the work, the other time to the number of interior
+    points. If the earlier trial has a network of another class, whose work has another unit, the
+    forecast is 0, since families begin with small networks. But after a solution in cells the
+    forecast for other networks is infinite: on an L-shape they took minutes and were less accurate.
+
+    A network in cells starts with the cells of the earlier trial, and its solve may end after any
+    step. Its first step takes about as long as the last step of the earlier trial. The forecast is
+    1.5 times as long, since the first step is useful only if time is left for smaller cells.
+
+    Args:
+        choice: the choice.
+        known: the earlier trial.
     """
     if choice.kind is not known.choice.kind:
         return math.inf if known.choice.kind is Cells else 0.0
@@ -815,13 +918,24 @@ def forecast(choice: Choice, known: Trial) -> float:
 
 
 def beside_steps(choice: Choice, known: Trial) -> float:
-    """The seconds that a choice would take beside its steps, from those of another trial."""
+    """Return the seconds that a choice would take beside its steps, from those of another trial.
+
+    Args:
+        choice: the choice.
+        known: the other trial.
+    """
     beside = known.seconds - sum(known.solution.optimizer_seconds)
     return beside * choice.points.interior / known.choice.points.interior
 
 
 def unaffordable(choice: Choice, known: Trial, left: float) -> str | None:
-    """Why a choice does not fit into the time left, in words; None if it does."""
+    """Return the reason, as text, why a choice does not fit into the time left; None if it does.
+
+    Args:
+        choice: the choice.
+        known: an earlier trial, from which the time is forecast.
+        left: the seconds left.
+    """
     seconds = forecast(choice, known)
     if seconds <= left:
         return None
