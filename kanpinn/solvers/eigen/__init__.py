@@ -1,4 +1,4 @@
-"""Eigenvalue problems: the smallest few eigenvalues of a linear operator and their modes."""
+"""Eigenvalue problems: the smallest eigenvalues of a linear operator, and their modes."""
 
 from kanpinn.solvers.eigen.eigen import Eigensolution as Eigensolution
 from kanpinn.solvers.eigen.eigen import default_eigen_network as default_eigen_network

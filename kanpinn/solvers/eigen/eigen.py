@@ -1,7 +1,8 @@
-"""`eigen`: the smallest few eigenvalues of a linear operator and their modes.
+"""`eigen`: the smallest eigenvalues of a linear operator, and their modes.
 
-The search is a method of the solve loop. A step computes the eigenvalues nearest to a shift; for a
-network in cells, a step is one tree of cells.
+The search for eigenvalues is an optimizer of the solve loop. A step computes the eigenvalues
+nearest to a shift. For a network in cells, there is one step on each tree of cells, and the cells
+are refined between the steps.
 """
 
 import math
@@ -69,12 +70,13 @@ class EigenSearch(Method):
     Args:
         discretization: the discretization of the eigenvalue problem.
         count: the number of eigenvalues.
-        near: the number to which the eigenvalues are nearest; None for the eigenvalues at the
-            bounded end of the spectrum.
-        tolerance: the relative error up to which an eigenvalue counts as known.
+        near: the number around which eigenvalues are computed; None for the eigenvalues at the
+            bounded end of the spectrum, which are the smallest eigenvalues if the spectrum is
+            bounded from below.
+        tolerance: the largest acceptable relative error of an eigenvalue, for the status.
         cells: for a network in cells, the tolerance and the largest numbers of cells and of trees;
             None for other networks.
-        steps: the largest number of shifts, or of trees.
+        steps: the largest number of steps: of shifts or, for a network in cells, of trees.
     """
 
     discretization: Discretization[EigenProblem]
@@ -94,10 +96,13 @@ class EigenStage(Stage):
     """The state of a search for the eigenpairs nearest to a shift.
 
     Attributes:
-        shift: the present shift σ: close to `EigenSearch.near` or, if that is None, beyond the
-            bounded end of the spectrum.
-        up: whether the spectrum is bounded from below, not from above.
-        end: a number beyond which no eigenvalue is expected.
+        shift: the present shift σ. It is close to `EigenSearch.near` or, if `near` is None, at
+            first beyond the bounded end of the spectrum.
+        up: True if the spectrum is bounded from below, False if it is bounded from above.
+        end: a number beyond the bounded end of the spectrum, so that no eigenvalue is expected
+            beyond it; 0 if `near` is given.
+        size: the order of magnitude of the first eigenvalues.
+        inside: the quadrature points in the domain.
     """
 
     all_or_nothing = True
@@ -116,18 +121,22 @@ class EigenStage(Stage):
 
     @abstractmethod
     def eigenpairs(self) -> tuple[spectrum.Spectrum, Tensor, Tensor | None]:
-        """The eigenpairs after the last step.
+        """Return the eigenpairs after the last step.
 
         Returns:
-            A spectrum; the indices of the first eigenvalues in it, in order; the expected errors of
-            these eigenvalues, (count,), None if the search does not estimate them.
+            A spectrum. The indices in this spectrum of the eigenvalues that are searched, and maybe
+            of some further eigenvalues, in order. The expected errors of these eigenvalues,
+            (count,); None if the search does not estimate errors.
         """
 
 
 class ShiftStage(EigenStage):
-    """The search on the output layer of a network: all eigenpairs of a matrix pencil per shift.
+    """The search on the output layer of a network. A step computes all eigenpairs for one shift.
 
-    tried: the number of shifts so far. last: the spectrum for the last shift; None at first.
+    Attributes:
+        pencil: the matrices of the discretised eigenvalue problem.
+        tried: the number of shifts so far.
+        last: the spectrum for the last shift; None before the first step.
     """
 
     kept = ("shift", "tried")
@@ -152,7 +161,10 @@ class ShiftStage(EigenStage):
         return Step(loss, finished=CONVERGED if done else None, words=words)
 
     def _first(self, found: spectrum.Spectrum) -> Tensor:
-        """The indices of the resolved eigenvalues nearest to the shift, in order."""
+        """Return the indices of the eigenvalues nearest to the shift with a small residual, sorted.
+
+        At most 3 · count + 8 eigenvalues are returned.
+        """
         resolved = (found.residuals < spectrum.RESOLVED).nonzero()[:, 0]
         nearest = resolved[: 3 * self.search.count + self.spare]
         return nearest[spectrum.order(found.values[nearest], self.search.near, found.up)]
@@ -163,21 +175,23 @@ class ShiftStage(EigenStage):
 
 
 class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
-    """The search in cells, which are refined until the eigenvalues have the tolerance.
+    """The search in cells, which are refined until the eigenvalues are within the tolerance.
 
     On each tree of cells the eigenpairs are found in a Krylov space of the operator's inverse. The
-    space starts with the modes of the tree before and two random functions, so that no mode is
-    missed. The error of an eigenvalue is estimated by its mode's share of the least-squares
-    functional. When all estimates are small enough, or no further tree follows, it is also
-    estimated by the change of the eigenvalue if the degree is raised by 2, and the larger estimate
-    is taken. The smallest set of cells with the part `marking` of the sum of all errors is refined.
+    Krylov space starts with the modes of the tree before and two random functions, so that no mode
+    is missed. The error of an eigenvalue is estimated from the least-squares functional of its
+    mode. When all estimates are small enough, or after the last tree, the error is also estimated
+    from the change of the eigenvalue if the degree is raised by 2; the larger estimate counts. Then
+    the smallest set of cells is refined whose errors sum up to the part `marking` of the sum of all
+    errors.
 
     Attributes:
         trees: the number of trees so far.
-        block: the functions with which the next Krylov space starts, (N, L, m, n); the first
-            `leading` functions span the modes.
-        found: the eigenpairs on the present tree, and the relative errors of the first eigenvalues,
-            (count,); None before they are computed.
+        block: the coefficients of the functions with which the next Krylov space starts, (N, L, m,
+            n), for N cells, L polynomials per cell, m fields and n functions. The first `leading`
+            functions span the modes.
+        found: the eigenpairs on the present tree, and the relative errors of the first `count`
+            eigenvalues, (count,); None before they are computed.
 
     Raises:
         InputError: if there are too many cells at the start, or cells cannot solve the problem.
@@ -232,7 +246,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return pairs.polished(ordered), torch.arange(self.count), estimates[ordered]
 
     def _random(self, count: int) -> Tensor:
-        """Coefficients of random smooth functions in the present cells, (N, L, m, count)."""
+        """Return random smooth functions in the present cells, as coefficients (N, L, m, count)."""
         polynomials, decay, fields = self.network.polynomials, 0.3, self.network.own_fields
         seed = 1_000_003 * self.trees + self.search.discretization.seed
         generator = torch.Generator().manual_seed(seed)
@@ -242,10 +256,14 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return functions.unflatten(2, (fields, count))
 
     def _pairs(self) -> tuple[spectrum.CellPairs, Tensor]:
-        """The eigenpairs on the present tree, and the parts of cells in the relative errors of λ.
+        """Compute the eigenpairs on the present tree.
 
-        The parts are (N, count). The errors that the Krylov space leaves are smaller than the
-        errors that the cells leave.
+        The Krylov space is enlarged until its errors are a hundredth of the errors by the cells, or
+        of the tolerance.
+
+        Returns:
+            The eigenpairs, and the contributions of the N cells to the relative errors of the
+            eigenvalues, (N, count).
         """
         tolerance, least = 1e-2, 1e-2 * self.tolerance
         pairs = self._outside(tolerance)
@@ -269,23 +287,32 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             pairs = self._nearest(pairs.cells, tolerance)
 
     def _factors(self, pairs: spectrum.CellPairs) -> Tensor:
-        """The relative errors of λ for those of μ, (count,)."""
+        """Return the ratios of relative errors of λ to relative errors of μ, (count,).
+
+        The search finds eigenvalues μ of the inverse operator, with λ = σ + 1/μ for the shift σ.
+        """
         found = pairs.spectrum
         return found.distances[: self.count] / self._sizes(found.values[: self.count])
 
     def _errors(self, pairs: spectrum.CellPairs, shares: Tensor) -> Tensor:
-        """The relative errors of λ by the cells and by the Krylov space, (count,)."""
+        """Return the relative errors of the eigenvalues by cells and Krylov space, (count,).
+
+        Args:
+            pairs: the eigenpairs.
+            shares: the contributions of the cells to the relative errors, (N, count).
+        """
         return shares.sum(dim=0) + pairs.errors * self._factors(pairs)
 
     def _missed(self, pairs: spectrum.CellPairs, errors: Tensor) -> float | None:
-        """A shift beyond eigenvalues that the search has missed; None if there are none.
+        """Return a shift beyond eigenvalues that the search has missed; None if it missed none.
 
-        They are searched from a shift beyond all that are expected, with random functions: a mode
-        in a deep and narrow well shows late if the shift is close to other eigenvalues.
+        Missed eigenvalues are searched from a shift beyond all expected eigenvalues, with random
+        functions. For a shift close to other eigenvalues a Krylov space would contain a mode in a
+        deep and narrow well only after many steps.
 
         Args:
             pairs: the eigenpairs on the present cells.
-            errors: their relative errors, (count,).
+            errors: the relative errors of the first `count` eigenvalues, (count,).
         """
         side, values = 1 if self.up else -1, pairs.spectrum.values[: self.count]
         known, order = (side * values.real).sort()
@@ -294,7 +321,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         shift, cells = self.end, replace(pairs.cells)  # without the factors for the present shift
         if distance < 3 * span:
             shift, cells = self.shift, pairs.cells
-        block = self._random(self.count + self.spare)  # not the modes, beside which others hide
+        block = self._random(self.count + self.spare)  # known modes would hide missed modes
         tolerance = min(1e-2, max(1e-6, (0.1 * span / distance) ** 2))
         found = spectrum.nearest_pairs(
             cells, shift, None, self.up, block, self.count, tolerance, least=6 * block.shape[-1]
@@ -309,7 +336,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         missed = (others + unsure)[:compared] < limits
         if not bool(missed.any()):
             return None
-        # Small eigenvalues μ of an inverse that is not normal may be noise.
+        # If the inverse operator is not normal, its small eigenvalues μ may be noise.
         best = int(torch.where(missed, residuals[:compared], math.inf).argmin())
         gap = float(limits[best] - others[best])
         beside = side * (float(others[best]) - 0.01 * gap)
@@ -321,7 +348,11 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return side * (float(others[best]) - span / 2)
 
     def _outside(self, tolerance: float) -> spectrum.CellPairs:
-        """The eigenpairs for a shift beyond the end of the spectrum, or close to `near`."""
+        """Return the eigenpairs for a shift beyond the end of the spectrum, or close to `near`.
+
+        Args:
+            tolerance: the relative error of the Krylov space.
+        """
         cells, tries = self._about_zero(self._block()), 4
         self._check_size(cells.system(self.shift))
         pairs = self._nearest(cells, tolerance)
@@ -334,13 +365,16 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return pairs
 
     def _block(self) -> CellFunctions:
-        """The functions `block` in the present cells, with which the next Krylov space starts."""
+        """Return `block` as functions in the present cells."""
         return CellFunctions(self.geometry, self.network.polynomials, self.block)
 
     def _about_zero(self, functions: CellFunctions, *, witness: bool = False) -> ShiftedCells:
-        """The evolution L u - M u' = 0 of the problem, in the cells of some functions.
+        """Return the system of the evolution L u - M u' = 0 in cells, to be used with any shift.
 
-        witness: whether the weights at corners are those for an estimate of the error.
+        Args:
+            functions: functions in the cells.
+            witness: whether the weights of cells at singular corners are the weights for an error
+                estimate, see `SingularCorners.weights`.
         """
         zeros = torch.zeros_like(functions.coefficients[..., 0])
         about = functions.of(torch.cat([zeros, zeros], dim=2))
@@ -348,30 +382,46 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return ShiftedCells(system, order=1)
 
     def _nearest(self, cells: ShiftedCells, tolerance: float) -> spectrum.CellPairs:
-        """The nearest eigenpairs, with which the next search begins."""
+        """Return the eigenpairs nearest to the shift, and let the next search start with them.
+
+        Args:
+            cells: the system in the present cells.
+            tolerance: the relative error of the Krylov space.
+        """
         pairs = self._search(cells, self.block, tolerance)
         self.block, self.leading = pairs.block(self.count + self.spare), pairs.columns(self.count)
         return pairs
 
     def _search(self, cells: ShiftedCells, block: Tensor, tolerance: float) -> spectrum.CellPairs:
-        """The requested eigenpairs, from a Krylov space that starts with a block (N, L, m, p)."""
+        """Return the eigenpairs nearest to the shift.
+
+        Args:
+            cells: the system in cells.
+            block: the functions with which the Krylov space starts, (N, L, m, p).
+            tolerance: the relative error of the Krylov space.
+        """
         return spectrum.nearest_pairs(
             cells, self.shift, self.near, self.up, block, self.count, tolerance
         )
 
     def _sizes(self, values: Tensor) -> Tensor:
-        """The scales of relative errors, (k,): |λ|, but |λ - σ| for an eigenvalue zero."""
+        """Return the sizes by which errors of eigenvalues λ (k,) are divided, (k,).
+
+        The size is |λ|; for eigenvalues close to zero it is the distance to the shift.
+        """
         distances = (values - self.shift).abs()
         return torch.where(values.abs() > 1e-3 * distances, values.abs(), distances)
 
     def _compared(self, solved: tuple[spectrum.CellPairs, Tensor], errors: Tensor) -> Tensor:
-        """The relative changes of eigenvalues in a finer space, or `errors` if these are larger.
+        """Return the errors of the eigenvalues by comparison with a finer space, (count,).
 
-        The degree of the finer space is higher by 2, its cells at singular corners are smaller, and
-        it has the weights of a witness, see `SingularCorners.weights`.
+        The error of an eigenvalue is its relative change in the finer space, or the error in
+        `errors` if that is larger; it is infinite if the search has missed eigenvalues. The degree
+        of the finer space is higher by 2. Cells at singular corners are smaller, and their weights
+        are the weights for an error estimate, see `SingularCorners.weights`.
 
         Args:
-            solved: the eigenpairs, and the parts of the cells in their errors, (N, count).
+            solved: the eigenpairs, and the contributions of the cells to their errors, (N, count).
             errors: the relative errors estimated from the functional, (count,).
         """
         start, tolerance = self._block().on(self.problem.deeper(self.geometry)).richer, 1e-2
@@ -389,10 +439,17 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return errors
 
     def _mark(self, solved: tuple[spectrum.CellPairs, Tensor], errors: Tensor) -> str:
-        """Mark cells for refinement by their parts (N, count) in the errors of the eigenvalues.
+        """Mark cells for refinement by their contributions to the errors of the eigenvalues.
 
         An eigenvalue counts if its error is above the tolerance or, if all errors are below twice
         the tolerance, above half the largest error.
+
+        Args:
+            solved: the eigenpairs, and the contributions of the cells to their errors, (N, count).
+            errors: the relative errors of the eigenvalues, (count,).
+
+        Returns:
+            The reason, as text, why there would be too many cells; empty if there would not.
         """
         shares, worst = solved[1], float(errors.max())
         errors = torch.where(errors > min(self.tolerance, worst / 2), errors, 0)
@@ -420,18 +477,18 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
 
 @dataclass(frozen=True)
 class FoundModes:
-    """The resolved modes, the requested modes first, and the spectrum from which they come.
+    """The modes with a small residual, and the spectrum from which they come.
 
     Args:
-        modes: the resolved modes, in order.
+        modes: the modes with a small residual, in order, the requested modes first.
         spectrum: all eigenpairs of the discretisation.
-        fresh: a quadrature rule at points that were not used for the spectrum.
+        fresh: quadrature points that were not used for the spectrum.
         self_adjoint: whether the modes are real and orthonormal for ∫ u·Mv.
-        unresolved: the number of eigenvalues that are left out although they are no further from
-            the shift than the requested modes.
-        nearer: the number of eigenvalues that are left out although they are no further from the
-            shift than the first mode.
-        asymmetry: the measured asymmetry of the problem's forms if it was too large for a
+        unresolved: the number of eigenvalues that are no further from the shift than the requested
+            modes but are left out for their large residual.
+        nearer: the number of eigenvalues that are no further from the shift than the first mode but
+            are left out for their large residual.
+        asymmetry: the measured asymmetry of the forms ∫ v·Lu and ∫ v·Mu, if it was too large for a
             self-adjoint problem; infinite if it was not measured.
     """
 
@@ -447,12 +504,12 @@ class FoundModes:
 def resolved_modes(
     search: EigenSearch, found: spectrum.Spectrum, which: Tensor, limit: float
 ) -> FoundModes:
-    """The modes of the first eigenpairs, without modes with a large residual at fresh points.
+    """Return the modes of given eigenpairs, without modes with a large residual at fresh points.
 
     Args:
         search: the search, with the number of modes that are requested.
-        found: the eigenpairs.
-        which: the indices of the first eigenpairs, in order.
+        found: the eigenpairs of the discretisation.
+        which: the indices of the given eigenpairs, in order.
         limit: the largest relative residual of a mode.
     """
     discretization, count = search.discretization, search.count
@@ -493,7 +550,7 @@ def resolved_modes(
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Eigensolution(Solved):
-    """Eigenvalues and their modes; a call returns the values of the modes at points.
+    """Eigenvalues and their modes; calling it returns the values of the modes at points.
 
     Notebooks show an eigensolution as tables with a picture.
 
@@ -509,21 +566,21 @@ class Eigensolution(Solved):
         values: the eigenvalues λ, (count,); a complex tensor only if some are complex.
         residual_norms: ‖L u - λ M u‖ / ‖u‖ of each mode, (count,), at points that the solve has
             not used.
-        bounds: an exact eigenvalue lies within this distance of λ, (count,); None if there is no
-            such bound.
-        unbounded: the reason why `bounds` is None; otherwise empty.
-        estimates: the expected errors of the eigenvalues, (count,): the squared residual norm over
-            the distance to the other eigenvalues, which is valid if no other eigenvalue is missing;
-            None if there are no bounds. Eigenvalues in cells have no bounds, but estimates from the
-            functional of each mode and from a higher degree.
+        bounds: for each λ a distance within which there is an exact eigenvalue, (count,); None if
+            the distances are not known.
+        unbounded: the reason why `bounds` is None, as text; otherwise empty.
+        estimates: the expected errors of the eigenvalues, (count,). An estimate is the squared
+            residual norm divided by the distance to the other eigenvalues, which is valid if no
+            eigenvalue is missing; None if there are no bounds. For cells there are no bounds, but
+            estimates from the least-squares functional of each mode and from a higher degree.
         self_adjoint: whether the problem was solved as a self-adjoint problem.
         exact: the exact eigenvalues, (count,), paired with `values`; None if the problem has no
             `exact_eigenvalues`.
-        errors: |λ - exact| / |exact|, (count,), the absolute error if the exact eigenvalue is zero;
-            None if `exact` is None.
-        unresolved: the number of eigenvalues of the discretisation that were left out for their
-            large residual although they are no further from the shift than `values`: they are
-            spurious or need more units.
+        errors: the relative errors |λ - exact| / |exact|, (count,), or the absolute error if the
+            exact eigenvalue is zero; None if `exact` is None.
+        unresolved: the number of eigenvalues of the discretisation that are no further from the
+            shift than `values` but were left out for their large residual. They are spurious, or
+            need more units.
         seconds: the wall time of the solve, in seconds.
         loss_terms: the value of each loss term, by name.
         optimizer_seconds: the time of the steps, in seconds.
@@ -578,7 +635,7 @@ class Eigensolution(Solved):
 
     @property
     def multiplicities(self) -> list[int]:
-        """The multiplicity of each value: the number of values equal to it up to their errors."""
+        """The multiplicity of each eigenvalue: how many of `values` equal it up to their errors."""
         slack = spectrum.SAME * self.values.abs()
         if self.estimates is not None:
             slack = torch.maximum(slack, 2 * self.estimates)
@@ -591,7 +648,11 @@ class Eigensolution(Solved):
 
     @torch.no_grad()
     def gradient(self, points: Points | Tensor) -> Tensor:
-        """Return the modes' first derivatives, (n, d, count), or (n, d, m, count) for m > 1."""
+        """Return the first derivatives of the modes at points (n, d).
+
+        Returns:
+            The derivatives, (n, d, count), or (n, d, m, count) for m > 1 fields.
+        """
         channels = Channels(self.problem.domain.names, gradient=True)
         gradient = self.surrogate.jet(self._points(points), channels).gradient
         assert gradient is not None
@@ -620,12 +681,12 @@ class Eigensolution(Solved):
         """Draw modes as lines over one coordinate, or as maps with nodal lines over two.
 
         Args:
-            mode: the number of a mode, or several numbers, with 1 for the first eigenvalue, as in
-                titles, tables and files. By default the first twelve modes.
+            mode: the number of a mode, or the numbers of several modes; the first mode has the
+                number 1, as in titles, tables and files. By default the first twelve modes.
             field: the name of a field of the modes; by default the first field.
             imaginary: whether to draw the imaginary part of complex modes, not the real part.
-            along: the name of the coordinate that varies, or the names of two; by default both
-                coordinates of a plane, and at most two.
+            along: the name of the coordinate that varies, or the names of two coordinates; by
+                default at most two coordinates, see `plane_of` in `kanpinn.solvers.grid_fields`.
             at: the values of fixed coordinates, by name; by default the centre of the domain.
             nodes: the number of points along each axis; by default 401 for a line, 129 for a map.
             ax: axes of Matplotlib to draw in, one for each mode; by default the axes of a new
@@ -636,7 +697,7 @@ class Eigensolution(Solved):
 
         Raises:
             InputError: for a mode, field or coordinate that does not exist, the imaginary part of
-                real modes, or if `ax` has not one axes for each mode.
+                real modes, or if the number of axes is not the number of modes.
 
         Example:
             >>> import kanpinn as kp
@@ -677,38 +738,40 @@ def eigen(
     observers: Sequence[Observer] = (),
     checkpoint: Mapping[str, Any] | None = None,
 ) -> Eigensolution:
-    """Compute the smallest few eigenvalues of L u = λ M u and their modes.
+    """Compute the smallest eigenvalues of L u = λ M u, and their modes.
 
-    The operator is inverted, in the least-squares sense, on the span of the output layer's basis
-    functions. The eigenvalues λ nearest to a shift σ belong to the largest eigenvalues μ of this
-    compact inverse: λ = σ + 1/μ. There is no iteration: each shift takes one singular value
-    decomposition and one dense eigenvalue problem, O(P³) in the P coefficients of the output layer.
-    A mode is spurious, and left out, if its residual is large at points that the solve has not
-    used.
+    The operator L - σM, with a shift σ, is inverted in the least-squares sense on the span of the
+    output layer's basis functions. The eigenvalues λ = σ + 1/μ nearest to the shift belong to the
+    largest eigenvalues μ of this compact inverse. There is no iteration: each shift takes one
+    singular value decomposition and one dense eigenvalue problem, O(P³) in the number P of
+    coefficients of the output layer. A mode counts as spurious and is left out if its residual is
+    large at points that the solve has not used.
 
-    For a network in cells the same inverse acts on a Krylov space, and the cells are refined until
-    the estimated relative errors of the eigenvalues are below the tolerance of `optimizers`.
+    For a network in cells the same inverse is applied in a Krylov space, and the cells are refined
+    until the estimated relative errors of the eigenvalues are below the tolerance of `optimizers`.
 
     Args:
         problem: the operator L, the mass M, the domain and homogeneous conditions.
         network: the network; the basis functions of its output layer span the space of trial
-            functions. Its grids are placed; the solution has a copy with one output for each field
-            of each mode. By default cells for up to three coordinates, a KAN for more coordinates
-            and for problems with known singular functions.
+            functions. Its grids are placed in place. The solution has a copy of the network with
+            one output for each field of each mode. By default cells for up to three coordinates,
+            and a KAN for more coordinates and for problems with known singular functions.
         count: the number of eigenvalues, counted with multiplicity.
         points: the collocation points; None for one interior point for each input and coefficient
             of the output layer, see `default_points`.
         optimizers: for a network in cells the method with the tolerance and the largest number of
             cells, by default `AdaptiveLeastSquares(tolerance)`; None for other networks.
-        tolerance: the relative error of the eigenvalues at which a search in cells ends. For other
-            networks the status names the eigenvalues that may have a larger error, by default 1e-3.
-        near: the number nearest to which eigenvalues are computed; None for the smallest
-            eigenvalues.
-        boundary: how boundary conditions are met, as for `solve`.
-        loss: the weights of the operator, in units of its size, and of the conditions.
+        tolerance: the relative error of the eigenvalues at which a search in cells ends; None for
+            the default of `AdaptiveLeastSquares`. For other networks the status names the
+            eigenvalues whose error may be above the tolerance; None for 1e-3.
+        near: the number around which eigenvalues are computed; None for the smallest eigenvalues
+            or, if the spectrum is bounded only from above, the largest eigenvalues.
+        boundary: how boundary conditions are imposed, as for `solve`.
+        loss: the weight of the operator, relative to the operator's size, and the weight of the
+            conditions.
         seed: the seed of random points.
-        budget: the most seconds that the steps may take, as for `solve`. A step is one
-            shift or, for a network in cells, one tree.
+        budget: the most seconds that the steps may take, as for `solve`. There is a step for each
+            shift or, for a network in cells, for each tree of cells.
         observers: called with the `SolverState` after every step, as for `solve`.
         checkpoint: a `SolverState.state_dict()` from which the search continues.
 
@@ -768,9 +831,9 @@ def eigen(
 
 
 def default_eigen_network(problem: EigenProblem) -> Network:
-    """Return cells for up to three coordinates, else a KAN.
+    """Return the default network of `eigen`: cells for up to three coordinates, else a KAN.
 
-    Problems with known singular functions (`enrichment`) get a KAN as well.
+    For problems with known singular functions (`enrichment`) the network is a KAN as well.
     """
     dim = problem.domain.dim
     if dim > 3 or problem.enrichment():
@@ -785,8 +848,8 @@ def cell_settings(
 
     Args:
         network: the network.
-        given: the settings of the user; None for default settings.
-        tolerance: the tolerance of default settings.
+        given: the `optimizers` of the user; None for the default settings.
+        tolerance: the tolerance of the default settings; None for the default tolerance.
 
     Raises:
         InputError: for settings that do not suit the network.
@@ -816,11 +879,11 @@ def discretize_eigen(
     count: int,
     near: float | int | None,
 ) -> Discretization[EigenProblem]:
-    """Check the arguments of `eigen`, make the discretization, and place the network's grids.
+    """Check the arguments of `eigen`, build the discretization, and place the network's grids.
 
     Args:
         problem, network, seed, count, near: as for `eigen`.
-        settings: the points, the way in which boundary data are imposed, and the loss.
+        settings: the collocation points, the way in which boundary data are imposed, and the loss.
 
     Raises:
         InputError: as for `eigen`.
@@ -862,9 +925,10 @@ def check_linear(problem: EigenProblem) -> None:
     """Check that the operator, the mass and the conditions are linear and homogeneous.
 
     Raises:
-        InputError: if one of them is not; the message has its name and the deviation. Also if the
-            mass has not as many equations as the operator, or derivatives of the same or a higher
-            order.
+        InputError: if the operator, the mass or a condition is not linear and homogeneous; the
+            message has its name and the deviation. Also if the mass has not as many equations as
+            the operator, or if the highest derivative in the mass is not of lower order than that
+            in the operator.
     """
     name = type(problem).__name__
     points = sample(problem.domain, 5, "uniform")
@@ -890,7 +954,7 @@ def check_linear(problem: EigenProblem) -> None:
 
 
 def _check(equation: ResidualFunction, points: Points, m: int, what: str) -> Jet:
-    """Check that an equation is linear and homogeneous in the jet, up to 1e-8 of its size.
+    """Check that an equation is linear and homogeneous in the fields, up to 1e-8 of its size.
 
     Args:
         equation: the equation.
@@ -899,7 +963,8 @@ def _check(equation: ResidualFunction, points: Points, m: int, what: str) -> Jet
         what: the name of the equation, for messages.
 
     Returns:
-        A random jet with the derivatives that the equation uses.
+        A random jet (values and derivatives of the fields) with the derivatives that the equation
+        uses.
 
     Raises:
         InputError: if the equation is not linear or not homogeneous.
@@ -923,11 +988,11 @@ def _check(equation: ResidualFunction, points: Points, m: int, what: str) -> Jet
 
 
 def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolution:
-    """Return the first modes of a search, normalised, with residuals, bounds, errors and status.
+    """Return the result of a search: normalised modes with residuals, bounds, errors and status.
 
     Args:
         search: the search.
-        state: the state at its end.
+        state: the state at the end of the search.
         status: the status with which the solve loop ended.
     """
     discretization, stage = search.discretization, state.stage
@@ -957,7 +1022,7 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
         return replace(none, status=status, unresolved=found.unresolved)
     surrogate = spectrum.widened(none.surrogate, first.columns)
     seen = spectrum.samples(problem, surrogate, found.fresh).of(values)
-    # Modes get a positive largest value, and ∫ |u|² = 1 unless they are orthonormal.
+    # The value of largest modulus becomes positive, and ∫ |u|² = 1 unless modes are orthonormal.
     largest = seen.fields.gather(0, seen.fields.abs().argmax(dim=0, keepdim=True))[0]
     factor = largest.abs() / largest
     if not found.self_adjoint:
@@ -985,7 +1050,7 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
 def _with_modes(
     none: Eigensolution, surrogate: Surrogate, values: Tensor, seen: spectrum.ModeSamples
 ) -> Eigensolution:
-    """Add modes to a solution without modes.
+    """Return a solution with modes, from a solution without modes.
 
     Args:
         none: the solution without modes.
@@ -1006,8 +1071,8 @@ def _status(found: FoundModes, values: Tensor, errors: Tensor, search: EigenSear
 
     Args:
         found: the resolved modes.
-        values: their first eigenvalues, at most `search.count`.
-        errors: the expected error of each value, (len(values),).
+        values: the eigenvalues of the solution, (k,), with k at most `search.count`.
+        errors: the expected absolute errors of the eigenvalues, (k,).
         search: the search, with the number of eigenvalues and the tolerance.
     """
     named_at_most, near = 6, search.near
@@ -1032,13 +1097,17 @@ def _status(found: FoundModes, values: Tensor, errors: Tensor, search: EigenSear
 def _bounds(
     search: EigenSearch, found: FoundModes, values: Tensor, seen: spectrum.ModeSamples
 ) -> tuple[Tensor | None, Tensor | None, str]:
-    """Return error bounds and error estimates, (count,) each, and the reason if they are None.
+    """Return error bounds and error estimates for the eigenvalues of a search on an output layer.
 
     Args:
         search: the search.
         found: the resolved modes.
         values: the eigenvalues, (count,).
         seen: the samples of the modes at fresh points.
+
+    Returns:
+        The bounds, (count,), and the estimates, (count,), or None and None; and the reason, as
+        text, why they are None, which is empty otherwise.
     """
     if not found.self_adjoint:
         if math.isinf(found.asymmetry):  # the problem says so, or has no symmetric forms
@@ -1056,7 +1125,7 @@ def _bounds(
         return None, None, "the mass is no multiplication by a positive function"
     noise = spectrum.rounding(values, found.spectrum)
     norms = spectrum.residual_norms(values, seen, density)
-    # |λ - ∫ u·Lu / ∫ u·Mu|, by another quadrature rule than in the solve.
+    # The gaps are |λ - ∫ u·Lu / ∫ u·Mu|, by another quadrature rule than in the solve.
     u, rest = seen.fields, seen.operator - values * seen.mass
     gaps = ((u * rest).sum(dim=0) / (u * seen.mass).sum(dim=0)).abs()
     expected = spectrum.kato_temple(values, norms, found.modes.values[len(values) :]) + gaps
@@ -1096,14 +1165,15 @@ def terms_of(
 def _restored(
     discretization: Discretization[EigenProblem], state: Mapping[str, Any]
 ) -> Eigensolution:
-    """Return the modes of a checkpoint; each eigenvalue minimises ‖L u - λ M u‖ of its mode.
+    """Return the solution with the modes of a checkpoint of a finished search.
 
-    There are no bounds and no errors, and the status is "failed: not known".
+    The eigenvalue λ of a mode u is the number that minimises ‖L u - λ M u‖. The solution has no
+    bounds and no errors, and the status "failed: not known".
 
     Args:
         discretization: the discretization of the eigenvalue problem, with the network before the
             solve.
-        state: a `SolverState.state_dict()`.
+        state: the checkpoint, a `SolverState.state_dict()`.
     """
     problem, surrogate = discretization.problem, discretization.surrogate
     m, rows = len(problem.fields), list(state["history"])
@@ -1142,15 +1212,16 @@ def paired_exact_values(problem: EigenProblem, values: Tensor, near: float | Non
     Args:
         problem: the problem, which may have `exact_eigenvalues`.
         values: the computed eigenvalues, (count,).
-        near: the number to which the values are nearest; None if they are the first eigenvalues.
-            With a number, 4 · count exact eigenvalues are requested, and twice as many up to seven
-            times, until they enclose all eigenvalues around `near`.
+        near: the number around which eigenvalues were computed; None for the first eigenvalues. For
+            a number, 4 · count exact eigenvalues are requested. This number is doubled, at most
+            seven times, until the exact eigenvalues reach as far from `near` as the values.
 
     Returns:
         The exact eigenvalues; None if the problem has none, or too few of them around `near`.
 
     Raises:
-        InputError: if the problem returns fewer than `count`, or anything but finite numbers.
+        InputError: if `exact_eigenvalues` of the problem returns fewer than `count` numbers, or
+            anything but finite numbers.
     """
     count = len(values)
     if not problem.has_exact_eigenvalues or count == 0:
@@ -1168,10 +1239,11 @@ def paired_exact_values(problem: EigenProblem, values: Tensor, near: float | Non
 
 
 def _exact(problem: EigenProblem, count: int, least: int | None = None) -> Tensor:
-    """Request `count` exact eigenvalues of a problem.
+    """Return `count` exact eigenvalues of a problem, float64 or complex128.
 
     Raises:
-        InputError: if there are fewer than `least` (None for `count`), or they are no numbers.
+        InputError: if there are fewer than `least` eigenvalues (by default `count`), or if they are
+            not finite numbers.
     """
     given = problem.exact_eigenvalues(count)
     what = f"{type(problem).__name__}.exact_eigenvalues({count})"
