@@ -2,8 +2,8 @@
 
 The module has surrogates with an output for each mode, samples of modes for inner products, and
 the matrix pencil of L and M. Eigenpairs nearest to a shift σ are found from the inverse of L - σM
-in the least-squares sense: for a pencil by a dense matrix, in cells by a Krylov space. Further it
-has orthonormal modes of self-adjoint problems, and the errors of eigenvalues.
+in the least-squares sense, for a pencil by a dense matrix, in cells by a Krylov space. Other
+functions compute orthonormal modes of self-adjoint problems, and errors of eigenvalues.
 """
 
 import copy
@@ -30,11 +30,11 @@ from kanpinn.solvers.discretization import Discretization
 from kanpinn.spaces.cells.problem import CellProblem, problem_in_cells
 from kanpinn.spaces.cells.system.cell_system import ShiftedCells
 
-RESOLVED = 0.1  # an eigenvalue is resolved if its residual is below this part of ‖(L - σM) u‖
-REAL = 1e-8  # an imaginary part below this part of |λ - σ| is rounding of a double eigenvalue
-SYMMETRIC = 1e-5  # relative asymmetry of forms below which quadrature or the penalty is its cause
-# Eigenvalues that differ by less than this, relative to their size, or by less than their errors
-# count as one multiple eigenvalue.
+RESOLVED = 0.1  # a mode u is resolved if ‖(L - λM) u‖ is below this fraction of ‖(L - σM) u‖
+REAL = 1e-8  # a smaller imaginary part, relative to |λ - σ|, is rounding of a double eigenvalue
+SYMMETRIC = 1e-5  # a smaller relative asymmetry of forms is due to quadrature or penalties
+# Eigenvalues count as one multiple eigenvalue if their relative difference is below this number, or
+# if they differ by less than their errors.
 SAME = 1e-6
 
 
@@ -44,7 +44,8 @@ class Modes:
 
     Args:
         values: the eigenvalues, (c,); a complex tensor only if some eigenvalues are complex.
-        coefficients: the coefficients of the modes, (P, c), real or complex as `values`.
+        coefficients: the output layer's P coefficients of each mode, (P, c), real or complex as
+            `values`.
     """
 
     values: Tensor
@@ -64,7 +65,8 @@ def as_modes(columns: Tensor, values: Tensor) -> Tensor:
     """Return modes from real columns, (…, count), complex if the eigenvalues are complex.
 
     Args:
-        columns: (…, count), or (…, 2 count) for complex modes, with the real parts first.
+        columns: the modes, (…, count); for complex modes their real parts and then their imaginary
+            parts, (…, 2 count).
         values: the eigenvalues, (count,).
     """
     count = len(values)
@@ -74,7 +76,13 @@ def as_modes(columns: Tensor, values: Tensor) -> Tensor:
 
 
 def each(equation: ResidualFunction, fields: int) -> ResidualFunction:
-    """Return the function that evaluates an equation for all modes, (n, equations, modes)."""
+    """Return a function that evaluates an equation for all modes, (n, equations, modes).
+
+    Args:
+        equation: the equation for a jet of one mode.
+        fields: the number of fields of a mode; the jet of all modes has the fields of the first
+            mode, then those of the second mode and so on.
+    """
     return lambda p, u: torch.stack([equation(p, mode) for mode in u.groups(fields)], dim=2)
 
 
@@ -111,13 +119,13 @@ def rule(
     The weights sum up to the measure of the domain.
 
     Args:
-        discretization: has the domain, the sampler and the number of interior points.
-        factor: the factor by which the rule has more points than the interior.
+        discretization: the discretization, with domain, sampler and number of interior points.
+        factor: the number of points of the rule divided by the number of interior points.
         fresh: whether random points have another seed than the points of the solve.
     """
     count = round(factor * discretization.collocation.interior)
     generator = Generator().manual_seed(discretization.seed + 7919 * fresh)
-    # Graded cells of the problem would leave too few points for the bulk of the domain.
+    # With the problem's own cells, which may be graded, too few points would lie in large cells.
     p, weights = weighted_sample(
         [discretization.problem.domain], count, discretization.collocation.sampler, generator
     )
@@ -126,14 +134,14 @@ def rule(
 
 
 def fresh_rule(discretization: Discretization[EigenProblem]) -> Points:
-    """Return a quadrature rule at points that the solve has not used, 1.3 times as many."""
+    """Return a quadrature rule at fresh points, with 1.3 times as many points as the solve."""
     return rule(discretization, 1.3, fresh=True)
 
 
 def channels_at(
     surrogate: Surrogate, equations: Sequence[ResidualFunction], points: Points
 ) -> Channels:
-    """Return the channels with all derivatives that at least one of the equations uses."""
+    """Return the `Channels` with all derivatives that at least one of the equations uses."""
     probe = points[:PROBE_POINTS]
 
     def run(channels: Channels) -> list[Tensor]:
@@ -146,15 +154,16 @@ def channels_at(
 
 @dataclass(frozen=True)
 class ModeSamples:
-    """Values of functions u, and of L u and M u, at quadrature points, multiplied by √w.
+    """Samples of functions u, of L u and of M u, for inner products.
 
-    Each function has a column, so that a matrix product such as fields.T @ operator has the
-    integrals ∫ u_i · L u_j.
+    The samples are values at quadrature points, multiplied by the square roots √w of the quadrature
+    weights. Each function has a column, so that the entries of the matrix fields.T @ operator are
+    the integrals ∫ u_i · L u_j.
 
     Args:
-        fields: u, (n · fields, columns).
-        operator: L u, (n · equations, columns).
-        mass: M u, (n · equations, columns).
+        fields: the samples of u, (n · fields, columns).
+        operator: the samples of L u, (n · equations, columns).
+        mass: the samples of M u, (n · equations, columns).
     """
 
     fields: Tensor
@@ -162,8 +171,7 @@ class ModeSamples:
     mass: Tensor
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "ModeSamples":
-        """Return samples with a function applied to all three matrices, such as a selection of
-        columns.
+        """Return samples with a function, such as a selection of columns, applied to each matrix.
         """
         return ModeSamples(change(self.fields), change(self.operator), change(self.mass))
 
@@ -182,7 +190,7 @@ def samples(
         problem: the problem, with the operator L and the mass M.
         surrogate: the surrogate, with an output for each field of each mode, see `widened`.
         points: a quadrature rule, with the weights in `data`.
-        chunk: the number of points evaluated at a time, which bounds the memory.
+        chunk: the number of points that are evaluated at a time, to bound the memory.
     """
     assert points.data is not None
     own: list[ResidualFunction] = [lambda p, u: u.value]
@@ -202,17 +210,20 @@ def samples(
 def pencil(
     discretization: Discretization[EigenProblem], points: Points, size: float
 ) -> tuple[Tensor, Tensor]:
-    """The matrices L and M, (N, P), of the eigenvalue problem (L - λM) c = 0 in least squares.
+    """Return the matrices L and M of the eigenvalue problem (L - λM) c = 0 in least squares.
 
-    There is a row for each quadrature point and a column for each coefficient. The rows of
-    penalised conditions come last, with M = 0. Rows are scaled so that the sum of the squares of
-    (L - λM) c is the weighted mean of the squared residual.
+    There are rows for each quadrature point, and a column for each of the P coefficients of the
+    output layer. The rows of penalised conditions come last, with zeros in M. Rows are scaled so
+    that ‖(L - λM) c‖² is the weighted mean of the squared residual.
 
     Args:
-        discretization: has the surrogate, the conditions and the weights.
+        discretization: the discretization, with the surrogate, the conditions and the weights.
         points: a quadrature rule, from `rule`.
-        size: the size of the operator, by which the rows of L and M are divided, so that the ratio
-            of penalty and operator does not depend on the unit of length.
+        size: the size of the operator. The rows of the operator and of the mass are divided by it,
+            so that their ratio to the penalties does not depend on the unit of length.
+
+    Returns:
+        The matrices L, (N, P), and M, (N, P).
     """
     assert points.data is not None
     problem, surrogate = discretization.problem, discretization.surrogate
@@ -241,7 +252,7 @@ def pencil(
 def linearised_sides(
     problem: EigenProblem, surrogate: Surrogate, points: Points
 ) -> tuple[Linearised, Linearised]:
-    """Return L and M, linearised at points."""
+    """Return the operator L and the mass M, linearised about zero fields at points."""
     sides, fields = (problem.operator_values, problem.mass_values), len(problem.fields)
     channels = channels_at(surrogate, sides, points)
     operator, mass = (Linearised.at_zero(one, points, channels, fields) for one in sides)
@@ -249,15 +260,17 @@ def linearised_sides(
 
 
 def eigenvalues_of_waves(operator: Linearised, mass: Linearised, waves: Tensor) -> Tensor:
-    """Return the finite λ of L c exp(iω·x) = λ M c exp(iω·x) at points, (k,), complex.
+    """Return the eigenvalues λ of plane waves, L c exp(iω·x) = λ M c exp(iω·x), (k,), complex.
 
-    The rows and columns of the symbols of L and M are scaled to entries up to 1, since the orders
-    of derivatives differ between equations and between fields. Infinite λ, of a singular M, and λ
-    above 1000 times the smallest |λ| of a point and wave are left out.
+    For each point and each wave vector ω the eigenvalues are those of two matrices, the symbols of
+    L and M. Rows and columns of the symbols are scaled to entries up to 1, since the orders of
+    derivatives differ between equations and between fields. Eigenvalues above 1000 times the
+    smallest |λ| of the same point and wave vector are left out, and so are infinite eigenvalues,
+    which a singular M has.
 
     Args:
-        operator, mass: L and M at n points.
-        waves: the vectors ω, (s, d).
+        operator, mass: L and M, linearised at n points.
+        waves: the wave vectors ω, (s, d).
     """
     kappa, clear = 1j * waves, 1e-3
     left, right = (
@@ -279,9 +292,15 @@ def eigenvalues_of_waves(operator: Linearised, mass: Linearised, waves: Tensor) 
 def magnitude_of_waves(
     problem: EigenProblem, surrogate: Surrogate, points: Points, phase: float
 ) -> float:
-    """Return the median |λ| of waves whose phase changes by `phase` over half the domain.
+    """Return the median |λ| of plane waves, as an estimate of the size of eigenvalues.
 
-    It is 1 if it would be zero or if there are no finite λ.
+    The median is replaced by 1 if it is zero or if there are no finite λ.
+
+    Args:
+        problem: the problem.
+        surrogate: a surrogate of one mode.
+        points: points in the domain.
+        phase: the change of the phase of the waves over half the domain, in radians.
     """
     half = (surrogate.high - surrogate.low) / 2
     sides = linearised_sides(problem, surrogate, points[:: max(1, len(points) // 64)])
@@ -292,21 +311,28 @@ def magnitude_of_waves(
 def end_of_spectrum(
     problem: EigenProblem, surrogate: Surrogate, points: Points
 ) -> tuple[bool, float]:
-    """Return whether the spectrum is bounded from below, and a number beyond the eigenvalues.
+    """Return at which end the spectrum is bounded, and a number near the eigenvalues at that end.
 
-    The eigenvalues of waves of high frequency have a positive real part in the first case, and a
-    negative real part if the spectrum is bounded from above.
+    If the eigenvalues of waves of high frequency have a positive real part, the spectrum is bounded
+    from below, if they have a negative real part, from above.
 
-    For -Δu + V u = λ u, a mode in a well of the width w has an eigenvalue of about the mean of V
-    over the well plus (π/w)². The number is the least of this over the regions where V is lowest,
-    with a quarter of the second term. Without a negative potential it is 0.
+    The number is an estimate for wells of the potential V in -Δu + V u = λ u. A mode in a well of
+    the width w has an eigenvalue of about the mean of V over the well plus (π/w)². The number is
+    the minimum of the mean plus (π/w)² / 4 over the regions where V is lowest. It is at most 0, and
+    lower if a boundary condition attracts modes (`attracted`).
 
     Args:
-        problem, surrogate: of one mode.
+        problem: the problem.
+        surrogate: a surrogate of one mode.
         points: a quadrature rule in the domain.
 
+    Returns:
+        Whether the spectrum is bounded from below, and the number; if the spectrum is bounded from
+        above, all signs are reversed.
+
     Raises:
-        InputError: if the real parts have both signs, as for a wave operator or Dirac's.
+        InputError: if the real parts of the waves' eigenvalues have both signs, as for a wave
+            operator or Dirac's operator.
     """
     m, d, frequency, clear = len(problem.fields), points.coords.shape[1], 1e4, 1e-2
     waves = torch.randn(8 * d, d, generator=Generator().manual_seed(0)).to(points.coords)
@@ -321,7 +347,7 @@ def end_of_spectrum(
             "above: there are no first ones; give near, the number that they shall be nearest to"
         )
     up = not float(signs.sum()) < 0
-    # A constant function has the zeroth part of the slopes.
+    # The entries 0 of the slopes belong to the values of the fields: L and M of constants.
     operator, mass = (one.slopes[:, :, 0] for one in linearised_sides(problem, surrogate, points))
     if operator.shape[1] != m or points.data is None:
         return up, 0.0
@@ -342,13 +368,16 @@ def end_of_spectrum(
 
 
 def attracted(problem: EigenProblem, surrogate: Surrogate, up: bool) -> Iterator[float]:
-    """Yield eigenvalues of modes at boundaries that attract, with the other sign if not `up`.
+    """Yield estimates of the eigenvalues of modes that decay away from the boundary.
 
-    A condition ∂u/∂n = κ u with κ > 0 has a mode like e^(-κ d) at the distance d.
+    With a condition ∂u/∂n = κ u, κ > 0, there is a mode like e^(-κ d) at the distance d from the
+    boundary.
 
     Args:
-        problem, surrogate: of one mode.
-        up: whether the spectrum is bounded from below, not from above.
+        problem: the problem.
+        surrogate: a surrogate of one mode.
+        up: True if the spectrum is bounded from below; False if it is bounded from above, and then
+            the negatives of the eigenvalues are yielded.
     """
     for condition in problem.conditions() if len(problem.fields) == 1 else ():
         p = condition.few_points()
@@ -371,9 +400,10 @@ def attracted(problem: EigenProblem, surrogate: Surrogate, up: bool) -> Iterator
 
 @torch.no_grad()
 def density_of(problem: EigenProblem, surrogate: Surrogate, points: Points) -> Tensor | None:
-    """Return ρ at points, (n, 1), if M u = ρ u with ρ > 0 for one field, else None.
+    """Return the density ρ at points, (n, 1), if the mass is M u = ρ u; otherwise None.
 
-    If M is the identity, ρ is 1 for any number of fields.
+    There must be one field, and ρ must be positive. If M is the identity, ρ is 1 for any number of
+    fields.
     """
     if type(problem).mass is EigenProblem.mass:
         return torch.ones_like(points.coords[:, :1])
@@ -386,13 +416,13 @@ def density_of(problem: EigenProblem, surrogate: Surrogate, points: Points) -> T
 
 
 def paired(values: Tensor, others: Tensor) -> Tensor:
-    """Return the number that is paired with each value, (count,).
+    """Pair each of some values with one of other numbers, and return the paired numbers, (count,).
 
-    The pairing is one to one and minimises the sum of the distances.
+    Each number is paired at most once, so that the sum of the distances is least.
 
     Args:
         values: the values, (count,).
-        others: at least `count` numbers.
+        others: the other numbers, at least `count` of them, (k,).
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -403,18 +433,20 @@ def paired(values: Tensor, others: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Eigenpairs (μ, z) of a matrix K of (L - σM)⁻¹ M, in the order of distances |λ - c|.
+    """Eigenpairs (μ, z) of a matrix K that represents (L - σM)⁻¹ M in a basis of r functions.
 
-    The centre c is the number that the eigenvalues shall be nearest to, or else σ. The largest
-    eigenvalues μ = 1 / (λ - σ) belong to the λ nearest to σ.
+    An eigenvalue μ = 1 / (λ - σ) of K belongs to an eigenvalue λ of the problem, so that the
+    largest μ belong to the λ nearest to the shift σ. The eigenpairs are in the order of |λ - near|,
+    where `near` is the number around which eigenvalues are computed, or of |λ - σ| without it.
 
     Args:
-        shift: σ.
+        shift: the shift σ.
         up: whether the spectrum is bounded from below, not from above.
         values: the eigenvalues λ, (c,), complex.
-        vectors: the eigenvectors z, (r, c), complex columns of unit length.
+        vectors: the eigenvectors z of K, (r, c), complex columns of unit length. The entries of z
+            are the coefficients of a mode in the basis.
         residuals: the relative residuals of the eigenpairs, (c,).
-        basis: the coefficients of r functions, (P, r); z has the coefficients of a mode in them.
+        basis: the output layer's P coefficients of each basis function, (P, r).
         inverse: the matrix K, (r, r).
 
     Reference: Saad, Numerical methods for large eigenvalue problems (2011), on shift and invert.
@@ -438,9 +470,15 @@ class Spectrum:
         rest: Tensor,
         basis: Tensor,
     ) -> "Spectrum":
-        """The eigenpairs of K = `inverse`; their residuals are ‖`rest` z‖ / |μ|.
+        """Return the spectrum with all eigenpairs of a matrix K.
 
-        near: the centre c of the order; None for σ.
+        Args:
+            shift: the shift σ.
+            near: the number around which eigenvalues are computed, for the order; None for σ.
+            up: whether the spectrum is bounded from below, not from above.
+            inverse: the matrix K, (r, r).
+            rest: a matrix with r columns; the residual of an eigenpair (μ, z) is ‖rest z‖ / |μ|.
+            basis: the coefficients of the basis functions, (P, r).
 
         Raises:
             LinAlgError: if the decomposition does not converge.
@@ -454,23 +492,24 @@ class Spectrum:
 
     @property
     def distances(self) -> Tensor:
-        """|λ - σ|, (c,)."""
+        """The distances |λ - σ| of the eigenvalues from the shift, (c,)."""
         return (self.values - self.shift).abs()
 
     def modes(self, which: Tensor) -> Modes:
-        """The selected eigenpairs."""
+        """Return the eigenvalues with the indices `which`, and the coefficients of their modes."""
         return Modes(self.values[which], self.basis.to(self.vectors) @ self.vectors[:, which])
 
     def span(self, which: Tensor, dependent: float = 1e-8) -> tuple[Tensor, Tensor]:
-        """An orthonormal real basis of the span of the selected eigenvectors.
+        """Return an orthonormal real basis of the span of selected eigenvectors.
 
         Args:
             which: the indices of the eigenvectors, in order, complex conjugates next to each other.
-            dependent: a length; a unit vector is left out as linearly dependent if its part
-                orthogonal to the vectors before it is shorter.
+            dependent: a vector counts as linearly dependent and is left out if its component
+                orthogonal to the vectors before it is shorter than this length. Vectors have the
+                length 1.
 
         Returns:
-            The basis, (r, q), whose first k columns span the first k eigenvectors, and the real
+            The basis, (r, q), whose first k columns span the first k eigenvectors; and the real
             parts of the eigenvalues to which the columns belong, (q,).
         """
         vectors, values = self.vectors[:, which], self.values[which]
@@ -481,18 +520,19 @@ class Spectrum:
 
 
 def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> Spectrum:
-    """Compute all eigenpairs of the matrices L and M for a shift, with the spurious eigenpairs.
+    """Compute all eigenpairs of the matrices L and M for a shift, including spurious eigenpairs.
 
-    With U S Vᵀ the truncated SVD of L - σM, of rank r, the matrix is K = Uᵀ M V S⁻¹. It maps a
-    right-hand side z, with (L - σM) x = U z, to the projection of M x onto the range of L - σM.
-    Thus K is the inverse of the operator in the least-squares sense. The residual of an eigenpair,
-    ‖(L - λM) x‖ / ‖(L - σM) x‖, is orthogonal to the range of L - σM, which approximates the
-    adjoint mode as well as the mode itself: the error of an eigenvalue is the product of both
-    approximation errors.
+    The truncated SVD of L - σM, of rank r, is U S Vᵀ. The inverse of the operator in the
+    least-squares sense is K = Uᵀ M V S⁻¹: for the coordinates z of a right-hand side U z, K z are
+    the coordinates of the projection of M x onto the range of L - σM, where x solves
+    (L - σM) x = U z. The relative residual of an eigenpair is ‖(L - λM) x‖ / ‖(L - σM) x‖. The
+    residual vector is orthogonal to the range of L - σM. Since this range approximates the adjoint
+    mode, the error of an eigenvalue is the product of the approximation errors of the mode and of
+    the adjoint mode.
 
     Args:
         operator, mass: the matrices L and M, (N, P) each, from `pencil`.
-        shift: σ.
+        shift: the shift σ.
         up: whether the spectrum is bounded from below, not from above.
 
     Raises:
@@ -513,11 +553,17 @@ def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> S
 
 
 def better_shift(found: Spectrum, near: float | None) -> float | None:
-    """Return another shift if the spectrum needs one, else None.
+    """Return another shift if the spectrum must be computed again with it; otherwise None.
 
-    It needs one if the nearest eigenvalue is closer to the shift than 1e-4 times the distance of
-    others, which then lose their digits to its rounding error. Without `near` it also needs one if
-    an eigenvalue lies beyond the shift, however far, since there may be more of them.
+    A first reason for another shift is that the nearest eigenvalue is very close to the shift,
+    closer than 1e-4 times the distance of the fifth nearest eigenvalue. Then the other eigenvalues
+    lose digits to the rounding error of the nearest one. Without `near` a second reason is that an
+    eigenvalue lies beyond the shift, however far, since there may be more such eigenvalues.
+
+    Args:
+        found: the spectrum for the present shift.
+        near: the number around which eigenvalues are computed; None for the eigenvalues at the
+            bounded end of the spectrum.
     """
     distances = found.distances.sort().values
     several = float(distances[min(4, len(distances) - 1)])
@@ -532,16 +578,16 @@ def better_shift(found: Spectrum, near: float | None) -> float | None:
 
 
 def closer_shift(values: Tensor, shift: float, up: bool, share: float = 0.1) -> float | None:
-    """Return a shift close to the first eigenvalues if the present shift is not, else None.
+    """Return a shift close to the first eigenvalues; None if the present shift is close to them.
 
-    For such a shift Krylov spaces of the inverse are small, and the first eigenvalues keep most of
-    their digits.
+    For a shift close to the first eigenvalues, Krylov spaces of the inverse are small, and these
+    eigenvalues keep most of their digits.
 
     Args:
         values: the first few eigenvalues, in order.
         shift: the present shift.
         up: whether the spectrum is bounded from below, not from above.
-        share: the distance of the returned shift from the first eigenvalue, over the largest
+        share: the distance of the returned shift from the first eigenvalue, divided by the largest
             distance of the values from the first eigenvalue.
     """
     first, span = float(values[0].real), float((values - values[0]).abs().max())
@@ -551,11 +597,11 @@ def closer_shift(values: Tensor, shift: float, up: bool, share: float = 0.1) -> 
 
 
 def order(values: Tensor, near: float | None, up: bool = True) -> Tensor:
-    """Return the indices that order eigenvalues, complex conjugates next to each other.
+    """Return the indices that sort eigenvalues, with complex conjugates next to each other, (k,).
 
     Args:
-        values: the eigenvalues.
-        near: the number from which they are ordered by distance; None for the order from the
+        values: the eigenvalues, (k,).
+        near: the eigenvalues are sorted by their distance from this number; None to sort from the
             bounded end of the spectrum: by ascending real part for -Δ, by descending for Δ.
         up: whether the spectrum is bounded from below, not from above.
     """
@@ -575,7 +621,12 @@ def real_parts(modes: Modes, shift: float) -> Modes:
     """Return modes with real coefficients for eigenvalues that are real up to rounding.
 
     Rounding splits a double real eigenvalue into a complex pair; the real and the imaginary part of
-    the eigenvectors of this pair are the two modes. The tensors are real if all eigenvalues are.
+    the eigenvectors of this pair are the two modes. The tensors of the result are real if all
+    eigenvalues are real.
+
+    Args:
+        modes: the modes with complex eigenvalues and coefficients.
+        shift: the shift σ.
     """
     values, vectors = modes.values, modes.coefficients
     real = values.imag.abs() <= REAL * (values - shift).abs()
@@ -587,13 +638,13 @@ def real_parts(modes: Modes, shift: float) -> Modes:
 
 
 def asymmetry(samples: ModeSamples) -> float:
-    """Return the relative asymmetry of the bilinear forms ∫ u·Lv and ∫ u·Mv on the samples.
+    """Return the relative asymmetry of the bilinear forms ∫ u·Lv and ∫ u·Mv for sampled functions.
 
-    The asymmetry of a form with the matrix a_ij is the largest |a_ij - a_ji| over the largest
-    |a_ij|; the larger of both asymmetries is returned. For a self-adjoint problem and functions
-    that satisfy the conditions it is zero, up to the error of the quadrature rule and the residuals
-    of penalised conditions. It is infinite if there are not as many equations as fields, or if
-    ∫ u·Mv is not positive definite.
+    The asymmetry of a form with the matrix a_ij is the largest |a_ij - a_ji| divided by the largest
+    |a_ij|. The result is the larger one of the asymmetries of the two forms. For a self-adjoint
+    problem and functions that satisfy the conditions the asymmetry is zero, up to the error of the
+    quadrature rule and the residuals of penalised conditions. It is infinite if there are not as
+    many equations as fields, or if ∫ u·Mv is not positive definite.
     """
     if len(samples.operator) != len(samples.fields):
         return math.inf
@@ -607,20 +658,22 @@ def asymmetry(samples: ModeSamples) -> float:
 def orthonormal_modes(
     found: Spectrum, columns: Tensor, values: Tensor, samples: ModeSamples
 ) -> Modes:
-    """Return the eigenpairs of K on an invariant subspace, orthonormal for ∫ u·Mv.
+    """Return the modes in an invariant subspace of K, orthonormal for ∫ u·Mv.
 
-    K is brought to Schur form, which makes each mode orthogonal to the modes before it. Later
-    modes, which are less well resolved, therefore do not change earlier modes. The diagonal blocks
-    of equal eigenvalues are made symmetric; rounding and discretisation leave an antisymmetric part
-    in a block, which changes its eigenvalues only to second order.
+    The matrix K of the spectrum is brought to Schur form, which makes each mode orthogonal to the
+    modes before it. Later modes, which are less well resolved, therefore do not change earlier
+    modes. The diagonal blocks of equal eigenvalues are made symmetric. This removes an
+    antisymmetric part that is due to rounding and discretisation, and changes the eigenvalues of
+    the block only to second order.
 
     Args:
         found: the spectrum with K and its basis.
-        columns, values: the invariant subspace of K, see `Spectrum.span`.
-        samples: the functions of the columns at the points of a quadrature rule.
+        columns, values: a basis of the invariant subspace, (r, q), and the eigenvalues to which the
+            columns belong, (q,), from `Spectrum.span`.
+        samples: the samples of the functions of this basis.
     """
     gram = torch.linalg.cholesky(_symmetric(samples.fields.T @ samples.mass)).T  # G = RᵀR
-    inner = columns.T @ found.inverse @ columns  # triangular but for complex pairs
+    inner = columns.T @ found.inverse @ columns  # triangular, except for complex pairs
     schur = gram @ torch.linalg.solve_triangular(gram, inner, upper=True, left=False)
     gaps = (values[:, None] - values).abs()
     schur = schur * (gaps <= SAME * (values - found.shift).abs())
@@ -636,8 +689,9 @@ def _symmetric(matrix: Tensor) -> Tensor:
 def residual_norms(values: Tensor, modes: ModeSamples, density: Tensor | None = None) -> Tensor:
     """Return ‖L u - λ M u‖ / ‖u‖ of each mode, (count,).
 
-    With a density ρ, where M u = ρ u, the squared norms are ∫ r²/ρ for the residual r and ∫ ρ u²;
-    M⁻¹L is self-adjoint for the inner product ∫ ρ u v.
+    For a density ρ with M u = ρ u, the squared norm of the residual r is ∫ r²/ρ, and that of u is
+    ∫ ρ u². With these norms the residual norm bounds the error of λ if M⁻¹L is self-adjoint for the
+    inner product ∫ ρ u v.
 
     Args:
         values: the eigenvalues λ, (count,).
@@ -652,14 +706,14 @@ def residual_norms(values: Tensor, modes: ModeSamples, density: Tensor | None = 
 
 
 def rounding(values: Tensor, found: Spectrum, safety: float = 4.0) -> Tensor:
-    """Return the rounding error of each eigenvalue λ = σ + 1/μ, (count,).
+    """Return an estimate of the rounding error of each eigenvalue λ = σ + 1/μ, (count,).
 
-    It is the change of λ if μ changes by `safety` · eps · ‖K‖.
+    The estimate is the change of λ if μ changes by `safety` · eps · max |μ|.
 
     Args:
         values: the eigenvalues λ, (count,).
-        found: the spectrum, with the shift σ and the matrix K.
-        safety: the factor by which the change of μ is larger than eps · ‖K‖.
+        found: the spectrum, with the shift σ and all eigenvalues.
+        safety: a safety factor.
     """
     eps = safety * torch.finfo(found.basis.dtype).eps
     return eps * (values - found.shift).abs() ** 2 / float(found.distances.min())
@@ -668,9 +722,10 @@ def rounding(values: Tensor, found: Spectrum, safety: float = 4.0) -> Tensor:
 def kato_temple(values: Tensor, norms: Tensor, others: Tensor) -> Tensor:
     """Return the Kato-Temple error estimate ‖R‖² / gap of each eigenvalue, (count,).
 
-    R are the residuals of all eigenvalues that agree with the eigenvalue, up to their errors; gap
-    is its distance from the nearest eigenvalue that does not agree. The estimate is at most the
-    residual norm of the eigenvalue, and equals this norm if all eigenvalues agree.
+    For a multiple eigenvalue, R has the residuals of all modes whose eigenvalues agree with it up
+    to their errors. The gap is the distance to the nearest eigenvalue that does not agree with it.
+    The estimate is at most the residual norm of the eigenvalue's mode, and equals this norm if all
+    eigenvalues agree.
 
     Args:
         values: the eigenvalues, (count,).
@@ -689,10 +744,11 @@ def kato_temple(values: Tensor, norms: Tensor, others: Tensor) -> Tensor:
 
 
 def problem_in_time(discretization: Discretization[EigenProblem]) -> CellProblem:
-    """The evolution L u - M u' = 0 in cells with homogeneous conditions; its modes are e^λt u.
+    """Return the evolution L u - M u' = 0 in cells, with the conditions of an eigenvalue problem.
 
-    The equation and the conditions take the m fields u, or u and the time derivatives u'. Without
-    u' the equation is L u.
+    Solutions e^λt u of the evolution are the modes u of the eigenvalue problem. The equation and
+    the conditions take jets with the m fields u, or with u and the m time derivatives u'. For jets
+    without u' the equation is L u = 0.
 
     Raises:
         InputError: if cells cannot solve the problem.
@@ -720,19 +776,20 @@ def problem_in_time(discretization: Discretization[EigenProblem]) -> CellProblem
 
 @dataclass(frozen=True, eq=False)
 class CellPairs:
-    """Eigenpairs of the inverse T of L - σM in cells, computed in a Krylov space.
+    """Eigenpairs in cells of the inverse operator T = P A⁻¹ M, computed in a Krylov space.
 
-    T = P A⁻¹ M for A = L - σM, where P is the orthogonal projection onto the functions of the cells
-    for the inner product of the least-squares functional. If A⁻¹ M is self-adjoint in this inner
-    product, as for self-adjoint A and M = 1 with conditions that hold exactly, the relative error
-    of an eigenvalue of T is the least value of the functional over its value at 0; this is
-    quadratic in the error of the mode. If conditions and continuity hold in the least-squares sense
-    only, the error is the product of the errors of the mode and of the adjoint problem's mode.
+    Here A is L - σM, and P is the orthogonal projection onto the functions of the cells for the
+    inner product of the least-squares functional. A⁻¹ M is self-adjoint in this inner product if A
+    is self-adjoint, M = 1, and the conditions hold exactly. Then the relative error of an
+    eigenvalue μ of T is the minimum of the functional divided by its value at 0, which is quadratic
+    in the error of the mode. If conditions and continuity hold in the least-squares sense only, the
+    error of μ is the product of the errors of the mode and of the adjoint problem's mode.
 
     Args:
-        spectrum: all of them; their residuals are those of the projection onto the space.
-        cells: the evolution L u - M u' = 0.
-        errors: the estimated relative errors of the first values μ of T, (count,).
+        spectrum: all eigenpairs in the Krylov space; their residuals are those of the projection
+            onto this space.
+        cells: the evolution L u - M u' = 0 in cells.
+        errors: the estimated relative errors of the first eigenvalues μ of T, (count,).
 
     Reference: Bramble and Osborn, Rate of convergence estimates for nonselfadjoint eigenvalue
     approximations (1973).
@@ -743,16 +800,17 @@ class CellPairs:
     errors: Tensor
 
     def block(self, count: int) -> Tensor:
-        """Real functions that span the nearest `count` modes, (N, L, m, n).
+        """Return real functions that span the first `count` modes, as coefficients (N, L, m, n).
 
-        n may be larger than `count`, since complex conjugates are added, or smaller, since linearly
-        dependent functions are left out.
+        Here N is the number of cells, L that of polynomials per cell, and m that of fields. The
+        number n of functions may be larger than `count`, since complex conjugates are added, or
+        smaller, since linearly dependent functions are left out.
         """
         columns, _ = self.spectrum.span(self._closed(torch.arange(count)))
         return self._by_cells(self.spectrum.basis @ columns)
 
     def columns(self, count: int) -> int:
-        """The number n of functions in `block`, if all of them are linearly independent."""
+        """Return the number n of functions in `block(count)` if they are linearly independent."""
         return len(self._closed(torch.arange(count)))
 
     def _by_cells(self, functions: Tensor) -> Tensor:
@@ -760,7 +818,7 @@ class CellPairs:
         return functions.unflatten(0, (-1, self.cells.base.polynomials.size, self.cells.fields))
 
     def _closed(self, which: Tensor) -> Tensor:
-        """The indices `which` of eigenvalues, with the indices of missing complex conjugates."""
+        """Return the indices `which`, with the indices of missing complex conjugates inserted."""
         values, closed = self.spectrum.values, list[int]()
         for index in which.tolist():
             if index not in closed:
@@ -770,7 +828,11 @@ class CellPairs:
         return torch.tensor(closed)
 
     def polished(self, which: Tensor) -> Spectrum:
-        """The eigenpairs `which` with T u / μ in place of each mode u: this lowers residuals."""
+        """Return selected eigenpairs with T u / μ in place of each mode u, for lower residuals.
+
+        Args:
+            which: the indices of the selected eigenpairs, in order.
+        """
         found = self.spectrum
         columns, _ = found.span(self._closed(which))
         inner = columns.T @ found.inverse @ columns
@@ -786,10 +848,11 @@ class CellPairs:
         )
 
     def shares(self, count: int) -> Tensor:
-        """The part of each cell in the relative error of μ = 1/(λ - σ), (N, count).
+        """Return the contribution of each cell to the relative errors of the first μ, (N, count).
 
-        It is the part of the cell in the functional, over the value of the functional at 0, which
-        is the error for self-adjoint problems.
+        The contribution is the cell's part of the least-squares functional of the mode, divided by
+        the value of the functional at 0. For self-adjoint problems these parts sum up to the error
+        of μ = 1/(λ - σ).
         """
         modes = self.spectrum.modes(torch.arange(count)).coefficients
         functions = self._by_cells(torch.view_as_real(modes).flatten(1))
@@ -813,23 +876,24 @@ def nearest_pairs(
     tolerance: float,
     least: int = 0,
 ) -> CellPairs:
-    """The eigenpairs of T = (L - σM)⁻¹ M with the λ nearest to `near`, or with the largest μ.
+    """Compute eigenpairs of the inverse operator T = (L - σM)⁻¹ M in cells, in a Krylov space.
 
-    μ is 1/(λ - σ). The Krylov space grows until the relative errors of the first `count` values are
-    below the tolerance. They are about r (r + δ) for relative residuals r, where δ is the part of
-    the operator that is not normal.
+    The Krylov space grows until the relative errors of the first `count` eigenvalues μ = 1/(λ - σ)
+    are below the tolerance. The errors are about r (r + δ) for relative residuals r, where δ is the
+    relative size of the part of T that is not normal.
 
     Args:
         cells: the evolution L u - M u' = 0 in the cells.
-        shift: σ.
-        near: the number that the eigenvalues are nearest to; None for σ.
+        shift: the shift σ.
+        near: the eigenvalues λ nearest to this number come first; None for the λ nearest to σ,
+            which are those with the largest μ.
         up: whether the spectrum is bounded from below, not from above.
-        block: start functions, (N, L, m, p).
-        count: the number of pairs.
-        tolerance: of the values μ.
-        least: the smallest number of columns of the space.
+        block: the functions with which the Krylov space starts, (N, L, m, p).
+        count: the number of eigenpairs.
+        tolerance: the largest acceptable relative error of an eigenvalue μ.
+        least: the smallest dimension of the Krylov space.
     """
-    most = max(12 * block.shape[-1], 100)  # columns after which a new space is started
+    most = max(12 * block.shape[-1], 100)  # the dimension at which a new Krylov space is started
     norms, fields = cells.base.norms, cells.fields
 
     def apply(x: Tensor) -> Tensor:
@@ -854,7 +918,7 @@ def nearest_pairs(
 
 
 def _errors(found: Spectrum, count: int) -> Tensor:
-    """The estimated relative errors of the first values μ in a Krylov space, (count,)."""
+    """Return the estimated relative errors of the first `count` eigenvalues μ, (count,)."""
     if found.basis.shape[1] < 2 * count:
         return torch.full((count,), math.inf, dtype=torch.float64)
     columns, _ = found.span(torch.arange(count))
