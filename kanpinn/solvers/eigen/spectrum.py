@@ -171,7 +171,7 @@ class ModeSamples:
     mass: Tensor
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "ModeSamples":
-        """Return samples with a function, such as a selection of columns, applied to each matrix."""
+        """Return samples with a function applied to each matrix, such as a column selection."""
         return ModeSamples(change(self.fields), change(self.operator), change(self.mass))
 
     def of(self, values: Tensor) -> "ModeSamples":
