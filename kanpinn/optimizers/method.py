@@ -1,6 +1,6 @@
-"""The interface between the solve loop and its methods, and the cost of their steps.
+"""The interface between the solve loop and the methods, and the expected costs of their steps.
 
-A `Method` has the settings, a `Stage` the state of a method that is working on residuals.
+A `Method` has the settings of an optimizer. A `Stage` has the state of a method during the solve.
 """
 
 import math
@@ -22,7 +22,7 @@ from kanpinn.networks.network import Network
 
 
 def load_libraries() -> None:
-    """Import the modules that torch and SciPy load lazily, so that no run's time includes this."""
+    """Import the modules that torch and SciPy load lazily, before the time of a run is measured."""
     import scipy.linalg  # noqa: F401
 
     scalar = torch.ones(1, requires_grad=True)
@@ -31,7 +31,12 @@ def load_libraries() -> None:
 
 @dataclass(frozen=True)
 class StepCost:
-    """The expected cost of a step: seconds, and bytes of memory."""
+    """The expected cost of a step.
+
+    Args:
+        seconds: the expected time.
+        bytes: the expected memory in bytes.
+    """
 
     seconds: float
     bytes: int
@@ -41,25 +46,29 @@ class StepCost:
 
 
 def gradient_cost(residuals: Residuals) -> StepCost:
-    """Return the cost of one loss with its gradient, from that of a few rows of each term."""
+    """Return the cost of evaluating the loss and its gradient once.
+
+    The time is measured with a few rows of each loss term, and extrapolated to all rows.
+    """
     few, part = _few(residuals)
     return StepCost(part * _timed(few.backward), 64 * residuals.surrogate.network.parameter_count)
 
 
 def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -> StepCost | None:
-    """Return the cost of a least-squares step with a dense Jacobian.
+    """Return the cost of a least-squares step with a dense Jacobian J of N rows and p columns.
 
-    The rows J are evaluated at a few points; N rows are folded into R by some 3 N p² operations,
-    and a singular value decomposition of R takes time in proportion to p³. Both times are
-    extrapolated from those of matrices with up to 256 columns.
+    A step evaluates J, computes the triangular factor R of its QR decomposition with about 3 N p²
+    operations, and a singular value decomposition of R with O(p³) operations. The time for J is
+    extrapolated from a few points, the times of the decompositions are extrapolated from matrices
+    with at most 256 columns.
 
     Args:
         residuals: the loss.
         layers: the layers whose p coefficients are the columns.
-        damped: whether the step needs the whole decomposition, and several losses.
+        damped: True for damped steps, which need all singular vectors and several losses.
 
     Returns:
-        The cost; None where most of J is zero, for which the estimate is far too large.
+        The cost; None if most entries of J are zero, when the estimate would be far too large.
     """
     few, part = _few(residuals)
     rows: list[torch.Tensor] = []
@@ -71,7 +80,7 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
     size = min(width, 256)
     generator, larger = torch.Generator().manual_seed(0), (width / size) ** 3
     block = torch.randn(3 * size, size, generator=generator, dtype=torch.float64).to(rows[0])
-    # Folds of 2 p new rows below the p rows of R.
+    # A fold updates R by 2 p new rows.
     folds = max(1.0, part * sum(len(j) for j in rows) / (2 * width))
     seconds += folds * larger * _timed(lambda: torch.linalg.qr(block, mode="r"))
     square, right, held = block[:size], block[:size, :1], 6 * width**2  # matrices at a time
@@ -85,7 +94,7 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
 
 
 def _few(residuals: Residuals) -> tuple[Residuals, float]:
-    """Return the loss at up to 256 rows of each term, and how many times more rows there are."""
+    """Return the loss at up to 256 rows of each term, and the ratio of all rows to these rows."""
     most, chosen = 256, []
     for term in residuals.terms:
         count = min(most, term.rows)
@@ -112,10 +121,11 @@ class Step:
     """The result of one step of a stage.
 
     Args:
-        loss: the loss after the step, or before it if `loss_lags`.
+        loss: the loss after the step, or before the step if `loss_lags` is True.
         evaluations: the number of evaluations of the loss or its Jacobian in the step.
-        finished: None to continue; otherwise the status that ends the stage: "converged", or why it
-            cannot continue. A status that begins with "failed" ends the run as well.
+        finished: None to continue; otherwise the status that ends the stage: "converged", or the
+            reason why the stage cannot continue. A status that begins with "failed" also ends the
+            run.
         notes: numbers for the history, by the names of their columns.
         words: a text for the progress line, such as "rank 1000 of 1216"; may be empty.
         loss_lags: True if `loss` belongs to the coefficients before the step, as for Adam.
@@ -132,20 +142,21 @@ class Step:
 
     @property
     def converged(self) -> bool:
-        """True if the stage ends because it has converged."""
+        """Whether the stage ends because it has converged."""
         return self.finished is not None and self.finished.startswith(CONVERGED)
 
 
 class Kept:
-    """What a checkpoint contains: the attributes that `kept` names.
+    """Base class of objects whose state a checkpoint stores.
 
-    These are tensors, plain values, records of these, and objects with states of their own.
+    The class attribute `kept` has the names of the stored attributes. Their values are tensors,
+    plain values, dataclasses with such values, and objects with a `state_dict` of their own.
     """
 
     kept: tuple[str, ...] = ()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state, tensors and plain values; `load_state_dict` restores it exactly."""
+        """Return the values of the stored attributes, as tensors and plain values, by name."""
         state = {name: getattr(self, name) for name in self.kept}
         for name, value in state.items():
             if hasattr(value, "state_dict"):
@@ -158,7 +169,7 @@ class Kept:
         """Restore the state that `state_dict` returned.
 
         Raises:
-            InputError: if it is the state of another class.
+            InputError: if the state has other names than `kept`.
         """
         if set(state) != set(self.kept):
             raise InputError(
@@ -176,16 +187,17 @@ class Kept:
 
 
 class Stage(Kept, ABC):
-    """The state of a method that is working on residuals; the solve loop calls `step`.
+    """The state of a method during the solve; the solve loop calls `step` again and again.
 
     Attributes:
         residuals: the terms of the loss; the loop replaces them when the points change.
-        part: the fraction of the work that is done; None where only the number of steps is known.
-        expected_seconds: the expected time of the next step; None for the mean time of the steps
-            before.
-        seconds_left: the time that the next step may take; the loop sets it before each step.
-        steady: whether equal parts take about equal times, so that the time left can be forecast.
-        all_or_nothing: whether a step that breaks down leaves the network as it was.
+        part: the fraction of the work that is done, from 0 to 1; None if it is not known.
+        expected_seconds: the expected time of the next step in seconds; None for the mean time of
+            the steps before.
+        seconds_left: the seconds that the next step may take; the loop sets it before each step.
+        steady: whether equal increases of `part` take about equal times, so that the time left can
+            be forecast.
+        all_or_nothing: whether a step that breaks down leaves the network unchanged.
     """
 
     residuals: Residuals
@@ -200,22 +212,22 @@ class Stage(Kept, ABC):
         """Change the surrogate's coefficients once, and return the result."""
 
     def short(self) -> str:
-        """Return a text that says what is incomplete if the run ends here; empty if nothing is."""
+        """Return a text on what is incomplete if the run ends now; empty if nothing is."""
         return ""
 
 
 class Method(ABC):
-    """The settings of one entry in a solve's list of methods; subclasses are frozen dataclasses.
+    """The settings of an optimizer, called a method; subclasses are frozen dataclasses.
 
     Attributes:
         steps: the largest number of steps.
         lowers_loss: whether every step is meant to lower the loss; only then does the loop restore
             an earlier state if the loss rises.
-        needs_fixed_points: whether points must not be resampled between its steps.
-        output_layer_only: whether it fits the output layer alone. fits_points: whether it lowers
-            the residual at the collocation points of the solve.
+        needs_fixed_points: whether the points must stay the same between the method's steps.
+        output_layer_only: whether the method fits the output layer alone.
+        fits_points: whether the method lowers the residual at the collocation points of the solve.
         cheap_steps: whether the error is measured after some steps only, about 250 in all.
-        advice: a remedy for the status where the limit of steps ends the method.
+        advice: a remedy, which is part of the status if the limit of steps ends the method.
 
     Example:
         >>> import kanpinn as kp
@@ -234,44 +246,51 @@ class Method(ABC):
 
     @property
     def title(self) -> str:
-        """The name in words, such as "Least Squares"."""
+        """The name of the method in words, such as "Least Squares"."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
 
     def measures(self, step: int) -> bool:
-        """Whether the error is measured after a step of the stage, counted from 1.
+        """Return whether the error is measured after a step.
 
-        Methods with cheap steps measure it after some steps only.
+        Methods with cheap steps measure the error after some steps only.
+
+        Args:
+            step: the number of the step of this method, from 1.
         """
         return not self.cheap_steps or step % max(1, self.steps // 250) == 0
 
     def check(self, network: Network) -> None:
-        """Check that the method can work on a network: by default any without its own method.
+        """Check that the method can solve for a network.
+
+        By default a method can solve for all networks that are not bound to a method of their own.
 
         Raises:
-            InputError: if it cannot.
+            InputError: if the method cannot solve for the network.
         """
         if network.solved_by:
             refusal = f"{self.title} does not solve for a {type(network).__name__}"
             raise InputError(f"{refusal}: use {network.solved_by}")
 
     def finer(self) -> "Method":
-        """The method for a more accurate solution, see `Network.refined`."""
+        """Return the method for a more accurate solution, see `Network.refined`."""
         return self
 
     def unknowns(self, network: Network) -> int:
-        """Return the number of unknowns of a step's dense least-squares problem, 0 without one."""
+        """Return the number of unknowns of a step's dense least-squares problem; 0 without one."""
         return 0
 
     def factor_bytes(self, network: Network, rows: int) -> int:
-        """Return the least bytes of a step's triangular factor and of rows folded into it.
+        """Return the least memory, in bytes, of the triangular factor in a step, and its new rows.
 
-        rows: the number of rows of the least-squares problem, or fewer.
+        Args:
+            network: the network.
+            rows: the number of rows of the least-squares problem, or a lower bound of it.
         """
         columns = self.unknowns(network)
         return 8 * 2 * columns * min(rows, columns)
 
     def cost(self, residuals: Residuals) -> StepCost | None:
-        """Return the expected cost of a step; None where it is not known."""
+        """Return the expected cost of a step; None if it is not known."""
         return None
 
     @abstractmethod
@@ -290,17 +309,17 @@ def as_methods(
     resample: int,
     what: str = "resample must be 0",
 ) -> tuple[Method, ...]:
-    """Return one or more methods as a tuple.
+    """Check one or more methods against a network, and return them as a tuple.
 
     Args:
         methods: a method, or a sequence of methods.
-        network: the network that they train.
-        resample: above 0 if points or weights change during the solve.
-        what: the required setting, for the error message.
+        network: the network that the methods train.
+        resample: a number above 0 if points or weights change during the solve, otherwise 0.
+        what: the setting that a method with fixed points requires, for the error message.
 
     Raises:
-        InputError: if `methods` is anything else, or has a method that cannot work on the network,
-            or one that needs fixed points while `resample` is not zero.
+        InputError: if `methods` is anything else, if a method cannot solve for the network, or if a
+            method needs fixed points while `resample` is not zero.
     """
     chosen = (methods,) if isinstance(methods, Method) else tuple(methods)
     if not chosen or not all(isinstance(method, Method) for method in chosen):
@@ -333,12 +352,12 @@ def require_kan(network: Network, name: str) -> KAN:
 class Refine(Method):
     """Refine the grids of a KAN; the function does not change, except by the projection below.
 
-    Knot insertion is exact: each interval is split into the same number of parts, the widest
-    intervals into one part more if the new number is not a multiple of the old one (8 → 10). Hidden
-    grids that are wider than the range of their activations are cut down to it. Where this moves
-    grid points (those next to the ends, or all of them if there are fewer intervals than before),
-    the function is projected in L2; the history has its largest relative change as
-    `projection_error`.
+    Knot insertion is exact: each interval is split into the same number of parts. If the new number
+    of intervals is not a multiple of the old number (8 → 10), the widest intervals are split into
+    one part more. Hidden grids that are wider than the range of their activations are cut down to
+    this range. If this moves grid points (the points next to the ends, or all points if there are
+    fewer intervals than before), the function is projected in L2. The largest relative change of an
+    edge function by the projection is `projection_error` in the history.
 
     Args:
         grid: the number of grid intervals per layer, or one number for all layers.
@@ -347,8 +366,8 @@ class Refine(Method):
         InputError: for a grid that is not a positive integer; during the solve, for a network that
             is not a KAN.
 
-    Reference: Liu et al., KAN (2024), section 2.4; Cohen, Lyche and Riesenfeld (1980) for the exact
-    case.
+    Reference: Liu et al., KAN (2024), section 2.4; Cohen, Lyche and Riesenfeld (1980) for knot
+    insertion.
 
     Example:
         >>> import kanpinn as kp
@@ -381,7 +400,7 @@ class Refine(Method):
 
 @dataclass
 class _RefineStage(Stage):
-    """The one step of a refinement."""
+    """The stage of `Refine`, which takes one step."""
 
     settings: Refine
     residuals: Residuals
