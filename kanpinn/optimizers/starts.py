@@ -1,4 +1,4 @@
-"""Starts of Newton's method for equations that have no linearisation about zero."""
+"""Initial functions for Newton's method, for equations that have no linearisation about zero."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-Start = Callable[[Tensor], Tensor]  # (n, d) in [-1, 1]^d → values (n, m)
+Start = Callable[[Tensor], Tensor]  # points (n, d) in [-1, 1]^d → values of m fields (n, m)
 
 
 def other_starts(dim: int, fields: int) -> Iterator[Start]:
-    """Yield smooth random functions around 1, 0 and -1, in whose place an equation may be regular.
+    """Yield three smooth random functions, with values around 1, around 0 and around -1.
 
-    Functions around one are positive, for equations such as Δu = log u. Nowhere but on surfaces do
-    gradients vanish, for equations such as ∇·(|∇u|² ∇u) = f.
+    The function around 1 is positive, for equations such as Δu = log u. The gradients of the
+    functions do not vanish in whole regions, for equations such as ∇·(|∇u|² ∇u) = f.
 
     Args:
         dim: the number of coordinates d.
