@@ -1,4 +1,4 @@
-"""Levenberg–Marquardt on all layers, with the damping chosen by the true loss."""
+"""The Levenberg–Marquardt method on all layers, with the damping chosen by the true loss."""
 
 from dataclasses import dataclass
 
@@ -16,15 +16,16 @@ from kanpinn.optimizers.output_layer import best_damping, is_stationary, roundin
 class LevenbergMarquardt(Method):
     """Damped Gauss–Newton steps on all coefficients, from an SVD of the Jacobian's QR factor.
 
-    One SVD serves all dampings; each step tries three or more of them, evaluates the true loss and
-    takes the best. A step costs 2NP² + O(P³) operations for N rows and P coefficients. If no
-    damping lowers the loss, the method has converged if the linearised residual predicts no lower
-    loss either; otherwise it stops, and the status says so. It has also converged after three
-    consecutive steps that lower the loss by less than `tolerance` times the loss.
+    Each step tries three or more dampings, evaluates the true loss for each, and takes the best
+    one. One SVD serves all dampings. A step costs 2NP² + O(P³) operations for N rows and P
+    coefficients. If no damping lowers the loss, the method has converged if the linearised residual
+    predicts no lower loss either; otherwise it stops, and the status says so. The method has also
+    converged after three consecutive steps that lower the loss by less than `tolerance` times the
+    loss.
 
     Args:
         steps: the largest number of steps.
-        damping: the first damping, relative to the largest singular value squared.
+        damping: the first damping, relative to the square of the Jacobian's largest singular value.
         tolerance: the smallest decrease of the loss that counts, relative to the loss.
 
     Raises:
@@ -66,9 +67,12 @@ class LevenbergMarquardtStage(Stage):
     """The state of Levenberg–Marquardt between its steps.
 
     Args:
-        tolerance: see `LevenbergMarquardt`.
+        residuals: the terms of the loss.
+        network: the network.
+        tolerance: as for `LevenbergMarquardt`.
         damping: the damping of the last step.
-        idle: the number of consecutive last steps that lowered the loss by less than `tolerance`.
+        idle: the number of successive last steps that each lowered the loss by less than
+            `tolerance` times the loss.
     """
 
     residuals: Residuals
@@ -116,12 +120,12 @@ class LevenbergMarquardtStage(Stage):
         )
 
     def _move(self, start: dict[str, Tensor], change: Tensor) -> None:
-        """Set the coefficients to start + change, and adapt the grids to the activations.
+        """Add a change to the coefficients before the step, and adapt the grids to the activations.
 
-        Otherwise second derivatives would jump where activations leave their grids.
+        Without adapted grids, second derivatives would jump where activations leave their grids.
 
         Args:
-            start: the network's state before the step.
+            start: the network's `state_dict` before the step.
             change: the change of the coefficients of all layers, (p,).
         """
         self.network.load_state_dict(start)
