@@ -1,4 +1,4 @@
-"""Methods of gradients: Adam and L-BFGS of torch.optim, and self-scaled Broyden methods."""
+"""Gradient methods: Adam and L-BFGS from torch.optim, and self-scaled Broyden methods."""
 
 import math
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from kanpinn.optimizers.method import INDEPENDENT, Method, Stage, Step, StepCost
 class Adam(Method):
     """First-order steps against a running average of the gradient, scaled for each parameter.
 
-    A step evaluates loss and gradient once, before the parameters change; the history has this
-    loss. Since the steps are small, a KAN's hidden grids are adapted to the activations at every
-    tenth step only, and after the last one.
+    A step evaluates loss and gradient once, before the parameters change, and the history has the
+    loss before the step. Since the steps are small, a KAN's hidden grids are adapted to the
+    activations only after every tenth step and after the last step.
 
     Args:
         steps: the number of steps.
@@ -59,15 +59,15 @@ class Adam(Method):
 class LBFGS(Method):
     """Limited-memory BFGS with a strong Wolfe line search.
 
-    One step is one call of torch's `step()`, with up to `iterations` quasi-Newton iterations; the
-    history counts their evaluations of loss and gradient. The method has converged after five
-    consecutive steps that do not lower the loss.
+    One step is one call of torch's `step()`, with up to `iterations` quasi-Newton iterations. The
+    history has the number of evaluations of loss and gradient. The method has converged after five
+    consecutive steps without a loss below the lowest loss so far.
 
     Args:
         steps: the largest number of steps.
         lr: the step length that each line search tries first.
         iterations: the largest number of quasi-Newton iterations in each step.
-        history: the number of stored pairs of a step and a change of the gradient.
+        history: the number of stored pairs, each of a step and the change of the gradient by it.
 
     Raises:
         InputError: for values out of range.
@@ -111,7 +111,7 @@ class LBFGS(Method):
 
 
 def trainable(residuals: Residuals) -> list[torch.nn.Parameter]:
-    """Return the surrogate's parameters that take a gradient."""
+    """Return the surrogate's parameters that require a gradient."""
     return [p for p in residuals.surrogate.parameters() if p.requires_grad]
 
 
@@ -134,20 +134,25 @@ class TorchStage(Stage):
         return losses[0], len(losses)
 
     def independent(self, loss: float) -> str | None:
-        """Return the status for a zero gradient at a positive loss, None in all other cases."""
+        """Return a status if the gradient is zero although the loss is positive; otherwise None."""
         if loss <= 0 or not self.residuals.are_squares:
             return None
         gradients = [p.grad for p in trainable(self.residuals) if p.grad is not None]
         return None if any(bool(g.any()) for g in gradients) else INDEPENDENT
 
     def follow(self) -> None:
-        """Adapt the grids to the activations, between steps: a line search needs a fixed loss."""
+        """Adapt the grids to the activations; called between steps, not within a line search."""
         self.residuals.surrogate.follow(self.residuals.points)
 
 
 @dataclass
 class AdamStage(TorchStage):
-    """The state of Adam: `count` of its `steps` are done."""
+    """The state of Adam between its steps.
+
+    Args:
+        steps: the number of all steps.
+        count: the number of steps that are done.
+    """
 
     steps: int
     count: int = 0
@@ -163,7 +168,12 @@ class AdamStage(TorchStage):
 
 @dataclass
 class LBFGSStage(TorchStage):
-    """The state of L-BFGS: the lowest loss, and the number of steps since it was found."""
+    """The state of L-BFGS between its steps.
+
+    Args:
+        best: the lowest loss after a step so far.
+        idle: the number of steps since the lowest loss.
+    """
 
     best: float = math.inf
     idle: int = 0
@@ -180,18 +190,19 @@ class LBFGSStage(TorchStage):
 
 
 def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> Tensor | None:
-    """Return the inverse Hessian after a step s that changed the gradient by y.
+    """Return the approximate inverse Hessian after a step s that changed the gradient by y.
 
-    H⁺ = [H - Hy yᵀH / yᵀHy + φ (yᵀHy) v vᵀ] / τ + s sᵀ / yᵀs, v = s / yᵀs - Hy / yᵀHy, with φ and
-    τ from a = bh - 1, b = sᵀH⁻¹s / yᵀs and h = yᵀHy / yᵀs. It is positive definite if H is and
-    yᵀs > 0; if yᵀs ≤ 0, H is returned unchanged.
+    The new inverse Hessian is [H - Hy yᵀH / yᵀHy + φ (yᵀHy) v vᵀ] / τ + s sᵀ / yᵀs for the old
+    inverse Hessian H, with v = s / yᵀs - Hy / yᵀHy. The numbers φ and τ depend on a = bh - 1,
+    b = sᵀH⁻¹s / yᵀs and h = yᵀHy / yᵀs. The new matrix is positive definite if H is and if yᵀs > 0;
+    if yᵀs ≤ 0, H is returned unchanged.
 
     Args:
         inverse: H, (P, P), changed in place; None for the identity, which is then scaled by the
-            first step (τ = h / σ).
+            first step (τ = h / σ with σ = 1 + a θ; θ is the parameter of Broyden's class).
         s: the step, (P,).
         y: the change of the gradient, (P,).
-        curvature: sᵀH⁻¹s; for a step s = -t H g along the gradient g it is -t sᵀg.
+        curvature: the number sᵀH⁻¹s, which is -t sᵀg for a step s = -t H g with the gradient g.
 
     Returns:
         The new inverse Hessian, (P, P); `inverse` itself if yᵀs ≤ 0.
@@ -224,7 +235,13 @@ def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> T
 
 @dataclass(frozen=True)
 class LinePoint:
-    """The loss, and its derivative along the search line, at one step length."""
+    """A trial of a line search.
+
+    Args:
+        length: the step length, in units of the search direction.
+        loss: the loss at this step length.
+        slope: the derivative of the loss by the step length.
+    """
 
     length: float
     loss: float
@@ -234,20 +251,21 @@ class LinePoint:
 def strong_wolfe(
     at: Callable[[float], LinePoint], start: LinePoint, length: float, curvature: float = 0.9
 ) -> LinePoint | None:
-    """Return a step length t with φ(t) ≤ φ(0) + 1e-4 t φ'(0) and |φ'(t)| ≤ c |φ'(0)|.
+    """Search for a step length that satisfies the strong Wolfe conditions.
 
-    If the search ends by rounding errors or the limit of evaluations, the trial with the lowest
-    loss is returned, provided that it lowers the loss. A loss that is not finite counts as too
-    high.
+    The conditions are φ(t) ≤ φ(0) + 1e-4 t φ'(0) and |φ'(t)| ≤ c |φ'(0)|, where φ(t) is the loss at
+    the step length t. If the search ends by rounding errors or after 25 evaluations, the trial with
+    the lowest loss is returned, provided that its loss is below φ(0). A loss that is not finite
+    counts as too high.
 
     Args:
-        at: evaluates φ, the loss along the line, and its slope at a step length.
+        at: evaluates the loss and its slope at a step length.
         start: the trial of length 0; its slope is negative.
         length: the step length that is tried first.
         curvature: c, below 1; 0.9 suits quasi-Newton methods, 0.1 makes the search nearly exact.
 
     Returns:
-        The trial at t; None if no trial lowers the loss.
+        The trial at the step length t; None if no trial lowers the loss.
 
     Reference: Nocedal and Wright, Numerical Optimization (2006), algorithms 3.5 and 3.6.
     """
@@ -271,7 +289,7 @@ def strong_wolfe(
         rounding = math.isfinite(high.loss) and fall <= 1e-15 * abs(low.loss)
         if rounding or abs(high.length - low.length) <= 1e-12 * low.length:
             break
-        # The minimum of the cubic through both trials, at least 10 % away from the ends.
+        # The next length is the minimum of a cubic, at least 10 % away from the interval's ends.
         left, right = sorted((low.length, high.length))
         margin, minimum = 0.1 * (right - left), _cubic_minimum(low, high)
         length = (left + right) / 2 if minimum is None else minimum
@@ -281,16 +299,24 @@ def strong_wolfe(
 
 
 def _beyond(before: LinePoint, last: LinePoint) -> float:
-    """Return the minimum of the cubic through both trials, limited to 2 to 10 last lengths."""
+    """Return the step length that follows two trials that do not enclose a minimum.
+
+    It is the minimum of the cubic polynomial through losses and slopes of the two trials, but at
+    least 2 and at most 10 times the length of the last trial.
+    """
     minimum = _cubic_minimum(before, last)
     most, least = 10 * last.length, 2 * last.length
     return most if minimum is None or minimum < before.length else min(max(minimum, least), most)
 
 
 def _cubic_minimum(a: LinePoint, b: LinePoint) -> float | None:
-    """Return the minimum of the cubic through both trials, equation 3.59; None if it has none."""
+    """Return the step length at the minimum of the cubic polynomial through two trials.
+
+    The polynomial has the losses and slopes of the trials, as in equation 3.59 of Nocedal and
+    Wright. The result is None if it has no minimum.
+    """
     if not all(abs(x) < 1e100 for x in (a.loss, b.loss, a.slope, b.slope)):
-        return None  # their squares would overflow
+        return None  # the squares of these numbers would overflow
     first = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.length - b.length)
     square = first**2 - a.slope * b.slope
     if square < 0:
@@ -307,17 +333,20 @@ class SSBroyden(Method):
     """Self-scaled Broyden steps with a dense inverse Hessian and strong Wolfe line searches.
 
     One step is one iteration: a line search, usually with one or two evaluations of loss and
-    gradient, and an update of the inverse Hessian with 4P² operations for P parameters. If points
-    or their weights have changed, loss and gradient are evaluated again and the matrix is kept.
+    gradient, and an update of the inverse Hessian with 4P² operations for P parameters. If the
+    points or the weights of loss terms have changed, loss and gradient are evaluated again, and the
+    inverse Hessian stays the same.
 
     Args:
         steps: the largest number of iterations.
         tolerance: the method has converged if 50 iterations lower the loss by less than this
-            fraction.
-        largest: the largest number of parameters P; the matrix takes 8P² bytes, 200 MB for 5000.
+            fraction of the loss.
+        largest: the largest number of parameters P; the inverse Hessian takes 8P² bytes, 200 MB for
+            5000.
 
     Raises:
-        InputError: for values out of range; at the start, for a network with more parameters.
+        InputError: for values out of range; at the start of the method, for a network with more
+            than `largest` parameters.
 
     Reference: Al-Baali, Spedicato and Maggioni, Broyden's quasi-Newton methods for a nonlinear
     system of equations and unconstrained optimization (2014); Urbán, Stefanou and Pons, Unveiling
@@ -360,13 +389,15 @@ class SSBroydenStage(Stage):
     """The state of SSBroyden between its steps.
 
     Attributes:
-        inverse: H, the inverse Hessian (P, P); None for the identity.
-        loss, gradient: their values at the present coefficients; the gradient is None before the
-            first step.
+        inverse: the approximate inverse Hessian H, (P, P); None for the identity.
+        loss: the loss at the present coefficients.
+        gradient: the gradient of the loss at the present coefficients, (P,); None before the first
+            step.
         count: the number of iterations so far.
-        mark: the loss at the last multiple of fifty iterations; infinite if there is none.
-        points, factors: the collocation points and factors of the terms at which loss and gradient
-            were evaluated.
+        mark: the loss after the last multiple of fifty iterations; infinite if there is none since
+            the points changed.
+        points: the collocation points of each loss term at the last evaluation.
+        factors: the factor of each loss term at the last evaluation.
     """
 
     kept = ("inverse", "gradient", "loss", "count", "mark", "points", "factors")
@@ -381,7 +412,7 @@ class SSBroydenStage(Stage):
         self.factors: list[float] = []
 
     def step(self) -> Step:
-        """Take a quasi-Newton step, or a gradient step if that one does not lower the loss."""
+        """Take a quasi-Newton step or, if it does not lower the loss, a gradient step."""
         evaluations, finished, moved = 0, None, False
         if self._moved() or self.gradient is None:
             self.loss, self.gradient = self._evaluate()
@@ -425,11 +456,11 @@ class SSBroydenStage(Stage):
         return moved
 
     def _search(self, direction: Tensor, slope: float) -> tuple[int, bool]:
-        """Search along a direction for a lower loss; if it is found, step and update the inverse.
+        """Search along a direction for a lower loss; if one is found, step and update H.
 
         Args:
             direction: the search direction, (P,).
-            slope: the derivative of the loss along it, negative.
+            slope: the derivative of the loss along the direction; it is negative.
 
         Returns:
             The number of evaluations, and whether a lower loss was found.
@@ -459,10 +490,10 @@ class SSBroydenStage(Stage):
         return len(gradients), True
 
     def _follow(self) -> int:
-        """Adapt the grids to the activations; return the number of evaluations.
+        """Adapt the grids to the activations, and return the number of evaluations.
 
-        This is done after every iteration, since an edge function is only linear beyond its grid.
-        If it changes the coefficients, loss and gradient are evaluated again.
+        The grids are adapted after every iteration, since an edge function is only linear beyond
+        its grid. If this changes the coefficients, loss and gradient are evaluated again.
         """
         before = self._vector()
         self.residuals.surrogate.follow(self.residuals.points)
