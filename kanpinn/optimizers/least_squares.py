@@ -1,4 +1,4 @@
-"""Least squares on the output layer, from one start or several."""
+"""Least squares on the output layer, from the present coefficients and from other starts."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -22,27 +22,30 @@ from kanpinn.optimizers.starts import Start, other_starts
 
 @dataclass
 class SeveralStarts(Stage):
-    """A descent from the given start and, if it does not fit the data, from other starts.
+    """A fit of problems with unknowns, by descents from several starts if the first one fails.
 
-    The first of the other starts raises the weight of the equation in steps. With a small weight
-    the fields interpolate the data, and the unknowns follow from the equation's residual, which is
-    mostly linear in them, so that their start values hardly matter. Further descents start the
-    unknown numbers from random multiples of their start values. One step is a whole descent. The
-    descent with the best end goes on until it has converged.
+    A descent is a sequence of Gauss–Newton steps. The first descent starts from the network's
+    present coefficients. If it does not fit the data, other starts follow, and each whole descent
+    from another start is one step of this stage. The first other start raises the weight of the
+    equation in steps. With a small weight the fields interpolate the data. The unknowns then follow
+    from the equation's residual, which is mostly linear in the unknowns, so that their initial
+    values hardly matter. Further starts have random multiples of the unknown numbers' initial
+    values. At the end, the descent with the lowest loss goes on until it has converged.
 
     Args:
-        descent: takes the steps from the given start, and those from the best end.
-        rcond: see `LeastSquares`.
-        starts: the largest number of other starts; 0 for the given one only.
+        descent: takes the steps of the first descent, and the steps that follow the best descent.
+        rcond: as for `LeastSquares`.
+        starts: the largest number of other starts.
         seed: the seed of the random starts.
         tried: the number of other starts so far; -1 during the first descent.
-        patience: the first descent also ends after this many slow steps in a row, each of which
-            lowers the loss by less than 10%, if the data are not fitted then.
-        slow: the number of slow steps in a row.
+        patience: the first descent ends after this many successive slow steps if the data are not
+            fitted then. A slow step lowers the loss by less than 10%.
+        slow: the number of successive slow steps.
         last_loss: the loss after the last step of the first descent.
         best_loss: the lowest loss at the end of a descent so far.
-        best: the output layers' coefficients at that end, (p,); None before the first end.
-        last: whether the descent from the best end goes on.
+        best: the output layers' coefficients at the end of the descent with the lowest loss, (p,);
+            None before the first descent has ended.
+        last: whether the best descent goes on now.
 
     Reference: Ramsay et al., Parameter estimation for differential equations: a generalized
     smoothing approach (2007), for the weight of the equation that is raised in steps.
@@ -63,7 +66,7 @@ class SeveralStarts(Stage):
 
     @property
     def residuals(self) -> Residuals:
-        """The terms of the loss, which are those of `descent`."""
+        """The terms of the loss."""
         return self.descent.residuals
 
     @residuals.setter
@@ -94,7 +97,7 @@ class SeveralStarts(Stage):
         return Step(self.best_loss, evaluations, words=words)
 
     def _descend(self) -> Step:
-        """Take a step from the given start or from the best end; other starts may follow."""
+        """Take a step of the first descent, or a step that continues the best descent."""
         layers = self.residuals.surrogate.network.output_layers
         before = get_coefficients(layers)
         try:
@@ -120,7 +123,11 @@ class SeveralStarts(Stage):
         return Measurements.of(residuals.terms, residuals.surrogate).fits(loss)
 
     def _from_data(self) -> int:
-        """Descend with a weight of the equation that is raised in steps; count evaluations."""
+        """Descend while the weight of the equation is raised in steps to its full value.
+
+        Returns:
+            The number of evaluations.
+        """
         residuals, layers = self.residuals, self.residuals.surrogate.network.output_layers
         model = [term for term in residuals.terms if not term.measured]
         data = [term for term in residuals.terms if term.measured]
@@ -131,7 +138,7 @@ class SeveralStarts(Stage):
         ]
         if len(sizes) < 2 or not sizes[1]:
             return 1
-        # With the first weight the data and the equation are equally sensitive to the coefficients.
+        # With the first weight the Jacobian's norm is the same for the data and the equation.
         factor, evaluations = min(sizes[0] / sizes[1], 1.0), 2
         while True:
             weighed = residuals.with_factors({term.name: factor for term in model})
@@ -141,7 +148,15 @@ class SeveralStarts(Stage):
             factor = min(10 * factor, 1.0)
 
     def _followed(self, residuals: Residuals, most: int) -> int:
-        """Take steps until they lower the loss by less than 1%; return the evaluations."""
+        """Take steps until two successive steps each lower the loss by less than 1%.
+
+        Args:
+            residuals: the terms of the loss, with the weight of the equation.
+            most: the largest number of steps.
+
+        Returns:
+            The number of evaluations.
+        """
         evaluations, idle = 0, 0
         for _ in range(most):
             try:
@@ -156,7 +171,11 @@ class SeveralStarts(Stage):
 
 
 def _rank_of_start(step: OutputStep) -> tuple[bool, bool, float]:
-    """The rank of a start by its first step: finite losses before others, then regular ones."""
+    """Return a key that sorts starts by their first steps, the best start first.
+
+    Starts with a finite loss come first, then starts with a Jacobian that is not zero, then starts
+    with a lower loss.
+    """
     return not math.isfinite(step.loss), not step.rank, step.loss
 
 
@@ -168,21 +187,23 @@ class LeastSquares(Method):
     """Solve for the output layer's coefficients by rank-revealing least squares.
 
     The inner layers are not changed. A linear problem takes one step, with an error of about
-    eps·max|c| for coefficients c. A nonlinear problem takes damped Gauss–Newton steps, which
-    converge quadratically if the residual vanishes at the solution. They start from the present
-    output layer or from zero, whichever has the lower loss after the first step: the output layer
-    of a new network is random, but that of an earlier solve is a good start. If the residual is not
-    finite at either, or to first order does not depend on the output layer there, smooth random
-    functions follow (`other_starts`). With random inner functions this is the random feature
-    method, or an extreme learning machine.
+    eps·max|c| for the machine epsilon eps and coefficients c. A nonlinear problem takes damped
+    Gauss–Newton steps, which converge quadratically if the residual vanishes at the solution. The
+    first step is tried from the present output layer and from zero, and the result with the lower
+    loss is used: the output layer of a new network is random, but the output layer of an earlier
+    solve is a good start. If both starts have a residual that is not finite, or that to first order
+    does not depend on the output layer, smooth random functions are tried as starts
+    (`other_starts`). With random inner functions this method is the random feature method, or an
+    extreme learning machine.
 
     Args:
         steps: the largest number of Gauss–Newton steps.
-        rcond: singular values below rcond times the largest are cut off; None for 50 eps.
-        starts: the largest number of other starts for a problem with unknowns. They are tried if
-            the given start does not lead to a fit of the data: first a start from the data, with a
-            weight of the equation that is raised in steps, then random multiples of the start
-            values. Each start counts as one step.
+        rcond: singular values below rcond times the largest singular value are cut off; None for 50
+            times the machine epsilon.
+        starts: the largest number of other starts for a problem with unknowns, see `SeveralStarts`.
+            They are tried if the network's present coefficients do not lead to a fit of the data:
+            first a start from the data, with a weight of the equation that is raised in steps, then
+            random multiples of the unknown numbers' initial values. Each start counts as one step.
 
     Raises:
         InputError: for values out of range.
@@ -229,8 +250,10 @@ class LeastSquaresStage(Stage):
     """The state of Gauss–Newton on the output layer between its steps.
 
     Args:
-        solve: takes one step, given the residuals and rcond.
-        begun: whether the first step was taken; only this step starts from zero as well.
+        residuals: the terms of the loss.
+        solve: a function that takes one step for given residuals and rcond.
+        rcond: as for `LeastSquares`.
+        begun: whether the first step was taken; only the first step is tried from several starts.
     """
 
     residuals: Residuals
@@ -240,7 +263,7 @@ class LeastSquaresStage(Stage):
     kept = ("begun",)
 
     def step(self) -> Step:
-        """Take a step; the first one starts from the present output layer and from zero.
+        """Take a step; the first step is tried from several starts.
 
         Raises:
             LinAlgError: if the residual is not finite at any start.
@@ -282,7 +305,11 @@ class LeastSquaresStage(Stage):
         )
 
     def _starts(self, present: Tensor) -> Iterator[Tensor]:
-        """Yield the present coefficients, zero, and those of other functions; all are (p,)."""
+        """Yield starts for the first step, as coefficients of the output layers, (p,).
+
+        The starts are the present coefficients, zeros and, without unknowns, the coefficients of
+        smooth random functions.
+        """
         yield present
         yield torch.zeros_like(present)
         surrogate, points = self.residuals.surrogate, self.residuals.terms[0].points
@@ -300,11 +327,14 @@ class LeastSquaresStage(Stage):
             yield get_coefficients(surrogate.network.output_layers)
 
     def _verdict(self, done: OutputStep) -> str:
-        """Return the status where no step lowers the loss: at rounding error it has converged.
+        """Return the status if no step lowers the loss: "converged" if the loss is rounding error.
 
-        The loss is at rounding error if it is at most (100 eps)² of the loss by which a change of
-        all coefficients of the output layer by one would raise it. The change is smaller than one,
-        and its loss is scaled up, because nonlinear residuals such as exp u can grow without limit.
+        The loss is rounding error if it is at most (100 eps)² times the increase of the loss by a
+        change of all coefficients of the output layer by 1. This increase is extrapolated from a
+        change by 1e-3, because nonlinear residuals such as exp u can grow without limit.
+
+        Args:
+            done: the result of the step.
         """
         layers = self.residuals.surrogate.network.output_layers
         present, change = get_coefficients(layers), 1e-3
