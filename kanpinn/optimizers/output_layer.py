@@ -1,4 +1,4 @@
-"""Gauss-Newton steps on the output layer, in all coefficients or in the unknowns of a problem."""
+"""Gauss–Newton steps on the output layer, in all coefficients or in the unknowns of a problem."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,19 +18,21 @@ from kanpinn.networks.surrogate import Surrogate
 def best_damping(
     loss_at: Callable[[float], float], start: float, before: float
 ) -> tuple[float, float, list[float]]:
-    """Return a damping at which the loss has a local minimum, searched in factors of ten.
+    """Search for the damping after which the loss has a local minimum, in factors of ten.
 
     Args:
-        loss_at: returns the loss after a step with a damping; it is called once for each.
+        loss_at: returns the loss after a step with a given damping; it is called once for each
+            damping.
         start: the damping that is tried first.
-        before: the loss without a step; the damping grows until a loss is below it.
+        before: the loss without a step. The damping grows until the loss after the step is below
+            this loss.
 
     Returns:
-        The damping, the loss there, which may exceed `before` if no damping lowers the loss, and
-        all dampings that were tried, the smallest first.
+        The damping; the loss after the step with this damping, which may exceed `before` if no
+        damping lowers the loss; and all dampings that were tried, the smallest first.
     """
     known: dict[float, float] = {}
-    least, most = 1e-20, 1e6  # an undamped step in double precision, and practically none
+    least, most = 1e-20, 1e6  # an undamped step in double precision, and practically no step
 
     def at(damping: float) -> float:
         if damping not in known:
@@ -57,13 +59,14 @@ class OutputStep:
         loss: the loss after the step that was taken.
         rank: the numerical rank of the Jacobian; 0 if to first order the residual does not depend
             on the output layer.
-        columns: the number of columns of the Jacobian, one for each coefficient solved for.
+        columns: the number of columns of the Jacobian, one for each coefficient that was solved
+            for.
         share: the fraction of the full step that was taken; 0 if no step was taken.
-        damping: the damping of the step taken, relative to the largest singular value squared; 0
-            for an undamped step.
-        floor: a predicted decrease of the loss below this is due to rounding, or too small for
-            another step.
-        linear: True if the residual is affine in the coefficients, as known or as measured.
+        damping: the damping of the step, relative to the square of the Jacobian's largest singular
+            value; 0 for an undamped step.
+        floor: the least significant decrease of the loss: a smaller predicted decrease is due to
+            rounding, or too small for another step.
+        linear: True if the residual is known, or was found, to be affine in the coefficients.
         evaluations: the number of evaluations of the loss and of the Jacobian.
     """
 
@@ -85,23 +88,31 @@ class OutputStep:
 
 
 def is_stationary(fall: float, loss: float, floor: float) -> bool:
-    """Return whether a predicted decrease is at most 1e-8 of the loss plus the floor."""
+    """Return whether a predicted decrease of the loss is not significant.
+
+    Args:
+        fall: the predicted decrease; it is not significant up to 1e-8 of the loss plus the floor.
+        loss: the present loss.
+        floor: the rounding error of the loss, or the least decrease that is worth a step.
+    """
     return fall <= 1e-8 * abs(loss) + floor
 
 
 def solve_output(
     residuals: Residuals, rcond: float | None = None, linear: bool | None = None
 ) -> OutputStep:
-    """Take one Gauss–Newton step on the output coefficients: the linearised problem's solution.
+    """Take one Gauss–Newton step on the output layers' coefficients.
 
-    If the full step lowers the loss by less than half of the predicted decrease, shorter steps and
-    damped steps (Levenberg–Marquardt) are tried as well. The step with the lowest true loss is
-    taken, or none if all raise the loss. If the predicted decrease is below the floor, only the
-    full step is tried, and taken only if it lowers the loss.
+    The full step leads to the solution of the linearised problem. If the full step lowers the loss
+    by less than half of the predicted decrease, shorter steps and damped steps
+    (Levenberg–Marquardt) are tried as well. The step with the lowest true loss is taken, or no step
+    if all steps raise the loss. If the predicted decrease is not significant, only the full step is
+    tried, and it is taken only if it lowers the loss.
 
     Args:
         residuals: the terms of the loss; the surrogate's output layers are changed.
-        rcond: singular values below rcond times the largest are cut off; None for 50 eps.
+        rcond: singular values below rcond times the largest singular value are cut off; None for 50
+            times the machine epsilon.
         linear: True if the residual is known to be affine in the coefficients; the full step is
             then taken without evaluating the loss.
 
@@ -117,8 +128,8 @@ def solve_output(
     # Solve for the coefficients, not their change: the minimum-norm coefficients are wanted.
     new, rank = triangle.solve(old, rcond)
     predicted, rounding = triangle.loss(new - old), rounding_of(residuals, triangle, new)
-    # A sum of squares is at least zero, so a predicted decrease by 1e-4 of it is worth no more than
-    # one trial.
+    # A sum of squares is at least zero, so a predicted decrease by 1e-4 of the sum is worth no more
+    # than one trial.
     floor = rounding + (1e-4 * before if residuals.are_squares else 0.0)
     trials = _Trials(residuals, layers, triangle, old, before)
     if linear:
@@ -148,7 +159,14 @@ def solve_output(
 
 @dataclass(frozen=True)
 class _Trial:
-    """Trial coefficients (p,), their loss, and the share and damping of the step to them."""
+    """A trial step.
+
+    Args:
+        coefficients: the coefficients after the step, (p,).
+        loss: the loss after the step.
+        share: the length of the step relative to the full step; 0 for no step.
+        damping: the damping of the step; 0 for an undamped step.
+    """
 
     coefficients: Tensor
     loss: float
@@ -158,7 +176,16 @@ class _Trial:
 
 @dataclass
 class _Trials:
-    """Evaluates the true loss at trial coefficients around the old ones."""
+    """Evaluates the true loss of trial steps from the old coefficients.
+
+    Args:
+        residuals: the terms of the loss.
+        layers: the output layers, with p coefficients.
+        triangle: the linearised residual at the old coefficients.
+        old: the old coefficients, (p,).
+        before: the loss at the old coefficients.
+        evaluations: the number of evaluations of the loss so far.
+    """
 
     residuals: Residuals
     layers: Sequence[Layer]
@@ -174,20 +201,21 @@ class _Trials:
         return self.residuals.loss()
 
     def are_affine(self, taken: _Trial, predicted: float, rounding: float) -> bool:
-        """Return whether the losses at the full step and at zero are those of an affine residual.
+        """Return whether the residual is affine in the coefficients, judged by losses.
 
-        Both must agree with the losses of the linearised residual to 1e-8. Near convergence the
-        loss at the full step agrees for a nonlinear residual, too; zero is far from both ends of
-        the step. If it differs by more than the estimated rounding error, the loss half way to the
-        full step must agree to 1e-11.
+        The losses after the full step and for zero coefficients must agree with the losses of the
+        linearised residual to 1e-8. Near convergence the loss after the full step agrees for a
+        nonlinear residual, too, but zero coefficients are far from both ends of the step. If the
+        loss after the full step differs by more than the estimated rounding error, the loss half
+        way to the full step must also agree, to 1e-11.
 
         Args:
             taken: the full step.
-            predicted: the loss of the linearised residual there.
-            rounding: an estimate of the rounding error of that loss.
+            predicted: the loss of the linearised residual after the full step.
+            rounding: an estimate of the rounding error of the loss after the full step.
         """
-        # A product of an unknown coefficient field and a field is zero to first order at zero: the
-        # comparison of losses could take it for affine.
+        # The product of an unknown coefficient field and a field is zero to first order at zero
+        # coefficients, so the comparison of losses could find it to be affine.
         if self.residuals.surrogate.has_unknowns:
             return False
         miss, fall = abs(taken.loss - predicted), abs(self.before - predicted)
@@ -202,9 +230,12 @@ class _Trials:
         return abs(self.loss_at(torch.zeros_like(self.old)) - at_zero) <= 1e-8 * abs(at_zero)
 
     def best(self, new: Tensor) -> _Trial:
-        """Return the trial with the lowest loss among shortened and damped steps, or no step.
+        """Return the trial with the lowest loss among shortened steps, damped steps and no step.
 
-        The shortened steps are 1, 1/2, 1/4, … until the loss rises again.
+        The shortened steps are 1, 1/2, 1/4, … times the full step, until the loss rises again.
+
+        Args:
+            new: the coefficients after the full step, (p,).
         """
         best = _Trial(self.old, self.before, share=0.0)
         for halvings in range(12):
@@ -224,11 +255,17 @@ class _Trials:
 
 
 def rounding_of(residuals: Residuals, triangle: TriangularFactor, coefficients: Tensor) -> float:
-    """Return an upper estimate of the rounding error in the loss at these coefficients.
+    """Return an upper estimate of the rounding error in the loss.
 
-    Each term J_pj c_j of a residual is rounded, and the squares of these errors add up; measured,
-    such an error is at most a hundred eps. An energy, which is not small at its minimum, is rounded
-    itself.
+    Each term J_ij c_j of a residual i is rounded, with a relative error of at most a hundred eps as
+    measured, and the squares of these errors add up. Here J is the Jacobian, c are the
+    coefficients, and eps is the machine epsilon. An energy is not small at its minimum; its
+    rounding error is relative to its terms.
+
+    Args:
+        residuals: the terms of the loss.
+        triangle: the linearised residual, with the triangular factor of J.
+        coefficients: the coefficients c at which the loss is evaluated, (p,).
     """
     terms = float((column_scale(triangle.matrix) * coefficients).square().sum())
     rounding = 100 * torch.finfo(coefficients.dtype).eps
@@ -236,17 +273,18 @@ def rounding_of(residuals: Residuals, triangle: TriangularFactor, coefficients: 
 
 
 def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputStep:
-    """Take one Gauss–Newton step in the unknowns, and solve for the fields that belong to them.
+    """Take one Gauss–Newton step in the unknowns of an inverse problem, and solve for the fields.
 
-    The unknowns are the numbers and coefficient fields that an inverse problem identifies. If the
+    The unknowns are the numbers and coefficient fields that the inverse problem identifies. If the
     residual is nearly zero, the loss as a function of fields and unknowns together is a narrow
     curved valley, in which straight steps must be short. A step in the unknowns is therefore judged
-    by the loss after the fields are solved for. If the fields are not yet the solution for the
-    present unknowns, the step solves for the fields only.
+    by the loss after solving for the fields at the new unknowns. If the fields are not yet the
+    solution for the present unknowns, the step solves for the fields only.
 
     Args:
         residuals: the terms of the loss; the surrogate's output layers are changed.
-        rcond: singular values below rcond times the largest are cut off; None for 50 eps.
+        rcond: singular values below rcond times the largest singular value are cut off; None for 50
+            times the machine epsilon.
 
     Returns:
         The result of the step.
@@ -287,16 +325,19 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
 
 @dataclass
 class _Reduced:
-    """The loss as a function of the unknowns only, with the fields solved for.
+    """The loss as a function of the unknowns only, minimised over the fields.
 
     Args:
         residuals: the terms of the loss.
-        rcond: see `solve_reduced`.
-        followed: the fields count as solved for if their next step would lower the loss by less
-            than this fraction. Smaller values cost more solves, larger ones judge a step in the
-            unknowns by too high a loss; 1e-2 to 1e-6 are sensible.
+        rcond: as for `solve_reduced`.
+        followed: the fields count as the solution for the present unknowns if their next step would
+            lower the loss by less than this fraction. For smaller values more solves are needed;
+            for larger values a step in the unknowns is judged by too high a loss. Values from 1e-6
+            to 1e-2 are sensible.
         evaluations: the number of evaluations of the loss and of Jacobians so far.
-        unknown: a mask of the output coefficients that belong to unknowns, (p,).
+        layers: the output layers, with p coefficients.
+        unknown: a mask of the coefficients that belong to unknowns, (p,).
+        parameters: the unknown numbers, whose coefficients are the last ones.
     """
 
     residuals: Residuals
@@ -310,11 +351,19 @@ class _Reduced:
     def __post_init__(self) -> None:
         self.layers = self.residuals.surrogate.network.output_layers
         self.unknown = unknown_columns(self.residuals.surrogate)
-        # The unknown numbers are the last coefficients.
+        # The coefficients of unknown numbers are the last coefficients.
         self.parameters = Parameters(self.residuals.surrogate.network.constants)
 
     def fields_solution(self, triangle: TriangularFactor, old: Tensor) -> tuple[Tensor, int]:
-        """Solve for the fields at fixed unknowns; return all coefficients (p,) and the rank."""
+        """Solve the linearised problem for the fields at fixed unknowns.
+
+        Args:
+            triangle: the linearised residual at the old coefficients.
+            old: the old coefficients, (p,).
+
+        Returns:
+            All coefficients, (p,), and the rank of the Jacobian for the fields.
+        """
         free = ~self.unknown
         columns = torch.cat([free, free.new_ones(1)])
         part = TriangularFactor(torch.linalg.qr(triangle.factor[:, columns], mode="r").R)
@@ -323,12 +372,16 @@ class _Reduced:
         return new, rank
 
     def follow(self, coefficients: Tensor) -> float:
-        """Solve for the fields at fixed unknowns by Gauss–Newton steps; return the loss.
+        """Solve for the fields at fixed unknowns, by at most eight Gauss–Newton steps.
 
-        The network keeps the coefficients. At most eight steps are taken.
+        The network gets the coefficients with the lowest loss.
 
         Args:
-            coefficients: the unknowns, and the fields at which the steps start, (p,).
+            coefficients: the coefficients of the fixed unknowns, and those of the fields from which
+                the steps start, (p,).
+
+        Returns:
+            The lowest loss.
         """
         set_coefficients(self.layers, coefficients)
         loss, best = self.residuals.loss(), coefficients
@@ -352,7 +405,7 @@ class _Reduced:
     def damped(
         self, triangle: TriangularFactor, old: Tensor, full: tuple[float, Tensor], before: float
     ) -> tuple[float, float]:
-        """Take the best of the full step and the damped steps, or none if all raise the loss.
+        """Take the best one of the full step and damped steps, or no step if all raise the loss.
 
         Args:
             triangle: the linearised residual at the old coefficients.
@@ -363,7 +416,7 @@ class _Reduced:
         Returns:
             The loss after the step, and its damping.
         """
-        # The factor of (I - QQᵀ)[J_unknown, r], with Q a basis of the range of J_fields.
+        # The steps are for (I - QQᵀ)[J_unknown, r], where Q is a basis of the range of J_fields.
         last = self.unknown.new_zeros(1)
         fields = triangle.factor[:, torch.cat([~self.unknown, last])]
         rest = triangle.factor[:, torch.cat([self.unknown, ~last])]
@@ -387,7 +440,7 @@ def unknown_columns(surrogate: Surrogate) -> Tensor:
     """Return a mask (p,) of the output layers' coefficients that belong to unknowns."""
     network, columns = surrogate.network, []
     chosen = [coefficient is not None for coefficient in surrogate.coefficients]
-    fields = {}  # by output layer: for each of its outputs (last axis) whether it is unknown
+    fields = {}  # for each output layer: a list of whether each of its outputs is unknown
     first = 0
     for part in network.parts:
         fields[part.layers[-1]] = chosen[first : first + part.width[-1]]
