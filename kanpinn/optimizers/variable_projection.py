@@ -1,4 +1,4 @@
-"""Variable projection: a search for structured solutions with about a hundred parameters."""
+"""Variable projection: a search for solutions by small KANs, with about a hundred parameters."""
 
 import itertools
 import math
@@ -18,19 +18,21 @@ from kanpinn.optimizers.output_layer import best_damping, solve_output
 
 
 class Projection:
-    """The projected loss f(θ) = min_c ‖r(θ, c)‖² of the inner coefficients θ, with a fixed gauge.
+    """The projected loss f(θ) = min_c ‖r(θ, c)‖² of a KAN with inner coefficients θ.
 
-    The output coefficients c are the least-squares solution for given inner functions, found by
-    damped Gauss–Newton steps if the residual is nonlinear in u. Constant shifts between the edges
-    into a hidden unit, and the scale and shift of the unit itself, can be undone by other
-    coefficients. They are fixed before each solve, since these directions would dominate the step.
+    The output layer's coefficients c are the least-squares solution for given inner functions,
+    found by damped Gauss–Newton steps if the residual r is nonlinear in c. Some changes of the
+    coefficients do not change the function, as constant shifts from one edge into a hidden unit to
+    another edge, or a scale and shift of the unit. This freedom, called the gauge, is removed
+    before each solve, since its directions would dominate the step.
 
     Args:
         residuals: the terms of the loss; the surrogate's network is a KAN with a hidden layer.
-        linear: whether the residual is affine in the output coefficients; None if not known yet.
+        linear: whether the residual is affine in c; None if not known yet.
 
     Attributes:
-        rank: the rank of the last solve; 0 if to first order the residual does not depend on u.
+        rank: the rank of the last least-squares problem for c; 0 if to first order the residual
+            does not depend on c, and -1 before the first solve.
         evaluations: the number of evaluations of the loss and of Jacobians so far.
 
     Reference: Golub and Pereyra (1973); Kaufman (1975) for the Jacobian (I - QQᵀ) J_inner.
@@ -46,22 +48,25 @@ class Projection:
 
     @property
     def inner(self) -> Tensor:
-        """θ, the coefficients of all layers but the output layer, (p,)."""
+        """The inner coefficients θ, of all layers except the output layer, (p,)."""
         return get_coefficients(self.network.layers[:-1])
 
     @property
     def outer(self) -> Tensor:
-        """c, the output layer's coefficients, (q,)."""
+        """The output layer's coefficients c, (q,)."""
         return get_coefficients(self.network.output_layers)
 
     def __call__(self, inner: Tensor, outer: Tensor | None = None) -> float:
-        """Return f(θ), and leave the network at θ with its gauge fixed and output layer solved for.
+        """Return the projected loss f(θ), and set the network's coefficients.
+
+        The network gets the inner coefficients θ, with the gauge fixed, and the output coefficients
+        that minimise the loss.
 
         Args:
-            inner: θ, (p,).
-            outer: the start of the steps in c if the residual is nonlinear, (q,). By default it is
-                zero or, if the residual has no finite derivative there or does not depend on u to
-                first order, all ones or all minus ones.
+            inner: the inner coefficients θ, (p,).
+            outer: the coefficients c from which the steps start if the residual is nonlinear, (q,).
+                By default they are zeros. If the residual or a derivative is not finite at zero, or
+                if the residual does not depend on c to first order, they are all 1 or all -1.
 
         Returns:
             The loss; infinite if the residual or its derivatives are not finite at the start.
@@ -82,10 +87,13 @@ class Projection:
         return loss
 
     def _solved(self, outer: Tensor) -> float:
-        """Solve for the output layer from the given coefficients; return the loss.
+        """Solve for the output layer's coefficients, and return the loss.
 
-        For a nonlinear residual the step is repeated, at most twenty times, until it lowers the
-        loss by less than a thousandth.
+        For a nonlinear residual, at most twenty steps are taken, until a step lowers the loss by
+        less than a thousandth.
+
+        Args:
+            outer: the coefficients from which the steps start, (q,).
         """
         set_coefficients(self.network.output_layers, outer)
         loss = math.inf
@@ -111,11 +119,11 @@ class Projection:
         finite.
 
         Args:
-            loss: f(θ) at the present coefficients.
+            loss: the projected loss at the present coefficients.
             damping: the damping that is tried first.
 
         Returns:
-            The loss after the step, and the damping.
+            The projected loss after the step, and the damping of the step.
         """
         start = self.inner, self.outer
         try:
@@ -139,10 +147,12 @@ class Projection:
         return min(lowest, loss), damping
 
     def _projected_triangle(self) -> TriangularFactor:
-        """Return the factor of (I - QQᵀ)[J_inner, r], Q a basis of the range of J_output.
+        """Return the linearised projected residual, as the factor of (I - QQᵀ)[J_inner, r].
 
-        It comes from the factor [R₁₁, R₁₂; 0, R₂₂] of [J_output, J_inner, r]: its rows are R₂₂ and
-        the part of R₁₂ that is orthogonal to the range of R₁₁, if R₁₁ is singular.
+        J_inner and J_output are the Jacobians of the residual r by the inner and by the output
+        coefficients, and Q is an orthonormal basis of the range of J_output. If [J_output, J_inner,
+        r] has the triangular factor [R₁₁, R₁₂; 0, R₂₂], the result is the factor of R₂₂ and, if R₁₁
+        is singular, of the component of R₁₂ orthogonal to the range of R₁₁.
         """
         split, outputs = len(self.inner), len(self.outer)
         rows = self.residuals.rows(self.network.all_layers)
@@ -154,27 +164,31 @@ class Projection:
 
 @dataclass(frozen=True)
 class VariableProjection(Method):
-    """Gauss–Newton on the inner functions, with the output layer solved for, from random starts.
+    """Gauss–Newton on the inner functions of a KAN, from random starts.
 
-    The search uses a coarse output grid and a subset of the points. Each round computes the
-    projected loss of random smooth inner functions and follows the best few of them by Gauss–Newton
-    steps until they stall; a start whose loss gets below `tolerance` ends the search. Starts at
-    which the residual is not finite are dropped. Then hidden units whose removal raises the loss
-    at most fourfold are removed; the output grid is refined in steps to the network's own, with all
-    points. Near a structured solution the convergence is quadratic.
+    The loss of inner functions is the projected loss: its minimum over the coefficients of the
+    output layer. The search uses a coarse grid of the output layer and a subset of the points. Each
+    round draws random smooth inner functions, and improves those with the least projected loss by
+    Gauss–Newton steps until the loss stalls. The search ends if the loss gets below `tolerance`.
+    Starts at which the residual is not finite are dropped.
+
+    After the search, hidden units are removed if the loss grows at most fourfold without them. Then
+    the output grid is refined in steps to the grid of the network, with all points. The convergence
+    is quadratic near a solution that the network represents exactly.
 
     Args:
-        steps: the largest number of steps in all; a screening round is one step.
+        steps: the largest number of steps in all; drawing the starts of a round is one step.
         rounds: the largest number of rounds of the search; 0 starts from the present network.
-        starts: the number of random inner functions in each round.
-        follow: the number of starts that are followed in each round.
+        starts: the number of starts in each round, each with random inner functions.
+        follow: the number of starts in each round that are improved by Gauss–Newton steps.
         coarse: the number of intervals of the output grid during the search.
-        tolerance: the loss that ends the search, relative to the loss of the zero solution, or of
-            the first start if the former is not finite.
+        tolerance: the loss that ends the search, relative to the loss of the zero solution or, if
+            that is not finite, of the first start.
         prune: whether hidden units that are not needed are removed.
 
     Raises:
-        InputError: for values out of range; in a solve, without a hidden layer or for an energy.
+        InputError: for values out of range; in a solve, for a network without a hidden layer, or
+            for an energy.
 
     Reference: Golub and Pereyra (1973), Kaufman (1975); multi-start with early stopping.
 
@@ -219,9 +233,10 @@ class VariableProjection(Method):
         return VariableProjectionStage(self, residuals, seed)
 
 
-# Kinds of steps: draw a round of random starts, on the coarse output grid; one Gauss–Newton step
-# from a start; try to remove one hidden unit; go to the next finer output grid, and to all
-# points; one Gauss–Newton step on that grid.
+# The kinds of steps. "screen": draw a round of random starts, on the coarse output grid. "follow":
+# one Gauss–Newton step of the descent from a start. "prune": try to remove one hidden unit.
+# "enter": change to the next finer output grid and all points. "polish": one Gauss–Newton step on
+# that grid.
 Phase = Literal["screen", "follow", "prune", "enter", "polish"]
 
 
@@ -229,17 +244,19 @@ class VariableProjectionStage(Stage):
     """The state of variable projection; each step belongs to a phase, and may set the next phase.
 
     Attributes:
-        zero: the loss of the zero network; that of the first start if the former is not finite.
-        round, drawn: the numbers of rounds and of random starts so far.
-        waiting: the inner coefficients of starts that are still to be followed, (p,) each.
-        best, best_loss: the inner coefficients (p,) with the lowest loss at the end of a descent in
-            the search, and that loss.
+        zero: the loss of the zero network or, if that is not finite, of the first start.
+        round: the number of rounds so far.
+        drawn: the number of random starts so far.
+        waiting: the inner coefficients of starts of the present round from which a descent is still
+            to begin, (p,) each.
+        best: the inner coefficients with the lowest loss at the end of a descent, (p,); None before
+            the first descent has ended.
+        best_loss: the lowest loss at the end of a descent.
         levels: the numbers of intervals of the output grids that are still to come.
-        phase: the kind of the next step.
-        loss: the projected loss at the network's present coefficients; while units are removed,
-            that of the network with the present units.
-        damping, count: the damping of the last Gauss–Newton step, and the number of these steps,
-            from the present start or on the present output grid.
+        phase: the kind of the next step, see `Phase`.
+        loss: the projected loss at the network's present coefficients.
+        damping: the damping of the last Gauss–Newton step.
+        count: the number of Gauss–Newton steps in the present descent.
         points: the number of points that the search uses.
         unit: the index of the hidden unit whose removal is tried next.
         linear: whether the residual is affine in the output coefficients; None if not known yet.
@@ -257,7 +274,7 @@ class VariableProjectionStage(Stage):
         self.settings, self.residuals, self.network, self.seed = s, residuals, network, seed
         self.phase: Phase = "screen" if s.rounds else "enter"
         self.levels = [min(2 * s.coarse, target) if s.rounds else target]
-        while self.levels[-1] < target:  # they double: (6, 32) → [12, 24, 32]
+        while self.levels[-1] < target:  # the intervals double: for 6 and 32 [12, 24, 32]
             self.levels.append(min(2 * self.levels[-1], target))
         self.zero, self.round, self.drawn = math.nan, 0, 0
         self.waiting: list[Tensor] = []
@@ -273,14 +290,14 @@ class VariableProjectionStage(Stage):
         self.taken += 1
         if self.taken < self.settings.steps or self.phase not in ("screen", "follow"):
             return done
-        # The limit ends the search: the final grid begins with the best start so far.
+        # The limit of steps ends the search: the final grid begins with the best descent so far.
         if self.best is not None and self.best_loss < self.loss:
             self.projection(self.best)
         self.levels = self.levels[-1:]
         return self._enter()
 
     def _begin(self, loss: float) -> None:
-        """Begin a descent on the projected loss, which is `loss` at the present coefficients."""
+        """Begin a descent from the present coefficients, with the projected loss `loss`."""
         self.loss, self.damping, self.count = loss, 1.0, 0
 
     def _descend(self, least_fall: float, most: int) -> tuple[int, bool]:
@@ -288,8 +305,8 @@ class VariableProjectionStage(Stage):
 
         Args:
             least_fall: the descent has stalled if a step lowers the loss by less than this
-                fraction.
-            most: the number of steps after which the descent has stalled in any case.
+                fraction of the loss.
+            most: the number of steps after which the descent counts as stalled in any case.
 
         Returns:
             The number of evaluations, and whether the descent has stalled.
@@ -302,7 +319,7 @@ class VariableProjectionStage(Stage):
 
     @property
     def projection(self) -> Projection:
-        """The projected loss, on a part of the points until the phase is "polish", then on all."""
+        """The projected loss: on all points in the phase "polish", before on a part of them."""
         if self._projection is None:
             whole = self.phase == "polish"
             residuals = self.residuals if whole else self.residuals.subset(self.points, self.seed)
@@ -310,14 +327,15 @@ class VariableProjectionStage(Stage):
         return self._projection
 
     def _screen(self) -> Step:
-        """Draw a round of random starts on the coarse grid; begin with the best start.
+        """Draw a round of random starts on the coarse grid; begin a descent from the best start.
 
-        Rounds in which no start has a finite loss are repeated.
+        Further rounds are drawn until a start has a finite loss.
         """
         settings, begun = self.settings, self.drawn
         if self.round == 0:
             self.network.reset_output(settings.coarse)
-            self.points = 6 * self.network.parameter_count  # with fewer points, wrong starts arrive
+            # With fewer points, the tolerance would also be reached from wrong starts.
+            self.points = 6 * self.network.parameter_count
             layers = self.network.output_layers
             set_coefficients(layers, torch.zeros_like(get_coefficients(layers)))
             self.zero = self.projection.residuals.loss()
@@ -338,12 +356,12 @@ class VariableProjectionStage(Stage):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.drawn)
         self.drawn += 1
         for layer in self.network.layers[:-1]:
-            # Quadratics: measured, starts of higher degree arrive half as often.
+            # Quadratic functions: starts of higher degree reached the tolerance half as often.
             layer.randomise(generator, degree=2, decay=0.5)
         return self.projection(self.projection.inner), self.projection.inner
 
     def _next_start(self) -> None:
-        """Begin a descent from the next waiting start or, without any, from the best descent's end.
+        """Begin a descent from the next waiting start, or go on from the end of the best descent.
 
         Raises:
             LinAlgError: if no start had a finite loss.
@@ -359,8 +377,9 @@ class VariableProjectionStage(Stage):
         self._begin(self.projection(start))
 
     def _follow(self) -> Step:
-        """Take one step from the present start; go to the next start if it stalls."""
-        # Measured: starts that arrive lose more than 3 % of the loss a step, and need under 40.
+        """Take one step of the present descent; if the descent stalls, go to the next start."""
+        # Measured: descents that reach the tolerance lower the loss by more than 3 % in each step,
+        # and take fewer than 40 steps.
         evaluations, stalled = self._descend(least_fall=3e-2, most=40)
         done, settings = self._report(evaluations), self.settings
         arrived = self.loss <= settings.tolerance * self.zero
@@ -375,7 +394,7 @@ class VariableProjectionStage(Stage):
         return done
 
     def _prune(self) -> Step:
-        """Remove one hidden unit and descend; restore it if the loss grows more than fourfold."""
+        """Remove a hidden unit and descend; restore the unit if the loss grows over fourfold."""
         hidden = len(self.network.layers) - 2
         units = self.network.width[hidden + 1]
         if self.unit >= units or units == 1:
@@ -387,7 +406,7 @@ class VariableProjectionStage(Stage):
         while not stalled:
             spent, stalled = self._descend(least_fall=3e-2, most=15)
             evaluations += spent
-        if self.loss <= 4 * present:  # without a needed unit it is far higher
+        if self.loss <= 4 * present:  # without a unit that is needed, the loss is far higher
             self.unit = 0
         else:
             self.network.load_state_dict(before)
@@ -396,7 +415,7 @@ class VariableProjectionStage(Stage):
         return self._report(evaluations)
 
     def _enter(self) -> Step:
-        """Go to the next finer output grid, and to all points; solve for the output layer there."""
+        """Change to the next finer output grid and to all points; solve for the output layer."""
         self.phase, self._projection = "polish", None
         intervals, *self.levels = self.levels
         self.network.reset_output(intervals)
@@ -404,7 +423,8 @@ class VariableProjectionStage(Stage):
         return self._report(1)
 
     def _polish(self) -> Step:
-        """Take one step on the present output grid; the next grid follows when it stalls."""
+        """Take one step on the present output grid; if the descent stalls, the next grid follows.
+        """
         most = 12 if self.levels else self.settings.steps
         evaluations, stalled = self._descend(least_fall=1e-2, most=most)
         finished, tolerance = None, self.settings.tolerance
