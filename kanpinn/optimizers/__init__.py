@@ -1,7 +1,7 @@
-"""The methods of a solve, which lower the loss or refine the network.
+"""The optimizers of a solve, called methods, which lower the loss or refine the network.
 
-`method` defines their interface to the solve loop, `output_layer` the Gauss–Newton step on the
-output layer that several of them use.
+The module `method` defines the interface between the solve loop and the methods. The module
+`output_layer` has the Gauss–Newton step on the output layer, which several methods use.
 """
 
 from kanpinn.optimizers.gradient import LBFGS as LBFGS
