@@ -423,7 +423,7 @@ class VariableProjectionStage(Stage):
         return self._report(1)
 
     def _polish(self) -> Step:
-        """Take one step on the present output grid; if the descent stalls, the next grid follows."""
+        """Take one step on the present output grid; the next grid follows if the loss stalls."""
         most = 12 if self.levels else self.settings.steps
         evaluations, stalled = self._descend(least_fall=1e-2, most=most)
         finished, tolerance = None, self.settings.tolerance
