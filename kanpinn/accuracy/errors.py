@@ -1,4 +1,4 @@
-"""The errors of a solution as results: norms, an estimate without the exact solution,
+"""Records of the errors of a solution: error norms, estimates without the exact solution, and
 guaranteed bounds.
 """
 
@@ -13,15 +13,21 @@ from kanpinn._support.shown import Shown
 
 @dataclass(frozen=True)
 class Errors(Shown):
-    """Error norms as means over the domain: l2_squared = mean e², h1_squared = mean (e² + |∇e|²).
+    """Norms of the error e of a solution, as means over the domain.
 
     Relative errors are divided by the same norm of the exact solution or the reference. Errors that
-    cannot be computed are NaN, such as H1 errors against a reference without derivatives. `fields`
-    has the errors of each field of a system; it is empty for a single field.
+    cannot be computed are NaN, such as H1 errors against a reference without derivatives.
 
-    rule_error: the relative quadrature error of l2 or h1, whichever is larger. It is the change by
-    the last refinement of a Gauss rule, or the standard error of a low-discrepancy rule; NaN for a
-    single Gauss rule that was not refined, and 0 for means over given points.
+    Args:
+        l2, l2_relative: the root of the mean of e², and its relative value.
+        l2_squared: the mean of e².
+        h1, h1_relative: the root of the mean of e² + |∇e|², and its relative value.
+        h1_squared: the mean of e² + |∇e|².
+        rule_error: the relative quadrature error of l2 or of h1, the larger one. It is the change
+            by the last refinement of a Gauss rule, or the standard error of a low-discrepancy rule.
+            It is NaN for a single Gauss rule that was not refined, and 0 for means over given
+            points.
+        fields: the errors of each field of a system, by name; empty for a single field.
 
     Example:
         >>> import kanpinn as kp
@@ -43,7 +49,7 @@ class Errors(Shown):
     fields: dict[str, "Errors"] = field(default_factory=dict)
 
     def scaled(self, factor: float) -> "Errors":
-        """Return the errors with all norms multiplied by a factor, and squares by its square."""
+        """Return the errors with all norms multiplied by a factor."""
         norms = {n: factor * getattr(self, n) for n in ("l2", "l2_relative", "h1", "h1_relative")}
         norms |= {n: factor**2 * getattr(self, n) for n in ("l2_squared", "h1_squared")}
         fields = {name: errors.scaled(factor) for name, errors in self.fields.items()}
@@ -51,10 +57,13 @@ class Errors(Shown):
 
 
 def errors_of(means: Tensor, rule_error: float | None) -> Errors:
-    """Return the errors from the means of e², |∇e|², u² and |∇u|² over each rule, (rules, 4).
+    """Return the error norms from means over quadrature rules.
 
-    rule_error: the error of a single rule; None gives NaN. For several rules it is replaced by the
-    standard error of their mean.
+    Args:
+        means: the means of e², |∇e|², u² and |∇u|² by each rule, (rules, 4), for the error e and
+            the exact solution u.
+        rule_error: the relative quadrature error if there is a single rule; None for NaN. For
+            several rules it is ignored: the quadrature error is the standard error of the mean.
     """
     e, de, u, du = means.mean(dim=0).tolist()
     l2, h1 = math.sqrt(e), math.sqrt(e + de)
@@ -63,7 +72,7 @@ def errors_of(means: Tensor, rule_error: float | None) -> Errors:
     if len(means) > 1:
         both = torch.stack([means[:, 0], means[:, 0] + means[:, 1]], dim=1)
         errors = both.std(dim=0) / math.sqrt(len(means))
-        # The square root of a mean has half its relative error. For a norm of 0 the error is 0.
+        # The relative error of a square root is half that of the mean. For a norm 0 it is 0.
         parts = errors / (2 * both.mean(dim=0))
         rule_error = float(torch.nan_to_num(parts, nan=0.0, posinf=0.0).max())
     rule_error = math.nan if rule_error is None else rule_error
@@ -71,7 +80,12 @@ def errors_of(means: Tensor, rule_error: float | None) -> Errors:
 
 
 def compared(coarse: Errors, fine: Errors) -> Errors:
-    """Return the errors of the finer rule; `rule_error` is their relative change."""
+    """Return the errors by the finer of two rules, with their relative change as `rule_error`.
+
+    Args:
+        coarse: the errors by the coarser rule.
+        fine: the errors by the finer rule.
+    """
     pairs = [(coarse.l2, fine.l2), (coarse.h1, fine.h1)]
     changes = [abs(a - b) / b for a, b in pairs if b and math.isfinite(a - b)]
     fields = {name: compared(coarse.fields[name], errors) for name, errors in fine.fields.items()}
@@ -84,25 +98,26 @@ class Bound:
 
     The equation is -div(A∇u) + b·∇u + c u = f, and γ = c - div(b)/2. Norms are root means over the
     domain, as in `Errors`; the square of the energy norm is the mean of A∇e·∇e + max(min γ, 0) e².
-    Relative bounds are divided by a lower bound of the norm of u, the norm of v minus the bound,
-    and are infinite where this is not positive. Bounds that are not known are NaN.
+    Relative bounds are divided by the norm of v minus the bound, which is a lower bound of the norm
+    of u; they are infinite if this lower bound is not positive. Bounds that are not known are NaN.
 
-    The inequalities are proved; the numbers in them are computed. The norms of the residual and of
-    misfits on the boundary are taken by quadrature, with the upper end of its estimated error, and
-    extremes of A, b, c, of the residual and of misfits are those at hundreds to thousands of
-    points.
+    The inequalities are proved, but the numbers in them are computed. The norms of the residual and
+    of boundary misfits are computed by quadrature and increased by the estimated quadrature error.
+    Extremes of A, b, c, of the residual and of boundary misfits are taken over hundreds to
+    thousands of points.
 
     Args:
         l2, l2_relative: bounds of the L2 norm.
         h1, h1_relative: bounds of the H1 norm; NaN for parabolic equations.
         energy, energy_relative: bounds of the energy norm.
         maximum: a bound of max |e|, by the maximum principle or, in one dimension, the energy.
-        theorem: the theorems of the bounds.
-        constants: the constants in them, by name: "friedrichs" C with ‖w‖ ≤ C |||w|||,
-            "diffusion" min A, "effective_reaction" min γ, "coercivity" min B(w, w) / |||w|||² for
-            the weak form B, "trace" T with ‖w‖ ≤ T |||w||| on sides with prescribed fluxes,
-            "barrier" max |e| for a residual of 1.
-        reason: why there are no bounds; empty where there are.
+        theorem: the names of the theorems from which the bounds follow.
+        constants: the constants in these theorems, by name, for functions w that vanish where
+            values are prescribed, with the energy norm |||w|||. "friedrichs" is C in
+            ‖w‖ ≤ C |||w|||, "diffusion" is min A, "effective_reaction" is min γ, "coercivity" is
+            min B(w, w) / |||w|||² for the weak form B, "trace" is T in ‖w‖ ≤ T |||w||| on sides
+            with prescribed fluxes, and "barrier" is max |e| for a residual of 1.
+        reason: the reason why there are no bounds, as text; empty if there are bounds.
 
     Example:
         >>> import kanpinn as kp
@@ -136,11 +151,15 @@ class Bound:
 class Estimate(Shown):
     """An estimate of a solution's errors, made without the exact solution.
 
-    errors: the error norms, relative to the finer solution, or the L2 error that a solve in cells
-    has estimated itself; None where they are not known. contraction: the root mean square residual
-    of the finer solution over that of the solution, at points that neither was trained on; None for
-    energies, which have no residual, and where the solve's own estimate is taken. seconds: the time
-    that the estimate took. reason: why the errors are not known, or "". bound: guaranteed bounds.
+    Args:
+        errors: the error norms by comparison with a finer solution, or the L2 error that a solve in
+            cells has estimated; None if the errors are not known.
+        contraction: the root mean square residual of the finer solution divided by that of the
+            solution, at points on which neither solution was trained. None for energies, which have
+            no residual, and for the estimate of a solve in cells.
+        seconds: the time that the estimate took.
+        reason: the reason why the errors are not known, as text; empty if they are known.
+        bound: guaranteed bounds; None if they were not computed.
 
     Example:
         >>> import kanpinn as kp
