@@ -1,4 +1,4 @@
-"""Integrals over space that an equation conserves, and how far a solution lets them drift."""
+"""Integrals over space that an equation conserves, and their changes in a solution over time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,13 +24,14 @@ from kanpinn.spaces.windows import NetworkOfWindows
 
 @dataclass(frozen=True, eq=False)
 class Invariant:
-    """An integral over space that the equation conserves, at some moments.
+    """An integral over space that the equation conserves, of a solution at several times.
 
     Args:
-        times: the moments, (k,).
-        values: the integral at each of them, (k,). What has left through the walls since the first
-            moment is added to it, if the problem has `outflow`.
-        size: the largest integral of the density's absolute value, to which drifts are relative.
+        times: the times, (k,).
+        values: the integral at each time, (k,). If the problem has `outflow`, the amount that has
+            left through the boundary since the first time is added to the integral.
+        size: the largest integral, over the times, of the density's absolute value. Relative drifts
+            are divided by it.
 
     Example:
         >>> import numpy
@@ -45,12 +46,12 @@ class Invariant:
 
     @property
     def drifts(self) -> ndarray:
-        """The changes since the first moment, (k,)."""
+        """The changes of the integral since the first time, (k,)."""
         return self.values - self.values[0]
 
     @property
     def drift(self) -> float:
-        """The largest change since the first moment."""
+        """The largest absolute change of the integral since the first time."""
         return float(abs(self.drifts).max())
 
     @property
@@ -61,11 +62,11 @@ class Invariant:
 
 @dataclass(frozen=True, eq=False)
 class InvariantMoments:
-    """The moments of a solution at which its invariants are integrated.
+    """The times at which the invariants of a solution are integrated.
 
     Args:
         ends: the ends of time intervals in each of which the solution is smooth, (k,).
-        chosen: the indices of the moments among these ends.
+        chosen: the indices of the times among `ends`.
         windows: the network in time windows; None for another network.
     """
 
@@ -75,7 +76,11 @@ class InvariantMoments:
 
     @classmethod
     def of(cls, surrogate: Surrogate, most: int = 200) -> "InvariantMoments":
-        """The ends of at most `most` windows; for another network, those of 32 equal intervals."""
+        """Return the times for a solution.
+
+        They are the ends of at most `most` time windows. For a network without time windows they
+        are the ends of 32 equal intervals.
+        """
         low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
         network = surrogate.network
         if not isinstance(network, NetworkOfWindows):
@@ -86,13 +91,17 @@ class InvariantMoments:
         return cls(ends, chosen.astype(int).tolist(), network)
 
     def rule(self, surrogate: Surrogate, number: int) -> tuple[Points, Tensor]:
-        """A quadrature rule over space at a moment: n points in space and time, weights (n,).
+        """Return a quadrature rule over space at one of the times.
 
-        On the intervals of splines it is exact for products of three of them.
+        For splines the rule is exact for products of three splines, in each of their intervals.
 
         Args:
             surrogate: the solution.
-            number: the index of the moment among the ends; window `number`, from 1, ends there.
+            number: the index of the time among `ends`, which is the end of the time window with
+                this number, counted from 1.
+
+        Returns:
+            The n points in space and time, and the weights, (n,).
         """
         domain, windows, window = surrogate.domain, self.windows, max(0, number - 1)
         if domain.dim == 1:
@@ -125,10 +134,10 @@ def densities_at(what: str, densities: Densities, p: Points, u: Jet) -> dict[str
         what: the name of the method, "Class.invariants", for messages.
         densities: a problem's method `invariants` or `outflow`.
         p: the points.
-        u: the jet of all columns there.
+        u: the jet of all fields at these points.
 
     Raises:
-        InputError: if the method does not return columns by name.
+        InputError: if the method does not return a dict from names to columns (n, 1).
     """
     n, found = len(p), densities(p, *u.components())
     if not isinstance(found, Mapping) or not found or not all(isinstance(k, str) for k in found):
@@ -143,16 +152,16 @@ def densities_at(what: str, densities: Densities, p: Points, u: Jet) -> dict[str
 
 
 def check_invariants(problem: Problem) -> None:
-    """Try a problem's method `invariants`, and `outflow` if there is one, on random jets.
+    """Check a problem's methods `invariants` and `outflow` by calling them with random jets.
 
     Raises:
-        InputError: if a method does not return columns by name, `outflow` has a name that
-            `invariants` has not, or the domain has no time.
+        InputError: if a method does not return a dict from names to columns, if `outflow` has a
+            name that `invariants` does not have, or if the domain has no time.
     """
     if problem.domain.dim > 1:
         space_of(problem.domain)
     p, kind = sample(problem.domain, 5, "uniform"), type(problem).__name__
-    p = Points(p.coords, p.names, torch.ones_like(p.coords))  # an outflow takes normals
+    p = Points(p.coords, p.names, torch.ones_like(p.coords))  # `outflow` needs normals
     known: dict[str, Tensor] = {}
     for method, densities in (("invariants", problem.invariants), ("outflow", problem.outflow)):
         tried: dict[str, Tensor] = {}
@@ -173,7 +182,7 @@ def check_invariants(problem: Problem) -> None:
 
 @torch.no_grad()
 def invariants_of(problem: Problem, surrogate: Surrogate) -> dict[str, Invariant]:
-    """Integrate the invariants of a problem over space, at the ends of a solution's windows.
+    """Integrate the invariants of a problem over space, at the times of `InvariantMoments`.
 
     Args:
         problem: the problem; time is the last coordinate of its domain.
@@ -204,7 +213,17 @@ def invariants_of(problem: Problem, surrogate: Surrogate) -> dict[str, Invariant
 def _outflow(
     problem: Problem, surrogate: Surrogate, moments: InvariantMoments
 ) -> dict[str, ndarray]:
-    """The flow out through the boundary from the first moment up to the chosen times."""
+    """Return the amount of each invariant that has left through the boundary, by name.
+
+    Args:
+        problem: the problem, with the method `outflow`.
+        surrogate: the solution.
+        moments: the times.
+
+    Returns:
+        The amounts from the first time up to each of the chosen times, (k,); empty if the problem
+        has no `outflow`.
+    """
     if problem.outflow is None or problem.domain.dim == 1:
         return {}
     walls, weights = space_of(problem.domain).boundary.quadrature(48)
@@ -225,7 +244,17 @@ def _outflow(
 def _at(
     places: Tensor, times: Sequence[float], names: tuple[str, ...], normals: Tensor | None = None
 ) -> Points:
-    """All places in space at each of some times, times first; normals: (n, d - 1) at the places."""
+    """Return the points of all places in space at all times: all places at the first time, etc.
+
+    Args:
+        places: the places, (n, d - 1).
+        times: the times, k numbers.
+        names: the names of the d coordinates, with the time last.
+        normals: outward unit normals at the places, (n, d - 1); None without normals.
+
+    Returns:
+        The k n points.
+    """
     t = torch.tensor(times, dtype=torch.float64).repeat_interleave(len(places))[:, None]
     coords = torch.cat([places.double().repeat(len(times), 1), t], dim=1)
     if normals is None:
@@ -237,7 +266,14 @@ def _at(
 def _densities(
     what: str, densities: Densities, points: Points, surrogate: Surrogate
 ) -> dict[str, Tensor]:
-    """The densities of the solution at points, by name."""
+    """Return the densities of a solution at n points, (n,) each, by name.
+
+    Args:
+        what: the name of the method, "Class.invariants", for messages.
+        densities: a problem's method `invariants` or `outflow`.
+        points: the points.
+        surrogate: the solution.
+    """
     like = next(surrogate.network.parameters())
     points = points.to(like.dtype, like.device)
 
