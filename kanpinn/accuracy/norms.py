@@ -16,30 +16,33 @@ from kanpinn.geometry.quadrature import domain_rule, rule_of_pieces
 from kanpinn.jets import Channels, Jet
 from kanpinn.pde.problem import Problem, exact_jet
 
+# A quadrature rule, in chunks: points, weights whose sum over all chunks is 1, and the reference's
+# jet at the points.
 Rule = list[tuple[Points, Tensor, Jet]]
 
 
-# Nodes per axis of the first Gauss rule; each finer rule has 1.5 times as many. In a domain of many
-# cells the first rule has fewer nodes in each cell, so that a finer rule is possible.
+# Nodes per axis of the first Gauss rule; each finer rule has 1.5 times as many nodes. In a domain
+# of many cells the first rule has fewer nodes in each cell, so that a finer rule is possible.
 NODES = 24
-MOST_NODES = 2**12  # per axis; the time to compute them is quadratic in their number
+MOST_NODES = 2**12  # the most nodes per axis; computing n nodes takes time in proportion to n²
 DRAWS = 2**9  # points of the first Sobol rule, above three dimensions; doubled by each refinement
 SCRAMBLINGS = 8  # independent scramblings of a Sobol rule, whose spread estimates its error
-MOST_POINTS = 2**19  # of a rule
-MOST_NUMBERS = 2**19  # points × dimensions of a low-discrepancy rule, which bounds the time
+MOST_POINTS = 2**19  # the most points of a rule
+MOST_NUMBERS = 2**19  # the most points × dimensions of a low-discrepancy rule, to bound the time
 TOLERANCE = 1e-2  # the relative quadrature error allowed in the L2 and H1 error norms
 
 
 class ErrorNorm:
     """Computes error norms against a problem's exact solution, or against a reference.
 
-    The quadrature rule is Gauss up to three dimensions and Sobol above, independent of the
-    collocation points. If the reference has values at given points only, these points are the rule.
-    Calling the object uses the first rule, which is kept; `converged` refines the rule until both
-    norms are accurate to the tolerance, or are rounding noise. Several ranks share the points.
+    The quadrature rule is a Gauss rule up to three dimensions and a Sobol rule above, independent
+    of the collocation points. If the reference has values at given points only, these points are
+    the rule. Calling the object uses the first rule, which is stored. `converged` refines the rule
+    until the L2 and H1 norms are accurate to a relative error of 1e-2, or are rounding noise.
+    Several ranks share the points.
 
     Args:
-        problem: the problem; its domain is integrated over.
+        problem: the problem; norms are integrals over its domain.
         reference: the solution to compare with; by default the problem's exact solution.
     """
 
@@ -59,11 +62,11 @@ class ErrorNorm:
 
         Args:
             jet: returns the approximation's jet at points, in float64 as the points are.
-            rules: the quadrature rules; None for the first one.
+            rules: the quadrature rules; None for the first rule.
         """
         problem, means, rules = self.problem, None, self._first if rules is None else rules
         if problem.free_constant:
-            # The means need a pass of their own, as mean e² - ē² would suffer from cancellation.
+            # The means are computed first, since mean e² - ē² would suffer from cancellation.
             free = torch.tensor([name in problem.free_constant for name in problem.fields])
             first = self._means(jet, rules)[:, :, 0].mean(dim=0)
             means = torch.where(free, first, torch.zeros_like(first))
@@ -78,10 +81,14 @@ class ErrorNorm:
         return replace(errors_of(sums[..., chosen].sum(dim=2), given), fields=fields)
 
     def up_to(self, jet: Approximation, time: float) -> Errors | None:
-        """Return the errors up to a time, the last coordinate, by the first rule.
+        """Return the errors as means over the part of the domain up to a time, by the first rule.
 
-        Means are taken over the part of the domain up to this time; None if the rule has no point
-        there.
+        Args:
+            jet: as for a call.
+            time: the time, which is the last coordinate of the domain.
+
+        Returns:
+            The errors; None if the rule has no point up to this time.
         """
         kept: Rule = []
         for points, weights, u in (chunk for rule in self._first for chunk in rule):
@@ -97,18 +104,17 @@ class ErrorNorm:
     def converged(
         self, jet: Approximation, pieces: Tensor | None = None, most: float = math.inf
     ) -> Errors:
-        """Return the errors of an approximation, with the rule refined to the tolerance.
+        """Return the errors of an approximation, by a rule that is refined to the tolerance 1e-2.
 
         Relative errors below the reference's own error, or below 1e-12, are noise that no Gauss
-        rule resolves. `rule_error` exceeds the tolerance if the limits of this module ended the
-        refinement.
+        rule resolves; then the refinement ends. If the refinement ended because the rule would be
+        too large, the result's `rule_error` is above the tolerance.
 
         Args:
             jet: as for a call.
-            pieces: the pieces of a box in each of which the approximation is smooth, as
-                `rule_of_pieces` takes them; None if there are none. Random points in each piece
-                resolve an error that differs from piece to piece with far fewer points than a
-                Gauss rule.
+            pieces: the pieces of a box in each of which the approximation is smooth, see
+                `rule_of_pieces`; None without pieces. If the error differs from piece to piece,
+                random points in each piece resolve it with far fewer points than a Gauss rule.
             most: the largest number of refinements of the rule.
         """
         if pieces is not None and self.problem.domain.is_box and self.reference.points is None:
@@ -141,16 +147,24 @@ class ErrorNorm:
             each *= 2
 
     def _with_reference(self, rule: Iterable[tuple[Points, Tensor]], measure: float) -> Rule:
-        """This rank's share of a rule: points, weights / measure, and jets of the reference."""
+        """Return this rank's part of a quadrature rule, with jets of the reference.
+
+        Args:
+            rule: chunks of points and weights (n,).
+            measure: the number by which weights are divided: their sum over all chunks and ranks.
+        """
         shares = [(p[share(len(p))], w[share(len(p))] / measure) for p, w in rule]
         return [(p, w, self.reference.jet(p, self.channels)) for p, w in shares if len(p)]
 
     def _rules(self, level: int) -> list[Rule] | None:
         """Return the rules of a refinement level; None if they would be too large.
 
-        There is one Gauss rule, or several independent scramblings of a Sobol rule. A rule is a
-        list of this rank's chunks of points, weights and jets of the reference; the weights of all
-        chunks and ranks sum to 1.
+        There is one Gauss rule, or there are several independent scramblings of a Sobol rule. A
+        rule is a list of this rank's chunks of points, weights and jets of the reference; the
+        weights of all chunks and ranks sum to 1.
+
+        Args:
+            level: the number of refinements, 0 for the first rule.
         """
         if (given := self.reference.points) is not None:
             with together():
@@ -176,12 +190,17 @@ class ErrorNorm:
     def _means(
         self, jet: Approximation, rules: Sequence[Rule], shifts: Tensor | None = None
     ) -> Tensor:
-        """Return the means of f, (f - shift)² and |∇f|² over each rule.
+        """Return the means of f, (f - shift)² and |∇f|² by each rule, for error and reference.
 
-        shifts: (2, fields), 0 by default.
+        Args:
+            jet: returns the approximation's jet at points.
+            rules: the quadrature rules.
+            shifts: the shift of each field of the error and of the reference, (2, fields); by
+                default 0.
 
         Returns:
-            (rules, 2, 3, fields): along the second axis, f is the error, then the reference.
+            The means, (rules, 2, 3, fields). On the second axis, f is the error, then the
+            reference; on the third axis are the three means.
         """
         fields = len(self.problem.fields)
         means = torch.zeros(len(rules), 2, 3, fields, dtype=torch.float64)
