@@ -1,4 +1,4 @@
-"""Orders of convergence: fitted to errors, with confidence intervals, and by theory."""
+"""Orders of convergence: fitted to errors, with confidence intervals, and from theory."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,13 @@ from kanpinn._support.errors import InputError
 class Fit:
     """A fit error ≈ constant·size^-order.
 
-    order ± margin is the 95% confidence interval; margin is None if it cannot be estimated, as for
-    one error at each of two sizes. centre: the geometric means of sizes and errors, a point of the
-    fitted line. count: the number of errors.
+    Args:
+        order: the fitted order.
+        margin: the half-width of the 95% confidence interval of the order; None if it cannot be
+            estimated, as for one error at each of two sizes.
+        centre: the geometric mean of the sizes and that of the errors, which are a point of the
+            fitted line.
+        count: the number of errors.
     """
 
     order: float
@@ -39,8 +43,10 @@ class Fit:
 class Theory:
     """Theoretical orders of convergence of spline errors, in the number G of grid intervals.
 
-    best: the order of the best approximation by splines. guaranteed: the order that follows for an
-    equation of second order if the residual converges in L2 like that of the best approximation.
+    Args:
+        best: the order of the error of the best approximation by splines.
+        guaranteed: the order of the error that follows, for an equation of second order, if the
+            residual converges in L2 like the residual of the best approximation.
     """
 
     best: int
@@ -54,15 +60,16 @@ class Theory:
 def fit_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> Fit:
     """Fit log error = log C - p log size by least squares, with one mean error for each size.
 
-    A size may occur several times, for replicates such as seeds; then the geometric mean of their
-    errors is fitted. The 95% confidence interval of p is Student's t for the scatter of these means
-    about the line (n - 2 degrees of freedom for n sizes). If each of m replicates has all sizes, in
-    the same order, the interval from their m slopes is used instead where it is wider, because
-    errors of one seed are correlated.
+    A size may occur several times, for replicates such as seeds; then the geometric mean of the
+    errors of this size is fitted. The 95% confidence interval of p is Student's t interval from the
+    scatter of these means about the line (n - 2 degrees of freedom for n sizes). If each of m
+    replicates has an error for every size, in the same order, there is a second interval, from the
+    m slopes of the replicates. The wider interval is used, because errors of one replicate are
+    correlated.
 
     Args:
-        sizes: (k,), such as the numbers of grid intervals.
-        errors: (k,), one for each entry of `sizes`.
+        sizes: k sizes, such as the numbers of grid intervals.
+        errors: the k errors, one for each entry of `sizes`.
 
     Raises:
         InputError: if there are fewer than two different sizes, or values without a logarithm.
@@ -87,19 +94,20 @@ def fit_order(sizes: Sequence[float | int], errors: Sequence[float | int]) -> Fi
 
 
 def _quantile(freedom: int) -> float:
-    """Return the quantile of Student's t for two-sided 95% confidence."""
+    """Return the 97.5% quantile of Student's t with `freedom` degrees of freedom."""
     return float(stdtrit(freedom, 0.975))
 
 
 def theoretical_order(degree: int | Sequence[int], error: str) -> Theory:
     """Return the theoretical orders of an error norm of a spline network with lowest degree k.
 
-    The orders in the number of parameters are the same, as it is proportional to G for a fixed
-    width and large G.
+    The orders hold for the number G of grid intervals, and also for the number of parameters, which
+    is proportional to G for a fixed width and large G.
 
     Args:
-        degree: the degree of all layers, or one for each layer.
-        error: "l2…" (best order k + 1) or "h1…" (best order k); "…_squared" has twice the orders.
+        degree: the degree of all layers, or a degree for each layer.
+        error: the name of the error norm: "l2…" with the best order k + 1, or "h1…" with the best
+            order k; names that end in "_squared" have twice the orders.
     """
     k = degree if isinstance(degree, int) else min(degree)
     norm, _, kind = error.partition("_")
@@ -109,18 +117,22 @@ def theoretical_order(degree: int | Sequence[int], error: str) -> Theory:
 
 
 def before_level(sizes: Sequence[float | int], errors: Sequence[float | int]) -> list[float | int]:
-    """Return the sizes before the errors level off, ascending; all sizes if they do not.
+    """Return the sizes before the errors level off, ascending; all sizes if errors do not level off.
 
-    Errors follow no order once they are dominated by rounding or by the optimizer. The largest
-    sizes are left out if two conditions hold. The mean of their errors falls by less than a quarter
-    (in logarithms) of the decrease that the fit to the other sizes predicts. It also lies above
-    that fit with 99% confidence (Student's t), as far as the scatter can be estimated. If several
-    choices qualify, the one with the least sum of squares is taken: deviations from the fit at the
-    kept sizes, from the mean at the others. At least three sizes are kept, or two if two or more
-    have levelled off.
+    Errors follow no order once they are dominated by rounding or by the optimizer. The sizes are
+    split into smaller sizes, to which a line is fitted, and larger sizes, which are left out. All
+    means and lines are in logarithms. The errors of the larger sizes have levelled off if two
+    conditions hold: their mean falls by less than a quarter of the decrease that the line predicts,
+    and their mean lies above the line with 99% confidence (Student's t), as far as the scatter can
+    be estimated. If several splits satisfy the conditions, the result is the split with the least
+    sum of squared deviations, from the line at the smaller sizes and from the mean at the larger
+    sizes. The result has at least three sizes, or two if at least two sizes are left out.
+
+    Args:
+        sizes, errors: as for `fit_order`.
 
     Raises:
-        InputError: as for `fit_order`, but one size is enough.
+        InputError: as for `fit_order`, but a single size is enough.
     """
     x, y = _logarithms(sizes, errors)
     each, ascending = numpy.asarray(sizes), sorted(set(sizes))
@@ -139,8 +151,13 @@ def before_level(sizes: Sequence[float | int], errors: Sequence[float | int]) ->
 class _Line:
     """A least-squares line through n points.
 
-    x, y: the means of the points. spread: the sum of squares of x about its mean. squares: the sum
-    of squares of y about the line. count: n.
+    Args:
+        slope: the slope of the line.
+        x: the mean of the points' first coordinates.
+        y: the mean of the points' second coordinates.
+        spread: the sum of squared deviations of the first coordinates from their mean.
+        squares: the sum of squared deviations of the second coordinates from the line.
+        count: the number n of points.
     """
 
     slope: float
@@ -165,9 +182,12 @@ class _Line:
 
 
 def _levels_off(x: numpy.ndarray, y: numpy.ndarray, head: numpy.ndarray) -> bool:
-    """Return True if the errors outside `head` (n,) have levelled off; see `before_level`.
+    """Return whether the errors of the larger sizes have levelled off, see `before_level`.
 
-    x, y: logarithms of sizes and errors, (n,).
+    Args:
+        x: the logarithms of the sizes, (n,).
+        y: the logarithms of the errors, (n,).
+        head: a mask of the smaller sizes, (n,).
     """
     line, end = _Line.through(x[head], y[head]), float(x[head].max())
     at, reached = float(x[~head].mean()), float(y[~head].mean())
