@@ -1,4 +1,4 @@
-"""How accurate a solution is: error norms and bounds, orders, references, confidence bounds."""
+"""The accuracy of solutions: error norms and bounds, convergence orders, references, confidence."""
 
 from kanpinn.accuracy.confidence import Estimated as Estimated
 from kanpinn.accuracy.errors import Bound as Bound
