@@ -1,8 +1,9 @@
 """Guaranteed bounds of errors of linear coercive problems by functional majorants.
 
-The equation -div(A∇u) + b·∇u + c u = f is read from the residual, with its boundary conditions and
-the constants of its stability. Errors are bounded by residuals, with functions on a grid of boxes:
-multilinear extensions of boundary misfits, fluxes, and norms of residuals.
+The coefficients of the equation -div(A∇u) + b·∇u + c u = f and of its boundary conditions are read
+from the residuals, and the constants of stability follow from them. Errors are bounded by norms of
+residuals. These are computed with functions on a grid of boxes, which are fluxes and multilinear
+extensions of boundary misfits.
 """
 
 import itertools
@@ -33,12 +34,12 @@ from kanpinn.pde.boundary_value_problem import jumps, stated
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.problem import Problem
 
-ROUNDING = 1e-7  # relative; smaller values are errors of difference quotients
+ROUNDING = 1e-7  # smaller relative values count as errors of difference quotients
 DIFFERENCE = 5e-4  # the step of difference quotients, relative to the sides of the domain
 
 
 class Unsuitable(Exception):
-    """Raised where an equation is not of the kind that a method is for; the message says why."""
+    """Raised if there are no bounds for a problem; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +64,22 @@ class Coefficients:
         return self.second, self.first, self.zeroth, self.rest
 
     def times(self, factor: float) -> "Coefficients":
-        """The expression multiplied by a number."""
+        """Return the expression multiplied by a number."""
         return Coefficients(*(factor * part for part in self.parts))
 
     @property
     def are_constant(self) -> bool:
-        """Whether A, B and C are the same at all points, to rounding."""
+        """Whether A, B and C are the same at all points, up to rounding."""
         spans = (float((part.amax(dim=0) - part.amin(dim=0)).max()) for part in self.parts[:3])
         sizes = (float(part.abs().max()) for part in self.parts[:3])
         return all(a <= 1e-12 * b for a, b in zip(spans, sizes, strict=True))
 
 
 def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> Coefficients:
-    """Read the coefficients of an affine expression of a scalar field's jet.
+    """Read the coefficients of an affine expression of a scalar field and its derivatives.
 
-    The expression is evaluated with jets that have a single entry, and its values for random jets
-    are compared with those that the coefficients give.
+    The expression is evaluated with jets (values and derivatives) that are zero except for a single
+    entry. Then its value for a random jet is compared with the value from the coefficients.
 
     >>> from kanpinn import laplacian
     >>> p = Points(torch.tensor([[0.5, 0.0]], dtype=torch.float64), ("x", "y"))
@@ -92,8 +93,8 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
         what: the name of the expression in messages.
 
     Raises:
-        Unsuitable: where the expression is not affine, not finite, has derivatives above the second
-            order or more than one column.
+        Unsuitable: if the expression is not affine or not finite, has derivatives above the second
+            order, or has more than one column.
     """
     p = Batch.made_of(points)
     channels, rest = find_channels(lambda c: equation(p, zero_jet(c, p.coords, 1)), p.names)
@@ -133,12 +134,15 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
 
 
 def flux_factor(condition: Coefficients, second: Tensor, p: Points) -> Tensor | None:
-    """Return κ, (n,), for a condition κ A∇u·n + C u + R; None if it is not of this form.
+    """Return the factor κ, (n,), of a flux condition κ A∇u·n + C u + R.
 
     Args:
         condition: the coefficients of the condition at n points.
-        second: A, (n, d, d).
+        second: the diffusion A of the equation at these points, (n, d, d).
         p: the points, with normals.
+
+    Returns:
+        The factor; None if the condition is not of this form.
     """
     assert p.normals is not None
     conormal = torch.einsum("nab,nb->na", second, p.normals)
@@ -150,23 +154,23 @@ def flux_factor(condition: Coefficients, second: Tensor, p: Points) -> Tensor | 
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """L u = -div(A∇u) + b·∇u + c u, where L u - f is ± the residual.
+    """The operator L u = -div(A∇u) + b·∇u + c u of a problem with the residual ±(L u - f).
 
     The effective reaction is γ = c - div(b)/2, so that ∫ w Lw = ∫ A∇w·∇w + γ w² for all w that
-    vanish on the boundary. Extremes are taken over some hundred points, and derivatives of the
-    coefficients by difference quotients.
+    vanish on the boundary. Extremes are taken over some hundred points. Derivatives of the
+    coefficients are difference quotients.
 
     Args:
-        problem: the problem with this residual.
-        sign: L u - f = sign · residual.
-        constant: the coefficients of L if they are the same everywhere, one row.
+        problem: the problem.
+        sign: 1 if L u - f is the residual of the problem, -1 if it is its negative.
+        constant: the coefficients of L, one row, if they are the same everywhere; otherwise None.
         diffusion: numbers a_i, (d,), with A ≥ diag(a) everywhere; 0 for the time.
-        mean_diffusion: the means of A_ii, (d,).
+        mean_diffusion: the means of the diagonal entries A_ii over the domain, (d,).
         largest_diffusion: the largest eigenvalue of A.
         effective_reaction: the least and the largest value of γ.
         convection: the largest |b|.
         potential: the least and the largest value of c.
-        transport: the least and the largest value of the components of b - div A, (2, d).
+        transport: the least and the largest value of each component of b - div A, (2, d).
     """
 
     problem: Problem = field(repr=False)
@@ -186,14 +190,19 @@ class Operator:
         return bool((self.diffusion > 0).all())
 
     def at(self, p: Points) -> Coefficients:
-        """The coefficients of L at n points: of -A:D²u + B·∇u + c u."""
+        """Return the coefficients of L u = -A:D²u + (b - div A)·∇u + c u at n points."""
         if self.constant is None:
             return read_coefficients(self.problem.equation, p, "the residual").times(self.sign)
         parts = (part.expand(len(p), *part.shape[1:]) for part in self.constant.parts)
         return Coefficients(*parts)
 
     def least_outflow(self, p: Points, found: Coefficients) -> float:
-        """A lower bound of b·n at n points with normals, where L has the coefficients `found`."""
+        """Return a lower bound of b·n over points with normals n.
+
+        Args:
+            p: the points.
+            found: the coefficients of L at these points.
+        """
         assert p.normals is not None
         if self.convection == 0:
             return 0.0
@@ -207,8 +216,9 @@ def operator_of(problem: Problem) -> Operator:
     """Read the operator of a linear problem from its residual.
 
     Raises:
-        Unsuitable: where the problem is nonlinear, a system, of another order than the second, or
-            not elliptic or parabolic.
+        Unsuitable: if the problem is nonlinear, a system, not of second order, or neither elliptic
+            nor parabolic; or if its coefficients vary and are not smooth, or vary in more than four
+            dimensions.
     """
     if len(problem.columns) != 1:
         raise Unsuitable("the problem has several fields or unknowns")
@@ -262,9 +272,10 @@ def _lengths(problem: Problem) -> Tensor:
 
 
 def diagonal_bounds(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a and b with diag(a) ≤ A ≤ diag(b) for symmetric matrices A (n, d, d), (n, d) each.
+    """Return a and b with diag(a) ≤ A ≤ diag(b), (n, d) each, for symmetric matrices A (n, d, d).
 
-    Axes on which all matrices are 0, such as the time, get 0 and do not spoil the others.
+    On axes on which all matrices are 0, such as the time, a and b are 0. Such an axis does not
+    change the bounds on the other axes.
     """
     size = matrices.abs().amax(dim=0)
     used = size.amax(dim=1) > 1e-14 * size.max()
@@ -279,13 +290,23 @@ def diagonal_bounds(matrices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients, Tensor, Tensor]:
-    """Return L's coefficients at some of the points, with b = B + div A, (k, d), and div b, (k,).
+    """Compute the convection b of an operator with variable coefficients, and its divergence.
 
-    Derivatives are differences of fourth order with two steps; only points whose neighbours lie in
-    the domain are used.
+    Derivatives of the coefficients are differences of fourth order. They are computed with two
+    steps, and only at points whose neighbours lie in the domain.
+
+    Args:
+        problem: the problem.
+        sign: the sign of the residual, see `Operator`.
+        points: n points in the domain.
+
+    Returns:
+        The coefficients of L at the k points that were used; b = B + div A, (k, d), where B are the
+        coefficients of ∇u in L; and div b, (k,).
 
     Raises:
-        Unsuitable: where the two steps do not agree: the coefficients are not smooth.
+        Unsuitable: if the results of the two steps do not agree, so that the coefficients are not
+            smooth, or if no point has all its neighbours in the domain.
     """
     domain, lengths = problem.domain, _lengths(problem)
     step = DIFFERENCE * lengths
@@ -310,7 +331,7 @@ def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients,
     b, coarse = drift(coords, step / 2), drift(coords, step)
     fine, other = divergence(coords, step / 2), divergence(coords, step)
     terms = read(coords)
-    slope = terms.second.abs().amax(dim=0) @ (1 / lengths)  # of a coefficient across the domain
+    slope = terms.second.abs().amax(dim=0) @ (1 / lengths)  # a change of A across the domain
     for half, rough, scale in ((b, coarse, slope), (fine, other, slope @ (1 / lengths))):
         if bool(((half - rough).abs() > 1e-3 * (half.abs().amax(dim=0) + scale)).any()):
             raise Unsuitable("the coefficients are not smooth")
@@ -318,9 +339,15 @@ def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients,
 
 
 def _slopes(function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> Tensor:
-    """Return the derivatives along each axis, (n, d, …), by central differences of fourth order.
+    """Return the derivatives of a function along each axis, by differences of fourth order.
 
-    h: the step on each axis, (d,).
+    Args:
+        function: the function, which maps points (n, d) to values (n, …).
+        x: the points, (n, d).
+        h: the step on each axis, (d,).
+
+    Returns:
+        The derivatives, (n, d, …).
     """
     slopes = []
     for axis, step in zip(torch.diag(h), h.tolist(), strict=True):
@@ -332,13 +359,13 @@ def _slopes(function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> Tenso
 
 @dataclass(frozen=True, eq=False)
 class NaturalPiece:
-    """A piece with a flux condition κ (A∂u/∂n + α u) = h, as is a Neumann or Robin condition.
+    """A piece of the boundary with a Neumann or Robin condition κ (A∂u/∂n + α u) = h.
 
     Args:
         piece: the piece of the boundary.
-        equation: the residual of the condition, ± the misfit times κ.
+        equation: the residual of the condition, which is ±(κ (A∂u/∂n + α u) - h).
         scale: the least |κ|.
-        alpha: the least value of α + b·n/2.
+        alpha: a lower bound of α + b·n/2, at least 0.
         largest: an upper bound of α + b·n/2.
     """
 
@@ -349,17 +376,24 @@ class NaturalPiece:
     largest: float
 
     def misfit(self, jet: Approximation, nodes: int) -> float:
-        """The norm of h/κ - (A∂v/∂n + α v) on the piece, by a rule with `nodes` per axis."""
+        """Return the L2 norm of h/κ - (A∂v/∂n + α v) on the piece for a function v.
+
+        Args:
+            jet: returns the jet of v at points.
+            nodes: the number of Gauss nodes per axis.
+        """
         p, weights = self.piece.quadrature(nodes)
         _, values = find_channels(lambda c: self.equation(p, jet(p, c)), p.names)
         return math.sqrt(float(weights @ values[:, 0].square())) / self.scale
 
 
 class Sides(NamedTuple):
-    """The pieces of a domain's boundary by the kind of their conditions.
+    """The pieces of a domain's boundary, sorted by the kind of their conditions.
 
-    fixed: pieces with prescribed values, and the indices of their conditions in `conditions()`.
-    natural: pieces with prescribed fluxes.
+    Args:
+        fixed: the pieces with prescribed values, each with the index of its condition in
+            `conditions()`.
+        natural: the pieces with prescribed fluxes.
     """
 
     fixed: tuple[tuple[Piece, int], ...]
@@ -370,8 +404,9 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
     """Sort the pieces of the boundary by the conditions that hold there.
 
     Raises:
-        Unsuitable: for a condition of another kind, two conditions on one piece, a piece without
-            condition that is no outflow, and a Robin condition with a negative α + b·n/2.
+        Unsuitable: for a condition that prescribes neither values nor a flux, for two conditions on
+            one piece, for a piece without condition unless it is an outflow, and for a Robin
+            condition with a negative α + b·n/2.
     """
     conditions, fixed, natural = stated(problem).conditions(), [], []
     pieces = problem.domain.boundary.pieces
@@ -383,7 +418,7 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
         if len(held) > 1:
             raise Unsuitable(f"there are several conditions on {piece.name}")
         if not held:
-            p = piece.gauss(32)  # A n = 0 and b·n ≥ 0, as at the end of time
+            p = piece.gauss(32)  # an outflow must have A n = 0 and b·n ≥ 0, as the final time has
             terms, normals = operator.at(p), p.normals
             assert normals is not None
             conormal = torch.einsum("nab,nb->na", terms.second, normals)
@@ -404,7 +439,7 @@ def _natural(operator: Operator, piece: Piece, condition: Condition) -> NaturalP
     """Return the flux condition on a piece.
 
     Raises:
-        Unsuitable: if the condition is on no flux, or α + b·n/2 is negative.
+        Unsuitable: if the condition does not prescribe a flux, or if α + b·n/2 is negative.
     """
     name = f"the condition on {piece.name}"
     equation, p = condition.stacked_residual, piece.gauss(32)
@@ -421,11 +456,17 @@ def _natural(operator: Operator, piece: Piece, condition: Condition) -> NaturalP
 
 
 class InequalityConstants(NamedTuple):
-    """The constants of the bounds, for all w that vanish where values are prescribed.
+    """The constants of the inequalities for functions w that vanish where values are prescribed.
 
-    friedrichs: C with ‖w‖ ≤ C |||w|||, where |||w|||² is S(w) = ∫ A∇w·∇w + γ w² + ∫ α w² with
-    γ = max(c - div(b)/2, 0). factor: B(w, w) ≥ factor · S(w), 1 unless c - div(b)/2 is negative
-    somewhere. traces: for each natural piece T with ∫ w² ≤ T² S(w), the integral over the piece.
+    The energy norm is |||w|||² = ∫ A∇w·∇w + γ w² + ∫ α w², with the last integral over pieces with
+    prescribed fluxes and γ = max(min(c - div(b)/2), 0).
+
+    Args:
+        friedrichs: the constant C in ‖w‖ ≤ C |||w|||.
+        factor: the constant in B(w, w) ≥ factor · |||w|||² for the weak form B of the equation; 1
+            unless c - div(b)/2 is negative somewhere.
+        traces: for each piece with a prescribed flux the constant T in ∫ w² ≤ T² |||w|||², where
+            the integral is over the piece.
     """
 
     friedrichs: float
@@ -434,14 +475,14 @@ class InequalityConstants(NamedTuple):
 
 
 def constants_of(problem: Problem, operator: Operator, sides: Sides) -> InequalityConstants:
-    """Return the constants of the bounds from the bounding box, or the domain if it is a box.
+    """Return the constants of the inequalities for a problem.
 
-    In a box they follow from the least eigenvalue k² of -w'' on each axis, with the conditions of
-    its two sides. Functions that vanish on the whole boundary of another domain are continued by 0
-    into its bounding box.
+    In a box the constants follow from the least eigenvalue k² of -w'' on each axis, with the
+    conditions of the two sides at its ends. For another domain, functions that vanish on its whole
+    boundary are continued by 0 into the bounding box.
 
     Raises:
-        Unsuitable: where no constant is known, or the problem is not coercive.
+        Unsuitable: if no constant is known, or if the problem is not coercive.
 
     Reference: Repin, A Posteriori Estimates for Partial Differential Equations (2008), section 1.4;
     Mikhlin, Constants in Some Inequalities of Analysis (1986).
@@ -465,7 +506,7 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
         raise Unsuitable(f"the problem is not coercive: c - div(b)/2 is {gamma:.3g}, and {known}")
     if least <= 0:
         raise Unsuitable("the problem is not coercive: neither a value nor c fixes a constant")
-    traces = []  # the least of the constants that apply, for each natural piece
+    traces = []  # for each natural piece, the least of several constants that are valid
     for side in sides.natural:
         axis, upper = _side(side.piece)
         length, a_i = float(lengths[axis]), float(a[axis])
@@ -486,9 +527,14 @@ def _side(piece: Piece) -> tuple[int, bool]:
 
 
 def _least_wave(length: float, low: float, high: float) -> float:
-    """Return the least k with -w'' = k² w in an interval, ∂w/∂n = -low w and -high w at its ends.
+    """Return the least wave number k of functions -w'' = k² w in an interval.
 
-    It is the solution of k·length = π - atan(k / low) - atan(k / high).
+    At the lower end ∂w/∂n = -low w, at the upper end ∂w/∂n = -high w. The result is the solution of
+    k·length = π - atan(k / low) - atan(k / high).
+
+    Args:
+        length: the length of the interval.
+        low, high: the numbers in the conditions, from 0 (Neumann) to infinity (Dirichlet).
     """
     from scipy.optimize import brentq  # the import takes a tenth of a second
 
@@ -505,8 +551,9 @@ def _least_wave(length: float, low: float, high: float) -> float:
 def barrier(domain: Domain, operator: Operator) -> float:
     """Return a bound of max |w| for all w with |Lw| ≤ 1 that vanish where values are prescribed.
 
-    It is the largest value of a function ψ of one coordinate with Lψ ≥ 1 and ψ ≥ 0, for the best
-    coordinate, or 1 / min c. The maximum principle must hold, so c ≥ 0.
+    The maximum principle must hold, so c must be at least 0. A bound is 1 / min c. Another bound
+    for each coordinate is the largest value of a function ψ of this coordinate with Lψ ≥ 1 and
+    ψ ≥ 0. The result is the least of these bounds.
 
     Reference: Gilbarg and Trudinger, Elliptic Partial Differential Equations of Second Order
     (2001), theorem 3.7.
@@ -534,18 +581,21 @@ CHUNK = 4096  # points in one evaluation, which bounds the memory
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Equal cells over the bounding box of a domain of d ≤ 3 dimensions, n on each axis.
+    """A grid of equal cells over the bounding box of a domain of d ≤ 3 dimensions.
+
+    Each cell has a Gauss rule with r points.
 
     Args:
         low: the lower corner of the box, (d,).
-        h: the sides of a cell, (d,).
-        shape: (n, …).
-        points: the points of a Gauss rule in every cell that lie in the domain, (k, d).
-        within: which points of the rule lie in the domain, (cells, rule).
-        weights: the weights of the rule, (rule,), whose sum is 1.
-        touched: the cells that may meet the domain, of `shape`.
-        least, most: for each axis numbers a_i with diag(least) ≤ A ≤ diag(most) in the cell, of
-            `shape`; infinite and 0 in cells that are not touched.
+        h: the lengths of the sides of a cell, (d,).
+        shape: the number of cells along each axis, d equal numbers.
+        points: the points of the Gauss rules of all cells that lie in the domain, (k, d).
+        within: for each cell and each of its Gauss points, whether the point lies in the domain,
+            (cells, r).
+        weights: the weights of the Gauss rule of a cell, (r,), whose sum is 1.
+        touched: for each cell, whether it may intersect the domain; a mask of `shape`.
+        least, most: for each axis i a tensor of `shape`, with numbers for each cell, so that
+            diag(least) ≤ A ≤ diag(most) in the cell; infinite and 0 in cells that are not touched.
     """
 
     low: Tensor
@@ -564,9 +614,13 @@ class Grid:
         return float(self.h.prod())
 
     def integral(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the integrals of k functions, (points, k), and their estimated errors, (k,) each.
+        """Return the integrals over the domain of k functions, and the estimated errors, (k,) each.
 
-        The error is the difference from twice the integral over the white cells of a chequerboard.
+        The estimated error is the difference between the integral and twice the integral over half
+        of the cells, the white cells of a chequerboard.
+
+        Args:
+            values: the values of the functions at `points`, (points, k).
         """
         parts = torch.stack([self.table(column) @ self.weights for column in values.unbind(dim=1)])
         colours = torch.stack(torch.meshgrid(*map(torch.arange, self.shape), indexing="ij"))
@@ -575,7 +629,7 @@ class Grid:
         return self.volume * whole, self.volume * (white - whole).abs()
 
     def table(self, values: Tensor) -> Tensor:
-        """Enter values (k,) at the points, and 0 outside the domain: (cells, rule)."""
+        """Return values (k,) at `points` as a table (cells, r), with 0 outside the domain."""
         table = torch.zeros(self.within.shape, dtype=torch.float64)
         table[self.within] = values
         return table
@@ -604,7 +658,16 @@ def grid_over(operator: Operator) -> Grid | None:
 
 
 def _diffusion(operator: Operator, coords: Tensor, within: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a and b with diag(a) ≤ A ≤ diag(b) at one point in each cell, (cells, d) each."""
+    """Return a and b with diag(a) ≤ A ≤ diag(b) at a point in each cell, (cells, d) each.
+
+    In cells without a point in the domain, a is infinite and b is 0, unless A is constant.
+
+    Args:
+        operator: the operator, with the diffusion A.
+        coords: the Gauss points of all cells, (cells, r, d).
+        within: for each cell and each of its Gauss points, whether the point lies in the domain,
+            (cells, r).
+    """
     cells, _, d = coords.shape
     names, seen = operator.problem.domain.names, within.any(dim=1)
     chosen = coords[seen, within[seen].double().argmax(dim=1)]
@@ -622,14 +685,14 @@ def _diffusion(operator: Operator, coords: Tensor, within: Tensor) -> tuple[Tens
 
 
 def _most_nearby(values: Tensor) -> Tensor:
-    """Return the largest value among each cell and its neighbours."""
+    """Return, for each cell of a grid, the largest value in the cell and its neighbours."""
     from scipy.ndimage import maximum_filter  # the import takes a tenth of a second
 
     return torch.from_numpy(maximum_filter(values.numpy(), 3, mode="nearest"))
 
 
 class Norms(NamedTuple):
-    """Norms or their bounds, not divided by the measure of the domain."""
+    """The L2, H1 and energy norm of a function, or bounds of them, as integrals, not as means."""
 
     l2: float
     h1: float
@@ -639,13 +702,16 @@ class Norms(NamedTuple):
 def norms_of(
     operator: Operator, grid: Grid | None, jet: Approximation, upper: bool = False
 ) -> Norms:
-    """Return norms of a function by quadrature, less its estimated error or, if `upper`, more.
+    """Return bounds of the norms of a function, by quadrature.
+
+    The quadrature error is estimated. It is added to the integrals for upper bounds, and subtracted
+    for lower bounds.
 
     Args:
-        operator: gives the domain and the energy norm.
-        grid: the cells, whose points are the rule; without them it has 8192 Sobol points, and the
-            upper diffusion is the largest one.
-        jet: returns the jet of the function.
+        operator: the operator, with the domain and the diffusion A of the energy norm.
+        grid: the grid, whose points are the quadrature points. Without a grid (None) there are 8192
+            Sobol points, and for upper bounds A is replaced by its largest eigenvalue.
+        jet: returns the jet of the function at points.
         upper: whether to return upper bounds; otherwise lower bounds.
     """
     domain, channels = operator.problem.domain, Channels(operator.problem.domain.names, True)
@@ -696,13 +762,16 @@ class Multilinear:
     nodes: Tensor
 
     def at(self, coords: Tensor) -> Tensor:
-        """The values at points (n, d)."""
+        """Return the values at points (n, d), (n,)."""
         rows, columns, weights = _interpolation(self.grid, coords)
         values = torch.zeros(len(coords), dtype=torch.float64)
         return values.index_add(0, rows, weights * self.nodes.flatten()[columns])
 
     def norms(self) -> tuple[float, float, float]:
-        """‖∇ψ‖, ‖A^½ ∇ψ‖ and ‖ψ‖ over all cells that may meet the domain."""
+        """Return ‖∇ψ‖, an upper bound of ‖A^½ ∇ψ‖, and ‖ψ‖ for this function ψ.
+
+        The norms are over all cells that may intersect the domain.
+        """
         grid = self.grid
         corners = torch.stack([self.nodes[place] for place in _corners(grid.shape)], dim=-1)
         stiffness, mass = _element_matrices(grid)
@@ -715,12 +784,22 @@ class Multilinear:
 
 
 def _corners(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
-    """Return, for each corner of a cell, the slices of the nodes that are this corner of a cell."""
+    """Return slices of the array of nodes, for each of the 2^d corners that a cell has.
+
+    The slices of a corner select, for every cell, the node at this corner.
+
+    Args:
+        shape: the number of cells along each axis.
+    """
     return list(itertools.product((slice(None, -1), slice(1, None)), repeat=len(shape)))
 
 
 def _element_matrices(grid: Grid) -> tuple[list[Tensor], Tensor]:
-    """Return the matrices (2^d, 2^d) of ∫ (∂_i ψ)² for each axis i, and the matrix of ∫ ψ²."""
+    """Return the element matrices of multilinear functions ψ on a cell, (2^d, 2^d) each.
+
+    Returns:
+        The stiffness matrices of ∫ (∂_i ψ)² for each axis i, and the mass matrix of ∫ ψ².
+    """
     unit = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
     slope = [unit / h for h in grid.h]
     mass = [(3 * torch.eye(2, dtype=torch.float64) - unit) * h / 6 for h in grid.h]
@@ -730,7 +809,11 @@ def _element_matrices(grid: Grid) -> tuple[list[Tensor], Tensor]:
 
 
 def _interpolation(grid: Grid, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rows, columns and values of the matrix from nodes to the values at points."""
+    """Return the sparse matrix that maps values at nodes to interpolated values at points (n, d).
+
+    Returns:
+        The row indices, the column indices and the values of its entries, (2^d n,) each.
+    """
     d, counts = len(grid.shape), torch.tensor(grid.shape)
     scaled = (coords - grid.low) / grid.h
     cells = scaled.floor().long().clamp_min(0).minimum(counts - 1)
@@ -746,15 +829,15 @@ def _interpolation(grid: Grid, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def harmonic(grid: Grid, coords: Tensor, values: Tensor) -> Multilinear:
-    """Return a multilinear function of little energy with nearly given values on the boundary.
+    """Return a multilinear function ψ of small energy that nearly has given boundary values.
 
-    It minimises ∫ A∇ψ·∇ψ over the cells that may meet the domain plus large multiples of the
-    squared misfits at the points.
+    The function minimises ∫ A∇ψ·∇ψ over the cells that may intersect the domain, plus a large
+    multiple of the sum of the squared misfits at the boundary points.
 
     Args:
-        grid: the cells.
+        grid: the grid of cells.
         coords: n points of the boundary, (n, d).
-        values: the values there, (n,).
+        values: the given values at these points, (n,).
     """
     from scipy.sparse import coo_array  # the imports take a tenth of a second
     from scipy.sparse.linalg import spsolve
@@ -772,7 +855,7 @@ def harmonic(grid: Grid, coords: Tensor, values: Tensor) -> Multilinear:
     energy = coo_array((entries.flatten().numpy(), (rows, columns)), (size, size)).tocsr()
     at, where, shares = (part.numpy() for part in _interpolation(grid, coords))
     sampling = coo_array((shares, (at, where)), (len(coords), size)).tocsr()
-    stiff = 1e3 * float(entries.max())  # leaves misfits at these points far below all others
+    stiff = 1e3 * float(entries.max())  # so large that misfits at these points are negligible
     scale = float(values.abs().max())
     right = stiff * (sampling.T @ (values / scale).numpy())
     solved = spsolve((energy + stiff * (sampling.T @ sampling)).tocsc(), right)
@@ -784,10 +867,10 @@ class Extension:
     """Bounds of the norms of an extension φ of boundary values m into the domain.
 
     Args:
-        largest: max |m|.
-        gradient: ‖∇φ‖.
-        flux: ‖A^½ ∇φ‖.
-        value: ‖φ‖.
+        largest: a bound of max |m| on the boundary.
+        gradient: a bound of ‖∇φ‖.
+        flux: a bound of ‖A^½ ∇φ‖.
+        value: a bound of ‖φ‖.
     """
 
     largest: float
@@ -799,22 +882,24 @@ class Extension:
 def extension(
     operator: Operator, grid: Grid | None, sides: Sides, jet: Approximation, met: Collection[int]
 ) -> Extension:
-    """Bound the norms of an extension φ = ψ + χ of the misfits m of prescribed values.
+    """Bound the norms of an extension φ = ψ + χ of boundary misfits m into the domain.
 
-    ψ is multilinear in the cells, and nearly harmonic with nearly the values m. The rest m - ψ has
-    a largest value M and a Lipschitz constant K on the boundary. Its extension to the whole space
-    with the same K, times max(0, 1 - d/δ), is χ, with |∇χ| ≤ K (1 - d/δ) + M/δ. Here d is the
-    distance from the boundary, and δ = √3 M / K.
+    A misfit m is the difference of a prescribed value and the value of an approximation. The
+    function ψ is multilinear in the cells, nearly harmonic, and has nearly the boundary values m.
+    The rest m - ψ has a largest absolute value M and a Lipschitz constant K on the boundary. It can
+    be extended to the whole space with the same K. This extension times max(0, 1 - d/δ) is χ, where
+    d is the distance from the boundary and δ = √3 M / K. Therefore |∇χ| ≤ K (1 - d/δ) + M/δ.
 
     Args:
-        operator: gives the domain and A.
-        grid: the cells.
-        sides: the pieces with prescribed values.
-        jet: returns the jet of the approximation that misses these values.
+        operator: the operator, with the domain and the diffusion A.
+        grid: the grid of cells; None above three dimensions.
+        sides: the pieces of the boundary with prescribed values.
+        jet: returns the jet of the approximation at points.
         met: the indices of the conditions that the approximation satisfies exactly.
 
     Raises:
-        Unsuitable: in more than three dimensions, where boundaries are too large for samples.
+        Unsuitable: for misfits in more than three dimensions, where boundaries are too large for
+            samples.
 
     Reference: McShane, Extension of range of functions (1934).
     """
@@ -857,24 +942,26 @@ def extension(
 
 
 def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -> float | None:
-    """Bound sup ∫ r w / |||w||| over all w that vanish where values are prescribed.
+    """Bound the dual norm sup ∫ r w / |||w||| of a residual r by an equilibrated flux.
 
-    The residual r, continued by 0 outside the domain, has the means r̄ in the cells. A
-    finite-volume solution z of -Σ a_i ∂_ii z + γ z = r̄ gives fluxes q through the faces, linear in
-    each cell, with -div q + γ z = r̄ exactly. For all these w,
-    ∫ r w = ∫ q·∇w + γ z w + (r - r̄) w. The last term is bounded in each cell with the constant of
-    Payne and Weinberger, the longest side of the cell over π.
+    The supremum is over all w that vanish where values are prescribed, and |||w|||² is
+    ∫ A∇w·∇w + γ w² + ∫ α w², with the last integral over sides with prescribed fluxes. The residual
+    r is continued by 0 outside the domain; r̄ are its means in the cells. A finite-volume solution z
+    of -Σ a_i ∂_ii z + γ z = r̄ gives fluxes q through the faces of the cells. They are linear in
+    each cell, and satisfy -div q + γ z = r̄ exactly. Therefore ∫ r w = ∫ q·∇w + γ z w + (r - r̄) w
+    for all w. The last term is bounded in each cell with the constant of Payne and Weinberger,
+    which is the longest side of the cell divided by π.
 
     Args:
-        grid: the cells.
-        operator: gives A and γ in |||w|||² = ∫ A∇w·∇w + γ w² + ∫ α w².
-        sides: gives α on sides with prescribed fluxes, which only boxes may have; there q·n is α z,
-            and ∫ α w² is over these sides.
+        grid: the grid of cells.
+        operator: the operator, with A and γ.
+        sides: the pieces of the boundary, with α on sides with prescribed fluxes, which only boxes
+            may have. On these sides q·n is α z.
         residual: r at the points of the grid, (k,).
 
     Returns:
-        The bound; None where the equation is parabolic, or where q would have to balance the mean
-        of r.
+        The bound; None if the equation is parabolic, or if there is no solution z, since the
+        operator is singular.
 
     Reference: Repin, A posteriori error estimation for variational problems with uniformly convex
     functionals (2000); Braess and Schöberl, Equilibrated residual error estimator (2008).
@@ -909,18 +996,24 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
 
 
 def _axis(count: int, h: float, a: float, ends: list[float]) -> tuple[Tensor, Tensor, Tensor]:
-    """The finite-volume operator -a ∂² on n cells with q·n = α z at both ends; α = ∞ for z = 0.
+    """Return the finite-volume operator -a ∂² on n cells of an axis, with q·n = α z at its ends.
+
+    Args:
+        count: the number n of cells.
+        h: the length of a cell.
+        a: the diffusion along the axis.
+        ends: α at the lower and the upper end; infinite for the condition z = 0.
 
     Returns:
-        Its eigenvalues (n,) and eigenvectors (n, n), and the matrix from values in cells to fluxes
-        through the faces, (n + 1, n).
+        The eigenvalues of the operator, (n,); its eigenvectors, (n, n); and the matrix that maps
+        values in the cells to fluxes through the faces, (n + 1, n).
     """
     to_faces = torch.zeros(count + 1, count, dtype=torch.float64)
     rows = torch.arange(count)
     to_faces[rows, rows] += a / h
     to_faces[rows + 1, rows] -= a / h
     for row, alpha in zip((0, -1), ends, strict=True):
-        # The flux resists half a cell from the nearest centre to the wall, and 1/α there.
+        # Two resistances are in series: half a cell, h/(2a), and the boundary, 1/α.
         to_faces[row] *= 0 if alpha == 0 else 1 / (1 / 2 + a / (alpha * h))
     values, vectors = torch.linalg.eigh((to_faces[:-1] - to_faces[1:]) / h)
     return values, vectors, to_faces
@@ -929,7 +1022,13 @@ def _axis(count: int, h: float, a: float, ends: list[float]) -> tuple[Tensor, Te
 def _solution(
     axes: list[tuple[Tensor, Tensor, Tensor]], gamma: float, means: Tensor
 ) -> Tensor | None:
-    """Return z with Σ -a_i ∂_ii z + γ z = r̄ in the cells; None where the operator is singular."""
+    """Return z with -Σ a_i ∂_ii z + γ z = r̄ in the cells; None if the operator is singular.
+
+    Args:
+        axes: eigenvalues, eigenvectors and flux matrix of each axis, from `_axis`.
+        gamma: the number γ.
+        means: r̄, with an axis for each coordinate.
+    """
     divisor, z = torch.full_like(means, gamma), means
     for i, (values, vectors, _) in enumerate(axes):
         divisor = (divisor.movedim(i, -1) + values).movedim(-1, i)
@@ -953,10 +1052,10 @@ class Approximate:
 
     Args:
         jet: returns the jet of the solution at points.
-        met: the indices in `conditions()` of the conditions that it satisfies exactly.
-        mean_square: the mean of its squared residual at points that no fit has seen.
-        error: the standard error of this mean.
-        noise: returns the jet of the solution's rounding errors.
+        met: the indices in `conditions()` of the conditions that the solution satisfies exactly.
+        mean_square: the mean squared residual of the equation at points that no fit has used.
+        error: the standard error of `mean_square`.
+        noise: returns the jet of the solution's rounding errors at points.
     """
 
     jet: Approximation
@@ -968,9 +1067,14 @@ class Approximate:
 
 @dataclass(frozen=True)
 class _Dual:
-    """A bound of sup (∫ r w + ∫ ρ w) / |||w||| over all w that vanish where values are prescribed.
+    """A bound of the dual norm sup (∫ r w + ∫ ρ w) / |||w||| of residual r and flux misfits ρ.
 
-    value: the bound. by_flux: whether a flux gives it. largest: max |r|.
+    The supremum is over all w that vanish where values are prescribed.
+
+    Args:
+        value: the bound.
+        by_flux: whether the bound for r is that of `flux_bound`.
+        largest: max |r| at the points of the grid; NaN without a grid.
     """
 
     value: float
@@ -979,18 +1083,19 @@ class _Dual:
 
 
 class Majorant:
-    """Bounds of the errors of approximate solutions of one linear coercive problem.
+    """Computes bounds of the errors of approximate solutions of a linear coercive problem.
 
-    With B(u, w) = ∫ A∇u·∇w + (b·∇u + c u) w and e = u - v, for all w that vanish where values are
-    prescribed B(e, w) = ∫ r w + ∫ ρ w, with the residual r and the misfits ρ of prescribed fluxes.
-    If v has all prescribed values, w = e gives |||e||| ≤ sup (∫ r w + ∫ ρ w) / |||w|||. If v misses
-    these values by m, e - φ takes the place of e, where φ is an extension of m.
+    The weak form is B(u, w) = ∫ A∇u·∇w + (b·∇u + c u) w. The error e = u - v of an approximation v
+    satisfies B(e, w) = ∫ r w + ∫ ρ w for all w that vanish where values are prescribed, with the
+    residual r of v and its misfits ρ of prescribed fluxes. If v has all prescribed values, w = e
+    gives |||e||| ≤ sup (∫ r w + ∫ ρ w) / |||w|||. If v misses the prescribed values by m, e is
+    replaced by e - φ, where φ is an extension of m into the domain.
 
     Args:
         problem: the problem; its `conditions()` should return the same conditions at each call.
 
     Raises:
-        Unsuitable: where the theory does not apply.
+        Unsuitable: if the theory does not apply to the problem.
 
     Reference: Repin, A Posteriori Estimates for Partial Differential Equations (2008), chapter 4.
     """
@@ -1004,14 +1109,15 @@ class Majorant:
         self.grid = grid_over(self.operator)
 
     def __call__(self, v: Approximate, finer: Approximate | None = None) -> Bound:
-        """Return bounds of the errors of v.
+        """Return bounds of the errors of an approximation v of the solution u.
 
         Args:
             v: the approximation.
-            finer: a better approximation v₂; ‖v₂ - v‖ + ‖u - v₂‖ is the bound where it is less.
+            finer: a better approximation v₂. The bound is then ‖v₂ - v‖ plus the bound of ‖u - v₂‖
+                if this sum is smaller than the bound without v₂.
 
         Raises:
-            Unsuitable: where v misses boundary values in more than three dimensions.
+            Unsuitable: if v misses boundary values in more than three dimensions.
         """
         extended = partial(extension, self.operator, self.grid, self.sides)
         dual, misfit, measure = self._dual(v), extended(v.jet, v.met), self.problem.domain.measure
@@ -1026,7 +1132,7 @@ class Majorant:
         noise = norms_of(self.operator, None, v.noise, upper=True)
         norms: dict[str, Any] = {}
         for name, bound, error, norm in zip(Norms._fields, best, noise, size, strict=True):
-            whole = bound + 3 * error  # rounding errors are known by their size only
+            whole = bound + 3 * error  # only the size of rounding errors is known
             left = norm - whole
             norms[name] = whole / math.sqrt(measure)
             norms[f"{name}_relative"] = whole / left if left > 0 else math.inf
@@ -1053,9 +1159,13 @@ class Majorant:
         return barrier(self.problem.domain, self.operator)
 
     def _largest(self, dual: _Dual) -> float:
-        """Bound max |u - v| for a v with all prescribed values; NaN without maximum principle.
+        """Bound max |u - v| for an approximation v with all prescribed values.
 
-        In one dimension the energy bounds it, too.
+        The bound is NaN without a maximum principle. In one dimension it is the smaller one of the
+        bounds by the maximum principle and by the energy norm.
+
+        Args:
+            dual: the bound of the dual norm of the residual of v.
         """
         if not self._has_maximum_principle:
             return math.nan
@@ -1070,13 +1180,18 @@ class Majorant:
         return self.operator.potential[0] >= 0 and not self.sides.natural
 
     def _remaining(self, dual: _Dual, phi: Extension) -> Norms:
-        """Bound the norms of u - v by the dual norm of its residual and the extension φ."""
+        """Bound the norms of the error u - v.
+
+        Args:
+            dual: the bound of the dual norm of the residual of v.
+            phi: the bounds of the norms of the extension φ of the boundary misfits of v.
+        """
         operator, known = self.operator, self.constants
         friedrichs, root = known.friedrichs, math.sqrt(self.problem.domain.measure)
         on_sides = sum(side.largest * side.piece.measure for side in self.sides.natural)
         gamma = max(operator.effective_reaction[1], 0.0)
         energy_of_phi = math.sqrt(phi.flux**2 + gamma * phi.value**2 + on_sides * phi.largest**2)
-        inner = dual.value / known.factor  # bounds |||e - φ||| for φ = 0
+        inner = dual.value / known.factor  # a bound of the energy norm of the error if φ = 0
         if operator.convection == 0 and known.factor == 1:
             energy = math.hypot(inner, energy_of_phi)  # u - v is the sum of two orthogonal parts
             l2 = friedrichs * energy
@@ -1090,12 +1205,15 @@ class Majorant:
         return Norms(l2, h1, energy)
 
     def _form(self, phi: Extension) -> float:
-        """Bound sup B(φ, w) / |||w|||, with b·∇φ w integrated by parts where that is better."""
+        """Bound sup B(φ, w) / |||w||| for the extension φ of boundary misfits.
+
+        The term b·∇φ w is integrated by parts if the bound is smaller then.
+        """
         operator, friedrichs = self.operator, self.constants.friedrichs
         potential = max(map(abs, operator.potential))
         lower = friedrichs * (operator.convection * phi.gradient + potential * phi.value)
         if operator.is_elliptic and not self.sides.natural:
-            # |c - div b| = |2γ - c|
+            # The adjoint operator has the reaction c - div b, and |c - div b| = |2γ - c|.
             adjoint = potential + 2 * max(map(abs, operator.effective_reaction))
             part = operator.convection / math.sqrt(float(operator.diffusion.min()))
             lower = min(lower, (part + friedrichs * adjoint) * phi.value)
