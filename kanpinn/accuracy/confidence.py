@@ -1,6 +1,4 @@
-"""95% confidence bounds of unknown parameters and fields, from the Gauss–Newton Hessian at a
-solution.
-"""
+"""95% confidence bounds of unknown numbers and fields, from the Gauss–Newton Hessian."""
 
 import copy
 import math
@@ -29,12 +27,17 @@ UNRESOLVED = "no interval: the network is too small, its own error is visible in
 class Estimated:
     """The estimate of an unknown number with its 95% confidence bounds.
 
-    value: the estimate. low, high: the bounds, infinite if the data do not determine the number.
-    exact: the true number, if the problem gives it. step: the change of the value by one more
-    Gauss–Newton step. arrived: True if this change is small; otherwise the optimizer ended before
-    the minimum of the loss, and the bounds are infinite. resolved: False if the error of the
-    network is visible beside the noise, but not known; then the bounds are infinite, too.
-    confounded: the names of other numbers that the data do not determine either.
+    Args:
+        value: the estimate.
+        low, high: the bounds; infinite if the data do not determine the number.
+        exact: the true number; None if the problem does not give it.
+        step: the change of the value by one more Gauss–Newton step.
+        arrived: True if this change is small. Otherwise the optimizer ended before the minimum of
+            the loss, and the bounds are infinite.
+        resolved: False if the error of the network is visible beside the noise, but its size is not
+            known; then the bounds are infinite, too.
+        confounded: if the data do not determine the number, the names of other numbers that they do
+            not determine either.
 
     Example:
         >>> found = Estimated(0.1006, low=0.0968, high=0.1044, exact=0.1)
@@ -53,7 +56,7 @@ class Estimated:
 
     @property
     def is_identified(self) -> bool:
-        """True if both bounds are finite."""
+        """Whether the two bounds are finite."""
         return math.isfinite(self.high - self.low)
 
     def __str__(self) -> str:
@@ -78,8 +81,11 @@ class Estimated:
 class EstimatedField:
     """The estimate of a field at n points with its 95% confidence bounds.
 
-    value: the estimated values, (n,). low, high: the bounds, (n,), valid only if `arrived`. step:
-    the changes of the values by one more Gauss–Newton step, (n,). resolved: as for `Estimated`.
+    Args:
+        value: the estimated values, (n,).
+        low, high: the bounds, (n,) each, which are valid only if `arrived` is True.
+        step: the changes of the values by one more Gauss–Newton step, (n,).
+        resolved: as for `Estimated`.
     """
 
     value: Tensor
@@ -90,12 +96,12 @@ class EstimatedField:
 
     @property
     def half_widths(self) -> Tensor:
-        """Half the widths of the bounds, (n,), infinite where the data leave the field open."""
+        """The half-widths of the bounds, (n,), infinite where the data do not fix the field."""
         return (self.high - self.low) / 2
 
     @property
     def arrived(self) -> bool:
-        """True if one more step is small compared with the half-widths, in root mean square."""
+        """Whether one more step is small compared with the half-widths, in root mean square."""
         half = self.half_widths
         known = half.isfinite()
         if not bool(known.any()):
@@ -105,14 +111,14 @@ class EstimatedField:
 
     @property
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """The lower and upper bounds (n,), infinite unless the optimizer reached the minimum."""
+        """The lower and upper bounds, (n,) each; infinite unless `arrived` is True."""
         if self.arrived:
             return self.low, self.high
         return torch.full_like(self.low, -torch.inf), torch.full_like(self.high, torch.inf)
 
     @property
     def summary(self) -> "HalfWidths":
-        """The least, median and largest half-width over all points."""
+        """The least, the median and the largest half-width over all points."""
         half = self.half_widths if self.arrived else torch.full_like(self.value, torch.inf)
         step = float(self.step.square().mean().sqrt())
         least, largest = float(half.min()), float(half.max())
@@ -123,9 +129,11 @@ class EstimatedField:
 class HalfWidths:
     """Half-widths of a field's 95% confidence bounds over its domain.
 
-    least, median, largest: half-widths, infinite unless `arrived`. step: the root mean square of
-    the field's change by one more Gauss–Newton step. arrived: True if this change is small, so that
-    the optimizer has reached the minimum of the loss. resolved: as for `Estimated`.
+    Args:
+        least, median, largest: statistics of the half-widths; infinite unless `arrived` is True.
+        step: the root mean square of the field's change by one more Gauss–Newton step.
+        arrived: True if this change is small: the optimizer has reached the minimum of the loss.
+        resolved: as for `Estimated`.
     """
 
     least: float
@@ -152,11 +160,16 @@ class HalfWidths:
 class Noise:
     """The noise of the data, which determines the confidence bounds.
 
-    deviation: the standard deviation, in the units of the data; if `known`, relative to the given
-    one. known: True if the problem gives the noise, False if it is estimated from the residuals of
-    the data. freedom: the degrees of freedom of these residuals, 0 without data. scatter: if the
-    noise is known, the residuals' standard deviation by degrees of freedom, relative to the noise;
-    None if it cannot be estimated. failure: why no covariance could be computed, or "".
+    Args:
+        deviation: the standard deviation of the noise: 1 if the problem gives the noise, otherwise
+            an estimate in the units of the data.
+        known: True if the problem gives the standard deviation of the noise, False if it is
+            estimated from the residuals of the data.
+        freedom: the degrees of freedom of the residuals of the data; 0 without data.
+        scatter: if the noise is known, the standard deviation of the residuals (with `freedom`
+            degrees of freedom), relative to the noise; otherwise, or if it cannot be estimated,
+            None.
+        failure: the reason why no covariance could be computed, as text; empty if it was computed.
     """
 
     deviation: float
@@ -184,7 +197,7 @@ class Noise:
 
     @property
     def fits(self) -> bool:
-        """True if the residuals of the data are compatible with the known noise.
+        """Whether the residuals of the data are compatible with the known noise.
 
         It is False if a two-sided χ² test rejects the noise at the level 0.001.
         """
@@ -195,24 +208,28 @@ class Noise:
 
     @property
     def quantile(self) -> float:
-        """The 97.5% quantile: normal for a known noise, Student's t for an estimated one."""
+        """The 97.5% quantile, of the normal distribution or, for estimated noise, Student's t."""
         return float(ndtri(0.975) if self.known else stdtrit(max(self.freedom, 1.0), 0.975))
 
 
 def is_small(step: float, margin: float, size: float = 1.0) -> bool:
-    """Return True if one more step is small compared with the bounds; False if it is NaN.
+    """Return whether one more step is small compared with the confidence bounds.
 
     Args:
-        step: the change of a value by one more Gauss–Newton step.
-        margin: the half-width of its bounds; a tenth of it, a fifth of a standard deviation, is
-            small.
-        size: the size of the value, or coefficient; changes by its rounding are small, too.
+        step: the change of a value by one more Gauss–Newton step; NaN counts as large.
+        margin: the half-width of the value's bounds. A tenth of the half-width, which is a fifth of
+            a standard deviation, counts as small.
+        size: the value. Changes up to 1e-8 of it, or up to 1e-8, count as small, too.
     """
     return abs(step) <= max(0.1 * margin, 1e-8 * max(abs(size), 1.0))
 
 
 def not_arrived(step: float) -> str:
-    """Return the message that explains why there are no bounds."""
+    """Return the message that there are no bounds, since the optimizer ended too early.
+
+    Args:
+        step: the change of the value by one more Gauss–Newton step; NaN if it is not known.
+    """
     words = "no interval: the search has not arrived"
     return f"{words}, one more step would change it by {step:.2g}" if math.isfinite(step) else words
 
@@ -221,7 +238,9 @@ def not_arrived(step: float) -> str:
 class Dependence:
     """Two unknown numbers whose errors are nearly proportional to each other.
 
-    first, second: the names of the numbers. correlation: of their errors, near -1 or 1.
+    Args:
+        first, second: the names of the numbers.
+        correlation: the correlation of their errors, near -1 or 1.
     """
 
     first: str
@@ -239,13 +258,13 @@ class Dependence:
 def dependences(names: list[str], spread: Tensor, least: float = 0.99) -> list[Dependence]:
     """Return the pairs of numbers whose errors have a correlation near -1 or 1.
 
-    For two numbers, 1 - |correlation| is the smallest eigenvalue of their information matrix with a
-    diagonal that is scaled to 1.
+    If the information matrix of two numbers is scaled to a diagonal of 1, its smallest eigenvalue
+    is 1 - |correlation|.
 
     Args:
         names: the names of the k numbers.
-        spread: rows whose products are the covariances of the errors, (k, n).
-        least: the least absolute correlation that is reported.
+        spread: a matrix S, (k, n), so that S Sᵀ is the covariance matrix of the errors.
+        least: the least absolute correlation of a pair in the result.
     """
     length = torch.linalg.vector_norm(spread, dim=1)
     unit = spread / length.clamp_min(torch.finfo(spread.dtype).tiny)[:, None]
@@ -256,14 +275,18 @@ def dependences(names: list[str], spread: Tensor, least: float = 0.99) -> list[D
 
 
 def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
-    """Return the residuals, or a copy in double precision with enough rows.
+    """Return residuals in double precision, with enough rows to determine the network.
 
-    In single precision, rounding hides directions on which no row depends. With fewer than about
-    two rows per coefficient, the network is undetermined between the collocation points. It could
-    then follow the noise of the data, which would not determine the unknowns, even though the
+    In single precision, rounding would hide directions in which no row changes. With fewer than
+    about two rows per coefficient, the network is undetermined between the collocation points. It
+    could then follow the noise of the data, and the unknowns would seem undetermined, even if the
     optimizer did not overfit. In this case the equation gets new collocation points. If the network
     has the sensitivities of its fields to the unknown numbers, only the rows of the data are kept:
     such fields satisfy the equation for all values of the numbers.
+
+    Args:
+        residuals: the residuals at the solution; they are returned if they have enough rows.
+        output_only: whether only the coefficients of the output layers were solved for.
     """
     surrogate, terms = residuals.surrogate, list(residuals.terms)
     if surrogate.network.sensitivities is not None:
@@ -284,20 +307,21 @@ def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
 
 @dataclass(frozen=True)
 class Approximation:
-    """The change of the unknowns by one Gauss–Newton step in a richer network, at other points.
+    """The change of the unknowns in a richer network, from which the network's error is estimated.
 
-    If the step leaves the part ρ of the equation's residual, the error is about change / (1 - ρ).
-    Noise in the data leaves a residual in every network, in the equation, too, since a finite
-    weight lets the fields follow the noise. Its expected mean square is left out of ρ. The error of
-    the network is visible beside the noise if the richer network lowers the loss by more than its
-    additional freedom to follow the noise explains. Then the change is a measure of the error if
-    ρ ≤ 0.7.
+    The change is by one Gauss–Newton step in the richer network, at other points. If the equation's
+    residual after the step is ρ times the residual before, the error is about change / (1 - ρ).
+    Noise in the data also leaves a residual in the equation, since a finite weight of the equation
+    lets the fields follow the noise. The expected mean square of this part is subtracted before ρ
+    is computed. The error of the network is visible beside the noise if the richer network lowers
+    the loss by more than its additional freedom to follow the noise explains. In this case the
+    change measures the error only if ρ ≤ 0.7.
 
     Args:
         change: the change of the coefficients of unknown numbers and fields, (p,).
-        contraction: ρ, the ratio of the equation's root mean square residuals without the noise's
-            part.
-        visible: whether the richer network fits better than noise explains.
+        contraction: ρ, the ratio of the equation's root mean square residuals after and before the
+            step, without the part of the noise.
+        visible: whether the richer network lowers the loss by more than noise explains.
 
     Reference: Bank and Smith, A posteriori error estimates based on hierarchical bases (1993).
     """
@@ -308,8 +332,8 @@ class Approximation:
 
     @property
     def factor(self) -> float:
-        """The error relative to the change; infinite where the change is no measure of it."""
-        largest = 0.7  # with more of the residual left, the change says little of the error
+        """The ratio of error and change; infinite if the change does not measure the error."""
+        largest = 0.7  # for a larger ρ the change says little about the error
         if self.visible and not self.contraction <= largest:
             return math.inf
         return 1 / (1 - min(self.contraction, largest))
@@ -320,9 +344,10 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
     """Return the change of the unknowns by a Gauss–Newton step in a richer network.
 
     Args:
-        richer: the loss of the solution in the richer network, at other points; the output layers
-            of the solution's own network are the last ones.
-        unknown: a mask (p,) of the coefficients of these output layers that belong to unknowns.
+        richer: the loss of the solution in the richer network, at other points. The last output
+            layers of this network are those of the solution's own network.
+        unknown: a mask of the coefficients of these last output layers, which is True for those
+            that belong to unknowns, (p,).
         freedom: the effective number of coefficients that the data determine in the solution's own
             network.
 
@@ -332,7 +357,7 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
     layers = richer.surrogate.network.output_layers
     count = sum(layer.coefficients.numel() for layer in layers)
     last = torch.cat([unknown.new_zeros(count - len(unknown)), unknown])
-    # The unknowns are the last columns: then the dependence among the others does not matter.
+    # The unknowns are the last columns: then the other columns may be linearly dependent.
     order = torch.cat([(~last).nonzero()[:, 0], last.nonzero()[:, 0]])
     terms = [[t for t in richer.terms if t.measured == measured] for measured in (False, True)]
     models = [Residuals(richer.surrogate, group).model(layers).factor for group in terms]
@@ -340,7 +365,7 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
     equation, data = (TriangularFactor(factor[:, columns]) for factor in models)
     rows = torch.cat([equation.factor, data.factor])
     scale = column_scale(rows[:, :-1])
-    # Tiny multiples of the coefficients, as further rows, make the factor regular.
+    # Additional rows with tiny multiples of the coefficients make the factor regular.
     held = 1e-12 * torch.eye(count + 1).to(rows)[:-1]
     scaled = rows / torch.cat([scale, scale.new_ones(1)])
     factor = torch.linalg.qr(torch.cat([scaled, held]), mode="r").R
@@ -352,7 +377,8 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
     rest = sum(t.rows * t.equations(richer.surrogate) for t in terms[1]) - freedom - more
     before, after = equation.loss() + data.loss(), equation.loss(change) + data.loss(change)
     variance = after / rest if rest >= 1 else 0.0
-    # Noise alone lowers the loss by about `more` variances, and seldom by this many.
+    # By fitting noise alone, the richer network lowers the loss by about `more` variances, and
+    # seldom by as many as here.
     visible = before - after > (more + 3 * math.sqrt(2 * more) + 0.25) * variance
     # With the projection H onto the columns, noise e in the data leaves -H e in the equation.
     noise = (followed - float((seen.T @ seen).square().sum())) * variance
@@ -361,7 +387,12 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
 
 
 def contraction(before: float, after: float, noise: float) -> float:
-    """Return the ratio of two root mean square residuals without the part of both due to noise."""
+    """Return the ratio of two root mean square residuals without their parts due to noise.
+
+    Args:
+        before, after: the mean square residuals, with `after` in the numerator.
+        noise: the part of each mean square that is due to noise.
+    """
     after, lowered = max(after - noise, 0.0), before - after
     if after + lowered <= 0:
         return math.inf if after else 0.0
@@ -371,20 +402,22 @@ def contraction(before: float, after: float, noise: float) -> float:
 class Covariance:
     """The covariance of the coefficients that minimise the loss, due to the noise of the data.
 
-    Let B be the rows of the Jacobian that belong to the data, Σ the covariance of their noise, and
-    R the triangular factor of all rows. Then the minimiser's covariance is H⁺ BᵀΣB H⁺ with H = RᵀR.
-    It is valid for any weight of the equation; for a large weight it is the inverse of the data's
-    Fisher information. It is applied by an SVD of R with columns scaled to unit length, as H would
-    have the square of R's condition number.
+    Let B be the rows of the Jacobian J that belong to the data, Σ the covariance of their noise,
+    and R the triangular factor of all rows. Then the covariance of the minimiser is H⁺ BᵀΣB H⁺ with
+    H = RᵀR. This holds for any weight of the equation; for a large weight the covariance is the
+    inverse of the data's Fisher information. The covariance is computed from an SVD of R with
+    columns scaled to unit length, since H would have the square of R's condition number.
 
-    It is valid at the minimum of the loss; the Gauss–Newton step -H⁺ Jᵀr estimates the distance.
+    The covariance is valid at the minimum of the loss. The distance from the minimum is estimated
+    by the Gauss–Newton step -H⁺ Jᵀr for the residual r.
 
     Args:
         residuals: the residuals at the solution.
         output_only: True if only the coefficients of the output layers were solved for.
         known: True if the data's residuals are divided by a given standard deviation of the noise.
-        richer: returns the loss of the same solution in a richer network, with more output layers
-            before its own; None to leave the error of the network out of the bounds.
+        richer: returns the loss of the same solution in a richer network, which has further output
+            layers before those of the solution's network; None to leave the error of the network
+            out of the bounds.
 
     Reference: Seber and Wild, Nonlinear regression (1989), chapters 2 and 5; White (1980) for the
     sandwich.
@@ -414,7 +447,7 @@ class Covariance:
 
     @cached_property
     def noise(self) -> Noise:
-        """The noise of the data, given or estimated from their residuals."""
+        """The noise of the data, given by the problem or estimated from the residuals."""
         if self.failure:
             return Noise(math.nan, self.known, 0.0, failure=self.failure)
         values, terms = self.residuals.term_values(), self._measured
@@ -452,7 +485,7 @@ class Covariance:
     def steps(self, gradients: Tensor) -> Tensor:
         """Return the changes (q,) of q quantities by one more Gauss–Newton step.
 
-        They are 0 at the minimum of the loss, and NaN if the factorisation failed.
+        The changes are 0 at the minimum of the loss, and NaN if the factorisation failed.
 
         Args:
             gradients: derivatives of the quantities by the P coefficients, (q, P).
@@ -464,7 +497,7 @@ class Covariance:
 
     @cached_property
     def _approximation(self) -> Approximation | None:
-        """The change of the unknowns in a richer network, or a finer march; None if not known."""
+        """The change of the unknowns in a richer network or a finer march; None if not known."""
         if (known := self.residuals.surrogate.network.sensitivities) is not None:
             return Approximation(known.errors, 0.0, False)
         if self._richer is None or self.failure:
@@ -484,7 +517,8 @@ class Covariance:
     def approximation_errors(self, gradients: Tensor) -> Tensor:
         """Return the errors (q,) of q quantities that are due to the network.
 
-        They are infinite where a richer network does not measure them, and 0 if there is none.
+        An error is infinite if a richer network cannot measure it. All errors are 0 if there is no
+        richer network.
 
         Args:
             gradients: derivatives of the quantities by the P coefficients, (q, P).
@@ -500,7 +534,7 @@ class Covariance:
     @cached_property
     @torch.enable_grad()
     def _data(self) -> list[tuple[float, Tensor]]:
-        """The scale in the loss and the triangular factor of B R⁺, for each term of data."""
+        """For each loss term of data, √(weight / rows) and the triangular factor of B R⁺."""
         parts = []
         for term in self._measured:
             rows = Residuals(self.residuals.surrogate, [term]).rows(self.layers)
@@ -546,14 +580,14 @@ class Covariance:
 
     @property
     def _number_gradients(self) -> Tensor:
-        """The derivatives of the unknown numbers' coefficients by all coefficients, (k, P)."""
+        """The derivatives of the k unknown numbers' coefficients by all coefficients, (k, P)."""
         constants = self.residuals.surrogate.network.constants
         assert constants is not None
         total, c = get_coefficients(self.layers).numel(), constants.coefficients.detach()
-        return torch.eye(total).to(c)[total - len(c) :]  # their columns are the last
+        return torch.eye(total).to(c)[total - len(c) :]  # the numbers' columns are the last
 
     def dependences(self) -> list[Dependence]:
-        """Return the pairs of unknown numbers that the data hardly tell apart."""
+        """Return the pairs of unknown numbers that the data hardly distinguish."""
         constants = self.residuals.surrogate.network.constants
         if constants is None or self.failure:
             return []
@@ -564,10 +598,10 @@ class Covariance:
     def field(self, points: Points, index: int) -> EstimatedField:
         """Return a field of the problem with its confidence bounds at n points.
 
-        The bounds of a positive coefficient are those of its logarithm.
+        For a coefficient field that must be positive, the logarithm has symmetric bounds.
 
         Args:
-            points: where the field is evaluated.
+            points: the n points.
             index: the index of the field.
         """
         surrogate = self.residuals.surrogate
