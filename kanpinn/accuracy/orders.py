@@ -117,7 +117,7 @@ def theoretical_order(degree: int | Sequence[int], error: str) -> Theory:
 
 
 def before_level(sizes: Sequence[float | int], errors: Sequence[float | int]) -> list[float | int]:
-    """Return the sizes before the errors level off, ascending; all sizes if errors do not level off.
+    """Return the sizes at which errors have not levelled off, ascending.
 
     Errors follow no order once they are dominated by rounding or by the optimizer. The sizes are
     split into smaller sizes, to which a line is fitted, and larger sizes, which are left out. All
