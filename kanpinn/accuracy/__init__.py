@@ -1,4 +1,4 @@
-"""The accuracy of solutions: error norms and bounds, convergence orders, references, confidence."""
+"""The accuracy of solutions: error norms, bounds, orders, references and confidence bounds."""
 
 from kanpinn.accuracy.confidence import Estimated as Estimated
 from kanpinn.accuracy.errors import Bound as Bound
