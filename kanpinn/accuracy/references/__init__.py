@@ -1,4 +1,4 @@
-"""References, with which solutions are compared: exact solutions, functions, data files."""
+"""References, against which errors are measured: exact solutions, functions, data files."""
 
 from kanpinn.accuracy.references.data_file import DataFile as DataFile
 from kanpinn.accuracy.references.reference import FunctionReference as FunctionReference

@@ -1,4 +1,4 @@
-"""References from tables: files of values at points, or on a grid with spline interpolation."""
+"""References from files and columns: values at points, or on a grid with spline interpolation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +24,9 @@ class PointData(Reference):
     """Values at points, without interpolation between them.
 
     Args:
-        points: the points and their weights (n,), whose sum is 1. Their `data`, (n, m (1 + d)),
-            hold for each of the m fields the value and the d first derivatives, NaN if unknown.
+        points: the n points, and their weights, (n,), whose sum is 1. The `data` of the points,
+            (n, m (1 + d)), have for each of the m fields the value and the d first derivatives, NaN
+            if unknown.
         fields: the number m of fields.
         source: a description of the data.
         error: the relative L2 error of the data, if it is known.
@@ -47,13 +48,14 @@ class GridData(Reference):
     """Values on a grid, interpolated by a tensor product of splines.
 
     Args:
-        axes: the grid points along each coordinate, increasing, more than `degree` of them.
+        axes: the grid points along each of the d coordinates, increasing, (n_i,), with n_i above
+            `degree`.
         values: the values of the m fields, (n_1, …, n_d, m).
         degree: the degree of the splines.
         source: a description of the data.
-        error: the relative L2 error of the data, if it is known.
-        periodic: for each coordinate, whether the splines are periodic along it, so that the values
-            at the last grid point are those at the first; by default none is.
+        error: the relative L2 error of the data; None if it is not known.
+        periodic: for each coordinate, whether the splines are periodic along it. If so, the values
+            at the last grid point equal those at the first. By default no coordinate is periodic.
     """
 
     def __init__(
@@ -87,8 +89,9 @@ class GridData(Reference):
         return Jet(channels, value, torch.stack(slopes, dim=1) if slopes else None)
 
 
-# Points may lie outside the domain, and the ends of a grid inside it, by this share of the domain's
-# size; values at both ends of a period may differ by this share of the largest value.
+# Points may lie outside the domain, and the ends of a grid inside the domain, by this fraction of
+# the domain's size. Values at the two ends of a period may differ by this fraction of the largest
+# value.
 TOLERANCE = 1e-6
 WEIGHT = "weight"  # the column of the points' weights
 
@@ -99,7 +102,7 @@ class DataColumns(Recipe):
 
     Args:
         columns: the columns by name.
-        title: what has the columns, for messages.
+        title: the name of the file or object that has the columns, for messages.
         source: a description of the data and their origin.
         error, degree, periodic: as for `DataFile`.
     """
@@ -115,9 +118,9 @@ class DataColumns(Recipe):
         """Check the columns against a problem and return the reference.
 
         Raises:
-            InputError: if a column is missing, of another length or not finite, points lie outside
-                the domain, a grid does not fill it, or the values on a grid are not periodic where
-                they have to be.
+            InputError: if a column is missing, of another length or not finite, if points lie
+                outside the domain, if a grid does not fill the domain, or if the values on a grid
+                are not periodic along a coordinate in `periodic`.
         """
         for along in self.periodic:
             if along not in problem.domain.names:
@@ -133,7 +136,7 @@ class DataColumns(Recipe):
         return self._at_points(problem, columns)
 
     def _at_points(self, problem: Problem, cells: Mapping[str, Cells]) -> PointData:
-        """Values at points, from columns."""
+        """Return the reference for columns that have values at points."""
         columns = {name: self._numbers(name, column) for name, column in cells.items()}
         names, fields, domain = problem.domain.names, problem.fields, problem.domain
         needed = self._needed(problem, columns)
@@ -158,7 +161,10 @@ class DataColumns(Recipe):
         return PointData((points, weights / weights.sum()), len(fields), self.source, self.error)
 
     def _on_grid(self, problem: Problem, columns: Mapping[str, Cells]) -> GridData:
-        """Values on a grid; fields that the error norms leave out may be missing: they are NaN."""
+        """Return the reference for columns that have values on a grid.
+
+        Fields that the error norms leave out may be missing; their values are NaN.
+        """
         domain, path = problem.domain, self.title
         if not isinstance(domain, Box):
             kind = type(domain).__name__
@@ -204,7 +210,11 @@ class DataColumns(Recipe):
         return numbers(self.title, name, cells)
 
     def _needed(self, problem: Problem, columns: Mapping[str, Any]) -> tuple[str, ...]:
-        """The names of the columns that the file must have."""
+        """Return the names of the columns that the data must have.
+
+        Raises:
+            InputError: if one of these columns is missing.
+        """
         needed = (*problem.domain.names, *(problem.error_fields or problem.fields))
         for name in needed:
             if name not in columns:
@@ -225,25 +235,25 @@ class DataColumns(Recipe):
 class DataFile(Recipe):
     """Values from a file: at points, or on a grid.
 
-    Errors against values at points are means over these points; nothing is interpolated. The file
-    has named columns: the coordinates ("x", "y"), the fields ("u"), optionally their derivatives
+    For values at points, errors are means over these points; nothing is interpolated. The file has
+    named columns: the coordinates ("x", "y"), the fields ("u"), optionally their derivatives
     ("u_x", "u_y"), and optionally a "weight" for each point; by default all weights are equal. The
-    first line of a ".csv" file has the names; ".npz" and ".h5" files have one array per column, all
-    of one shape.
+    first line of a ".csv" file has the names; ".npz" and ".h5" files have one array per column, and
+    all arrays have the same shape.
 
-    The coordinates of a grid are arrays (n_x,) and (n_y,) from one end of the domain to the other,
-    or beyond, and the fields are arrays (n_x, n_y). A tensor product of splines interpolates
-    between the grid points. A grid needs a ".npz" or ".h5" file, and a box of two dimensions or
-    more.
+    For values on a grid, the coordinates are arrays (n_x,) and (n_y,) from one end of the domain to
+    the other end, or beyond, and the fields are arrays (n_x, n_y). A tensor product of splines
+    interpolates between the grid points. A grid needs a ".npz" or ".h5" file, and a domain that is
+    a box of two dimensions or more.
 
     Args:
-        path: the file, which ends in .csv, .npz, .h5 or .hdf5.
-        error: the relative L2 error of the data, if it is known.
-        source: a description of the data and their origin.
+        path: the path of the file, which ends in .csv, .npz, .h5 or .hdf5.
+        error: the relative L2 error of the data; None if it is not known.
+        source: a description of the data and their origin; by default the name of the file.
         degree: the degree of the splines on a grid.
         periodic: the coordinates of a grid along which the splines are periodic, such as ("x",).
-            The grid is one period long there. Near both ends of a period such splines are as
-            accurate as inside, where others lose digits.
+            Along these coordinates the grid must be one period long. Splines that are not periodic
+            lose digits near the ends of a period.
 
     Raises:
         InputError: if the file is of another kind, the error is not a number ≥ 0, or the degree is

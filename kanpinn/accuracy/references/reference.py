@@ -1,4 +1,4 @@
-"""Reference solutions: the exact solution, or another known solution, for computing errors."""
+"""Reference solutions, against which errors are measured: the exact or another known solution."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,10 +18,11 @@ Approximation = Callable[[Points, Channels], Jet]
 class Reference(ABC):
     """A known solution of a problem: exact, computed by another method, or data.
 
-    source: a description that completes the sentence "errors are against …".
-    error: an estimate of the reference's own relative L2 error; None if it is unknown.
-    points: the only points where the reference has values, with weights (n,) whose sum is 1; None
-    if it has values everywhere.
+    Attributes:
+        source: a description that completes the sentence "errors are measured against …".
+        error: an estimate of the reference's own relative L2 error; None if it is unknown.
+        points: the n points at which the reference has values, and their weights, (n,), whose sum
+            is 1; None if the reference has values everywhere.
 
     Example:
         >>> import kanpinn as kp
@@ -37,21 +38,26 @@ class Reference(ABC):
 
     @property
     def is_ready(self) -> bool:
-        """Whether its values are at hand, so that they take neither a solve nor a file."""
+        """Whether the values can be evaluated without first solving a problem or reading a file."""
         return True
 
     @abstractmethod
     def jet(self, points: Points, channels: Channels) -> Jet:
-        """Return values (n, m) and, if the channels ask for them, gradients (n, d, m).
+        """Return values (n, m) and, if the channels have gradients, gradients (n, d, m).
 
-        Entries that the reference does not know are NaN.
+        Values and derivatives that the reference does not know are NaN.
+
+        Args:
+            points: n points.
+            channels: which derivatives are needed.
         """
 
 
 class Recipe(ABC):
-    """A method that builds a reference for a problem; the table `[reference]` of a TOML file.
+    """Settings from which a reference for a problem is built, which may take long.
 
-    Subclasses are frozen dataclasses of their settings. Building a reference may take long.
+    Subclasses are frozen dataclasses with the settings. In a TOML file, a recipe is the table
+    `[reference]`.
 
     Example:
         >>> import kanpinn as kp
@@ -61,22 +67,22 @@ class Recipe(ABC):
 
     @abstractmethod
     def build(self, problem: Problem) -> Reference:
-        """Build the reference of a problem and return it.
+        """Build and return the reference of a problem.
 
         Raises:
-            InputError: if it cannot be built for this problem.
+            InputError: if the reference cannot be built for this problem.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class FunctionReference(Reference):
-    """A reference given by a function, such as the exact solution or that of a finer network.
+    """A reference given by a function, such as the exact solution, or a finer network's solution.
 
     Args:
         source: a description of the solution, for messages.
         function: returns the jet of the solution for points and channels.
-        points: the points at which errors are evaluated, with weights (n,) whose sum is 1; None
-            for a quadrature rule over the domain.
+        points: the n points at which errors are evaluated, and their weights, (n,), whose sum is 1;
+            None for a quadrature rule over the domain.
         error: an estimate of the relative L2 error of the function; None if it is unknown.
     """
 
@@ -90,11 +96,11 @@ class FunctionReference(Reference):
 
 
 class Pending(Reference):
-    """A reference that its recipe builds on first use.
+    """A reference that is built from its recipe on first use.
 
     Args:
-        recipe: the method that builds the reference.
-        problem: the problem that it is built for.
+        recipe: the recipe of the reference.
+        problem: the problem for which the reference is built.
     """
 
     def __init__(self, recipe: Recipe, problem: Problem) -> None:
@@ -108,7 +114,7 @@ class Pending(Reference):
         """The reference, built on first access.
 
         Raises:
-            InputError: if the recipe cannot build it for this problem.
+            InputError: if the reference cannot be built for this problem.
         """
         return self.recipe.build(self.problem)
 
@@ -129,12 +135,11 @@ def reference_of(problem: Problem, recipe: Recipe | None = None) -> Reference | 
 
     Args:
         problem: the problem.
-        recipe: the method that builds the reference; by default the problem's own `reference()`
-            is used.
+        recipe: the recipe of the reference; by default the problem's own `reference()` is used.
 
     Returns:
-        The reference; None if the problem has an exact solution, or if neither a recipe is given
-        nor the problem has a reference of its own.
+        The reference; None if the problem has an exact solution, or if there is neither a recipe
+        nor a reference of the problem.
 
     Raises:
         InputError: if the problem's `reference()` returns anything but a reference, a recipe or
