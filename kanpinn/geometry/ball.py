@@ -105,8 +105,8 @@ class Ball(Mapped, Domain):
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
         """Return the product of a Gauss–Jacobi rule in the radius and a product rule on the sphere.
 
-        It has 2·nodes^d points and is exact for polynomials in the coordinates up to degree
-        2·nodes - 1.
+        The rule has n = 2·nodes^d points, and weights (n,). It is exact for polynomials in the
+        coordinates up to degree 2·nodes - 1.
         """
         nodes = integer("nodes", nodes)
         check_size(nodes, 2 * nodes**self.dim)

@@ -25,7 +25,7 @@ class Box(Mapped, Domain):
     "y_min" and "y_max". The boundary pieces of an interval are its two end points.
 
     Args:
-        ranges: the interval (low, high) of each coordinate, under the coordinate's name.
+        ranges: the interval (low, high) of each coordinate; the keyword is the coordinate's name.
 
     Raises:
         InputError: if there is no range, a range is not a pair of finite numbers low < high, or a

@@ -132,10 +132,11 @@ class Combination(Domain):
         return inside
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """Return a Gauss rule.
+        """Return a Gauss rule: n points, and positive weights (n,).
 
-        On combinations of boxes it is exact for polynomials of degree 2·nodes - 1. On combinations
-        of boxes and balls it is scaled to be exact for constants, and converges geometrically.
+        On combinations of boxes the rule is exact for polynomials up to degree 2·nodes - 1. On
+        combinations of boxes and balls the weights are scaled so that the rule is exact for
+        constants, and it converges geometrically.
         """
         coords, weights = cells_rule(self._cells, integer("nodes", nodes))
         return Points(coords, self.names), weights * (self.measure / weights.sum())
@@ -430,7 +431,7 @@ def _arcs(carriers: Carriers) -> Iterator[Tensor]:
     """
     count = 64  # arcs of a circle
     turns = torch.arange(2 * count + 1, dtype=torch.float64)[:, None] * (math.pi / count)
-    # Circles of spheres with planes across all axes and with other spheres, without duplicates.
+    # All circles in which a sphere meets a plane or another sphere, without duplicates.
     both = (circle.on(0) for axis in (-1, 0) for circle in circles(axis, carriers))
     for circle in dict.fromkeys(both):
         normal = torch.tensor(circle.normal, dtype=torch.float64)
@@ -486,14 +487,17 @@ def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
 
 
 def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
-    """Yield the list of parts (`Part`) of a's boundary, then the list of parts of b's boundary."""
+    """Yield the list of all `Part`s of a's boundary, then the list of all `Part`s of b's boundary.
+
+    tolerance: the distance within which points count as equal.
+    """
     points = common_points(a.curves, b.curves, tolerance)
     middle = torch.tensor([0.5], dtype=torch.float64)
     for mine, other, met in ((a, b, points[0]), (b, a, points[1])):
         both = zip(mine.curves, met, strict=True)
         curves = [part for item in both for part in divided_at(*item, tolerance, 4 * tolerance)]
         near: list[list[Curve]] = [[] for _ in curves]
-        for i, j in meeting(curves, other.curves, 4 * tolerance):  # as far as `_shared` looks
+        for i, j in meeting(curves, other.curves, 4 * tolerance):  # the tolerance of `_shared`
             near[i].append(other.curves[j])
         shared = [_shared(*item, tolerance) for item in zip(curves, near, strict=True)]
         inside = other.encloses(torch.cat([curve.at(middle) for curve in curves])).tolist()

@@ -80,7 +80,7 @@ class Side:
 
     @property
     def branches(self) -> tuple[float, float]:
-        """The heights cy - A and cy + A where x(y) is singular; infinite for a line."""
+        """The heights cy - A and cy + A at which x(y) is singular; -∞ and ∞ for a line."""
         return (self.cy - self.A, self.cy + self.A) if self.q else (-math.inf, math.inf)
 
 
@@ -131,7 +131,10 @@ class Curve(MappedPiece):
 
     @abstractmethod
     def even(self, unit: Weights) -> Weights:
-        """Return the parameters t (n,) up to which given fractions (n,) of the arc length lie."""
+        """Return parameters t, (n,), such that given fractions of the arc length are before γ(t).
+
+        unit: the fractions, (n,).
+        """
 
     @abstractmethod
     def cuts(self) -> list[float]:
@@ -193,7 +196,10 @@ class Curve(MappedPiece):
 
     @abstractmethod
     def moment(self, origin: Pair) -> float:
-        """Return ½ ∫ (x dy - y dx) about an origin; the sum over a boundary is the area inside."""
+        """Return ½ ∫ (x dy - y dx) along the curve, with x and y relative to an origin.
+
+        The sum over all curves of a boundary is the area of the domain.
+        """
 
     @abstractmethod
     def sides(self, first: float, last: float) -> list[Side]:
@@ -503,7 +509,8 @@ class Arc(Curve):
 
     def point(self, theta: float) -> tuple[float, float]:
         """Return the point of the ellipse at an eccentric angle θ in radians."""
-        # Quarter turns are exact, so that edges from these points are exactly axis-parallel.
+        # cos and sin of quarter turns are set to 0 exactly, so that segments between such points
+        # are exactly axis-parallel.
         wheel = [0.0 if abs(v) < 1e-15 else v for v in (math.cos(theta), math.sin(theta))]
         x, y = np.array(self.center) + wheel @ self.frame
         return float(x), float(y)
@@ -785,7 +792,10 @@ def divided_at(
 
 
 def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
-    """Join consecutive curves of the same name on one line or ellipse; keep all other curves."""
+    """Join consecutive curves with the same name on one line or ellipse; keep all other curves.
+
+    tolerance: the distance within which points count as equal, up to a factor.
+    """
     curves = list(curves)
     pieces = Counter(curve.name for curve in curves)
     for curve in [one for one in curves if pieces[one.name] > 1]:

@@ -127,8 +127,9 @@ def arrangement_cuts(carriers: Carriers, size: float) -> list[float]:
 def _coincidences(carriers: Carriers) -> list[float]:
     """Return the values of x at which the ends of two intervals of y coincide.
 
-    The ends of an interval are m ± √q with m linear and q quadratic in x. They can coincide with
-    the ends m' ± √q' of a second interval only where ((m - m')² - q - q')² = 4 q q'.
+    In a slice of constant x, y ranges over an interval on each sphere and circle. Its ends are
+    m ± √q with m linear and q quadratic in x. They can coincide with the ends m' ± √q' of a second
+    interval only where ((m - m')² - q - q')² = 4 q q'.
     """
     low = min(center[0] - radius for center, radius in carriers.spheres)
     high = max(center[0] + radius for center, radius in carriers.spheres)
@@ -169,7 +170,10 @@ class Limit:
     sign: int = 0
 
     def at(self, before: np.ndarray) -> np.ndarray:
-        """Return the ends (n,) for given coordinates (n, axis); NaN where there is no end."""
+        """Return the end (n,) in each of n slices; NaN if the slice does not meet the locus.
+
+        before: the given coordinates (n, axis) of the slices.
+        """
         if self.locus is None:
             return np.full(len(before), self.value)
         middle, square = self.locus.span(before)
@@ -229,7 +233,7 @@ class CellSet:
 
     @cached_property
     def tree(self) -> tuple[Cell, ...]:
-        """The cells of the first axis, which contain the cells of the other axes."""
+        """The cells of the first axis; each has the cells of the next axis in `within`."""
         levels: list[tuple[int, list[int], list[tuple[Limit, Limit]]]] = []
         before = np.zeros((1, 0))
         for axis in range(self.dim):
@@ -263,7 +267,7 @@ class CellSet:
 
     @property
     def boxes(self) -> list[list[tuple[float, float]]] | None:
-        """The intervals (low, high) on all axes for each cell; None unless all cells are boxes."""
+        """For each cell the intervals (low, high) on all axes; None unless all cells are boxes."""
         if self.dim == 0:
             return [[]] if self.inside(torch.zeros(1, 0, dtype=torch.float64)) else []
         if self.carriers.spheres and any(cell.is_round for cell in self.tree):

@@ -77,7 +77,7 @@ class Region(ABC):
 
     @property
     def has_gauss_rule(self) -> bool:
-        """Whether `quadrature` is a Gauss rule; otherwise it consists of Sobol points."""
+        """Whether `quadrature` is a Gauss rule; otherwise `quadrature` consists of Sobol points."""
         return True
 
     @property
@@ -119,7 +119,7 @@ class Mapped(Region):
         if self.dim + more == 0:
             return self.image(torch.zeros(1, 0, dtype=torch.float64)), torch.zeros(1, 0)
         unit = draw(n, self.dim + more)
-        # A copy of the last columns does not keep the memory of the other columns.
+        # A view of the last columns would keep the other columns in memory; a copy does not.
         return self.image(unit[:, : self.dim]), unit[:, self.dim :].clone()
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
@@ -342,7 +342,7 @@ class Boundary:
         return sum(piece.measure for piece in self.pieces)
 
     def __getitem__(self, names: str | tuple[str, ...]) -> "Boundary":
-        """Return the part of the boundary that consists of the pieces with these names.
+        """Return the part of the boundary that consists of the pieces with the given names.
 
         Raises:
             InputError: if a name belongs to no piece.
@@ -375,9 +375,9 @@ BUILDERS: dict[str, Callable[..., "Domain"]] = {}
 
 
 class Domain(Sieved):
-    """A closed region of full dimension, with a boundary.
+    """A closed set in d coordinates, of dimension d, with a boundary.
 
-    is_convex: True for boxes and balls.
+    is_convex: True for boxes and balls; False says nothing.
     """
 
     is_convex: ClassVar[bool] = False
@@ -431,7 +431,7 @@ class Domain(Sieved):
 
     @property
     def reentrant_edges(self) -> "ReentrantEdges":
-        """The edges of a solid with interior angles above 180°; no edges where they are unknown."""
+        """The edges of a solid with interior angles above 180°; empty if they are not known."""
         return ReentrantEdges.none()
 
     @property
@@ -452,10 +452,10 @@ class Domain(Sieved):
         and of the pieces "initial" and "final": the space at the first and last time.
 
         Args:
-            time: one interval (low, high) under the name of the time coordinate.
+            time: one interval (low, high); the keyword is the name of the time coordinate.
 
         Raises:
-            InputError: unless there is exactly one interval and its name is new.
+            InputError: unless there is exactly one interval, whose name is no coordinate yet.
         """
         return BUILDERS["over"](self, time)
 

@@ -214,7 +214,7 @@ class Planar(Domain):
     """A planar domain on the left of its boundary curves.
 
     Outer curves run counter-clockwise, curves around holes clockwise. The curves may be given in
-    any order; each curve ends where another one starts.
+    any order. Each curve ends where a curve starts, which for a whole circle is the same curve.
 
     Args:
         curves: the pieces of the boundary.
@@ -342,7 +342,10 @@ class Planar(Domain):
         return torch.where(self.encloses(coords)[:, None], 1 / inverse, -1 / inverse)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """Return a rule of nodes² points in each slab, or of about 4 nodes² in all triangles."""
+        """Return a rule with nodes² points in each slab, or about 4 nodes² points in all triangles.
+
+        The points are in float64, with positive weights (n,) for n points.
+        """
         if self.triangles is None:
             coords, weights = slab_rule(self._slabs, nodes)
         else:

@@ -24,7 +24,8 @@ class Points:
         coords: the coordinates (n, d).
         names: the d names of the columns, in order.
         normals: outward unit normals (n, d) of boundary points; None for other points.
-        data: values (n, m) that are given at the points, such as measurements; None without them.
+        data: values (n, m) that are given at the points, such as measurements; None for other
+            points.
 
     Raises:
         InputError: if the shapes of the tensors or the number of names do not match.
@@ -134,7 +135,7 @@ class Points:
 
     @staticmethod
     def of(points: "Points | Tensor", names: tuple[str, ...]) -> "Points":
-        """Return points unchanged, or a tensor (n, d) as points with these coordinate names."""
+        """Return `Points` unchanged, and a tensor (n, d) as points with the given names."""
         return points if isinstance(points, Points) else Points(torch.as_tensor(points), names)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:

@@ -1,4 +1,4 @@
-"""Quadrature rules for norms and weak forms, and estimates with scrambled Sobol points."""
+"""Quadrature rules for norms and weak forms, among them rules of scrambled Sobol points."""
 
 from collections.abc import Iterator
 

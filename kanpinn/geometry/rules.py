@@ -60,8 +60,12 @@ def jacobi(n: int, alpha: float | int, beta: float | int) -> tuple[Weights, Weig
 def check_size(nodes: int, count: int) -> None:
     """Check that a product rule with `count` points fits into memory.
 
+    Args:
+        nodes: the number of nodes of each one-dimensional rule, for the message.
+        count: the number of points of the product rule.
+
     Raises:
-        InputError: if it has more than 2^24 points.
+        InputError: if the rule has more than 2^24 points.
     """
     most = 2**24  # about the limit of a machine with little memory
     if count > most:

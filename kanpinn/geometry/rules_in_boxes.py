@@ -1,4 +1,4 @@
-"""Quadrature rules on the parts of a domain or of its boundary in each of many boxes."""
+"""Quadrature rules on the parts of a boundary piece in each of many boxes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -118,8 +118,8 @@ class RulesInBoxes:
             yield boxes[some], self.points[rows.flatten()], weights
 
 
-# Points at which lines meet a surface: the number of the line of each point, not decreasing, (n,),
-# the points, (n, 3), and the unit normals of the surface there, (n, 3).
+# The n points at which lines meet a surface: the number of the line of each point, in ascending
+# order, (n,), the points, (n, 3), and the unit normals of the surface at the points, (n, 3).
 Hits = tuple[Tensor, Tensor, Tensor]
 
 

@@ -266,7 +266,7 @@ def rad(domain: Domain, n: int, sizes: Sizes, generator: Generator) -> Points:
 
 
 def r3(current: Points, domain: Domain, sampler: str, sizes: Sizes, generator: Generator) -> Points:
-    """Retain the points with |r| above its mean, and replace all other points by new samples.
+    """Retain the points with |r| above the mean of |r|, and replace all other points by samples.
 
     Args:
         current: the n current collocation points.
@@ -301,7 +301,13 @@ def _finite(size: Tensor) -> Tensor:
 
 
 def _systematic(density: Tensor, n: int, generator: Generator) -> Tensor:
-    """Draw n distinct indices, index i with probability min(1, c density_i); n < len(density)."""
+    """Draw n < N distinct indices out of N, index i with probability min(1, c density_i).
+
+    Args:
+        density: the densities, (N,); the constant c is such that the probabilities have the sum n.
+        n: the number of indices.
+        generator: the CPU random generator.
+    """
     share = density / density.sum()
     # Indices with probability 1 are drawn exactly once; the other indices share the other draws.
     for _ in range(20):
@@ -318,7 +324,7 @@ def _systematic(density: Tensor, n: int, generator: Generator) -> Tensor:
     return torch.searchsorted(reached, marks).clamp_max(len(density) - 1)
 
 
-LONGEST = 8.0  # the largest ratio of a box's sides, in units of the bounding box's sides
+LONGEST = 8.0  # a box's side is halved if longer than 1/LONGEST of the box's longest side
 
 
 class SampleTree:
@@ -359,7 +365,7 @@ class SampleTree:
 
     def __init__(self, domain: Domain, places: Coords | None = None, *, seed: int = 0) -> None:
         self.domain, self.evaluations, d = domain, 0, domain.dim
-        first, each = 1024, 8  # about the number of points in all first boxes; in each box
+        first, each = 1024, 8  # about the number of points in all first boxes, and in each box
         self._low, self._high = domain.bounds
         self._generator = torch.Generator().manual_seed(seed)
         per_axis = max(1, round((first / each) ** (1 / d)))

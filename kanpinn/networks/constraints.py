@@ -525,7 +525,8 @@ def choose_imposition(
         return Imposition(None, why=str(reason))
     if all(field is None for field in maps):
         return Imposition(None)
-    # The maps build in values but no rates, which only networks in time windows build in.
+    # The output maps build in values but no time derivatives; only networks in time windows build
+    # in the latter.
     met = set[int]()
     for index, condition in enumerate(problem.conditions()):
         given = [] if condition.numbers else condition.prescribed(problem.fields)

@@ -232,7 +232,7 @@ def get_coefficients(layers: Sequence[Layer]) -> Tensor:
 
 @torch.no_grad()
 def set_coefficients(layers: Sequence[Layer], vector: Tensor) -> None:
-    """Set the coefficients of the layers from a vector in the order of `get_coefficients`."""
+    """Set the coefficients of the layers; vector: all coefficients, see `get_coefficients`."""
     parts = vector.split([layer.coefficients.numel() for layer in layers])
     for layer, part in zip(layers, parts, strict=True):
         layer.coefficients.copy_(part.view_as(layer.coefficients))

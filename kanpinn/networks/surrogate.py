@@ -169,5 +169,5 @@ class Surrogate(nn.Module):
 
     @torch.no_grad()
     def follow(self, points: Points) -> None:
-        """Let the network adapt to its present activations without changing its function."""
+        """Let the network adapt to its activations at points; its function does not change."""
         self.network.follow(self.inputs_at(points))

@@ -299,7 +299,11 @@ class Probe:
 
     @cached_property
     def forward(self) -> int:
-        """1 if the solution evolves from the initial time, -1 from the final time, otherwise 0."""
+        """The direction of an evolution in time, from the pieces that have conditions.
+
+        1 if the solution evolves from the first time on, -1 if it evolves backwards from the last
+        time, 0 if there are conditions at both times.
+        """
         ends = [p for p in self.domain.boundary.pieces if p.side and p.side[0] == self.time]
         given = {piece for condition in self.conditions for piece in condition.pieces}
         late = [piece.side[1] for piece in ends if piece.side and piece in given]
@@ -369,7 +373,7 @@ class Probe:
             The solutions as functions of scale · τ, the exponent κ of the wave along the side,
             (d,), and the scale.
         """
-        fast, slowest = 100.0, 3.0  # wave number and slowest decay, in inverse domain sizes
+        fast, slowest = 100.0, 3.0  # wave number and slowest decay, in 1 / domain size
         scale = fast * float((normal / self.lengths).norm())
         for seed in (0, 1):
             draws = torch.rand(2, len(normal), generator=Generator().manual_seed(seed)).to(normal)

@@ -121,7 +121,7 @@ class Equation(Problem):
                 f"domain must be a kanpinn domain such as Box(x=(-1, 1)), got {domain!r}"
             )
         self.time = domain.time_name
-        self._coefficients: list[tuple[str, Value, float, bool]] = []  # with limits
+        self._coefficients: list[tuple[str, Value, float, bool]] = []  # with lower bounds
         self.space = tuple(name for name in domain.names if name != self.time)
         if exact is not None:
             known = self.coefficient("exact", exact)
@@ -175,7 +175,7 @@ class Equation(Problem):
             given: a number, a formula or a function of points.
 
         Raises:
-            InputError: naming the datum, for an invalid formula.
+            InputError: for an invalid formula; the message names the datum.
         """
         if type(given) is not str:
             return given  # type: ignore[return-value]

@@ -153,7 +153,7 @@ def parse(text: str, parameters: Mapping[str, float]) -> Node:
     try:
         tree = _read(text)
         level: list[ast.AST] = [tree]
-        for _ in range(deepest := 60):  # for the recursive functions on the tree
+        for _ in range(deepest := 60):  # bounds the depth of recursions on the tree
             level = [child for node in level for child in ast.iter_child_nodes(node)]
         if level:
             raise Refused(f"is nested more than {deepest} deep", level[0])
@@ -270,7 +270,11 @@ def _applied(
 
 
 def _folded(name: str, arguments: Sequence[Node], tree: ast.expr) -> Node:
-    """Return the node of a function or operator; a constant if all arguments are constants."""
+    """Return the node of a function or operator with arguments; a constant if they all are.
+
+    Raises:
+        Refused: if the constant is not finite.
+    """
     if any(argument.constant is None for argument in arguments):
         return Node(name, tuple(arguments))
     tensors = [
@@ -330,7 +334,7 @@ class Expression:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of coordinates in the formula, in the order of their first appearance."""
+        """The names of coordinates and unknown numbers in the formula, by first appearance."""
         leaves = (n for n in self.tree.walk() if n.constant is None and not n.arguments)
         return tuple(dict.fromkeys(leaf.name for leaf in leaves))
 

@@ -85,7 +85,7 @@ class Unknown:
         return sign * math.exp(exponent) * (self.start or 1.0) - self.start
 
     def value(self, c: Tensor) -> Tensor:
-        """Return the value of the unknown from the value of c, in the same shape."""
+        """Return the unknown's value, computed from the value of c, in the shape of c."""
         return self.start * torch.exp(c) if self.positive else self.start + c
 
     def slope(self, c: Tensor) -> Tensor:

@@ -190,7 +190,7 @@ def locate(x: Tensor, breaks: Tensor) -> Tensor:
         pieces = torch.searchsorted(left.contiguous(), by_input, right=True)
         count = pieces.view(x.shape[-1], *x.shape[:-1]).movedim(0, -1)
     else:
-        count = torch.zeros_like(x, dtype=torch.uint8)  # batched where x is, under torch.vmap
+        count = torch.zeros_like(x, dtype=torch.uint8)  # under torch.vmap batched if x is
         for column in left.unbind(1):
             count += x >= column
     return count.long() + (x > breaks[:, -1])
@@ -212,7 +212,7 @@ def piecewise_values(x: Tensor, table: Tensor, breaks: Tensor, order: int = 0) -
     recorded = torch.is_grad_enabled() and (x.requires_grad or table.requires_grad)
     if recorded or torch._C._are_functorch_transforms_active():
         return _Values.apply(x, table, breaks, order)[0]
-    return _Values.forward(x, table, breaks, order)[0]  # for few points a third faster (measured)
+    return _Values.forward(x, table, breaks, order)[0]  # for few points this is a third faster
 
 
 class _Values(torch.autograd.Function):
@@ -498,7 +498,7 @@ def _local_splines(x: Tensor, near: Tensor, degree: int) -> list[Tensor]:
     Returns:
         For each order of derivatives from 0 to k a tensor (..., k + 1).
     """
-    pad = torch.nn.functional.pad  # (falling, 0) + (0, rising) along the last axis
+    pad = torch.nn.functional.pad  # appends zeros along the last axis
     by_degree = [torch.ones_like(x)[..., None]]
     for r in range(1, degree + 1):
         left, right = near[..., degree - r : degree], near[..., degree : degree + r]
