@@ -272,10 +272,11 @@ def _lengths(problem: Problem) -> Tensor:
 
 
 def diagonal_bounds(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a and b with diag(a) ≤ A ≤ diag(b), (n, d) each, for symmetric matrices A (n, d, d).
+    """Return vectors a and b with diag(a) ≤ A ≤ diag(b) for each of n symmetric matrices A.
 
-    On axes on which all matrices are 0, such as the time, a and b are 0. Such an axis does not
-    change the bounds on the other axes.
+    The matrices are (n, d, d), the vectors (n, d). An inequality between matrices means that their
+    difference is positive semidefinite. On axes on which all matrices are 0, such as the time, a
+    and b are 0; these axes do not change the bounds on the other axes.
     """
     size = matrices.abs().amax(dim=0)
     used = size.amax(dim=1) > 1e-14 * size.max()
@@ -458,8 +459,9 @@ def _natural(operator: Operator, piece: Piece, condition: Condition) -> NaturalP
 class InequalityConstants(NamedTuple):
     """The constants of the inequalities for functions w that vanish where values are prescribed.
 
-    The energy norm is |||w|||² = ∫ A∇w·∇w + γ w² + ∫ α w², with the last integral over pieces with
-    prescribed fluxes and γ = max(min(c - div(b)/2), 0).
+    The energy norm of an equation -div(A∇u) + b·∇u + c u = f has the square
+    |||w|||² = ∫ A∇w·∇w + γ w² + ∫ α w², where γ is max(min(c - div(b)/2), 0). The last integral is
+    over pieces with prescribed fluxes, and α is the number `alpha` of `NaturalPiece`.
 
     Args:
         friedrichs: the constant C in ‖w‖ ≤ C |||w|||.
@@ -1073,7 +1075,7 @@ class _Dual:
 
     Args:
         value: the bound.
-        by_flux: whether the bound for r is that of `flux_bound`.
+        by_flux: whether the bound of ∫ r w comes from `flux_bound`.
         largest: max |r| at the points of the grid; NaN without a grid.
     """
 

@@ -36,8 +36,8 @@ class Estimated:
             the loss, and the bounds are infinite.
         resolved: False if the error of the network is visible beside the noise, but its size is not
             known; then the bounds are infinite, too.
-        confounded: if the data do not determine the number, the names of other numbers that they do
-            not determine either.
+        confounded: if the data do not determine the number, the names of the other numbers that are
+            also not determined.
 
     Example:
         >>> found = Estimated(0.1006, low=0.0968, high=0.1044, exact=0.1)

@@ -72,7 +72,7 @@ def errors_of(means: Tensor, rule_error: float | None) -> Errors:
     if len(means) > 1:
         both = torch.stack([means[:, 0], means[:, 0] + means[:, 1]], dim=1)
         errors = both.std(dim=0) / math.sqrt(len(means))
-        # The relative error of a square root is half that of the mean. For a norm 0 it is 0.
+        # A square root has half the relative error of the mean. For a norm 0 the error is 0.
         parts = errors / (2 * both.mean(dim=0))
         rule_error = float(torch.nan_to_num(parts, nan=0.0, posinf=0.0).max())
     rule_error = math.nan if rule_error is None else rule_error

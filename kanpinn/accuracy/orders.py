@@ -18,8 +18,8 @@ class Fit:
         order: the fitted order.
         margin: the half-width of the 95% confidence interval of the order; None if it cannot be
             estimated, as for one error at each of two sizes.
-        centre: the geometric mean of the sizes and that of the errors, which are a point of the
-            fitted line.
+        centre: a point of the fitted line: the geometric mean of the sizes, and the geometric mean
+            of the errors.
         count: the number of errors.
     """
 

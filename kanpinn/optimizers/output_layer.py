@@ -377,8 +377,8 @@ class _Reduced:
         The network gets the coefficients with the lowest loss.
 
         Args:
-            coefficients: the coefficients of the fixed unknowns, and those of the fields from which
-                the steps start, (p,).
+            coefficients: the coefficients of the fixed unknowns, and the coefficients of the fields
+                from which the steps start, (p,).
 
         Returns:
             The lowest loss.

@@ -113,7 +113,7 @@ class Projection:
         return loss
 
     def step(self, loss: float, damping: float) -> tuple[float, float]:
-        """Take one damped Gauss–Newton step in θ from the network's present coefficients.
+        """Take one damped Gauss–Newton step in the inner coefficients of the network.
 
         No step is taken if no damping lowers the loss, or if derivatives of the residual are not
         finite.
@@ -168,8 +168,9 @@ class VariableProjection(Method):
 
     The loss of inner functions is the projected loss: its minimum over the coefficients of the
     output layer. The search uses a coarse grid of the output layer and a subset of the points. Each
-    round draws random smooth inner functions, and improves those with the least projected loss by
-    Gauss–Newton steps until the loss stalls. The search ends if the loss gets below `tolerance`.
+    round draws random smooth inner functions, each a start. Gauss–Newton steps improve the starts
+    with the least projected loss until the loss stalls. The search ends if it gets below
+    `tolerance`.
     Starts at which the residual is not finite are dropped.
 
     After the search, hidden units are removed if the loss grows at most fourfold without them. Then

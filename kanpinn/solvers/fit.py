@@ -118,7 +118,7 @@ def scaled_surrogate(
             share = torch.linspace(0, 1, old.intervals + 1).to(seen)
             breaks = torch.quantile(seen, share, dim=0).clamp(low, high).T.clone()
             breaks[:, [0, -1]] = ends.T
-            # A part of the uniform grid keeps intervals from zero length where rows are equal.
+            # The share 0.1 of the uniform grid keeps intervals from zero length if rows are equal.
             basis = basis.on(0.9 * breaks + 0.1 * basis.breaks)
         kan.layers[0].basis = basis
     return surrogate
@@ -318,7 +318,7 @@ class Fitted(Solved):
         return train.classes[-self.network.width[-1] :] if train.classes else train.outputs
 
     def __call__(self, inputs: Points | Tensor) -> Tensor:
-        """Return values (n, m) at inputs (n, d), whose columns are those of `data.train.names`."""
+        """Return values (n, m) at inputs (n, d), with the columns in the order of `data.train`."""
         return self._values(inputs)
 
     def probabilities(self, inputs: Points | Tensor) -> Tensor:
@@ -346,8 +346,8 @@ class Fitted(Solved):
         Args:
             target: the name of a target; by default there is a panel for each.
             error: whether to draw fitted - data in place of the fitted values.
-            ax: axes of Matplotlib to draw in, one for each panel; by default those of a new figure
-                of pyplot, which notebooks show.
+            ax: axes of Matplotlib to draw in, one for each panel; by default the axes of a new
+                figure of pyplot, which notebooks show.
 
         Returns:
             The `matplotlib.axes.Axes`; for several targets an array of them, (targets,).
@@ -386,9 +386,9 @@ def fit(
     the validation error; so grid refinement stops before the network overfits.
 
     Args:
-        network: changed in place; its dtype and device are those of the run. It has one output for
-            each target or class; for two classes it may have one output, the log odds of the
-            second class.
+        network: the network, trained in place; the fit uses its dtype and device. The network has
+            an output for each target or class. For two classes it may have a single output, which
+            is the log odds of the second class.
         data: the parts for training, validation and test; a table is for training only.
         optimizers: the optimizers, run in order; None for Levenberg–Marquardt.
         scaling: the map of the inputs. "range", a KAN's default, maps the range of the training

@@ -444,7 +444,7 @@ class Solution(Solved):
         return torch.stack(parts).sum(dim=0)
 
     def _density(self, p: Points, density: Callable[..., Tensor] | None) -> Tensor:
-        """Return the values of a density at points, (n, m); without one those of the fields."""
+        """Return the values of a density at points, (n, m); None for the values of the fields."""
         if density is None:
             return self.surrogate(p)
 

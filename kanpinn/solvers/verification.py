@@ -393,8 +393,8 @@ def term_sizes(term: ResidualTerm, surrogate: Surrogate, inside: Points) -> list
             condition: on the boundary they may vanish.
 
     Returns:
-        The mean square of the source, then those of the terms of the fields, then those of the
-        terms of their derivatives.
+        The mean squares, in this order: of the source, of the terms of the fields, of the terms of
+        their derivatives.
     """
     count = min(256, len(term.points), len(inside))
     like = surrogate.low.dtype, surrogate.low.device
@@ -422,8 +422,8 @@ def misfits(
 ) -> list[tuple[ResidualTerm, float]]:
     """Return the loss terms of the conditions at fresh points, and their mean squared residuals.
 
-    Measurements, and conditions that hold exactly, are left out. The weights of the terms are those
-    for the boundary weight 1 in `Loss`.
+    Measurements, and conditions that hold exactly, are left out. The loss terms have the weights
+    for `Loss(boundary=1)`.
 
     Args:
         discretization: the discretized problem.

@@ -86,8 +86,8 @@ class Traits:
         unknown: for each field, whether it is an unknown coefficient.
         numbers: whether there are unknown numbers.
         sampler: the sampler of collocation points: "gauss", but "sobol" above three dimensions or
-            if Gauss points are very uneven, as on domains with holes. With holes the errors with
-            Sobol points were a tenth of those with Gauss points on random elliptic problems.
+            if Gauss points are very uneven, as on domains with holes. On random elliptic problems
+            with holes, Sobol points gave a tenth of the errors of Gauss points.
         marches: whether the problem can be marched in time. It must be an evolution in no or one
             space dimension, or an evolution without unknowns in a rectangle, whose conditions hold
             at the first moment or at all times.
@@ -200,8 +200,8 @@ class Choice:
 
     Args:
         kind: the network's class.
-        arguments: the arguments of this class, as in a problem file; for `Beside` a list "of" with
-            the arguments of each network, in a table that also has the "type" of the network.
+        arguments: the arguments of this class, as in a problem file. For `Beside` there is a list
+            "of" with a table for each network, which has its "type" and its arguments.
         points: the collocation points.
         optimizers: the optimizers, run in order.
         work: the number of operations up to a factor that depends on `kind` only. The times of
@@ -268,8 +268,8 @@ class Choice:
     def with_other_points(self) -> "Choice | None":
         """Return this choice with twice as many points, by another sampler.
 
-        The result is None for energies, whose points are those of a quadrature rule, and for
-        marches and cells, which place their points themselves.
+        The result is None for energies, which need the points of a quadrature rule, and for marches
+        and cells, which place their points themselves.
         """
         if self.kind is not KAN or self.loss.form == "energy":
             return None
@@ -441,7 +441,8 @@ def _growing(traits: Traits, first: int) -> Iterator[int]:
 
     Args:
         traits: the traits of the problem.
-        first: the least number of units for a single field; for m fields divided by √m.
+        first: the first number for a problem with a single field. For m fields the first number is
+            `first` / √m.
     """
     units = math.ceil(first / traits.fields**0.5)
     while units <= 2000:
@@ -469,8 +470,8 @@ def _kan(
         points: the collocation points.
         method: the optimizer; by default least squares with at most 8 Newton steps, since a
             solution that takes more steps is not resolved.
-        work: the number of operations up to a factor; by default that of least squares with a
-            dense Jacobian.
+        work: the number of operations up to a factor; by default for least squares with a dense
+            Jacobian.
         loss: the weights, the form and the balance of the loss.
     """
     arguments = {"width": [traits.inputs, *hidden, traits.fields], "degree": degree, "grid": grid}

@@ -56,8 +56,8 @@ class Trial:
         choice: the network, points and optimizers.
         solution: the solution.
         seconds: the wall time of the trial.
-        distance: the relative L2 distance between its solution and that of the trial before; None
-            if it is not known. It is known for energies only.
+        distance: for energies, the relative L2 distance between the solution and the solution of
+            the trial before; otherwise None.
         noise: the relative statistical error of the solution due to noise in the data.
         confirmed: whether the solution has been compared with a finer solution.
     """
@@ -734,7 +734,7 @@ class TrialSearch:
 
 @dataclass(eq=False)
 class Climb:
-    """The trials of one family, from small networks to larger ones.
+    """The trials of one family, from small networks to larger networks.
 
     A climb is idle if its last trials have lowered the residual little. Then other families are
     tried. If time is left after them, an idle climb goes on: once with other points, then with
@@ -769,7 +769,7 @@ class Climb:
 
     @property
     def loss(self) -> float:
-        """The least loss at fresh points of all trials; infinite where it is not known."""
+        """The least loss at fresh points over all trials; infinite if no loss is known."""
         return min((trial.loss for trial in self.trials), default=math.inf)
 
     @property
@@ -918,11 +918,13 @@ def forecast(choice: Choice, known: Trial) -> float:
 
 
 def beside_steps(choice: Choice, known: Trial) -> float:
-    """Return the seconds that a choice would take beside its steps, from those of another trial.
+    """Return the seconds that a trial would take in addition to its steps, such as for checks.
+
+    They are extrapolated from an earlier trial, in proportion to the number of interior points.
 
     Args:
-        choice: the choice.
-        known: the other trial.
+        choice: the choice of the trial.
+        known: the earlier trial.
     """
     beside = known.seconds - sum(known.solution.optimizer_seconds)
     return beside * choice.points.interior / known.choice.points.interior

@@ -261,11 +261,11 @@ def linearised_sides(
 def eigenvalues_of_waves(operator: Linearised, mass: Linearised, waves: Tensor) -> Tensor:
     """Return the eigenvalues λ of plane waves, L c exp(iω·x) = λ M c exp(iω·x), (k,), complex.
 
-    For each point and each wave vector ω the eigenvalues are those of two matrices, the symbols of
-    L and M. Rows and columns of the symbols are scaled to entries up to 1, since the orders of
-    derivatives differ between equations and between fields. Eigenvalues above 1000 times the
-    smallest |λ| of the same point and wave vector are left out, and so are infinite eigenvalues,
-    which a singular M has.
+    For each point and each wave vector ω, L and M act on the wave as matrices, which are called
+    their symbols. Rows and columns of the symbols are scaled to entries up to 1, since the orders
+    of derivatives differ between equations and between fields. Eigenvalues above 1000 times the
+    smallest |λ| of the same point and wave vector are left out. So are the infinite eigenvalues of
+    a singular M.
 
     Args:
         operator, mass: L and M, linearised at n points.
@@ -317,8 +317,8 @@ def end_of_spectrum(
 
     The number is an estimate for wells of the potential V in -Δu + V u = λ u. A mode in a well of
     the width w has an eigenvalue of about the mean of V over the well plus (π/w)². The number is
-    the minimum of the mean plus (π/w)² / 4 over the regions where V is lowest. It is at most 0, and
-    lower if a boundary condition attracts modes (`attracted`).
+    the minimum of the mean plus (π/w)² / 4 over the regions where V is lowest, but at most 0. It is
+    lower if a boundary condition attracts modes, see `attracted`.
 
     Args:
         problem: the problem.
@@ -785,8 +785,8 @@ class CellPairs:
     error of μ is the product of the errors of the mode and of the adjoint problem's mode.
 
     Args:
-        spectrum: all eigenpairs in the Krylov space; their residuals are those of the projection
-            onto this space.
+        spectrum: all eigenpairs in the Krylov space. Their residuals are due to the projection onto
+            this space.
         cells: the evolution L u - M u' = 0 in cells.
         errors: the estimated relative errors of the first eigenvalues μ of T, (count,).
 
@@ -801,9 +801,9 @@ class CellPairs:
     def block(self, count: int) -> Tensor:
         """Return real functions that span the first `count` modes, as coefficients (N, L, m, n).
 
-        Here N is the number of cells, L that of polynomials per cell, and m that of fields. The
-        number n of functions may be larger than `count`, since complex conjugates are added, or
-        smaller, since linearly dependent functions are left out.
+        There are N cells, L polynomials per cell and m fields. The number n of functions may be
+        larger than `count`, since complex conjugates are added, or smaller, since linearly
+        dependent functions are left out.
         """
         columns, _ = self.spectrum.span(self._closed(torch.arange(count)))
         return self._by_cells(self.spectrum.basis @ columns)
@@ -884,8 +884,8 @@ def nearest_pairs(
     Args:
         cells: the evolution L u - M u' = 0 in the cells.
         shift: the shift σ.
-        near: the eigenvalues λ nearest to this number come first; None for the λ nearest to σ,
-            which are those with the largest μ.
+        near: the eigenvalues λ nearest to this number come first; None to begin with the λ nearest
+            to σ, which have the largest μ.
         up: whether the spectrum is bounded from below, not from above.
         block: the functions with which the Krylov space starts, (N, L, m, p).
         count: the number of eigenpairs.
