@@ -302,7 +302,7 @@ class Probe:
         """The direction of an evolution in time, from the pieces that have conditions.
 
         1 if the solution evolves from the first time on, -1 if it evolves backwards from the last
-        time, 0 if there are conditions at both times.
+        time, 0 if there are conditions at both times, or periodic conditions in time.
         """
         ends = [p for p in self.domain.boundary.pieces if p.side and p.side[0] == self.time]
         given = {piece for condition in self.conditions for piece in condition.pieces}

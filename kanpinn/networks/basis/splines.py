@@ -498,7 +498,7 @@ def _local_splines(x: Tensor, near: Tensor, degree: int) -> list[Tensor]:
     Returns:
         For each order of derivatives from 0 to k a tensor (..., k + 1).
     """
-    pad = torch.nn.functional.pad  # appends zeros along the last axis
+    pad = torch.nn.functional.pad  # pads the last axis with zeros
     by_degree = [torch.ones_like(x)[..., None]]
     for r in range(1, degree + 1):
         left, right = near[..., degree - r : degree], near[..., degree : degree + r]
