@@ -505,12 +505,16 @@ def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
 
 
 def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
-    """Return 1 if a part lies on one of the other curves in its direction, -1 if against, else 0.
+    """Determine whether a part of one operand's boundary lies on the other operand's boundary.
 
     Args:
-        part: a part of one operand's boundary.
+        part: the part of one operand's boundary.
         others: curves of the other operand's boundary.
         tolerance: the distance within which points count as equal.
+
+    Returns:
+        1 or -1 if the part lies on another curve and runs in the same or in the opposite direction;
+        0 if the part lies on no other curve.
     """
     # Three common inner points suffice: lines and ellipses do not cross inside a part, so that they
     # coincide if they have these points in common.

@@ -567,11 +567,11 @@ class Arc(Curve):
         return unit.new_tensor((theta - self.first) / self.sweep)
 
     def cuts(self) -> list[float]:
-        """Return parameters t that divide the arc into intervals; Gauss rules on each resolve |γ'|.
+        """Return parameters t that divide the arc into intervals for Gauss rules, see `Curve.cuts`.
 
         The intervals are graded towards the ends of the long axis. As a function of a complex θ,
         |γ'| has branch points at the imaginary distance artanh(b / a) from these ends, where a is
-        the long and b the short semi-axis.
+        the long and b the short semi-axis; near them |γ'| varies fast.
         """
         (a, b), (low, high) = self.axes, sorted((self.first, self.last))
         sharp = 0.0 if a >= b else math.pi / 2

@@ -27,8 +27,8 @@ class Locus:
     """A sphere, or its intersection circle with a plane, in slices with given first coordinates.
 
     Args:
-        axis: the number of coordinates that are given in a slice. The next coordinate has the same
-            number as its index; in a slice, the points of the locus fill an interval of it.
+        axis: the number of coordinates that are given in a slice. This is also the index of the
+            next coordinate, of which `span` returns the range in a slice.
         center: the centre of the sphere.
         radius: the radius of the sphere.
         normal: the normal of the plane; empty for a whole sphere.

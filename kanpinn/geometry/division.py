@@ -24,9 +24,9 @@ class DivisionEdge:
         piece: the piece of the domain's boundary, or of an interface, in which the curve lies.
         interface: the number of the curve among the curves of all interfaces, after the division of
             interfaces where they meet; -1 for a curve on the domain's boundary.
-        reverse: True if the curve and `piece`, then a piece of an interface, run in opposite
-            directions. The part of the domain then lies on the side to which the piece's normals
-            point.
+        reverse: True if `piece` is a piece of an interface and the curve runs in the opposite
+            direction. The part of the domain then lies on the side to which the normals of the
+            piece point.
     """
 
     curve: Curve
@@ -173,9 +173,9 @@ def _turn(edge: DivisionEdge, after: DivisionEdge, scale: float) -> float:
 
 
 def _away(curve: Curve, scale: float, at_end: bool) -> float:
-    """Return the polar angle, in radians, of the way from an end of a curve to a near curve point.
+    """Return the polar angle, in radians, of the vector from an end of a curve to a near point.
 
-    Curves that touch each other at a common end have the same tangent, but different such angles.
+    The angles of two curves that touch each other at a common end differ, unlike their tangents.
 
     Args:
         curve: the curve.

@@ -205,7 +205,7 @@ class Piece(Region):
 
     @property
     def side(self) -> tuple[int, bool] | None:
-        """The index of the coordinate that is constant on the piece, and True at its upper end.
+        """The index of a coordinate that is constant, and whether it has its largest value.
 
         None unless the piece is a face of a box, such a face over a time interval, or the piece
         "initial" or "final" of space × time.

@@ -71,9 +71,9 @@ class Product(_OverTime, Domain):
 
     `space.over(t=(0, 1))` makes such a product.
 
-    Each piece of the space's boundary, over the whole time interval, is a piece of the boundary
-    with the same name. The other pieces are "initial" and "final", the space at the first and at
-    the last time.
+    The pieces of the product's boundary are the pieces of the space's boundary over the whole time
+    interval, with the same names, and "initial" and "final", the space at the first and at the last
+    time.
 
     Args:
         space: the domain in space.

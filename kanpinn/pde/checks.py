@@ -236,7 +236,7 @@ class Probe:
 
     @cached_property
     def places(self) -> list[Points]:
-        """A few points of each condition."""
+        """For each condition a few of its points, in the order of `conditions`."""
         return [condition.few_points() for condition in self.conditions]
 
     def tried(self, residual: ResidualFunction, points: Points) -> ProbedEquation:
@@ -245,12 +245,12 @@ class Probe:
 
     @cached_property
     def equation(self) -> ProbedEquation:
-        """The equation at a few points of the domain."""
+        """The `ProbedEquation` of the problem's equation at a few points of the domain."""
         return self.tried(self.problem.equation, sample(self.domain, 5, "uniform"))
 
     @cached_property
     def trials(self) -> list[ProbedEquation]:
-        """Each condition at a few points."""
+        """The `ProbedEquation` of each condition at a few points, in the order of `conditions`."""
         both = zip(self.conditions, self.places, strict=True)
         return [self.tried(condition.stacked_residual, points) for condition, points in both]
 
