@@ -234,10 +234,10 @@ class SolidPart:
     Args:
         domain: the whole solid.
         within: the ball or box that contains the part; None for the part outside all interfaces.
-        without: the balls and boxes directly inside the part, which are not in the part.
-        sheets: the smooth surfaces that may bound the part, as pairs of the surface, with normals
-            out of the part, and the piece of the solid's boundary or of an interface that contains
-            the surface.
+        without: the balls and boxes that are cut out of `within`, or out of the solid, as holes.
+        sheets: the smooth surfaces that may bound the part, as pairs. The first entry is the
+            surface, with normals out of the part. The second entry is the piece of the solid's
+            boundary, or of an interface, to which the surface belongs.
     """
 
     domain: Domain
@@ -280,8 +280,9 @@ class SolidDivision:
 
         Args:
             domain: the solid.
-            interfaces: spheres and faces of boxes, without duplicates. If a box has a face among
-                them, all its faces that are not on the solid's boundary have to be among them.
+            interfaces: spheres and faces of boxes, without duplicates. If a face of a box is an
+                interface, all faces of this box have to be interfaces, except for faces on the
+                solid's boundary.
 
         Raises:
             InputError: if an interface is neither a sphere nor a face of a box, leaves the solid or

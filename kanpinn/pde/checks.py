@@ -630,13 +630,14 @@ def _counted(count: int) -> str:
 
 
 def imbalance(probe: Probe) -> tuple[float, float] | None:
-    """Return the imbalance of the data of a problem with `pure_fluxes`.
+    """Return the imbalance ∮ A g - ∫ f of source and fluxes in a problem with `pure_fluxes`.
+
+    The module's docstring explains the symbols.
 
     Returns:
-        The integral ∮ A g - ∫ f, which should be zero, and its size relative to the integral of the
-        absolute values; the relative size is set to 0 if it is within the error of quadrature. None
-        if the integral differs between test functions, because the equation is not linear and in
-        divergence form, or if a residual is not finite.
+        The imbalance, which should be zero, and its size relative to the integral of the absolute
+        values; the relative size is 0 if the imbalance is within the error of quadrature. None if
+        the equation is not linear and in divergence form, or if a residual is not finite.
     """
     fine, coarse = (24, 16) if probe.domain.dim < 3 else (12, 8)
     value, size = _integral(probe, fine, 0.0)

@@ -270,7 +270,12 @@ def _applied(
 
 
 def _folded(name: str, arguments: Sequence[Node], tree: ast.expr) -> Node:
-    """Return the node of a function or operator with arguments; a constant if they all are.
+    """Return the node of a function or operator; a constant if all arguments are constants.
+
+    Args:
+        name: the name of the function or operator.
+        arguments: the nodes of the arguments.
+        tree: Python's tree of the whole, for messages.
 
     Raises:
         Refused: if the constant is not finite.

@@ -140,7 +140,7 @@ class Basis(nn.Module, ABC):
         return self.uniform(low, high, intervals, self.degree)
 
     def represented(self, coefficients: Tensor, new: "Basis") -> tuple[Tensor, float]:
-        """Represent functions in another basis: exactly if it spans them, else by L2 projection.
+        """Represent functions in another basis: exactly if possible, otherwise by L2 projection.
 
         The integrals of the projection are exact: a Gauss rule is used on each interval between
         neighbouring breaks of both grids.
