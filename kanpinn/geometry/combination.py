@@ -143,7 +143,7 @@ class Combination(Domain):
 
     @property
     def simplified(self) -> Domain | None:
-        """The combination as an equal operand or box, or itself if there is none; None if empty."""
+        """An operand or box that equals the combination, else the combination; None if empty."""
         first, second = self.a, self.b
         if self.kind != "difference":
             for inner, outer in ((first, second), (second, first)):

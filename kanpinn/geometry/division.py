@@ -322,14 +322,14 @@ def _samples(piece: Piece) -> Coords:
 
 
 def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None:
-    """Check that those pieces of a ball's or box's boundary that are interfaces lie in a domain.
+    """Check which pieces of a ball's or box's boundary lie inside a domain.
 
-    The other pieces of the ball's or box's boundary must not lie inside the domain.
+    Pieces that are interfaces have to lie inside the domain; all other pieces must not.
 
     Args:
         domain: the domain.
         solid: the ball or box.
-        pieces: the pieces of the ball's or box's boundary that are interfaces.
+        pieces: the interfaces among the pieces of the ball's or box's boundary.
 
     Raises:
         InputError: if a part of an interface is outside the domain or on its boundary, or a part of

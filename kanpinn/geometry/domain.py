@@ -273,7 +273,7 @@ class MappedPiece(Mapped, Piece):
 class Derived(Piece):
     """A piece that is derived from an original piece.
 
-    The name, coordinates, dimension, measure, carriers and level function are the original's.
+    Both pieces have the same name, coordinates, dimension, measure, carriers and level function.
 
     Args:
         piece: the original piece.

@@ -511,9 +511,13 @@ def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, 
 
 
 def _ranges(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the group of each item of consecutive groups, and its number within the group.
+    """Number n items that are listed group by group.
 
-    Groups and numbers are counted from 0, as (n,) for n items. counts: the sizes of the groups.
+    counts: the number of items in each group.
+
+    Returns:
+        The number of each item's group, from 0, (n,), and the item's number within the group, from
+        0, (n,).
     """
     owner = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
     place = torch.arange(len(owner), device=counts.device)

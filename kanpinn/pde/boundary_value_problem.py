@@ -63,7 +63,7 @@ class BoundaryValueProblem(ABC):
             A tensor (n, equations).
 
         Raises:
-            InputError: where the user's function returns another shape.
+            InputError: if the user's function returns another shape.
         """
 
     @property
