@@ -390,17 +390,17 @@ def sphere_part_rule(
 def _rules(
     cells: CellSet, some: Sequence[Cell], before: Rule, counts: Sequence[int]
 ) -> Iterator[tuple[Cell, Rule]]:
-    """Yield the cells of a later axis inside given cells, with quadrature rules on these cells.
+    """Yield quadrature rules on cells, which extend a rule over the axes before the cells' axis.
 
     Args:
         cells: all cells.
-        some: the given cells, which have the same axis.
+        some: cells of one axis.
         before: a rule over the axes before this axis.
-        counts: the numbers of Gauss nodes along this axis and the following axes, up to the axis of
-            the cells that are yielded.
+        counts: the numbers of Gauss nodes along this axis and the following axes; the rules that
+            are yielded cover one axis for each number.
 
     Yields:
-        A cell, and a rule over all axes up to the axis of the cell.
+        A cell of the last of these axes inside `some`, and a rule over all axes up to this axis.
     """
     for cell in some:
         rule = _along(cells, cell, *before, counts[0])

@@ -345,8 +345,9 @@ def _marks(
         names: the names of physical groups, by dimension and number.
 
     Returns:
-        A dictionary from the ascending node indices of each face to the name of its physical group,
-        None without a group, and the number of its entity.
+        A dictionary whose keys are the ascending node indices of each face. The values are pairs:
+        the name of the face's physical group, None if the face is in no group, and the number of
+        the face's geometrical entity.
 
     Raises:
         InputError: if a face is in two physical groups.
