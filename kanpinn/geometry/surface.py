@@ -332,7 +332,7 @@ class Patch(MappedPiece):
         return tuple(replace(self, triangles=self._corners[part]) for part in parts)
 
     def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        most = 2**22  # pairs of boxes and triangles, which bounds the memory
+        most = 2**22  # the number of pairs of a box and a triangle that fit into memory
         parts, axes = [RulesInBoxes.none(self.names)], self._normals.abs().argmax(dim=1)
         for some in torch.arange(len(boxes)).split(max(1, most // len(self._corners))):
             for axis in range(3):

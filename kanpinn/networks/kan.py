@@ -492,7 +492,7 @@ class KAN(Network):
 
     @torch.no_grad()
     def follow(self, x: Tensor) -> None:
-        """Widen the hidden grids until they contain the activations.
+        """Widen the grids of hidden layers until they contain the activations.
 
         On the old grids the edge functions do not change. Beyond the end of an old grid an edge
         function was a tangent, with a jump in the second derivative; now the polynomial of the end

@@ -3,8 +3,8 @@
 The numbers of conditions: the equation is linearised, and its coefficients are frozen at a point
 of a side, a piece of the boundary. The solutions considered are exp(i q·x) u(τ), with a large wave
 vector q along the side and the distance τ from the side. The conditions on the side have to
-determine those of the solutions that decay with τ: this is the complementing condition of
-Lopatinskii and Shapiro. For an evolution equation the solutions have a further factor exp(η t) with
+determine all solutions that decay with τ: this is the complementing condition of Lopatinskii and
+Shapiro. For an evolution equation the solutions have a further factor exp(η t) with
 η > 0 (Kreiss). For example, an elliptic equation of order 2p needs p conditions on each side, the
 heat equation needs one, and advection needs one condition at inflow and none at outflow.
 
