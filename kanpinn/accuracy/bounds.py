@@ -60,7 +60,7 @@ class Coefficients:
 
     @property
     def parts(self) -> tuple[Tensor, ...]:
-        """A, B, C and R."""
+        """The tensors A, B, C and R."""
         return self.second, self.first, self.zeroth, self.rest
 
     def times(self, factor: float) -> "Coefficients":
@@ -362,6 +362,8 @@ def _slopes(function: Callable[[Tensor], Tensor], x: Tensor, h: Tensor) -> Tenso
 class NaturalPiece:
     """A piece of the boundary with a Neumann or Robin condition κ (A∂u/∂n + α u) = h.
 
+    A is the diffusion and b the convection of the equation, see `Operator`.
+
     Args:
         piece: the piece of the boundary.
         equation: the residual of the condition, which is ±(κ (A∂u/∂n + α u) - h).
@@ -553,7 +555,7 @@ def _least_wave(length: float, low: float, high: float) -> float:
 def barrier(domain: Domain, operator: Operator) -> float:
     """Return a bound of max |w| for all w with |Lw| ≤ 1 that vanish where values are prescribed.
 
-    The maximum principle must hold, so c must be at least 0. A bound is 1 / min c. Another bound
+    Here L w = -div(A∇w) + b·∇w + c w is the operator of the equation. The maximum principle must hold, so c must be at least 0. A bound is 1 / min c. Another bound
     for each coordinate is the largest value of a function ψ of this coordinate with Lψ ≥ 1 and
     ψ ≥ 0. The result is the least of these bounds.
 
@@ -998,7 +1000,9 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
 
 
 def _axis(count: int, h: float, a: float, ends: list[float]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the finite-volume operator -a ∂² on n cells of an axis, with q·n = α z at its ends.
+    """Return the finite-volume operator -a ∂² for functions z on n equal cells of an axis.
+
+    At the ends of the axis the outward flux -a ∂z is α z.
 
     Args:
         count: the number n of cells.

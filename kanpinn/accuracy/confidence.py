@@ -277,12 +277,13 @@ def dependences(names: list[str], spread: Tensor, least: float = 0.99) -> list[D
 def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
     """Return residuals in double precision, with enough rows to determine the network.
 
-    In single precision, rounding would hide directions in which no row changes. With fewer than
-    about two rows per coefficient, the network is undetermined between the collocation points. It
-    could then follow the noise of the data, and the unknowns would seem undetermined, even if the
-    optimizer did not overfit. In this case the equation gets new collocation points. If the network
-    has the sensitivities of its fields to the unknown numbers, only the rows of the data are kept:
-    such fields satisfy the equation for all values of the numbers.
+    In single precision, rounding would hide changes of the coefficients that change no residual.
+    With fewer than about two rows per coefficient, the network is undetermined between the
+    collocation points. The network could then follow the noise of the data, and the unknowns would
+    seem undetermined, even if the optimizer did not overfit. In this case the equation gets new
+    collocation points. If the network has the sensitivities of its fields to the unknown numbers,
+    only the rows of the data are kept, since these fields satisfy the equation for all values of
+    the numbers.
 
     Args:
         residuals: the residuals at the solution; they are returned if they have enough rows.

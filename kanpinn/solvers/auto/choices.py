@@ -554,9 +554,9 @@ def _informed(traits: Traits) -> Iterator[Choice]:
     """Yield choices of small, growing networks for an equation with data.
 
     The loss weights are 1, for which the confidence intervals are right. Unknown coefficient fields
-    have coarser networks of their own: the first two are sums of functions of one coordinate, the
-    next networks have a hidden layer. In one dimension the networks of the other fields have no
-    hidden layer, and finer and finer grids.
+    have coarser networks of their own, which are sums of functions of one coordinate in the first
+    two choices, and have a hidden layer in the next choices. In one dimension the networks of the
+    other fields have no hidden layer, and finer and finer grids.
     """
     degree, grid, units, line = 7, 3, 10, traits.inputs == 1
     for size in range(6):

@@ -469,7 +469,7 @@ class Spectrum:
         rest: Tensor,
         basis: Tensor,
     ) -> "Spectrum":
-        """Return the spectrum with all eigenpairs of a matrix K.
+        """Return the spectrum with all eigenpairs (μ, z) of the matrix K, see the class.
 
         Args:
             shift: the shift σ.
