@@ -440,9 +440,10 @@ class SSBroydenStage(Stage):
         return Step(self.loss, evaluations, finished)
 
     def _moved(self) -> bool:
-        """Return whether points or factors of the terms have changed since the last evaluation.
+        """Return whether points or factors of loss terms have changed since the last evaluation.
 
-        If the points have changed, `mark` is reset: losses at different points are not comparable.
+        If the points have changed, `mark` becomes infinite: losses at different points are not
+        comparable.
         """
         terms = self.residuals.terms
         points = [term.points.coords for term in terms]

@@ -118,7 +118,7 @@ class SeveralStarts(Stage):
         return Step(done.loss, done.evaluations, notes=done.notes, words=words)
 
     def _is_fitted(self, loss: float) -> bool:
-        """Return whether the loss is a small part of the variance of the data."""
+        """Return whether a loss is small compared with the variance of the data."""
         residuals = self.residuals
         return Measurements.of(residuals.terms, residuals.surrogate).fits(loss)
 

@@ -295,7 +295,7 @@ class Method(ABC):
 
     @abstractmethod
     def start(self, residuals: Residuals, seed: int) -> Stage:
-        """Return a new stage that works on the surrogate of the residuals.
+        """Return a new stage, which trains the surrogate of the residuals.
 
         Args:
             residuals: the terms of the loss.

@@ -353,7 +353,11 @@ class VariableProjectionStage(Stage):
         return self._report(self.drawn - begun)
 
     def random_start(self) -> tuple[float, Tensor]:
-        """Draw random smooth inner functions; return their projected loss and coefficients (p,)."""
+        """Draw random smooth inner functions, and return their projected loss and coefficients.
+
+        Returns:
+            The projected loss, and the inner coefficients, (p,).
+        """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.drawn)
         self.drawn += 1
         for layer in self.network.layers[:-1]:
