@@ -47,10 +47,10 @@ class Coefficients:
     """The affine expression A:D²u + B·∇u + C u + R at n points.
 
     Args:
-        second: A, symmetric, (n, d, d).
-        first: B, (n, d).
-        zeroth: C, (n,).
-        rest: R, (n,).
+        second: the coefficients A of the second derivatives, symmetric, (n, d, d).
+        first: the coefficients B of the gradient, (n, d).
+        zeroth: the coefficient C of u, (n,).
+        rest: the term R without u, (n,).
     """
 
     second: Tensor
@@ -555,9 +555,10 @@ def _least_wave(length: float, low: float, high: float) -> float:
 def barrier(domain: Domain, operator: Operator) -> float:
     """Return a bound of max |w| for all w with |Lw| ≤ 1 that vanish where values are prescribed.
 
-    Here L w = -div(A∇w) + b·∇w + c w is the operator of the equation. The maximum principle must hold, so c must be at least 0. A bound is 1 / min c. Another bound
-    for each coordinate is the largest value of a function ψ of this coordinate with Lψ ≥ 1 and
-    ψ ≥ 0. The result is the least of these bounds.
+    Here L w = -div(A∇w) + b·∇w + c w is the operator of the equation. The maximum principle must
+    hold, so c must be at least 0. One bound is 1 / min c. For each coordinate there is another
+    bound: the largest value of a function ψ of this coordinate with Lψ ≥ 1 and ψ ≥ 0. The result is
+    the least of these bounds.
 
     Reference: Gilbarg and Trudinger, Elliptic Partial Differential Equations of Second Order
     (2001), theorem 3.7.
@@ -755,10 +756,10 @@ def residual_of(problem: Problem, jet: Approximation, points: Points) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Multilinear:
-    """A continuous function that is multilinear in each cell.
+    """A continuous function ψ that is multilinear in each cell of a grid.
 
     Args:
-        grid: the cells.
+        grid: the grid of cells.
         nodes: the values at the corners of the cells, (n + 1, …).
     """
 
@@ -1048,7 +1049,7 @@ def _solution(
 
 
 def _along(values: Tensor, axis: int, matrix: Tensor) -> Tensor:
-    """Multiply one axis of a tensor by a matrix."""
+    """Return a tensor whose axis `axis` is multiplied by a matrix from the left."""
     return torch.tensordot(matrix, values, dims=([1], [axis])).movedim(0, axis)
 
 

@@ -463,8 +463,9 @@ class Covariance:
     def margins(self, gradients: Tensor) -> Tensor:
         """Return the half-widths (q,) of the 95% bounds of q quantities.
 
-        A half-width is infinite if more than a millionth of the gradient's norm is orthogonal to
-        all rows: then the residuals do not determine the quantity.
+        A half-width is infinite if the residuals do not determine the quantity: if the component of
+        its gradient orthogonal to all rows of the Jacobian is more than a millionth of the
+        gradient's norm.
 
         Args:
             gradients: derivatives of the quantities by the P coefficients, (q, P).
@@ -512,7 +513,7 @@ class Covariance:
 
     @property
     def _resolved(self) -> bool:
-        """Whether the error of the network is known, or not visible beside the noise."""
+        """Whether the error of the network is known, or too small to be seen beside the noise."""
         return self._approximation is None or math.isfinite(self._approximation.factor)
 
     def approximation_errors(self, gradients: Tensor) -> Tensor:

@@ -133,7 +133,12 @@ class ErrorNorm:
         return errors
 
     def _converged_in(self, pieces: Tensor, jet: Approximation) -> Errors:
-        """Return the errors by independent rules of random points in pieces of the domain."""
+        """Return the errors by random quadrature points in each piece, refined to the tolerance.
+
+        Args:
+            pieces: the pieces of a box, see `rule_of_pieces`.
+            jet: returns the approximation's jet at points.
+        """
         domain, noise = self.problem.domain, self.reference.error or 0.0
         each, seeds = math.ceil(DRAWS / len(pieces)), range(SCRAMBLINGS)
         while True:
