@@ -79,10 +79,10 @@ class Loss:
             one_of("balance", self.balance, (*BALANCES, "sizes"))
 
     def check_unweighted(self, network: Network) -> None:
-        """Refuse weights and a balance for a network whose method of solution does not use them.
+        """Check that there are no weights and no balance if the network's method ignores them.
 
         Raises:
-            InputError: for a weight other than 1, or a balance.
+            InputError: for such a network, for a weight other than 1, or for a balance.
         """
         why = network.unweighted
         for name, weight in {"interior": self.interior, "boundary": self.boundary}.items():
@@ -237,7 +237,7 @@ class Discretization(Generic[P]):
 
     @property
     def counted(self) -> list[int]:
-        """The indices of the fields whose errors count, see `Problem.error_fields`."""
+        """The indices of the fields that enter error norms, see `Problem.error_fields`."""
         fields = self.problem.fields
         return [fields.index(name) for name in self.problem.error_fields or fields]
 

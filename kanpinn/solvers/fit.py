@@ -62,7 +62,7 @@ class Affine:
     deviation: Tensor
 
     def apply(self, points: Points, jet: Jet) -> Jet:
-        """Return the surrogate's jet from the network's jet."""
+        """Return the jet of u from the jet of the network N."""
         return jet.affine(self.deviation, self.mean)
 
 
@@ -125,7 +125,15 @@ def scaled_surrogate(
 
 
 def _box(table: Table, bounds: Bounds | None) -> tuple[Tensor, Tensor]:
-    """Return the lowest and the highest corner, (d,) each, from bounds or else the rows' range."""
+    """Return the lowest and the highest corner of the box that is mapped to [-1, 1]^d, (d,) each.
+
+    Args:
+        table: the training rows, whose range is used for inputs without bounds.
+        bounds: the bounds of inputs by name, as for `fit`.
+
+    Raises:
+        InputError: if bounds name no input or are not low < high.
+    """
     low, high = table.inputs.amin(dim=0), table.inputs.amax(dim=0)
     for name, pair in (bounds or {}).items():
         if name not in table.names:
@@ -282,8 +290,9 @@ class Fitted(Solved):
 
     Args:
         data: the parts for training, validation and test.
-        surrogate: the network with the maps between its inputs and outputs and the data's units.
-        residuals: the loss on all training rows.
+        surrogate: the network, with the maps from the data's inputs to the network's inputs, and
+            from the network's outputs to the targets.
+        residuals: the loss on all training rows, with its terms.
         scores: the scores of each part of the data, by the names "train", "validation" and "test".
         status: "converged", "stopped: ..." or "failed: ...", in words.
         history: the recorded rows of the run.
@@ -313,7 +322,7 @@ class Fitted(Solved):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of the outputs: targets or classes; for a single logit, the second class."""
+        """The names of the outputs: targets or classes; a single logit is of the second class."""
         train = self.data.train
         return train.classes[-self.network.width[-1] :] if train.classes else train.outputs
 

@@ -236,7 +236,7 @@ class Clock:
 
     @contextmanager
     def timed(self, stage_index: int) -> Iterator[None]:
-        """Add the time spent inside the context to the seconds of an optimizer."""
+        """Add the time spent inside the context to the seconds of an optimizer, by its index."""
         self.seconds += [0.0] * (stage_index + 1 - len(self.seconds))
         begun = time.perf_counter()
         yield

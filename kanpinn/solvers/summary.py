@@ -109,7 +109,7 @@ def norm_rows(errors: Errors, how: str = "") -> Rows:
 
 
 def estimate_rows(estimate: Estimate) -> Rows:
-    """Return estimated errors and guaranteed bounds, under the titles of `ERROR_HEAD`."""
+    """Return rows with estimated errors and guaranteed bounds; columns have titles `ERROR_HEAD`."""
     rows = [] if estimate.errors is None else norm_rows(estimate.errors, ", estimated")
     bound = estimate.bound
     if bound is not None and not bound.reason:
@@ -173,7 +173,7 @@ def quantities(solution: Any) -> Iterator[str]:
 
 
 def _eigenvalues(solution: Any) -> ShownTable:
-    """Return the eigenvalues with multiplicity, residual, and known bounds and errors."""
+    """Return a table of the eigenvalues, their multiplicities, residuals, bounds and errors."""
     lists = {"residual": solution.residual_norms, "bound": solution.bounds}
     lists |= {"estimate": solution.estimates, "relative error": solution.errors}
     known = {name: values for name, values in lists.items() if values is not None}

@@ -307,7 +307,7 @@ class Verification:
 
     @property
     def growth(self) -> float:
-        """The loss at fresh points over the loss at the points of the solve."""
+        """The loss at fresh points divided by the loss at the points of the solve."""
         return self.fresh / self.own if self.own else math.inf if self.fresh else 1.0
 
     @property
@@ -338,7 +338,7 @@ class Verification:
 
     @property
     def words(self) -> str:
-        """A sentence that compares the two losses."""
+        """A text that compares the losses at fresh points and at the points of the solve."""
         place = ", ".join(f"{name} = {value:.4g}" for name, value in self.where.items())
         place = "on the boundary" if self.on_boundary else f"near {place}"
         if not math.isfinite(self.fresh):
@@ -442,7 +442,7 @@ def misfits(
 def boundary_misfit(discretization: Discretization) -> float:
     """Return the root mean square residual of the penalised conditions at fresh points.
 
-    It is 0 if all conditions hold exactly.
+    The result is 0 if all conditions hold exactly.
     """
     found = misfits(discretization, discretization.surrogate)
     return math.sqrt(sum(one.weight * square for one, square in found))

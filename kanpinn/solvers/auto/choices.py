@@ -578,7 +578,7 @@ def _informed(traits: Traits) -> Iterator[Choice]:
 
 
 def _in_many_dimensions(traits: Traits) -> Iterator[Family]:
-    """Yield the families for more than three coordinates, where product grids are too large."""
+    """Yield the families for more than three coordinates, for which product grids are too large."""
     n, m = traits.inputs, traits.fields
 
     def least_squares(

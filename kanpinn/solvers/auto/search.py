@@ -203,7 +203,12 @@ class Verdict:
 
 
 def judge(one: Trial, other: Trial) -> Verdict:
-    """Estimate the errors of two successive trials of the same form from their comparison."""
+    """Estimate the errors of two successive trials with the same form of the loss.
+
+    Args:
+        one: the first trial.
+        other: the second trial.
+    """
     distance = error_estimate.compare(one.solution, other.solution)
     ratio = distance.contraction
     if ratio is None:

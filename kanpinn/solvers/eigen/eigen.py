@@ -716,7 +716,14 @@ class Eigensolution(Solved):
         return self._view().plot(self, mode, field, imaginary=imaginary, **options, ax=ax)
 
     def _complex(self, outputs: Tensor) -> Tensor:
-        """Return real outputs (…, outputs) as modes: (…, count), or (…, m, count) for m > 1."""
+        """Return the surrogate's outputs as modes, complex if the eigenvalues are complex.
+
+        Args:
+            outputs: the real outputs, (…, outputs), see `spectrum.widened`.
+
+        Returns:
+            The modes, (…, count), or (…, m, count) for m > 1 fields.
+        """
         m = len(self.fields)
         modes = spectrum.as_modes(outputs.unflatten(-1, (-1, m)).transpose(-1, -2), self.values)
         return modes[..., 0, :] if m == 1 else modes

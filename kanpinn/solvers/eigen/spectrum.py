@@ -56,7 +56,7 @@ class Modes:
 
     @property
     def columns(self) -> Tensor:
-        """The coefficients as real columns: (P, c), or (P, 2c) with the real parts first."""
+        """The coefficients as real columns, (P, c), or their real, then imaginary parts, (P, 2c)."""
         c = self.coefficients
         return torch.cat([c.real, c.imag], dim=1) if c.is_complex() else c
 
@@ -89,11 +89,11 @@ def each(equation: ResidualFunction, fields: int) -> ResidualFunction:
 def widened(surrogate: Surrogate, columns: Tensor) -> Surrogate:
     """Return a copy of a surrogate of m fields with an output for each field of each mode.
 
-    Mode j has the outputs j·m to (j+1)·m - 1.
+    The outputs with the indices j·m to (j+1)·m - 1 are the fields of mode j.
 
     Args:
         surrogate: the surrogate, with m outputs.
-        columns: the coefficients of each mode in the output layer, (P, modes).
+        columns: the output layer's P coefficients of each mode, (P, modes).
     """
     network: Network = copy.deepcopy(surrogate.network)
     fields = network.width[-1]
@@ -813,7 +813,7 @@ class CellPairs:
         return len(self._closed(torch.arange(count)))
 
     def _by_cells(self, functions: Tensor) -> Tensor:
-        """Reshape coefficients from (N L m, n) to (N, L, m, n)."""
+        """Return coefficients of n functions in cells, (N L m, n), in the shape (N, L, m, n)."""
         return functions.unflatten(0, (-1, self.cells.base.polynomials.size, self.cells.fields))
 
     def _closed(self, which: Tensor) -> Tensor:
