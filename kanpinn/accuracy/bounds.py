@@ -162,7 +162,7 @@ class Operator:
 
     Args:
         problem: the problem.
-        sign: 1 if L u - f is the residual of the problem, -1 if it is its negative.
+        sign: 1 if the residual of the problem is L u - f, -1 if it is f - L u.
         constant: the coefficients of L, one row, if they are the same everywhere; otherwise None.
         diffusion: numbers a_i, (d,), with A ≥ diag(a) everywhere; 0 for the time.
         mean_diffusion: the means of the diagonal entries A_ii over the domain, (d,).

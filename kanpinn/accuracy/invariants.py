@@ -244,7 +244,7 @@ def _outflow(
 def _at(
     places: Tensor, times: Sequence[float], names: tuple[str, ...], normals: Tensor | None = None
 ) -> Points:
-    """Return the points of all places in space at all times: all places at the first time, etc.
+    """Return points in space and time: all places at the first time, at the second time and so on.
 
     Args:
         places: the places, (n, d - 1).

@@ -168,10 +168,9 @@ class VariableProjection(Method):
 
     The loss of inner functions is the projected loss: its minimum over the coefficients of the
     output layer. The search uses a coarse grid of the output layer and a subset of the points. Each
-    round draws random smooth inner functions, each a start. Gauss–Newton steps improve the starts
-    with the least projected loss until the loss stalls. The search ends if it gets below
-    `tolerance`.
-    Starts at which the residual is not finite are dropped.
+    round draws several starts, each with random smooth inner functions. Gauss–Newton steps improve
+    the starts with the least projected loss until the loss stalls. The search ends if the loss gets
+    below `tolerance`. Starts at which the residual is not finite are dropped.
 
     After the search, hidden units are removed if the loss grows at most fourfold without them. Then
     the output grid is refined in steps to the grid of the network, with all points. The convergence

@@ -814,7 +814,7 @@ def judged_by_curvature(
     values and gradients of the fields at all points, the second variation of the energy is at least
     zero. A minimum requires only that the density is convex in gradients of rank one (Legendre and
     Hadamard). If the density is not convex in gradients of rank one at some point, the status is
-    "stopped: ...". If it is, but not convex in values and gradients, a warning says that the
+    "stopped: ...". If the density is convex in gradients of rank one only, a warning says that the
     solution is not known to be a minimum.
 
     Args:

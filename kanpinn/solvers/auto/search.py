@@ -783,13 +783,13 @@ class Climb:
         return self.idle >= self.family.patience
 
     def far_behind(self, trial: Trial) -> Trial | None:
-        """Return an earlier trial whose loss is at least twice the loss of a trial.
+        """Return an earlier trial whose loss at fresh points is at least twice as large.
 
         Args:
-            trial: the trial.
+            trial: the trial whose loss is compared.
 
         Returns:
-            The latest such trial except the last trial of this climb; None if there is none.
+            The latest such trial, but not the last trial of this climb; None if there is none.
         """
         most = error_estimate.LARGEST_CONTRACTION**2
         far = [earlier for earlier in self.trials[:-1] if trial.loss <= most * earlier.loss]

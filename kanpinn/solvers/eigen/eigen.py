@@ -124,9 +124,9 @@ class EigenStage(Stage):
         """Return the eigenpairs after the last step.
 
         Returns:
-            A spectrum. The indices in this spectrum of the eigenvalues that are searched, and maybe
-            of some further eigenvalues, in order. The expected errors of these eigenvalues,
-            (count,); None if the search does not estimate errors.
+            A spectrum; the indices in this spectrum of the first `count` eigenvalues, in order,
+            which may be followed by some further eigenvalues; the expected errors of the first
+            eigenvalues, (count,), or None if the search does not estimate errors.
         """
 
 

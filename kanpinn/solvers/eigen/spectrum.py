@@ -56,7 +56,7 @@ class Modes:
 
     @property
     def columns(self) -> Tensor:
-        """The coefficients as real columns, (P, c), or their real, then imaginary parts, (P, 2c)."""
+        """The coefficients as real columns, (P, c); if complex, first their real parts, (P, 2c)."""
         c = self.coefficients
         return torch.cat([c.real, c.imag], dim=1) if c.is_complex() else c
 
