@@ -104,7 +104,7 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
         raise Unsuitable(f"{what} is a system of {rest.shape[1]} equations")
     zero, generator = zero_jet(channels, p.coords, 1), torch.Generator().manual_seed(41)
     drawn = [torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in zero.parts()]
-    slopes, scale = [], rest[:, 0].detach().abs().clamp_min(1)  # so that R hides no digits
+    slopes, scale = [], rest[:, 0].detach().abs().clamp_min(1)  # else R would hide digits
     for k, part in enumerate(zero.parts()):
         for column in range(part[0].numel()):
             parts = zero.parts()
@@ -926,7 +926,7 @@ def extension(
     largest = float(misfit.abs().max())
     if largest == 0:
         return Extension(0.0, 0.0, 0.0, 0.0)
-    psi = harmonic(grid, coords[::2], misfit[::2])  # the other points test ψ
+    psi = harmonic(grid, coords[::2], misfit[::2])  # ψ is tested at the other points
     gradient, flux, value = psi.norms()
     rest = misfit - psi.at(coords)
     if (most := float(rest.abs().max())) == 0:
@@ -1200,7 +1200,7 @@ class Majorant:
         energy_of_phi = math.sqrt(phi.flux**2 + gamma * phi.value**2 + on_sides * phi.largest**2)
         inner = dual.value / known.factor  # a bound of the energy norm of the error if φ = 0
         if operator.convection == 0 and known.factor == 1:
-            energy = math.hypot(inner, energy_of_phi)  # u - v is the sum of two orthogonal parts
+            energy = math.hypot(inner, energy_of_phi)  # two orthogonal parts
             l2 = friedrichs * energy
         else:
             tied = (dual.value + self._form(phi) + on_sides * phi.largest) / known.factor
@@ -1228,7 +1228,7 @@ class Majorant:
 
     def _dual(self, v: Approximate) -> _Dual:
         measure, friedrichs = self.problem.domain.measure, self.constants.friedrichs
-        safety = 3  # standard errors
+        safety = 3  # the number of standard errors
         square, flux, largest = measure * (v.mean_square + safety * v.error), math.inf, math.nan
         if (grid := self.grid) is not None:
             residual = residual_of(self.problem, v.jet, grid.points)
@@ -1243,5 +1243,5 @@ class Majorant:
         inside, on_sides = min(friedrichs * math.sqrt(square), flux), 0.0
         for side, trace in zip(self.sides.natural, self.constants.traces, strict=True):
             coarse, fine = (side.misfit(v.jet, nodes) for nodes in (32, 48))
-            on_sides += trace * (fine + abs(fine - coarse))  # with the change by a finer rule
+            on_sides += trace * (fine + abs(fine - coarse))  # plus the change by a finer rule
         return _Dual(inside + on_sides, flux == inside, largest)

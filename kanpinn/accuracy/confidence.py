@@ -71,7 +71,7 @@ class Estimated:
         if not self.is_identified:
             return f"{self.value:.6g} (not determined here: to first order no datum depends on it)"
         width, digits = self.high - self.low, 6
-        if width and self.value:  # the bounds differ in two digits
+        if width and self.value:  # enough digits to show the bounds
             digits = min(max(2 + math.ceil(math.log10(abs(self.value) / width)), 3), 15)
         low, value, high = (f"{x:.{digits}g}" for x in (self.low, self.value, self.high))
         return f"{value} (95%: {low} … {high})"
@@ -529,7 +529,7 @@ class Covariance:
         if richer is None:
             return torch.zeros_like(gradients[:, 0])
         unknown = unknown_columns(self.residuals.surrogate)
-        by_unknowns = gradients[:, -len(unknown) :][:, unknown]  # output layers are the last ones
+        by_unknowns = gradients[:, -len(unknown) :][:, unknown]  # output layers come last
         change = (by_unknowns @ richer.change.to(by_unknowns)).abs()
         return torch.where(by_unknowns.any(dim=1), change * richer.factor, 0.0)
 
@@ -559,7 +559,7 @@ class Covariance:
             return {}
         c, gradients = constants.coefficients.detach(), self._number_gradients
         margins, steps = self.margins(gradients), self.steps(gradients)
-        marched = self.residuals.surrogate.network.sensitivities is not None  # its errors are known
+        marched = self.residuals.surrogate.network.sensitivities is not None  # it has `errors`
         half = self._half_widths(gradients) if marched else margins
         # The bounds of one number hold at the minimum of the loss with respect to all numbers.
         arrived = all(is_small(*map(float, each)) for each in zip(steps, half, c, strict=True))

@@ -215,11 +215,11 @@ def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> T
     h_y = y if inverse is None else inverse @ y
     yhy = float(y @ h_y)
     b, h = curvature / ys, yhy / ys
-    a = max(b * h - 1, 1e-14)  # >= 0 by Cauchy and Schwarz
+    a = max(b * h - 1, 1e-14)  # at least 0 by the Cauchy–Schwarz inequality
     rho = min(1.0, h / ((1 + a) * (1 + math.sqrt(a / (1 + a)))))  # h (1 - c), c² = a / (1 + a)
     theta = max((rho - 1) / a, min(1 / rho, (1 - b) / b))
     sigma = 1 + a * theta
-    phi = (1 - theta) / sigma  # of Broyden's class for the inverse (1: BFGS, 0: DFP)
+    phi = (1 - theta) / sigma  # the parameter of the inverse update: 1 for BFGS, 0 for DFP
     scale, power = min(1.0, 1 / b), sigma ** (-1 / max(len(s) - 1, 1))
     tau = min(scale * power, sigma) if theta <= 0 else scale * min(power, 1 / theta)
     if inverse is None:

@@ -83,7 +83,7 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
     # A fold updates R by 2 p new rows.
     folds = max(1.0, part * sum(len(j) for j in rows) / (2 * width))
     seconds += folds * larger * _timed(lambda: torch.linalg.qr(block, mode="r"))
-    square, right, held = block[:size], block[:size, :1], 6 * width**2  # matrices at a time
+    square, right, held = block[:size], block[:size, :1], 6 * width**2  # memory of six matrices
     if damped:
         seconds *= 1.5  # for the losses at trial steps
         seconds += larger * _timed(lambda: torch.linalg.svd(square))

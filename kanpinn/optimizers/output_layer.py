@@ -306,7 +306,7 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
         new, rank = triangle.solve(old, rcond)
         predicted = triangle.loss(new - old)  # for a shorter step the fields are not known yet
         change = reduced.parameters.limited(old, new - old)
-        new = torch.where(change == new - old, new, old + change)  # without rounding if possible
+        new = torch.where(change == new - old, new, old + change)  # `new` avoids rounding
         loss = reduced.follow(new)
         if not before - loss >= 0.5 * (before - predicted):
             loss, damping = reduced.damped(triangle, old, (loss, new), before)

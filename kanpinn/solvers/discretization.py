@@ -226,7 +226,7 @@ class Discretization(Generic[P]):
             InputError: as for `terms`.
         """
         if len(self.met) == len(self.problem.conditions()):
-            return []  # no points have to be drawn
+            return []  # without drawing points
         pieces = [p[:0] if i in self.met else p for i, p in enumerate(self.points(epoch)[1:])]
         weight = float(self.loss.boundary)
         return loss_terms.condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
@@ -354,7 +354,7 @@ def discretize(
         problem, network, settings.boundary, loss.form, problem.unknowns
     )
     numbers, present = problem.numbers if problem.unknowns else {}, network.constants
-    if present is None or present.unknowns != numbers:  # otherwise they keep their values
+    if present is None or present.unknowns != numbers:  # otherwise the numbers keep their values
         network.constants = Constants(numbers, surrogate.low) if numbers else None
     loss.check_unweighted(network)
     if loss.balance == "sizes":  # residuals are scaled once, in place of factors during the solve
@@ -411,7 +411,7 @@ def build_surrogate(
     if found:  # then no boundary values are built into the surrogate
         warnings.warn(f"{found[0]}: {chosen.follows}", stacklevel=4)
     met = chosen.met
-    if inputs is None and network.width[0] > problem.domain.dim:  # two for a periodic coordinate
+    if inputs is None and network.width[0] > problem.domain.dim:  # circles for periodic axes
         names = (problem.domain.names[i] for i in constraints.periodic_axes(problem).values())
         inputs = constraints.Circles(problem.domain, frozenset(names), network.starts_at_zero)
         met |= constraints.periodic_numbers(problem, chosen.output)

@@ -97,7 +97,7 @@ def estimate_error(
         >>> kp.estimate_error(solution).errors.l2_relative < 1e-3
         True
     """
-    begun, enough = time.perf_counter(), 0.1  # with ρ below this no finer solve follows
+    begun, enough = time.perf_counter(), 0.1  # for ρ below `enough` no further solve follows
     verification, made = solution.verification, list[tuple[Estimate, Solution | None]]()
     doubt = ""
     own = solution.network.own_fields
@@ -496,7 +496,7 @@ def _approximate(solution: Solution) -> Approximate:
         mean, error = float(squares.mean()), float(squares.std()) / 64
     else:
         mean, error = found.interior, found.error / (discretization.loss.interior or 1.0)
-        if discretization.scales is not None:  # the verified residual has this factor
+        if discretization.scales is not None:  # the verified residual is scaled by it
             factor = float(discretization.scales.equations[0])
             mean, error = mean / factor**2, error / factor**2
     surrogate = solution.surrogate

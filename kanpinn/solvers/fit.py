@@ -276,7 +276,7 @@ def scores_of(data: Data, evaluate: Approximation) -> dict[str, Scores]:
     """
     names, scores = data.train.names, {}
     for part, table in data.parts.items():
-        chunks = (Points(x, names) for x in table.inputs.split(2**15))  # which bound the memory
+        chunks = (Points(x, names) for x in table.inputs.split(2**15))  # to bound memory
         values = torch.cat([evaluate(p, Channels(names)).value for p in chunks])
         scores[part] = score(values, table)
     return scores

@@ -15,9 +15,9 @@ from kanpinn.jets import Channels, stack_equations
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.solution import Solution
 
-NODES = {1: 401, 2: 129, 3: 33}  # per axis, by the number of axes: they take at most about a second
+NODES = {1: 401, 2: 129, 3: 33}  # points per axis, by the number of axes; they take a second
 CHUNK = 2**13  # points that are evaluated at a time, which bounds the memory
-KNOWN = ("exact", "reference")  # names of the fields that a solution is compared with
+KNOWN = ("exact", "reference")  # names of the solutions that a solution is compared with
 
 
 @dataclass(frozen=True, eq=False)

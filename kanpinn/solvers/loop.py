@@ -231,7 +231,7 @@ def run_stages(
             state.stage = stage = state.optimizer.start(state.residuals, seed)
             state.clock.expected = None
             if state.clock.budget_seconds is not None:
-                with suppress(*BREAKDOWNS):  # the step may have other starts
+                with suppress(*BREAKDOWNS):  # the step itself may try other starts
                     state.clock.expected = state.optimizer.cost(state.residuals)
             if memory is None:
                 state.least = Least(state.history.rows[-1]["loss"], progress.step)
@@ -255,7 +255,7 @@ def run_stages(
                 state.status = reason  # no later optimizer could go on from here
             if (taken_back := state.end_stage(reason)) is not None:
                 LOG.warning("%s: %s", state.optimizer.title, taken_back)
-    status = state.status or progress.finished or CONVERGED  # no optimizer was left
+    status = state.status or progress.finished or CONVERGED  # all optimizers had ended
     if state.best is not None and (kept := state.keep(state.best)) is not None:
         status = f"{status}; {kept}"
     state.status = status

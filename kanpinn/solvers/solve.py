@@ -156,7 +156,7 @@ def solve(
         checkpoint=checkpoint,
         started=started,
     )
-    own = optimizers is None and network.solved_by  # its status compares with the tolerance
+    own = optimizers is None and network.solved_by  # the status is about the tolerance
     if tolerance is None or own:
         return solution
     return with_estimate(solution, tolerance, budget=budget)

@@ -130,7 +130,7 @@ class Losses:
         """Return the interior points of the next epoch, adapted to the present residual."""
         assert self._discretization is not None
         chosen, domain = self._discretization.collocation, self._discretization.problem.domain
-        stride = 7_368_787  # a large prime: different seeds or epochs give different generators
+        stride = 7_368_787  # a prime, so that all seeds and epochs differ
         generator = torch.Generator().manual_seed(self._discretization.seed + stride * self.epoch)
         term = cast(ResidualTerm, residuals.terms[0])
 
@@ -615,12 +615,12 @@ class SolverState:
         states = [state["network"]]
         if self.best is not None and state.get("best"):
             self.best = Best(**state["best"])
-            # The best network is loaded first, to see that it fits before the solve ends.
+            # The best network is loaded first, to find out now, not at the end, whether it fits.
             states = [*filter(None, [self.best.network]), *states]
         for one in states:
             network = {name: tensor.to(device) for name, tensor in one.items()}
             self.surrogate.network.load_state_dict(network)
-        self.surrogate(self.residuals.terms[0].points[:1])  # its layers fit together
+        self.surrogate(self.residuals.terms[0].points[:1])  # raises if layers do not fit
         self.history = History(list(state["history"]))
         self.clock.seconds = list(state["seconds"])
         self.clock.earlier = sum(self.clock.seconds)

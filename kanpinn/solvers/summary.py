@@ -103,7 +103,7 @@ def norm_rows(errors: Errors, how: str = "") -> Rows:
             "H1": (e.h1, e.h1_relative, e.h1_squared),
         }
         for name, values in norms.items():
-            if name == "L2" or not math.isnan(e.h1):  # not known for data without derivatives
+            if name == "L2" or not math.isnan(e.h1):  # unknown for data without derivatives
                 rows.append([f"{name}{of}{how}", *(f"{v:.2e}" for v in values)])
     return rows
 

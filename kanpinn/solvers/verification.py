@@ -216,7 +216,7 @@ def _pole_near(
     place = points[(found - usual).abs().argmax()]
     directions = torch.randn(24, len(place), generator=torch.Generator().manual_seed(5)).to(place)
     around = torch.cat([torch.zeros_like(place)[None], directions * size])
-    peaks, apart = [], 10  # halvings between two values that are compared
+    peaks, apart = [], 10  # the number of halvings between two compared values
     for halvings in range(3 * apart):
         tried = place + 0.5**halvings * around
         sizes = (values(tried)[:, column] - usual).abs().nan_to_num(math.inf)
@@ -323,7 +323,7 @@ class Verification:
     @property
     def is_rounding(self) -> bool:
         """Whether the residual is rounding error, which no larger network could lower."""
-        usual = 1e3  # the square of: rounding errors of sums over rounding errors of coefficients
+        usual = 1e3  # (rounding error of sums / rounding error of coefficients)², as measured
         return math.isfinite(self.fresh) and self.fresh <= usual * self.rounding < math.inf
 
     @property
@@ -362,7 +362,7 @@ def rows_of(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool
         zero: whether to return the residuals of the function 0 instead of the solution: they are
             the data of a condition.
     """
-    if not len(points):  # all pending points are outside the domain
+    if not len(points):  # as if all points are outside the domain
         return torch.zeros(0, 1, dtype=torch.float64)
     own = points.to(surrogate.low.dtype, surrogate.low.device)
     size = max(CHUNK // term.sites, 1) * term.sites
@@ -695,7 +695,7 @@ class Resonance:
         This is the case if `residual` / `coefficient` is at most 1e-9, so that rounding errors of
         the data are amplified by 1e9, or if it is at most 1e-3 and `error` is above 5 %.
         """
-        ratio = self.residual / self.coefficient  # the smallest singular value, without units
+        ratio = self.residual / self.coefficient  # a singular value without units
         return ratio <= 1e-9 or (ratio <= 1e-3 and self.error > 0.05)
 
     @property

@@ -32,7 +32,7 @@ class PointData(Reference):
         error: the relative L2 error of the data, if it is known.
     """
 
-    points: tuple[Points, Tensor] = field()  # without the default of the base
+    points: tuple[Points, Tensor] = field()  # unlike in the base class, without a default
     fields: int
     source: str
     error: float | None = None
@@ -75,7 +75,7 @@ class GridData(Reference):
             ends = None
             if any(periodic[i : i + 1]):
                 ends = "periodic"
-                turned = numpy.concatenate([turned[:-1], turned[:1]])  # equal to the last bit
+                turned = numpy.concatenate([turned[:-1], turned[:1]])  # exactly periodic
             spline = make_interp_spline(axis, turned, k=degree, bc_type=ends, check_finite=False)
             knots.append(spline.t)
             table = numpy.moveaxis(spline.c, 0, i)
@@ -83,7 +83,7 @@ class GridData(Reference):
 
     def jet(self, points: Points, channels: Channels) -> Jet:
         x = points.coords.detach().cpu().double().numpy().clip(self._low, self._high)
-        orders = numpy.eye(1 + x.shape[1], dtype=int)[:, 1:]  # of the derivatives, the value first
+        orders = numpy.eye(1 + x.shape[1], dtype=int)[:, 1:]  # the value is first
         parts = (self._spline(x, nu=nu) for nu in orders[: None if channels.gradient else 1])
         value, *slopes = (torch.from_numpy(part).to(points.coords) for part in parts)
         return Jet(channels, value, torch.stack(slopes, dim=1) if slopes else None)

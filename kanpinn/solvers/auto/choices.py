@@ -28,7 +28,7 @@ from kanpinn.tasks import AdaptiveLeastSquares, March, Shooting
 from kanpinn.tasks.adapt import waves_along
 
 SIZES = Loss(balance="sizes")
-FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that place their points themselves
+FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that choose their own points
 
 
 @torch.no_grad()
@@ -351,7 +351,7 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         yield Family("windows in time", _windows(traits, March))
     if traits.marches_in_cells:
         # On three evolutions in the plane no other network was as accurate after four minutes. The
-        # tolerance of the last march is half the wanted one, but at least 1e-14.
+        # tolerance of the last march is half the tolerance of the search, but at least 1e-14.
         rough, rates = 1e-4, {"degree": 8, "cells": 2}
         marches = tuple(
             _placing(CellWindows, traits, March(aim), aim ** (-3 / 9), **rates)

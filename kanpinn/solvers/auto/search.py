@@ -236,7 +236,7 @@ def _by_own_error(
         error: the relative L2 error that the solve of the second trial has estimated.
     """
     norms, nan, ratio = distance.norms, math.nan, distance.contraction
-    if not norms.l2_relative:  # the same solution, found again
+    if not norms.l2_relative:  # both trials have found the same solution
         norms = error_estimate.own_errors(other.solution) or norms
     if distance.doubt or is_reentrant(one.solution.problem.domain):
         norms = replace(norms, h1=nan, h1_relative=nan, h1_squared=nan)
@@ -533,7 +533,7 @@ class TrialSearch:
         if planned is None:
             climb.ended = "there is no larger one"
             return
-        if self.problem.unknowns:  # intervals are right for weights of one only
+        if self.problem.unknowns:  # confidence intervals are right for loss weights 1 only
             planned = replace(planned, loss=replace(planned.loss, balance=None))
         choice, late = self._fitting(planned, known, climb, part)
         if choice is None:
@@ -542,7 +542,7 @@ class TrialSearch:
             trial = self._try(choice, climb.family.name, known)
             trial = self._with_enough_points(trial, climb.family.name, known)
         except InputError as error:
-            # Windows are refused if conditions couple times, for example.
+            # For example, time windows are refused if conditions couple different times.
             self.refusal = self.refusal or error
             climb.ended = f"not for this problem ({error})"
             return
@@ -591,7 +591,7 @@ class TrialSearch:
         start(discretization, known)
         earlier = self._earlier[len(self.made) :][:1]
         if not earlier or earlier[0]["choice"] != str(choice):
-            earlier = self._earlier = []  # all later records are forgotten
+            earlier = self._earlier = []  # the choices differ now: drop later records
             if self.announce is not None:
                 self.announce(choice, why, self.state)
         left = self._left - (0.0 if known is None else beside_steps(choice, known))
@@ -612,7 +612,7 @@ class TrialSearch:
             run = last[-1].state_dict() if last else None
             record = {"choice": str(choice), "run": run, "budget": budget}
             self.made.append({**record, "elapsed": self.seconds})
-        seconds = from_first(solution.optimizer_seconds)  # all ranks make the same forecasts
+        seconds = from_first(solution.optimizer_seconds)  # so that ranks forecast the same
         solution = replace(solution, optimizer_seconds=seconds)
         trial = Trial(choice, solution, self.seconds - begun)
         return replace(trial, noise=noise_of(solution)) if trial.observed else trial
@@ -694,7 +694,7 @@ class TrialSearch:
         return replace(judged, confirmed=True)
 
     def _consider(self, trial: Trial) -> None:
-        best = self.best  # the same trial may have another estimate now
+        best = self.best  # `trial` may be the best trial with a new estimate
         if best is None or best.choice is trial.choice or trial.better_than(best):
             self.best = trial
 
@@ -704,7 +704,7 @@ class TrialSearch:
 
     def _is_over(self) -> bool:
         if self.best is None:
-            return False  # the first trial is made with any budget
+            return False  # there is at least one trial
         return self.best.error <= self.tolerance or self._left <= 0 or self.interrupted
 
     def _finished(self, best: Trial) -> Solution:

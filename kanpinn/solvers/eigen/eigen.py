@@ -111,7 +111,7 @@ class EigenStage(Stage):
         self.search, self.residuals = search, residuals
         problem, surrogate = search.discretization.problem, residuals.surrogate
         self.inside = spectrum.rule(search.discretization)
-        # The magnitude of the first eigenvalues.
+        # The order of magnitude of the first eigenvalues.
         self.size = spectrum.magnitude_of_waves(problem, surrogate, self.inside, 1.5)
         self.up, self.end = True, 0.0
         if search.near is None:
@@ -140,7 +140,7 @@ class ShiftStage(EigenStage):
     """
 
     kept = ("shift", "tried")
-    spare = 8  # further modes: some may be spurious, and estimates need the next eigenvalue
+    spare = 8  # further modes, as some may be spurious, and estimates need the next eigenvalue
 
     def __init__(self, search: EigenSearch, residuals: Residuals) -> None:
         super().__init__(search, residuals)
@@ -241,7 +241,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         pairs, errors = self.found
         values = pairs.spectrum.values[: self.count]
         estimates = errors * self._sizes(values)
-        visible = values.imag.where(values.imag.abs() > estimates, 0)  # smaller parts are errors
+        visible = values.imag.where(values.imag.abs() > estimates, 0)  # smaller ones may be errors
         ordered = spectrum.order(torch.complex(values.real, visible), self.near, self.up)
         return pairs.polished(ordered), torch.arange(self.count), estimates[ordered]
 
@@ -1090,7 +1090,7 @@ def _status(found: FoundModes, values: Tensor, errors: Tensor, search: EigenSear
     if len(values) < search.count:
         return f"stopped: only {len(values)} of {search.count} eigenvalues are resolved: {ADVICE}"
     distances = (values - found.spectrum.shift).abs()
-    part = errors / torch.maximum(values.abs(), 1e-3 * distances)  # an eigenvalue may be zero
+    part = errors / torch.maximum(values.abs(), 1e-3 * distances)  # some eigenvalue may be 0
     poor = [
         str(index + 1) for index, share in enumerate(part.tolist()) if not share <= search.tolerance
     ]
@@ -1117,7 +1117,7 @@ def _bounds(
         text, why they are None, which is empty otherwise.
     """
     if not found.self_adjoint:
-        if math.isinf(found.asymmetry):  # the problem says so, or has no symmetric forms
+        if math.isinf(found.asymmetry):  # it was not measured, or is not defined
             return None, None, "the problem is not self-adjoint"
         found_not = (
             f"the problem was not found to be self-adjoint (asymmetry {found.asymmetry:.0e})"
