@@ -439,7 +439,12 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
 
 
 def _natural(operator: Operator, piece: Piece, condition: Condition) -> NaturalPiece:
-    """Return the flux condition on a piece.
+    """Return a piece of the boundary with its Neumann or Robin condition.
+
+    Args:
+        operator: the operator of the equation.
+        piece: the piece.
+        condition: the condition on the piece.
 
     Raises:
         Unsuitable: if the condition does not prescribe a flux, or if α + b·n/2 is negative.
@@ -747,7 +752,13 @@ def norms_of(
 
 
 def residual_of(problem: Problem, jet: Approximation, points: Points) -> Tensor:
-    """Return the residual of a function at n points, (n,)."""
+    """Return the residual of a problem's equation for a function at n points, (n,).
+
+    Args:
+        problem: the problem, with a single equation.
+        jet: returns the jet of the function at points.
+        points: the points.
+    """
     few = points[:5]
     channels, _ = find_channels(lambda c: problem.equation(few, jet(few, c)), points.names)
     parts = [points[i : i + CHUNK] for i in range(0, len(points), CHUNK)]

@@ -278,7 +278,7 @@ class Discretization(Generic[P]):
 
 
 def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
-    """Return the network, after giving it inputs and outputs for the problem if it has no width."""
+    """Give a network without width the inputs and outputs that a problem needs, and return it."""
     if network.unsized is None:
         return network
     inputs = input_counts(problem, inputs_of(problem, network.has_kinks))

@@ -190,7 +190,7 @@ def with_estimate(
         tolerance: the largest acceptable relative L2 error; None to keep the status.
         bound: as for `estimate_error`.
         budget: the budget of the solve in seconds; None for no limit. The estimate may take the
-            seconds that the solve has left of it, at least a fifth of the budget.
+            seconds that the solve has not used, or a fifth of the budget if less is left.
     """
     if solution.status.startswith(ENDED) or solution.processes > world():
         return solution

@@ -85,12 +85,13 @@ def solve(
         budget: the most seconds that the steps of all optimizers may take; by default 300 for all
             trials together, otherwise no limit. A step is not begun if its predicted time exceeds
             the seconds that are left. The predicted time is the mean time of earlier steps or, for
-            the first step of an optimizer and for steps in cells, an expected cost. In cells a step
-            that would take too long halves fewer cells, or leaves out the comparison with a more
-            accurate solution. If the very first step is expected to take more than a second and
-            more than twice the budget, the solve fails, and the status says the expected time. The
-            time of checks and errors after the last step does not count. An error estimate after
-            the solve may take the rest of the budget, at least a fifth of the budget.
+            the first step of an optimizer and for steps in cells, a time that is estimated in
+            advance. In cells a step that would take too long halves fewer cells, or leaves out the
+            comparison with a more accurate solution. If the very first step is expected to take
+            more than a second and more than twice the budget, the solve fails, and the status has
+            the expected time. The time of checks and errors after the last step does not count. An
+            error estimate after the solve may take the rest of the budget, or a fifth of the budget
+            if less is left.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that is possible and useful.
         loss: the weights and the form of the loss, and how its terms are balanced; by default both

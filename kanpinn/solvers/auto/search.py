@@ -484,9 +484,9 @@ class TrialSearch:
         """Run the search, and return the best solution.
 
         The best solution has the least estimated error of all trials. If no error is known, it has
-        the least residual at fresh points, and the status is "failed: ...". Its errors against an
-        exact solution or a reference are measured at the end, since no choice depends on them. The
-        solution's `seconds` do not include the time to compute a reference.
+        the least residual at fresh points, and the status says that the error is not known. The
+        errors against an exact solution or a reference are measured at the end, since no choice
+        depends on them. The solution's `seconds` do not include the time to compute a reference.
 
         Args:
             reference: how to compute the reference solution, as for `solve`.
@@ -830,7 +830,10 @@ class Climb:
         self.ended = self._saturated(verdict)
 
     def _with_other_points(self) -> Choice | None:
-        """Return the last choice with other points if an idle climb tries it next; else None."""
+        """Return the last choice with other points if it is the next choice, otherwise None.
+
+        It is the next choice if the climb is idle and has not tried other points.
+        """
         if self.last is None or self.other_points or not self.is_idle:
             return None
         return self.last.choice.with_other_points()

@@ -809,7 +809,7 @@ class CellPairs:
         return self._by_cells(self.spectrum.basis @ columns)
 
     def columns(self, count: int) -> int:
-        """Return the number n of functions in `block(count)` if they are linearly independent."""
+        """Return the number of functions in `block`, including linearly dependent functions."""
         return len(self._closed(torch.arange(count)))
 
     def _by_cells(self, functions: Tensor) -> Tensor:
