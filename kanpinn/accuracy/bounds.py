@@ -963,8 +963,8 @@ def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -
     The supremum is over all w that vanish where values are prescribed, and |||w|||² is
     ∫ A∇w·∇w + γ w² + ∫ α w², with the last integral over sides with prescribed fluxes. The residual
     r is continued by 0 outside the domain; r̄ are its means in the cells. A finite-volume solution z
-    of -Σ a_i ∂_ii z + γ z = r̄ gives fluxes q through the faces of the cells. They are linear in
-    each cell, and satisfy -div q + γ z = r̄ exactly. Therefore ∫ r w = ∫ q·∇w + γ z w + (r - r̄) w
+    of -Σ a_i ∂_ii z + γ z = r̄ gives fluxes q through the faces of the cells. The function q, linear
+    in each cell, satisfies -div q + γ z = r̄ exactly. Therefore ∫ r w = ∫ q·∇w + γ z w + (r - r̄) w
     for all w. The last term is bounded in each cell with the constant of Payne and Weinberger,
     which is the longest side of the cell divided by π.
 

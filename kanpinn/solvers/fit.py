@@ -33,7 +33,9 @@ Bounds = Mapping[str, Sequence[float | int]]
 
 @dataclass(frozen=True, eq=False)
 class Range:
-    """The inputs of a table, in place of a domain: their names and the box mapped to [-1, 1]^d.
+    """The inputs of a table: their names, and the box that is mapped to [-1, 1]^d.
+
+    For a fit this object takes the place of the domain of a PDE.
 
     Args:
         names: the names of the d inputs; they need not be Python identifiers.

@@ -136,10 +136,10 @@ class Traits:
 
 
 def _is_evolution(problem: Problem) -> bool:
-    """Return whether a problem is an evolution in time.
+    """Return whether a problem is an evolution in time, which can be marched.
 
-    Each condition must hold at the first moment or at all times, and at least one at the first
-    moment. The problem must not add functions to the network.
+    It is an evolution if each condition holds at the first moment or at all times, if at least one
+    condition holds at the first moment, and if the problem adds no functions to the network.
     """
     if problem.enrichment():
         return False

@@ -175,7 +175,7 @@ class ShiftStage(EigenStage):
 
 
 class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
-    """The search in cells, which are refined until the eigenvalues are within the tolerance.
+    """The search in cells, which are refined until the eigenvalues' errors are below the tolerance.
 
     On each tree of cells the eigenpairs are found in a Krylov space of the operator's inverse. The
     Krylov space starts with the modes of the tree before and two random functions, so that no mode
@@ -760,12 +760,13 @@ def eigen(
     Args:
         problem: the operator L, the mass M, the domain and homogeneous conditions.
         network: the network; the basis functions of its output layer span the space of trial
-            functions. Its grids are placed in place. The solution has a copy of the network with
-            one output for each field of each mode. By default cells for up to three coordinates,
-            and a KAN for more coordinates and for problems with known singular functions.
+            functions. The solve places the grids of this network. The solution has a copy of the
+            network with one output for each field of each mode. By default cells for up to three
+            coordinates, and a KAN for more coordinates and for problems with known singular
+            functions.
         count: the number of eigenvalues, counted with multiplicity.
-        points: the collocation points; None for one interior point for each input and coefficient
-            of the output layer, see `default_points`.
+        points: the collocation points; None for k interior points for each coefficient of the
+            output layer of a network with k inputs, see `default_points`.
         optimizers: for a network in cells the method with the tolerance and the largest number of
             cells, by default `AdaptiveLeastSquares(tolerance)`; None for other networks.
         tolerance: the relative error of the eigenvalues at which a search in cells ends; None for
