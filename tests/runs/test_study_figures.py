@@ -198,7 +198,7 @@ for path in draw_study(Study.read(sys.argv[1]), Path(sys.argv[2])):
 """
 
 
-def test_files_are_vector_with_fonts_and_the_same_each_time(tmp_path):
+def test_files_are_vector_with_fonts_and_the_same_each_time(tmp_path, ticks):
     study = study_of("seeds", tmp_path / "study")
     paths = draw_study(study)
     assert {p.suffix for p in paths} == {".png", ".pdf"} and paths[

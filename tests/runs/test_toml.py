@@ -43,8 +43,8 @@ def test_what_is_nested_as_deeply_as_allowed_is_read(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such device")
-def test_no_more_of_a_device_is_read_than_a_file_may_have():
-    with pytest.raises(InputError, match=r"/dev/zero: has more than 1048576 bytes"):
+def test_a_device_in_place_of_a_file_is_not_read():
+    with pytest.raises(InputError, match="/dev/zero is no regular file"):
         load_toml(Path("/dev/zero"))
 
 
