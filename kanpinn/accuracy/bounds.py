@@ -1,9 +1,8 @@
 """Guaranteed bounds of errors of linear coercive problems by functional majorants.
 
 The coefficients of the equation -div(A∇u) + b·∇u + c u = f and of its boundary conditions are read
-from the residuals, and the constants of stability follow from them. Errors are bounded by norms of
-residuals. These are computed with functions on a grid of boxes, which are fluxes and multilinear
-extensions of boundary misfits.
+from the residuals. Errors are bounded by norms of residuals and boundary misfits times constants of
+stability, which follow from the coefficients. The norms are computed on a grid of boxes.
 """
 
 import itertools

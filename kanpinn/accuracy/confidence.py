@@ -347,8 +347,8 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
     Args:
         richer: the loss of the solution in the richer network, at other points. The last output
             layers of this network are those of the solution's own network.
-        unknown: a mask of the coefficients of these last output layers, which is True for those
-            that belong to unknowns, (p,).
+        unknown: a mask of the coefficients of these last output layers, (p,), which is True for the
+            coefficients of unknowns.
         freedom: the effective number of coefficients that the data determine in the solution's own
             network.
 

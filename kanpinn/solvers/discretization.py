@@ -268,7 +268,7 @@ class Discretization(Generic[P]):
         return view.terms()
 
     def prepare(self) -> None:
-        """Let the network place its grids by the points of the first epoch."""
+        """Adapt the network, such as the grids of a KAN, to the points of the first epoch."""
         most = 2**20  # points per condition and in the interior: enough for ranges of activations
         coords = []
         for points in self.points():

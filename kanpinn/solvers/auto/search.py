@@ -93,7 +93,7 @@ class Trial:
 
     @property
     def resolved(self) -> bool:
-        """Whether the network's errors of all unknowns are known, or small beside the noise."""
+        """Whether the errors of all unknowns due to the network are known, or less than noise."""
         numbers, fields = self.solution.estimated.values(), self.solution.spreads.values()
         return all(n.resolved for n in numbers) and all(f.resolved for f in fields)
 
