@@ -49,7 +49,7 @@ class Losses:
         adapting: the discretization whose points or factors adapt; None if neither points nor
             factors adapt.
 
-    Class attributes:
+    Attributes:
         kept: the names of the attributes that a checkpoint stores, which are tensors and plain
             values. They are restored before `first` is called.
 
