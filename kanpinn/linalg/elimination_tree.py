@@ -166,7 +166,7 @@ class EliminationTree:
 
     @cached_property
     def shared_blocks(self) -> Array:
-        """A mask of the blocks that leaves of several ranks have, (B,)."""
+        """A mask of the blocks that belong to leaves of more than one rank, (B,)."""
         above = [self.places[node] for node in self.above]
         return np.isin(self.eliminated_at, [*above, len(self.places)] if above else [])
 

@@ -139,7 +139,9 @@ class Solvable:
 
     @classmethod
     def of(cls, matrix: Array) -> "Solvable":
-        """Find the x_i that the rows do not determine.
+        """Return the solvable form of the rows R x + S y = z.
+
+        The entries x_i that R does not determine become zero.
 
         Args:
             matrix: R, (c, c); entries below its diagonal are ignored.

@@ -264,7 +264,7 @@ class ParametrisedMarch:
         tolerant: bool,
         near: Path | None = None,
     ) -> Path | None:
-        """Solve for given parameters, and compare with the data; None where the march fails.
+        """Return the solution for given parameters, compared with the data; None if it fails.
 
         Args:
             settings: the settings of the march.
@@ -272,8 +272,8 @@ class ParametrisedMarch:
             until: the moment up to which the march goes and data are compared.
             tolerant: whether the result is also None if the march refuses the equation: it may be
                 ill-posed for parameters that the user has not chosen.
-            near: a path for other parameters up to the same time, whose windows are used again
-                where they suit the new parameters.
+            near: the solution for other parameters up to the same time, a `Path` of this module.
+                Its windows are used again where they suit the new parameters.
 
         Raises:
             InputError: if the march refuses the equation and `tolerant` is False.

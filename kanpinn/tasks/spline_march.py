@@ -230,8 +230,9 @@ class SplineMarch(TimeState[SplineAttempt]):
     ) -> SplineAttempt:
         """The attempt with its errors in space and the propagated error at its end.
 
-        In the first tenth of the whole time, with the length T, an error of splines has the weight
-        √(e / T), where e is the time after which the error is gone.
+        Errors of splines that fade early count less. Let T be a tenth of the duration of the march,
+        and e the time, counted from the start of the march, at which the equation has damped the
+        error. The error has the weight √(e / T) if e < T, else 1.
 
         Args:
             state: the state at the start of the window.

@@ -147,7 +147,14 @@ class SolveJob(Job):
         return with_estimate(result, self.tolerance, self.bound, self.budget_seconds)
 
     def preview(self) -> Residuals:
-        """Return the loss of the first step; its residuals have been evaluated at a few points."""
+        """Return the loss of the first step, without a step being taken.
+
+        The loss is built from the problem and the settings, which are checked against each other.
+        A problem that cannot be solved is so refused before the run.
+
+        Raises:
+            InputError: if problem, network and settings do not fit together.
+        """
         network = copy.deepcopy(self.network)
         with models.blaming(type(self.problem).__name__, self.problem, network):
             start = discretization.discretize(self.problem, network, self.settings, self.seed)
