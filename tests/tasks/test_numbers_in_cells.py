@@ -394,7 +394,7 @@ def with_data():
 
 REFUSED = {
     "measurements: cells take them for problems with unknown": lambda: solved(with_data()),
-    "need measurements": lambda: solved(without_data(absorbed())),
+    "no data from which the unknown number k": lambda: solved(without_data(absorbed())),
     "coefficient field": lambda: solved(coefficient_field()),
     "only up to a constant": lambda: solved(
         kovasznay(observed=(0, None), also=[kp.Observed(kovasznay().domain, *PRESSURES, field="q")])
