@@ -241,8 +241,8 @@ class SingularCorners:
         Args:
             geometry: the cells.
             witness: whether to return the weights of the witness. Its power is β + 1/2, but at most
-                1 + λ, at corners with weights, and β at corners with singular functions and at the
-                points `others`, which otherwise have no weights.
+                1 + λ, at corners with weights, and 1/2 at corners with singular functions and at
+                the points `others`, which otherwise have no weights.
         """
         corners = physical(geometry.domain, geometry.frames)
         weak = self.exponents < 2  # not corners with singular functions
@@ -251,7 +251,7 @@ class SingularCorners:
             more = torch.cat([self.points[~weak], self.others])
             points = torch.cat([points, more])
             larger = torch.minimum(powers + 0.5, 1 + self.exponents[weak])
-            powers = torch.cat([larger, torch.full((len(more),), self.power)])
+            powers = torch.cat([larger, 0.5 * torch.ones(len(more), dtype=larger.dtype)])
         gaps = (
             (corners[:, :, None] - points).abs().amax(dim=1)
         )  # distances of the far sides, (N, c, d)
