@@ -16,9 +16,8 @@ from kanpinn._support.shown import printable
 
 def note(text: str) -> None:
     """Write a line to standard error; standard output is for results only."""
-    sys.stderr.write(
-        f"{printable(text)}\n"
-    )  # not typer.echo: rich moves a live line for sys.stderr only
+    # typer.echo is not used, since rich moves its live line only for sys.stderr.
+    sys.stderr.write(f"{printable(text)}\n")
 
 
 def _fail(error: Exception, code: int) -> None:

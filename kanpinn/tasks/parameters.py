@@ -547,9 +547,8 @@ class ShootingStage(Stage):
     def _lengthen(self, growth: float) -> None:
         """Multiply the time up to which data are fitted by the factor `growth`."""
         self.growth, until = growth, self.begin + growth * (self.reached - self.begin)
-        near = self.begin + 0.8 * (
-            self.end - self.begin
-        )  # so that no tiny part of the time is left
+        # After this moment the whole time is taken, so that no tiny part of it is left.
+        near = self.begin + 0.8 * (self.end - self.begin)
         last = until >= self.end or (growth >= 2 and until > near)
         self.until = self.end if last else until
 

@@ -252,9 +252,8 @@ class SingularCorners:
             points = torch.cat([points, more])
             larger = torch.minimum(powers + 0.5, 1 + self.exponents[weak])
             powers = torch.cat([larger, 0.5 * torch.ones(len(more), dtype=larger.dtype)])
-        gaps = (
-            (corners[:, :, None] - points).abs().amax(dim=1)
-        )  # distances of the far sides, (N, c, d)
+        # The distances of the cells' far sides from the points, (N, c, d).
+        gaps = (corners[:, :, None] - points).abs().amax(dim=1)
         distances = (gaps.norm(dim=2) / geometry.half.max()).clamp_max(1)
         zeros = torch.zeros(len(distances), 1, dtype=distances.dtype)
         logarithms = torch.cat([zeros, powers * distances.log2()], dim=1)
