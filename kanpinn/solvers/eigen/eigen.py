@@ -353,15 +353,22 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         Args:
             tolerance: the relative error of the Krylov space.
         """
-        cells, tries = self._about_zero(self._block()), 4
+        cells, tries, unresolved = self._about_zero(self._block()), 4, 0.5
         self._check_size(cells.system(self.shift))
         pairs = self._nearest(cells, tolerance)
         for _ in range(tries):
             better = spectrum.better_shift(pairs.spectrum, self.near)
             if better is None:
                 break
+            before, moved = (self.shift, self.block, self.leading, pairs), abs(better - self.shift)
+            far = moved > float(pairs.spectrum.distances[: self.count].max())
             self.shift = better
             pairs = self._nearest(replace(cells), tolerance)  # a copy without cached factors
+            absent = float(pairs.spectrum.distances.min()) > moved
+            if far and (absent or float(pairs.shares(1).sum()) > unresolved):
+                # The eigenvalue beyond the earlier shift was noise.
+                self.shift, self.block, self.leading, pairs = before
+                break
         return pairs
 
     def _block(self) -> CellFunctions:
