@@ -67,7 +67,7 @@ class AtMoment:
 
 
 def channels_in_space(channels: Channels) -> Channels:
-    """The derivatives in space from which given derivatives in space and time are made."""
+    """The derivatives in space that `in_space_and_time` needs for given derivatives."""
     directions = tuple(
         dict.fromkeys(direction[:-1] for direction in channels.directions if any(direction[:-1]))
     )
@@ -93,7 +93,7 @@ def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
 
 
 def at_moment(term: ResidualTerm, time: float) -> ResidualTerm:
-    """A term in space, such as `problem_in_space` makes, at another moment."""
+    """The same term at another moment, for a term in space that `problem_in_space` made."""
     assert isinstance(term.equation, AtMoment)
     return replace(term, equation=replace(term.equation, time=time))
 
@@ -118,7 +118,8 @@ def problem_in_space(
     space, start = space_of(domain), float(domain.bounds[0][-1])
 
     def in_space(piece: Piece) -> Piece | None:
-        # A condition on the whole boundary also has pieces at the first and last moment: None.
+        # A condition on the whole boundary also has pieces at the first and the last moment, for
+        # which the result is None.
         if isinstance(piece, PieceOverTime):
             return piece.piece
         return next((wall for wall in space.boundary.pieces if wall.side == piece.side), None)
@@ -269,9 +270,10 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         self.start = layer.tree
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
-        """Impose conditions as residuals, except at the ends of a periodic coordinate.
+        """Impose conditions as residuals, except conditions at the ends of a periodic coordinate.
 
-        Cells become neighbours across the ends of periodic coordinates.
+        Instead, the cells at the two ends of a periodic coordinate become neighbours. The arguments
+        are those of `Network.impose`.
         """
         self._take_order(problem, form)
         refuse_imposed(problem, self, boundary)
@@ -293,6 +295,6 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         return network.to(self.ends.device)
 
     def member(self, modes: int) -> CellsInWindow:
-        """A new network for a window, on the first cells, with a number of polynomials in time."""
+        """A new network for a window, on the initial cells, with `modes` polynomials in time."""
         layer = CellLayer(self.start, self.polynomials, modes * self.fields)
         return CellsInWindow(layer.to(self.ends), modes)

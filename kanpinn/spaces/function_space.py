@@ -209,7 +209,7 @@ class FunctionSpace:
 
     @property
     def is_finest(self) -> bool:
-        """Whether a coordinate has the largest number of intervals that `regraded` chooses."""
+        """True if some coordinate has the largest number of intervals that `regraded` chooses."""
         return any(count >= self._most for count in self.counts)
 
     @property
@@ -284,8 +284,8 @@ class FunctionSpace:
         """Represent the initial values in the space.
 
         Returns:
-            The coefficients of the value and, for second order, the rate, (order, n, m), and the
-            root mean square error of the value in each element, (E,).
+            The coefficients of the value and, for second order, the rate, (order, n, m), for n
+            functions and m fields. The root mean square error of the value in each element, (E,).
         """
         system = self.system
         states, values = system.initial(self.terms.initial)
@@ -296,7 +296,8 @@ class FunctionSpace:
         """Represent states of another space in this space.
 
         Args:
-            states: the coefficients in the other space, (b, n, m).
+            states: the coefficients of b states of m fields in the n functions of the other space,
+                (b, n, m).
             old: the other space.
 
         Returns:

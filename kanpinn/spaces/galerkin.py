@@ -163,9 +163,9 @@ def _symbols(
 
 
 Solve = Callable[[Array], Array]  # right-hand side (unknowns,) → solution
-# From the powers c_r = μ^r, for solutions that change like e^(μt), to the solver of the factored
-# system Σ_r c_r K_r, with the matrices K_r of the derivatives of order r in time. LinAlgError is
-# raised if the system is singular.
+# A function that maps the powers c_r = μ^r, for solutions that change like e^(μt), to the solver of
+# the factored system Σ_r c_r K_r. The matrix K_r belongs to the derivatives of order r in time.
+# LinAlgError is raised if the system is singular.
 LinearSystem = Callable[[Sequence[complex]], Solve]
 
 
@@ -407,10 +407,10 @@ class System(ABC, Generic[Space]):
         return torch.stack([self.projection(value) for value in values]), values
 
     def consistent(self, states: Tensor, time: float) -> Tensor:
-        """The states, with the least change of the value so that conditions on the boundary hold.
+        """Change the value of states as little as possible so that conditions on the boundary hold.
 
-        Initial values that contradict the conditions would leave an error of this size in the first
-        window, however short the window is.
+        Initial values that contradict the conditions would leave an error as large as the
+        contradiction in the first window, however short the window is.
 
         Args:
             states: the coefficients of the value and, for second order, the rate, (order, n, m).
@@ -434,7 +434,8 @@ class System(ABC, Generic[Space]):
     def sizes(self, residual: Tensor, axis: int) -> Tensor:
         """The root mean squares of a residual in the intervals of a coordinate, (k, G, e).
 
-        In products of splines, only the part counts that the splines do not represent.
+        For products of splines, only the part of the residual counts that the splines do not
+        represent.
 
         Args:
             residual: the residuals of e equations at k moments, (k, places, e).
@@ -455,8 +456,8 @@ class System(ABC, Generic[Space]):
             rate: the rate of the change of the error in time.
 
         Returns:
-            (k, intervals), over all fields together; one interval for functions that are not
-            splines.
+            The errors of all fields together, (k, intervals). Functions that are not splines have
+            one interval.
         """
         channels, errors = self.space.like.channels, []
         for axis, mean, wave in self.waves(linearised):
@@ -507,7 +508,7 @@ class System(ABC, Generic[Space]):
         return torch.cat([self.projection(self.raised(values, missing))[None], error[1:]])
 
     def raised(self, values: Tensor, missing: Tensor) -> Tensor:
-        """Raise the root mean squares of values in the elements by about given amounts.
+        """Change values so that their root mean squares in elements rise by about given amounts.
 
         By default the same number is added everywhere: the root mean square of the amounts.
 
@@ -550,7 +551,8 @@ class ElementSpace(TrialSpace):
             local).
         index: the indices of the functions of each element, (E, local).
         spread: for each coefficient of a network's output layer the index of its function; or, for
-            functions that vanish nowhere, the matrix (coefficients, n) of their coefficients.
+            functions that vanish nowhere, the matrix (coefficients, n) of the functions'
+            coefficients.
     """
 
     functions: Tensor
@@ -998,9 +1000,10 @@ class DirectSystem(System[ElementSpace]):
 
     @torch.no_grad()
     def consistent(self, states: Tensor, time: float) -> Tensor:
-        """The states, with the least change of the value in the mean square over space.
+        """Change the value of states so that conditions hold, with the least mean square change.
 
-        Conditions that contain derivatives in time say nothing about the first moment.
+        Conditions that contain derivatives in time are not used: they do not restrict the value at
+        the first moment.
         """
         if not self.boundary:
             return states

@@ -16,7 +16,7 @@ Inputs = Jet | Coordinates
 
 
 def at_times(places: Points, times: Tensor) -> Batch:
-    """The points of given places in space at each of k times, (k·places), times first.
+    """The points of given places in space at each of k times, (k·places), time by time.
 
     Args:
         places: the places, as points in space and time; their times are replaced.
@@ -35,8 +35,8 @@ def by_windows(inputs: Inputs, ends: Sequence[float], of: Callable[[int, Inputs]
         inputs: the jet of the inputs of n points; the scaled time is the last input.
         ends: the ends of the windows, the first moment first. After the last window the time is
             constant.
-        of: gives the jets in a window, for the number of the window and the inputs of points in it,
-            whose time is scaled to [-1, 1] in the window.
+        of: a function that gives the jets in a window. Its arguments are the number of the window,
+            and the inputs of points in the window with the time scaled to [-1, 1].
     """
     times, jets, rows = inputs.value[:, -1].contiguous(), list[Jet](), list[Tensor]()
     which = torch.bucketize(times, inputs.value.new_tensor(ends[1:]))
@@ -58,7 +58,7 @@ def by_windows(inputs: Inputs, ends: Sequence[float], of: Callable[[int, Inputs]
 
 
 def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
-    """The jets of Σ_b T_b(t) φ_b(x) at each of P places and k times, times first.
+    """The jets of Σ_b T_b(t) φ_b(x) at each of P places and k times, time by time.
 
     Args:
         space: the jets of the φ_b, constant in time, with b·m components: for each φ_b its m

@@ -157,7 +157,7 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Waves:
-    """Combinations of the functions of an axis that derivatives nearly multiply by a number.
+    """Combinations of the functions of an axis that are nearly eigenfunctions of derivatives.
 
     They are orthonormal in L2, and complex around a circle. The first combinations, for functions
     that conditions prescribe, are zero.
@@ -182,7 +182,7 @@ class ProductSpace(TrialSpace):
     In the order of the products the index of the last coordinate varies fastest.
 
     Args:
-        axes: the functions of each coordinate, once for all fields or for each field.
+        axes: for each field, or once for all fields, the functions of each coordinate.
     """
 
     axes: Sequence[Sequence[Axis]]
@@ -468,9 +468,9 @@ def _refusal(term: ResidualTerm, why: str) -> InputError:
 class ProductFactor:
     """An operator Σ_α a_α ∂^α in space, and its approximate inverse.
 
-    The means of the a_α over space give an operator with constant factors, which is diagonal in
-    products of the axes' `Waves`, except between fields. The inverse of this operator is the
-    preconditioner of GMRES, which solves for the unknowns that are not prescribed.
+    The means of the a_α over space give an operator with constant factors. In products of the axes'
+    `Waves` its matrix is block diagonal, with a block (m, m) for each product. The inverse of this
+    operator is the preconditioner of GMRES, which solves for the unknowns that are not prescribed.
 
     Args:
         space: the space.

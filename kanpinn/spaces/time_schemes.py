@@ -126,9 +126,9 @@ def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
 def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[Array]:
     """The polynomials of a window and their derivatives at its stages, (s, order + s) each.
 
-    For an equation of second order the values there are those of the collocation method for value
-    and rate, which is stable. They are not the integral of the rate, as in `at_moments`. Both have
-    the same value at the end.
+    For an equation of second order the values at the stages are those of the collocation method for
+    value and rate, which is stable. They are not the integral of the rate, which `at_moments`
+    returns. The collocation method and the integral agree at the end of the window.
 
     Args:
         stages: the stages.

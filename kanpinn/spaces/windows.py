@@ -157,7 +157,7 @@ Member = TypeVar("Member", bound=Network)
 
 
 def like(member: Member, tensor: Tensor) -> Member:
-    """The network on the device and in the precision of a tensor; the network itself if it fits."""
+    """The network on the device and in the precision of a tensor; a copy if they differ."""
     present = member.layers[-1].coefficients
     if (present.device, present.dtype) == (tensor.device, tensor.dtype):
         return member
@@ -323,10 +323,12 @@ class Windows(NetworkOfWindows[Separable]):
         width: units per layer, the inputs first, with time as the last input: [2, 1] in one space
             dimension, [3, 1] in a rectangle, [3, 48, 1] in other domains of the plane, [1, 2] for
             two fields in time; by default those of the problem without hidden layers.
-        degree: spline degree per layer, or one for all layers; not used without space.
-        grid: intervals per layer (and coordinate), or one number for all; not used without space.
-        hidden: units of the hidden layers alone, [48]: a solve takes inputs and outputs from the
-            problem.
+        degree: the spline degree of each layer, or one number for all layers; not used without
+            space.
+        grid: the number of spline intervals of each layer (without hidden layers of each
+            coordinate), or one number for all; not used without space.
+        hidden: the units of the hidden layers, such as [48], in place of `width`: a solve takes the
+            numbers of inputs and outputs from the problem.
         seed: the seed of the random coefficients.
 
     Raises:

@@ -200,12 +200,15 @@ class LocalPolynomials:
         return found
 
     def restricted(self, low: Tensor, width: Tensor, coefficients: Tensor) -> Tensor:
-        """The coefficients (c, L, m) of functions in the polynomials of smaller boxes.
+        """Write functions on c boxes in the polynomials of a smaller box in each box.
 
         Args:
             low, width: the lower corners and the widths of the smaller boxes, one in each box, in
                 the boxes' own coordinates, (c, d) each.
-            coefficients: the coefficients on the boxes, (c, L, m).
+            coefficients: the functions' coefficients in the polynomials of the boxes, (c, L, m).
+
+        Returns:
+            The coefficients in the polynomials of the smaller boxes, (c, L, m).
         """
         unit, weights = gauss_product(self.degree + 1, 1)
         nodes, side = 2 * unit[:, 0] - 1, self.degree + 1

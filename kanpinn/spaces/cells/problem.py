@@ -242,7 +242,7 @@ class CellProblem:
         return self._graded(after, self.singularities.goals(geometry, left, marked))
 
     def deeper(self, geometry: CellGeometry, left: float = 0.25) -> CellGeometry:
-        """The cells after those at singular points are made smaller, for an error estimate.
+        """Make the cells at singular points smaller, for an error estimate; return all cells.
 
         At singular points a solution of a higher degree has about the same error, so that only
         smaller cells show the error.
@@ -252,7 +252,7 @@ class CellProblem:
         return self._graded(geometry, self.singularities.goals(geometry, left))
 
     def _graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
-        """The cells after refinements, for one goal after the other, until no cell is too coarse.
+        """Refine the cells for one goal after the other, until no cell is too coarse.
 
         goals: functions from cells to masks (N, d) of the coordinates in which cells are too
             coarse.
@@ -734,9 +734,9 @@ def problem_of_terms(
         fields: the number of fields.
 
     Raises:
-        InputError: for an energy, for measurements, for a condition that is neither at single
-            points of whole pieces of the boundary nor on an interface, or for a domain that cells
-            cannot fill.
+        InputError: for an energy, for measurements, for a condition that is not on an interface and
+            holds on a part of a boundary piece or couples several points, or for a domain that
+            cells cannot fill.
     """
     terms, pieces = [], set(domain.boundary.pieces)
     for term in loss:

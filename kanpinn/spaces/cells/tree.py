@@ -158,9 +158,9 @@ class Tree:
 
     @cached_property
     def _sorted(self) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
-        """For each level, the commonest first: its leaves' keys, sorted, and the leaves' indices.
+        """For each level the sorted keys of its leaves, see `keys_of`, and the leaves' indices.
 
-        See `keys_of` for the keys.
+        The level with the most leaves comes first.
         """
         found = {}
         sizes, size, counts = self.level.unique(dim=0, return_inverse=True, return_counts=True)

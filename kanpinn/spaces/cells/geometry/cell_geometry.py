@@ -52,8 +52,8 @@ class CellSide(ABC):
 
         Returns:
             For each order a matrix (L, face functions). A row has the coefficients of the
-            derivative of one polynomial in orthonormal functions on the face. The first of these
-            functions span the polynomials of lower degrees.
+            derivative of one polynomial in orthonormal functions on the face. The functions on the
+            face are sorted by degree: the first functions span the polynomials of lower degrees.
         """
 
 

@@ -244,12 +244,13 @@ class CornerOperators:
     def _polynomial(
         self, row: Mapping[tuple[int, int], Array], at: Array, columns: Sequence[int]
     ) -> list[Array]:
-        """An equation at given angles, as matrices (points, columns) of the powers 0, 1, … of λ.
+        """The matrices (points, columns) of the powers 0, 1, … of λ in an equation at given angles.
 
         Args:
             row: for each (i, j) the coefficients of ∂^i/∂w^i ∂^j/∂w̄^j in the equation, (m,).
             at: the angles, scaled to [-1, 1].
-            columns: the number of Chebyshev polynomials of each field.
+            columns: the number of Chebyshev polynomials of each field. A matrix has a column for
+                each polynomial of each field.
         """
         most = max(map(sum, row), default=0)
         found = [np.zeros((len(at), sum(columns)), complex) for _ in range(most + 1)]

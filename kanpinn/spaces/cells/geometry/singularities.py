@@ -95,7 +95,9 @@ class PlaneCorner:
         return found
 
     def _beyond(self, points: Tensor) -> Tensor:
-        """The rest of a curve that starts at the corner, from where it comes back or turns too far.
+        """The part of a curve from where the curve comes back to the corner or turns too far.
+
+        The curve starts at the corner. The part is empty if the curve does neither.
 
         points: points along the curve, (n, 2).
         """

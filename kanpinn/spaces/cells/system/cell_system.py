@@ -49,12 +49,13 @@ class CellGroup:
 
     A block of unknowns is the trace on a face or at an interface, or the coefficients of the shared
     functions of one kind. A cell has t unknowns of traces and q coefficients of shared functions.
+    It has r rows of terms and t rows at its faces.
 
     Args:
         cells: the indices of the cells.
         blocks: the indices of each cell's blocks of unknowns, (c, f).
         places: the indices of the unknowns of these blocks among all unknowns, (c, t + q).
-        rows: the number of rows of a cell, r + t.
+        rows: the number r + t of rows of a cell.
         model: the index of the cell whose elimination serves for all cells of the group.
         factor: the ratio of the cells' matrix to the model's matrix.
     """
@@ -632,17 +633,21 @@ class CellSystem:
         return groups, tree
 
     def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
-        """Lists of similar groups. A group has equal cells' indices and the size of their rows.
+        """Collect groups of equal cells in lists of similar groups.
 
-        The rows of similar groups differ only by the ratio of their sizes, so that all these groups
-        need only one elimination. Cells of different widths are similar if all derivatives of a
-        field in the equation are of one order, as in Poisson's equation, and if the weights of
-        cells are powers of a distance, as at corners. Two groups are recognised as similar if the
-        sizes of all parts of their rows have the same ratios. The ratios are compared as binary
-        logarithms, rounded to multiples of a small unit.
+        The rows of similar groups differ only by a factor, the ratio of their sizes, so that all
+        these groups need only one elimination. Cells of different widths are similar if all
+        derivatives of a field in the equation are of one order, as in Poisson's equation, and if
+        the weights of cells are powers of a distance, as at corners. Two groups are recognised as
+        similar if the sizes of all parts of their rows have the same ratios. The ratios are
+        compared as binary logarithms, rounded to multiples of a small unit.
 
         equal: the indices of equal cells, by key. The key is the tuple on which the rows depend. A
             cell that may not be grouped has its index as the key.
+
+        Returns:
+            Lists of similar groups. A group is a tuple of the indices of equal cells and the size
+            of their rows.
         """
         unit = 2.0**-20  # far larger than rounding errors
         found: dict[Any, list[tuple[list[int], float]]] = {}

@@ -171,9 +171,9 @@ def merge_order(tree: Tree) -> list[Merge]:
 
     The leaves are the nodes 0 … N - 1; each merge makes the next node. The box of the tree is
     bisected again and again until each part is a leaf or the leaves of one box, and the parts are
-    merged in the opposite order. A box is bisected in its longest coordinate, of several equal
-    ones in the first. Coordinates in which the bisecting plane would cut a leaf are excluded.
-    Lengths are in units of boxes of level 0.
+    merged in the opposite order. A box is bisected in its longest coordinate, or in the first of
+    several equally long coordinates. Coordinates in which the bisecting plane would cut a leaf are
+    excluded. Lengths are in units of boxes of level 0.
 
     Reference: George, Nested dissection of a regular finite element mesh (1973).
     """

@@ -30,8 +30,8 @@ class SampledTerm:
     Attributes:
         slopes: the derivatives of the residuals by the parts of the fields' jets,
             (c, q, equations, parts, m).
-        right: the right-hand side of the linearised equations, slopes times the parts of the
-            solution's jets, (c, q, equations).
+        right: the right-hand side of the linearised equations, (c, q, equations). Their left-hand
+            side is the slopes times the parts of the unknown solution's jets.
 
     Raises:
         InputError: if a row of the term involves several points.
