@@ -157,7 +157,10 @@ def slabs(sides: Sequence[Side]) -> list[Slab]:
 
 
 def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, Side]]:
-    """Return the left and the right side of each slab between two neighbouring heights."""
+    """Return the left and the right side of each slab between the heights `low` and `high`.
+
+    No side begins or ends between these two heights.
+    """
     middle = (low + high) / 2
     # Sides do not cross but may touch at one height, so compare them at three heights.
     y = low + (high - low) * torch.tensor([0.38, 0.5, 0.62], dtype=torch.float64)

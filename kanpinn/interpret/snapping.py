@@ -227,7 +227,7 @@ class Fits:
 
     @property
     def limit(self) -> Array:
-        """True for each fit in which c f and d nearly cancel, so that f acts by its derivatives."""
+        """True for each fit in a limit case: c f and d are huge and nearly cancel, (k,)."""
         return self.largest > 1e5  # the size of c f, in standard deviations of y
 
     def best(self, count: int) -> Float[Array, "j 2"]:

@@ -120,14 +120,14 @@ class Linearised:
         return self.slopes.shape[1]
 
     def change(self, v: Jet) -> Tensor:
-        """The linear part slopes · v, (n, k), or (groups, k)."""
+        """The linear part slopes · v for a jet v of the m fields, in the shape of `values`."""
         changes = torch.einsum("nkpm,npm->nk", self.slopes, v.stacked())
         rows = len(self.values)
         return changes if rows == len(changes) else changes.unflatten(0, (rows, -1)).sum(dim=1)
 
     @cached_property
     def right(self) -> Tensor:
-        """The linearised equation's right-hand side: slopes · u - r(u), (n, k), or (groups, k)."""
+        """The right-hand side slopes · u - r(u) of the equations, in the shape of `values`."""
         return self.change(self.jet) - self.values
 
     @torch.no_grad()

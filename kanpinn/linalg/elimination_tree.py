@@ -74,7 +74,7 @@ class EliminationTree:
     def eliminated_at(self) -> Array:
         """The place (see `places`) of the node that eliminates each block, (B,).
 
-        For blocks that are left after the last merge, it is the number of nodes.
+        For blocks that are left after the last merge, the place is the number of nodes.
         """
         return self._counted[0]
 
@@ -296,7 +296,7 @@ class UnknownsOfRank:
     Args:
         sizes: the numbers of these unknowns in all blocks, (B,): zero in the blocks of other ranks.
         places: the places of these m unknowns among all N unknowns, ascending, (m,).
-        shared: the places among the m unknowns of the unknowns that all ranks have, (s,).
+        shared: the indices, among the m unknowns, of the unknowns that all ranks have, (s,).
         counted: a mask of the unknowns that a sum over the ranks takes from this rank, (m,).
         total: N.
     """

@@ -24,8 +24,8 @@ class BlockRows:
 
     Args:
         blocks: the numbers of the blocks in the order of their columns, (b,).
-        rows: the matrix without the factor, (r, columns). Several leaves may share it. The rows of
-            a merged front are a square upper triangle.
+        rows: the matrix without the factor, (r, columns). Several leaves of the elimination tree
+            may share this matrix. The rows of a merged front are a square upper triangle.
         factor: the factor of all entries of `rows`.
     """
 
@@ -60,7 +60,7 @@ class Elimination(ABC):
 
     @abstractmethod
     def forward(self, waiting: dict[int, Array]) -> Array:
-        """Transform right-hand sides; return those of the eliminated unknowns, z, (x, n).
+        """Transform right-hand sides; return the right-hand sides z of the eliminated rows, (x, n).
 
         Args:
             waiting: for the number of each front that is not merged yet, the right-hand sides of
@@ -123,9 +123,9 @@ class MergeElimination(Elimination):
 
     Args:
         merge: the numbers of the two fronts and of the merged front.
-        places: for each front, the places in the merged front of those of its unknowns that remain.
-        twice: a mask of the remaining unknowns of the second front: those that the first front has
-            as well.
+        places: for each front, the places of its remaining unknowns in the merged front.
+        twice: a mask of the remaining unknowns of the second front, true for unknowns that the
+            first front has as well.
         size: the number of unknowns of the merged front.
         inner: the transformation of both fronts' rows for the blocks that are eliminated; None if
             there are none.

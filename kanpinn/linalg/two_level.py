@@ -67,7 +67,7 @@ class Eliminated:
     """The unknowns x that a step eliminates from a front with the matrix [[A, B], [Bᴴ, C]].
 
     Args:
-        inner, outer: the places of x, side by side, and of the unknowns y that remain.
+        inner, outer: the consecutive places of x, and the places of the remaining unknowns y.
         inverse: A⁻¹, (x, x).
         rest: A⁻¹ B, (x, y).
     """
@@ -101,7 +101,7 @@ class Eliminated:
         return step, HermitianFront(outer, left)
 
     def forward(self, right: Array) -> Array:
-        """Eliminate x: replace its right-hand side b by A⁻¹ b, and subtract BᴴA⁻¹ b from that of y.
+        """Replace the right-hand side b of x by A⁻¹ b, and subtract BᴴA⁻¹ b from that of y.
 
         Args:
             right: the right-hand sides of all unknowns, (m, n), which are updated.

@@ -137,7 +137,8 @@ class WithParameters:
     def rates(self, p: Points, u: Jet) -> Tensor:
         """The derivatives of the residuals by k coefficients, (rows, equations, k).
 
-        They are the coefficients of `parameters.layers`: all parameters except free initial values.
+        The k coefficients are those of `parameters.layers`: all parameters except free initial
+        values.
 
         Args:
             p: the points.

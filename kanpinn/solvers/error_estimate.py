@@ -66,11 +66,12 @@ def estimate_error(
     may be much smaller.
 
     There is no estimate (`Estimate.errors` is None) if one of the solutions is overfitted
-    (`Verification`), or if ρ is between 0.7 and 2 though the residual is not rounding error. There
-    is also no estimate if the relative error of the second solution, taken as ρ times the error of
-    the first solution, is above 0.3. If ρ > 0.7 for a network in cells, as at corners where
-    residuals grow without limit, the estimate comes from the adaptive solve. A solution in cells
-    with coefficient fields has no estimate, since the second solve would refine the cells only.
+    (`Verification`), or if ρ is between 0.7 and 2 and the first residual is not mere rounding
+    error. There is also no estimate if the relative error of the second solution, taken as ρ times
+    the error of the first solution, is above 0.3. Networks in cells are an exception: if ρ > 0.7,
+    as at corners where residuals grow without limit, the estimate is that of the adaptive solve. A
+    solution in cells with coefficient fields has no estimate, since the second solve would refine
+    the cells only.
 
     For an energy there is no ρ, and the estimate may be somewhat low. The estimate then includes
     the misfit of penalised conditions; if this misfit is above 0.3 of the solution, there is no

@@ -41,9 +41,9 @@ class GridFields:
     fields: tuple[str, ...]
 
     def of(self, field: str) -> dict[str, numpy.ndarray]:
-        """Return the arrays of one field under the names "solution", "exact" and "error".
+        """Return the arrays of one field: "solution", "exact" or "reference", and "error".
 
-        "exact" is "reference" without an exact solution; it and "error" are missing if unknown.
+        Without an exact solution and a reference, the array "solution" is the only one.
 
         Args:
             field: the name of the field.

@@ -23,9 +23,10 @@ class ReferenceSolution(Recipe):
 
     Args:
         tolerance: the relative L2 error of the reference, as far as it can be estimated.
-        budget: the most seconds for its solve. If they end it earlier, the reference's `error` is
-            above the tolerance, or not known, and then there is no reference.
-        seed: the seed of its solve.
+        budget: the most seconds for the solve. If the budget ends the solve before the tolerance is
+            reached, the reference's `error` is above the tolerance, or not known. There is no
+            reference if the error is not known.
+        seed: the seed of the solve.
 
     Raises:
         InputError: if the tolerance, budget or seed is out of range.

@@ -164,7 +164,8 @@ def unknowns(solution: Any) -> Iterator[str]:
 def quantities(solution: Any) -> Iterator[str]:
     """Yield a line for each number that the problem computes from its solution.
 
-    There are no lines if the problem's function fails; whoever writes the run folder logs that.
+    There are no lines if the problem's function fails; the failure is logged when the run folder is
+    written.
     """
     numbers: Mapping[str, float] = {}
     with suppress(Exception):

@@ -126,7 +126,7 @@ def _steepest(
         near, scaled, steep = points[inside], found[inside] / usual, bool(steepest > 10)
         far = (scaled - scaled.median(dim=0).values).abs()
         place, column = divmod(int(far.argmax()), far.shape[1])
-        # Whether there is a gap between two groups of values, as for values beside a jump.
+        # True if there is a gap between two groups of values, as for values beside a jump.
         gaps, span = scaled.sort(dim=0).values.diff(dim=0), scaled.amax(dim=0) - scaled.amin(dim=0)
         apart = bool((gaps > 0.5 * span).any())
         if steep:

@@ -298,7 +298,7 @@ class TermInSpace(Generic[Space]):
             states: the coefficients of the polynomials in time, (b, n, m).
 
         Returns:
-            (equations, E, q, parts, m).
+            The derivatives, (equations, E, q, parts, m).
         """
         points = at_times(self.space.places, moments.times)
         slopes = Linearised.at(self.term.equation, points, self.jet(points, moments, states)).slopes

@@ -56,7 +56,7 @@ def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
 
 
 def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0) -> str:
-    """The reason, in words, why halving some cells would give too many; "" if it would not.
+    """The reason, in words, why halving some cells would give too many cells; "" if there is none.
 
     Args:
         system: the least-squares problem on the present cells.
@@ -254,7 +254,7 @@ class ErrorProgress:
         self.estimate = self.indicated = self.supposed = math.inf
 
     def compare(self, error: float) -> None:
-        """Store the error that a comparison with a better solution has shown as the estimate."""
+        """Store, as the estimate, the error that a comparison with a better solution has shown."""
         self.estimate, self.compared = error, True
         self.ratio = max(self.ratio, error / (self.indicated or 1.0))
 

@@ -155,7 +155,8 @@ class AdaptiveStage(Stage, Generic[S]):
             system: the least-squares problem on the tree.
             solved: the solution of this problem.
             errors: the errors from indicators, by which `error` is already updated.
-            step: a result with the loss and words on the solution, which is completed.
+            step: the result of the step so far, with the loss and words on the solution; the
+                returned result is this result, completed.
             last: whether to compare the solution whatever the indicators say.
             settled: whether Newton's method has converged; otherwise there is no comparison.
         """

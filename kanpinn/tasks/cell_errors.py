@@ -124,7 +124,7 @@ def errors_by_comparison(
         factor = beyond(solved, better)
 
     def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
-        """Solve accurately near `before`: the squared L2 norm of the change, and the solution."""
+        """Solve near `before`; return the squared L2 norm of the change, and the solution."""
         after = _solved_near(before, problem, accuracy)
         return _difference(after, before).square().sum(), after.solution
 

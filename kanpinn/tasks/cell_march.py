@@ -782,7 +782,7 @@ class CellMarch(TimeState[CellAttempt]):
 
         Args:
             geometry: the new cells.
-            functions: the functions on them, (k, N, L, p m).
+            functions: the functions on the new cells, (k, N, L, p m).
 
         Returns:
             False if the cells are the same.

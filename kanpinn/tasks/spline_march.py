@@ -81,7 +81,7 @@ class SplineState:
     def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> FunctionSpace:
         """A space with intervals graded for a given relative error of its splines.
 
-        Only at the first moment, the places where the initial values have kinks stay breaks.
+        At the first moment, the places where the initial values have kinks stay breaks.
 
         Args:
             errors: the present root mean square errors on each interval, (G,).

@@ -41,8 +41,8 @@ def steepness(problem: Problem) -> tuple[bool, float]:
 
     Returns:
         Whether solutions are too steep for a network without cells: whether the largest phase is
-        above 15, or L is above 225 layer widths. And the mean phase of waves. These are False and 0
-        if the highest order of derivatives is not 2, or if a coefficient is not finite.
+        above 15, or L is above 225 layer widths. And the mean phase of waves. The results are False
+        and 0 if the highest order of derivatives is not 2, or if a coefficient is not finite.
     """
     few = 64
     p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)

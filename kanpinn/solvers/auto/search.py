@@ -93,7 +93,7 @@ class Trial:
 
     @property
     def resolved(self) -> bool:
-        """Whether the errors of all unknowns due to the network are known, or less than noise."""
+        """True if for each unknown the network's part of the error is known, or less than noise."""
         numbers, fields = self.solution.estimated.values(), self.solution.spreads.values()
         return all(n.resolved for n in numbers) and all(f.resolved for f in fields)
 
@@ -565,7 +565,8 @@ class TrialSearch:
 
         Returns:
             The choice, or the choice with fewer units, or None if neither fits into the time left;
-            and the reason, as text, why it is not the next choice (empty if it is or is postponed).
+            and the reason, as text, why the result is not `choice`, which is empty if it is
+            `choice` or if the trial is only postponed.
         """
         late = None if known is None else unaffordable(choice, known, self._left)
         if known is None or late is None:
