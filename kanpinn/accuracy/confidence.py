@@ -219,7 +219,7 @@ def is_small(step: float, margin: float, size: float = 1.0) -> bool:
         step: the change of a value by one more Gauss–Newton step; NaN counts as large.
         margin: the half-width of the value's bounds. A tenth of the half-width, which is a fifth of
             a standard deviation, counts as small.
-        size: the value. Changes up to 1e-8 of it, or up to 1e-8, count as small, too.
+        size: the value. Changes up to 1e-8 of the value, or up to 1e-8, count as small, too.
     """
     return abs(step) <= max(0.1 * margin, 1e-8 * max(abs(size), 1.0))
 

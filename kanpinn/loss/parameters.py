@@ -213,7 +213,7 @@ class Measurements:
 
     @staticmethod
     def times(term: ResidualTerm) -> Tensor:
-        """The time of each row of a term, which is the latest time of its points, (rows,)."""
+        """The time of each row of a term: the latest time of the row's points, (rows,)."""
         return term.points.coords[:, -1].view(-1, term.sites).amax(dim=1)
 
     def until(self, time: float) -> "Measurements":

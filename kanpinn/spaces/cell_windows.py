@@ -264,7 +264,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         return self._up_to_end(parts)
 
     def go_around(self, axes: frozenset[int]) -> None:
-        """Make the two ends of the given coordinates in space neighbours, and no other ends."""
+        """Make the coordinates in space `axes` periodic, and no other coordinates."""
         layer = self.members[0].layer
         layer.go_around(axes)
         self.start = layer.tree

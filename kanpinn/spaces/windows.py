@@ -50,7 +50,7 @@ class Separable(Network):
 
         Args:
             modes: the number of Legendre polynomials of the new network.
-            count: the number of its outputs.
+            count: the number of outputs of the new network.
         """
         bases = [module for module in self.modules() if isinstance(module, Basis)]
         network = copy.deepcopy(self, {id(basis): basis for basis in bases})
@@ -322,7 +322,8 @@ class Windows(NetworkOfWindows[Separable]):
     Args:
         width: units per layer, the inputs first, with time as the last input: [2, 1] in one space
             dimension, [3, 1] in a rectangle, [3, 48, 1] in other domains of the plane, [1, 2] for
-            two fields in time; by default those of the problem without hidden layers.
+            two fields in time; by default the numbers of inputs and outputs of the problem, without
+            hidden layers.
         degree: the spline degree of each layer, or one number for all layers; not used without
             space.
         grid: the number of spline intervals of each layer (without hidden layers of each

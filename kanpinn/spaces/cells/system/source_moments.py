@@ -208,7 +208,8 @@ class SourceMoments:
         known: for each cell that has been integrated, by degree, region, level and place, two
             corrections of its moments, (2, L, e); None if the cell needs no correction. The first
             correction is extrapolated to infinitely many halvings. The second correction serves to
-            estimate the error: it is the first correction plus the last halving's change of it.
+            estimate the error: it is the first correction plus the change of the correction by the
+            last halving.
     """
 
     halvings: int = 6
