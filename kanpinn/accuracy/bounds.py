@@ -378,7 +378,7 @@ class NaturalPiece:
     largest: float
 
     def misfit(self, jet: Approximation, nodes: int) -> float:
-        """Return the L2 norm of h/κ - (A∂v/∂n + α v) on the piece for a function v.
+        """Return the L2 norm of the misfit h/κ - (A∂v/∂n + α v) of a function v on the piece.
 
         Args:
             jet: returns the jet of v at points.
@@ -1222,7 +1222,7 @@ class Majorant:
         return Norms(l2, h1, energy)
 
     def _form(self, phi: Extension) -> float:
-        """Bound sup B(φ, w) / |||w||| for the extension φ of boundary misfits.
+        """Bound sup B(φ, w) / |||w||| for the weak form B and the extension φ of boundary misfits.
 
         The term b·∇φ w is integrated by parts if the bound is smaller then.
         """

@@ -536,7 +536,10 @@ class Covariance:
     @cached_property
     @torch.enable_grad()
     def _data(self) -> list[tuple[float, Tensor]]:
-        """For each loss term of data, √(weight / rows) and the triangular factor of B R⁺."""
+        """For each loss term of data, √(weight / rows) and the triangular factor of B R⁺.
+
+        B are the term's rows of the Jacobian, and R is the triangular factor of all rows.
+        """
         parts = []
         for term in self._measured:
             rows = Residuals(self.residuals.surrogate, [term]).rows(self.layers)

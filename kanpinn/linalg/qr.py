@@ -27,12 +27,12 @@ class TriangularFactor:
 
     @property
     def matrix(self) -> Tensor:
-        """R, (min(n, p), p)."""
+        """The triangular factor R of J, (min(n, p), p)."""
         return self.factor[: self.factor.shape[1] - 1, :-1]
 
     @property
     def target(self) -> Tensor:
-        """z = Qᵀr, (min(n, p),)."""
+        """The transformed right-hand side z = Qᵀr, (min(n, p),), for J = Q R."""
         return self.factor[: self.factor.shape[1] - 1, -1]
 
     def loss(self, x: Tensor | None = None) -> float:
@@ -160,7 +160,7 @@ class DampedSteps:
     directions: Tensor
 
     def step(self, damping: float) -> Tensor:
-        """Return x(λ), (p,), for the damping λ."""
+        """Return the step x(λ), (p,), for the damping λ."""
         s, largest = self.singular, self.singular[:1]  # empty if no row depends on a parameter
         filtered = s / (s**2 + damping * largest**2)
         # Directions of rounding errors alone would otherwise get arbitrarily long steps.

@@ -37,16 +37,16 @@ class Reflections:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """The numbers of rows r and columns c of A."""
+        """The numbers of rows r and columns c of the matrix A = Q R."""
         return self.vectors.shape
 
     @property
     def triangle(self) -> Array:
-        """R, (min(r, c), c)."""
+        """The triangular factor R of A, (min(r, c), c)."""
         return np.triu(self.vectors[: min(self.vectors.shape)])
 
     def apply(self, right_sides: Array) -> Array:
-        """Q⁻¹ times a matrix, (r, n).
+        """Multiply a matrix by the inverse of the orthogonal matrix Q, (r, n).
 
         Args:
             right_sides: the matrix, (r, n).
@@ -102,7 +102,8 @@ class StackedReflections:
         return cls(triangle, vectors, factors, slanted)
 
     def apply(self, top: Array, below: Array) -> tuple[Array, Array]:
-        """Return both parts of Q⁻¹ [top; below], (c, n) and (r, n); both arguments are changed."""
+        """Return the two parts of Q⁻¹ [top; below], (c, n) and (r, n); the arguments are changed.
+        """
         if not top.shape[1]:
             return top, below
         (tpmqrt,) = get_lapack_funcs(("tpmqrt",), (self.vectors,))

@@ -313,7 +313,7 @@ class AlikeFronts:
         return np.asfortranarray(self.rows.conj().T @ self.rows)
 
     def product(self, unknowns: Array) -> Array:
-        """f T x for each of these fronts, (c, r, n).
+        """The products f T x of the fronts' matrices f T and vectors x, (c, r, n).
 
         Args:
             unknowns: the vectors x of all unknowns, (N, n).
@@ -321,7 +321,7 @@ class AlikeFronts:
         return self._scaled(_applied(self.rows, unknowns[self.columns]), 1)
 
     def adjoint(self, rows: Array) -> Array:
-        """f Tᴴ y for each of these fronts, (c, t, n).
+        """The products f Tᴴ y of the fronts' adjoint matrices f Tᴴ and vectors y, (c, t, n).
 
         Args:
             rows: the vectors y in the rows of each front, (c, r, n).
@@ -329,7 +329,7 @@ class AlikeFronts:
         return self._scaled(_applied(self.rows.conj().T, rows), 1)
 
     def normal(self, unknowns: Array) -> Array:
-        """f² TᴴT x for each of these fronts, (c, t, n).
+        """The products f² TᴴT x for the fronts' matrices f T and vectors x, (c, t, n).
 
         For a single vector only half of the symmetric matrix is read from memory: reading takes
         more time than multiplying.
@@ -593,7 +593,7 @@ class TwoLevel:
         return change, products
 
     def _slope(self, given: Sequence[Array], found: Array) -> Array:
-        """Aᴴ (b - A x), (m, n).
+        """The right-hand sides Aᴴ (b - A x) of the normal equations for a change of x, (m, n).
 
         Args:
             given: b in the fronts of each group, (c, r, n).
@@ -618,7 +618,7 @@ class TwoLevel:
         return self._unknowns.added(product, np.einsum("ij,ij->j", unknowns.conj(), product).real)
 
     def _adjoint(self, rows: Sequence[Array], each: int) -> Array:
-        """Aᴴ y, (m, n).
+        """Multiply vectors y in the rows of the fronts by the adjoint matrix: Aᴴ y, (m, n).
 
         Args:
             rows: y in the rows of each group of fronts, (c, r, n).

@@ -185,7 +185,7 @@ class ExactDirichlet:
     lift: OfCoords | None = None
 
     def apply(self, points: Points, jet: Jet) -> Jet:
-        """Return the jet of g + D·N from the jet of N."""
+        """Return the jet of the fields g + D·N from the jet of the network's output N."""
         functions = [function for function in (self.distance, self.lift) if function is not None]
         distance, *lift = points.once(
             (self, jet.channels),

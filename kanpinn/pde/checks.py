@@ -573,11 +573,11 @@ def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
 
 
 def undetermined_number(probe: Probe) -> str | None:
-    """Return the name of the first unknown number if conditions determine the field only, or None.
+    """Return the name of an unknown number that the conditions do not determine, or None.
 
-    Not examined are problems with several fields, measurements, integrals or conditions in the
-    domain, and evolutions, in which conditions at the first and the last time may determine a
-    number.
+    The number of conditions shows whether they determine more than the field. Not examined are
+    problems with several fields, measurements, integrals or conditions in the domain, and
+    evolutions, in which conditions at the first and the last time may determine a number.
     """
     numbers, conditions = getattr(probe.problem, "numbers", {}), probe.conditions
     if not numbers or probe.time is not None or len(probe.fields) > 1:

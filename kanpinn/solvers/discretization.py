@@ -82,7 +82,7 @@ class Loss:
         """Check that there are no weights and no balance if the network's method ignores them.
 
         Raises:
-            InputError: for such a network, for a weight other than 1, or for a balance.
+            InputError: if there is a weight other than 1, or a balance, for such a network.
         """
         why = network.unweighted
         for name, weight in {"interior": self.interior, "boundary": self.boundary}.items():

@@ -53,7 +53,7 @@ class TrialSpace(ABC):
 
     @abstractmethod
     def jet(self, y: Tensor) -> Jet:
-        """The jets of Σ_i y_i ψ_i at the places.
+        """The jets of combinations Σ_i y_i ψ_i at the places.
 
         Args:
             y: the coefficients of b combinations, (b, n, m).
@@ -65,7 +65,9 @@ class TrialSpace(ABC):
 
     @abstractmethod
     def values(self, y: Tensor) -> Tensor:
-        """The values of Σ_i y_i ψ_i at the places, (places, b·m), in the order of `jet`."""
+        """The values of combinations Σ_i y_i ψ_i at the places, (places, b·m), in the order of
+        `jet`.
+        """
 
     @abstractmethod
     def coefficients(self, y: Tensor) -> Tensor:
@@ -525,7 +527,7 @@ class System(ABC, Generic[Space]):
         """The weight of each element or interval in a mean square over space, (E,)."""
 
     def norms(self, values: Tensor) -> Tensor:
-        """The root mean squares over space of Σ_i y_i ψ_i, of all fields together, (k,).
+        """The root mean squares over space of combinations Σ_i y_i ψ_i, over all fields, (k,).
 
         Args:
             values: the coefficients y of k combinations, (k, n, m).
@@ -571,7 +573,7 @@ class ElementSpace(TrialSpace):
         return self._combined(self.functions[:, :, :1], y)[:, 0]
 
     def _combined(self, functions: Tensor, y: Tensor) -> Tensor:
-        """The stacked jets of Σ_i y_i ψ_i, (places, parts, b·m).
+        """The stacked jets of combinations Σ_i y_i ψ_i of functions, (places, parts, b·m).
 
         Args:
             functions: jets of the functions, (E, q, parts, m or 1, local).

@@ -59,7 +59,7 @@ class Separable(Network):
         return network
 
     def places(self, inputs: Inputs) -> Jet:
-        """The inputs of φ: all inputs but the time, as a jet."""
+        """The inputs of the functions φ of space, as a jet: all inputs but the time."""
         return inputs.dense().map(lambda t: t[..., :-1])
 
 
@@ -85,7 +85,7 @@ class SeparableKAN(Separable, KAN):
         return super().places(inputs) if self.in_space else inputs.dense() * 0.0
 
     def activations(self, x: Tensor) -> Iterator[Tensor]:
-        """Yield the inputs of one layer of φ after the other; x has the time as its last column."""
+        """Yield the inputs of each layer of the KAN φ; the last column of x is the time."""
         return super().activations(x[:, :-1] if self.in_space else torch.zeros_like(x))
 
 
@@ -157,7 +157,7 @@ Member = TypeVar("Member", bound=Network)
 
 
 def like(member: Member, tensor: Tensor) -> Member:
-    """The network on the device and in the precision of a tensor; a copy if they differ."""
+    """The network, copied to the device and the precision of a tensor unless it has these."""
     present = member.layers[-1].coefficients
     if (present.device, present.dtype) == (tensor.device, tensor.dtype):
         return member
@@ -245,7 +245,7 @@ class NetworkOfWindows(Network, Generic[Member]):
 
     @abstractmethod
     def member(self, modes: int) -> Member:
-        """A new network for a window, with a number of polynomials in time."""
+        """A new network for a window, with `modes` polynomials in time."""
 
     def refined(self) -> Self:
         return self.anew()

@@ -188,7 +188,7 @@ class CellNewton(Newton):
 
     @cached_property
     def rates(self) -> list[complex]:
-        """λ / h for each eigenvalue λ with an imaginary part of at least 0.
+        """λ / h for each eigenvalue λ of the matrix D with an imaginary part of at least 0.
 
         Real numbers are floats.
         """

@@ -892,7 +892,7 @@ def finer_solution(trial: Trial, left: float) -> Solution | None:
 
     Returns:
         The finer solution. None if there is no time for it, if the trial has already been compared
-        with a finer solution, as all solutions in cells, or if its error cannot be estimated.
+        with a finer solution, as all solutions in cells have, or if its error cannot be estimated.
     """
     fresh = trial.solution.verification
     known = fresh is not None and not (fresh.overfitted or trial.failed or trial.observed)

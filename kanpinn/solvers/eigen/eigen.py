@@ -295,7 +295,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return found.distances[: self.count] / self._sizes(found.values[: self.count])
 
     def _errors(self, pairs: spectrum.CellPairs, shares: Tensor) -> Tensor:
-        """Return the relative errors of the eigenvalues by cells and Krylov space, (count,).
+        """Return the relative errors of the eigenvalues due to cells and Krylov space, (count,).
 
         Args:
             pairs: the eigenpairs.

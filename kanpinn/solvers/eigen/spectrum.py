@@ -827,7 +827,9 @@ class CellPairs:
         return torch.tensor(closed)
 
     def polished(self, which: Tensor) -> Spectrum:
-        """Return selected eigenpairs with T u / μ in place of each mode u, for lower residuals.
+        """Return selected eigenpairs with lower residuals, by applying the inverse operator T once.
+
+        Each mode u with the eigenvalue μ of T is replaced by T u / μ.
 
         Args:
             which: the indices of the selected eigenpairs, in order.
@@ -847,11 +849,11 @@ class CellPairs:
         )
 
     def shares(self, count: int) -> Tensor:
-        """Return the contribution of each cell to the relative errors of the first μ, (N, count).
+        """Return each cell's contribution to the relative errors of the first μ, (N, count).
 
         The contribution is the cell's part of the least-squares functional of the mode, divided by
         the value of the functional at 0. For self-adjoint problems these parts sum up to the error
-        of μ = 1/(λ - σ).
+        of the eigenvalue μ = 1/(λ - σ) of T.
         """
         modes = self.spectrum.modes(torch.arange(count)).coefficients
         functions = self._by_cells(torch.view_as_real(modes).flatten(1))

@@ -125,7 +125,7 @@ class CellLayer(Layer):
 
     @property
     def numbers_at_point(self) -> int:
-        """The number L n_out of coefficients in the cell of a point."""
+        """The number of coefficients in the cell of a point: L polynomials times n_out outputs."""
         return self.polynomials.size * self.coefficients.shape[2]
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:

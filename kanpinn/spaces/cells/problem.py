@@ -734,9 +734,9 @@ def problem_of_terms(
         fields: the number of fields.
 
     Raises:
-        InputError: for an energy, for measurements, for a condition that is not on an interface and
-            holds on a part of a boundary piece or couples several points, or for a domain that
-            cells cannot fill.
+        InputError: for an energy, for measurements, for a condition, other than on an interface,
+            that couples several points or does not hold on whole pieces of the boundary, or for a
+            domain that cells cannot fill.
     """
     terms, pieces = [], set(domain.boundary.pieces)
     for term in loss:

@@ -114,7 +114,7 @@ class CornerOperators:
 
     @cached_property
     def fields(self) -> Array:
-        """The orders t_j of the fields, (m,); the largest order is zero.
+        """The orders t_j of the fields relative to each other, (m,); the largest order is zero.
 
         All orders are zero if all equations have one order and all fields have one highest order.
         """
@@ -187,7 +187,7 @@ class CornerOperators:
         return all(_same(*pair) for pair in pairs)
 
     def exponents(self, top: float) -> list[complex] | None:
-        """The different exponents with 0 < Re λ < top and Im λ ≥ 0, least real part first.
+        """The different exponents λ with 0 < Re λ < top and Im λ ≥ 0, least real part first.
 
         The result is None if `multiplicity` or the angle is 0, or if the numbers of equations and
         conditions do not fit.

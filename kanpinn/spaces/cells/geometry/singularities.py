@@ -205,7 +205,7 @@ class SingularCorners:
 
     @property
     def powers(self) -> Tensor:
-        """The power β of each corner, (c,): `power`, or less where λ is small.
+        """The power β of the weights at each corner, (c,): `power`, or less for a small exponent λ.
 
         If β > 1 + λ, functions like r^(-λ) have rows that vanish in the limit of small cells, so
         that least squares do not exclude them. For λ = 0.1 such functions spoiled the solution.

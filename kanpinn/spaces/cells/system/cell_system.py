@@ -767,7 +767,10 @@ class ShiftedCells:
         return [*self.base.equation, *self.base.boundary]
 
     def system(self, rate: complex) -> CellSystem:
-        """The least-squares problem (K + σ M + σ² N) u = b for m fields; rate: the rate σ."""
+        """The least-squares problem (K + σ M + σ² N) u = b for m fields; rate: the rate σ.
+
+        K, M and N are the linear operators of the class.
+        """
 
         def at_rate(term: SampledTerm) -> SampledTerm:
             value, *others = term.slopes.chunk(self.order + 1, dim=-1)

@@ -56,7 +56,10 @@ class Coupling:
 
     @cached_property
     def of_polynomials(self) -> Tensor:
-        """c_r / h^r: the size of each term for a polynomial of the size 1, (N, d, orders, m)."""
+        """The size c_r / h^r of each term for a polynomial of the size 1, (N, d, orders, m).
+
+    The term of order r has a coefficient of the size c_r, and h is the width of the cell.
+        """
         orders = torch.arange(self.sizes.shape[2])
         return self.sizes / self.widths[:, :, None, None] ** orders[:, None]
 
@@ -70,16 +73,17 @@ class Coupling:
 
     @property
     def phase(self) -> float:
-        """The largest √(c_0 h²/c_2) in any cell; zero without second derivatives.
+        """The largest phase √(c_0 h²/c_2) in any cell; zero without second derivatives.
 
-        This is the phase in radians by which waves advance over the width h of a cell.
+        It is the phase in radians of waves over the width h of a cell, with the coefficients c_0 of
+        a field and c_2 of its second derivatives.
         """
         none, *rest = self.of_polynomials.amax(dim=1).unbind(dim=1)  # (N, m) each
         second = rest[1] if len(rest) > 1 else torch.zeros_like(none)
         return float(torch.where(second > 0, none / second, 0.0).max().sqrt())
 
     def weights(self, cells: Tensor, normals: Tensor, length: Tensor) -> Tensor:
-        """The square roots of the weights of ∂^j u in some cells, (c, j, m) for j from 0.
+        """The square roots of the weights of jumps of ∂^j u in some cells, (c, j, m) for j from 0.
 
         Args:
             cells: the indices of the cells, (c,).
@@ -151,7 +155,7 @@ class Traces:
     orders: tuple[int, ...]
 
     def unknowns(self, shared: bool) -> list[tuple[int, int, slice]]:
-        """For each field f and each j the tuple (f, j, places of the unknowns for h^j ∂^j u).
+        """For each field f and order j the tuple (f, j, places of the unknowns for h^j ∂^j u).
 
         shared: whether several smaller cells share the trace.
         """
@@ -172,7 +176,7 @@ class Traces:
         return [single] * faces.single + [shared] * len(faces.shared)
 
     def coarse(self, low: int, shared: bool) -> Array:
-        """A mask (size,) of the unknowns of a trace for degrees up to `low` - j.
+        """A mask (size,) of a trace's unknowns for h^j ∂^j u up to the degree `low` - j, for all j.
 
         shared: see `unknowns`.
         """
