@@ -58,7 +58,7 @@ class Coupling:
     def of_polynomials(self) -> Tensor:
         """The size c_r / h^r of each term for a polynomial of the size 1, (N, d, orders, m).
 
-    The term of order r has a coefficient of the size c_r, and h is the width of the cell.
+        The term of order r has a coefficient of the size c_r, and h is the width of the cell.
         """
         orders = torch.arange(self.sizes.shape[2])
         return self.sizes / self.widths[:, :, None, None] ** orders[:, None]
