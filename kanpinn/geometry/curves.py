@@ -80,7 +80,7 @@ class Side:
 
     @property
     def branches(self) -> tuple[float, float]:
-        """The heights cy - A and cy + A at which the graph x(y) is singular; -∞ and ∞ for a line."""
+        """The heights cy ± A at which the graph x(y) is singular; -∞ and ∞ for a line."""
         return (self.cy - self.A, self.cy + self.A) if self.q else (-math.inf, math.inf)
 
 

@@ -102,7 +102,7 @@ class StackedReflections:
         return cls(triangle, vectors, factors, slanted)
 
     def apply(self, top: Array, below: Array) -> tuple[Array, Array]:
-        """Return the two parts of Q⁻¹ [top; below], (c, n) and (r, n); the arguments are changed."""
+        """Return the parts (c, n) and (r, n) of Q⁻¹ [top; below]; the arguments are changed."""
         if not top.shape[1]:
             return top, below
         (tpmqrt,) = get_lapack_funcs(("tpmqrt",), (self.vectors,))

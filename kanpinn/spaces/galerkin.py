@@ -65,9 +65,7 @@ class TrialSpace(ABC):
 
     @abstractmethod
     def values(self, y: Tensor) -> Tensor:
-        """The values of combinations Σ_i y_i ψ_i at the places, (places, b·m), in the order of
-        `jet`.
-        """
+        """The values of the combinations of `jet` at the places, (places, b·m), in its order."""
 
     @abstractmethod
     def coefficients(self, y: Tensor) -> Tensor:
