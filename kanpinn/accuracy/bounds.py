@@ -68,7 +68,7 @@ class Coefficients:
 
     @property
     def are_constant(self) -> bool:
-        """Whether A, B and C are the same at all points, up to rounding."""
+        """True if A, B and C are the same at all points, up to rounding."""
         spans = (float((part.amax(dim=0) - part.amin(dim=0)).max()) for part in self.parts[:3])
         sizes = (float(part.abs().max()) for part in self.parts[:3])
         return all(a <= 1e-12 * b for a, b in zip(spans, sizes, strict=True))
@@ -185,7 +185,7 @@ class Operator:
 
     @property
     def is_elliptic(self) -> bool:
-        """Whether A is positive definite; otherwise the equation is parabolic."""
+        """True if A is positive definite; otherwise the equation is parabolic."""
         return bool((self.diffusion > 0).all())
 
     def at(self, p: Points) -> Coefficients:

@@ -56,7 +56,7 @@ class Estimated:
 
     @property
     def is_identified(self) -> bool:
-        """Whether the two bounds are finite."""
+        """True if the two bounds are finite."""
         return math.isfinite(self.high - self.low)
 
     def __str__(self) -> str:
@@ -101,7 +101,7 @@ class EstimatedField:
 
     @property
     def arrived(self) -> bool:
-        """Whether one more step is small compared with the half-widths, in root mean square."""
+        """True if one more step is small compared with the half-widths, in root mean square."""
         half = self.half_widths
         known = half.isfinite()
         if not bool(known.any()):
@@ -197,7 +197,7 @@ class Noise:
 
     @property
     def fits(self) -> bool:
-        """Whether the residuals of the data are compatible with the known noise.
+        """True if the residuals of the data are compatible with the known noise.
 
         It is False if a two-sided χ² test rejects the noise at the level 0.001.
         """
@@ -513,7 +513,7 @@ class Covariance:
 
     @property
     def _resolved(self) -> bool:
-        """Whether the error of the network is known, or too small to be seen beside the noise."""
+        """True if the error of the network is known, or too small to be seen beside the noise."""
         return self._approximation is None or math.isfinite(self._approximation.factor)
 
     def approximation_errors(self, gradients: Tensor) -> Tensor:

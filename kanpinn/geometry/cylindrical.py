@@ -204,7 +204,7 @@ class Cell:
 
     @cached_property
     def is_round(self) -> bool:
-        """Whether an end of the cell, or of a cell within it, is not constant."""
+        """True if an end of the cell, or of a cell within it, is not constant."""
         return any(end.locus for end, _ in self.ends) or any(one.is_round for one in self.within)
 
     @property

@@ -77,7 +77,7 @@ class Region(ABC):
 
     @property
     def has_gauss_rule(self) -> bool:
-        """Whether `quadrature` is a Gauss rule; otherwise `quadrature` consists of Sobol points."""
+        """True if `quadrature` is a Gauss rule; otherwise `quadrature` consists of Sobol points."""
         return True
 
     @property
@@ -442,7 +442,7 @@ class Domain(Sieved):
 
     @property
     def is_box(self) -> bool:
-        """Whether the domain fills its `bounds`: True for boxes and for boxes over a time."""
+        """True if the domain fills its `bounds`, as boxes and boxes over a time do."""
         return False
 
     def over(self, /, **time: Sequence[float | int]) -> "Domain":

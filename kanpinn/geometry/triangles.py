@@ -38,7 +38,7 @@ class Triangles:
 
     @property
     def proper(self) -> bool:
-        """Whether all weights are > 0. They are not if an arc bends inwards across its triangle."""
+        """True if all weights are > 0. They are not if an arc bends inwards across its triangle."""
         return bool((self.rule(8)[1] > 0).all())
 
     def rule(self, each: int) -> tuple[Coords, Weights]:

@@ -76,7 +76,7 @@ class Surrogate(nn.Module):
 
     @property
     def has_unknowns(self) -> bool:
-        """Whether the problem has unknown numbers or coefficient fields."""
+        """True if the problem has unknown numbers or coefficient fields."""
         return self.network.constants is not None or any(self.coefficients)
 
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:

@@ -142,7 +142,7 @@ class Step:
 
     @property
     def converged(self) -> bool:
-        """Whether the stage ends because it has converged."""
+        """True if the stage ends because it has converged."""
         return self.finished is not None and self.finished.startswith(CONVERGED)
 
 

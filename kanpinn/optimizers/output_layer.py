@@ -83,7 +83,7 @@ class OutputStep:
 
     @property
     def stationary(self) -> bool:
-        """Whether the linearised residual predicts no significant decrease of the loss."""
+        """True if the linearised residual predicts no significant decrease of the loss."""
         return is_stationary(self.before - self.predicted, self.before, self.floor)
 
 

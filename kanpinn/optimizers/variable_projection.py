@@ -319,7 +319,7 @@ class VariableProjectionStage(Stage):
 
     @property
     def projection(self) -> Projection:
-        """The projected loss, on all points in the phase "polish" and before on a part of them."""
+        """The projected loss; before the phase "polish" it uses only a part of the points."""
         if self._projection is None:
             whole = self.phase == "polish"
             residuals = self.residuals if whole else self.residuals.subset(self.points, self.seed)

@@ -130,7 +130,7 @@ class ProbedEquation:
         return self.residual(self.points, self.jets[0]).shape[1]
 
     def sees(self, field: int) -> bool:
-        """Whether adding a constant to the field changes the residual by more than rounding."""
+        """True if adding a constant to the field changes the residual by more than rounding."""
         for jet in self.jets:
             shift = torch.zeros_like(jet.value)
             shift[:, field] = 1.0
@@ -288,7 +288,7 @@ class Probe:
 
     @property
     def counts(self) -> bool:
-        """Whether the checks count the conditions on each side of the domain.
+        """True if the checks count the conditions on each side of the domain.
 
         They do if there are as many equations as fields, and neither unknown numbers nor
         measurements nor constraints in the domain; otherwise sides may need fewer conditions.

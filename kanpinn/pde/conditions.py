@@ -154,7 +154,7 @@ class Condition(ABC):
 
     @property
     def needs_energy(self) -> bool:
-        """Whether the energy form needs an energy density for the condition.
+        """True if the energy form needs an energy density for the condition.
 
         `Problem.boundary_energies` returns this density.
         """

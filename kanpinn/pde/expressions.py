@@ -100,7 +100,7 @@ class Node:
 
     @property
     def is_truth(self) -> bool:
-        """Whether the values are conditions (true or false), not numbers."""
+        """True if the values are conditions (true or false), not numbers."""
         return KNOWN[self.name].truth if self.arguments else type(self.constant) is bool
 
     def at(self, p: Points) -> Tensor:

@@ -458,7 +458,7 @@ class Problem(BoundaryValueProblem):
 
     @property
     def is_from_energy(self) -> bool:
-        """Whether the equation is derived from `energy`."""
+        """True if the equation is derived from `energy`."""
         return self.ignores_residual or type(self).residual is Problem.residual
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
@@ -564,7 +564,7 @@ class EigenProblem(BoundaryValueProblem):
 
     @property
     def has_exact_eigenvalues(self) -> bool:
-        """Whether the class defines exact eigenvalues."""
+        """True if the class defines exact eigenvalues."""
         return type(self).exact_eigenvalues is not EigenProblem.exact_eigenvalues
 
     def operator_values(self, p: Points, u: Jet) -> Tensor:

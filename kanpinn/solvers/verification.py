@@ -312,7 +312,7 @@ class Verification:
 
     @property
     def overfitted(self) -> bool:
-        """Whether the residual at fresh points is much larger than at the points of the solve.
+        """True if the residual at fresh points is much larger than at the points of the solve.
 
         It is False if the residual is rounding error, or at most 1e-8 of the largest term of the
         equation.
@@ -322,13 +322,13 @@ class Verification:
 
     @property
     def is_rounding(self) -> bool:
-        """Whether the residual is rounding error, which no larger network could lower."""
+        """True if the residual is rounding error, which no larger network could lower."""
         usual = 1e3  # (rounding error of sums / rounding error of coefficients)², as measured
         return math.isfinite(self.fresh) and self.fresh <= usual * self.rounding < math.inf
 
     @property
     def small(self) -> bool:
-        """Whether the residual is small relative to the terms of the equation and the conditions.
+        """True if the residual is small relative to the terms of the equation and the conditions.
 
         The residual is also small if `fresh` is at most `negligible`: a condition whose terms all
         vanish, such as zero flux of a constant field, has no scale for a relative residual.
@@ -690,7 +690,7 @@ class Resonance:
 
     @property
     def matters(self) -> bool:
-        """Whether the problem is so close to singular that its solution is not determined.
+        """True if the problem is so close to singular that its solution is not determined.
 
         This is the case if `residual` / `coefficient` is at most 1e-9, so that rounding errors of
         the data are amplified by 1e9, or if it is at most 1e-3 and `error` is above 5 %.

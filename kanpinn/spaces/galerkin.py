@@ -65,7 +65,7 @@ class TrialSpace(ABC):
 
     @abstractmethod
     def values(self, y: Tensor) -> Tensor:
-        """The values of the combinations of `jet` at the places, (places, b·m), in its order."""
+        """The values at the places of the combinations of `jet`, in the same order, (places, b·m)."""
 
     @abstractmethod
     def coefficients(self, y: Tensor) -> Tensor:

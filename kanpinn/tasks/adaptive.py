@@ -230,7 +230,7 @@ class NewtonProgress:
 
     @property
     def stagnates(self) -> bool:
-        """Whether the last steps have converged slowly, as on a tree that is far too coarse.
+        """True if the last steps have converged slowly, as on a tree that is far too coarse.
 
         Convergence counts as slow if the mean rate exceeds 0.75. Far from the solution of u³ = f
         the rate is 2/3, which is fast enough.
@@ -555,7 +555,7 @@ class AdaptiveLeastSquares(Method):
 
     @property
     def corrects(self) -> bool:
-        """Whether iterative refinement with kept factors corrects the solutions for rounding."""
+        """True if iterative refinement with kept factors corrects the solutions for rounding."""
         return self.accuracy < CellSystem.by_one_solve
 
     def check(self, network: Network) -> None:

@@ -153,7 +153,7 @@ class CellNewton(Newton):
         return unknowns - found if bool(found.isfinite().all()) else None
 
     def is_settled(self, unknowns: Tensor) -> bool:
-        """Whether the right-hand sides b have changed only by rounding since the last step."""
+        """True if the right-hand sides b have changed only by rounding since the last step."""
         before, states = self._right, self.at_stages(unknowns)
         assert before is not None
         self._right, rounding = self.right(states), 1e-11

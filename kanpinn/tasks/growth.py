@@ -1,4 +1,4 @@
-"""Whether an equation is well posed forward in time: short waves must not grow without bound.
+"""A check that an equation is well posed forward in time: short waves must not grow without bound.
 
 The equation is linearised about the present solution, and its coefficients are frozen at a place.
 A wave e^(ik·x) then grows like e^(σt), where the exponents σ are the numbers at which the symbol of

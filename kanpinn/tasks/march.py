@@ -189,7 +189,7 @@ class MarchStage(Stage):
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether the march must end.
+        """True if the march must end.
 
         This is so if too many windows in a row have been refused, or if the next window is so short
         that rounding keeps the time from advancing.

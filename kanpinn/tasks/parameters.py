@@ -541,7 +541,7 @@ class ShootingStage(Stage):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the search uses all data."""
+        """True if the search uses all data."""
         return self.until >= self.end
 
     def _lengthen(self, growth: float) -> None:

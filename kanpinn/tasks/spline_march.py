@@ -55,7 +55,7 @@ class SplineState:
 
     @property
     def is_first(self) -> bool:
-        """Whether the state is at the first moment."""
+        """True if the state is at the first moment."""
         return self.time == float(self.space.surrogate.domain.bounds[0][-1])
 
     @property

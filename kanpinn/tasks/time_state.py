@@ -47,7 +47,7 @@ class MarchSettings:
 
     @property
     def follows(self) -> bool:
-        """Whether the space is refined and coarsened to follow the solution."""
+        """True if the space is refined and coarsened to follow the solution."""
         return self.regrade and self.windows is None
 
     def precision(self, method: type[Newton]) -> float:

@@ -165,7 +165,7 @@ class Newton(ABC):
         """The Newton step that is subtracted from the unknowns, (s, n, m); None if not finite."""
 
     def is_settled(self, unknowns: Tensor) -> bool:
-        """Whether further corrections would only be rounding errors, as for linear equations."""
+        """True if further corrections would only be rounding errors, as for linear equations."""
         return False
 
     @abstractmethod

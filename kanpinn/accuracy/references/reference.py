@@ -38,7 +38,7 @@ class Reference(ABC):
 
     @property
     def is_ready(self) -> bool:
-        """Whether the values can be evaluated without first solving a problem or reading a file."""
+        """True if the values can be evaluated without first solving a problem or reading a file."""
         return True
 
     @abstractmethod

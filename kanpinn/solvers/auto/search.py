@@ -88,7 +88,7 @@ class Trial:
 
     @property
     def failed(self) -> bool:
-        """Whether the solve has failed."""
+        """True if the solve has failed."""
         return self.solution.status.startswith(FAILED)
 
     @property
@@ -99,7 +99,7 @@ class Trial:
 
     @property
     def observed(self) -> bool:
-        """Whether some conditions of the problem are measurements."""
+        """True if some conditions of the problem are measurements."""
         return any(c.measurements for c in self.solution.problem.conditions())
 
     def better_than(self, other: "Trial") -> bool:
@@ -197,7 +197,7 @@ class Verdict:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the comparison has shown that the second trial's error cannot be estimated."""
+        """True if the comparison has shown that the second trial's error cannot be estimated."""
         known = self.second.solution.estimate
         return known is not None and known.errors is None
 
@@ -780,7 +780,7 @@ class Climb:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the last trials lowered the residual little."""
+        """True if the last trials have lowered the residual little."""
         return self.idle >= self.family.patience
 
     def far_behind(self, trial: Trial) -> Trial | None:
