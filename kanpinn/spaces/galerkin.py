@@ -65,7 +65,7 @@ class TrialSpace(ABC):
 
     @abstractmethod
     def values(self, y: Tensor) -> Tensor:
-        """The values at the places of the combinations of `jet`, in the same order, (places, b·m)."""
+        """The values of the combinations at the places, (places, b·m), ordered as in `jet`."""
 
     @abstractmethod
     def coefficients(self, y: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class MatrixLayout:
     slots: Array
 
     def assembled(self, entries: Array) -> Array:
-        """The stored matrix: the entries of all elements are added up at their places."""
+        """Add up the entries of all elements at their places, and return the stored matrix."""
         rows = self.unknowns if self.width is None else 3 * self.width + 1
         return np.bincount(self.slots, entries, rows * self.unknowns).reshape(rows, -1)
 

@@ -535,7 +535,7 @@ class ProductFactor:
         return torch.stack(terms).sum(dim=0)
 
     def _inverted(self, t: Tensor) -> Tensor:
-        """The solution for the operator with constant factors, in waves; t: (1, m, n_0, …)."""
+        """Apply the inverse of the operator with constant factors; t: coefficients of waves."""
         apart = t[0].movedim(0, -1)[..., None]
         return (self._inverse @ apart.to(self._inverse.dtype))[..., 0].movedim(-1, 0)[None]
 

@@ -214,7 +214,7 @@ class CornerLayer(nn.Module):
         self.coefficients = nn.Parameter(corners.new_zeros(2 * len(powers), fields))
 
     def jet(self, coordinates: Coordinates, tree: Tree) -> Jet:
-        """The jet of the sum, m components, at the points `coordinates`; tree: the cells."""
+        """The jet of the sum, with m components, at the points `coordinates`; tree: the cells."""
         at, channels = coordinates.value, coordinates.channels
         parts, fields = len(derivatives_of_parts(channels)), self.coefficients.shape[1]
         found, place = at.new_zeros(len(at), parts, fields), at.detach().cpu()

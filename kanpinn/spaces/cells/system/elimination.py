@@ -103,7 +103,7 @@ class CellElimination:
         return replace(found, left=left, rest=np.hstack([rest, own]), traces=traces)
 
     def _moved(self, known: Array) -> tuple[Array, Array, Array]:
-        """Transform n columns over all rows of the cell; known: the columns, (r + t, n).
+        """Apply the transformation of the cell's rows to n columns; known: the columns, (r + t, n).
 
         Returns:
             The transformed columns in three parts: in the rows R c + S y, (L m, n); in the first t
