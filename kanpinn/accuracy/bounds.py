@@ -1039,12 +1039,12 @@ def _axis(count: int, h: float, a: float, ends: list[float]) -> tuple[Tensor, Te
 def _solution(
     axes: list[tuple[Tensor, Tensor, Tensor]], gamma: float, means: Tensor
 ) -> Tensor | None:
-    """Return z with -Σ a_i ∂_ii z + γ z = r̄ in the cells; None if the operator is singular.
+    """Return the solution z of -Σ a_i ∂_ii z + γ z = r̄ in the cells; None if there is none.
 
     Args:
         axes: eigenvalues, eigenvectors and flux matrix of each axis, from `_axis`.
         gamma: the number γ.
-        means: r̄, with an axis for each coordinate.
+        means: the means r̄ of the residual in the cells, with an axis for each coordinate.
     """
     divisor, z = torch.full_like(means, gamma), means
     for i, (values, vectors, _) in enumerate(axes):

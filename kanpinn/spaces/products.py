@@ -258,14 +258,14 @@ class ProductSpace(TrialSpace):
         return self._multiplied(values, self.grid, self.tables(lambda axis: axis.projection))
 
     def values_at(self, y: Tensor, places: Sequence[Tensor]) -> Tensor:
-        """The values of Σ_i y_i ψ_i at products of places of each coordinate.
+        """The values of combinations Σ_i y_i ψ_i on the grid of given places of each coordinate.
 
         Args:
             y: the coefficients, (b, n, m).
             places: the p_d places of each coordinate d, (p_d,).
 
         Returns:
-            (b, Π p_d, m).
+            The values, (b, Π p_d, m).
         """
         by_axis = [
             torch.stack([axes[d].at(some)[0] for axes in self.axes])

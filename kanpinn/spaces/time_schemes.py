@@ -189,7 +189,8 @@ def _of_unit_window(
 def series_in_time(stages: Stages, length: float, order: int) -> list[Array]:
     """The matrices from a window's coefficients to the Legendre series of p and its derivatives.
 
-    The polynomials p have the degree s + order - 1. The coefficients are u_a and y_i, (order + s).
+    The polynomials p have the degree s + order - 1. The order + s coefficients are u_a and y_i in
+    the comment above `at_stages`.
 
     Args:
         stages: the stages.
@@ -252,7 +253,7 @@ def error_form(stages: Stages, order: int, moment: float | None = None) -> Error
 
 @lru_cache(maxsize=100)
 def error_form_of_ratio(stages: Stages, ratio: float) -> ErrorForm:
-    """The form of the error for equations of first order, at the moment where ω' / ω = ratio.
+    """The form ω of the error for equations of first order, at the moment where ω' / ω = ratio.
 
     The quotient ω' / ω falls from infinity to 0 between the start and the first stage.
 

@@ -110,7 +110,7 @@ def _growth(sigma: np.ndarray) -> float:
 def _exponents(
     linearised: Linearised, row: int, direction: Tensor, number: float, order: int
 ) -> np.ndarray:
-    """All exponents σ of a wave at one place.
+    """All exponents σ of a wave e^(ik·x + σt) at one place.
 
     Args:
         linearised: the linearised equation at some places.

@@ -657,7 +657,7 @@ def asymmetry(samples: ModeSamples) -> float:
 def orthonormal_modes(
     found: Spectrum, columns: Tensor, values: Tensor, samples: ModeSamples
 ) -> Modes:
-    """Return the modes in an invariant subspace of K, orthonormal for ∫ u·Mv.
+    """Return the modes in an invariant subspace of a spectrum, orthonormal for ∫ u·Mv.
 
     The matrix K of the spectrum is brought to Schur form, which makes each mode orthogonal to the
     modes before it. Later modes, which are less well resolved, therefore do not change earlier
@@ -919,7 +919,7 @@ def nearest_pairs(
 
 
 def _errors(found: Spectrum, count: int) -> Tensor:
-    """Return the estimated relative errors of the first `count` eigenvalues μ, (count,)."""
+    """Return the estimated relative errors of the first `count` eigenvalues μ of T, (count,)."""
     if found.basis.shape[1] < 2 * count:
         return torch.full((count,), math.inf, dtype=torch.float64)
     columns, _ = found.span(torch.arange(count))

@@ -79,7 +79,7 @@ class CellPart:
 def narrowed(
     solid: SolidPart, low: Tensor, high: Tensor, step: Tensor, nodes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Shrink rectangles to smaller rectangles, around the parts with the solid on both sides.
+    """Shrink rectangles to the parts of them that have the solid on both sides.
 
     Args:
         solid: the solid.

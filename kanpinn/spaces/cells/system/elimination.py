@@ -107,7 +107,8 @@ class CellElimination:
 
         Returns:
             The transformed columns in three parts: in the rows R c + S y, (L m, n); in the first t
-            of the rows T y, (t, n); and in the rows in which neither c nor traces are left.
+            of the rows T y, (t, n); and in the rows in which neither coefficients nor traces are
+            left.
         """
         first, columns = self.equation.shape[0], len(self.triangle)
         last = first + (0 if self.conditions is None else len(self.conditions.vectors))
