@@ -199,7 +199,7 @@ _EPSILON = numpy.finfo(float).eps
 
 @dataclass(eq=False)
 class Fits:
-    """k fits of one function: windows, their best c and d, and quantities for the next step.
+    """k fits c f(a x + b) + d of one function f, and quantities for the next step.
 
     Args:
         windows: the arguments of f at both ends of the samples, (k, 2).

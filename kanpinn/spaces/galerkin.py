@@ -851,7 +851,8 @@ def ties_of(conditions: Sequence[Array], small: float = 1e-10) -> list[Ties]:
     """The unknowns that linearised conditions tie together.
 
     Args:
-        conditions: the rows for the derivatives of order r in time, see `condition_rows`.
+        conditions: for each order of derivatives in time the rows of all conditions, see
+            `condition_rows`.
         small: the relative size below which a combination of conditions counts as satisfied by
             all functions.
 

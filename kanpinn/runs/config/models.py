@@ -321,7 +321,8 @@ class TomlTable(pydantic.BaseModel):
     def described(cls, name: str, directory: Path, path: str) -> "type[TomlTable]":
         """Return the model of the table for a class.
 
-        For a class of kanpinn this model is returned, otherwise a model made from the user's class.
+        For a class of kanpinn the present model is returned. For a class of the user, a model is
+        made from the arguments of the class.
 
         Args:
             name: the name of the class; for a user's class "file.py:Class" or

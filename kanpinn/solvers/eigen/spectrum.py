@@ -919,7 +919,7 @@ def nearest_pairs(
 
 
 def _errors(found: Spectrum, count: int) -> Tensor:
-    """Return the estimated relative errors of the first `count` eigenvalues μ of T, (count,)."""
+    """Return the estimated relative errors of the first eigenvalues of an inverse, (count,)."""
     if found.basis.shape[1] < 2 * count:
         return torch.full((count,), math.inf, dtype=torch.float64)
     columns, _ = found.span(torch.arange(count))
