@@ -1103,9 +1103,9 @@ class Majorant:
     """Computes bounds of the errors of approximate solutions of a linear coercive problem.
 
     The weak form is B(u, w) = ∫ A∇u·∇w + (b·∇u + c u) w. The error e = u - v of an approximation v
-    satisfies B(e, w) = ∫ r w + ∫ ρ w for all w that vanish where values are prescribed, with the
-    residual r of v and its misfits ρ of prescribed fluxes. If v has all prescribed values, w = e
-    gives |||e||| ≤ sup (∫ r w + ∫ ρ w) / |||w|||. If v misses the prescribed values by m, e is
+    satisfies B(e, w) = ∫ r w + ∫ ρ w for all w that vanish where values are prescribed. Here r is
+    the residual of v, and ρ are the misfits of prescribed fluxes. If v has all prescribed values, w
+    = e gives |||e||| ≤ sup (∫ r w + ∫ ρ w) / |||w|||. If v misses the prescribed values by m, e is
     replaced by e - φ, where φ is an extension of m into the domain.
 
     Args:

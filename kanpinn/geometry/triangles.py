@@ -120,9 +120,9 @@ def edge_turns(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
         faces: the vertex indices (F, 3), counter-clockwise seen from outside.
 
     Returns:
-        The indices of the two vertices of each edge at which exactly two triangles meet, (e, 2),
-        and the angles between the normals of the two triangles in radians, (e,), positive where the
-        interior angle of the solid is above 180°.
+        The indices of the two vertices of each edge at which exactly two triangles meet, (e, 2).
+        The angles between the normals of the two triangles in radians, (e,); they are positive
+        where the interior angle of the solid is above 180°.
     """
     normals = area_vectors(vertices[faces])
     normals = normals / normals.norm(dim=1, keepdim=True)

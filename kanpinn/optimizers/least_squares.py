@@ -201,9 +201,10 @@ class LeastSquares(Method):
         rcond: singular values below rcond times the largest singular value are cut off; None for 50
             times the machine epsilon.
         starts: the largest number of other starts for a problem with unknowns, see `SeveralStarts`.
-            They are tried if the network's present coefficients do not lead to a fit of the data:
-            first a start from the data, with a weight of the equation that is raised in steps, then
-            random multiples of the unknown numbers' initial values. Each start counts as one step.
+            They are tried if the network's present coefficients do not lead to a fit of the data.
+            The first other start follows from the data, with a weight of the equation that is
+            raised in steps. Further starts are random multiples of the unknown numbers' initial
+            values. Each start counts as one step.
 
     Raises:
         InputError: for values out of range.

@@ -451,10 +451,10 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     """Bound the errors of a solution by its residual.
 
     There are bounds for elliptic and parabolic linear equations of second order for one field,
-    -div(A∇u) + b·∇u + c u = f, that are coercive: c - div(b)/2 must be above -λ, where λ is a lower
-    bound of the least eigenvalue of -div(A∇u). The bounds hold for all networks except networks in
-    time windows, however they were trained. `Bound` says which parts of a bound are proved and
-    which parts are computed.
+    -div(A∇u) + b·∇u + c u = f. The equation must be coercive: c - div(b)/2 must be above -λ, where
+    λ is a lower bound of the least eigenvalue of -div(A∇u). The bounds hold for all networks except
+    networks in time windows, however they were trained. `Bound` says which parts of a bound are
+    proved and which parts are computed.
 
     Args:
         solution: the solution whose errors are bounded.

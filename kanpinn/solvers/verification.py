@@ -259,9 +259,10 @@ class Verification:
 
     No step of the solve has used the fresh points. The loss is Σ weight · mean ‖r‖² over the
     equation and all conditions except measurements. In up to three dimensions there are more fresh
-    points where the source, a coefficient or the residual varies fast. A feature of the data that
-    lies between all points is missed: it is narrower than about 1/100000 of an interval, or of the
-    boundary of a plane domain, or than 1/100 of the side of a square in both directions.
+    points where the source, a coefficient or the residual varies fast. A feature of the data is
+    missed if it lies between all points. Such a feature is narrower than about 1/100000 of an
+    interval or of the boundary of a plane domain, or in a square narrower in both directions than
+    1/100 of the side.
 
     Args:
         own: the loss at the points of the solve.
@@ -578,10 +579,10 @@ def _mean_in_domain(
 
     The points are random in the boxes of a tree of boxes. The tree is refined first at `places`,
     then where the residual varies fastest. Refinement ends when the standard error of the mean is a
-    fifth of the mean, or when the number of points is twice the number of interior points of the
-    solve, but at least 2048 and at most 8192. Above three dimensions there are 2048 uniformly
-    random points instead. In a domain of at most three dimensions that fills less than 5 % of its
-    bounding box there are Gauss points.
+    fifth of the mean, or when the largest number of points is reached: twice the number of interior
+    points of the solve, but at least 2048 and at most 8192. Above three dimensions there are 2048
+    uniformly random points instead. In a domain of at most three dimensions that fills less than 5
+    % of its bounding box there are Gauss points.
 
     Args:
         discretization: the discretization that was solved.

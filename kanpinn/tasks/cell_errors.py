@@ -176,7 +176,8 @@ def attributed(shown: Tensor, indicated: Tensor) -> Tensor:
     the cell would not reduce it. The excess of all cells is distributed in proportion to the part
     of its own error that each cell causes. When the excess was distributed in proportion to the
     indicators alone, it went to the small cells at the ends of a sliding lid, whose indicators are
-    up to 100 times their errors, while large cells at the walls made the vortex wrong by 9 %.
+    up to 100 times their errors. Then large cells at the walls, which were not halved, made the
+    vortex wrong by 9 %.
 
     Args:
         shown, indicated: the squared errors and the squared indicators, (N,) each.

@@ -114,15 +114,16 @@ class Continuation(Method):
     The parameter goes from `initial` to the problem's own value, geometrically if the two values
     have the same sign, else linearly; the first increment is a quarter of the way. Newton's method
     starts from the solution for the last value. On the output layer of a network, a value counts as
-    solved if a full Newton step hardly lowers the loss any more and the relative loss (the loss
-    divided by the loss of the zero function) is small: at most 1e-2 and at most a hundred times the
-    relative loss of the last solution, or below 1e-6. In cells, which are halved on the way, a
-    value counts as solved if the estimated relative error is at most 0.03; `AdaptiveLeastSquares`
-    after the continuation makes the error smaller. If a value took at most half of `solves`, the
-    increment is doubled. If Newton's method fails for a value, the last solution is restored and
-    the increment is halved. The history has the losses of the problem itself, not of the easier
-    problems. If the continuation fails, the run fails and later optimizers are not started. A run
-    that ends before it reaches the problem's own value reports the last value.
+    solved if a full Newton step hardly lowers the loss any more and the relative loss is small. The
+    relative loss is the loss divided by the loss of the zero function. It is small if it is below
+    1e-6, or at most 1e-2 and at most a hundred times the relative loss of the last solution. In
+    cells, which are halved on the way, a value counts as solved if the estimated relative error is
+    at most 0.03; `AdaptiveLeastSquares` after the continuation makes the error smaller. If a value
+    took at most half of `solves`, the increment is doubled. If Newton's method fails for a value,
+    the last solution is restored and the increment is halved. The history has the losses of the
+    problem itself, not of the easier problems. If the continuation fails, the run fails and later
+    optimizers are not started. A run that ends before it reaches the problem's own value reports
+    the last value.
 
     Args:
         parameter: the name of an attribute that the problem's residual uses, such as "reynolds".

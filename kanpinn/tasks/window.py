@@ -642,11 +642,11 @@ def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
 class Control:
     """Chooses windows so that each window adds an error of at most `allowed`, at the least cost.
 
-    A solution that is analytic up to a distance d from the real axis has a Legendre series whose
-    terms of degree j decay like ρ^-j in a window of length h, with ρ = x + (1 + x²)^½ and
-    x = 2 d / h. So the error of s stages is A ρ^-(s + 1), which for short windows is proportional
-    to h^(s + 1). The errors of s and s - 2 stages determine ρ and A. Another number of stages is
-    chosen if the cost of a unit of time with it is lower by the factor `gain`.
+    If a solution is analytic up to a distance d from the real axis, the terms of degree j in its
+    Legendre series in a window of length h decay like ρ^-j, with ρ = x + (1 + x²)^½ and x = 2 d /
+    h. So the error of s stages is A ρ^-(s + 1), which for short windows is proportional to h^(s +
+    1). The errors of s and s - 2 stages determine ρ and A. Another number of stages is chosen if
+    the cost of a unit of time with it is lower by the factor `gain`.
 
     Args:
         allowed: the largest error of a window, relative to the solution.

@@ -386,19 +386,19 @@ class TrialSearch:
     The search goes on with the next family after trials that lower the residual little. When all
     families have been tried, the family with the least residual goes on, at first with other
     points, until the time is used up. As long as networks of another kind have not been tried, a
-    trial is postponed if it would take more than a quarter of the time left, or more than 0.6 of
-    the time left for a march with cells in space.
+    trial is postponed if it would take more than a quarter of the time left. For a march with cells
+    in space this fraction is 0.6.
 
-    The errors of two successive solutions are estimated from their comparison. If the residual of
-    the second solution at fresh points is ρ times that of the first solution, the error of the
-    first solution is their distance divided by 1 - ρ, and the error of the second solution is ρ^0.8
-    times the first error, since errors decrease more slowly than residuals. If ρ > 0.7 or a
-    solution is overfitted, the errors are not known. The second error is a guess that may be 100
-    times too high. So if the guess is within the tolerance, or at the end, and if time is left, the
-    second solution is compared with one with 1.25 times the hidden units, as in `estimate_error`.
-    Networks in cells estimate their own errors; if no time is left to compare a solution in cells
-    with a better one, the status is "stopped". For energies, ρ is the ratio of successive
-    distances, and the second error is ρ times the first error.
+    The errors of two successive solutions are estimated from their comparison. Let the residual of
+    the second solution at fresh points be ρ times the residual of the first. Then the error of the
+    first solution is the distance of the solutions divided by 1 - ρ. The error of the second
+    solution is ρ^0.8 times the first error, since errors decrease more slowly than residuals. If ρ
+    > 0.7 or a solution is overfitted, the errors are not known. The second error is a guess that
+    may be 100 times too high. So if the guess is within the tolerance, or at the end, and if time
+    is left, the second solution is compared with one with 1.25 times the hidden units, as in
+    `estimate_error`. Networks in cells estimate their own errors; if no time is left to compare a
+    solution in cells with a better one, the status is "stopped". For energies, ρ is the ratio of
+    successive distances, and the second error is ρ times the first error.
 
     An overfitted trial is repeated with more points. With noisy data, the search keeps the smallest
     network that fits the data as well as the next larger network, and its error estimate includes

@@ -522,9 +522,9 @@ def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> S
     """Compute all eigenpairs of the matrices L and M for a shift, including spurious eigenpairs.
 
     The truncated SVD of L - σM, of rank r, is U S Vᵀ. The inverse of the operator in the
-    least-squares sense is K = Uᵀ M V S⁻¹: for the coordinates z of a right-hand side U z, K z are
-    the coordinates of the projection of M x onto the range of L - σM, where x solves
-    (L - σM) x = U z. The relative residual of an eigenpair is ‖(L - λM) x‖ / ‖(L - σM) x‖. The
+    least-squares sense is K = Uᵀ M V S⁻¹. For the coordinates z of a right-hand side U z, let x be
+    the solution of (L - σM) x = U z. Then K z are the coordinates of the projection of M x onto the
+    range of L - σM. The relative residual of an eigenpair is ‖(L - λM) x‖ / ‖(L - σM) x‖. The
     residual vector is orthogonal to the range of L - σM. Since this range approximates the adjoint
     mode, the error of an eigenvalue is the product of the approximation errors of the mode and of
     the adjoint mode.
