@@ -40,9 +40,9 @@ class Window:
     Args:
         stages: the collocation method, with s stages.
         start, length: the first moment of the window and its length.
-        states: the coefficients of m fields in n functions of space, (order + s, n, m): those of
-            the value, and for second order the rate, at the start, then the unknowns of the stages
-            (see `at_stages`).
+        states: the coefficients of m fields in n functions of space, (order + s, n, m). First come
+            the coefficients of the value at the start, and for second order of the rate, then the
+            unknowns of the stages (see `at_stages`).
         error: the estimated error that the window adds, relative to the size of the solution, in
             the root mean square over the window; infinite if the window could not be solved.
         lower: the error that two stages fewer would leave, 0 if it is not known.
