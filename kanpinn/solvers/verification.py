@@ -360,8 +360,8 @@ def rows_of(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool
         term: the loss term.
         surrogate: the solution.
         points: the points; a row belongs to `term.sites` points.
-        zero: whether to return the residuals of the function 0 instead of the solution: they are
-            the data of a condition.
+        zero: whether to return the residuals of the function 0 instead of the solution. For a
+            condition these residuals are its data.
     """
     if not len(points):  # as if all points are outside the domain
         return torch.zeros(0, 1, dtype=torch.float64)

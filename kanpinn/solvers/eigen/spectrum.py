@@ -849,7 +849,7 @@ class CellPairs:
         )
 
     def shares(self, count: int) -> Tensor:
-        """Return each cell's contribution to the relative errors of the first μ, (N, count).
+        """Return each cell's part of the relative errors of the first eigenvalues μ, (N, count).
 
         The contribution is the cell's part of the least-squares functional of the mode, divided by
         the value of the functional at 0. For self-adjoint problems these parts sum up to the error
