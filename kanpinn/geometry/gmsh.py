@@ -267,7 +267,7 @@ def _filling(mesh: "MshFile", rest: str) -> _Filling:
 
 
 def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
-    """Return the node indices (k, d + 1) of all triangles or tetrahedra, ordered to volumes > 0.
+    """Return the node indices (k, d + 1) of all triangles or tetrahedra, in positive orientation.
 
     MSH 2.2 repeats an element that is in several physical groups; the element is returned once.
     A quadrangle is divided along the diagonal for which the smaller triangle is larger.

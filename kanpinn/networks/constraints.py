@@ -231,8 +231,8 @@ class BooleanSum:
     Args:
         inner: G, (n, d) → (n, m); None for zero.
         axis: the index of the coordinate.
-        ends: a dict from one or two values of the coordinate, the ends, to the data u_e. These are
-            a function of n points at this end that returns (n, m), or None for zero data.
+        ends: a dict from one or two values of the coordinate, the ends, to the data u_e. The data
+            are a function of n points at this end that returns (n, m), or None for zero data.
         names: the names of the coordinates.
 
     Reference: Gordon and Hall, Transfinite element methods (1973).
