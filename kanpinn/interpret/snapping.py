@@ -227,7 +227,7 @@ class Fits:
 
     @property
     def limit(self) -> Array:
-        """True for each fit in a limit case, (k,): the terms c f and d are huge and nearly cancel."""
+        """True for each fit, (k,), in which the terms c f and d are huge and nearly cancel."""
         return self.largest > 1e5  # the size of c f, in standard deviations of y
 
     def best(self, count: int) -> Float[Array, "j 2"]:
