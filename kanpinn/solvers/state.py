@@ -158,7 +158,7 @@ class Losses:
         of the next epoch.
 
         Args:
-            residuals: the loss of the step, as an object.
+            residuals: the loss with which the step was made.
             done: the result of the step that the method returned.
             more: whether the method's limit of steps allows further steps.
         """

@@ -849,11 +849,11 @@ class CellPairs:
         )
 
     def shares(self, count: int) -> Tensor:
-        """Return each cell's part of the relative errors of the first eigenvalues μ, (N, count).
+        """Return each cell's contribution to the relative errors of the eigenvalues, (N, count).
 
         The contribution is the cell's part of the least-squares functional of the mode, divided by
-        the value of the functional at 0. For self-adjoint problems these parts sum up to the error
-        of the eigenvalue μ = 1/(λ - σ) of T.
+        the value of the functional at 0. For self-adjoint problems the contributions sum up to the
+        relative error of the eigenvalue μ = 1/(λ - σ) of the inverse operator.
         """
         modes = self.spectrum.modes(torch.arange(count)).coefficients
         functions = self._by_cells(torch.view_as_real(modes).flatten(1))
