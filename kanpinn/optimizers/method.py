@@ -7,8 +7,8 @@ import math
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, field, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 import torch
@@ -162,28 +162,37 @@ class Kept:
             if hasattr(value, "state_dict"):
                 state[name] = value.state_dict()
             elif is_dataclass(value) and not isinstance(value, type):
-                state[name] = astuple(value)
+                state[name] = asdict(value)
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state that `state_dict` returned.
 
         Raises:
-            InputError: if the state has other names than `kept`.
+            InputError: if the state has other names than `kept`, or the state of a dataclass has
+                other names than its fields.
         """
-        if set(state) != set(self.kept):
-            raise InputError(
-                f"{type(self).__name__} keeps {sorted(self.kept)}, the state has {sorted(state)}"
-            )
+        _require_names(type(self), self.kept, state)
         for name, value in state.items():
             present: Any = getattr(self, name, None)
             kind: Any = type(present)
             if hasattr(present, "load_state_dict"):
                 present.load_state_dict(value)
             elif is_dataclass(present):
-                setattr(self, name, kind(*value))
+                _require_names(kind, [one.name for one in fields(present)], value)
+                setattr(self, name, kind(**value))
             else:
                 setattr(self, name, value)
+
+
+def _require_names(kind: type, expected: Sequence[str], state: object) -> None:
+    """Refuse the state of an object unless it has a value for each expected name and no other."""
+    names = sorted(state) if isinstance(state, Mapping) else type(state).__name__
+    if names != sorted(expected):
+        raise InputError(
+            f"{kind.__name__} keeps {sorted(expected)}, the state has {names}: it is of another "
+            "version of kanpinn; solve anew"
+        )
 
 
 class Stage(Kept, ABC):

@@ -16,6 +16,7 @@ from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.jets import Jet, jet_of_stacked
 from kanpinn.loss.residuals import Residuals
+from kanpinn.optimizers.method import Kept
 from kanpinn.spaces import cell_windows
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.problem import CellProblem, counted_fields
@@ -30,9 +31,6 @@ from kanpinn.tasks.adapt import dorfler_marking, part_to_refine, why_too_many
 from kanpinn.tasks.cell_errors import distributed
 from kanpinn.tasks.time_state import Attempt, MarchSettings, TimeState, state_of, window_of
 from kanpinn.tasks.window import Control, Newton, StageChoice, Window, solve_window, together
-
-SAVED = ("time", "size", "expected", "beyond", "limited")
-USED = ("about", "window", "served", "rate", "slow")  # `LinearisedCells` in a checkpoint
 
 
 def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> Tensor:
@@ -54,7 +52,7 @@ def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> T
 
 
 @dataclass(eq=False)
-class LinearisedCells:
+class LinearisedCells(Kept):
     """An evolution in cells, linearised at one moment, and how fast Newton's method converged.
 
     The order p of the evolution in time is 1 or 2. The state is u for p = 1, and u and u' for p =
@@ -75,6 +73,7 @@ class LinearisedCells:
         slow: whether Newton's method is expected to be too slow in the next window.
     """
 
+    kept = ("about", "window", "served", "rate", "slow")
     cells: ShiftedCells
     about: tuple[Tensor, float]
     window: tuple[int, float]
@@ -570,12 +569,12 @@ class CellMarch(TimeState[CellAttempt]):
         functions: the coefficients of the solution, of its estimated error in time and of its
             estimated error in space, (3, N, L, p m).
         beyond: the L2 norm of the part of the error in space that the cells cannot represent.
-        kept: the linearised equation with its factors; None if the equation must be linearised
-            anew.
+        linearised: the equation, linearised, with its factors; None if it must be linearised anew.
         compared: the last errors in space from comparisons on the present cells, at most two.
         first_errors: the L2 norm of the error of the initial values in each cell, (N,).
     """
 
+    kept = ("time", "size", "expected", "beyond", "limited")
     choice = CellNewton.choice
     keeps_factors = True
     watches_growth = False  # to examine places in all cells would cost too much
@@ -592,7 +591,7 @@ class CellMarch(TimeState[CellAttempt]):
             terms, domain, counted, self.fields, self.order
         )
         self.size, self.expected, self.beyond = 0.0, 0.0, 0.0
-        self.kept: LinearisedCells | None = None
+        self.linearised: LinearisedCells | None = None
         self.compared: list[SpaceError] = []
         self.polynomials = self.network.polynomials
         geometry = self.problem.start(self.network.start)
@@ -792,7 +791,7 @@ class CellMarch(TimeState[CellAttempt]):
         self._take(geometry, functions[:3])
         if self.latest is not None:
             self.latest = replace(self.latest, states=functions[3:].flatten(1, 2))
-        self.kept, self.compared = None, []
+        self.linearised, self.compared = None, []
         return True
 
     def guess(self, scheme: Stages, length: float) -> Tensor:
@@ -802,15 +801,15 @@ class CellMarch(TimeState[CellAttempt]):
         return self.latest.guess(scheme, self.time, length)
 
     def equations(self, scheme: Stages, length: float) -> CellNewton:
-        """The equations of the next window, linearised anew if `kept` is not for such a window."""
+        """The equations of the next window, linearised anew unless they are for such a window."""
         window, value = (scheme.count, length), self.functions[0]
-        if self.kept is None or self.kept.slow or self.kept.window != window:
+        if self.linearised is None or self.linearised.slow or self.linearised.window != window:
             states = value + self.guess(scheme, length).view(-1, *value.shape)
             state, middle = state_at(scheme, length, value, states, 0.5), self.time + length / 2
             about = with_rates(*state, self.fields), middle
             cells = linearised_at(self.places, about, self.order)
-            self.kept = LinearisedCells(cells, about, window)
-        return CellNewton(self.kept.cells, scheme, self.time, length, value)
+            self.linearised = LinearisedCells(cells, about, window)
+        return CellNewton(self.linearised.cells, scheme, self.time, length, value)
 
     def _tried(self, scheme: Stages, length: float) -> tuple[Window, CellNewton]:
         """Solve a window; if this fails with an old linearisation, solve it again with a new one.
@@ -820,13 +819,13 @@ class CellMarch(TimeState[CellAttempt]):
         """
         guess, precision = self.guess(scheme, length), self.settings.precision(CellNewton)
         while True:
-            equations, kept = self.equations(scheme, length), self.kept
+            equations, kept = self.equations(scheme, length), self.linearised
             assert kept is not None
             done = solve_window(equations, guess, self.size, precision, self.terms.algebraic)
             if done[0].converged or not kept.served:
                 kept.serve(done[0].rate)
                 return done
-            self.kept = None
+            self.linearised = None
 
     def added(self, equations: CellNewton, states: Tensor, probe: Probe) -> SpaceError:
         """The error in space that a window adds, estimated from a single step in the window.
@@ -882,7 +881,7 @@ class CellMarch(TimeState[CellAttempt]):
     def follow(self, control: Control, window: Window) -> None:
         """Choose the next window; its length stays the same if it is nearly the best length."""
         least, most = 0.92, 1.6  # the ratio of the best length to the present length
-        length, count, kept = window.length, window.stages.count, self.kept
+        length, count, kept = window.length, window.stages.count, self.linearised
         assert kept is not None  # the window has been solved with this linearisation
         control.follow(replace(window, rate=kept.rate))
         if not kept.slow and least * length <= control.length <= most * length:
@@ -890,21 +889,21 @@ class CellMarch(TimeState[CellAttempt]):
 
     def state_dict(self) -> dict[str, Any]:
         tree = self.geometry.tree
-        return {name: getattr(self, name) for name in SAVED} | {
+        return super().state_dict() | {
             "tree": (tree.level, tree.place, tree.region),
             "functions": self.functions,
-            "kept": None if self.kept is None else {n: getattr(self.kept, n) for n in USED},
+            "linearised": self.linearised and self.linearised.state_dict(),
             "compared": [vars(one).copy() for one in self.compared],
             "latest": self.latest and state_of(self.latest),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        vars(self).update({name: state[name] for name in SAVED})
+        super().load_state_dict({name: state[name] for name in self.kept})
         start, (level, place, region) = self.network.start, state["tree"]
         tree = Tree(start.roots, level, place, region, start.around)
         self._take(self.problem.cells(tree), state["functions"])
         self.compared = [SpaceError(**one) for one in state["compared"]]
-        self.latest, self.kept = state["latest"] and window_of(state["latest"]), None
-        if (kept := state["kept"]) is not None:
-            cells = linearised_at(self.places, kept["about"], self.order)
-            self.kept = LinearisedCells(cells, **kept)
+        self.latest, self.linearised = state["latest"] and window_of(state["latest"]), None
+        if (known := state["linearised"]) is not None:
+            cells = linearised_at(self.places, known["about"], self.order)
+            self.linearised = LinearisedCells(cells, **known)

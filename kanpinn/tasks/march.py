@@ -129,8 +129,6 @@ class March(MarchSettings, Method):
         return MarchStage(self, residuals)
 
 
-COUNTED = ("accepted", "refused", "squares", "begun")
-CONTROLLED = ("length", "stages", "distances")  # the state of the controller
 KEPT = "what comes before is kept, and the network is constant in time after"
 
 
@@ -151,6 +149,7 @@ class MarchStage(Stage):
     """
 
     all_or_nothing = True  # a window is added only when it is solved
+    kept = ("accepted", "refused", "squares", "begun", "control")
     latest: Attempt
 
     def __init__(self, settings: March, residuals: Residuals) -> None:
@@ -328,13 +327,10 @@ class MarchStage(Stage):
         return f"{self.state.surrogate.domain.names[-1]} = {moment:.{digits}g}"
 
     def state_dict(self) -> dict[str, Any]:
-        found = {name: getattr(self, name) for name in COUNTED}
-        found |= {name: getattr(self.control, name) for name in CONTROLLED}
-        return found | {"state": self.state.state_dict() if self.begun else None}
+        return super().state_dict() | {"state": self.state.state_dict() if self.begun else None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update({name: state[name] for name in COUNTED})
-        self.control = replace(self.control, **{name: state[name] for name in CONTROLLED})
+        super().load_state_dict({name: state[name] for name in self.kept})
         if self.begun:
             self.state.load_state_dict(state["state"])
         if self.is_hopeless:  # a march that had ended is continued

@@ -285,19 +285,18 @@ class SplineMarch(TimeState[SplineAttempt]):
     def state_dict(self) -> dict[str, Any]:
         state = self.state
         names = ("time", "state", "size", "errors", "error", "lasting")
-        return {name: getattr(state, name) for name in names} | {
+        return super().state_dict() | {
             "breaks": list(state.space.breaks),
             "kinks": state.space.kinks,
             "latest": state.latest and state_of(state.latest),
-            "limited": self.limited,
+            "solution": {name: getattr(state, name) for name in names},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        known = dict(state)
-        self.limited = known.pop("limited")
-        space = self._space(known.pop("breaks"), known.pop("kinks"))
-        known["latest"] = known["latest"] and window_of(known["latest"])
-        self._go_on(SplineState(space=space, **known))
+        super().load_state_dict({name: state[name] for name in self.kept})
+        space = self._space(state["breaks"], state["kinks"])
+        latest = state["latest"] and window_of(state["latest"])
+        self._go_on(SplineState(space=space, latest=latest, **state["solution"]))
 
 
 def _told(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, float]]:

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from torch import Tensor
-
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
+from kanpinn.optimizers.method import Kept
 from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.time_schemes import Stages, stages
 from kanpinn.tasks.window import Control, Newton, StageChoice, Window
@@ -82,7 +81,7 @@ class Attempt:
 Tried = TypeVar("Tried", bound=Attempt)
 
 
-class TimeState(ABC, Generic[Tried]):
+class TimeState(Kept, ABC, Generic[Tried]):
     """The solution at the end of the windows so far, in the space of the next window.
 
     Args:
@@ -109,6 +108,7 @@ class TimeState(ABC, Generic[Tried]):
     choice: StageChoice
     keeps_factors: ClassVar[bool] = False
     watches_growth: ClassVar[bool] = True
+    kept: tuple[str, ...] = ("limited",)
 
     def __init__(
         self, settings: MarchSettings, residuals: Residuals, terms: EvolutionTerms
@@ -179,25 +179,13 @@ class TimeState(ABC, Generic[Tried]):
             length: the length of the next window.
         """
 
-    @abstractmethod
-    def state_dict(self) -> dict[str, Any]:
-        """The state for a checkpoint, as tensors and plain values."""
 
-    @abstractmethod
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the state that `state_dict` returned."""
-
-
-WindowState = tuple[str, int, float, float, Tensor]
-
-
-def state_of(window: Window) -> WindowState:
+def state_of(window: Window) -> dict[str, Any]:
     """Return a window as plain values, without error estimates; `window_of` restores it."""
-    scheme = window.stages
-    return scheme.kind, scheme.count, window.start, window.length, window.states
+    scheme, names = window.stages, ("start", "length", "states")
+    return {"stages": (scheme.count, scheme.kind)} | {n: getattr(window, n) for n in names}
 
 
-def window_of(state: WindowState) -> Window:
+def window_of(state: Mapping[str, Any]) -> Window:
     """Restore the window that `state_of` has returned as plain values."""
-    kind, count, start, length, states = state
-    return Window(stages(count, kind), start, length, states)
+    return Window(**dict(state) | {"stages": stages(*state["stages"])})

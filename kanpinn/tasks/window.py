@@ -20,6 +20,7 @@ from torch import Tensor
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import derivatives_of_parts, jet_of_stacked, join
 from kanpinn.networks.surrogate import Surrogate
+from kanpinn.optimizers.method import Kept
 from kanpinn.spaces.galerkin import LinearSystem, MomentsInTime, Solve, System
 from kanpinn.spaces.jets_in_time import at_times
 from kanpinn.spaces.time_schemes import (
@@ -639,7 +640,7 @@ def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
 
 
 @dataclass
-class Control:
+class Control(Kept):
     """Chooses windows so that each window adds an error of at most `allowed`, at the least cost.
 
     If a solution is analytic up to a distance d from the real axis, the terms of degree j in its
@@ -663,6 +664,7 @@ class Control:
     Reference: Trefethen, Approximation Theory and Approximation Practice (2013), chapter 8.
     """
 
+    kept = ("length", "stages", "distances")
     allowed: float
     length: float
     stages: int

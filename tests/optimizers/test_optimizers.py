@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy
@@ -18,6 +19,7 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers.gradient import LinePoint, strong_wolfe, updated
+from kanpinn.optimizers.method import Kept
 
 WEIGHTS = {"interior": 1.0, "boundary": 1.0}
 OPTIMIZERS = {
@@ -600,3 +602,24 @@ def test_a_residual_without_the_solution_is_told(optimizer):
     solution = kp.solve(FREE, network, optimizer, kp.Collocation(40, 2), errors=False)
     words = "stopped: to first order the residual does not depend on the"
     assert solution.status.startswith(words) and solution.history.steps == 1
+
+
+def test_a_checkpoint_of_other_attributes_is_refused_and_values_return_by_their_names():
+    @dataclass
+    class Progress:
+        error: float
+        ratio: float = 0.0
+
+    class Sweep(Kept):
+        kept = ("progress",)
+
+        def __init__(self, progress: Progress) -> None:
+            self.progress = progress
+
+    state = Sweep(Progress(0.5, 2.0)).state_dict()
+    again = Sweep(Progress(1.0))
+    again.load_state_dict({"progress": dict(reversed(state["progress"].items()))})
+    assert again.progress == Progress(0.5, 2.0)
+    for other in ({"error": 0.5}, {"error": 0.5, "ratio": 2.0, "old": 1.0}, (0.5, 2.0)):
+        with pytest.raises(kp.InputError, match=r"Progress keeps \['error', 'ratio'\].*solve anew"):
+            again.load_state_dict({"progress": other})
