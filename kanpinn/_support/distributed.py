@@ -21,12 +21,13 @@ import torch.distributed as dist
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn._support.errors import InputError, NumericalError
 
 T = TypeVar("T")
 # The exceptions that callers handle. If one rank raises any other exception, the other ranks raise
 # a NumericalError.
-KINDS = (InputError, NumericalError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
+KINDS: tuple[type[Exception], ...] = (InputError, NumericalError, *LINALG_ERRORS)
 
 
 def world() -> int:

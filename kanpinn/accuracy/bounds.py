@@ -24,8 +24,9 @@ from kanpinn.geometry.rules import gauss_product
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import (
     Channels,
+    Linearised,
     ResidualFunction,
-    derivatives_of_parts,
+    coefficients_of_derivatives,
     find_channels,
     zero_jet,
 )
@@ -77,9 +78,6 @@ class Coefficients:
 def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> Coefficients:
     """Read the coefficients of an affine expression of a scalar field and its derivatives.
 
-    The expression is evaluated with jets (values and derivatives) that are zero except for a single
-    entry. Then its value for a random jet is compared with the value from the coefficients.
-
     >>> from kanpinn import laplacian
     >>> p = Points(torch.tensor([[0.5, 0.0]], dtype=torch.float64), ("x", "y"))
     >>> found = read_coefficients(lambda p, u: p.x * u.value - laplacian(u) - 3, p, "residual")
@@ -101,35 +99,23 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
         raise Unsuitable(f"{what} has derivatives of order {channels.derivative_order}")
     if rest.shape[1] != 1:
         raise Unsuitable(f"{what} is a system of {rest.shape[1]} equations")
-    zero, generator = zero_jet(channels, p.coords, 1), torch.Generator().manual_seed(41)
-    drawn = [torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in zero.parts()]
-    slopes, scale = [], rest[:, 0].detach().abs().clamp_min(1)  # else R would hide digits
-    for k, part in enumerate(zero.parts()):
-        for column in range(part[0].numel()):
-            parts = zero.parts()
-            parts[k] = part.clone()
-            parts[k].flatten(1)[:, column] = scale
-            slopes.append((equation(p, zero.with_parts(parts)) - rest)[:, 0] / scale)
-    slope, (n, d) = torch.stack(slopes, dim=1), p.coords.shape
-    terms = slope * torch.cat([part.flatten(1) for part in drawn], dim=1)
-    predicted, size = rest[:, 0] + terms.sum(dim=1), rest[:, 0].abs() + terms.abs().sum(dim=1)
-    tried = equation(p, zero.with_parts(drawn))[:, 0]
-    if not bool(tried.isfinite().all() and predicted.isfinite().all()):
+    linear = Linearised.at_zero(equation, p, channels, 1)
+    if not bool(linear.values.isfinite().all() and linear.slopes.isfinite().all()):
         raise Unsuitable(f"{what} is not finite everywhere")
-    if bool(((tried - predicted).abs() > 1e-10 * size).any()):
+    if not linear.is_affine():
         raise Unsuitable(f"{what} is not linear in the solution")
-    second, first, zeroth = slope.new_zeros(n, d, d), slope.new_zeros(n, d), slope.new_zeros(n)
-    for part, derivatives in zip(slope.unbind(dim=1), derivatives_of_parts(channels), strict=True):
-        for orders, factor in derivatives:
-            axes = [axis for axis, order in enumerate(orders) for _ in range(order)]
-            if not axes:
-                zeroth = zeroth + part
-            elif len(axes) == 1:
-                first[:, axes[0]] += factor * part
-            else:
-                second[:, axes[0], axes[1]] += factor / 2 * part
-                second[:, axes[1], axes[0]] += factor / 2 * part
-    return Coefficients(second, first, zeroth, rest[:, 0])
+    n, d = p.coords.shape
+    zeroth, first, second = rest.new_zeros(n), rest.new_zeros(n, d), rest.new_zeros(n, d, d)
+    for orders, factor in coefficients_of_derivatives(linear.slopes[:, 0], channels).items():
+        axes = [axis for axis, order in enumerate(orders) for _ in range(order)]
+        if not axes:
+            zeroth += factor[:, 0]
+        elif len(axes) == 1:
+            first[:, axes[0]] += factor[:, 0]
+        else:
+            second[:, axes[0], axes[1]] += factor[:, 0] / 2
+            second[:, axes[1], axes[0]] += factor[:, 0] / 2
+    return Coefficients(second, first, zeroth, linear.values[:, 0])
 
 
 def flux_factor(condition: Coefficients, second: Tensor, p: Points) -> Tensor | None:

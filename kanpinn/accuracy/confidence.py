@@ -11,6 +11,7 @@ import torch
 from scipy.special import chdtri, ndtri, stdtrit
 from torch import Tensor
 
+from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
@@ -443,7 +444,7 @@ class Covariance:
             kept = s > rank_tolerance(s.dtype) * s[0]
             self._singular, self._directions = s[kept], vh[kept]
             self._projected = u.T[kept] @ model.target
-        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        except LINALG_ERRORS as error:
             self.failure = str(error)
 
     @cached_property
@@ -508,7 +509,7 @@ class Covariance:
         try:
             unknown = unknown_columns(self.residuals.surrogate)
             return approximation(self._richer(), unknown, freedom)
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        except LINALG_ERRORS:
             return None
 
     @property

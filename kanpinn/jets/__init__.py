@@ -5,7 +5,9 @@ from kanpinn.jets.jet import Channels as Channels
 from kanpinn.jets.jet import Coordinates as Coordinates
 from kanpinn.jets.jet import Jet as Jet
 from kanpinn.jets.jet import MissingChannel as MissingChannel
+from kanpinn.jets.jet import MultiIndex as MultiIndex
 from kanpinn.jets.jet import coefficients_along as coefficients_along
+from kanpinn.jets.jet import coefficients_of_derivatives as coefficients_of_derivatives
 from kanpinn.jets.jet import derivatives_of_parts as derivatives_of_parts
 from kanpinn.jets.jet import jet_of as jet_of
 from kanpinn.jets.jet import jet_of_stacked as jet_of_stacked
@@ -13,6 +15,7 @@ from kanpinn.jets.jet import join as join
 from kanpinn.jets.jet import largest_of_orders as largest_of_orders
 from kanpinn.jets.jet import orders_of_parts as orders_of_parts
 from kanpinn.jets.jet import parts_along as parts_along
+from kanpinn.jets.jet import parts_from as parts_from
 from kanpinn.jets.jet import parts_of_wave as parts_of_wave
 from kanpinn.jets.jet import stack as stack
 from kanpinn.jets.jet import stack_equations as stack_equations

@@ -620,14 +620,17 @@ def parts_of_wave(channels: Channels, kappa: Tensor) -> Tensor:
             squares = squares.sum(dim=1, keepdim=True)
         parts.append(squares.flatten(1))
     if channels.directions:
-        along = kappa @ torch.tensor(channels.directions).to(kappa).T
+        along = kappa @ kappa.new_tensor(channels.directions).T
         powers = [along**r for r in range(1, channels.order + 1)]
         parts.append(torch.stack(powers, dim=2).flatten(1))
     return torch.cat(parts, dim=1)
 
 
+MultiIndex = tuple[int, ...]  # the order of the derivative in each coordinate
+
+
 @lru_cache(maxsize=100)
-def derivatives_of_parts(channels: Channels) -> list[list[tuple[tuple[int, ...], float]]]:
+def derivatives_of_parts(channels: Channels) -> list[list[tuple[MultiIndex, float]]]:
     """Write each part of a stacked jet as a weighted sum of partial derivatives.
 
     Returns:
@@ -696,3 +699,35 @@ def jet_of_stacked(channels: Channels, rows: Tensor) -> Jet:
         rows: the parts of the jet, (n, parts, m).
     """
     return zero_jet(channels, rows, 1).unstacked(rows)
+
+
+def parts_from(channels: Channels, derivative: Callable[[MultiIndex], Tensor]) -> Tensor:
+    """The stacked jet of a function with given partial derivatives, (n, parts, …).
+
+    Args:
+        channels: the derivatives in the jet.
+        derivative: gives the partial derivative of a multi-index, (n, …).
+    """
+    rows = []
+    for terms in derivatives_of_parts(channels):
+        each = ((derivative(index), factor) for index, factor in terms)
+        rows.append(total(values if factor == 1 else factor * values for values, factor in each))
+    return torch.stack(rows, dim=1)
+
+
+def coefficients_of_derivatives(slopes: Tensor, channels: Channels) -> dict[MultiIndex, Tensor]:
+    """The coefficients of partial derivatives, from those of the parts of a stacked jet.
+
+    Args:
+        slopes: the coefficients of the parts, (…, parts, m).
+        channels: the derivatives in the jet.
+
+    Returns:
+        The coefficients (…, m) of each partial derivative in the jet, by multi-index.
+    """
+    coefficients: dict[MultiIndex, Tensor] = {}
+    for part, terms in enumerate(derivatives_of_parts(channels)):
+        for index, factor in terms:
+            value = factor * slopes[..., part, :]
+            coefficients[index] = coefficients[index] + value if index in coefficients else value
+    return coefficients

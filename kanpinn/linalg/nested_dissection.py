@@ -444,4 +444,4 @@ def check_finite(parts: Iterable[Array]) -> None:
     """
     if not all(np.isfinite(part).all() for part in parts):
         message = "an entry of a least-squares problem is not finite"
-        raise torch.linalg.LinAlgError(message)  # type: ignore[attr-defined]
+        raise np.linalg.LinAlgError(message)

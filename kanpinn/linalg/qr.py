@@ -5,6 +5,7 @@ several ranks.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -314,7 +315,7 @@ class Fold:
         assert self.factor is not None, "no rows to fold"
         factor = self.factor if world() == 1 else _over_ranks(self.factor)
         if not bool(torch.isfinite(factor).all()):  # LAPACK would print, or hang
-            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+            raise np.linalg.LinAlgError(
                 "a residual or one of its derivatives is not a finite number"
             )
         return TriangularFactor(factor)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn._support.errors import CONVERGED, InputError, integer, number
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
@@ -102,7 +103,7 @@ class SeveralStarts(Stage):
         before = get_coefficients(layers)
         try:
             done = self.descent.step()
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        except LINALG_ERRORS:
             if self.last or not self.starts:
                 raise
             set_coefficients(layers, before)
@@ -161,7 +162,7 @@ class SeveralStarts(Stage):
         for _ in range(most):
             try:
                 done = solve_reduced(residuals, self.rcond)
-            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            except LINALG_ERRORS:
                 break
             evaluations += done.evaluations
             idle = idle + 1 if done.loss > 0.99 * done.before else 0
@@ -276,7 +277,7 @@ class LeastSquaresStage(Stage):
             set_coefficients(layers, start)
             try:
                 tried.append((self.solve(self.residuals, self.rcond), get_coefficients(layers)))
-            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            except LINALG_ERRORS as error:
                 broken = error  # for example log u at u = 0
             regular = [step for step, _ in tried if step.rank and math.isfinite(step.loss)]
             if regular and (place > 0 or regular[0].linear or not bool(present.any())):

@@ -5,9 +5,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn._support.errors import CONVERGED, InputError, integer
 from kanpinn.linalg.qr import TriangularFactor, fold, outside_range
 from kanpinn.loss.residuals import Residuals
@@ -101,7 +103,7 @@ class Projection:
             outer = self.outer
             try:
                 done = solve_output(self.residuals, linear=self.linear)
-            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            except LINALG_ERRORS:
                 set_coefficients(self.network.output_layers, outer)
                 break
             loss, self.rank = done.loss, done.rank
@@ -128,7 +130,7 @@ class Projection:
         start = self.inner, self.outer
         try:
             steps = self._projected_triangle().damped()
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        except LINALG_ERRORS:
             self.evaluations += 1
             return loss, damping
         reached: dict[float, tuple[Tensor, Tensor]] = {}
@@ -375,7 +377,7 @@ class VariableProjectionStage(Stage):
         elif self.best is not None:
             start, self.phase = self.best, "prune" if self.settings.prune else "enter"
         else:
-            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+            raise np.linalg.LinAlgError(
                 f"the residual has no finite number from any of {self.drawn} random starts"
             )
         self._begin(self.projection(start))

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
 import torch
 
+from kanpinn._support.breakdowns import BREAKDOWNS
 from kanpinn._support.distributed import extremes, from_first, on_threads, same, together, world
 from kanpinn._support.errors import (
     CONVERGED,
@@ -42,13 +42,6 @@ LOG = logging.getLogger("kanpinn")
 Measure = Callable[[Approximation, float | None], Mapping[str, float]]
 
 
-BREAKDOWNS = (
-    torch.linalg.LinAlgError,  # type: ignore[attr-defined]
-    np.linalg.LinAlgError,
-    FloatingPointError,
-    OverflowError,
-    ZeroDivisionError,
-)
 REMEDY = (
     "regularise the equation, as by ε + |∇u|² in place of |∇u|², or approach the problem by "
     "Continuation from an easier value of a parameter"

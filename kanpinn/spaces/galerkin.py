@@ -20,7 +20,7 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.rules import gauss_legendre
-from kanpinn.jets import Channels, Jet, Linearised, derivatives_of_parts, total
+from kanpinn.jets import Channels, Jet, Linearised, parts_of_wave
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.evolution_terms import EvolutionTerms, initial_values
@@ -76,41 +76,6 @@ class TrialSpace(ABC):
         """
 
 
-MultiIndex = tuple[int, ...]  # the order of the derivative in each coordinate
-
-
-def parts_from(channels: Channels, derivative: Callable[[MultiIndex], Tensor]) -> Tensor:
-    """The stacked jet of a function with given partial derivatives, (n, parts, …).
-
-    Args:
-        channels: the derivatives in the jet.
-        derivative: gives the partial derivative of a multi-index, (n, …).
-    """
-    rows = []
-    for terms in derivatives_of_parts(channels):
-        each = ((derivative(index), factor) for index, factor in terms)
-        rows.append(total(values if factor == 1 else factor * values for values, factor in each))
-    return torch.stack(rows, dim=1)
-
-
-def coefficients_of_derivatives(slopes: Tensor, channels: Channels) -> dict[MultiIndex, Tensor]:
-    """The coefficients of partial derivatives, from those of the parts of a stacked jet.
-
-    Args:
-        slopes: the coefficients of the parts, (…, parts, m).
-        channels: the derivatives in the jet.
-
-    Returns:
-        The coefficients (…, m) of each partial derivative in the jet, by multi-index.
-    """
-    coefficients: dict[MultiIndex, Tensor] = {}
-    for part, terms in enumerate(derivatives_of_parts(channels)):
-        for index, factor in terms:
-            value = factor * slopes[..., part, :]
-            coefficients[index] = coefficients[index] + value if index in coefficients else value
-    return coefficients
-
-
 def errors_of_waves(
     channels: Channels, linearised: Tensor, axis: int, wave: Tensor, rate: float, sizes: Tensor
 ) -> Tensor:
@@ -154,12 +119,9 @@ def _symbols(
     channels: Channels, linearised: Tensor, axis: int, wave: Tensor, rate: float
 ) -> Tensor:
     """The linearised residuals of the waves of `errors_of_waves` with size 1, (G, equations, m)."""
-    symbols = torch.zeros((), dtype=wave.dtype)
-    for index, slopes in coefficients_of_derivatives(linearised, channels).items():
-        if sum(index[:-1]) == index[axis]:  # no derivative by another coordinate
-            factors = wave ** index[axis] * rate ** index[-1]
-            symbols = symbols + slopes.to(wave) * factors[:, None]
-    return symbols.movedim(1, 0)
+    kappa = wave.new_zeros(len(wave), channels.dim)
+    kappa[:, axis], kappa[:, -1] = wave, rate
+    return torch.einsum("gp,egpm->gem", parts_of_wave(channels, kappa), linearised.to(wave))
 
 
 Solve = Callable[[Array], Array]  # right-hand side (unknowns,) → solution

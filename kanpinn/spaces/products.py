@@ -18,7 +18,14 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.rules import gauss_legendre, tensor_grid
-from kanpinn.jets import Coordinates, Jet, Linearised
+from kanpinn.jets import (
+    Coordinates,
+    Jet,
+    Linearised,
+    MultiIndex,
+    coefficients_of_derivatives,
+    parts_from,
+)
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.basis import BSplines
 from kanpinn.networks.surrogate import Surrogate
@@ -26,13 +33,10 @@ from kanpinn.spaces.evolution_terms import EvolutionTerms
 from kanpinn.spaces.galerkin import (
     LinearSystem,
     MomentsInTime,
-    MultiIndex,
     Solve,
     System,
     TermInSpace,
     TrialSpace,
-    coefficients_of_derivatives,
-    parts_from,
 )
 from kanpinn.spaces.time_schemes import Array
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn._support.errors import CONVERGED, InputError, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
@@ -384,14 +385,14 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         before = replace(field, coefficients=coefficients, numbers=numbers)
         try:
             system = self.problem.linearised(field)
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        except LINALG_ERRORS:
             if not self.newton.steps:
                 if (started := self._started_elsewhere(field)) is not None:
                     return started
                 raise
             for _ in range(halvings):
                 field = field.between(before)
-                with suppress(torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+                with suppress(*LINALG_ERRORS):
                     system = self.problem.linearised(field)
                     self.network.assign(field)
                     return system
@@ -409,7 +410,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         """
         for start in other_starts(zero.polynomials.dim, zero.coefficients.shape[2]):
             field = zero.nearest_to(start)
-            with suppress(torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+            with suppress(*LINALG_ERRORS):
                 system = self.problem.linearised(field)
                 if depends_on_fields(system):
                     self.network.assign(field)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn._support.errors import CONVERGED, InputError, integer, number
 from kanpinn.loss.residuals import ProblemFamily, Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
@@ -242,7 +243,7 @@ class ContinuationStage(Stage):
                 if step.finished is not None:
                     raise NotSolved(step.finished)
             raise NotSolved(f"it does not settle in {steps} steps")
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        except LINALG_ERRORS:
             self.why = "it breaks down"
         except NotSolved as failure:
             self.why = str(failure)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn._support.errors import CONVERGED, InputError, NumericalError, integer
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet, Linearised
@@ -289,11 +289,7 @@ class ParametrisedMarch:
             if tolerant:
                 return None
             raise
-        except (
-            NumericalError,
-            np.linalg.LinAlgError,
-            torch.linalg.LinAlgError,  # type: ignore[attr-defined]
-        ):
+        except (NumericalError, *LINALG_ERRORS):
             return None
         surrogate, data = self.residuals.surrogate, self.data.until(until)
         self.give(require_windows(surrogate.network), found[0], torch.zeros_like(parameters))

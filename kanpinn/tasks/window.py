@@ -17,6 +17,7 @@ import torch
 from scipy.linalg import lapack
 from torch import Tensor
 
+from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn.geometry.points import Batch
 from kanpinn.jets import derivatives_of_parts, jet_of_stacked, join
 from kanpinn.networks.surrogate import Surrogate
@@ -319,7 +320,7 @@ def solve_window(
         size = max(size, size_at_end) or 1.0
         mean, in_time = newton.error(window.unknowns)
         splines, lifetimes = newton.splines(window.unknowns)
-    except np.linalg.LinAlgError:
+    except LINALG_ERRORS:
         states = torch.cat([newton.initial, guess])
         return Window(scheme, newton.start, newton.length, states), newton
     modes = newton.norms(window.series()).numpy()

@@ -101,7 +101,7 @@ def test_a_direction_in_which_all_rows_vanish_gets_zero(solve):
 def test_a_number_that_is_not_finite_is_refused():
     tree, fronts, rights, _ = _random_problem(0, lambda n: n + 1)
     fronts[1].rows[0, 0] = np.nan
-    with pytest.raises(torch.linalg.LinAlgError, match="not finite"):
+    with pytest.raises(np.linalg.LinAlgError, match="not finite"):
         solve_dissected(tree, fronts, rights)
 
 
@@ -139,7 +139,7 @@ def test_ranks_share_the_leaves_and_find_what_one_process_finds(ranks, size, kee
 def test_a_number_of_one_rank_that_is_not_finite_is_refused_by_all(ranks):
     for leaf in range(9):
         for kind, text in ranks.run(2, _solved_here, 0, leaf % 2 == 0, leaf):
-            assert kind == "_LinAlgError" and "not finite" in text
+            assert kind == "LinAlgError" and "not finite" in text
 
 
 def _ready(pairs, work, node, owners, loads):
@@ -458,10 +458,10 @@ def test_entries_that_are_not_finite_are_refused():
     coarse = np.ones(8, dtype=bool)
     solver = _two_level(sizes, fronts, coarse)
     rights[1][0, 0] = np.nan
-    with pytest.raises(torch.linalg.LinAlgError, match="not finite"):
+    with pytest.raises(np.linalg.LinAlgError, match="not finite"):
         solver.solve(rights, 1e-12, 10)
     fronts[2].rows[0, 0] = np.inf
-    with pytest.raises(torch.linalg.LinAlgError, match="not finite"):
+    with pytest.raises(np.linalg.LinAlgError, match="not finite"):
         _two_level(sizes, fronts, coarse)
 
 

@@ -539,9 +539,7 @@ def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> S
     """
     matrix = operator - shift * mass
     if not bool(torch.isfinite(matrix).all()):
-        raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
-            "the operator is not a finite number at some point"
-        )
+        raise numpy.linalg.LinAlgError("the operator is not a finite number at some point")
     scale = column_scale(matrix)
     u, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
     kept = s > rank_tolerance(s.dtype) * s[0]

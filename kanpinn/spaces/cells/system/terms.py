@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn._support.errors import InputError
 from kanpinn.jets import Jet, Linearised, jet_of_stacked, largest_of_orders, parts_along, total
 from kanpinn.loss.terms import ResidualTerm
@@ -50,7 +52,7 @@ class SampledTerm:
         if not bool(finite.all()):
             where = at.points.show(int((~finite).to(torch.uint8).argmax()))
             what = f"the residual of the term {term.name} is not finite at {where}"
-            raise torch.linalg.LinAlgError(what)  # type: ignore[attr-defined]
+            raise np.linalg.LinAlgError(what)
         self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (slopes, right))
 
     @property
@@ -180,7 +182,7 @@ class SampledTerm:
         few = torch.linspace(0, len(self.at.cells) - 1, most).long().unique()
         try:
             again = SampledTerm(self.term, self.at.some(few), other)
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        except LINALG_ERRORS:
             return False  # slopes are not finite about `other`, so they depend on the function
         gap = (self.slopes[few] - again.slopes).abs().max()
         return bool(gap <= rounding * self.slopes.abs().max())
