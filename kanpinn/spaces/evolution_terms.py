@@ -17,6 +17,7 @@ from kanpinn.jets import Channels, Coordinates, Jet, Linearised, zero_jet
 from kanpinn.loss.terms import PROBE_POINTS, ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.spaces.jets_in_time import at_times, powers_in_time
+from kanpinn.spaces.time_schemes import Stages
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,14 +153,14 @@ def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Te
     return linear.slopes[:, :, [0, channels.dim]].flatten(2), linear.values
 
 
-def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> EvolutionTerms:
+def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: Stages) -> EvolutionTerms:
     """Check the order in time of an evolution, and find its algebraic fields.
 
     Args:
         terms: the terms.
         fields: the number of fields.
         order: 2 with initial rates, 1 without.
-        scheme: the scheme of the collocation in time, "radau" or "gauss".
+        scheme: the collocation in time.
 
     Returns:
         The terms with `algebraic`, the indices of the fields of which no equation has a derivative
@@ -167,7 +168,7 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
 
     Raises:
         InputError: for an equation whose order in time is above `order`, or below 2 with initial
-            rates, or for algebraic fields with Gauss stages.
+            rates, or for algebraic fields if the scheme does not damp.
     """
     # The sizes of the coefficients of the derivatives in time, (orders, equations, fields), from a
     # linearisation around a wave.
@@ -197,10 +198,11 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: str) -> 
     # Coefficients of derivatives that occur may be tiny; those of other derivatives are zero.
     absent = ~(sizes[1:] > 0).any(dim=0).any(dim=0)
     algebraic = absent.nonzero().flatten().tolist() if order == 1 else []
-    if algebraic and scheme == "gauss":
+    if algebraic and not scheme.damps:
         raise InputError(
             'scheme must be "radau" where no equation has a derivative in time of a field, as here '
-            f"of field number {algebraic[0] + 1}, got {scheme!r}: only a method that damps finds it"
+            f"of field number {algebraic[0] + 1}, got {scheme.kind!r}: only a method that damps "
+            "finds it"
         )
     return replace(terms, algebraic=algebraic)
 

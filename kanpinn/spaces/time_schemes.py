@@ -3,8 +3,9 @@ with their derivatives and errors.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class Stages:
     systems of a Newton step become one independent system for each eigenvalue. The systems of a
     conjugate pair of eigenvalues are conjugate to each other, so that one of them suffices.
 
-    kind: "radau" or "gauss". count: s. nodes: c, (s,), increasing in (0, 1]. nodal: the Legendre
+    kind: the name in `SCHEMES`. count: s. nodes: c, (s,), increasing in (0, 1]. nodal: the Legendre
     series of a multiple of Π (τ - c_i) on the window, (s + 1,). slopes: D, (s, s), the inverse of
     the Butcher matrix. eigenvalues: the eigenvalues of D with imaginary parts of at least 0, (k,).
     vectors: the columns of V for these eigenvalues, (s, k), multiplied by 2 for a conjugate pair.
@@ -45,31 +46,61 @@ class Stages:
     vectors: NDArray[np.complex128]
     rows: NDArray[np.complex128]
 
+    @property
+    def damps(self) -> bool:
+        """True if the last stage is at the end of the window, so that stiff parts are damped."""
+        return bool(self.nodes[-1] == 1)
+
+    @cached_property
+    def preserves(self) -> bool:
+        """True if the scheme preserves quadratic invariants (Hairer and Wanner, IV.12)."""
+        weights, rounding = legendre_series(self.nodes)[0], 1e-10
+        products = weights[:, None] * np.linalg.inv(self.slopes)
+        return bool(np.abs(products + products.T - np.outer(weights, weights)).max() < rounding)
+
+    @property
+    def real(self) -> list[int]:
+        """The indices of the real eigenvalues in `eigenvalues`."""
+        return np.flatnonzero(self.eigenvalues.imag == 0).tolist()
+
+
+# For each scheme the Legendre series on [-1, 1] of the polynomial whose roots are its s nodes,
+# (s + 1,). Everything else about a scheme follows from these nodes.
+SCHEMES: dict[str, Callable[[int], Array]] = {
+    "radau": lambda s: np.eye(s + 1)[s] - np.eye(s + 1)[s - 1],  # P_s - P_(s-1), of order 2s - 1
+    "gauss": lambda s: np.eye(s + 1)[s],  # P_s, of order 2s
+}
+
 
 @cache
 def stages(count: int, kind: str = "radau") -> Stages:
-    """Return the stages of Radau IIA, of order 2s - 1, or of Gauss, of order 2s.
+    """Return the stages of a scheme.
 
     Args:
         count: s, from 1 to 39. From 12 on the diagonalisation costs digits.
-        kind: "radau" has its last stage at the end of the window, and damps stiff parts; "gauss" is
-            symmetric in time, damps nothing and preserves quadratic invariants.
+        kind: the name of the scheme: "radau" (Radau IIA) has its last stage at the end of the
+            window, and damps stiff parts; "gauss" is symmetric in time, damps nothing and preserves
+            quadratic invariants.
 
     Raises:
-        InputError: for another kind, or a number of stages out of range.
+        InputError: for another scheme, a number of stages out of range, or a scheme with a stage at
+            the start of the window, such as Lobatto IIIA.
     """
-    if kind not in ("radau", "gauss"):
-        raise InputError(f'the collocation in time must be "radau" or "gauss", got {kind!r}')
+    if kind not in SCHEMES:
+        known = " or ".join(f'"{name}"' for name in SCHEMES)
+        raise InputError(f"the collocation in time must be {known}, got {kind!r}")
     most = 39
     if not 1 <= count <= most:
         raise InputError(f"the number of stages must be from 1 to {most}, got {count!r}")
-    series = np.zeros(count + 1)
-    series[count] = 1
-    if kind == "radau":
-        series[count - 1] = -1  # P_s - P_(s-1) vanishes at 1
+    series, near = SCHEMES[kind](count), 1e-9
     roots = np.sort(legendre.legroots(series).real)
     roots -= legendre.legval(roots, series) / legendre.legval(roots, legendre.legder(series))
-    if kind == "radau":
+    if roots[0] < near - 1:
+        raise InputError(
+            f'the scheme "{kind}" has a stage at the start of the window, where the solution is '
+            'known and the equation cannot be imposed: expected nodes after it, as of "radau"'
+        )
+    if roots[-1] > 1 - near:
         roots[-1] = 1
     # The Butcher matrix: the integrals from 0 to c_i of the Lagrange polynomials of the nodes. The
     # integral from -1 of the Legendre polynomial P_0 is P_1 + 1, and the integral of P_j is
@@ -79,8 +110,8 @@ def stages(count: int, kind: str = "radau") -> Stages:
     integrals = np.hstack([modes[:, 1:2] + 1, others]) / 2 @ np.linalg.inv(modes[:, :-1])
     slopes = np.linalg.inv(integrals)
     values, vectors = np.linalg.eig(slopes)
-    kept = values.imag > -1e-12
-    doubled = np.where(values.imag > 1e-12, 2, 1)
+    kept = values.imag >= 0  # real eigenvalues of a real matrix have no imaginary part at all
+    doubled = np.where(values.imag > 0, 2, 1)
     rows = np.linalg.inv(vectors)
     return Stages(
         kind=kind,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kanpinn._support.errors import InputError
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.jets import Jet, jet_of_stacked
@@ -196,7 +197,7 @@ class CellNewton(Newton):
     @property
     def real(self) -> int:
         """The index of the real eigenvalue in `stages.eigenvalues`."""
-        return int(np.abs(self.stages.eigenvalues.imag).argmin())
+        return self.stages.real[0]
 
     @property
     def of_real(self) -> CellSystem:
@@ -578,6 +579,16 @@ class CellMarch(TimeState[CellAttempt]):
     choice = CellNewton.choice
     keeps_factors = True
     watches_growth = False  # to examine places in all cells would cost too much
+
+    @classmethod
+    def check(cls, settings: MarchSettings) -> None:
+        # The errors in time and space are those of the problem of a real eigenvalue.
+        scheme = settings.collocation
+        if not (scheme.damps and scheme.real):
+            raise InputError(
+                'a march with cells in space has scheme = "radau" and an odd number of stages, got '
+                f'scheme = "{settings.scheme}" and stages = {settings.stages}'
+            )
 
     def __init__(
         self, settings: MarchSettings, residuals: Residuals, terms: EvolutionTerms

@@ -106,12 +106,7 @@ class March(MarchSettings, Method):
     fits_points = False
 
     def check(self, network: Network) -> None:
-        in_cells = state_kind(network) is CellMarch
-        if in_cells and (self.scheme == "gauss" or (self.stages or 1) % 2 == 0):
-            raise InputError(
-                'a march with cells in space has scheme = "radau" and an odd number of stages, got '
-                f'scheme = "{self.scheme}" and stages = {self.stages}'
-            )
+        state_kind(network).check(self)
 
     def measures(self, step: int) -> bool:
         # Measuring all windows so far at 1, 2, 3, 4, 6, 8, 12, … costs little in all.
@@ -158,7 +153,7 @@ class MarchStage(Stage):
         self.network = cast(NetworkOfWindows[Any], surrogate.network)
         fields = self.network.width[-1]
         terms = sorted_terms(residuals.terms, surrogate)
-        self.terms = with_orders(terms, fields, self.network.order, settings.scheme)
+        self.terms = with_orders(terms, fields, self.network.order, settings.collocation)
         self.state = state = state_kind(self.network)(settings, residuals, self.terms)
         self.begin, self.duration = state.begin, state.end - state.begin
         count, windows, choice = settings.stages, settings.windows, state.choice

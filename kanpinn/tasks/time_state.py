@@ -40,7 +40,7 @@ class MarchSettings:
             integer("windows", self.windows)
         if self.stages is not None:
             integer("stages", self.stages)
-        stages(self.stages or 1, self.scheme)  # refuses what is out of range
+        _ = self.collocation  # refuses what is out of range
         integer("steps", self.steps)
         integer("cells", self.cells)
 
@@ -49,10 +49,15 @@ class MarchSettings:
         """True if the space is refined and coarsened to follow the solution."""
         return self.regrade and self.windows is None
 
+    @property
+    def collocation(self) -> Stages:
+        """The stages of a window; 3 stages if their number is chosen, which is always odd then."""
+        return stages(self.stages or 3, self.scheme)
+
     def precision(self, method: type[Newton]) -> float:
         """The relative error at which Newton's method ends.
 
-        With Gauss stages Newton's method iterates to rounding, which preserves invariants. A
+        For a scheme that preserves invariants it iterates to rounding, which they need. A
         quadratically convergent method aims at 1e-4 of the tolerance, since its digits cost little:
         with 1e-2 of the tolerance, errors of van der Pol's equation were up to 10,000 times larger.
 
@@ -60,7 +65,7 @@ class MarchSettings:
             method: the Newton method of the march.
         """
         rounding, part = 1e-14, 1e-2 if method.is_linear else 1e-4
-        return rounding if self.scheme == "gauss" else max(rounding, part * self.tolerance)
+        return rounding if self.collocation.preserves else max(rounding, part * self.tolerance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +114,14 @@ class TimeState(Kept, ABC, Generic[Tried]):
     keeps_factors: ClassVar[bool] = False
     watches_growth: ClassVar[bool] = True
     kept: tuple[str, ...] = ("limited",)
+
+    @classmethod
+    def check(cls, settings: MarchSettings) -> None:
+        """Refuse settings of a march that these functions of space do not permit.
+
+        Raises:
+            InputError: for such settings.
+        """
 
     def __init__(
         self, settings: MarchSettings, residuals: Residuals, terms: EvolutionTerms

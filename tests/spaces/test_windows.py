@@ -11,7 +11,7 @@ import kanpinn as kp
 from kanpinn.jets import Channels, Coordinates, Jet, jet_of
 from kanpinn.networks.constraints import Circles
 from kanpinn.networks.layer import Known
-from kanpinn.spaces.time_schemes import lagrange, stages
+from kanpinn.spaces.time_schemes import SCHEMES, lagrange, stages
 
 F = torch.float64
 NAMES = ("x", "t")
@@ -71,6 +71,25 @@ def test_radau_ends_with_a_stage_and_gauss_is_symmetric():
     assert stages(4).nodes[-1] == 1
     nodes = stages(4, "gauss").nodes
     assert np.allclose(nodes + nodes[::-1], 1, atol=1e-15)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12, 39])
+def test_what_a_scheme_damps_and_preserves_follows_from_its_nodes(count):
+    radau, gauss = stages(count), stages(count, "gauss")
+    assert (radau.damps, radau.preserves) == (True, False)
+    assert (gauss.damps, gauss.preserves) == (False, True)
+    for scheme in (radau, gauss):  # of a real matrix, whose other eigenvalues are pairs
+        assert len(scheme.real) == count % 2
+        assert 2 * len(scheme.eigenvalues) - len(scheme.real) == count
+
+
+def test_a_scheme_with_a_stage_at_the_start_is_refused(monkeypatch):
+    def lobatto(s):
+        return np.eye(s + 1)[s] - np.eye(s + 1)[s - 2]
+
+    monkeypatch.setitem(SCHEMES, "lobatto", lobatto)
+    with pytest.raises(kp.InputError, match='"lobatto" has a stage at the start'):
+        stages(4, "lobatto")
 
 
 def smooth():
