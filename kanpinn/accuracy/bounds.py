@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from kanpinn.accuracy.errors import Bound
-from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.rules import gauss_product
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import (
     Channels,
+    JetFunction,
     Linearised,
     ResidualFunction,
     coefficients_of_derivatives,
@@ -363,7 +363,7 @@ class NaturalPiece:
     alpha: float
     largest: float
 
-    def misfit(self, jet: Approximation, nodes: int) -> float:
+    def misfit(self, jet: JetFunction, nodes: int) -> float:
         """Return the L2 norm of the misfit h/κ - (A∂v/∂n + α v) of a function v on the piece.
 
         Args:
@@ -694,9 +694,7 @@ class Norms(NamedTuple):
     energy: float
 
 
-def norms_of(
-    operator: Operator, grid: Grid | None, jet: Approximation, upper: bool = False
-) -> Norms:
+def norms_of(operator: Operator, grid: Grid | None, jet: JetFunction, upper: bool = False) -> Norms:
     """Return bounds of the norms of a function, by quadrature.
 
     The quadrature error is estimated. It is added to the integrals for upper bounds, and subtracted
@@ -736,7 +734,7 @@ def norms_of(
     return Norms(math.sqrt(l2), math.sqrt(l2 + slope), math.sqrt(energy))
 
 
-def residual_of(problem: Problem, jet: Approximation, points: Points) -> Tensor:
+def residual_of(problem: Problem, jet: JetFunction, points: Points) -> Tensor:
     """Return the residual of a problem's equation for a function at n points, (n,).
 
     Args:
@@ -881,7 +879,7 @@ class Extension:
 
 
 def extension(
-    operator: Operator, grid: Grid | None, sides: Sides, jet: Approximation, met: Collection[int]
+    operator: Operator, grid: Grid | None, sides: Sides, jet: JetFunction, met: Collection[int]
 ) -> Extension:
     """Bound the norms of an extension φ = ψ + χ of boundary misfits m into the domain.
 
@@ -1061,11 +1059,11 @@ class Approximate:
         noise: returns the jet of the solution's rounding errors at points.
     """
 
-    jet: Approximation
+    jet: JetFunction
     met: Collection[int]
     mean_square: float
     error: float
-    noise: Approximation
+    noise: JetFunction
 
 
 @dataclass(frozen=True)

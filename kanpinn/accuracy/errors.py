@@ -186,6 +186,8 @@ class Estimate(Shown):
         part = self.contraction
         left = "" if part is None else f"a finer network leaves {part:.1%} of the residual, "
         if part is not None and part > 1:
-            left = f"the solution for comparison is poorer, with {part:.3g} times the residual, "
+            left = (
+                f"the solution by a finer network is poorer, with {part:.3g} times the residual, "
+            )
         left = left if self.bound is None else f"{self.bound}; {left}"
         return f"{first}\n{left}the estimate took {self.seconds:.2f} s"

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from kanpinn._support.distributed import share, summed, together
 from kanpinn.accuracy.errors import Errors, compared, errors_of
-from kanpinn.accuracy.references.reference import Approximation, FunctionReference, Reference
+from kanpinn.accuracy.references.reference import FunctionReference, Reference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule, rule_of_pieces
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Channels, JetFunction
 from kanpinn.pde.problem import Problem, exact_jet
 
 # A quadrature rule, in chunks: points, weights whose sum over all chunks is 1, and the reference's
@@ -57,7 +57,7 @@ class ErrorNorm:
         self._size = 0  # the number of points of the first rule
         self._first = self._rules(0) or []
 
-    def __call__(self, jet: Approximation, rules: Sequence[Rule] | None = None) -> Errors:
+    def __call__(self, jet: JetFunction, rules: Sequence[Rule] | None = None) -> Errors:
         """Return the errors of an approximation.
 
         Args:
@@ -80,7 +80,7 @@ class ErrorNorm:
         chosen = [names.index(name) for name in counted]
         return replace(errors_of(sums[..., chosen].sum(dim=2), given), fields=fields)
 
-    def up_to(self, jet: Approximation, time: float) -> Errors | None:
+    def up_to(self, jet: JetFunction, time: float) -> Errors | None:
         """Return the errors as means over the part of the domain up to a time, by the first rule.
 
         Args:
@@ -102,7 +102,7 @@ class ErrorNorm:
         return self(jet, [[(p, w / whole, u) for p, w, u in kept if len(p)]])
 
     def converged(
-        self, jet: Approximation, pieces: Tensor | None = None, most: float = math.inf
+        self, jet: JetFunction, pieces: Tensor | None = None, most: float = math.inf
     ) -> Errors:
         """Return the errors of an approximation, by a rule that is refined to the tolerance 1e-2.
 
@@ -132,7 +132,7 @@ class ErrorNorm:
             errors = finer if self._scrambled else compared(errors, finer)
         return errors
 
-    def _converged_in(self, pieces: Tensor, jet: Approximation) -> Errors:
+    def _converged_in(self, pieces: Tensor, jet: JetFunction) -> Errors:
         """Return the errors by random quadrature points in each piece, refined to the tolerance.
 
         Args:
@@ -193,7 +193,7 @@ class ErrorNorm:
 
     @torch.no_grad()
     def _means(
-        self, jet: Approximation, rules: Sequence[Rule], shifts: Tensor | None = None
+        self, jet: JetFunction, rules: Sequence[Rule], shifts: Tensor | None = None
     ) -> Tensor:
         """Return the means of f, (f - shift)² and |∇f|² by each rule, for error and reference.
 

@@ -21,6 +21,7 @@ from kanpinn.jets.jet import stack as stack
 from kanpinn.jets.jet import stack_equations as stack_equations
 from kanpinn.jets.jet import total as total
 from kanpinn.jets.jet import zero_jet as zero_jet
+from kanpinn.jets.linearised import JetFunction as JetFunction
 from kanpinn.jets.linearised import Linearised as Linearised
 from kanpinn.jets.linearised import ResidualFunction as ResidualFunction
 from kanpinn.jets.linearised import find_channels as find_channels

@@ -15,6 +15,7 @@ from kanpinn.jets.jet import Channels, Jet, MissingChannel, parts_of_wave, zero_
 
 ROUNDING = 1e-9  # relative difference of two values that are equal but for rounding
 ResidualFunction = Callable[[Points, Jet], Tensor]  # gives (n, equations) at n points
+JetFunction = Callable[[Points, Channels], Jet]  # gives the jet of fields at points
 T = TypeVar("T")
 
 

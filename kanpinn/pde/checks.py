@@ -145,6 +145,11 @@ class ProbedEquation:
         """The linearisation at the first random jet."""
         return Linearised.at(self.residual, self.points, self.jets[0])
 
+    def largest_slopes(self) -> Tensor:
+        """The largest absolute slope by derivatives of each order of each field, (orders, m)."""
+        channels = self.jets[0].channels
+        return largest_of_orders(self.linearised().slopes.abs(), channels).amax(dim=(0, 1))
+
     def fault(self) -> str | None:
         """Return the reason, as text, why the residual is unfit for a solve; None if it is fit.
 
@@ -285,6 +290,21 @@ class Probe:
     def inside(self) -> Linearised:
         """The equation linearised in the domain."""
         return self.equation.linearised()
+
+    @cached_property
+    def replaced_conditions(self) -> int:
+        """The number of conditions at the ends of an interval that regularity replaces.
+
+        A field needs one condition less at an end where the coefficients of its highest derivative
+        vanish.
+        """
+        vanishing, fields = 1e-9, range(len(self.fields))
+        slopes = self.equation.largest_slopes()[:, fields]
+        highest = (slopes > 0).cumsum(dim=0).argmax(dim=0)  # the highest order of each field
+        ends = [self.tried(self.problem.equation, p.gauss(1)) for p in self.domain.boundary.pieces]
+        at_ends = torch.stack([end.largest_slopes()[highest, fields] for end in ends])
+        vanish = at_ends <= vanishing * slopes[highest, fields]
+        return int((vanish & (highest > 0)).sum())
 
     @property
     def counts(self) -> bool:
@@ -509,13 +529,11 @@ def lacking_conditions(probe: Probe) -> Fault | None:
     if (tied and domain.dim == 1) or not probe.counts:
         return None
     if domain.dim == 1:
-        # An ordinary differential equation needs as many conditions as its order. At an end where
-        # the coefficient of the highest derivative vanishes, regularity replaces a condition.
+        # An ordinary differential equation needs as many conditions as its order.
         order = probe.degree_inside(torch.ones(1).double())
         tried = zip(conditions, probe.trials, strict=True)
         given = sum(trial.equations * max(1, len(c.pieces)) for c, trial in tried)
-        regular = sum(order - probe.side(piece).degree for piece in domain.boundary.pieces)
-        verb, needed = "is" if given == 1 else "are", order - regular
+        verb, needed = "is" if given == 1 else "are", order - probe.replaced_conditions
         text = f"there {verb} {_counted(given)}, and the equation of order {order} needs {needed}"
         return None if given >= needed else _lack(probe, text, is_sure=True)
     pieces = domain.boundary.pieces
@@ -588,17 +606,9 @@ def undetermined_number(probe: Probe) -> str | None:
     trials = zip(conditions, probe.trials, strict=True)
     given = [(c.pieces, trial.equations) for c, trial in trials]
     if probe.domain.dim == 1:
-        # An end where the coefficient of the highest derivative vanishes needs no condition.
-        leading = [
-            float(
-                largest_of_orders(one.linearised().slopes.abs(), one.jets[0].channels)[
-                    ..., order, 0
-                ].max()
-            )
-            for one in (probe.tried(probe.problem.equation, piece.gauss(1)) for piece in pieces)
-        ]
-        regular = sum(one <= 1e-9 * max(leading) for one in leading)
-        few = sum(count * len(places) for places, count in given) <= order - regular
+        few = (
+            sum(count * len(places) for places, count in given) <= order - probe.replaced_conditions
+        )
     else:
         sums = [sum(count for places, count in given if piece in places) for piece in pieces]
         few = max(sums, default=0) <= math.ceil(order / 2)

@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,11 +11,9 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Channels, Jet, ResidualFunction, find_channels
+from kanpinn.jets import Channels, JetFunction, ResidualFunction, find_channels
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem, exact_columns, exact_jet
-
-JetAt = Callable[[Points, Channels], Jet]
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def warn_of_contradictions(problem: Problem) -> None:
         warnings.warn(one.words, stacklevel=3)
 
 
-def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
+def defects_of(problem: Problem, jet: JetFunction) -> Iterator[Defect]:
     """Yield a function's residuals in the equation and in each condition of a problem.
 
     Measurements with noise, and all measurements of problems with unknowns, are left out.
@@ -111,7 +109,7 @@ def defects_of(problem: Problem, jet: JetAt) -> Iterator[Defect]:
 
 
 def _defect(
-    jet: JetAt, equation: ResidualFunction, p: Points, sites: int, scale: float, name: str
+    jet: JetFunction, equation: ResidualFunction, p: Points, sites: int, scale: float, name: str
 ) -> Defect:
     """Return the defect of a function in the equation or a condition.
 

@@ -443,7 +443,7 @@ def _named(finer: Solution) -> str:
     """Return a description of the finer network, for messages."""
     network = finer.network
     count = network.parameter_count
-    return f"a network for comparison ({type(network).__name__}, {count} coefficients)"
+    return f"a finer network ({type(network).__name__}, {count} coefficients)"
 
 
 @torch.no_grad()

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from kanpinn._support.distributed import share, together
 from kanpinn._support.errors import InputError, instance, integer, nearest, one_of
-from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.data import Data, Table
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Channels, Jet, JetFunction
 from kanpinn.loss import Residuals, ResidualTerm, Sparsity, Term
 from kanpinn.networks import KAN, Network, Surrogate
 from kanpinn.networks.layer import Tape
@@ -269,7 +268,7 @@ def criterion(table: Table) -> str:
     return "cross_entropy" if table.classes else "rmse"
 
 
-def scores_of(data: Data, evaluate: Approximation) -> dict[str, Scores]:
+def scores_of(data: Data, evaluate: JetFunction) -> dict[str, Scores]:
     """Return the scores of a surrogate on the parts "train", "validation" and "test" of the data.
 
     Args:
@@ -466,7 +465,7 @@ def fit(
         rows = torch.randint(len(points), (batch,), generator=generator)
         return residuals_of(points[rows.to(points.coords.device)])
 
-    def measure(evaluate: Approximation, until: float | None = None) -> dict[str, float]:
+    def measure(evaluate: JetFunction, until: float | None = None) -> dict[str, float]:
         names = ("cross_entropy", "accuracy") if train.classes else ("rmse",)
         scores = scores_of(data, evaluate)
         return {f"{part}_{n}": getattr(s, n) for part, s in scores.items() for n in names}

@@ -24,8 +24,8 @@ from kanpinn._support.interrupts import entered, handling
 from kanpinn._support.memory import check_memory
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import Recipe, Reference, reference_of
-from kanpinn.accuracy.references.reference import Approximation
 from kanpinn.geometry.sampling import COPIES
+from kanpinn.jets import JetFunction
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import Method, Stage, Step, as_methods
 from kanpinn.pde.defects import warn_of_contradictions
@@ -39,7 +39,7 @@ LOG = logging.getLogger("kanpinn")
 # A function that returns the quantities that the history records, by name. Its first argument is a
 # function that returns the jet of the surrogate at points. Its second argument is the time up to
 # which a march in time has solved the problem; None if the solution is known everywhere.
-Measure = Callable[[Approximation, float | None], Mapping[str, float]]
+Measure = Callable[[JetFunction, float | None], Mapping[str, float]]
 
 
 REMEDY = (
@@ -82,7 +82,7 @@ def solve_discretized(
         known, norm, waited = reference_and_norm(discretization.problem, reference, errors)
         constants = network.constants
 
-        def measure(jet: Approximation, until: float | None) -> dict[str, float]:
+        def measure(jet: JetFunction, until: float | None) -> dict[str, float]:
             """Return the errors, and the values of the problem's unknown numbers, by name.
 
             The arguments are those of `Measure`.

@@ -1,7 +1,6 @@
 """Reference solutions, against which errors are measured: the exact or another known solution."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,10 +8,8 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Channels, Jet, JetFunction
 from kanpinn.pde.problem import Problem
-
-Approximation = Callable[[Points, Channels], Jet]
 
 
 class Reference(ABC):
@@ -87,7 +84,7 @@ class FunctionReference(Reference):
     """
 
     source: str
-    function: Approximation
+    function: JetFunction
     points: tuple[Points, Tensor] | None = None
     error: float | None = None
 
