@@ -13,7 +13,7 @@ from kanpinn.accuracy.errors import Errors, compared, errors_of
 from kanpinn.accuracy.references.reference import FunctionReference, Reference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule, rule_of_pieces
-from kanpinn.jets import Channels, JetFunction
+from kanpinn.jets import Channels, Jet, JetFunction
 from kanpinn.pde.problem import Problem, exact_jet
 
 # A quadrature rule, in chunks: points, weights whose sum over all chunks is 1, and the reference's
