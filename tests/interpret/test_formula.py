@@ -8,7 +8,7 @@ import pytest
 import reference
 import sympy
 import torch
-from cards import Read
+from html_pages import Read
 from matplotlib.figure import Figure
 
 import kanpinn as kp

@@ -4,11 +4,10 @@ import functools
 import math
 
 import pytest
-import random_domains
 import torch
-from cases import Coupled, Cubic, Line
+from cases import Coupled, Cubic, Line, Stated
 from commands import kanpinn
-from random_problems import EVOLVING, STEADY, Drawn
+from random_problems import DOMAINS, EVOLVING, STEADY, Drawn
 
 import kanpinn as kp
 from kanpinn.geometry.points import Batch
@@ -17,6 +16,7 @@ from kanpinn.jets import Channels
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks import Surrogate
 from kanpinn.pde.boundary_value_problem import stated, with_parameter
+from kanpinn.pde.checks import check_well_posed
 from kanpinn.pde.defects import exact_defects
 from kanpinn.pde.problem import exact_residual
 
@@ -503,7 +503,7 @@ def test_a_broadcast_is_refused():
 # --- Domains, conditions and equations combine: random ones of each, with known solutions
 
 
-DRAWS = [(kind, 0) for kind in random_domains.DOMAINS]
+DRAWS = [(kind, 0) for kind in DOMAINS]
 DRAWS += [("rectangle", 1), ("interval over time", 1)]  # with periods
 POINTS = 2000  # at which errors are measured
 
@@ -556,3 +556,89 @@ def test_the_draws_have_everything_in_them():
     assert rates == {True, False}
     assert any(len({c.field for c in p.conditions()}) == 2 for p in problems)
     assert any(embeds(p, seed) for p, (_, seed) in zip(problems, DRAWS, strict=True))
+
+
+# --- A solve warns of an exact solution that does not solve the problem
+
+
+LINE = kp.Box(x=(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("exact", "words"),
+    [
+        (lambda p: p.x**2 - p.x, r"does not satisfy Stated\.residual"),
+        (lambda p: (p.x - p.x**2) / 2 + 1, r"does not satisfy Stated\.conditions\(\)\[0\]"),
+        (lambda p: p.x * math.nan, r"exact is not finite"),
+    ],
+)
+def test_an_exact_solution_that_is_none_is_warned_of(exact, words):
+    given = [kp.Dirichlet(LINE.boundary, 0.0)]
+    problem = Stated(LINE, lambda p, u: kp.laplacian(u) + 1, given, exact=exact)
+    with pytest.warns(UserWarning, match=words):
+        solution = kp.solve(problem, kp.KAN([1, 1], degree=5))
+    middle = float(solution(torch.tensor([[0.5]]).double()))
+    assert solution.status == "converged" and middle == pytest.approx(1 / 8)
+
+
+# --- Equations and conditions are functions of each point and of the fields there
+
+
+UNIT = kp.Box(x=(0, 1), y=(0, 1))
+
+
+def zero_on(domain):
+    return [kp.Dirichlet(domain.boundary, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("residual", "words"),
+    [
+        (lambda p, u: kp.laplacian(u) + p.x.mul_(2), "in place"),
+        (lambda p, u: kp.laplacian(u) + u.value.mul_(2), "in place"),
+        (lambda p, u: kp.laplacian(u) - u.value.mean(), "other points"),
+        (lambda p, u: kp.laplacian(u) - u.value.flip(0), "other points"),
+        (lambda p, u: kp.laplacian(u) + torch.rand(len(p), 1), "each call"),
+        (lambda p, u: kp.laplacian(u).detach() + 1, "detach"),
+        (lambda p, u: kp.laplacian(u) + u.value.detach() ** 2, "detach"),
+        (lambda p, u: kp.laplacian(u) + 1j, "must be real"),
+        (lambda p, u: kp.laplacian(u).float() + 1, "computes in float32"),
+        (lambda p, u: kp.laplacian(u) + u(p.x - 0.1), "method of steps"),
+    ],
+)
+def test_residual_is_refused_unless_it_is_a_function_of_points_and_fields(residual, words):
+    problem = Stated(UNIT, residual, zero_on(UNIT))
+    with pytest.raises(kp.InputError, match=words):
+        kp.solve(problem, kp.KAN(hidden=[4], degree=5))
+
+
+@pytest.mark.parametrize(
+    "residual",
+    [
+        lambda p, u: kp.laplacian(u) + torch.log(u.value - 0.9),  # is not finite everywhere
+        lambda p, u: kp.laplacian(u) + u.value.abs() + torch.sign(u.value - 1) + u.value.floor(),
+        lambda p, u: 1e-12 * kp.laplacian(u) + 1e3 * torch.sin(9 * p.x),
+        lambda p, u: kp.laplacian(u) + torch.where(u.value > 1, u.value**3, u.value),
+    ],
+)
+def test_residual_may_have_kinks_jumps_and_rounding(residual):
+    check_well_posed(stated(Stated(UNIT, residual, zero_on(UNIT))))
+
+
+def test_data_of_conditions_are_functions_of_points():
+    condition = kp.Dirichlet(UNIT.boundary, lambda p: p.x - p.x.mean())
+    problem = Stated(UNIT, lambda p, u: kp.laplacian(u), [condition])
+    with pytest.raises(kp.InputError, match=r"conditions\(\)\[0\].*other points"):
+        check_well_posed(stated(problem))
+
+
+def test_an_unknown_number_needs_data():
+    line = kp.Box(x=(0, 1))
+    known = {"unknowns": {"k": kp.Unknown()}}
+    residual = lambda p, u, k: k.value * kp.laplacian(u) + 1  # noqa: E731
+    with pytest.raises(kp.InputError, match=r"unknown number k could be found: add kp\.Observed"):
+        check_well_posed(stated(Stated(line, residual, zero_on(line), **known)))
+    with pytest.raises(kp.InputError, match=r"unknown number k could be found: add kp\.Observed"):
+        check_well_posed(stated(Stated(UNIT, residual, zero_on(UNIT), **known)))
+    more = kp.Neumann(line.boundary["x_min"], 1.0)
+    check_well_posed(stated(Stated(line, residual, [*zero_on(line), more], **known)))

@@ -5,8 +5,8 @@ import math
 import numpy
 import pytest
 import torch
-from cards import Read
 from eigen_cases import Membrane
+from html_pages import Read
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 

@@ -248,3 +248,25 @@ def test_a_resumed_solve_in_cells_knows_what_its_next_step_takes(monkeypatch):
         )
         assert solution.history.steps == 1
         assert "leaves no time for another step" in solution.status
+
+
+# --- What cannot fit into memory is refused by a forecast, before it is taken
+
+
+PLATE = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), source="1", boundary="0")
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "words"),
+    [
+        (
+            kp.KAN(hidden=[8]),
+            {"points": kp.Collocation(10**12, 100)},
+            r"1000000000000 \+ 100 points: needs at least 64 TB of memory, and .* are free",
+        ),
+        (kp.KAN(hidden=[5 * 10**4]), {}, r"Least Squares for 400000 coefficients: needs .* TB"),
+    ],
+)
+def test_points_and_coefficients_that_cannot_fit_are_refused(network, settings, words):
+    with pytest.raises(kp.InputError, match=words):
+        kp.solve(PLATE, network, **settings)

@@ -3,11 +3,15 @@
 import ast
 import importlib
 import json
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy
 import pytest
 import smoke
+import torch
 
 import kanpinn as kp
 
@@ -164,3 +168,127 @@ def test_no_listed_inside_is_unused() -> None:
     used = {(study(path), module) for path in SOURCES for module, _ in imports(path)}
     listed = {(folder, module) for folder, modules in INSIDES.items() for module in modules}
     assert listed <= used
+
+
+# --- scripts/all_figures.py tells what has drifted from the committed figures, and what has failed
+
+
+@pytest.fixture
+def script(module):
+    return module("all_figures")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "change"),
+    [
+        (2.0, 1.0, 0.5),
+        (3e-15, 1e-15, 0.0),
+        ([1.0, 4], [1.0, 5], 0.2),
+        ({"a": 1.0, "b": "D4"}, {"a": 1.0, "b": "D6"}, math.inf),
+        ([1.0, 2.0], [1.0], math.inf),
+        (None, 1e-3, math.inf),
+        ("x", "x", None),
+        (True, False, math.inf),
+    ],
+)
+def test_the_largest_change_of_a_value(script, before, now, change) -> None:
+    assert script.largest_change(before, now) == change
+
+
+def test_a_verdict_outweighs_its_number_and_times_do_not_drift(script) -> None:
+    def figure(value, met=None):
+        return {"value": value, "target": "", "met": met}
+
+    before = {"a": figure(1.0, True), "b": figure(1.0), "seconds": figure(1.0), "c": figure(1.0)}
+    now = {"a": figure(9.0, False), "b": figure(1.05), "seconds": figure(9.0), "d": figure(1.0)}
+    found = {drift.figure: drift.kind for drift in script.compared("s", before, now, 0.1)}
+    assert found == {"a": "verdict", "b": "same", "seconds": "same", "c": "gone", "d": "new"}
+    assert {drift.kind for drift in script.compared("s", None, now, 0.1)} == {"new"}
+
+
+def test_what_has_failed_is_said_and_what_has_succeeded_is_not_run_again(
+    script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, output = tmp_path / "tiny", tmp_path / "output"
+    (folder / "reference").mkdir(parents=True)
+    (folder / "bad.py").write_text("raise SystemExit('no data')")
+    good = "import sys; open(f'{sys.argv[2]}/good.json', 'w').write('{}')"
+    (folder / "good.py").write_text(good)
+    monkeypatch.setattr(script, "TINY", folder)
+    assert script.main(["--smoke", f"--output={output}"]) == 1
+    verdicts = json.loads((output / "all_figures.json").read_text())
+    assert verdicts["bad"]["met"] is False and "no data" in verdicts["bad"]["value"]
+    assert "bad failed: exit code 1: no data" in (output / "drift.md").read_text()
+    pieces = script.Pieces.under(output)
+    for text in (good, "raise SystemExit(1)"):
+        (folder / "good.py").write_text(text)
+        assert script.measured(folder / "good.py", output, pieces)[0] == {}
+
+
+# --- What all scripts share: verdicts as strict JSON, and pieces that are made once
+
+
+def test_verdicts_are_strict_json(module, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "script.json"
+    figures = {
+        "slope": {"value": numpy.float64(4.1), "target": "as high as it goes", "met": None},
+        "errors": {"value": [math.nan, 1e-3], "target": "<= 1", "met": numpy.bool_(True)},
+    }
+    module("common.script").write_verdicts(path, figures)
+    assert json.loads(path.read_text()) == {
+        "slope": {"value": 4.1, "target": "as high as it goes", "met": None},
+        "errors": {"value": [None, 1e-3], "target": "<= 1", "met": True},
+    }
+
+
+def test_a_figure_without_its_target_is_refused(module, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="slope: expected value, target"):
+        module("common.script").write_verdicts(
+            tmp_path / "script.json", {"slope": {"value": 4.1, "met": True}}
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@dataclass(frozen=True)
+class Fit:
+    name: str
+    errors: list[float]
+    picture: torch.Tensor | list
+
+
+def test_a_piece_is_made_once_and_comes_back_as_it_was(module, tmp_path: Path) -> None:
+    pieces, calls = module("common.pieces").Pieces.under(tmp_path), []
+    fit, key = Fit("KAN", [math.pi, math.nan], torch.eye(2)), {"function": "jv 0,1", "seed": 3}
+
+    def counted(made):
+        return lambda: calls.append(1) or made
+
+    for _ in range(2):
+        assert pieces.rows(key, counted([{"error": 0.1 + 0.2}])) == [key | {"error": 0.1 + 0.2}]
+        (found,) = pieces.records(Fit, {"seed": 0}, counted([fit]))
+        assert (found.name, found.picture) == ("KAN", [[1, 0], [0, 1]])
+        assert found.errors[0] == math.pi and math.isnan(found.errors[1])
+        picture = pieces.pickled({"seed": 0}, counted({"picture": fit.picture}))["picture"]
+        assert torch.equal(picture, fit.picture)
+    assert len(calls) == 3
+    assert pieces.rows(key | {"seed": 4}, counted([{"error": 1.0}])) and len(calls) == 4
+    before = [*tmp_path.rglob("*")]
+    for make in (pieces.rows, pieces.pickled):
+        with pytest.raises(ZeroDivisionError):
+            make({"seed": 5}, lambda: 1 / 0)
+    assert [*tmp_path.rglob("*")] == before  # a piece that fails leaves nothing
+
+
+def test_other_sources_make_other_pieces(module, tmp_path: Path, monkeypatch) -> None:
+    module = module("common.pieces")
+    monkeypatch.setattr(module, "package_digest", lambda: "before")
+    module.Pieces.under(tmp_path).rows({"seed": 0}, lambda: [{"error": 1.0}])
+    monkeypatch.setattr(module, "package_digest", lambda: "after")
+    (row,) = module.Pieces.under(tmp_path).rows({"seed": 0}, lambda: [{"error": 2.0}])
+    assert row["error"] == 2.0
+    for error in (3.0, 4.0):
+        pieces = module.Pieces.under(tmp_path, again=True)
+        (row,) = pieces.rows({"seed": 0}, lambda: [{"error": error}])  # noqa: B023
+        assert row["error"] == error
+    (row,) = module.Pieces.under(tmp_path).rows({"seed": 0}, lambda: [{"error": 5.0}])
+    assert row["error"] == 2.0

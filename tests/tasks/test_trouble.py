@@ -6,6 +6,7 @@ import math
 import cases
 import pytest
 import torch
+from cases import Stated
 
 import kanpinn as kp
 from kanpinn.geometry import Points
@@ -17,7 +18,7 @@ from kanpinn.tasks.growth import fastest_wave
 d = kp.partial
 
 
-class Stated(kp.Problem):
+class Circle(kp.Problem):
     """An equation around a circle, from sin 2πx."""
 
     domain = kp.Box(x=(0, 1), t=(0, 1))
@@ -65,7 +66,7 @@ BACKWARD = {
 @pytest.mark.parametrize("case", BACKWARD.values(), ids=BACKWARD)
 def test_an_ill_posed_equation_is_refused(case):
     with pytest.raises(kp.InputError, match=r"ill-posed forward in t near x = .*, t = 0: waves"):
-        solved(Stated(*case))
+        solved(Circle(*case))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_initial_rates_of_an_equation_of_lower_order_are_refused(residual, order
     with pytest.raises(
         kp.InputError, match=rf"order 2 in t, and this one has order {order}; kp\.lap"
     ):
-        solved(Stated(residual, ("u",), 0.0))
+        solved(Circle(residual, ("u",), 0.0))
 
 
 POSED = {  # equations by whether they are well posed forward in time
@@ -145,7 +146,7 @@ def test_growth_without_bound_is_that_of_ill_posed_equations(case, generator):
     is_posed, order, residual = case
     fields = tuple("uvq"[: residual.__code__.co_argcount - 1])
     domain = kp.Box(x=(0, 0.3), y=(0, 20), t=(0, 1))
-    problem = cases.Stated(domain, residual, fields=fields)
+    problem = cases.Circle(domain, residual, fields=fields)
     coords = torch.rand(5, 3, generator=generator, dtype=torch.float64)
     points = Points(coords, problem.domain.names)
     for jet in random_jets(problem.equation, points, len(fields)):
@@ -156,13 +157,13 @@ def test_growth_without_bound_is_that_of_ill_posed_equations(case, generator):
 
 def test_errors_of_a_coefficient_that_vanishes_do_not_make_an_equation_ill_posed():
     """u_t = u u_xx / 20 from sin² πx, which vanishes at x = 0 and stays at least -1e-4 there."""
-    problem = Stated(lambda p, u: d(u, "t") - u.value * d(u, "x", "x") / 20)
+    problem = Circle(lambda p, u: d(u, "t") - u.value * d(u, "x", "x") / 20)
     problem.start = lambda p: torch.sin(math.pi * p.x) ** 2
     assert solved(problem).status == "converged"
 
 
 def test_an_equation_that_becomes_ill_posed_stops_there():
-    problem = Stated(lambda p, u: d(u, "t") - 0.1 * (0.5 - p.t) * d(u, "x", "x"))
+    problem = Circle(lambda p, u: d(u, "t") - 0.1 * (0.5 - p.t) * d(u, "x", "x"))
     solution = solved(problem)
     assert solution.status.startswith("failed: the equation is ill-posed forward in t near x = ")
     assert "what comes before is kept" in solution.status
@@ -179,7 +180,7 @@ LATE = 1e8  # where moments that are closer than 1e-8 are one: few windows lead 
 
 def test_blow_up_of_a_reaction_with_diffusion():
     """u_t = u_xx + u² around a circle, from 2: u = 2 / (1 - 2t)."""
-    problem = Stated(lambda p, u: d(u, "t") - d(u, "x", "x") - u.value**2)
+    problem = Circle(lambda p, u: d(u, "t") - d(u, "x", "x") - u.value**2)
     problem.domain = kp.Box(x=(0, 1), t=(LATE, LATE + 1))
     problem.start = lambda p: 2 + 0 * p.x
     solution = solved(problem, 1e-3, grid=7)
@@ -189,7 +190,7 @@ def test_blow_up_of_a_reaction_with_diffusion():
 
 def test_newton_fails_where_the_equation_ends():
     """u_t = -√u from 1/4: u = (1/2 - t/2)² reaches 0 at t = 1, where no real root is beyond."""
-    problem = Stated(lambda p, u: d(u, "t") + u.value.sqrt())
+    problem = Circle(lambda p, u: d(u, "t") + u.value.sqrt())
     problem.domain = kp.Box(x=(0, 1), t=(0, 2))
     problem.start = lambda p: 0.25 + 0 * p.x
     solution = solved(problem, 1e-3, grid=7)
@@ -200,7 +201,7 @@ def test_newton_fails_where_the_equation_ends():
 
 @pytest.mark.parametrize("walls", [(), ("x_min",)])
 def test_too_few_conditions_at_walls_are_refused(walls):
-    class Open(Stated):
+    class Open(Circle):
         def conditions(self):
             start = kp.Initial(self.domain, 1.0)
             return [start, *(kp.Dirichlet(self.domain.boundary[one], 1.0) for one in walls)]
@@ -252,3 +253,83 @@ def test_a_march_that_fails_can_be_resumed_with_another_tolerance(tmp_path):
     early = LATE + torch.tensor([[0.5], [0.9]], dtype=torch.float64)
     assert (solution(early) * (1 - (early - LATE)) - 1).abs().max() < 1e-4
     assert solution.status.startswith("failed")  # there is no solution beyond t = 1
+
+
+# --- Equations without a linearisation about zero are solved from other starts, or refused
+
+
+LINE, SQUARE = kp.Box(x=(0, 1)), kp.Box(x=(0, 1), y=(0, 1))
+
+
+def first(u):
+    return kp.partial(u, "x")
+
+
+def second(u):
+    return kp.partial(u, "x", "x")
+
+
+def dirichlet(domain, exact):
+    return [kp.Dirichlet(domain.boundary, exact)]
+
+
+# Each vanishes or is not finite about zero, and about the data's extension.
+SQUARED = lambda p: (2 - p.x) * p.x + 1  # noqa: E731
+HOSTILE = {
+    "porous medium": (
+        lambda p, u: kp.laplacian(u * u) + 2.0,
+        lambda p: torch.sqrt(p.x * (1 - p.x) + 1),
+    ),
+    "logarithm": (
+        lambda p, u: second(u) + 2 + torch.log(u.value) - torch.log(SQUARED(p)),
+        SQUARED,
+    ),
+    "quotient": (lambda p, u: second(u) + 2 + 1 / u.value - 1 / SQUARED(p), SQUARED),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("network", [lambda: kp.Cells(degree=10), lambda: kp.KAN([1, 1], 9, 8)])
+def test_equations_that_are_hostile_to_zero_are_solved(name, network):
+    residual, exact = HOSTILE[name]
+    problem = Stated(LINE, residual, dirichlet(LINE, exact), exact=exact)
+    solution = kp.solve(problem, network(), tolerance=1e-6)
+    assert solution.success and solution.errors.l2_relative < 1e-6
+
+
+def test_p_laplacian_as_an_energy_has_no_curvature_at_zero():
+    problem = Stated(
+        LINE, None, dirichlet(LINE, 0.0), energy=lambda p, u: first(u) ** 4 / 4 - u.value
+    )
+    network = kp.KAN([1, 1], degree=5, grid=16)
+    with torch.no_grad():
+        network.output_layers[0].coefficients.zero_()
+    solution = kp.solve(problem, network, loss=kp.Loss(form="energy"))
+    middle = float(solution(torch.tensor([[0.5]]).double()))
+    assert middle == pytest.approx(0.75 * 0.5 ** (4 / 3), abs=5e-3)
+
+
+def test_a_breakdown_is_a_sentence_with_a_remedy():
+    never = lambda p, u: second(u) + torch.log(-1 - u.value**2)  # noqa: E731
+    for network in (kp.Cells(degree=4), kp.KAN([1, 1], degree=5)):
+        solution = kp.solve(Stated(LINE, never, dirichlet(LINE, 0.0)), network)
+        assert solution.status.startswith("failed: step 1 of ")
+        assert "Continuation" in solution.status and math.isfinite(solution.history.rows[0]["step"])
+
+
+def test_an_energy_with_a_logarithm_is_minimised_within_a_budget():
+    """J = 1 + u' is not positive for the random output layer of a new network."""
+
+    def energy(p, u):
+        stretch = 1 + first(u)
+        return stretch**2 / 2 - torch.log(stretch)
+
+    ends = LINE.boundary
+    given = [kp.Dirichlet(ends["x_min"], 0.0), kp.Dirichlet(ends["x_max"], 0.5)]
+    problem = Stated(LINE, None, given, energy=energy)
+    network, loss = kp.KAN([1, 1], degree=5, grid=8), kp.Loss(form="energy")
+    with torch.no_grad():
+        network.output_layers[0].coefficients.mul_(10)
+    solution = kp.solve(problem, network, loss=loss, budget=60)
+    middle = float(solution(torch.tensor([[0.5]]).double()))
+    assert solution.success and middle == pytest.approx(0.25, abs=1e-6)

@@ -6,8 +6,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from cases import Manufactured, error_of, solved_in_cells
-from layered import Layered, part
+from cases import Layered, Manufactured, error_of, part, solved_in_cells
 from library import class_of
 from numpy.testing import assert_allclose
 

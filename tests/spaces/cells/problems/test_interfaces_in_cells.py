@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from cases import check_estimate, error_of, solved_in_cells
-from layered import Layered, part
+from cases import Layered, check_estimate, error_of, part, solved_in_cells
 
 import kanpinn as kp
 from kanpinn.solvers.auto.choices import Traits
