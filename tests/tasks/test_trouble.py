@@ -3,7 +3,6 @@
 import json
 import math
 
-import cases
 import pytest
 import torch
 from cases import Stated
@@ -146,7 +145,7 @@ def test_growth_without_bound_is_that_of_ill_posed_equations(case, generator):
     is_posed, order, residual = case
     fields = tuple("uvq"[: residual.__code__.co_argcount - 1])
     domain = kp.Box(x=(0, 0.3), y=(0, 20), t=(0, 1))
-    problem = cases.Circle(domain, residual, fields=fields)
+    problem = Stated(domain, residual, fields=fields)
     coords = torch.rand(5, 3, generator=generator, dtype=torch.float64)
     points = Points(coords, problem.domain.names)
     for jet in random_jets(problem.equation, points, len(fields)):
