@@ -6,7 +6,9 @@ import math
 import torch
 
 import kanpinn as kp
+from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, condition_terms, residual_term
+from kanpinn.networks import Surrogate
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.equations import NormalDerivative
 from kanpinn.pde.expressions import Expression
@@ -138,6 +140,17 @@ class Manufactured(Stated):
         return [kp.Observed(self.domain, at.coords, values, noise, field=first)]
 
 
+def travelling(viscosity=0.02, unit=1.0):
+    """u_t + u u_x = ν u_xx, whose exact solution is a front tanh that travels at speed 1."""
+    d = kp.partial
+
+    def residual(p, u):
+        return unit * (d(u, "t") + u.value * d(u, "x") - viscosity * d(u, "x", "x"))
+
+    front = f"1 - tanh((x - t) / {2 * viscosity})"
+    return Manufactured(kp.Box(x=(-1, 1), t=(0, 0.2)), residual, front, source=False)
+
+
 def formulas(texts):
     """A function of points with a column for each formula."""
     parts = [Expression(text) for text in ([texts] if isinstance(texts, str) else texts)]
@@ -235,6 +248,15 @@ def terms_at(problem, surrogate, interior, boundary, weights) -> list[ResidualTe
     equation, weight = problem.equation, weights["interior"]
     first = residual_term("interior", equation, interior, surrogate, "residual", weight=weight)
     return [first, *condition_terms(stated(problem), surrogate, boundary, weights["boundary"])]
+
+
+def residuals_of(problem, network, nodes=12, boundary=1.0) -> Residuals:
+    """Residuals at points of rules, with the weights 1 inside and `boundary` on the boundary."""
+    surrogate, domain = Surrogate(network, problem.domain), problem.domain
+    inside, around = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
+    surrogate.prepare(kp.Points(torch.cat([inside.coords, around.coords]), domain.names))
+    weights = {"interior": 1.0, "boundary": boundary}
+    return Residuals(surrogate, terms_at(problem, surrogate, inside, [around], weights))
 
 
 def solved_in_cells(

@@ -4,12 +4,14 @@ The derivatives are nested reverse ones: nested forward ones take ten times as l
 operation of theirs runs meta kernels in Python.
 """
 
+import math
 import warnings
 
 import torch
 from torch import Tensor
 from torch.func import grad, jacrev, jvp, vmap
 
+from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels, Coordinates, Jet
 from kanpinn.networks import KAN, Network
 
@@ -109,3 +111,34 @@ def remove_edge(network, layer, i, o):
     """Remove the edge from input i to output o of a layer of a KAN, as pruning does."""
     network.layers[layer].kept[i, o] = False
     network.layers[layer].coefficients[i, :, o] = 0
+
+
+def rows_by_torch_func(residuals, extension=None, factor=None):
+    """The Jacobian and the residual of all terms, through the network written out.
+
+    extension, factor: what the network is added to and multiplied by, functions of a point in the
+    domain's coordinates and in those of the network.
+    """
+    domain, written = residuals.surrogate.domain, plain(residuals.surrogate.network)
+    low, high = domain.bounds
+    # A derived source takes derivatives of its own: a batch has it before torch.func begins.
+    batches = [Batch.made_of(term.points) for term in residuals.terms]
+    for term, batch in zip(residuals.terms, batches, strict=True):
+        term.residual(residuals.surrogate, batch)
+
+    def rows(coefficients):
+        def function(x):
+            xi = 2 * (x - low) / (high - low) - 1
+            u = written(coefficients, xi)
+            return u if factor is None else extension(x) + factor(xi) * u
+
+        parts = []
+        for term, batch in zip(residuals.terms, batches, strict=True):
+            u = jet_of_point(function, term.points.coords, domain.names)
+            scale = math.sqrt(term.weight / term.rows)
+            parts += (scale * term.equation(batch, u)).unbind(1)
+        return torch.cat(parts)
+
+    coefficients = coefficients_of(residuals.surrogate.network)
+    jacobian = torch.cat([part.flatten(1) for part in jacrev(rows)(coefficients)], dim=1)
+    return jacobian, rows(coefficients)

@@ -8,6 +8,7 @@ import pytest
 import reference
 import sympy
 import torch
+from cases import Waves
 from html_pages import Read
 from matplotlib.figure import Figure
 
@@ -97,36 +98,19 @@ def test_a_network_of_another_kind_is_read_by_its_data(generator):
     assert found.expression == P + Q**2 and not found.own_edges
 
 
-class Poster(kp.Problem):
-    """The poster's problem; nothing but the equation and the boundary is told."""
-
-    domain = kp.Box(x=(-1, 1), y=(-1, 1))
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - self.source(p)
-
-    def source(self, p):
-        pi, y2 = torch.pi, p.y**2
-        curvature = -(pi**2) * (1 + 4 * y2) * torch.sin(pi * y2) + 2 * pi * torch.cos(pi * y2)
-        return torch.sin(pi * p.x) * curvature
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-
 @pytest.fixture(scope="module")
 def solution():
     network = kp.KAN([2, 3, 1], degree=[3, 9], grid=[1, 24], seed=0)
     settings = {"boundary": "penalty", "verified": False}
-    return kp.solve(Poster(), network, kp.VariableProjection(), **settings)
+    return kp.solve(Waves(), network, kp.VariableProjection(), **settings)
 
 
 def test_the_solution_of_a_pde_is_recovered_as_an_identity(solution):
     found = interpret(solution, SOME)
     assert same(found.expression, sympy.sin(sympy.pi * X) * sympy.sin(sympy.pi * Y**2))
     assert found.is_identity and found.exact_constants
-    assert [d.name for d in found.defects] == ["Poster.residual", "Poster.conditions()[0]"]
-    p = Poster.domain.quadrature(12)[0]
+    assert [d.name for d in found.defects] == ["Waves.residual", "Waves.conditions()[0]"]
+    p = Waves.domain.quadrature(12)[0]
     assert reference.distance(found(p.coords), solution(p)) < 1e-9
 
 

@@ -5,30 +5,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import POISSON_FILE, Coupled, Known, Line, Square, Stated, terms_at
+from cases import POISSON_FILE, Coupled, Known, Line, Square, Stated, residuals_of
 
 import kanpinn as kp
-from kanpinn.geometry import Points
 from kanpinn.loss.residuals import Residuals, balance_factors
 from kanpinn.loss.scales import scales_of
-from kanpinn.networks import Surrogate
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.runs.config import Config
-
-
-def residuals_of(problem, network, nodes=8) -> Residuals:
-    surrogate, domain = Surrogate(network, problem.domain), problem.domain
-    interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
-    surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
-    weights = {"interior": 1.0, "boundary": 3.0}
-    return Residuals(surrogate, terms_at(problem, surrogate, interior, [boundary], weights))
 
 
 @pytest.mark.parametrize("problem", [Line, Square, Coupled])
 def test_loss_gradient_and_rows_are_of_the_terms_times_their_factors(problem):
     """Σ weight · factor · mean r², its gradient 2 Jᵀr of the rows; reports leave factors out."""
     width = [problem.domain.dim, 4, len(problem.fields)]
-    plain = residuals_of(problem(), kp.KAN(width, 5, 3))
+    plain = residuals_of(problem(), kp.KAN(width, 5, 3), 8, 3.0)
     factors = {term.name: 0.3 + i for i, term in enumerate(plain.terms)}
     residuals, values = plain.with_factors(factors), plain.term_values()
     expected = sum(t.weight * factors[t.name] * values[t.name] for t in plain.terms)
@@ -47,7 +37,7 @@ def test_loss_gradient_and_rows_are_of_the_terms_times_their_factors(problem):
 
 def test_the_kernel_balances_the_terms_rows_of_the_jacobian():
     """‖∂r/∂c‖² means the same for each term; the interior keeps its weight."""
-    residuals = residuals_of(Known(), kp.KAN([2, 4, 1], 5, 3))
+    residuals = residuals_of(Known(), kp.KAN([2, 4, 1], 5, 3), 8, 3.0)
     residuals = residuals.with_factors(balance_factors(residuals, "ntk"))
     layers, means = residuals.surrogate.network.all_layers, []
     for term in residuals.terms:
@@ -60,7 +50,7 @@ def test_the_kernel_balances_the_terms_rows_of_the_jacobian():
 
 
 def test_gradients_balance_the_terms_slopes():
-    residuals = residuals_of(Known(), kp.KAN([2, 4, 1], 5, 3))
+    residuals = residuals_of(Known(), kp.KAN([2, 4, 1], 5, 3), 8, 3.0)
     residuals = residuals.with_factors(balance_factors(residuals, "gradients"))
     lengths = []
     for term in residuals.terms:
@@ -74,7 +64,7 @@ def test_gradients_balance_the_terms_slopes():
 @pytest.mark.parametrize(("size", "least"), [(0.0, 1.0), (1e-30, 1e-6)])
 def test_factors_are_bounded_and_leave_conditions_on_where_the_equation_has_no_slope(size, least):
     problem = Stated(Line.domain, lambda p, u: size * u.value, Line().conditions())
-    factors = balance_factors(residuals_of(problem, kp.KAN([1, 3, 1], 5, 2)), "gradients")
+    factors = balance_factors(residuals_of(problem, kp.KAN([1, 3, 1], 5, 2), 8, 3.0), "gradients")
     assert factors["interior"] == 1 and min(factors.values()) == least
 
 

@@ -1,16 +1,12 @@
 """The residual module: loss, gradient and Jacobian of a problem's weighted terms."""
 
-import math
-
 import pytest
 import reference
 import torch
 from cases import Coupled, Cubic, Line, Square, terms_at
-from torch.func import jacrev
 
 import kanpinn as kp
 from kanpinn.geometry import Points
-from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
 from kanpinn.loss.parameters import likeness_of_neighbours
@@ -53,43 +49,18 @@ def dense(residuals: Residuals, layers=None):
     return torch.cat([j for j, _ in rows]), torch.cat([r for _, r in rows])
 
 
-def by_torch_func(residuals: Residuals, extension=None, factor=None):
-    """The same by torch.func through the network written out."""
-    network, domain = residuals.surrogate.network, residuals.surrogate.domain
-    plain, (low, high) = reference.plain(network), domain.bounds
-    batches = [Batch.made_of(term.points) for term in residuals.terms]
-
-    def rows(coefficients):
-        def function(x):
-            xi = 2 * (x - low) / (high - low) - 1
-            u = plain(coefficients, xi)
-            return u if factor is None else extension(x) + factor(xi) * u
-
-        parts = []
-        for term, batch in zip(residuals.terms, batches, strict=True):
-            u = reference.jet_of_point(function, batch.coords, domain.names)
-            scale = math.sqrt(term.weight / len(batch))
-            parts += (scale * term.equation(batch, u)).unbind(1)
-        return torch.cat(parts)
-
-    coefficients = reference.coefficients_of(network)
-    residual = rows(coefficients)  # and derived sources are known from here on
-    jacobian = torch.cat([part.flatten(1) for part in jacrev(rows)(coefficients)], dim=1)
-    return jacobian, residual
-
-
 @pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("problem", [Line, Cubic, Square, Coupled])
 def test_rows_agree_with_torch_func(problem, make):
     residuals = residuals_of(problem(), make, n=9)
-    for found, true in zip(dense(residuals), by_torch_func(residuals), strict=True):
+    for found, true in zip(dense(residuals), reference.rows_by_torch_func(residuals), strict=True):
         assert reference.distance(found, true) < 1e-12
 
 
 @pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
 def test_rows_behind_exact_data_agree_with_torch_func(make):
     residuals = residuals_of(Square(), make, n=9, exact=True)
-    true = by_torch_func(
+    true = reference.rows_by_torch_func(
         residuals,
         # The data are linear, and so is their transfinite interpolation.
         extension=lambda x: (1 + x[0] - 2 * x[1])[None],

@@ -9,11 +9,10 @@ import numpy
 import pytest
 import reference
 import torch
-from cases import Coupled, Cubic, Line, Square, Stated, Waves, terms_at
+from cases import Coupled, Cubic, Line, Square, Stated, Waves, residuals_of, terms_at
 from scipy.optimize import minimize, rosen, rosen_der
 
 import kanpinn as kp
-from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import _systematic, r3, rad
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks import Surrogate
@@ -29,13 +28,6 @@ OPTIMIZERS = {
     "least_squares": kp.LeastSquares(),
     "levenberg_marquardt": kp.LevenbergMarquardt(steps=10),
 }
-
-
-def residuals_of(problem, network, nodes=12) -> Residuals:
-    surrogate, domain = Surrogate(network, problem.domain), problem.domain
-    interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
-    surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
-    return Residuals(surrogate, terms_at(problem, surrogate, interior, [boundary], WEIGHTS))
 
 
 def run(optimizer, residuals, steps):

@@ -8,13 +8,11 @@ import numpy
 import pytest
 import reference
 import torch
-from cases import Known, Line, Manufactured, Stated, Waves, terms_at
+from cases import Known, Line, Manufactured, Stated, Waves, residuals_of
 
 import kanpinn as kp
-from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Coordinates
 from kanpinn.loss.residuals import Residuals
-from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import set_coefficients
 from kanpinn.optimizers.variable_projection import Projection
 
@@ -25,14 +23,6 @@ def nonlinear():
     """Δu - u³ = f, with the same solution."""
     operator = lambda p, u: kp.laplacian(u) - u.value**3  # noqa: E731
     return Manufactured(Waves.domain, operator, "sin(pi * x) * sin(pi * y**2)")
-
-
-def residuals_of(problem, network, nodes=16) -> Residuals:
-    surrogate, domain = Surrogate(network, problem.domain), problem.domain
-    interior, boundary = domain.quadrature(nodes)[0], domain.boundary.quadrature(nodes)[0]
-    surrogate.prepare(Points(torch.cat([interior.coords, boundary.coords]), domain.names))
-    weights = {"interior": 1.0, "boundary": 1.0}
-    return Residuals(surrogate, terms_at(problem, surrogate, interior, [boundary], weights))
 
 
 def dense(residuals):
@@ -46,7 +36,7 @@ def dense(residuals):
 
 def small(problem=Waves, base=None, seed=0) -> Residuals:
     network = kp.KAN([problem.domain.dim, 2, 1], degree=[3, 5], grid=[2, 6], base=base, seed=seed)
-    return residuals_of(problem(), network)
+    return residuals_of(problem(), network, nodes=16)
 
 
 def hidden(projection):
@@ -328,7 +318,7 @@ def test_a_step_that_overflows_does_not_end_the_search():
 
 def test_levels_double_from_the_coarse_grid_to_the_network_s_own():
     network = kp.KAN([2, 2, 1], degree=[3, 5], grid=[1, 32])
-    stage = kp.VariableProjection(coarse=6).start(residuals_of(Waves(), network), 0)
+    stage = kp.VariableProjection(coarse=6).start(residuals_of(Waves(), network, nodes=16), 0)
     assert stage.levels == [12, 24, 32]
     stage = kp.VariableProjection(coarse=40).start(stage.residuals, 0)
     assert stage.levels == [32]

@@ -6,11 +6,9 @@ import pytest
 import reference
 import torch
 from cases import Manufactured, Stated, formulas
-from torch.func import jacrev
 
 import kanpinn as kp
 from kanpinn.geometry import Boundary
-from kanpinn.geometry.points import Batch
 from kanpinn.jets import Channels, Jet
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.constraints import choose_imposition
@@ -20,7 +18,6 @@ from kanpinn.pde.defects import exact_defects
 from kanpinn.solvers.discretization import SolveSettings, discretize
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
-FILM = kp.Box(x=(0, 2), t=(0, 1))
 
 
 def smooth(*conditions, domain=SQUARE):
@@ -98,80 +95,10 @@ def test_rows_of_conditions_agree_with_torch_func(conditions):
     residuals = Residuals(discretization.surrogate, discretization.terms())
     rows = list(residuals.rows(network.layers))
     jacobian, found = (torch.cat(parts) for parts in zip(*rows, strict=True))
-    expected = dense_by_torch_func(residuals)
+    expected = reference.rows_by_torch_func(residuals)
     assert reference.distance(found, expected[1]) < 1e-12
     assert reference.distance(jacobian, expected[0]) < 1e-12
     assert float(found @ found) == pytest.approx(residuals.loss(), rel=1e-12)
-
-
-def dense_by_torch_func(residuals):
-    network, domain = residuals.surrogate.network, residuals.surrogate.domain
-    plain, (low, high) = reference.plain(network), domain.bounds
-
-    # A derived source takes derivatives of its own: a batch has it before torch.func begins.
-    batches = [Batch.made_of(term.points) for term in residuals.terms]
-    for term, batch in zip(residuals.terms, batches, strict=True):
-        term.residual(residuals.surrogate, batch)
-
-    def rows(coefficients):
-        parts = []
-        for term, batch in zip(residuals.terms, batches, strict=True):
-            u = reference.jet_of_point(
-                lambda x: plain(coefficients, 2 * (x - low) / (high - low) - 1),
-                term.points.coords,
-                domain.names,
-            )
-            scale = math.sqrt(term.weight / term.rows)
-            parts += (scale * term.equation(batch, u)).unbind(1)
-        return torch.cat(parts)
-
-    coefficients = reference.coefficients_of(network)
-    residual = rows(coefficients)
-    return torch.cat([p.flatten(1) for p in jacrev(rows)(coefficients)], dim=1), residual
-
-
-HEAT = kp.Heat(FILM, source=0, exact="sin(pi * x) * exp(-(pi**2) * t)", boundary=0)
-
-
-def test_an_initial_value_is_exact():
-    solution = solved(HEAT, width=44, boundary="exact")
-    start = FILM.boundary["t_min"].quadrature(9)[0]
-    assert (solution(start) - HEAT.exact(start)).abs().max() < 1e-14
-    assert solution.errors.l2_relative < 1e-7
-    assert [term.name for term in solution.residuals.terms] == ["interior"]
-
-
-class Stokes(kp.Problem):
-    """-Δ(u, v) + ∇q = f, div (u, v) = 0; the mean of q is fixed."""
-
-    domain = kp.Box(x=(0, 1), y=(0, 1))
-    fields = ("u", "v", "q")
-
-    def residual(self, p, u, v, q):
-        f = self.source(p)
-        return (
-            kp.partial(q, "x") - kp.laplacian(u) - f[:, [0]],
-            kp.partial(q, "y") - kp.laplacian(v) - f[:, [1]],
-            kp.div(u, v) - 0 * f[:, [2]],
-        )
-
-    def conditions(self):
-        return [
-            kp.Dirichlet(self.domain.boundary, lambda p: self.exact(p)[0], field="u"),
-            kp.Dirichlet(self.domain.boundary, lambda p: self.exact(p)[1], field="v"),
-            kp.Integral(self.domain, field="q"),
-        ]
-
-    def exact(self, p):
-        x, y = math.pi * p.x, math.pi * p.y
-        return torch.sin(x) * torch.cos(y), -torch.cos(x) * torch.sin(y), torch.cos(2 * x)
-
-
-def test_a_system_with_conditions_for_each_field():
-    assert all(defect.is_rounding for defect in exact_defects(Stokes()))
-    errors = solved(Stokes(), 24, "exact", (625, 100)).errors
-    assert set(errors.fields) == {"u", "v", "q"}
-    assert max(e.l2_relative for e in errors.fields.values()) < 3e-5
 
 
 class Scattered(kp.Problem):
@@ -243,51 +170,6 @@ class Harmonic(kp.Problem):
         return v * p.normals[:, :1] - u * p.normals[:, 1:]
 
 
-class Oseen(kp.Problem):
-    """Kovasznay's flow (Re = 40) between slip walls y = ±½, convected by the exact velocity.
-
-    On the walls v = 0 and ∂u/∂y = 0; the pressure is that of Kovasznay (1948).
-    """
-
-    domain = kp.Box(x=(0, 1), y=(-0.5, 0.5))
-    fields = ("u", "v", "q")
-    free_constant = ("q",)
-    reynolds = 40.0
-    rate = reynolds / 2 - math.sqrt(reynolds**2 / 4 + 4 * math.pi**2)
-
-    def __init__(self, wall):
-        self.wall = wall
-
-    def residual(self, p, u, v, q):
-        a, b, _ = self.exact(p)
-        return (
-            a * kp.partial(u, "x") + b * kp.partial(u, "y") + kp.partial(q, "x")
-            - kp.laplacian(u) / self.reynolds,
-            a * kp.partial(v, "x") + b * kp.partial(v, "y") + kp.partial(q, "y")
-            - kp.laplacian(v) / self.reynolds,
-            kp.partial(u, "x") + kp.partial(v, "y"),
-        )  # fmt: skip
-
-    def conditions(self):
-        ends = self.domain.boundary["x_min", "x_max"]
-        walls = self.domain.boundary["y_min", "y_max"]
-        velocity = [
-            kp.Dirichlet(ends, lambda p, i=i: self.exact(p)[i], field=name)
-            for i, name in enumerate(VECTOR)
-        ]
-        return [*velocity, self.wall(walls), kp.Neumann(walls, 0.0, field="u")]
-
-    def exact(self, p):
-        decay, angle = torch.exp(self.rate * p.x), 2 * math.pi * p.y
-        u = 1 - decay * torch.cos(angle)
-        v = self.rate / (2 * math.pi) * decay * torch.sin(angle)
-        return u, v, -(decay**2) / 2
-
-
-def slip(walls):
-    return kp.NormalDirichlet(walls, 0.0, VECTOR)
-
-
 def test_a_harmonic_vector_field_is_recovered_on_a_disk():
     problem = Harmonic(DISK)
     assert all(defect.is_rounding for defect in exact_defects(problem))
@@ -306,25 +188,6 @@ def test_on_a_box_components_are_built_in_as_values_of_fields():
     solution = kp.solve(problem, network, kp.LeastSquares(), kp.Collocation(400, 80))
     expected = torch.cat(problem.exact(points), dim=1)
     torch.testing.assert_close(solution(points), expected, rtol=0, atol=1e-12)
-
-
-def test_a_flow_between_slip_walls():
-    problem = Oseen(slip)
-    assert all(defect.is_rounding for defect in exact_defects(problem))
-    network = kp.KAN([2, 24, 3], degree=9, grid=[3, 6], seed=0)
-    points = kp.Collocation(400, 100)
-    solution = kp.solve(problem, network, kp.LeastSquares(), points, boundary="penalty")
-    assert solution.errors.l2_relative < 1e-5
-
-
-def test_a_slip_wall_is_the_field_across_it():
-    across = Oseen(lambda walls: kp.Dirichlet(walls, 0.0, field="v"))
-    points = kp.Collocation(200, 60)
-    found = [
-        kp.solve(problem, kp.KAN([2, 12, 3], degree=7, grid=4), points=points, boundary="exact")
-        for problem in (Oseen(slip), across)
-    ]
-    assert found[0].errors.l2_relative == pytest.approx(found[1].errors.l2_relative, rel=1e-6)
 
 
 def fields_at(p, *values):

@@ -340,22 +340,10 @@ SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 DISK = kp.Disk((0, 0), 1)
 
 
-class GivenRefusals(kp.Problem):
-    """A problem of parts that are given."""
-
-    domain = SQUARE
-
-    def __init__(self, *conditions, residual=None, fields=("u",), domain=SQUARE):
-        self._conditions, self._residual = conditions or [kp.Dirichlet(domain.boundary)], residual
-        self.fields, self.domain = fields, domain
-
-    def residual(self, p, *fields):
-        if self._residual is not None:
-            return self._residual(p, *fields)
-        return tuple(kp.laplacian(u) - 1 for u in fields)
-
-    def conditions(self):
-        return self._conditions
+def given(*conditions, residual=None, fields=("u",)):
+    """A problem of parts on the square; Δu = 1 for each field unless there is a residual."""
+    residual = residual or (lambda p, *fields: tuple(kp.laplacian(u) - 1 for u in fields))
+    return Stated(SQUARE, residual, conditions or [kp.Dirichlet(SQUARE.boundary)], fields)
 
 
 def solve(problem):
@@ -408,18 +396,18 @@ def test_observations_of_more_fields_or_without_a_noise():
     refused(lambda: kp.Observed(DISK, [[0.0, 0.0]], [1.0], noise=0), "noise > 0", "got 0")
     three = kp.Observed(SQUARE, [[0.0, 0.0]], [[1.0, 2.0, 3.0]])
     walls = kp.Dirichlet(SQUARE.boundary)
-    refused(lambda: solve(GivenRefusals(walls, three, fields=("u", "v"))), "3 columns", "2 fields")
+    refused(lambda: solve(given(walls, three, fields=("u", "v"))), "3 columns", "2 fields")
 
 
 def test_fewer_equations_than_fields():
-    problem = GivenRefusals(residual=lambda p, u, v: kp.laplacian(u), fields=("u", "v"))
-    words = "GivenRefusals.residual gives 1 equation for the 2 fields u, v", "one for each"
+    problem = given(residual=lambda p, u, v: kp.laplacian(u), fields=("u", "v"))
+    words = "Stated.residual gives 1 equation for the 2 fields u, v", "one for each"
     refused(lambda: solve(problem), *words)
     walls = kp.Dirichlet(SQUARE.boundary)
     second = kp.Constraint(SQUARE, lambda p, u, v: v.value - p.x)
     data = kp.Observed(SQUARE, [[0.0, 0.0]], [1.0], field="v")
     for condition in (second, data):
-        assert solve(GivenRefusals(walls, condition, residual=problem._residual, fields=("u", "v")))
+        assert solve(given(walls, condition, residual=problem.operator, fields=("u", "v")))
 
 
 def test_data_that_are_not_finite():
@@ -427,7 +415,7 @@ def test_data_that_are_not_finite():
         refused(lambda data=data: kp.Dirichlet(SQUARE.boundary, data), "Dirichlet", f"got {data}")
     refused(lambda: kp.Integral(SQUARE, NAN), "Integral", "got nan")
     refused(lambda: kp.Integral(SQUARE, "sin(x)"), "Integral", "got 'sin")
-    assert torch.isfinite(solve(GivenRefusals())(SQUARE.quadrature(3)[0])).all()
+    assert torch.isfinite(solve(given())(SQUARE.quadrature(3)[0])).all()
 
 
 # --- Whether exact solutions satisfy their problems: a defect says by how much they do not

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from toy_inverse import LINE, Field, Line, Toy, measured, solved
+from toy_inverse import LINE, Line, Toy, measured, solved
 
 import kanpinn as kp
 from kanpinn._support.errors import InputError
@@ -139,17 +139,6 @@ def test_a_positive_number_without_a_bound_does_not_overflow():
     found = solution.estimated["K"]
     assert 1e3 < found.value <= 0.4e12
     assert not found.is_identified or found.high > 1e3 * found.value
-
-
-def test_a_field_of_its_own_network_has_a_band():
-    problem = Field()
-    network = kp.Beside([kp.KAN([1, 12, 1], 7, 4), kp.KAN([1, 1], 3, 1, seed=1)])
-    solution = kp.solve(problem, network, kp.LeastSquares(30), kp.Collocation(80, 2))
-    x = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)[:, None]
-    low, high = solution.interval(x, field="a")
-    assert bool((low < high).all())
-    assert bool(((2 - (low + high) / 2).abs() <= high - low).all())  # four standard deviations
-    assert solution.errors.fields["a"].l2_relative < 0.1
 
 
 @pytest.mark.parametrize(

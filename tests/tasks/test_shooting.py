@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 import torch
 from cases import Manufactured, Stated
-from scipy.integrate import solve_ivp
+from library import class_of
 
 import kanpinn as kp
 from kanpinn.jets import Channels
@@ -59,47 +59,20 @@ class Fading(kp.Problem):
         return torch.cat([by_kappa, -p.t * self.exact(p)], dim=1)
 
 
-class Lorenz(kp.Problem):
-    """Lorenz' equations in their chaotic range, from noisy values of x and z."""
+def lorenz(start):
+    """Lorenz' equations in their chaotic range, with noisy values of x and z.
 
-    domain = kp.Box(t=(0, 3))
-    fields = ("x", "y", "z")
+    start: the numbers at which the search begins, over the true ones.
+    """
+    problem = class_of("inverse_lorenz", "InverseLorenz")(noise=0.1, rho=28)
+    problem.unknowns = {n: kp.Unknown(start * v, exact=v) for n, v in problem.truth.items()}
+    given = [one for one in problem.conditions() if not is_data_of(one, "y")]
+    problem.conditions = lambda: given
+    return problem
 
-    def __init__(self, start=0.5, seed=0):
-        truth = {"s": 10.0, "r": 28.0, "b": 8 / 3}
-        self.unknowns = {name: kp.Unknown(start * v, exact=v) for name, v in truth.items()}
-        self.at = torch.linspace(0.12, 3, 25, dtype=F)[:, None]
-        generator = torch.Generator().manual_seed(seed)
-        self.values = self.curve(truth.values()) + 0.1 * torch.randn(
-            25, 3, generator=generator, dtype=F
-        )
 
-    def curve(self, numbers):
-        s, r, b = numbers
-
-        def slopes(_, u):
-            x, y, z = u
-            return s * (y - x), x * (r - z) - y, x * y - b * z
-
-        settings = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-12}
-        times = self.at[:, 0].numpy()
-        run = solve_ivp(slopes, (0, 3), (-8, 7, 27), t_eval=times, **settings)
-        return torch.from_numpy(run.y.T)
-
-    def residual(self, p, x, y, z, s, r, b):
-        return (
-            kp.partial(x, "t") - s.value * (y.value - x.value),
-            kp.partial(y, "t") - x.value * (r.value - z.value) + y.value,
-            kp.partial(z, "t") - x.value * y.value + b.value * z.value,
-        )
-
-    def conditions(self):
-        first = zip(self.fields, (-8.0, 7.0, 27.0), strict=True)
-        return [
-            *(kp.Initial(self.domain, value, field=name) for name, value in first),
-            kp.Observed(self.domain, self.at, self.values[:, 0], 0.1, field="x"),
-            kp.Observed(self.domain, self.at, self.values[:, 2], 0.1, field="z"),
-        ]
+def is_data_of(condition, field):
+    return isinstance(condition, kp.Observed) and condition.field == field
 
 
 class Decaying(kp.Problem):
@@ -171,7 +144,7 @@ def test_the_intervals_are_those_of_the_sensitivities():
 
 
 def test_chaotic_curves_are_fitted_from_half_the_numbers():
-    solution = shot(Lorenz(0.5), kp.Windows([1, 3], 1, 1), 1e-3)
+    solution = shot(lorenz(0.5), kp.Windows([1, 3], 1, 1), 1e-3)
     assert solution.status == "converged"
     for found in solution.estimated.values():
         assert found.low < found.exact < found.high < 1.01 * found.exact
@@ -211,7 +184,7 @@ def test_functions_of_two_coordinates_carry_a_number():
 
 
 def test_auto_begins_with_marches_that_are_fitted_to_data():
-    for problem in (Fading(), Lorenz()):
+    for problem in (Fading(), lorenz(0.5)):
         choice = first_choice(problem)
         assert choice.kind is kp.Windows
         assert isinstance(choice.optimizers[0], kp.Shooting)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from cases import Cubic, Manufactured, ZeroOnWalls, error_of
+from cases import Cubic, Manufactured, ZeroOnWalls, error_of, travelling
 from eigen_cases import Membrane
 from toy_inverse import Toy
 
@@ -86,13 +86,6 @@ class Swinging(kp.Problem):
         return torch.exp(-0.1 * p.t) * torch.cos(2 * p.t)
 
 
-def burgers(viscosity=0.02):
-    """A front that travels at speed 1."""
-    operator = lambda p, u: d(u, "t") + u.value * d(u, "x") - viscosity * d(u, "x", "x")  # noqa: E731
-    front = f"1 - tanh((x - t) / {2 * viscosity})"
-    return Manufactured(kp.Box(x=(-1, 1), t=(0, 0.2)), operator, front, source=False)
-
-
 def bump():
     """A narrow bump that moves."""
     operator = lambda p, u: d(u, "t") + d(u, "x") - 1e-3 * d(u, "x", "x")  # noqa: E731
@@ -128,7 +121,7 @@ CASES = {
     "steady, cells": Case(
         peak, lambda: kp.Cells([2, 1], 6, 4), kp.AdaptiveLeastSquares(1e-3), 1e-3, 5
     ),
-    "march, splines": Case(burgers, lambda: kp.Windows([2, 1]), kp.March(1e-4), 1e-4, 10),
+    "march, splines": Case(travelling, lambda: kp.Windows([2, 1]), kp.March(1e-4), 1e-4, 10),
     "march, kink": Case(kink, lambda: kp.Windows([2, 1]), kp.March(1e-3), 1e-3),
     "march, products": Case(
         warm, lambda: kp.Windows([3, 1], degree=7, grid=4), kp.March(1e-4), 3e-4, 10
