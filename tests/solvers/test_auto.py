@@ -402,6 +402,17 @@ def test_corners_that_point_inwards_take_cells_with_the_estimates_of_their_solve
     assert math.isnan(estimated.h1_relative) and "H1" not in str(solution.estimate)
 
 
+def test_an_overfitted_network_leaves_the_error_that_cells_estimate():
+    problem = kp.Poisson(kp.Disk((0, 0), 1), exact="exp(x*y)")
+    few = kp.solve(problem, kp.KAN([2, 24, 1], 9), points=kp.Collocation(60, 12, "sobol"))
+    cells = kp.solve(problem, kp.Cells([2, 1], 12, 2), kp.AdaptiveLeastSquares(1e-4))
+    assert few.verification.overfitted
+    first, second = (Trial(first_choice(problem), one, seconds=0.1) for one in (few, cells))
+    verdict = judge(first, second)
+    assert verdict.second.error == second.own_error
+    assert 1 / 3 < verdict.first.error / few.errors.l2_relative < 3
+
+
 def test_the_same_solution_found_again_has_the_error_that_its_solve_estimates():
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="sin(x)*exp(y)")
     solution = kp.solve(problem, kp.Cells([2, 1], 12, 2), kp.AdaptiveLeastSquares(1e-4))

@@ -215,7 +215,7 @@ def judge(one: Trial, other: Trial) -> Verdict:
         return _by_distances(one, other, distance)
     if one.observed:
         return _by_fit(one, other, distance, ratio)
-    if other.own_error is not None and not distance.overfitted:
+    if other.own_error is not None:  # an overfitted first trial says nothing against the second
         return _by_own_error(one, other, distance, other.own_error)
     return Verdict(*_by_residuals(one, other, distance, ratio), ratio)
 
