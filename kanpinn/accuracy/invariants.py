@@ -81,7 +81,7 @@ class InvariantMoments:
         They are the ends of at most `most` time windows. For a network without time windows they
         are the ends of 32 equal intervals.
         """
-        low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
+        low, high = surrogate.domain.time_span
         network = surrogate.network
         if not isinstance(network, NetworkOfWindows):
             ends = numpy.linspace(low, high, 33)
@@ -156,8 +156,10 @@ def check_invariants(problem: Problem) -> None:
 
     Raises:
         InputError: if a method does not return a dict from names to columns, if `outflow` has a
-            name that `invariants` does not have, or if the domain has no time.
+            name that `invariants` does not have, or if the domain has no
+            time as its last coordinate.
     """
+    _ = problem.domain.time_span  # refuses a time that is not the last coordinate
     if problem.domain.dim > 1:
         space_of(problem.domain)
     p, kind = sample(problem.domain, 5, "uniform"), type(problem).__name__

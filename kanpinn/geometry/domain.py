@@ -393,6 +393,21 @@ class Domain(Sieved):
         return "t" if "t" in self.names else None
 
     @property
+    def time_span(self) -> tuple[float, float]:
+        """The first and the last moment of an evolution, whose time is the last coordinate.
+
+        Raises:
+            InputError: if the coordinate t is not the last one.
+        """
+        if self.time_name not in (None, self.names[-1]):
+            raise InputError(
+                f"domain has the coordinates {', '.join(self.names)}: an evolution expects the "
+                "time t as the last one, as in Box(x=(0, 1), t=(0, 1))"
+            )
+        low, high = self.bounds
+        return float(low[-1]), float(high[-1])
+
+    @property
     @abstractmethod
     def bounds(self) -> tuple[Vector, Vector]:
         """The lower and upper corner, (d,) each in float64, of a box that contains the domain."""

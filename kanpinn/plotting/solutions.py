@@ -302,14 +302,14 @@ def evolution_figures(solution: Solution) -> Iterator[tuple[str, Figure]]:
         if len(solution.fields) <= 3:
             yield "phases", phase_figure(shown)
     if velocity is not None:
-        at = {domain.names[-1]: float(domain.bounds[1][-1])}
+        at = {domain.names[-1]: domain.time_span[1]}
         fields = on_grid(solution, domain.names[:-1], 129, at=at, residuals=False, compared=False)
         sheet = maps.Sheet.of(domain, fields)
         yield "streamlines", maps.streamlines_figure(fields, sheet, velocity)
     marches = [method for method in solution.optimizers if isinstance(method, March)]
     if marches and any(row.get("window", 0) for row in history.rows):
         allowed = None if marches[-1].windows is not None else marches[-1].tolerance / 2
-        begin, time = float(domain.bounds[0][-1]), domain.names[-1]
+        begin, time = domain.time_span[0], domain.names[-1]
         yield "steps", steps_figure(history, begin, time, allowed)
 
 
@@ -496,7 +496,7 @@ def figures(solution: Solution, fields: GridFields | None = None) -> Iterator[tu
     if time is not None and time == domain.names[-1] and domain.dim <= 3:
         if domain.dim > 1:
             count, nodes = (6, 1001) if domain.dim == 2 else (4, 97)
-            low, high = (float(corner[-1]) for corner in domain.bounds)
+            low, high = domain.time_span
             figure = style.new_figure(1, 1)
             plot(solution, time=numpy.linspace(low, high, count), nodes=nodes, ax=figure)
             yield "snapshots", figure

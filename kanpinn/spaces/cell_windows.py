@@ -115,7 +115,7 @@ def problem_in_space(
     Raises:
         InputError: for a domain or conditions that networks in cells do not support.
     """
-    space, start = space_of(domain), float(domain.bounds[0][-1])
+    space, start = space_of(domain), domain.time_span[0]
 
     def in_space(piece: Piece) -> Piece | None:
         # A condition on the whole boundary also has pieces at the first and the last moment, for

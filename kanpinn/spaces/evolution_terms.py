@@ -61,7 +61,7 @@ def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
         InputError: for a term on data, for a term at one moment other than the first, or for a term
             that couples different times; the message names the term.
     """
-    low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
+    low, high = surrogate.domain.time_span
     precision = torch.finfo(terms[0].points.coords.dtype).eps
     same = max(1e-9 * (high - low), 4 * precision * max(abs(low), abs(high)))
     known = [as_residual_term(term, "march") for term in terms]
@@ -305,7 +305,7 @@ def time_scales_of(
             the function's range.
     """
     moments, places = 2048, 16
-    low, high = (float(corner[-1]) for corner in surrogate.domain.bounds)
+    low, high = surrogate.domain.time_span
     parts = (torch.arange(moments, dtype=torch.float64) + 0.5) / moments
     times = low + (high - low) * parts
     every = terms.equation, *terms.boundary

@@ -256,7 +256,7 @@ class FunctionSpace:
         count = 2 * self.network.layers[-1].coefficients[..., 0].numel()
         domain = self.surrogate.domain
         points, weights = weighted_sample([space_of(domain)], count, "gauss", torch.Generator())
-        first = torch.full_like(points.coords[:, :1], float(domain.bounds[0][-1]))
+        first = torch.full_like(points.coords[:, :1], domain.time_span[0])
         return Points(torch.cat([points.coords, first], dim=1), domain.names), weights
 
     @cached_property
@@ -289,7 +289,7 @@ class FunctionSpace:
         """
         system = self.system
         states, values = system.initial(self.terms.initial)
-        states = system.consistent(states, float(self.surrogate.domain.bounds[0][-1]))
+        states = system.consistent(states, self.surrogate.domain.time_span[0])
         return states, system.by_elements(system.space.values(states[:1]) - values[0])
 
     def moved(self, states: Tensor, old: "FunctionSpace") -> tuple[Tensor, Tensor]:

@@ -742,7 +742,7 @@ class OutputFunctions:
         if not boundary:
             return system
         state, _ = system.initial(terms.initial)
-        start = system.at_start(float(surrogate.domain.bounds[0][-1]), state)
+        start = system.at_start(surrogate.domain.time_span[0], state)
         rows = condition_rows(boundary, space.size * space.fields, *start)
         if space.intervals or not self.member.in_space:
             return replace(system, ties=ties_of(rows))

@@ -56,7 +56,7 @@ class SplineState:
     @property
     def is_first(self) -> bool:
         """True if the state is at the first moment."""
-        return self.time == float(self.space.surrogate.domain.bounds[0][-1])
+        return self.time == self.space.surrogate.domain.time_span[0]
 
     @property
     def change(self) -> float:
@@ -108,7 +108,7 @@ def first_state(space: FunctionSpace, time: float) -> SplineState:
     (state, errors), lasting = space.initial(), None
     system, functions = space.system, space.system.space
     if space.kinks is not None:
-        low, high = (float(corner[-1]) for corner in space.surrogate.domain.bounds)
+        low, high = space.surrogate.domain.time_span
         lifetimes = system.lifetimes(system.interior.linearised(*system.at_start(time, state)))
         lasting = (lifetimes / (high - low)).clamp_max(1.0)
     data = system.interior.data(at_times(functions.places, torch.tensor([time]).double()))

@@ -127,7 +127,7 @@ class TimeState(Kept, ABC, Generic[Tried]):
         self, settings: MarchSettings, residuals: Residuals, terms: EvolutionTerms
     ) -> None:
         self.settings, self.surrogate, self.terms = settings, residuals.surrogate, terms
-        self.begin, self.end = (float(corner[-1]) for corner in self.surrogate.domain.bounds)
+        self.begin, self.end = self.surrogate.domain.time_span
         self.time = self.begin
 
     @abstractmethod

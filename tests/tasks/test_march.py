@@ -351,6 +351,10 @@ REFUSED = {
         {"problem": and_also(kp.Constraint(EARLY, lambda p, u: u.value - 1))},
         "does not hold at all times",
     ),
+    "a time that is not last": (
+        {"problem": kp.Heat(kp.Box(t=(0, 1), x=(0, 1)), initial="sin(pi*x)", boundary="0")},
+        "coordinates t, x: an evolution expects the time t as the last one",
+    ),
     "few periodic intervals": (
         {"problem": TURNING, "network": kp.Windows([2, 2], degree=9, grid=5)},
         "grid must be at least 10 for periodic splines",

@@ -141,9 +141,10 @@ def _is_evolution(problem: Problem) -> bool:
     It is an evolution if each condition holds at the first moment or at all times, if at least one
     condition holds at the first moment, and if the problem adds no functions to the network.
     """
-    if problem.enrichment():
+    domain = problem.domain
+    if problem.enrichment() or domain.time_name != domain.names[-1]:
         return False
-    low, high = (float(corner[-1]) for corner in problem.domain.bounds)
+    low, high = domain.time_span
     conditions = [c for c in problem.conditions() if not c.measurements]
     others = [c for c in conditions if not c.is_initial]
     few = Collocation(256, 256, "grid")
