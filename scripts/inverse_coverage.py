@@ -18,6 +18,7 @@ draw: a run that was stopped goes on from them.
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,10 +134,10 @@ def cramer_rao(sensitivities: Tensor, noise: float, gradients: Tensor) -> Tensor
     return torch.linalg.vector_norm((gradients @ vh[kept].T) / s[kept], dim=1)
 
 
-def numbers(seed: int, smoke: bool = False) -> Row:
-    """Solve one draw for the four numbers."""
+def numbers(name: str, seed: int, smoke: bool = False) -> Row:
+    """Solve one draw of problems/`name`.toml for its unknown numbers."""
     begun = time.process_time()
-    solution = job("inverse_lotka_volterra", seed, smoke).run(assessed=False)
+    solution = job(name, seed, smoke).run(assessed=False)
     found = list(solution.estimated.values())
     return {
         "held": [one.exact is not None and one.low <= one.exact <= one.high for one in found],
@@ -191,20 +192,6 @@ def job(name: str, seed: int, smoke: bool = False) -> SolveJob:
     """Return the solve of problems/`name`.toml with other noise and other inner functions."""
     pairs = [f"problem.parameters.seed={seed}", f"run.seed={seed}"]
     return solve_job(name, pairs + (QUICK[name] if smoke else []))
-
-
-def viscosity(seed: int, smoke: bool = False) -> Row:
-    """Solve one draw for the viscosity of the Navier–Stokes equations."""
-    begun = time.process_time()
-    solution = job("inverse_navier_stokes", seed, smoke).run(assessed=False)
-    found = solution.estimated["viscosity"]
-    return {
-        "held": [found.exact is not None and found.low <= found.exact <= found.high],
-        "half_width": [(found.high - found.low) / 2],
-        "value": found.value,
-        "seconds": time.process_time() - begun,
-        "status": solution.status,
-    }
 
 
 def coefficient(seed: int, smoke: bool = False) -> Row:
@@ -273,7 +260,11 @@ def directions(network: kp.KAN) -> list[Callable[[Tensor], Tensor]]:
     return [change(index) for index in range(layer.coefficients.numel())]
 
 
-DRAWS: Mapping[str, Draw] = {"viscosity": viscosity, "coefficient": coefficient, "species": numbers}
+DRAWS: Mapping[str, Draw] = {
+    "viscosity": partial(numbers, "inverse_navier_stokes"),
+    "coefficient": coefficient,
+    "species": partial(numbers, "inverse_lotka_volterra"),
+}
 BOUNDS: Mapping[str, Callable[[int, bool], tuple[Tensor, float]]] = {
     "viscosity": bound_of_viscosity,
     "coefficient": bound_of_coefficient,

@@ -16,12 +16,15 @@ from kanpinn.solvers import Solution
 from kanpinn.solvers.grid_fields import on_grid
 
 PROBLEM = "poisson2d_small"
+SMOKE = [
+    *("network.grid=[1,12]", "network.hidden=[2]", "run.estimate=false"),
+    'optimizer=[{type = "variable_projection", steps = 10, rounds = 2, starts = 4}]',
+]
 
 
 def main() -> None:
     chosen = script.options("readme_picture", __doc__)
-    coarser = ["network.grid=[1,12]", "network.hidden=[2]"] if chosen.smoke else []
-    solution = solve_job(PROBLEM, coarser).run()
+    solution = solve_job(PROBLEM, SMOKE if chosen.smoke else []).run()
     errors, size = solution.errors, solution.parameters
     assert errors is not None
     error = errors.l2_relative

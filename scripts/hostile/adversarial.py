@@ -124,63 +124,41 @@ def _front(draw: Random, axes: tuple[str, ...]) -> Function:
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
 
 
-def poisson(solution: Callable[[kp.Points], Tensor], domain: Domain = SQUARE) -> kp.Problem:
+def poisson(solution: str, domain: Domain = SQUARE) -> kp.Problem:
     """Return -Δu = f with the source and the boundary values of a solution."""
     return kp.Poisson(domain, exact=solution)
 
 
-def helmholtz(number: float, solution: Callable[[kp.Points], Tensor]) -> kp.Problem:
-    """Return Helmholtz' equation with a wave number and the data of a solution."""
-    return kp.Helmholtz(SQUARE, wavenumber=number, exact=solution)
+def helmholtz(number: float) -> kp.Problem:
+    """Return Helmholtz' equation with a wave number and the data of a smooth solution."""
+    smooth = "sin(2.3*x + 1) * cos(3.1*y) + exp(x*y)"
+    return kp.Helmholtz(SQUARE, wavenumber=number, exact=smooth)
 
 
-class Bump(kp.Problem):
-    """-u'' = π² sin πx + 2 g(x) for a bump g of area 1 whose width is far below any spacing."""
+def bump(width: float, centre: float = 0.537) -> kp.Problem:
+    """Return -u'' = π² sin πx + 2 g(x) for a bump g of area 1, far narrower than any spacing."""
 
-    domain = kp.Box(x=(0, 1))
+    def integral(x: str) -> str:
+        z = f"(({x} - {centre}) / {width})"
+        return f"(-{width} * ({z} * erf({z}) + exp(-{z}**2) / sqrt(pi)))"
 
-    def __init__(self, width: float, centre: float = 0.537) -> None:
-        self.width, self.centre = width, centre
-
-    def source(self, p: kp.Points) -> Tensor:
-        z = (p.x - self.centre) / self.width
-        bump = torch.exp(-z * z) / (self.width * math.sqrt(math.pi))
-        return math.pi**2 * torch.sin(math.pi * p.x) + 2 * bump
-
-    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
-        return -kp.laplacian(u) - self.source(p)
-
-    def conditions(self) -> list[Condition]:
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-    def exact(self, p: kp.Points) -> Tensor:
-        ends = torch.tensor([[0.0], [1.0]], dtype=p.coords.dtype)
-        left, right = self._integral(ends)
-        whole = self._integral(p.x) - left - (right - left) * p.x
-        return torch.sin(math.pi * p.x) + whole
-
-    def _integral(self, x: Tensor) -> Tensor:
-        z = (x - self.centre) / self.width
-        return -self.width * (z * torch.erf(z) + torch.exp(-z * z) / math.sqrt(math.pi))
+    left, right = integral("0"), integral("1")
+    source = f"2 * exp(-((x - {centre}) / {width})**2) / ({width} * sqrt(pi))"
+    return kp.Poisson(
+        kp.Box(x=(0, 1)),
+        source=f"pi**2 * sin(pi*x) + {source}",
+        boundary=0.0,
+        exact=f"sin(pi*x) + {integral('x')} - {left} - ({right} - {left}) * x",
+    )
 
 
-class BoundaryLayer(kp.Problem):
-    """-ε u'' + u' = 1 with u = 0 at both ends: a layer of width ε at x = 1."""
-
-    domain = kp.Box(x=(0, 1))
-
-    def __init__(self, small: float) -> None:
-        self.small = small
-
-    def residual(self, p: kp.Points, u: kp.Jet) -> Tensor:
-        return -self.small * kp.laplacian(u) + kp.partial(u, "x") - 1
-
-    def conditions(self) -> list[Condition]:
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-    def exact(self, p: kp.Points) -> Tensor:
-        last = math.exp(-1 / self.small)
-        return p.x - (torch.exp((p.x - 1) / self.small) - last) / (1 - last)
+def boundary_layer(small: float) -> kp.Problem:
+    """Return -ε u'' + u' = 1 with u = 0 at both ends: a layer of width ε at x = 1."""
+    last = math.exp(-1 / small)
+    exact = f"x - (exp((x - 1) / {small}) - {last}) / (1 - {last})"
+    return kp.AdvectionDiffusion(
+        kp.Box(x=(0, 1)), velocity=[1.0], diffusion=small, source=1.0, boundary=0.0, exact=exact
+    )
 
 
 class AnisotropicHeat(kp.Problem):
@@ -207,14 +185,8 @@ class AnisotropicHeat(kp.Problem):
 
 def corner() -> kp.Problem:
     """Return Laplace's equation in the L-shape: u = r^(2/3) sin(2φ/3), of infinite gradient."""
-
-    def solution(p: kp.Points) -> Tensor:
-        radius, angle = torch.hypot(p.x, p.y), torch.atan2(p.y, p.x)
-        angle = torch.where(angle < 0, angle + 2 * math.pi, angle)
-        return radius ** (2 / 3) * torch.sin(2 / 3 * angle)
-
     domain = kp.Polygon([(-1, -1), (0, -1), (0, 0), (1, 0), (1, 1), (-1, 1)])
-    return kp.Poisson(domain, source=0.0, exact=solution)
+    return kp.Poisson(domain, source=0.0, exact=kp.Corner(domain, (0, 0), 1))
 
 
 class BlackScholes(kp.Problem):
@@ -291,60 +263,47 @@ class Bratu(kp.Problem):
         return -2 * torch.log(torch.cosh((p.x - 0.5) * theta / 2) / math.cosh(theta / 4))
 
 
-def _square(p: kp.Points, x: float, y: float) -> Tensor:
-    return (p.x - x) ** 2 + (p.y - y) ** 2
+def _square(x: float, y: float) -> str:
+    """The squared distance from a point."""
+    return f"((x - {x})**2 + (y - {y})**2)"
 
 
 def _holes() -> kp.Problem:
-    holes = [((0.4, 0.3), 0.15), ((-0.5, -0.2), 0.1), ((0.1, -0.6), 0.12)]
+    holes = {((0.4, 0.3), 0.15): 0.1, ((-0.5, -0.2), 0.1): 0.2, ((0.1, -0.6), 0.12): -0.1}
     domain: Domain = SQUARE
     for centre, radius in holes:
         domain = domain - kp.Disk(centre, radius)
-
-    def solution(p: kp.Points) -> Tensor:
-        sizes = (0.1, 0.2, -0.1)
-        terms = [s * torch.log(_square(p, *c)) for s, (c, _) in zip(sizes, holes, strict=True)]
-        return torch.stack(terms).sum(0) + p.x * p.y
-
-    return poisson(solution, domain)
+    terms = [f"{size} * log({_square(*centre)})" for (centre, _), size in holes.items()]
+    return poisson(" + ".join([*terms, "x * y"]), domain)
 
 
 def _peaks(sharp: float) -> kp.Problem:
-    return poisson(
-        lambda p: (
-            torch.exp(-sharp * _square(p, 0.5, 0.5)) + torch.exp(-sharp * _square(p, -0.3, 0.2))
-        )
-    )
+    places = (0.5, 0.5), (-0.3, 0.2)
+    return poisson(" + ".join(f"exp(-{sharp} * {_square(*place)})" for place in places))
 
 
 def _moving_front(steep: float) -> kp.Problem:
-    return poisson(lambda p: torch.atan(steep * (_square(p, -1.2, -1.3).sqrt() - 1.4)))
+    return poisson(f"atan({steep} * (sqrt({_square(-1.2, -1.3)}) - 1.4))")
 
 
-def _kernel(gap: float) -> Callable[[kp.Points], Tensor]:
+def _kernel(gap: float) -> kp.Problem:
     """A smooth function, and a harmonic one whose values on the wall y = -1 are a narrow peak."""
-    return lambda p: (
-        torch.sin(2 * p.x) * p.y + gap * (p.y + 1 + gap) / (_square(p, 0.137, -1 - gap))
-    )
-
-
-def _smooth(p: kp.Points) -> Tensor:
-    return torch.sin(2.3 * p.x + 1) * torch.cos(3.1 * p.y) + torch.exp(p.x * p.y)
+    return poisson(f"sin(2*x) * y + {gap} * (y + 1 + {gap}) / {_square(0.137, -1 - gap)}")
 
 
 PROBLEMS: dict[str, Callable[[], kp.Problem]] = {
-    "bump of width 1e-5": lambda: Bump(1e-5),
-    "bump of width 1e-3": lambda: Bump(1e-3),
-    "bump of width 0.05": lambda: Bump(0.05),
-    "boundary layer 1e-4": lambda: BoundaryLayer(1e-4),
-    "boundary layer 1e-2": lambda: BoundaryLayer(1e-2),
+    "bump of width 1e-5": lambda: bump(1e-5),
+    "bump of width 1e-3": lambda: bump(1e-3),
+    "bump of width 0.05": lambda: bump(0.05),
+    "boundary layer 1e-4": lambda: boundary_layer(1e-4),
+    "boundary layer 1e-2": lambda: boundary_layer(1e-2),
     "logarithm of width 1e-3": lambda: poisson(
-        lambda p: torch.log(p.x**2 + p.y**2 + 1e-6) / 10 + torch.sin(2 * p.x) * torch.sin(3 * p.y)
+        "log(x**2 + y**2 + 1e-6) / 10 + sin(2*x) * sin(3*y)"
     ),
-    "pole 1e-4 outside the wall": lambda: poisson(lambda p: torch.log(_square(p, 1.0001, 0.2))),
-    "pole 0.1 outside the wall": lambda: poisson(lambda p: torch.log(_square(p, 1.1, 0.2))),
-    "peak 1e-3 in the wall's data": lambda: poisson(_kernel(1e-3)),
-    "peak 1e-5 in the wall's data": lambda: poisson(_kernel(1e-5)),
+    "pole 1e-4 outside the wall": lambda: poisson(f"log({_square(1.0001, 0.2)})"),
+    "pole 0.1 outside the wall": lambda: poisson(f"log({_square(1.1, 0.2)})"),
+    "peak 1e-3 in the wall's data": lambda: _kernel(1e-3),
+    "peak 1e-5 in the wall's data": lambda: _kernel(1e-5),
     "peaks exp(-1000 r²)": lambda: _peaks(1000),
     "peaks exp(-50 r²)": lambda: _peaks(50),
     "front of slope 100": lambda: _moving_front(100),
@@ -352,9 +311,9 @@ PROBLEMS: dict[str, Callable[[], kp.Problem]] = {
     "three holes": _holes,
     "corner of an L-shape": corner,
     "anisotropic heat": AnisotropicHeat,
-    "Helmholtz 12": lambda: helmholtz(12, _smooth),
-    "Helmholtz 40": lambda: helmholtz(40, _smooth),
-    "resonance 1e-6": lambda: helmholtz(math.pi / math.sqrt(2) * (1 + 1e-6), _smooth),
+    "Helmholtz 12": lambda: helmholtz(12),
+    "Helmholtz 40": lambda: helmholtz(40),
+    "resonance 1e-6": lambda: helmholtz(math.pi / math.sqrt(2) * (1 + 1e-6)),
     "Black-Scholes in dollars": lambda: BlackScholes(100.0),
     "Black-Scholes in strikes": lambda: BlackScholes(1.0),
     "Lotka-Volterra": LotkaVolterra,
