@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from cases import Line, Manufactured
+from cases import Line, Manufactured, Stated
 from typer.testing import CliRunner
 
 import kanpinn as kp
@@ -235,22 +235,13 @@ def test_errors_against_a_grid_are_means_over_the_domain(tmp_path):
 
 
 def test_splines_of_a_grid_in_three_dimensions_with_two_fields(tmp_path, generator):
-    class Pair(kp.Problem):
-        domain = kp.Box(x=(0, 1), y=(-1, 0), t=(0, 2))
-        fields = ("u", "v")
-        error_fields = ("v",)
-
-        def residual(self, p, u, v):
-            return u.value, v.value
-
-        def conditions(self):
-            return []
-
+    domain, fields = kp.Box(x=(0, 1), y=(-1, 0), t=(0, 2)), ("u", "v")
+    pair = Stated(domain, lambda p, u, v: (u.value, v.value), fields=fields, error_fields=("v",))
     x, y, t = np.linspace(0, 1, 4), np.linspace(-1, 0, 5), np.linspace(0, 2, 6)
     v = x[:, None, None] * y[None, :, None] * t**3
     path = write(tmp_path / "known.npz", {"x": x, "y": y, "t": t, "v": v})
-    found = kp.DataFile(path, degree=3).build(Pair())
-    p = Pair.domain.image(torch.rand(40, 3, generator=generator, dtype=torch.float64))
+    found = kp.DataFile(path, degree=3).build(pair)
+    p = domain.image(torch.rand(40, 3, generator=generator, dtype=torch.float64))
     jet = found.jet(p, Channels(p.names, gradient=True))
     assert (jet.value[:, [1]] - p.x * p.y * p.t**3).abs().max() < 1e-13
     assert (jet.gradient[:, 2, [1]] - 3 * p.x * p.y * p.t**2).abs().max() < 1e-12

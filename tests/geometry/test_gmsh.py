@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cases import Manufactured
 from domains import flux_defect
 from msh_files import FORMATS, Made, block, ring, write_msh
 
@@ -191,26 +192,14 @@ def test_meshes_combine_and_are_copied(tmp_path):
         solid & kp.Box(a=(0, 1), b=(0, 1), c=(0, 3))
 
 
-class Flow(kp.Problem):
-    """Δu = 0 in the ring, ∂u/∂n given inside, u outside: u = x / r² + ln r."""
-
-    def __init__(self, domain):
-        self.domain = domain
-
-    def residual(self, p, u):
-        return kp.laplacian(u)
-
-    def conditions(self):
-        inner, outer = self.domain.boundary["inner"], self.domain.boundary["group_8"]
-        return [kp.Neumann(inner, lambda p: p.x - 1), kp.Dirichlet(outer, self.exact)]
-
-    def exact(self, p):
-        square = p.x**2 + p.y**2
-        return p.x / square + torch.log(square) / 2
-
-
 def test_cells_solve_on_a_mesh_as_on_its_drawing(tmp_path):
-    problem = Flow(read(tmp_path, ring(16, 2)))
+    problem = Manufactured(
+        read(tmp_path, ring(16, 2)),
+        lambda p, u: kp.laplacian(u),
+        "x / (x**2 + y**2) + log(x**2 + y**2) / 2",
+        {"inner": "neumann"},
+        source=False,
+    )
     solution = kp.solve(
         problem, kp.Cells([2, 1], degree=7, cells=4), kp.AdaptiveLeastSquares(tolerance=1e-5)
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import POISSON_FILE, Coupled, Known, Line, Square, Stated, residuals_of
+from cases import POISSON_FILE, Coupled, Known, Line, Manufactured, Square, Stated, residuals_of
 
 import kanpinn as kp
 from kanpinn.loss.residuals import Residuals, balance_factors
@@ -196,24 +196,15 @@ def test_a_loss_with_scales_has_the_same_minimum_in_other_units():
     assert other.loss_terms["interior"] == pytest.approx(one.loss_terms["interior"], rel=0.5)
 
 
-class Product(kp.Problem):
-    """-u'' + c = f, -v'' - c + u v = g, c = (u - v) / 5; u oscillates, and f is large beside it."""
-
-    domain = kp.Box(x=(-1, 1))
-    fields = ("u", "v")
-
-    def residual(self, p, u, v):
-        f, g = self.source(p).split(1, dim=1)
-        c = (u.value - v.value) / 5
-        return -kp.laplacian(u) + c - f, -kp.laplacian(v) - c + u.value * v.value - g
-
-    def exact(self, p):
-        return torch.sin(32 * p.x), torch.sin(4 * p.x)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
+def product(p, u, v):
+    """-u'' + c = f, -v'' - c + u v = g for c = (u - v) / 5."""
+    c = (u.value - v.value) / 5
+    return -kp.laplacian(u) + c, -kp.laplacian(v) - c + u.value * v.value
 
 
 def test_data_that_oscillate_do_not_make_nonlinear_terms_outweigh_the_others():
-    first, second = scales_of(stated(Product(), kp.Problem)).equations.tolist()
+    """u oscillates, and f is large beside it."""
+    line, exact = kp.Box(x=(-1, 1)), ("sin(32 * x)", "sin(4 * x)")
+    problem = Manufactured(line, product, exact, fields=("u", "v"))
+    first, second = scales_of(stated(problem, kp.Problem)).equations.tolist()
     assert 1 / 20 < first / second < 20

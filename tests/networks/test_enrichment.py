@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from cases import Manufactured, Stated
 
 import kanpinn as kp
 from kanpinn.geometry import Points
@@ -55,34 +56,21 @@ def test_only_corners_have_corner_functions():
         kp.Corner(L_SHAPE, (0.5, 0.5))
 
 
-class Rough(kp.Problem):
-    """Δu = f with u = 3 r^(2/3) sin(2θ/3) + sin x cos y: rough and smooth at once."""
-
-    domain = L_SHAPE
-
-    def __init__(self, terms=2):
-        self.terms = terms
-
-    def enrichment(self):
-        return [kp.Corner(self.domain, (0, 0), self.terms)] if self.terms else []
-
-    def residual(self, p, u):
-        return kp.laplacian(u) + 2 * torch.sin(p.x) * torch.cos(p.y)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
-        rough = kp.Corner(self.domain, (0, 0), 1)(p)
-        return 3 * rough + torch.sin(p.x) * torch.cos(p.y)
+def rough(*functions):
+    """Δu = f with u = 3 r^(2/3) sin(2θ/3) + sin x cos y, and functions that are known."""
+    singular = kp.Corner(L_SHAPE, (0, 0), 1)
+    exact = lambda p: 3 * singular(p) + torch.sin(p.x) * torch.cos(p.y)  # noqa: E731
+    residual = lambda p, u: kp.laplacian(u) + 2 * torch.sin(p.x) * torch.cos(p.y)  # noqa: E731
+    given = [kp.Dirichlet(L_SHAPE.boundary, exact)]
+    return Stated(L_SHAPE, residual, given, exact=exact, enrichment=lambda: [*functions])
 
 
 def test_a_singular_function_takes_the_rough_part():
     points = kp.Collocation(1200, 240)
     made = [kp.KAN([2, 40, 1], degree=9, grid=[2, 6]) for _ in range(2)]
     rich, plain = (
-        kp.solve(Rough(terms), network, points=points, boundary="penalty")
-        for terms, network in zip((2, 0), made, strict=True)
+        kp.solve(rough(*functions), network, points=points, boundary="penalty")
+        for functions, network in zip(([CORNERS["inward"]], []), made, strict=True)
     )
     assert rich.errors.h1_relative < 1e-7 < 1e-2 < plain.errors.h1_relative
     coefficients = rich.network.enrichment.coefficients.flatten()
@@ -90,19 +78,15 @@ def test_a_singular_function_takes_the_rough_part():
 
 
 def test_exact_data_do_not_go_with_known_functions():
-    with pytest.raises(kp.InputError, match=r"known functions of Rough.enrichment\(\)"):
-        kp.solve(Rough(), kp.KAN([2, 3, 1], degree=5, grid=2), boundary="exact")
+    with pytest.raises(kp.InputError, match=r"known functions of Stated.enrichment\(\)"):
+        kp.solve(rough(CORNERS["inward"]), kp.KAN([2, 3, 1], degree=5, grid=2), boundary="exact")
 
 
 def test_a_known_function_of_the_wrong_shape_is_refused():
-    class Flat(Rough):
-        def enrichment(self):
-            return [lambda p: p.x[:, 0]]
-
     with pytest.raises(
         kp.InputError, match=r"a function of enrichment\(\) must have shape \(n, q\)"
     ):
-        kp.solve(Flat(), kp.KAN([2, 3, 1], degree=5, grid=2))
+        kp.solve(rough(lambda p: p.x[:, 0]), kp.KAN([2, 3, 1], degree=5, grid=2))
 
 
 def test_stretched_coordinates_are_smooth_and_fill_the_square():
@@ -129,24 +113,15 @@ def test_graded_cells_make_up_the_domain():
 
 
 def test_a_network_may_see_other_inputs_than_the_coordinates():
-    class Ring(kp.Problem):
-        """u'' = f, periodic by its inputs alone."""
-
-        domain = kp.Box(x=(0, 2))
-
-        def inputs(self):
-            return lambda p: torch.cat([torch.cos(math.pi * p.x), torch.sin(math.pi * p.x)], dim=1)
-
-        def residual(self, p, u):
-            return kp.laplacian(u) - u.value - self.source(p)
-
-        def conditions(self):
-            return [kp.Periodic(self.domain, "x")]
-
-        def exact(self, p):
-            return torch.exp(torch.sin(math.pi * p.x))
-
+    # u'' - u = f, periodic by its inputs alone
+    problem = Manufactured(
+        kp.Box(x=(0, 2)),
+        lambda p, u: kp.laplacian(u) - u.value,
+        "exp(sin(pi * x))",
+        periodic=("x",),
+        inputs=lambda: lambda p: torch.cat([(math.pi * p.x).cos(), (math.pi * p.x).sin()], dim=1),
+    )
     network = kp.KAN([2, 24, 1], degree=9, grid=[1, 3])
-    assert kp.solve(Ring(), network, points=kp.Collocation(200, 2)).errors.h1_relative < 1e-9
+    assert kp.solve(problem, network, points=kp.Collocation(200, 2)).errors.h1_relative < 1e-9
     with pytest.raises(kp.InputError, match=r"network\.width must start with 2 inputs"):
-        kp.solve(Ring(), kp.KAN([1, 4, 1], degree=5, grid=2))
+        kp.solve(problem, kp.KAN([1, 4, 1], degree=5, grid=2))

@@ -421,17 +421,10 @@ def test_data_that_are_not_finite():
 # --- Whether exact solutions satisfy their problems: a defect says by how much they do not
 
 
-class Wrong(Line):
-    """u'' = 0 on [-1, 2] with u = x at its ends, and u = x² given for the solution."""
-
-    def residual(self, p, u):
-        return kp.laplacian(u)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, lambda p: p.x)]
-
-    def exact(self, p):
-        return p.x**2
+def on_line(residual, exact, given=None, **settings):
+    """An equation on [-1, 2] with the values of a solution, or of another function, at its ends."""
+    ends = [kp.Dirichlet(Line.domain.boundary, given or exact)]
+    return Stated(Line.domain, residual, ends, exact=exact, **settings)
 
 
 class Ends(Line):
@@ -442,27 +435,14 @@ class Ends(Line):
         return [kp.Dirichlet(face, self.exact) for face in faces]
 
 
-class Pair(Coupled):
-    """Two fields on an interval: two equations at two points are no broadcast."""
-
-    domain = kp.Box(x=(-1, 2))
-
-    def residual(self, p, u, v):
-        return kp.laplacian(u), kp.laplacian(v) - 2
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
-        return torch.cat([1 - p.x, p.x**2], dim=1)
+PAIR = on_line(  # two equations at two points are no broadcast
+    lambda p, u, v: (kp.laplacian(u), kp.laplacian(v) - 2),
+    lambda p: torch.cat([1 - p.x, p.x**2], dim=1),
+    fields=("u", "v"),
+)
 
 
-class Broadcast(Line):
-    def residual(self, p, u):
-        return kp.laplacian(u) - p.x[:, 0]
-
-
-@pytest.mark.parametrize("problem", [Line(), Cubic(), Ends(), Pair()])
+@pytest.mark.parametrize("problem", [Line(), Cubic(), Ends(), PAIR])
 def test_solutions_satisfy_their_problems_to_rounding(problem):
     defects = list(exact_defects(problem))
     name = type(problem).__name__
@@ -474,7 +454,9 @@ def test_solutions_satisfy_their_problems_to_rounding(problem):
 
 
 def test_a_wrong_solution_has_a_defect():
-    inside, at_ends = exact_defects(Wrong())
+    """u'' = 0 with u = x at the ends, and u = x² given for the solution."""
+    wrong = on_line(lambda p, u: kp.laplacian(u), lambda p: p.x**2, lambda p: p.x)
+    inside, at_ends = exact_defects(wrong)
     assert not inside.is_rounding and inside.size == pytest.approx(2)
     assert at_ends.size == pytest.approx((((1 + 1) ** 2 + (4 - 2) ** 2) / 2) ** 0.5)
 
@@ -484,8 +466,9 @@ def test_without_a_solution_there_is_no_defect():
 
 
 def test_a_broadcast_is_refused():
-    with pytest.raises(kp.InputError, match=r"Broadcast\.residual must have shape \(n, 1\)"):
-        list(exact_defects(Broadcast()))
+    broadcast = on_line(lambda p, u: kp.laplacian(u) - p.x[:, 0], Line().exact)
+    with pytest.raises(kp.InputError, match=r"Stated\.residual must have shape \(n, 1\)"):
+        list(exact_defects(broadcast))
 
 
 # --- Domains, conditions and equations combine: random ones of each, with known solutions

@@ -5,6 +5,7 @@ import math
 import numpy
 import pytest
 import torch
+from cases import ZeroOnWalls
 from eigen_cases import Membrane
 from html_pages import Read
 from matplotlib.axes import Axes
@@ -31,14 +32,11 @@ class Moving(kp.Problem):
         return torch.stack([p.coords[:, 0] - p.coords[:, 2], p.coords[:, 1] ** 2], dim=1)
 
 
-class Line(kp.Problem):
+class Line(ZeroOnWalls):
     domain = kp.Box(x=(0, 1))
 
     def residual(self, p, u):
         return kp.laplacian(u) + math.pi**2 * torch.sin(math.pi * p.coords)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary)]
 
     def exact(self, p):
         return torch.sin(math.pi * p.coords)

@@ -6,27 +6,13 @@ import logging
 import sys
 
 import pytest
-import torch
 from rich.console import Console
 
 import kanpinn as kp
 from kanpinn.runs.progress import Progress, StudyProgress, duration, parts
 from kanpinn.runs.study import Tally
 
-
-class Line(kp.Problem):
-    domain = kp.Box(x=(0, 1))
-
-    def residual(self, p, u):
-        return kp.laplacian(u)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-    def exact(self, p):
-        return p.x
-
-
+LINE = kp.Poisson(kp.Box(x=(0, 1)), exact="x")
 STAGES = (kp.Adam(steps=5), kp.Refine(4), kp.LeastSquares())
 
 
@@ -34,7 +20,7 @@ def solve(progress: Progress) -> None:
     points = kp.Collocation(20, 2)
     with progress:
         network = kp.KAN([1, 2, 1], grid=2)
-        kp.solve(Line(), network, STAGES, points, boundary="penalty", observers=(progress,))
+        kp.solve(LINE, network, STAGES, points, boundary="penalty", observers=(progress,))
 
 
 def lines_of(caplog) -> list[str]:
@@ -63,20 +49,9 @@ def test_lines_within_a_stage_say_how_long_it_may_take(caplog):
 def test_no_time_is_told_where_each_step_takes_longer_than_all_before(caplog):
     caplog.set_level(logging.INFO)
 
-    class Peak(kp.Problem):
-        domain = kp.Box(x=(0, 1), y=(0, 1))
-
-        def residual(self, p, u):
-            return kp.laplacian(u) - self.source(p)
-
-        def conditions(self):
-            return [kp.Dirichlet(self.domain.boundary, self.exact)]
-
-        def exact(self, p):
-            return torch.exp(-60 * ((p.x - 0.3) ** 2 + (p.y - 0.4) ** 2))
-
+    peak = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-60 * ((x - 0.3)**2 + (y - 0.4)**2))")
     progress = Progress(Console(file=io.StringIO()), interval=0.0)
-    kp.solve(Peak(), kp.Cells([2, 1], 5, 2), kp.AdaptiveLeastSquares(1e-2), observers=[progress])
+    kp.solve(peak, kp.Cells([2, 1], 5, 2), kp.AdaptiveLeastSquares(1e-2), observers=[progress])
     first, *_, last = lines_of(caplog)
     assert "% done" in first and not first.endswith("left") and last.endswith("(converged)")
 
@@ -117,7 +92,7 @@ def test_in_a_notebook_one_line_is_updated(monkeypatch, capsys):
     monkeypatch.setattr("kanpinn.runs.progress.time.monotonic", itertools.count().__next__)
     points = kp.Collocation(20, 2)
     kp.solve(
-        Line(), kp.KAN([1, 2, 1], grid=2), STAGES, points, boundary="penalty",
+        LINE, kp.KAN([1, 2, 1], grid=2), STAGES, points, boundary="penalty",
         observers=[kp.Progress()],
     )  # fmt: skip
     names, updates, shown = zip(*kernel.published, strict=True)
@@ -138,7 +113,7 @@ def test_a_solve_enters_its_observers_and_leaves_them_when_it_fails():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        kp.solve(Line(), kp.KAN([1, 2, 1], grid=2), observers=[progress, broken])
+        kp.solve(LINE, kp.KAN([1, 2, 1], grid=2), observers=[progress, broken])
     assert progress.bar is None
     assert screen.getvalue().rindex("\x1b[?25h") > screen.getvalue().rindex("\x1b[?25l")
 

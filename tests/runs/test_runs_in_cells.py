@@ -10,6 +10,7 @@ import h5py
 import numpy
 import pytest
 import torch
+from cases import Stated
 from numpy.polynomial import legendre
 
 import kanpinn as kp
@@ -21,6 +22,7 @@ from kanpinn.spaces.cells.system.memory import factor_bytes
 
 PEAKS = Path(__file__).parents[2] / "problems" / "two_peaks.toml"
 F = torch.float64
+SQUARE = kp.Box(x=(0, 1), y=(0, 1))
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ def test_cells_that_do_not_fit_into_memory_are_refused_with_the_number(config, m
 def test_a_comparison_that_does_not_fit_into_memory_is_left_out(monkeypatch):
     monkeypatch.setattr("kanpinn.spaces.cells.system.memory.machine_memory", lambda: 1.8e6)
     network, settings = kp.Cells([2, 1], 8, 4), kp.AdaptiveLeastSquares(tolerance=0.5, marking=0.05)
-    solution = kp.solve(_Smooth(), network, settings)
+    solution = kp.solve(kp.Poisson(SQUARE, source=-1, boundary="x**2 / 2"), network, settings)
     words = r"stopped: the comparison with a solution of degree 10 would need .* MB of memory, .*;"
     assert re.match(words, solution.status)
 
@@ -129,32 +131,10 @@ def test_the_memory_of_a_dissection_is_what_was_measured(monkeypatch):
         assert factor_bytes(traces, side**dim) / 2**20 == pytest.approx(size, rel=0.1)
 
 
-class _Smooth(kp.Problem):
-    """Δu = 1 in a square, with boundary values by which u = x²/2."""
-
-    domain = kp.Box(x=(0, 1), y=(0, 1))
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - 1
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, lambda p: p.x**2 / 2)]
-
-
-class _NoNumber(kp.Problem):
-    """An equation that is not finite in some cells."""
-
-    domain = kp.Box(x=(0, 1), y=(0, 1))
-
-    def residual(self, p, u):
-        return kp.laplacian(u) - torch.log(p.x - 0.5)
-
-    def conditions(self):
-        return [kp.Dirichlet(self.domain.boundary, 0.0)]
-
-
 def test_numbers_that_are_not_finite_are_a_failure():
-    solution = kp.solve(_NoNumber(), kp.Cells([2, 1], 4, 2))
+    residual = lambda p, u: kp.laplacian(u) - torch.log(p.x - 0.5)  # noqa: E731
+    problem = Stated(SQUARE, residual, [kp.Dirichlet(SQUARE.boundary, 0.0)])
+    solution = kp.solve(problem, kp.Cells([2, 1], 4, 2))
     assert solution.status.startswith(
         "failed: step 1 of AdaptiveLeastSquares broke down (the residual of"
     )

@@ -214,24 +214,17 @@ def test_the_command_line_prints_both_and_saves_both(tmp_path):
 
 
 def test_the_distance_of_solutions_is_integrated_where_a_layer_has_it():
-    class TurningPoint(kp.Problem):
-        """ε u'' + x u' = f in [-1, 1] with an inner layer of the width √ε at x = 0."""
+    """ε u'' + x u' = f in [-1, 1] with an inner layer of the width √ε at x = 0."""
+    line, width = kp.Box(x=(-1, 1)), 1e-3
 
-        domain = kp.Box(x=(-1, 1))
-        width = 1e-3
+    def residual(p, u):
+        wave = math.pi * p.x
+        rate = width * math.pi**2 * torch.cos(wave) + math.pi * p.x * torch.sin(wave)
+        return width * kp.partial(u, "x", "x") + p.x * kp.partial(u, "x") + rate
 
-        def residual(self, p, u):
-            wave = math.pi * p.x
-            rate = self.width * math.pi**2 * torch.cos(wave) + math.pi * p.x * torch.sin(wave)
-            return self.width * kp.partial(u, "x", "x") + p.x * kp.partial(u, "x") + rate
-
-        def conditions(self):
-            sides = self.domain.boundary
-            return [kp.Dirichlet(sides["x_min"], -2.0), kp.Dirichlet(sides["x_max"], 0.0)]
-
-        def exact(self, p):
-            return torch.cos(math.pi * p.x) + torch.erf(p.x / math.sqrt(2 * self.width))
-
-    solution = kp.solve(TurningPoint(), kp.KAN([1, 1], degree=9, grid=128))
+    ends = kp.Dirichlet(line.boundary, "x - 1")
+    exact = formulas(f"cos(pi * x) + erf(x / {math.sqrt(2 * width)})")
+    problem = Stated(line, residual, [ends], exact=exact)
+    solution = kp.solve(problem, kp.KAN([1, 1], degree=9, grid=128))
     estimated = kp.estimate_error(solution).errors.l2_relative
     assert estimated == pytest.approx(solution.errors.l2_relative, rel=0.1)

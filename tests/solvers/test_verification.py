@@ -433,19 +433,11 @@ def test_values_at_points_have_errors_as_means_over_them(tmp_path):
 
 
 def test_each_field_of_a_system_has_its_errors():
-    class Pair(kp.Problem):
-        domain, fields = kp.Box(x=(0, 1)), ("u", "v")
-
-        def residual(self, p, u, v):
-            return kp.laplacian(u) - v.value, kp.laplacian(v)
-
-        def conditions(self):
-            return [kp.Dirichlet(self.domain.boundary, value=self.exact)]
-
-        def exact(self, p):
-            return p.x**3 / 6, p.x
-
-    found = kp.verify(Pair(), lambda x: torch.cat([x**3 / 6, 1.1 * x], dim=1))
+    line, exact = kp.Box(x=(0, 1)), lambda p: torch.cat([p.x**3 / 6, p.x], dim=1)
+    residual = lambda p, u, v: (kp.laplacian(u) - v.value, kp.laplacian(v))  # noqa: E731
+    given = [kp.Dirichlet(line.boundary, exact)]
+    pair = Stated(line, residual, given, fields=("u", "v"), exact=exact)
+    found = kp.verify(pair, lambda x: torch.cat([x**3 / 6, 1.1 * x], dim=1))
     assert found.errors.fields["u"].l2_relative < 1e-14
     assert found.errors.fields["v"].l2_relative == pytest.approx(0.1)
 
