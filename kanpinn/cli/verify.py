@@ -17,7 +17,7 @@ def verify_command(
         str,
         typer.Argument(
             metavar="FIELD",
-            help="A CSV, NPZ or HDF5 file of values, or FILE.py:FUNCTION of points.",
+            help="A CSV, NPZ, HDF5, VTK or XDMF file of values, or FILE.py:FUNCTION of points.",
         ),
     ],
     tolerance: Annotated[
@@ -26,6 +26,13 @@ def verify_command(
     budget: Annotated[float, typer.Option(help="The most seconds for the solution.")] = 60.0,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write verify.json and pictures there.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=COLUMN",
+            help="The column of a coordinate or field with another name there; may be repeated.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -44,11 +51,18 @@ def verify_command(
         if config.file.kind != "problem":
             raise InputError(f"{problem} is not the file of a problem with a solution")
         given: Any = field
+        pairs = [text.partition("=") for text in column or ()]
+        for text, (name, sign, other) in zip(column or (), pairs, strict=True):
+            if not (name and sign and other):
+                raise InputError(
+                    f"--column must be NAME=COLUMN, such as u=temperature, got {text!r}"
+                )
+        columns = {name: other for name, _, other in pairs}
         if ".py:" in field:
             given = load_function(field, Path(), "FIELD")
         job = config.build()
         assert isinstance(job, SolveJob)
-        verified = verify(job.problem, given, tolerance=tolerance, budget=budget)
+        verified = verify(job.problem, given, tolerance=tolerance, budget=budget, columns=columns)
         record = to_json.dumps(verified.record(), indent=2)
         typer.echo(record if json else str(verified))
         if output is not None:

@@ -1,10 +1,11 @@
-"""Reading of files with named columns: CSV, NPZ and HDF5."""
+"""Reading of files with named columns: CSV, NPZ, HDF5, and values at the points of a mesh."""
 
 import csv
 import itertools
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -21,10 +22,13 @@ def read_columns(path: Path) -> dict[str, Cells]:
     """Return the columns of a file by name: arrays or, for CSV columns with texts, lists of texts.
 
     The first line of a ".csv" file names the columns; ".npz", ".h5" and ".hdf5" files have one
-    array per column.
+    array per column. Files of meshes, ".vtk", ".vtu" and ".xdmf", are read by meshio: the columns
+    are the coordinates "x", "y" and "z" of the points, and the data at the points. Data with
+    several components, such as "velocity", have a column for each, "velocity[0]" and so on.
 
     Raises:
-        InputError: if the file cannot be read, or its name has another ending.
+        InputError: if the file cannot be read, or its name has another ending, or meshio is not
+            installed.
     """
     if path.suffix not in READERS:
         raise InputError(f"{path} must end in {', '.join(READERS)}")
@@ -188,9 +192,32 @@ def _read_hdf5(path: Path) -> Mapping[str, numpy.ndarray]:
         return arrays
 
 
+def _read_mesh(path: Path) -> Mapping[str, numpy.ndarray]:
+    try:
+        import meshio
+    except ImportError as error:
+        raise InputError(f"reading {path} needs meshio: pip install 'kanpinn[vtk]'") from error
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        with redirect_stdout(None):  # meshio prints what it cannot read, and ends the process
+            mesh = meshio.read(path)
+    except (Exception, SystemExit) as error:  # the readers of meshio raise exceptions of many types
+        raise InputError(f"{path} cannot be read by meshio: {error}") from error
+    columns = dict(zip("xyz", numpy.asarray(mesh.points).T, strict=False))
+    for name, values in mesh.point_data.items():
+        rows = numpy.asarray(values).reshape(len(mesh.points), -1)
+        single = rows.shape[1] == 1
+        columns |= {name if single else f"{name}[{i}]": part for i, part in enumerate(rows.T)}
+    return columns
+
+
 READERS: dict[str, Callable[[Path], Mapping[str, Cells]]] = {
     ".csv": _read_csv,
     ".npz": _read_npz,
     ".h5": _read_hdf5,
     ".hdf5": _read_hdf5,
+    ".vtk": _read_mesh,
+    ".vtu": _read_mesh,
+    ".xdmf": _read_mesh,
 }

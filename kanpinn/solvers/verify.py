@@ -23,7 +23,7 @@ from kanpinn._support.errors import (
 from kanpinn._support.shown import Shown
 from kanpinn.accuracy import ErrorNorm, Errors
 from kanpinn.accuracy.references import DataFile, FunctionReference, Recipe, Reference
-from kanpinn.accuracy.references.data_file import DataColumns
+from kanpinn.accuracy.references.data_file import DataColumns, renamed
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet, jet_of
@@ -153,6 +153,7 @@ def verify(
     tolerance: float | int | None = None,
     budget: float | int = 60.0,
     seed: int = 0,
+    columns: Mapping[str, str] | None = None,
 ) -> Verified:
     """Compare a field of another code with the exact solution, or with a solution by this package.
 
@@ -170,6 +171,8 @@ def verify(
         tolerance: the largest acceptable relative L2 error; None to report the error only.
         budget: the most seconds for all solves.
         seed: the seed of the solves.
+        columns: for values at points, the names of columns for coordinates and fields of the
+            problem that have other names there, such as {"u": "temperature"}.
 
     Returns:
         The errors of the field, with the status.
@@ -192,7 +195,7 @@ def verify(
     if tolerance is not None:
         number("tolerance", tolerance, above=True)
     number("budget", budget, above=True)
-    given, differentiable = _as_reference(problem, field)
+    given, differentiable = _as_reference(problem, field, columns or {})
     jet = given.jet
     _check_values(problem, given)
     solution, unsure = None, 0.0
@@ -312,17 +315,28 @@ def _check_values(problem: Problem, given: Reference) -> None:
         )
 
 
-def _as_reference(problem: Problem, field: Field) -> tuple[Reference, bool]:
-    """Return a field as a `Reference`, and whether the field has derivatives of any order."""
+def _as_reference(
+    problem: Problem, field: Field, names: Mapping[str, str]
+) -> tuple[Reference, bool]:
+    """Return a field as a `Reference`, and whether the field has derivatives of any order.
+
+    Args:
+        problem: the problem.
+        field, names: `field` and `columns` of `verify`.
+    """
+    of_columns = isinstance(field, str | Path | Mapping)
+    if names and not of_columns:
+        raise InputError(f"columns is for values at points, not for the field {field!r}")
     if isinstance(field, Reference):
         return field, False
     if isinstance(field, str | Path):
-        field = DataFile(str(field))
+        field = DataFile(str(field), columns=names)
     if isinstance(field, Recipe):
         return field.build(problem), False
     if isinstance(field, Mapping):
         columns = {name: numpy.asarray(values) for name, values in field.items()}
-        return DataColumns(columns, "the field", "values at points").build(problem), False
+        known = renamed(columns, names, "the field")
+        return DataColumns(known, "the field", "values at points").build(problem), False
     if not callable(field):
         raise InputError(
             f"field must be a function of points, a mapping with values at points, or the path of "

@@ -597,3 +597,5 @@ def test_bad_input_is_refused_in_one_line(files):
     refused(kanpinn("verify", "problem.toml", "mine.py:other"), "has no function other")
     refused(kanpinn("verify", "problem.toml", "field.txt"), "path must end in")
     refused(kanpinn("verify", "problem.toml", "field.npz", "--tolerance", -1), "tolerance")
+    refused(kanpinn("verify", "problem.toml", "field.npz", "--column", "u"), "NAME=COLUMN")
+    refused(kanpinn("verify", "problem.toml", "field.npz", "--column", "u=v"), "no column 'v'")

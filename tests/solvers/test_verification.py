@@ -430,6 +430,24 @@ def test_values_at_points_have_errors_as_means_over_them(tmp_path):
         found = kp.verify(UNKNOWN, field)
         assert found.errors.l2_relative == pytest.approx(0.01, rel=1e-3)
         assert math.isnan(found.errors.h1_relative)
+    heat = {"a": columns["x"], "y": columns["y"], "T": columns["u"]}
+    found = kp.verify(UNKNOWN, heat, columns={"x": "a", "u": "T"})
+    assert found.errors.l2_relative == pytest.approx(0.01, rel=1e-3)
+    with pytest.raises(kp.InputError, match="no column 't' for u; did you mean \"T\""):
+        kp.verify(UNKNOWN, heat, columns={"x": "a", "u": "t"})
+
+
+def test_values_at_the_points_of_a_mesh(tmp_path):
+    meshio = pytest.importorskip("meshio")
+    grid = torch.cartesian_prod(*[torch.linspace(0, 1, 9, dtype=torch.float64)] * 2)
+    flow = torch.stack([1.01 * sine(grid, 0.0), grid[:, 0]], dim=1).numpy()
+    points, path = numpy.c_[grid, numpy.zeros(len(grid))], tmp_path / "flow.vtu"
+    meshio.Mesh(points, [("triangle", [[0, 1, 9]])], {"flow": flow}).write(path)
+    found = kp.verify(UNKNOWN, path, columns={"u": "flow[0]"})
+    assert found.errors.l2_relative == pytest.approx(0.01, rel=1e-3)
+    path.write_text("no mesh")
+    with pytest.raises(kp.InputError, match="cannot be read by meshio"):
+        kp.verify(UNKNOWN, path)
 
 
 def test_each_field_of_a_system_has_its_errors():

@@ -11,7 +11,7 @@ from numpy import ndarray
 from scipy.interpolate import NdBSpline, make_interp_spline
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.errors import InputError, integer, nearest, number
 from kanpinn.accuracy.references.reference import Recipe, Reference
 from kanpinn.data.column_files import READERS, Cells, check_lengths, numbers, read_columns
 from kanpinn.geometry import Box, Points
@@ -239,7 +239,9 @@ class DataFile(Recipe):
     named columns: the coordinates ("x", "y"), the fields ("u"), optionally their derivatives
     ("u_x", "u_y"), and optionally a "weight" for each point; by default all weights are equal. The
     first line of a ".csv" file has the names; ".npz" and ".h5" files have one array per column, and
-    all arrays have the same shape.
+    all arrays have the same shape. In ".vtk", ".vtu" and ".xdmf" files, which meshio reads, the
+    columns are the coordinates "x", "y" and "z" of a mesh's points and the data at these points;
+    data with several components have the columns "velocity[0]", "velocity[1]" and so on.
 
     For values on a grid, the coordinates are arrays (n_x,) and (n_y,) from one end of the domain to
     the other end, or beyond, and the fields are arrays (n_x, n_y). A tensor product of splines
@@ -247,13 +249,15 @@ class DataFile(Recipe):
     a box of two dimensions or more.
 
     Args:
-        path: the path of the file, which ends in .csv, .npz, .h5 or .hdf5.
+        path: the path of the file, which ends in .csv, .npz, .h5, .hdf5, .vtk, .vtu or .xdmf.
         error: the relative L2 error of the data; None if it is not known.
         source: a description of the data and their origin; by default the name of the file.
         degree: the degree of the splines on a grid.
         periodic: the coordinates of a grid along which the splines are periodic, such as ("x",).
             Along these coordinates the grid must be one period long. Splines that are not periodic
             lose digits near the ends of a period.
+        columns: the names of columns of the file for coordinates and fields of the problem that
+            have other names there, such as {"u": "temperature"}.
 
     Raises:
         InputError: if the file is of another kind, the error is not a number ≥ 0, or the degree is
@@ -279,6 +283,7 @@ class DataFile(Recipe):
     source: str | None = None
     degree: int = 7
     periodic: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if Path(self.path).suffix not in READERS:
@@ -296,4 +301,28 @@ class DataFile(Recipe):
         """
         source = self.source or f"the data in {Path(self.path).name}"
         given = self.error, self.degree, self.periodic
-        return DataColumns(read_columns(Path(self.path)), self.path, source, *given).build(problem)
+        columns = renamed(read_columns(Path(self.path)), self.columns, self.path)
+        return DataColumns(columns, self.path, source, *given).build(problem)
+
+
+def renamed(
+    columns: Mapping[str, Cells], names: Mapping[str, str], title: str
+) -> Mapping[str, Cells]:
+    """Return columns under the names that a problem has for them.
+
+    Args:
+        columns: the columns by name.
+        names: the name of the column for each coordinate or field that has another name there.
+        title: the name of the file or object that has the columns, for messages.
+
+    Raises:
+        InputError: if there is no column of one of the names.
+    """
+    for name, column in names.items():
+        if column not in columns:
+            hint = nearest(column, columns) or f"; its columns are {', '.join(columns) or 'none'}"
+            raise InputError(f"{title} has no column {column!r} for {name}{hint}")
+    taken = {*names.values()}
+    return {n: c for n, c in columns.items() if n not in taken} | {
+        name: columns[column] for name, column in names.items()
+    }
