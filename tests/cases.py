@@ -190,6 +190,31 @@ class Cubic(Line):
         return u.value**3 - kp.laplacian(u) - self.source(p)
 
 
+class InteriorLine(OnWalls):
+    """-Δu = f on [-1, 1]²; u = cos(π y/2) + d^α for d = x - β (y + 1) > 0, and without d^α else.
+
+    Reference: Mitchell, A collection of 2D elliptic problems for testing adaptive grid refinement
+    algorithms (2013).
+    """
+
+    domain = kp.Box(x=(-1, 1), y=(-1, 1))
+
+    def __init__(self, power, slope):
+        self.power, self.slope = power, slope
+
+    def distance(self, p):
+        return (p.x - self.slope * (p.y + 1)).clamp_min(0)
+
+    def exact(self, p):
+        return torch.cos(math.pi * p.y / 2) + self.distance(p) ** self.power
+
+    def residual(self, p, u):
+        d, power = self.distance(p), self.power
+        curved = torch.where(d > 0, power * (power - 1) * d.clamp_min(1e-300) ** (power - 2), 0)
+        smooth = (math.pi / 2) ** 2 * torch.cos(math.pi * p.y / 2)
+        return -kp.laplacian(u) - smooth + (1 + self.slope**2) * curved
+
+
 class Square(kp.Problem):
     """Δu + u_x u = f on a rectangle, f given, u = 1 + x - 2y on the boundary."""
 
