@@ -82,7 +82,7 @@ class CylinderShedding(Cylinder):
         times = torch.linspace(max(end - 1, 0), end, 241).double()
         wall = Cylinder.domain.boundary["cylinder"]
         forces = [solution.integral(wall, self.traction, 96, time) for time in times.tolist()]
-        drag, lift = torch.stack(forces).T
+        drag, lift = torch.stack([force.value for force in forces]).T
         rises = ((lift[:-1] < 0) & (lift[1:] >= 0)).nonzero()[:, 0]
         part = lift[rises] / (lift[rises] - lift[rises + 1])
         zeros = times[rises] + part * (times[1] - times[0])

@@ -1,5 +1,6 @@
 """The surrogate of a solution: an affine map of the coordinates, a network and an output map."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -73,6 +74,13 @@ class Surrogate(nn.Module):
         if network.starts_at_zero:
             first[-1] = 0
         self.register_buffer("first", first, persistent=False)
+
+    def with_network(self, network: Network) -> "Surrogate":
+        """Return a surrogate with another network; everything else is shared."""
+        made = copy.copy(self)
+        made._modules = dict(self._modules)
+        made.network = network
+        return made
 
     @property
     def has_unknowns(self) -> bool:

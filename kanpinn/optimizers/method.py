@@ -284,6 +284,18 @@ class Method(ABC):
         """Return the method for a more accurate solution, see `Network.refined`."""
         return self
 
+    def better(self, residuals: Residuals) -> tuple[Network, float] | None:
+        """Return a network with a better solution, for methods that estimate errors themselves.
+
+        Args:
+            residuals: the loss, with the solution of this method.
+
+        Returns:
+            The network, and the factor by which errors may exceed the difference between the two
+            solutions. None if no better solution is known.
+        """
+        return None
+
     def unknowns(self, network: Network) -> int:
         """Return the number of unknowns of a step's dense least-squares problem; 0 without one."""
         return 0

@@ -265,10 +265,10 @@ class Problem(BoundaryValueProblem):
     with the outward unit normals `p.normals`.
 
     `quantities(solution)` is optional. It returns a dict from names to numbers that matter in an
-    application, such as {"drag": solution.integral(wall, self.traction)[0]}. The numbers are floats
-    or tensors with one element, and a run reports them under these names. `velocity_fields` names
-    the two velocity components of a flow in the plane; pictures then show the streamlines, in
-    evolutions at the last moment.
+    application, such as {"drag": solution.integral(wall, self.traction)[0]}. The numbers are
+    floats, or tensors or quantities with one element, and a run reports them under these names.
+    `velocity_fields` names the two velocity components of a flow in the plane; pictures then show
+    the streamlines, in evolutions at the last moment.
 
     Example:
         >>> import torch

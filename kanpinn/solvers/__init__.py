@@ -9,6 +9,7 @@ from kanpinn.solvers.fit import Fitted as Fitted
 from kanpinn.solvers.fit import Scores as Scores
 from kanpinn.solvers.fit import fit as fit
 from kanpinn.solvers.reference_solution import ReferenceSolution as ReferenceSolution
+from kanpinn.solvers.solution import Line as Line
 from kanpinn.solvers.solution import Solution as Solution
 from kanpinn.solvers.solve import solve as solve
 from kanpinn.solvers.verification import Verification as Verification

@@ -27,7 +27,7 @@ from kanpinn.geometry.quadrature import rule_of_pieces
 from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
 from kanpinn.jets import Channels, Jet
 from kanpinn.loss import Residuals, ResidualTerm
-from kanpinn.networks import KAN, Network
+from kanpinn.networks import KAN, Network, Surrogate
 from kanpinn.networks.kan import random_like
 from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.optimizers.output_layer import solve_output
@@ -98,7 +98,23 @@ def estimate_error(
         >>> kp.estimate_error(solution).errors.l2_relative < 1e-3
         True
     """
-    begun, enough = time.perf_counter(), 0.1  # for ρ below `enough` no further solve follows
+    begun = time.perf_counter()
+    best, reference = _best_comparison(solution, wider, budget)
+    limits: Bound | None = None
+    if bound or best.errors is None:
+        is_better = best.contraction is not None and best.contraction < 0.5
+        limits = error_bound(solution, reference if is_better else None)
+    return replace(best, seconds=time.perf_counter() - begun, bound=limits)
+
+
+def _best_comparison(
+    solution: Solution, wider: float = 1.5, budget: float | None = None
+) -> tuple[Estimate, Solution | None]:
+    """Return the most reliable of the estimates of `estimate_error`, and the solution behind it.
+
+    The arguments are those of `estimate_error`. The solution is None if no finer solve was made.
+    """
+    enough = 0.1  # for ρ below `enough` no further solve follows
     verification, made = solution.verification, list[tuple[Estimate, Solution | None]]()
     doubt = ""
     own = solution.network.own_fields
@@ -135,12 +151,32 @@ def estimate_error(
         if estimate.errors is not None and (estimate.contraction or 0.0) <= enough:
             break
     known = [one for one in made if one[0].errors is not None]
-    best, reference = min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
-    limits: Bound | None = None
-    if bound or best.errors is None:
-        is_better = best.contraction is not None and best.contraction < 0.5
-        limits = error_bound(solution, reference if is_better else None)
-    return replace(best, seconds=time.perf_counter() - begun, bound=limits)
+    return min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
+
+
+def better_surrogate(solution: Solution) -> tuple[Surrogate, float] | None:
+    """Return a better solution of the same problem, with which numbers are compared.
+
+    Methods that estimate errors themselves have the better solution; for others a finer network is
+    solved.
+
+    Returns:
+        The surrogate of the better solution, and the factor by which errors of numbers may exceed
+        the differences between the two solutions. None if no better solution is known.
+    """
+    if solution.status.startswith(FAILED) or not solution.optimizers:
+        return None
+    if solution.network.estimates_error:
+        found = solution.optimizers[-1].better(solution.residuals)
+        if found is None:
+            return None
+        network, factor = found
+        return solution.surrogate.with_network(network), factor
+    estimate, finer = _best_comparison(solution)
+    if finer is None or estimate.errors is None:
+        return None
+    part = estimate.contraction or 0.0
+    return finer.surrogate, 1 / (1 - part) if part <= LARGEST_CONTRACTION else 1.0
 
 
 def finer_solutions(

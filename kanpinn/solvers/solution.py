@@ -5,20 +5,22 @@ gives values, derivatives, integrals, quantities, plots, and confidence interval
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import Ended, InputError, one_of
+from kanpinn._support.errors import Ended, InputError, integer, one_of
 from kanpinn._support.shown import Shown
 from kanpinn.accuracy import Errors, Estimate, Reference
 from kanpinn.accuracy.confidence import Covariance, Estimated, HalfWidths
 from kanpinn.accuracy.invariants import Invariant, invariants_of
+from kanpinn.accuracy.quantity import PARTS, ROWS, Quantity
 from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.geometry.quadrature import domain_rule
@@ -34,7 +36,7 @@ from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.state import History
 from kanpinn.solvers.summary import text
 from kanpinn.solvers.verification import Verification
-from kanpinn.spaces.cells.problem import rule_in_cells
+from kanpinn.spaces.cells.quadrature import CellRules, Rule
 
 
 class Differentiable(torch.autograd.Function):
@@ -187,6 +189,69 @@ class Solved(Shown, Ended):
         return torch.where(kept, undefined, values)
 
 
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Values of a solution along a straight line.
+
+    Args:
+        points: the n points.
+        distance: the distance of each point from the first point, (n,).
+        values: m values at each point with their errors, (n, m).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="x * (1 - x)")
+        >>> line = kp.solve(problem, kp.KAN([1, 1], degree=5)).along((0,), (1,), 5)
+        >>> [round(float(value), 6) for value in line.values[:, 0]]
+        [0.0, 0.1875, 0.25, 0.1875, 0.0]
+    """
+
+    points: Points
+    distance: Tensor
+    values: Quantity
+
+
+def sum_over(rules: Sequence[Rule], density: Callable[[Points], Tensor]) -> Tensor:
+    """Return the integrals of a density, (m,), by a rule in groups of points."""
+    parts = []
+    for p, weights in rules:
+        values = density(p)
+        parts.append(weights.to(values) @ values)
+    return torch.stack(parts).sum(dim=0)
+
+
+def compared(
+    value: Tensor,
+    rules: Sequence[Rule],
+    coarse: Sequence[Rule],
+    density: Callable[[Points], Tensor],
+    better: tuple[Callable[[Points], Tensor], float] | None,
+) -> Tensor:
+    """Return integrals that were computed in other ways, (ROWS, m), see `Quantity`.
+
+    Args:
+        value: the integrals of the density by the rule, (m,).
+        rules: the rule, in groups of points. Its `PARTS` parts have equal numbers of points.
+        coarse: a coarser rule.
+        density: the density of the solution.
+        better: the density of the better solution, and the factor by which errors may exceed the
+            differences; None if there is no better solution.
+    """
+    rows = value.expand(ROWS, *value.shape).clone()
+    rows[-1] = sum_over(coarse, density)
+    if better is None:
+        return rows.fill_(math.nan)
+    (its, factor), begun = better, 0
+    total = sum(len(weights) for _, weights in rules)
+    for p, weights in rules:
+        change = factor * weights.to(value)[:, None] * (its(p) - density(p))
+        part = 1 + (begun + torch.arange(len(weights))) * PARTS // total
+        rows.index_add_(0, part.to(rows.device), change)
+        rows[0] += change.sum(dim=0)
+        begun += len(weights)
+    return rows
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Solution(Solved):
     """The result of a solve of a PDE; calling it returns the values of the fields at points.
@@ -236,6 +301,8 @@ class Solution(Solved):
     """
 
     shown_by = "kanpinn.plotting.solutions"
+    # The module that solves for a better solution imports this class.
+    compared_by: ClassVar[str] = "kanpinn.solvers.error_estimate"
 
     discretization: Discretization[Problem]
     errors: Errors | None
@@ -323,7 +390,7 @@ class Solution(Solved):
 
         Raises:
             InputError: unless the problem's `quantities` returns a dict from names to real numbers,
-                or to tensors with one real element.
+                or to tensors or quantities with one real element.
         """
         problem = self.problem
         if problem.quantities is None:
@@ -333,7 +400,8 @@ class Solution(Solved):
             raise InputError(f"{where} must return a dict from names to numbers, got {found!r}")
         numbers: dict[str, float] = {}
         for name, value in found.items():
-            number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+            one = isinstance(value, Tensor | Quantity) and value.shape.numel() == 1
+            number = value.item() if one else value
             if isinstance(number, bool) or not isinstance(number, Real):
                 raise InputError(f"{where}: {name} must be a real number, got {value!r}")
             numbers[name] = float(number)
@@ -388,6 +456,13 @@ class Solution(Solved):
         gradient = self._defined(points, gradient)
         return gradient[..., 0] if gradient.shape[-1] == 1 else gradient
 
+    @cached_property
+    def _better(self) -> tuple[Surrogate, float] | None:
+        """A better solution, with which numbers are compared, see `better_surrogate`."""
+        found: tuple[Surrogate, float] | None
+        found = import_module(self.compared_by).better_surrogate(self)
+        return found
+
     @torch.no_grad()
     def integral(
         self,
@@ -395,7 +470,7 @@ class Solution(Solved):
         density: Callable[..., Tensor] | None = None,
         nodes: int = 48,
         time: float | None = None,
-    ) -> Tensor:
+    ) -> Quantity:
         """Integrate a density over a domain or a boundary, by quadrature.
 
         Args:
@@ -404,32 +479,65 @@ class Solution(Solved):
                 returns the m integrands, (n, m); by default the fields are integrated. On a
                 boundary p has outward unit normals.
             nodes: the number of Gauss nodes per axis; above three dimensions the rule has 2^16
-                Sobol points. For a solution in cells, the rule over the problem's domain has points
-                in each cell, and smaller cells at singular corners.
+                Sobol points. For a solution in cells, the rules over the problem's domain and over
+                pieces of its boundary have points in each cell, and smaller cells at singular
+                corners.
             time: the time at which to integrate over a region in space, if the problem depends on
                 time.
 
         Returns:
-            The integrals, (m,).
+            The integrals with their estimated errors, (m,).
 
         Raises:
             InputError: unless the coordinates of `over`, and of time if `time` is given, are the
                 coordinates of the problem.
         """
-        domain, region = self.problem.domain, over
-        if isinstance(region, Boundary):
-            rules: Iterable[tuple[Points, Tensor]] = [region.quadrature(nodes)]
-        elif region is None or isinstance(region, Domain):
-            in_cells = rule_in_cells(self.residuals) if region in (None, domain) else None
-            rules = in_cells or domain_rule(region or domain, nodes)
-        else:
+        rules = self._rules(over, nodes, time)
+        value = sum_over(rules, self._density(density))
+
+        def others() -> Tensor:
+            coarse = self._rules(over, max(1, 2 * nodes // 3), time, finer=False)
+            return compared(value, rules, coarse, self._density(density), self._compare(density))
+
+        return Quantity(value, others)
+
+    def _compare(
+        self, density: Callable[..., Tensor] | None
+    ) -> tuple[Callable[[Points], Tensor], float] | None:
+        """Return a density of the better solution, and its factor; None if it is not known."""
+        if self._better is None:
+            return None
+        surrogate, factor = self._better
+        return self._density(density, surrogate), factor
+
+    def _rules(
+        self, over: Domain | Boundary | None, nodes: int, time: float | None, *, finer: bool = True
+    ) -> list[Rule]:
+        """Return a quadrature rule in groups of points with the coordinates of the problem.
+
+        Args:
+            over, nodes, time: as for `integral`.
+            finer: whether rules in cells have the usual number of points, otherwise they are
+                coarser.
+        """
+        domain = self.problem.domain
+        if not isinstance(over, Boundary | Domain | None):
             raise InputError(
-                f"an integral is over a domain or a boundary, got {region!r}; a piece is a boundary"
+                f"an integral is over a domain or a boundary, got {over!r}; a piece is a boundary"
                 ' by its name, such as problem.domain.boundary["x_min"]'
             )
         if time is not None and domain.time_name is None:
             raise InputError(f"the problem has no coordinate of time, got time={time}")
-        parts = []
+        rules: Iterable[Rule] | None = None
+        cells = self._cell_rules if time is None else None
+        if isinstance(over, Boundary):
+            rules = None if cells is None else cells.on(over, 2 if finer else 0)
+            rules = rules or [over.quadrature(nodes)]
+        elif cells is not None and over in (None, domain):
+            rules = cells.inside(5 if finer else 3)
+        else:
+            rules = domain_rule(over or domain, nodes, draws=2**16 if finer else 2**15)
+        found = []
         for p, weights in rules:
             if time is not None and domain.time_name is not None:
                 p = at_one_time(p, time, domain.time_name)
@@ -439,22 +547,36 @@ class Solution(Solved):
                     f"expected a region with the coordinates {domain.names}, got one with "
                     f"{p.names}{at}"
                 )
-            values = self._density(self._points(p), density)
-            parts.append(weights.to(values) @ values)
-        return torch.stack(parts).sum(dim=0)
+            found.append((self._points(p), weights))
+        return found
 
-    def _density(self, p: Points, density: Callable[..., Tensor] | None) -> Tensor:
-        """Return the values of a density at points, (n, m); None for the values of the fields."""
+    @cached_property
+    def _cell_rules(self) -> CellRules | None:
+        return CellRules.of(self.residuals)
+
+    def _density(
+        self, density: Callable[..., Tensor] | None, surrogate: Surrogate | None = None
+    ) -> Callable[[Points], Tensor]:
+        """Return a function from n points to the values of a density, (n, m).
+
+        Args:
+            density: the density as a function of points and jets; None for the fields.
+            surrogate: the surrogate whose jets the density gets; by default this solution's.
+        """
+        used = surrogate or self.surrogate
         if density is None:
-            return self.surrogate(p)
+            return used
 
-        def evaluate(channels: Channels) -> Tensor:
-            found = density(p, *self.surrogate.evaluate(p, channels).components())
-            return stack_equations(found, len(p), "density")
+        def values(p: Points) -> Tensor:
+            def evaluate(channels: Channels) -> Tensor:
+                found = density(p, *used.evaluate(p, channels).components())
+                return stack_equations(found, len(p), "density")
 
-        return find_channels(evaluate, p.names)[1]
+            return find_channels(evaluate, p.names)[1]
 
-    def flux(self, boundary: Boundary | None = None, nodes: int = 48) -> Tensor:
+        return values
+
+    def flux(self, boundary: Boundary | None = None, nodes: int = 48) -> Quantity:
         """Return ∫ ∂u/∂n for each of the m fields, (m,), with the outward unit normal n.
 
         Args:
@@ -466,6 +588,121 @@ class Solution(Solved):
             return torch.cat([normal_derivative(u, p) for u in fields], dim=1)
 
         return self.integral(boundary or self.problem.domain.boundary, normal, nodes)
+
+    @torch.no_grad()
+    def at(self, points: Points | Tensor, density: Callable[..., Tensor] | None = None) -> Quantity:
+        """Return values at points, such as fields, derivatives or stresses, with their errors.
+
+        Args:
+            points: n points.
+            density: a function density(p, u, …), with the arguments of a problem's residual, that
+                returns m values at each point, (n, m); by default the values are the fields.
+
+        Returns:
+            The values, (n, m); NaN outside the domain. The error at a point is the difference from
+            a better solution, at least its root mean square at points nearby.
+        """
+        p, evaluate = self._points(points), self._density(density)
+        value = self._defined(p, evaluate(p))
+
+        def others() -> Tensor:
+            rows = value.expand(ROWS, *value.shape).clone()
+            found = self._compare(density)
+            if found is None:
+                return rows.fill_(math.nan)
+            better, factor = found
+            rows[0] += factor * (better(p) - value)
+            for number, near in enumerate(self._nearby(p), 1):
+                rows[number] += factor * (better(near) - evaluate(near)) / math.sqrt(PARTS)
+            return rows
+
+        return Quantity(value, others)
+
+    def _nearby(self, p: Points) -> Iterator[Points]:
+        """Yield for each of n points `PARTS` other points at a hundredth of the domain's size.
+
+        Points that would be outside of the domain are replaced by the given point.
+        """
+        domain, near = self.problem.domain, 0.01
+        low, high = domain.bounds
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(PARTS):
+            step = torch.randn(p.coords.shape, generator=generator, dtype=torch.float64)
+            step = step / step.norm(dim=1, keepdim=True) * near * (high - low)
+            moved = p.coords + step.to(p.coords)
+            inside = domain.contains(moved.to(low)).to(moved.device)[:, None]
+            yield self._points(torch.where(inside, moved, p.coords))
+
+    @torch.no_grad()
+    def largest(
+        self, density: Callable[..., Tensor] | None = None, points: int = 2**14
+    ) -> tuple[Quantity, Points]:
+        """Return the largest value of a density in the domain with its error, and its place.
+
+        The largest of the values at many points in the domain and on its boundary is improved by a
+        search around its point. A maximum in a region that contains none of these points is missed.
+
+        Args:
+            density: as for `at`, with one value at each point; by default the first field. For the
+                least value take the negative density, for the largest size the absolute value.
+            points: the number of points of the first search, of which half are on the boundary.
+
+        Returns:
+            The value, (), and its point.
+        """
+        evaluate, domain = self._density(density), self.problem.domain
+        both = [sample(part, points // 2, "sobol") for part in (domain, domain.boundary)]
+        tried = self._points(torch.cat([one.coords for one in both]))
+        low, high = domain.bounds
+        generator = torch.Generator().manual_seed(0)
+        number = int(evaluate(tried)[:, 0].argmax())
+        best = tried[number : number + 1]
+        width, least, shrinks, count = 0.05, 1e-9, 0.7, 64
+        while width > least:
+            step = torch.rand(count, domain.dim, generator=generator, dtype=torch.float64)
+            moved = (best.coords.to(low) + width * (2 * step - 1) * (high - low)).clamp(low, high)
+            inside = self._points(moved[domain.contains(moved)])
+            tried = self._points(torch.cat([best.coords, inside.coords]))
+            number = int(evaluate(tried)[:, 0].argmax())
+            best = tried[number : number + 1]
+            width *= shrinks if number == 0 else 1.0
+        return self.at(best, density)[0, 0], best
+
+    def along(
+        self,
+        start: Sequence[float | int],
+        end: Sequence[float | int],
+        n: int = 101,
+        density: Callable[..., Tensor] | None = None,
+    ) -> "Line":
+        """Return values at n points at equal distances along a straight line.
+
+        Args:
+            start, end: the ends of the line, in the coordinates of the problem.
+            n: the number of points, both ends included.
+            density: as for `at`.
+
+        Raises:
+            InputError: unless the ends have as many coordinates as the problem.
+
+        Example:
+            >>> import kanpinn as kp
+            >>> problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), source="1", boundary="0")
+            >>> solution = kp.solve(problem, kp.Cells(degree=8), tolerance=1e-6)
+            >>> line = solution.along((0, 0.5), (1, 0.5), 5)
+            >>> line.distance.tolist(), line.values.shape
+            ([0.0, 0.25, 0.5, 0.75, 1.0], torch.Size([5, 1]))
+        """
+        domain = self.problem.domain
+        both = [torch.tensor([float(x) for x in one], dtype=torch.float64) for one in (start, end)]
+        for name, one in zip(("start", "end"), both, strict=True):
+            if len(one) != domain.dim:
+                names = ", ".join(domain.names)
+                raise InputError(f"{name} must have the coordinates {names}, got {one.tolist()}")
+        share = torch.linspace(0, 1, integer("n", n, least=2), dtype=torch.float64)[:, None]
+        points = Points(both[0] + share * (both[1] - both[0]), domain.names)
+        distance = share[:, 0] * float((both[1] - both[0]).norm())
+        return Line(points, distance, self.at(points, density))
 
     @torch.no_grad()
     def residual(self, points: Points | Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -453,6 +454,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         enough, better = self.tolerance * solved.size, self._better(solved)
         given = self.problem, solved, better, enough, self.settings.accuracy
         errors = cell_errors.errors_by_comparison(*given) / solved.size
+        shown = cell_errors.with_means_of(solved, better)
+        self.network.compare_with(shown, cell_errors.beyond(solved, better))
         self.error.compare(float(errors.norm()))
         unseen = cell_errors.errors_by_missed_residuals(solved) / solved.size
         if float(unseen.norm()) > self.tolerance:
@@ -570,6 +573,20 @@ class AdaptiveLeastSquares(Method):
     def finer(self) -> "AdaptiveLeastSquares":
         """The method for a check with a network of higher degree: one solve, no halving."""
         return replace(self, steps=1)
+
+    def better(self, residuals: Residuals) -> tuple[Network, float] | None:
+        """Return the better solution of the comparison, which is made again after loading a run."""
+        network = require_cells(residuals.surrogate.network)
+        if network.better is None and network.constants is None and network.coefficient is None:
+            surrogate = residuals.surrogate.with_network(deepcopy(network))
+            stage = self.start(Residuals(surrogate, residuals.terms, residuals.family), 0)
+            stage.error.compared = True
+            most = 10  # steps of Newton's method
+            for _ in range(most):
+                if stage.step().finished or stage.network.better is not None:
+                    break
+            network.better = stage.network.better
+        return network.better
 
     def start(self, residuals: Residuals, seed: int) -> AdaptiveLeastSquaresStage:
         return AdaptiveLeastSquaresStage(self, residuals, seed)

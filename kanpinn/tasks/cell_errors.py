@@ -2,7 +2,7 @@
 between the collocation points, and from the decay of coefficients.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -144,6 +144,17 @@ def errors_by_comparison(
         change = _difference(better, start.richer)
     shown = torch.zeros_like(squares).index_add(0, parents, change.square())
     return factor * (squares + attributed(shown, indicated)).sqrt()
+
+
+def with_means_of(solved: SolvedTree, better: SolvedTree) -> CellFunctions:
+    """The better solution; fields that are free up to a constant get the means of the solution."""
+    found, free = better.solution, list(solved.system.free_fields)
+    if not free:
+        return found
+    apart = solved.system.norms.means(solved.solution) - better.system.norms.means(found)
+    coefficients = found.coefficients.clone()
+    coefficients[:, 0, free] += apart[free] * 2 ** (found.polynomials.dim / 2)
+    return replace(found, coefficients=coefficients)
 
 
 def beyond(solved: SolvedTree, better: SolvedTree) -> float:

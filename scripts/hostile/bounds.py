@@ -294,4 +294,4 @@ def _true(case: Case, solution: kp.Solution) -> dict[str, float]:
     means = solution.integral(density=squares, nodes=nodes) / problem.domain.measure
     points = problem.domain.quadrature(nodes)[0]
     largest = float((problem.values(points) - solution(points)).abs().max())
-    return dict(zip(NORMS, [*means.sqrt().tolist(), largest], strict=True))
+    return dict(zip(NORMS, [*means.value.sqrt().tolist(), largest], strict=True))

@@ -225,7 +225,7 @@ def test_integrals_over_space_at_one_moment():
 
     force = solution.integral(disk.boundary, across, time=0.5)
     expected = torch.tensor([4 * math.pi * size, 0.0, 0.0]).double()
-    torch.testing.assert_close(force, expected, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(force.value, expected, rtol=1e-5, atol=1e-4)
     for region, time in ((disk, None), (solution.problem.domain, 0.5)):
         with pytest.raises(kp.InputError, match="expected a region with the coordinates"):
             solution.integral(region, time=time)

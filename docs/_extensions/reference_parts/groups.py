@@ -158,6 +158,8 @@ GROUPS = (
             "solvers.Fitted",
             "solvers.Scores",
             "solvers.Verification",
+            "accuracy.Quantity",
+            "solvers.Line",
             "accuracy.Estimated",
             "accuracy.Invariant",
         ),

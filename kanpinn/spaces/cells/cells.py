@@ -286,6 +286,8 @@ class Cells(Network):
     solved_by = "AdaptiveLeastSquares"
     unweighted = "AdaptiveLeastSquares weighs equation and conditions by the sizes of the cells"
     threads = 1  # matrices of single cells are too small for more threads
+    # A pair is no submodule, so that it is neither saved nor trained.
+    better: "tuple[Cells, float] | None" = None
     has_kinks, minimises, estimates_error = True, False, True
     most_inputs: ClassVar[int] = 4
     highest: ClassVar[int] = 30  # above this degree rounding grows faster than errors fall
@@ -341,6 +343,7 @@ class Cells(Network):
         self.layers = cast(Sequence[CellLayer], nn.ModuleList([layer.to(dtype)]))
         self._directions: CellLayer | None = None
         self.corners: CornerLayer | None = None
+        self.better = None
 
     @property
     def layer(self) -> CellLayer:
@@ -430,6 +433,7 @@ class Cells(Network):
         """
         if not isinstance(known, Cells):
             return False
+        self.better = None
         self.layer.reset(known.tree, known.layer.frames, known.layer.coefficients)
         self.corners = deepcopy(known.corners)
         if self.enrichment is not None and known.enrichment is not None:
@@ -460,6 +464,7 @@ class Cells(Network):
         This includes the coefficients of the functions that cells share.
         """
         geometry, numbers = function.geometry, list(function.numbers)
+        self.better = None
         self.layer.reset(geometry.tree, geometry.frames, function.coefficients)
         if self.enrichment is not None:
             own = self.enrichment.coefficients
@@ -481,9 +486,25 @@ class Cells(Network):
             coefficients: the coefficients of the fields, (N, L, m).
         """
         made = deepcopy(self)
+        made.better = None
         layer = self.layer.with_functions(polynomials, tree, frames, coefficients)
         made.layers = cast(Sequence[CellLayer], nn.ModuleList([layer]))
         return made
+
+    @torch.no_grad()
+    def compare_with(self, function: CellFunctions, factor: float) -> None:
+        """Store a better solution as `better`, until the coefficients are replaced.
+
+        Args:
+            function: the better solution, in the same or smaller cells of any degree.
+            factor: the factor by which errors may exceed the difference between the solutions.
+        """
+        self.better, geometry = None, function.geometry
+        made = self.with_fields(
+            function.polynomials, geometry.tree, geometry.frames, function.coefficients
+        )
+        made.assign(function)
+        self.better = made, factor
 
     @torch.no_grad()
     def follow_numbers(self, directions: Tensor) -> None:
@@ -524,7 +545,7 @@ class Cells(Network):
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A saved network may have functions of corners, and derivatives by unknown numbers.
         self.forget_numbers()
-        self.corners = None
+        self.corners = self.better = None
         if (corners := state.get(f"{prefix}corners.corners")) is not None:
             none = corners.new_zeros(0, 5)
             self.corners = CornerLayer(corners, none, none, self.own_fields)

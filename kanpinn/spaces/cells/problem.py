@@ -6,7 +6,7 @@ and collects the functions that cells share.
 import copy
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, TypeGuard
@@ -32,7 +32,7 @@ from kanpinn.loss.parameters import Parameters, WithParameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.terms import ResidualTerm, Term
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.spaces.cells.cells import Cells, CornerLayer, require_cells
+from kanpinn.spaces.cells.cells import CornerLayer, require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import (
     CellGeometry,
     CellPoints,
@@ -698,28 +698,6 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
             for one in loss
         ]
     return problem_of_terms(loss, domain, counted_fields(residuals, own), own)
-
-
-def rule_in_cells(residuals: Residuals) -> Iterator[tuple[Points, Tensor]] | None:
-    """A quadrature rule with Gauss points in each cell of a solution.
-
-    First, cells at singular corners are halved until they leave a thousandth of the error there, or
-    in space a quarter. Then each cell has as many points as for a degree higher by 2.
-
-    Args:
-        residuals: the loss of the solution.
-
-    Returns:
-        Groups of points in the domain, and the weights of the points in each group, (n,). None if
-        the solution's network has no cells.
-    """
-    network = residuals.surrogate.network
-    if not isinstance(network, Cells):
-        return None
-    problem, left = problem_in_cells(residuals), 0.25 if network.tree.dim == 3 else 1e-3
-    geometry = problem.deeper(problem.cells(network.tree), left)
-    rules = problem.inside(geometry, network.polynomials.richer)
-    return ((rule.points, rule.weights.flatten()) for rule in rules)
 
 
 def problem_of_terms(

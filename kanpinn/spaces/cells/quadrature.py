@@ -1,0 +1,203 @@
+"""Quadrature rules that follow the cells of a solution, and become finer at singular corners."""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kanpinn.geometry import Boundary, Points
+from kanpinn.geometry.curves import Curve, Segment
+from kanpinn.geometry.planar import Planar, Slab, slab_rule, slabs
+from kanpinn.geometry.rules import gauss_legendre
+from kanpinn.loss.residuals import Residuals
+from kanpinn.spaces.cells.cells import Cells
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints, physical
+from kanpinn.spaces.cells.geometry.plane import CellCutter, CutGeometry
+from kanpinn.spaces.cells.polynomials import LocalPolynomials
+from kanpinn.spaces.cells.problem import CellProblem, problem_in_cells
+
+Rule = tuple[Points, Tensor]  # n points and their weights, (n,)
+
+
+@dataclass(frozen=True, eq=False)
+class CellRules:
+    """Quadrature rules in the cells of a solution, which are divided further at singular corners.
+
+    Args:
+        problem: the problem.
+        geometry: the cells. Cells at singular corners have been halved until they leave a
+            thousandth of the error there, or in space a quarter.
+        polynomials: the polynomials of the solution.
+    """
+
+    problem: CellProblem
+    geometry: CellGeometry
+    polynomials: LocalPolynomials
+
+    @classmethod
+    def of(cls, residuals: Residuals) -> "CellRules | None":
+        """The rules for the solution of a loss.
+
+        They are None if the solution's network has no cells, and for solids that do not consist of
+        whole cells, since in cut cells of solids there are no accurate rules.
+        """
+        network = residuals.surrogate.network
+        if not isinstance(network, Cells):
+            return None
+        problem, left = problem_in_cells(residuals), 0.25 if network.tree.dim == 3 else 1e-3
+        geometry = problem.deeper(problem.cells(network.tree), left)
+        if bool(geometry.is_cut.any()) and not isinstance(geometry, CutGeometry):
+            return None
+        return cls(problem, geometry, network.polynomials)
+
+    def inside(self, more: int) -> Iterator[Rule]:
+        """Yield a rule over the domain in groups of points.
+
+        more: the number of points along each coordinate minus the degree.
+        """
+        whole, regions = ~self.geometry.is_cut, self.geometry.tree.region
+        for region in range(1 + int(regions.max())):
+            cells = (whole & (regions == region)).nonzero()[:, 0]
+            if len(cells):
+                at = CellPoints.inside(self.geometry, cells, *self.polynomials.rule(more))
+                yield at.points, at.weights.flatten()
+        if isinstance(self.geometry, CutGeometry) and bool(self.geometry.is_cut.any()):
+            parts = slabs_in_cells(self.geometry, self.problem.cutters)
+            coords, weights = slab_rule(parts, self.polynomials.degree + more)
+            yield Points(coords, self.geometry.domain.names), weights
+
+    def on(self, boundary: Boundary, more: int) -> list[Rule] | None:
+        """A rule over pieces of the domain's boundary, in groups of points with normals.
+
+        Args:
+            boundary: the pieces.
+            more: the number of points along each coordinate, above the usual number.
+
+        Returns:
+            The rule; None unless all pieces are pieces of the domain's boundary.
+        """
+        if not set(self.problem.domain.boundary.pieces).issuperset(boundary.pieces):
+            return None
+        degree = self.polynomials.degree + more
+        if self.problem.domain.dim != 2:
+            finer = LocalPolynomials(degree, self.polynomials.dim)
+            rules = self.geometry.on_boundary(boundary.pieces, finer)
+            return [(rule.points, rule.weights.flatten()) for rule in rules]
+        several = self._divided_curves(boundary)
+        return [rule for one in several for rule in graded_rules(*one, degree + 4)]
+
+    def _divided_curves(self, boundary: Boundary) -> Iterator[tuple[Curve, Tensor]]:
+        """Yield curves of the boundary of a domain in the plane, with their division by cells.
+
+        The division is given by curve parameters in ascending order, from 0 to 1.
+        """
+        geometry, names = self.geometry, self.problem.domain.names
+        if isinstance(geometry, CutGeometry):
+            for number, edge in enumerate(geometry.edges):
+                if edge.interface < 0 and edge.piece in boundary.pieces:
+                    first, last, _ = geometry.arcs.of_curve(number)
+                    if len(first):
+                        yield edge.curve, torch.cat([first, last[-1:]])
+            return
+        low, high = (end.tolist() for end in self.problem.domain.bounds)
+        for axis, upper, cells in geometry.tree.ends:
+            if any(piece.side == (axis, upper) for piece in boundary.pieces):
+                ends = (geometry.frames[cells, :, 1 - axis] + 1) / 2
+                at = (high if upper else low)[axis]
+                turned = upper == (axis == 0)  # the domain is on the left of the curve
+                corners = [[at, at], [at, at]]
+                for corner, end in zip(
+                    corners, (low, high) if turned else (high, low), strict=True
+                ):
+                    corner[1 - axis] = end[1 - axis]
+                start, stop = ((x, y) for x, y in corners)
+                breaks = torch.cat([ends[:, 0].sort().values, ends.new_ones(1)])
+                yield Segment(start, stop, names=names), breaks if turned else (1 - breaks).flip(0)
+
+
+def graded_rules(curve: Curve, breaks: Tensor, nodes: int) -> Iterator[Rule]:
+    """Yield Gauss rules on a curve that are accurate for singularities at the curve's ends.
+
+    The parts of the curve at its ends are divided `levels` times, each time to a quarter. On the
+    last quarter the parameter is replaced by its power `power`: then an integrand like r^(λ - 1),
+    with the distance r from the end, is smooth.
+
+    Args:
+        curve: the curve.
+        breaks: the curve parameters that divide the curve, in ascending order, from 0 to 1.
+        nodes: the number of nodes on each part.
+    """
+    levels, power = 8, 8
+    first, last = float(breaks[0]), float(breaks[-1])
+    size = float(breaks.diff()[[0, -1]].min()) / 2
+    shares = size * 4.0 ** -torch.arange(levels + 1, dtype=torch.float64)
+    inner = torch.cat([breaks[1:-1], first + shares, last - shares]).sort().values
+    points, weights = curve.gauss_on_parts(inner[:-1], inner[1:], nodes)
+    yield points, weights.flatten()
+    unit, shares = gauss_legendre(2 * nodes)
+    tiny = size * 4.0**-levels
+    for end, sign in ((first, 1), (last, -1)):
+        t = end + sign * tiny * unit**power
+        speed = curve.velocity(t).norm(dim=1)
+        yield curve.points_at(t), speed * tiny * power * unit ** (power - 1) * shares
+
+
+def slabs_in_cells(geometry: CutGeometry, cutters: Sequence[CellCutter]) -> list[Slab]:
+    """The parts of cut cells that are in the domain, divided into slabs.
+
+    Args:
+        geometry: the cells.
+        cutters: for each region the object that cuts cells by the region's boundary.
+    """
+    boxes, found = physical(geometry.domain, geometry.tree.boxes), list[Slab]()
+    arcs, same = geometry.arcs, 1e-13 * float(boxes.abs().max())
+    counts = torch.bincount(arcs.cell, minlength=len(boxes)).tolist()
+    own = arcs.cell.argsort(stable=True).split(counts)
+    ends = list(zip(arcs.curve.tolist(), arcs.first.tolist(), arcs.last.tolist(), strict=True))
+    for cell in geometry.is_cut.nonzero()[:, 0].tolist():
+        region = cutters[int(geometry.tree.region[cell])].outline.domain
+        curves = [
+            geometry.edges[curve].curve.part(first, last)
+            for curve, first, last in (ends[arc] for arc in own[cell].tolist())
+        ]
+        met = [end for one in curves for end in (one.start, one.stop)]
+        curves += _upright(region, boxes[cell], torch.tensor(met, dtype=torch.float64))
+        # Heights of curves that meet may differ by rounding.
+        heights = [float(y) for one in curves for y in (one.start[1], one.stop[1])]
+        joined = dict[float, float]()
+        for y in sorted(heights):
+            last = next(reversed(joined.values()), math.inf)
+            joined[y] = last if y - last <= same and last <= y else y
+        starts = [joined[y] for y in heights]
+        parts = zip(curves, starts[0::2], starts[1::2], strict=True)
+        if sides := [s for one, y, z in parts for s in one.sides(y, z) if s.high > s.low]:
+            found += slabs(sides)
+    return found
+
+
+def _upright(region: Planar, box: Tensor, ends: Tensor) -> list[Segment]:
+    """The parts of the vertical sides of a cell on whose both sides there is the same region.
+
+    Args:
+        region: the region.
+        box: the lower and the upper corner of the cell, (2, 2).
+        ends: the ends of the boundary's arcs in the cell, (n, 2).
+    """
+    near = CellCutter.sliver * (box[1] - box[0])
+    low, high = box[:, 1].tolist()
+    parts = []
+    for x in box[:, 0].tolist():
+        met = ends[(ends[:, 0] - x).abs() <= near[0], 1].clamp(low, high).tolist()
+        for first, last in itertools.pairwise(sorted({low, high, *met})):
+            if last - first > 1e-12 * (high - low):
+                parts.append((x, first, last))
+    if not parts:
+        return []
+    x, first, last = torch.tensor(parts, dtype=torch.float64).T
+    middle = (first + last) / 2
+    both = [region.encloses(torch.stack([x + s * near[0], middle], dim=1)) for s in (-1, 1)]
+    kept = (both[0] & both[1]).tolist()
+    return [Segment((x, a), (x, b)) for (x, a, b), keep in zip(parts, kept, strict=True) if keep]

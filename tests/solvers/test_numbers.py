@@ -1,0 +1,133 @@
+"""Numbers that are computed from a solution, with their errors."""
+
+import math
+
+import pytest
+import torch
+
+import kanpinn as kp
+from kanpinn.accuracy.quantity import ROWS, Quantity, with_error
+
+
+def quantity(values, better) -> Quantity:
+    """Numbers, and the same numbers from a better solution."""
+    value, other = (torch.tensor(one, dtype=torch.float64) for one in (values, better))
+    rows = value.expand(ROWS, *value.shape).clone()
+    rows[0] = other
+    return Quantity(value, lambda: rows)
+
+
+def test_errors_of_sums_ratios_and_functions_are_those_of_the_better_numbers():
+    a, b = quantity([2.0, 3.0], [2.1, 3.0]), quantity(4.0, 4.2)
+    found = [a + b, a - 1, 2 * a, a / b, 1 / a, -a, a**2, a.map(torch.sqrt), 3 - a]
+    expected = [
+        [0.3, 0.2],
+        [0.1, 0.0],
+        [0.2, 0.0],
+        [0.0, 3 / 4 - 3 / 4.2],
+        [1 / 2 - 1 / 2.1, 0.0],
+        [0.1, 0.0],
+        [0.41, 0.0],
+        [math.sqrt(2.1) - math.sqrt(2), 0.0],
+        [0.1, 0.0],
+    ]
+    for one, errors in zip(found, expected, strict=True):
+        assert one.error.tolist() == pytest.approx(errors, abs=1e-12)
+    assert [float(x) for x in a] == [2.0, 3.0]
+    assert float(a[0].error) == pytest.approx(0.1)
+
+
+def test_errors_in_parts_that_cancel_are_not_lost():
+    rows = torch.ones(ROWS).double()
+    rows[1], rows[2] = 1.03, 0.96  # together they change the number by -0.01 only
+    rows[0] = 0.99
+    assert float(Quantity(torch.tensor(1.0).double(), lambda: rows).error) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.03514425373, 4.2e-10, "0.0351442537 ± 4e-10"),
+        (-123.456, 0.012, "-123.46 ± 1e-02"),
+        (6.02214e23, 3e18, "6.02214e+23 ± 3e+18"),
+        (0.0, 1e-9, "0e+00 ± 1e-09"),
+        (1.5, math.nan, "1.5 (the error is not known)"),
+    ],
+)
+def test_the_last_digit_is_the_first_of_the_error(value, error, text):
+    assert with_error(value, error) == text
+
+
+def known_in_a_pierced_disk(degree, tolerance):
+    """-Δu = 0 for u = e^x sin y in a disk with a hole, solved in cells."""
+    disk = kp.Disk((0, 0), 1) - kp.Disk((0.3, 0.2), 0.3, name="hole")
+    problem = kp.Poisson(disk, exact="exp(x) * sin(y)")
+    return kp.solve(problem, kp.Cells(degree=degree), tolerance=tolerance, errors=False)
+
+
+def test_numbers_in_cut_cells_have_errors_that_hold():
+    solution = known_in_a_pierced_disk(6, 1e-4)
+    domain, u = solution.problem.domain, solution.problem.exact
+    one = solution.integral(density=lambda p, u: torch.ones_like(u.value))
+    assert float(one) == pytest.approx(domain.measure, rel=1e-9)
+    p, weights = domain.quadrature(64)
+    hole = domain.boundary["hole"]
+    moment = solution.integral(hole, lambda p, u: u.value * p.x)
+    on_hole, arcs = hole.quadrature(96)
+    inside = torch.tensor([[-0.5, 0.1], [0.0, -0.6]]).double()
+    x, y = inside.T
+    slopes = torch.stack([x.exp() * y.sin(), x.exp() * y.cos()], dim=1)
+    pairs = [
+        (solution.integral(), weights @ u(p)),
+        (solution.flux(hole), torch.zeros(1)),
+        (moment, arcs @ (u(on_hole) * on_hole.x)),
+        (solution.at(inside), u(kp.Points(inside, ("x", "y")))),
+        (solution.at(inside, lambda p, u: kp.grad(u)), slopes),
+    ]
+    for found, true in pairs:
+        apart = (found.value - true).abs()
+        assert bool((apart <= 3 * found.error).all()) and float(found.error.max()) < 1e-2
+    value, place = solution.largest()
+    assert float(value) == pytest.approx(float(u(place)), rel=1e-3)
+    assert place.coords.norm() == pytest.approx(1, abs=1e-6)
+
+
+def test_a_line_has_distances_and_values_with_errors():
+    solution = known_in_a_pierced_disk(5, 1e-3)
+    line = solution.along((-0.6, 0.0), (0.0, -0.8), 3)
+    assert line.distance.tolist() == pytest.approx([0, 0.5, 1])
+    assert torch.equal(line.values.value, solution(line.points))
+    with pytest.raises(kp.InputError, match="end must have the coordinates x, y, got"):
+        solution.along((0, 0), (1, 0, 0))
+
+
+def test_the_better_solution_is_made_again_where_it_is_missing():
+    solution = known_in_a_pierced_disk(5, 1e-3)
+    before = solution.integral().error
+    solution.network.better = None
+    vars(solution).pop("_better")
+    torch.testing.assert_close(solution.integral().error, before, rtol=1e-2, atol=0)
+
+
+def test_a_network_is_compared_with_a_finer_one():
+    problem = kp.Poisson(kp.Box(x=(0, 1)), exact="exp(x)")
+    solution = kp.solve(problem, kp.KAN([1, 1], degree=4, grid=5))
+    found = solution.integral()
+    assert abs(float(found) - (math.e - 1)) <= 3 * float(found.error) < 1e-3
+
+
+def test_rules_on_a_boundary_are_accurate_for_singularities_at_its_corners():
+    solution = kp.solve(
+        kp.Poisson(kp.LShape(), source="1", boundary="0"),
+        kp.Cells(degree=6),
+        tolerance=1e-2,
+        errors=False,
+    )
+    sides = solution.problem.domain.boundary
+    for power in (-1 / 3, -0.5, -0.7):  # of the distance from the corner at the origin
+
+        def singular(p, u, a=power):
+            return p.coords.norm(dim=1, keepdim=True) ** a
+
+        found = solution.integral(sides["notch_x"], singular)
+        assert float(found) == pytest.approx(1 / (1 + power), rel=1e-6)
