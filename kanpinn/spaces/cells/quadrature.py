@@ -131,6 +131,7 @@ def graded_rules(curve: Curve, breaks: Tensor, nodes: int) -> Iterator[Rule]:
         nodes: the number of nodes on each part.
     """
     levels, power = 8, 8
+    least = 1e-15  # closer points would be rounded to the end, where integrands may be infinite
     first, last = float(breaks[0]), float(breaks[-1])
     size = float(breaks.diff()[[0, -1]].min()) / 2
     shares = size * 4.0 ** -torch.arange(levels + 1, dtype=torch.float64)
@@ -140,7 +141,7 @@ def graded_rules(curve: Curve, breaks: Tensor, nodes: int) -> Iterator[Rule]:
     unit, shares = gauss_legendre(2 * nodes)
     tiny = size * 4.0**-levels
     for end, sign in ((first, 1), (last, -1)):
-        t = end + sign * tiny * unit**power
+        t = end + sign * (tiny * unit**power).clamp_min(least)
         speed = curve.velocity(t).norm(dim=1)
         yield curve.points_at(t), speed * tiny * power * unit ** (power - 1) * shares
 
