@@ -400,8 +400,9 @@ class Solution(Solved):
             raise InputError(f"{where} must return a dict from names to numbers, got {found!r}")
         numbers: dict[str, float] = {}
         for name, value in found.items():
-            one = isinstance(value, Tensor | Quantity) and value.shape.numel() == 1
-            number = value.item() if one else value
+            number: Any = value
+            if isinstance(value, Tensor | Quantity) and value.shape.numel() == 1:
+                number = value.item()
             if isinstance(number, bool) or not isinstance(number, Real):
                 raise InputError(f"{where}: {name} must be a real number, got {value!r}")
             numbers[name] = float(number)

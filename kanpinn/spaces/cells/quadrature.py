@@ -65,7 +65,8 @@ class CellRules:
                 at = CellPoints.inside(self.geometry, cells, *self.polynomials.rule(more))
                 yield at.points, at.weights.flatten()
         if isinstance(self.geometry, CutGeometry) and bool(self.geometry.is_cut.any()):
-            parts = slabs_in_cells(self.geometry, self.problem.cutters)
+            cutters = [one for one in self.problem.cutters if isinstance(one, CellCutter)]
+            parts = slabs_in_cells(self.geometry, [one.outline.domain for one in cutters])
             coords, weights = slab_rule(parts, self.polynomials.degree + more)
             yield Points(coords, self.geometry.domain.names), weights
 
@@ -146,12 +147,12 @@ def graded_rules(curve: Curve, breaks: Tensor, nodes: int) -> Iterator[Rule]:
         yield curve.points_at(t), speed * tiny * power * unit ** (power - 1) * shares
 
 
-def slabs_in_cells(geometry: CutGeometry, cutters: Sequence[CellCutter]) -> list[Slab]:
+def slabs_in_cells(geometry: CutGeometry, regions: Sequence[Planar]) -> list[Slab]:
     """The parts of cut cells that are in the domain, divided into slabs.
 
     Args:
         geometry: the cells.
-        cutters: for each region the object that cuts cells by the region's boundary.
+        regions: the regions of the domain.
     """
     boxes, found = physical(geometry.domain, geometry.tree.boxes), list[Slab]()
     arcs, same = geometry.arcs, 1e-13 * float(boxes.abs().max())
@@ -159,7 +160,7 @@ def slabs_in_cells(geometry: CutGeometry, cutters: Sequence[CellCutter]) -> list
     own = arcs.cell.argsort(stable=True).split(counts)
     ends = list(zip(arcs.curve.tolist(), arcs.first.tolist(), arcs.last.tolist(), strict=True))
     for cell in geometry.is_cut.nonzero()[:, 0].tolist():
-        region = cutters[int(geometry.tree.region[cell])].outline.domain
+        region = regions[int(geometry.tree.region[cell])]
         curves = [
             geometry.edges[curve].curve.part(first, last)
             for curve, first, last in (ends[arc] for arc in own[cell].tolist())
