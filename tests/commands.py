@@ -1,6 +1,8 @@
 """Commands of kanpinn in this process, and what a refusal is."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner, Result
 
@@ -11,6 +13,14 @@ def kanpinn(*arguments: object, sets: tuple[str, ...] | list[str] = ()) -> Resul
     """What a command does; sets: pairs for --set."""
     pairs = [part for pair in sets for part in ("--set", pair)]
     return CliRunner().invoke(app, [*map(str, arguments), *pairs])
+
+
+def solved(file: Path, text: str) -> tuple[Result, Path, dict[str, Any]]:
+    """What solving a problem file with this text does, the run folder beside it, and its record."""
+    file.write_text(text, encoding="utf-8")
+    result = kanpinn("solve", file, "--output", file.parent / "results")
+    (run,) = run_folders(file.parent / "results")
+    return result, run, json.loads((run / "run.json").read_text(encoding="utf-8"))
 
 
 def run_folders(output: Path = Path("results")) -> list[Path]:

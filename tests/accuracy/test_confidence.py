@@ -1,22 +1,20 @@
 """When there is an interval and when there is none, and what is said then."""
 
 import functools
-import json
 import math
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import commands
 import h5py
 import numpy
 import pytest
 import torch
 from toy_inverse import LINE, Field, Toy, solved
-from typer.testing import CliRunner
 
 import kanpinn as kp
 from kanpinn.accuracy.confidence import Noise, approximation
-from kanpinn.cli import app
 from kanpinn.optimizers import Adam, LevenbergMarquardt, SSBroyden
 from kanpinn.optimizers.output_layer import unknown_columns
 from kanpinn.plotting.edges import edges_of
@@ -127,13 +125,12 @@ def test_intervals_of_single_precision_are_those_of_double():
 
 
 def test_a_residual_that_is_no_number_leaves_a_run_without_intervals(folder):
-    arguments = ["solve", "toy.toml", "--set", "problem.parameters.hole=true"]
-    done = CliRunner().invoke(app, arguments)
+    hole = "parameters = { hole = true }\n[network]"
+    done, run, record = commands.solved(folder / "toy.toml", FILE.replace("[network]", hole))
     assert done.exit_code == 1
     assert "no intervals: a residual or one of its derivatives is not a finite" in done.output
-    (record,) = folder.glob("results/*/*/run.json")
-    assert not record.parent.name.endswith(".partial")
-    k = json.loads(record.read_text())["estimated"]["k"]
+    assert not run.name.endswith(".partial")
+    k = record["estimated"]["k"]
     assert k["low"] is k["high"] is None and k["arrived"] is False
 
 
@@ -271,13 +268,12 @@ def test_a_field_s_ends_are_in_its_files(folder):
     source += "\n    def wall(self):\n        boundary = self.domain.boundary\n"
     source += '        return kp.Dirichlet(boundary, field="u")\n'
     (folder / "toy.py").write_text(source)
-    (folder / "toy.toml").write_text(text.replace("[1, 4, 1]", "[1, 4, 2]"))
-    done = CliRunner().invoke(app, ["solve", "toy.toml"])
+    text = text.replace("[1, 4, 1]", "[1, 4, 2]")
+    done, run, record = commands.solved(folder / "toy.toml", text)
     assert done.exit_code == 0 and "k: " in done.output
-    (record,) = folder.glob("results/*/*/run.json")
-    spread = json.loads(record.read_text())["spreads"]["k"]
+    spread = record["spreads"]["k"]
     assert {"least", "median", "largest", "arrived"} <= set(spread)
-    with h5py.File(record.with_name("result.h5")) as file:
+    with h5py.File(run / "result.h5") as file:
         assert file["fields/low_k"].shape == file["fields/high_k"].shape == file["fields/k"].shape
 
 

@@ -1,16 +1,14 @@
 """Invariants of evolutions: their values, outflow through walls, drifts, run folders, bad input."""
 
 import inspect
-import json
 import math
 
+import commands
 import h5py
 import library
 import pytest
-from typer.testing import CliRunner
 
 import kanpinn as kp
-from kanpinn.cli import app
 
 CLASSES = {"wave": ("Wave", 1e-7), "kdv": ("KdV", 1e-6), "schroedinger": ("Schroedinger", 1e-3)}
 
@@ -125,14 +123,11 @@ tolerance = 1e-4
 """
 
 
-def test_run_folders_tables_and_figures(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_run_folders_tables_and_figures(tmp_path):
     (tmp_path / "top.py").write_text("import kanpinn as kp\n\n\n" + inspect.getsource(Top))
-    (tmp_path / "top.toml").write_text(FILE)
-    done = CliRunner().invoke(app, ["solve", "top.toml"])
+    done, folder, record = commands.solved(tmp_path / "top.toml", FILE)
     assert done.exit_code == 0 and "drift of energy" in done.output
-    (folder,) = (tmp_path / "results" / "top").iterdir()
-    record = json.loads((folder / "run.json").read_text())["invariants"]
+    record = record["invariants"]
     with h5py.File(folder / "result.h5") as file:
         group = file["invariants"]
         times, energy = group["t"][:], group["energy"][:]

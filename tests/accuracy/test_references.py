@@ -1,7 +1,6 @@
 """References: solutions made here against exact ones, data files, and what refuses."""
 
 import inspect
-import json
 import math
 import re
 
@@ -9,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 from cases import Line, Manufactured, Stated
-from typer.testing import CliRunner
+from commands import kanpinn, solved
 
 import kanpinn as kp
 from kanpinn.accuracy.norms import ErrorNorm
 from kanpinn.accuracy.references import reference_of
-from kanpinn.cli import app
 from kanpinn.jets import Channels
 
 RING = kp.Disk((0, 0), 1, name="outer") - kp.Disk((0.3, 0.1), 0.25, name="hole")
@@ -334,21 +332,16 @@ tolerance = 1e-3
 
 
 def test_the_command_line_says_what_errors_are_against(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("kanpinn.plotting.draw_figures", lambda *_: [])
     source = "import kanpinn as kp\n\n\n" + inspect.getsource(Torsion)
     (tmp_path / "torsion.py").write_text(source, encoding="utf-8")
-    (tmp_path / "torsion.toml").write_text(TOML, encoding="utf-8")
-    runner = CliRunner()
-    checked = runner.invoke(app, ["check", "torsion.toml"])
-    assert "none: errors are measured against the solution by ReferenceSolution(" in checked.stdout
-    solved = runner.invoke(app, ["solve", "torsion.toml"])
-    assert solved.exit_code == 0
+    done, folder, record = solved(tmp_path / "torsion.toml", TOML)
+    assert done.exit_code == 0
     said = "errors are measured against a solution by Cells .* whose own relative L2 error is"
-    assert re.search(said, solved.stdout)
-    (folder,) = tmp_path.glob("results/torsion/*")
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert re.search(said, done.stdout)
+    checked = kanpinn("check", tmp_path / "torsion.toml")
+    assert "none: errors are measured against the solution by ReferenceSolution(" in checked.stdout
     assert set(record["reference"]) == {"source", "error"} and record["reference"]["error"] < 1e-3
     assert record["seconds"]["reference"] > 0 and record["errors"]["l2_relative"] > 0
     loaded = kp.load(folder)

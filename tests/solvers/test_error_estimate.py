@@ -1,17 +1,15 @@
 """Errors estimated without the solution agree with the true ones, or say more."""
 
 import dataclasses
-import json
 import math
 
 import library
 import pytest
 import torch
 from cases import Known, Manufactured, Stated, Waves, formulas
-from typer.testing import CliRunner
+from commands import solved
 
 import kanpinn as kp
-from kanpinn.cli import app
 from kanpinn.solvers import error_estimate
 from kanpinn.solvers.auto.choices import first_choice
 from kanpinn.solvers.auto.search import Trial, judge
@@ -195,14 +193,10 @@ bound = true
 
 
 def test_the_command_line_prints_both_and_saves_both(tmp_path):
-    (tmp_path / "rod.toml").write_text(PROBLEM)
-    arguments = ["solve", str(tmp_path / "rod.toml"), "--output", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, arguments)
+    done, folder, record = solved(tmp_path / "rod.toml", PROBLEM)
     assert done.exit_code == 0
     assert "L2, estimated" in done.output and "H1, estimated" in done.output
     assert "L2, bound" in done.output and "energy, bound" in done.output
-    (folder,) = (tmp_path / "out" / "rod").iterdir()
-    record = json.loads((folder / "run.json").read_text())
     ratio = record["estimate"]["l2_relative"] / record["errors"]["l2_relative"]
     assert ratio == pytest.approx(1, abs=0.3)
     loaded = kp.load(folder)

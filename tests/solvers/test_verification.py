@@ -1,6 +1,5 @@
 """The residual at points that no step has seen: what is overfitted is said, what is good passes."""
 
-import json
 import math
 import re
 
@@ -8,10 +7,9 @@ import numpy
 import pytest
 import torch
 from cases import Cubic, Known, Line, Manufactured, Stated
-from typer.testing import CliRunner
+from commands import solved
 
 import kanpinn as kp
-from kanpinn.cli import app
 from kanpinn.solvers.discretization import SolveSettings, discretize
 from kanpinn.solvers.verification import resonance, scan_data, verification_of
 
@@ -254,13 +252,9 @@ tolerance = 1e-3
 
 
 def test_the_command_line_exits_with_1_and_run_json_says_why(tmp_path):
-    (tmp_path / "spike.toml").write_text(FILE)
-    arguments = ["solve", str(tmp_path / "spike.toml"), "--output", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, arguments)
+    done, folder, record = solved(tmp_path / "spike.toml", FILE)
     assert done.exit_code == 1
     assert done.output.count("overfitted: ") == done.output.count("no step has seen") == 1
-    (folder,) = (tmp_path / "out" / "spike").iterdir()
-    record = json.loads((folder / "run.json").read_text())
     assert record["success"] is False and record["status"].startswith("overfitted: ")
     assert record["estimate"]["l2_relative"] is None and record["estimate"]["reason"]
     assert record["verification"]["fresh"] > 1e3 * record["verification"]["own"]

@@ -1,6 +1,5 @@
 """Adaptive least squares in cells: Newton steps, which cells are halved, and for which fields."""
 
-import copy
 import math
 
 import pytest
@@ -320,19 +319,3 @@ def test_an_unresolved_corner_layer_does_not_pass_for_converged():
     solution = kp.solve(problem, kp.Cells(degree=8), tolerance=1e-6)
     estimated = solution.history.rows[-1]["estimated_error"]
     assert solution.success and solution.errors.l2_relative < 2 * estimated < 2e-6
-
-
-def test_a_solve_in_cut_cells_goes_on_from_a_checkpoint_bit_for_bit():
-    problem = kp.Poisson(kp.Disk(center=(0, 0), radius=1), exact="exp(3*x) * sin(5*y)")
-    saved = []
-
-    def solved(**more):
-        method = kp.AdaptiveLeastSquares(tolerance=1e-9, steps=3)
-        settings = {"errors": False, "verified": False} | more
-        return kp.solve(problem, kp.Cells(degree=4, cells=2), method, **settings)
-
-    whole = solved(observers=[lambda run: saved.append(copy.deepcopy(run.state_dict()))])
-    resumed = solved(checkpoint=saved[1])
-    assert resumed.network.count > 4 and whole.status == resumed.status
-    both = (one.network.layer.coefficients for one in (whole, resumed))
-    assert torch.equal(*both)

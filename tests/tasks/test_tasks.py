@@ -111,7 +111,9 @@ def warm():
 
 
 def peak():
-    return kp.Poisson(SQUARE, exact="exp(-50 * ((x - 0.3)**2 + (y - 0.6)**2))")
+    """A peak in a disk, whose rim cuts cells."""
+    disk = kp.Disk((0.5, 0.5), 0.5)
+    return kp.Poisson(disk, exact="exp(-50 * ((x - 0.3)**2 + (y - 0.6)**2))")
 
 
 CASES = {
