@@ -99,11 +99,14 @@ class ResidualTerm(Term):
 
     Args:
         equation: a function of points and the fields' jet that gives residuals (rows, equations).
+        mass: the function B of a condition r(u) = λ B u of an eigenvalue problem, as `equation`;
+            None for other terms.
     """
 
     squares: ClassVar[bool] = True
 
     equation: Callable[[Points, Jet], Tensor]
+    mass: Callable[[Points, Jet], Tensor] | None = None
 
     def residual(self, surrogate: Surrogate, points: Points, tape: Tape | None = None) -> Tensor:
         """The residuals of the equations at points, (rows, equations), without the weight."""
@@ -177,7 +180,8 @@ def condition_terms(
             term = term.times(scales.conditions[i])
         measured = condition.measurements > 0
         where, kinks = condition.pieces, condition.kinks
-        terms.append(replace(term, measured=measured, pieces=where, kinks=kinks))
+        mass = None if condition.mass is None else condition.stacked_mass
+        terms.append(replace(term, measured=measured, pieces=where, kinks=kinks, mass=mass))
     return terms
 
 

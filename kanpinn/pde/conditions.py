@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -148,6 +148,14 @@ class Condition(ABC):
         return ()
 
     @property
+    def mass(self) -> Callable[..., Tensor | tuple[Tensor, ...]] | None:
+        """The function B of a condition `residual` = λ B u of an eigenvalue problem, or None.
+
+        The function has the arguments of `residual` and returns as many equations.
+        """
+        return None
+
+    @property
     def noise(self) -> float | int | None:
         """The standard deviation of measured values; None if it is not known."""
         return None
@@ -221,13 +229,21 @@ class Condition(ABC):
         Raises:
             InputError: if the user's residual has another shape.
         """
+        return self._stacked(self.residual, p, u)
+
+    def stacked_mass(self, p: Points, u: Jet) -> Tensor:
+        """Return the condition's `mass` as one tensor, (rows, equations), as `stacked_residual`."""
+        assert self.mass is not None
+        return self._stacked(self.mass, p, u)
+
+    def _stacked(self, function: Callable[..., Any], p: Points, u: Jet) -> Tensor:
         columns, fields = u.components(), self.all_fields
         assert fields, "residuals are those of conditions of a problem that is stated"
         if self.numbers:
             values = [number.value for number in columns[len(fields) :]]
             p = p.with_numbers(dict(zip(self.numbers, values, strict=True)))
         about = [columns[fields.index(name)] for name in self.about or fields]
-        return stack_equations(self.residual(p, *about), len(p) // self.sites, self.title)
+        return stack_equations(function(p, *about), len(p) // self.sites, self.title)
 
     @abstractmethod
     def residual(self, p: Points, *fields: Jet) -> Tensor | tuple[Tensor, ...]:
@@ -448,9 +464,14 @@ class Constraint(Condition):
             as the problem's equation.
         equation: a function (p, u, …) with the arguments of a problem's residual. It returns a
             tensor (n, equations) or a tuple of such tensors; on a boundary p has normals.
+        mass: for an eigenvalue problem whose condition contains the eigenvalue λ, such as
+            ∂u/∂n = λ u (Steklov), the function B such that the constraint is `equation` = λ B u. It
+            has the arguments of `equation` and returns as many equations. Then `on` must be a
+            boundary or a piece, and the network must be cells. None for other constraints.
 
     Raises:
-        InputError: if `on` is of another type, or `equation` is not callable.
+        InputError: if `on` is of another type, if `equation` or `mass` is not callable, or if a
+            constraint in a domain has a mass.
 
     Example:
         >>> import kanpinn as kp
@@ -463,6 +484,7 @@ class Constraint(Condition):
 
     on: Boundary | Domain | Piece
     equation: Callable[..., Tensor | tuple[Tensor, ...]]
+    mass: Callable[..., Tensor | tuple[Tensor, ...]] | None = None
 
     places: ClassVar = {"on": (Boundary, Domain, Piece)}
 
@@ -470,6 +492,13 @@ class Constraint(Condition):
         super().__post_init__()
         if not callable(self.equation):
             raise InputError(f"Constraint takes a function (p, u, …), got {self.equation!r}")
+        if not (self.mass is None or callable(self.mass)):
+            raise InputError(f"Constraint's mass must be a function (p, u, …), got {self.mass!r}")
+        if self.mass is not None and isinstance(self.on, Domain):
+            raise InputError(
+                "Constraint takes a mass on a boundary only: in the domain the problem's operator "
+                "and mass have further equations"
+            )
         vars(self)["inside"] = self.on if isinstance(self.on, Domain) else None
 
     @property

@@ -469,6 +469,12 @@ class Problem(BoundaryValueProblem):
         Raises:
             InputError: if an equation or natural conditions cannot be derived from the energy.
         """
+        for condition in conditions:
+            if condition.mass is not None:
+                raise InputError(
+                    f"{condition.title} has a mass, the factor of an eigenvalue: expected a "
+                    "kp.EigenProblem, or a condition without mass"
+                )
         if self.unknowns and (numbers := list(self.numbers)):
             conditions = [with_numbers(condition, self.fields, numbers) for condition in conditions]
         if not self.is_from_energy:
@@ -522,7 +528,9 @@ class EigenProblem(BoundaryValueProblem):
     `operator(p, u)` returns L u, (n, equations) or a tuple of columns, at n points with named
     coordinates, from the jet (values and derivatives) of the field. L has to be linear. The
     operator of a system has a jet for each of the `fields` as arguments. `mass(p, u)` returns M u,
-    by default u. The conditions have to be homogeneous, such as u = 0, ∂u/∂n = 0 or periodic.
+    by default u. The conditions have to be homogeneous, such as u = 0, ∂u/∂n = 0 or periodic. The
+    eigenvalue may stand in a condition, as in ∂u/∂n = λ u, see `Constraint`; an equation without it
+    has the mass `0 * u.value`.
 
     `self_adjoint` says whether L and M are self-adjoint under the conditions; None leaves this to a
     numerical test.

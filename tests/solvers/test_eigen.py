@@ -646,3 +646,77 @@ def test_the_eigenvalues_of_stokes_equations():
     # Leriche and Labrosse, Stokes eigenmodes in square domain (2004).
     exact = torch.tensor([52.344691168, 92.124393972], dtype=torch.float64)
     assert found.success and ((found.values - exact).abs() <= 3 * found.estimates).all()
+
+
+class Metal(kp.EigenProblem):
+    """Electric fields in an L: -ΔE = λE, n × E = 0, and div E = 0 on the walls only."""
+
+    domain = kp.LShape()
+    fields = ("u", "v")
+
+    def operator(self, p, u, v):
+        return -kp.laplacian(u), -kp.laplacian(v)
+
+    def conditions(self):
+        walls = self.domain.boundary
+        charge = kp.Constraint(walls, lambda p, u, v: kp.div(u, v))
+        return [kp.TangentialDirichlet(walls, fields=self.fields), charge]
+
+
+def test_modes_that_corners_may_hide_are_told():
+    found = kp.eigen(Metal(), kp.Cells(degree=5, cells=2), count=1, tolerance=0.5)
+    assert not found.success
+    assert "modes may be missing: at the corner (0, 0)" in found.status
+    assert "r^-0.333" in found.status
+
+
+class Sloshing(kp.EigenProblem):
+    """Δu = 0 in a domain and ∂u/∂n = λ u on its boundary (Steklov)."""
+
+    def __init__(self, domain):
+        self.domain = domain
+
+    def operator(self, p, u):
+        return -kp.laplacian(u)
+
+    def mass(self, p, u):
+        return 0 * u.value
+
+    def conditions(self):
+        return [kp.Constraint(self.domain.boundary, self.flux, mass=lambda p, u: u.value)]
+
+    def flux(self, p, u):
+        return kp.normal_derivative(u, p)
+
+
+def test_an_eigenvalue_may_stand_in_a_condition():
+    found = kp.eigen(Sloshing(DISK), kp.Cells(degree=8, cells=2), count=5, tolerance=1e-6)
+    exact = torch.tensor([0, 1, 1, 2, 2]).double()  # r^m cos mθ and r^m sin mθ
+    assert found.success
+    assert ((found.values - exact).abs() < 3 * found.estimates + 1e-10).all()
+
+
+def test_a_mass_in_a_condition_needs_an_eigenvalue_and_cells():
+    with pytest.raises(kp.InputError, match="network must be cells"):
+        kp.eigen(Sloshing(DISK), kp.KAN(hidden=[8], degree=5, grid=2), count=1)
+    with pytest.raises(kp.InputError, match="takes a mass on a boundary only"):
+        kp.Constraint(UNIT, lambda p, u: u.value, mass=lambda p, u: u.value)
+
+    class Steady(kp.Problem):
+        domain = UNIT
+
+        def residual(self, p, u):
+            return kp.laplacian(u)
+
+        def conditions(self):
+            return Sloshing(UNIT).conditions()
+
+    with pytest.raises(kp.InputError, match="has a mass, the factor of an eigenvalue"):
+        kp.solve(Steady(), budget=1)
+
+
+@pytest.mark.parametrize("net", [None, network(width=24)])
+def test_the_eigenvalues_nearest_to_a_complex_number(net):
+    found = kp.eigen(Turning(), net, count=1, near=14.0 + 21.0j, tolerance=1e-5)
+    zero = float(scipy.special.jn_zeros(1, 1)[0])
+    assert found.success and abs(complex(found.values[0]) - complex(zero**2, 20)) < 1e-4

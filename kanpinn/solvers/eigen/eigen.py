@@ -81,7 +81,7 @@ class EigenSearch(Method):
 
     discretization: Discretization[EigenProblem]
     count: int
-    near: float | None
+    near: complex | None
     tolerance: float = 1e-3
     cells: AdaptiveLeastSquares | None = None
     steps: int = 4
@@ -96,16 +96,19 @@ class EigenStage(Stage):
     """The state of a search for the eigenpairs nearest to a shift.
 
     Attributes:
-        shift: the present shift σ. It is close to `EigenSearch.near` or, if `near` is None, at
+        shift: the present shift σ, a real number. It is close to the real part of
+            `EigenSearch.near` or, if `near` is None, at
             first beyond the bounded end of the spectrum.
         up: True if the spectrum is bounded from below, False if it is bounded from above.
         end: a number beyond the bounded end of the spectrum, so that no eigenvalue is expected
             beyond it; 0 if `near` is given.
         size: the order of magnitude of the first eigenvalues.
         inside: the quadrature points in the domain.
+        doubt: the reason, as text, why modes may be missing; empty if there is no such reason.
     """
 
     all_or_nothing = True
+    doubt = ""
 
     def __init__(self, search: EigenSearch, residuals: Residuals) -> None:
         self.search, self.residuals = search, residuals
@@ -117,7 +120,8 @@ class EigenStage(Stage):
         if search.near is None:
             self.up, end = spectrum.end_of_spectrum(problem, surrogate, self.inside)
             self.end = end - (self.size if self.up else -self.size) / 4
-        self.shift = self.end if search.near is None else search.near + 1e-3 * self.size
+        centre = None if search.near is None else complex(search.near).real
+        self.shift = self.end if centre is None else centre + 1e-3 * self.size
 
     @abstractmethod
     def eigenpairs(self) -> tuple[spectrum.Spectrum, Tensor, Tensor | None]:
@@ -150,7 +154,7 @@ class ShiftStage(EigenStage):
 
     def step(self) -> Step:
         self.tried += 1
-        self.last = spectrum.pencil_spectrum(*self.pencil, self.shift, self.up)
+        self.last = self._spectrum()
         first = self._first(self.last)
         better = spectrum.better_shift(self.last, self.search.near)
         done = better is None or self.tried == self.search.steps
@@ -159,6 +163,9 @@ class ShiftStage(EigenStage):
             self.shift = better
         loss = float(self.last.residuals[first[: self.search.count]].square().sum())
         return Step(loss, finished=CONVERGED if done else None, words=words)
+
+    def _spectrum(self) -> spectrum.Spectrum:
+        return spectrum.pencil_spectrum(*self.pencil, self.shift, self.search.near, self.up)
 
     def _first(self, found: spectrum.Spectrum) -> Tensor:
         """Return the indices of the eigenvalues nearest to the shift with a small residual, sorted.
@@ -170,7 +177,7 @@ class ShiftStage(EigenStage):
         return nearest[spectrum.order(found.values[nearest], self.search.near, found.up)]
 
     def eigenpairs(self) -> tuple[spectrum.Spectrum, Tensor, None]:
-        found = self.last or spectrum.pencil_spectrum(*self.pencil, self.shift, self.up)
+        found = self.last or self._spectrum()
         return found, self._first(found)[: self.search.count + self.spare], None
 
 
@@ -209,7 +216,17 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         AdaptiveStage.__init__(self, network, search.cells.tolerance, search.cells.cells, 1)
         network.corners = None  # removes the corners of a problem that was solved before
         self.problem = spectrum.problem_in_time(search.discretization)
+        # The cells at a corner that the tolerance needs follow from the exponents there, while the
+        # functional of a mode shows less than the error that they cause.
         self.geometry = self.problem.start(network.tree)
+        self.geometry = self.problem.graded(self.geometry, min(1.0, self.tolerance))
+        for (x, y), exponent in self.problem.undecided_corners:
+            self.doubt = (
+                f"modes may be missing: at the corner ({x:g}, {y:g}) there are functions like "
+                f"r^{exponent:.3g} that satisfy a boundary condition throughout, and the operator "
+                "does not say whether modes contain them; if they do, add that condition, such as "
+                "div E = 0, to the operator as a further equation with the mass 0"
+            )
         self.trees, self.leading = 0, self.count
         while True:
             self.block = self._random(self.count + self.spare)
@@ -491,10 +508,10 @@ class FoundModes:
         spectrum: all eigenpairs of the discretisation.
         fresh: quadrature points that were not used for the spectrum.
         self_adjoint: whether the modes are real and orthonormal for ∫ u·Mv.
-        unresolved: the number of eigenvalues that are no further from the shift than the requested
-            modes but are left out for their large residual.
-        nearer: the number of eigenvalues that are no further from the shift than the first mode but
-            are left out for their large residual.
+        unresolved: the number of eigenvalues that are no further from `near`, or without it from
+            the shift, than the requested modes but are left out for their large residual.
+        nearer: the number of eigenvalues that are no further from `near`, or without it from the
+            shift, than the first mode but are left out for their large residual.
         asymmetry: the measured asymmetry of the forms ∫ v·Lu and ∫ v·Mu, if it was too large for a
             self-adjoint problem; infinite if it was not measured.
     """
@@ -536,8 +553,9 @@ def resolved_modes(
     bad, modes, which = which[~good], modes[good], which[good]
     left = found.residuals >= spectrum.RESOLVED
     left[bad] = True  # spurious eigenvalues
+    distances = (found.values - (found.shift if search.near is None else search.near)).abs()
     unresolved, nearer = (
-        int((left & (found.distances <= found.distances[kept if len(kept) else bad].max())).sum())
+        int((left & (distances <= distances[kept if len(kept) else bad].max())).sum())
         for kept in (which[:count], which[:1])
     )
     plain = FoundModes(modes, found, fresh, False, unresolved, nearer)
@@ -744,7 +762,7 @@ def eigen(
     *,
     optimizers: Method | None = None,
     tolerance: float | int | None = None,
-    near: float | int | None = None,
+    near: complex | None = None,
     boundary: str = "auto",
     loss: Loss | None = None,
     seed: int = 0,
@@ -769,8 +787,8 @@ def eigen(
         network: the network; the basis functions of its output layer span the space of trial
             functions. The solve places the grids of this network. The solution has a copy of the
             network with one output for each field of each mode. By default cells for up to three
-            coordinates, and a KAN for more coordinates and for problems with known singular
-            functions.
+            coordinates, and a KAN for more coordinates, for periodic problems and for problems with
+            known singular functions.
         count: the number of eigenvalues, counted with multiplicity.
         points: the collocation points; None for k interior points for each coefficient of the
             output layer of a network with k inputs, see `default_points`.
@@ -779,8 +797,10 @@ def eigen(
         tolerance: the relative error of the eigenvalues at which a search in cells ends; None for
             the default of `AdaptiveLeastSquares`. For other networks the status names the
             eigenvalues whose error may be above the tolerance; None for 1e-3.
-        near: the number around which eigenvalues are computed; None for the smallest eigenvalues
-            or, if the spectrum is bounded only from above, the largest eigenvalues.
+        near: the real or complex number around which eigenvalues are computed; None for the
+            smallest eigenvalues or, if the spectrum is bounded only from above, the largest ones.
+            The shift is real also for a complex number: the search computes all eigenvalues that
+            are about as close to the real part of the number.
         boundary: how boundary conditions are imposed, as for `solve`.
         loss: the weight of the operator, relative to the operator's size, and the weight of the
             conditions.
@@ -848,10 +868,11 @@ def eigen(
 def default_eigen_network(problem: EigenProblem) -> Network:
     """Return the default network of `eigen`: cells for up to three coordinates, else a KAN.
 
-    For problems with known singular functions (`enrichment`) the network is a KAN as well.
+    For problems with known singular functions (`enrichment`) and for periodic problems, which cells
+    cannot solve, the network is a KAN as well.
     """
-    dim = problem.domain.dim
-    if dim > 3 or problem.enrichment():
+    dim, periodic = problem.domain.dim, any(one.tied for one in problem.conditions())
+    if dim > 3 or periodic or problem.enrichment():
         return KAN(hidden=[64], degree=9, grid=[4, 8])
     return Cells(degree=10 if dim < 3 else 6, cells=2)
 
@@ -892,7 +913,7 @@ def discretize_eigen(
     settings: SolveSettings,
     seed: int,
     count: int,
-    near: float | int | None,
+    near: complex | None,
 ) -> Discretization[EigenProblem]:
     """Check the arguments of `eigen`, build the discretization, and place the network's grids.
 
@@ -907,7 +928,8 @@ def discretize_eigen(
     integer("seed", seed, least=0)
     integer("count", count)
     if near is not None:
-        number("near", near, -math.inf)
+        for part in (near.real, near.imag) if isinstance(near, Number) else (near,):
+            number("near", part, -math.inf)
     if world() > 1:
         raise InputError("an eigenvalue problem is solved by one process, not by a group")
     if network.in_windows:
@@ -923,6 +945,11 @@ def discretize_eigen(
     sized_for(problem, network)
     points = settings.points or default_points(network, network.width[0])
     instance("points", points, Collocation)
+    if not isinstance(network, Cells) and any(c.mass is not None for c in problem.conditions()):
+        raise InputError(
+            "network must be cells, such as kp.Cells(), for an eigenvalue in a condition, got "
+            f"{type(network).__name__}"
+        )
     surrogate, met = build_surrogate(problem, network, settings.boundary)
     settings.loss.check_unweighted(network)
     check_linear(problem)
@@ -964,8 +991,17 @@ def check_linear(problem: EigenProblem) -> None:
         )
     for condition in problem.conditions():
         places = condition.few_points()
-        what = f"{name}.{condition.title}, {of_class(condition)},"
-        _check(condition.stacked_residual, places, len(problem.fields), what)
+        what, fields = f"{name}.{condition.title}, {of_class(condition)},", len(problem.fields)
+        jet = _check(condition.stacked_residual, places, fields, what)
+        if condition.mass is not None:
+            other = _check(condition.stacked_mass, places, fields, f"the mass of {what}")
+            got = condition.stacked_mass(places, other).shape[1]
+            expected = condition.stacked_residual(places, jet).shape[1]
+            if got != expected:
+                raise InputError(
+                    f"the mass of {what} must have as many equations as the condition: expected "
+                    f"{expected}, got {got}"
+                )
 
 
 def _check(equation: ResidualFunction, points: Points, m: int, what: str) -> Jet:
@@ -1045,6 +1081,8 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
     modes = spectrum.Modes(values, first.coefficients * factor)
     none = replace(none, discretization=discretization)
     made = _with_modes(none, spectrum.widened(none.surrogate, modes.columns), values, seen)
+    if status == CONVERGED and stage.doubt:
+        status = f"stopped: {stage.doubt}"
     bounds, unbounded = None, "cells meet conditions and continuity in least squares"
     if estimates is None:
         bounds, estimates, unbounded = _bounds(search, found, values, seen)
@@ -1158,23 +1196,32 @@ def terms_of(
         values: the eigenvalues, (count,).
     """
     problem, m = discretization.problem, len(discretization.problem.fields)
-    left, right = (spectrum.each(e, m) for e in (problem.operator_values, problem.mass_values))
+    sides = problem.operator_values, problem.mass_values
 
-    def equation(p: Points, u: Jet) -> Tensor:
-        lhs, rhs = spectrum.as_modes(left(p, u), values), spectrum.as_modes(right(p, u), values)
-        rest = (lhs - values * rhs).flatten(1)
-        return torch.cat([rest.real, rest.imag], dim=1) if rest.is_complex() else rest
+    def residual(operator: ResidualFunction, mass: ResidualFunction) -> ResidualFunction:
+        left, right = (spectrum.each(one, m) for one in (operator, mass))
 
-    def flat(equation: ResidualFunction) -> ResidualFunction:
-        return lambda p, u: spectrum.each(equation, m)(p, u).flatten(1)
+        def equation(p: Points, u: Jet) -> Tensor:
+            lhs, rhs = (spectrum.as_modes(one(p, u), values) for one in (left, right))
+            rest = (lhs - values * rhs).flatten(1)
+            return torch.cat([rest.real, rest.imag], dim=1) if rest.is_complex() else rest
 
-    points = spectrum.rule(discretization)
+        return equation
+
+    def of_modes(term: ResidualTerm) -> ResidualTerm:
+        if term.mass is None:
+            flat = spectrum.each(term.equation, m)
+            return replace(term, equation=lambda p, u: flat(p, u).flatten(1))
+        rest = residual(term.equation, term.mass)
+        channels = term.channels | spectrum.channels_at(surrogate, [rest], term.points)
+        return replace(term, channels=channels, equation=rest, mass=None)
+
+    points, equation = spectrum.rule(discretization), residual(*sides)
     channels = spectrum.channels_at(surrogate, [equation], points)
     inside = ResidualTerm(
         "interior", points, float(discretization.loss.interior), channels, equation
     )
-    penalties = [replace(term, equation=flat(term.equation)) for term in discretization.penalties()]
-    return [inside, *penalties]
+    return [inside, *map(of_modes, discretization.penalties())]
 
 
 def _restored(
@@ -1218,7 +1265,9 @@ def _restored(
     return _with_modes(none, surrogate, values, seen.of(values))
 
 
-def paired_exact_values(problem: EigenProblem, values: Tensor, near: float | None) -> Tensor | None:
+def paired_exact_values(
+    problem: EigenProblem, values: Tensor, near: complex | None
+) -> Tensor | None:
     """Return the exact eigenvalue that is paired with each computed eigenvalue, (count,).
 
     The pairing is one to one and minimises the sum of the distances, so that a missing mode shows

@@ -463,7 +463,7 @@ class Spectrum:
     def of(
         cls,
         shift: float,
-        near: float | None,
+        near: complex | None,
         up: bool,
         inverse: Tensor,
         rest: Tensor,
@@ -518,7 +518,9 @@ class Spectrum:
         return columns[:, kept], values.real[kept]
 
 
-def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> Spectrum:
+def pencil_spectrum(
+    operator: Tensor, mass: Tensor, shift: float, near: complex | None, up: bool
+) -> Spectrum:
     """Compute all eigenpairs of the matrices L and M for a shift, including spurious eigenpairs.
 
     The truncated SVD of L - σM, of rank r, is U S Vᵀ. The inverse of the operator in the
@@ -532,6 +534,7 @@ def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> S
     Args:
         operator, mass: the matrices L and M, (N, P) each, from `pencil`.
         shift: the shift σ.
+        near: the number around which eigenvalues are computed, for the order; None for σ.
         up: whether the spectrum is bounded from below, not from above.
 
     Raises:
@@ -546,10 +549,10 @@ def pencil_spectrum(operator: Tensor, mass: Tensor, shift: float, up: bool) -> S
     u, basis = u[:, kept], (vh[kept].T / s[kept]) / scale[:, None]
     image = mass @ basis
     inverse = u.T @ image
-    return Spectrum.of(shift, None, up, inverse, image - u @ inverse, basis)
+    return Spectrum.of(shift, near, up, inverse, image - u @ inverse, basis)
 
 
-def better_shift(found: Spectrum, near: float | None) -> float | None:
+def better_shift(found: Spectrum, near: complex | None) -> float | None:
     """Return another shift if the spectrum must be computed again with it; otherwise None.
 
     A first reason for another shift is that the nearest eigenvalue is very close to the shift,
@@ -593,7 +596,7 @@ def closer_shift(values: Tensor, shift: float, up: bool, share: float = 0.1) -> 
     return closer if far and span > 0 else None
 
 
-def order(values: Tensor, near: float | None, up: bool = True) -> Tensor:
+def order(values: Tensor, near: complex | None, up: bool = True) -> Tensor:
     """Return the indices that sort eigenvalues, with complex conjugates next to each other, (k,).
 
     Args:
@@ -762,12 +765,20 @@ def problem_in_time(discretization: Discretization[EigenProblem]) -> CellProblem
         found = problem.operator_values(p, values)
         return found - problem.mass_values(p, rates[0]) if rates else found
 
-    def still(term: ResidualTerm) -> ResidualTerm:
-        return replace(term, equation=lambda p, u: term.equation(p, u.groups(fields)[0]))
+    def condition(term: ResidualTerm) -> ResidualTerm:
+        def evolving(p: Points, u: Jet) -> Tensor:
+            values, *rates = u.groups(fields)
+            found = term.equation(p, values)
+            return found - term.mass(p, rates[0]) if rates and term.mass else found
+
+        used = term.channels
+        if term.mass:
+            used |= residual_term(term.name, term.mass, term.points, surrogate, term.name).channels
+        return replace(term, channels=used, equation=evolving)
 
     channels = operator.channels | mass.channels
     terms = [replace(operator, channels=channels, equation=evolution)]
-    terms += map(still, discretization.penalties())
+    terms += map(condition, discretization.penalties())
     return problem_in_cells(Residuals(surrogate, terms, discretization))
 
 
@@ -857,10 +868,14 @@ class CellPairs:
         functions = self._by_cells(torch.view_as_real(modes).flatten(1))
         _, shares = self.cells.solve(self.spectrum.shift, -functions)
         system, sizes = self.cells.system(self.spectrum.shift), shares.new_zeros(shares.shape[1])
-        for term, factors in zip(self.cells.base.equation, system.factors, strict=True):
-            weights = term.at.weights * system.weights[term.at.cells, None].square()
-            squares = weights, factors.square(), term.of_rates(functions).square()
-            sizes += torch.einsum("cq,e,cqen->n", *squares)
+        inside = [
+            factors * system.weights[term.at.cells, None]
+            for term, factors in zip(system.equation, system.factors, strict=True)
+        ]
+        every = zip(self.cells.terms, [*inside, *system.boundary_factors], strict=True)
+        for term, factors in every:
+            squares = term.at.weights, factors.square(), term.of_rates(functions).square()
+            sizes += torch.einsum("cq,ce,cqen->n", *squares)
         shares, sizes = (t.unflatten(-1, (-1, 2)).sum(dim=-1) for t in (shares, sizes))
         return shares / sizes
 
@@ -868,7 +883,7 @@ class CellPairs:
 def nearest_pairs(
     cells: ShiftedCells,
     shift: float,
-    near: float | None,
+    near: complex | None,
     up: bool,
     block: Tensor,
     count: int,

@@ -230,6 +230,11 @@ class CellProblem:
         ends = zip(*(bound.tolist() for bound in self.domain.bounds), strict=True)
         return SingularCorners.of([], list(itertools.product(*ends)), self.domain.dim)
 
+    @property
+    def undecided_corners(self) -> list[tuple[tuple[float, float], float]]:
+        """The corners with exponents that the equation leaves undecided, and these exponents."""
+        return []
+
     def refined(self, geometry: CellGeometry, marked: Tensor, left: float = 1.0) -> CellGeometry:
         """The cells after a refinement; cells at singular points are halved several times at once.
 
@@ -250,6 +255,15 @@ class CellProblem:
         left: the fraction of the error at singular points that the smaller cells leave.
         """
         return self._graded(geometry, self.singularities.goals(geometry, left))
+
+    def graded(self, geometry: CellGeometry, left: float) -> CellGeometry:
+        """The cells after those at strongly singular corners in the plane are made smaller.
+
+        These are the corners at which the highest derivatives in the equation are not square
+        integrable. Cells become so small there that about the fraction `left` of the error at the
+        corner remains.
+        """
+        return geometry
 
     def _graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
         """Refine the cells for one goal after the other, until no cell is too coarse.
@@ -515,8 +529,9 @@ class CornerConditions:
         equation is used.
         """
         tried = [self.operators(1.0, random=False), self.operators(0.5, random=True)]
-        exponents = next((e for one in tried if (e := one.exponents(top)) is not None), None)
-        if exponents is None:
+        known = ((one, own) for one in tried if (own := one.exponents(top)) is not None)
+        operators, exponents = next(known, (None, None))
+        if operators is None or exponents is None:
             kinds = {
                 max((t.channels.derivative_order for t in one), default=0) for one in self.sides
             }
@@ -536,6 +551,8 @@ class CornerConditions:
             exponents=exponents,
             multiplicity=multiplicity if alike or multiplicity == 1 else 0,
             homogeneous=alike and multiplicity > 1,
+            order=operators.order,
+            centre=operators.centre,
         )
 
 
@@ -592,11 +609,36 @@ class ProblemInPlane(CellProblem):
         limit is `convex` as well: small cells resolve the solution at a right angle between sides
         with conditions of one kind.
         """
-        plane, found = planar(self.domain), []
+        plane = planar(self.domain)
         assert plane is not None
         straight = all(isinstance(curve, Segment) for curve in plane.curves)
-        top, outline = self.top if straight and not self.is_whole else self.convex, Outline(plane)
-        pieces = pieces_of_curves(plane, self.domain)
+        top = self.top if straight and not self.is_whole else self.convex
+        solved = [one.solved(self.top) for one in self.corner_conditions]
+        return [one for one in solved if one.exponent < top]
+
+    def graded(self, geometry: CellGeometry, left: float) -> CellGeometry:
+        singular = self.singularities
+        for _ in range(math.ceil(math.log(left) / math.log(singular.contraction))):
+            marked = singular.touched(geometry)[:, singular.excess < 1].any(dim=1)
+            if bool(marked.any()):
+                geometry = self.refined(geometry, geometry.tree.everywhere(marked))
+        return geometry
+
+    @property
+    def undecided_corners(self) -> list[tuple[tuple[float, float], float]]:
+        found = []
+        for one in self.corner_conditions:
+            exponent = one.operators(1.0, random=False).undecided
+            if exponent is not None:
+                found.append((one.corner.at, exponent))
+        return found
+
+    @cached_property
+    def corner_conditions(self) -> list[CornerConditions]:
+        """The equation and conditions at each corner, also where conditions change on a line."""
+        plane, found = planar(self.domain), []
+        assert plane is not None
+        outline, pieces = Outline(plane), pieces_of_curves(plane, self.domain)
         for curve, (after, angle) in enumerate(outline.interior_angles):
             after_terms, before_terms = (
                 [term for term in self.conditions if pieces[number] in term.pieces]
@@ -605,23 +647,21 @@ class ProblemInPlane(CellProblem):
             corner = PlaneCorner(outline, curve, after, angle)
             sides = after_terms, before_terms
             there = CornerConditions(corner, self.equation, sides, self.fields)
-            if abs(angle - math.pi) <= outline.sharp and there.agree:
-                continue
-            corner = there.solved(self.top)
-            if corner.exponent < top:
-                found.append(corner)
+            if abs(angle - math.pi) > outline.sharp or not there.agree:
+                found.append(there)
         return found
 
     @cached_property
     def singularities(self) -> SingularCorners:
         enriched = [tuple(one.at.tolist()) for one in self.patches]
         found = [
-            (one.at, self.top if one.at in enriched else one.exponent)
+            (one.at, self.top if one.at in enriched else one.exponent, one.order, one.centre)
             for one in self.own_corners
             if one.exponent < self.convex
         ]
-        found += junctions(self.division, self.flux_sizes, self.conditions)
-        known, others = {at for at, _ in found}, set()
+        crossed = junctions(self.division, self.flux_sizes, self.conditions)
+        found += [(at, exponent, 2, 0) for at, exponent in crossed]
+        known, others = {at for at, *_ in found}, set()
         for outline in map(Outline, self.division.domains):
             for curve, (_, angle) in zip(
                 outline.domain.curves, outline.interior_angles, strict=True

@@ -5,9 +5,9 @@ pencil, an operator that follows from the equation and the conditions at the cor
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.linalg
@@ -52,6 +52,12 @@ def joined(symbols: Sequence[Symbol]) -> Symbol:
             start = sum(counts[:number])
             found[orders][start : start + len(one)] = one
     return found
+
+
+def _rows_of(symbol: Symbol) -> list[Symbol]:
+    """The single equations of a symbol."""
+    count = len(next(iter(symbol.values()), ()))
+    return [{orders: one[i : i + 1] for orders, one in symbol.items()} for i in range(count)]
 
 
 def _orders(symbol: Symbol) -> Array:
@@ -100,7 +106,8 @@ class CornerOperators:
 
     Args:
         angle: the interior angle ω in radians.
-        equation: the equation, whose number of rows is the number of fields.
+        equation: the equation. It has as many rows as fields, or more rows, as -ΔE = f together
+            with div E = 0.
         sides: the conditions at θ = 0 and at θ = ω.
 
     Reference: Kondratiev, Boundary value problems for elliptic equations in domains with conical
@@ -108,6 +115,7 @@ class CornerOperators:
     Nirenberg elliptic systems (1993), which also gives the orders t_j.
     """
 
+    least: ClassVar[float] = 1e-2  # exponents closer to c, such as that of constants, do not count
     angle: float
     equation: Symbol
     sides: tuple[Symbol, Symbol]
@@ -145,6 +153,8 @@ class CornerOperators:
         This is the largest value, over the fields j, of the order of the field's derivatives minus
         t_j.
         """
+        if not symbol:
+            return np.zeros(0)
         return (_orders(symbol) - self.fields).max(axis=1, initial=-np.inf)
 
     @cached_property
@@ -159,20 +169,23 @@ class CornerOperators:
         if not self.equation or not all(np.isfinite(one).all() for one in every):
             return 0
         rows, symbol = self._rows(self.equation)
-        if len(rows) != len(self.fields):
+        if len(rows) < len(self.fields):
             return 0
-        each = float(rows.sum() + self.fields.sum())
+        # The sum of the orders is even unless there are more equations than fields.
+        each = 2.0 if len(rows) > len(self.fields) else float(rows.sum() + self.fields.sum())
 
         def at(a: complex, b: complex) -> Array:
             """The matrix of the equation for ∂/∂w = a and ∂/∂w̄ = b, (m, m)."""
             return sum((one * a**i * b**j for (i, j), one in symbol.items()), np.zeros((1, 1)))
 
         turns = np.exp(1j * np.linspace(0.1, 2.9, 7))
-        sizes = [abs(np.linalg.det(at(turn, turn.conjugate()))) for turn in turns]
+        sizes = [
+            np.linalg.svd(at(turn, turn.conjugate()), compute_uv=False).prod() for turn in turns
+        ]
         if each <= 0 or each % 2 or not min(sizes) > (1 - 1e-6) * max(sizes):
             return 0
         # The order of the pole of the inverse matrix at b = 0.
-        few = [float(np.linalg.norm(np.linalg.inv(at(1.0, small)))) for small in (1e-2, 1e-3)]
+        few = [float(np.linalg.norm(np.linalg.pinv(at(1.0, small)))) for small in (1e-2, 1e-3)]
         return max(1, round(math.log10(few[1] / few[0])))
 
     @property
@@ -186,11 +199,31 @@ class CornerOperators:
         pairs = zip((self.equation, *self.sides), (other.equation, *other.sides), strict=True)
         return all(_same(*pair) for pair in pairs)
 
-    def exponents(self, top: float) -> list[complex] | None:
-        """The different exponents λ with 0 < Re λ < top and Im λ ≥ 0, least real part first.
+    @cached_property
+    def order(self) -> int:
+        """The order o of the equation, the highest order of its rows."""
+        return int(self._rows(self.equation)[0].max(initial=0))
 
-        The result is None if `multiplicity` or the angle is 0, or if the numbers of equations and
-        conditions do not fit.
+    @cached_property
+    def centre(self) -> int:
+        """The real part c of exponents such that r^λ has a finite energy if and only if Re λ > c.
+
+        The energy of an equation of the order o consists of derivatives of the order o/2, so that c
+        is o/2 - 1. The exponents of self-adjoint problems are symmetric about c. A system with
+        more equations than fields and fewer conditions than o/2 for each field, such as Maxwell's
+        equations -ΔE = f and div E = 0 with n × E = 0, bounds the curl and the divergence, but not
+        each first derivative. Then fields only have to be square integrable, and c is less by 1.
+        """
+        rows, leading = self._rows(self.equation)[0], int((self.fields == 0).sum())
+        given = min(len(self._rows(side)[0]) for side in self.sides)
+        fewer = len(rows) > len(self.fields) and 2 * given < self.order * leading
+        return self.order // 2 - 1 - int(fewer)
+
+    def exponents(self, top: float) -> list[complex] | None:
+        """The different exponents λ with c < Re λ < top and Im λ ≥ 0, least real part first.
+
+        Here c is `centre`. The result is None if `multiplicity` or the angle is 0, or if there are
+        fewer equations and conditions than unknown functions.
         """
         near, few = 1e-6, (24, 31)  # few: the numbers of polynomials in θ
         if not self.multiplicity or not self.angle:
@@ -205,11 +238,36 @@ class CornerOperators:
                 chosen.append(one)
         return sorted(chosen, key=lambda one: (one.real, one.imag))
 
+    @property
+    def undecided(self) -> float | None:
+        """The least Re λ ≤ c of solutions that the equation neither admits nor excludes, or None.
+
+        These solutions r^λ are square integrable and satisfy conditions that are the same on both
+        sides not only there, but throughout. An example are gradients with the exponent -1/3 for
+        -ΔE = f with div E = 0 on the boundary: their energy is infinite, but their curl and
+        divergence are zero. As a further equation the condition decides for these solutions.
+        """
+        if not self.multiplicity:
+            return None
+        after, before = map(_rows_of, self.sides)
+        shared = [one for one in after if any(_same(one, other) for other in before)]
+        rest = [
+            joined([one for one in side if not any(_same(one, other) for other in shared)])
+            for side in (after, before)
+        ]
+        if not shared:
+            return None
+        decided = replace(self, equation=joined([self.equation, *shared]), sides=(rest[0], rest[1]))
+        found = decided.exponents(self.centre - self.least) or []
+        return found[0].real if found else None
+
     def _eigenvalues(self, count: int, top: float) -> list[complex] | None:
         """The eigenvalues by collocation with `count` Chebyshev polynomials for each field.
 
-        Some of the eigenvalues are inaccurate. The result is None if there are more or fewer
-        collocation equations than unknowns.
+        Some of the eigenvalues are inaccurate. If there are more collocation equations than
+        unknowns, random combinations of the equations are solved: all eigenvalues of the equations
+        are eigenvalues of the combinations, whose other eigenvalues differ for each `count`. The
+        result is None if there are fewer equations than unknowns.
         """
         columns = [count + int(order) for order in self.fields]
         rows, symbol = self._rows(self.equation)
@@ -226,19 +284,24 @@ class CornerOperators:
         highest = max(len(one) for one in parts)
         padded = [one + [np.zeros_like(one[0])] * (highest - len(one)) for one in parts]
         matrices = [np.concatenate([one[k] for one in padded]) for k in range(highest)]
-        size = sum(columns)
-        if matrices[0].shape[0] != size:
+        size, given = sum(columns), len(matrices[0])
+        if given < size:
             return None
-        # A linear eigenvalue problem for the vectors λ^k φ; the last rows are the given equations.
         scales = 1 / sum(np.abs(one).max(axis=1, keepdims=True) for one in matrices)
+        matrices = [scales * one for one in matrices]
+        if given > size:
+            random = np.random.default_rng(0).standard_normal((given, size))
+            mixed = np.linalg.qr(random)[0].T
+            matrices = [mixed @ one for one in matrices]
+        # A linear eigenvalue problem for the vectors λ^k φ; the last rows are the given equations.
         left = np.eye(size * (highest - 1), dtype=complex)
         right = np.eye(size * (highest - 1), k=size, dtype=complex)
-        left[-size:, -size:] = scales * matrices[-1]
-        right[-size:] = np.concatenate([-scales * one for one in matrices[:-1]], axis=1)
+        left[-size:, -size:] = matrices[-1]
+        right[-size:] = np.concatenate([-one for one in matrices[:-1]], axis=1)
         values = scipy.linalg.eigvals(right, left)
-        least, real = 1e-2, 1e-7
+        real, low = 1e-7, self.centre + self.least
         values = np.where(np.abs(values.imag) < real, values.real, values)
-        inside = np.isfinite(values) & (values.real > least) & (values.real < top)
+        inside = np.isfinite(values) & (values.real > low) & (values.real < top)
         return [complex(one) for one in values[inside] if one.imag >= 0]
 
     def _polynomial(

@@ -44,6 +44,8 @@ class PlaneCorner:
             n = 0, …, k - 1, where w = r e^(iθ); 0 if solutions are other functions.
         homogeneous: whether the equation and the conditions at the corner consist of their terms
             of highest order alone, with constant coefficients, and the sides are straight.
+        order: the order o of the equation.
+        centre: the number c: all exponents λ with Re λ > c have a finite energy.
 
     near: the distance from an integer below which an exponent counts as the integer.
     """
@@ -56,6 +58,8 @@ class PlaneCorner:
     exponents: Sequence[complex] = ()
     multiplicity: int = 0
     homogeneous: bool = False
+    order: int = 2
+    centre: int = 0
 
     @property
     def at(self) -> tuple[float, float]:
@@ -176,9 +180,16 @@ class SingularCorners:
     h^(2(λ + β - 1)) for smaller β. On four domains with λ from 0.54 to 0.81 errors were least for β
     from 1.25 to 1.75.
 
+    This is for equations of second order whose solutions have square integrable first derivatives.
+    In general, let o be the order of the equation, and let solutions of finite energy be like r^λ
+    with λ > c. Then λ - c replaces λ, and β is larger by o - 2 - c. For clamped plates o is 4 and c
+    is 1, for electric fields with -ΔE = f and div E = 0 they are 2 and -1.
+
     Args:
         points: the corners, (c, d).
         exponents: the exponent λ of each corner, (c,).
+        orders: the order o of the equation at each corner, (c,).
+        centres: the number c of each corner, (c,).
         others: further points, (o, d), at which pieces of the boundary or interfaces meet.
         power: the power β.
         contraction: the largest fraction of the error at a corner that one refinement may leave.
@@ -196,6 +207,8 @@ class SingularCorners:
 
     points: Tensor
     exponents: Tensor
+    orders: Tensor
+    centres: Tensor
     others: Tensor
     power: float = 1.25
     contraction: float = 1e-2
@@ -210,27 +223,37 @@ class SingularCorners:
         If β > 1 + λ, functions like r^(-λ) have rows that vanish in the limit of small cells, so
         that least squares do not exclude them. For λ = 0.1 such functions spoiled the solution.
         """
-        return (1 + self.exponents / 2).clamp_max(self.power)
+        return self.least_powers + (self.excess / 2).clamp_max(self.power - 1)
+
+    @property
+    def excess(self) -> Tensor:
+        """The differences λ - c, (c,), for the least exponents of solutions of finite energy."""
+        return self.exponents - self.centres
+
+    @property
+    def least_powers(self) -> Tensor:
+        """The powers β that functions need whose energy is not quite finite, (c,)."""
+        return self.orders - 1 - self.centres
 
     @classmethod
     def of(
         cls,
-        found: Sequence[tuple[Sequence[float], float]],
+        found: Sequence[tuple[Sequence[float], float, int, int]],
         others: Sequence[Sequence[float]],
         dim: int,
     ) -> "SingularCorners":
         """Make the record of corners with exponents, and of other points.
 
         Args:
-            found: for each corner its d coordinates and its exponent.
+            found: for each corner its d coordinates, its exponent, the order and the number c.
             others: the d coordinates of each of the points `others`.
             dim: the number of coordinates d.
         """
-        points, exponents = ([one[i] for one in found] for i in (0, 1))
-        at, beside = (
-            torch.tensor(one, dtype=torch.float64).view(-1, dim) for one in (points, others)
+        at, *numbers, beside = (
+            torch.tensor(one, dtype=torch.float64)
+            for one in (*([one[i] for one in found] for i in range(4)), others)
         )
-        return cls(at, torch.tensor(exponents, dtype=torch.float64), beside)
+        return cls(at.view(-1, dim), *numbers, beside.view(-1, dim))
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
         """The factor of each cell's least-squares rows, (N,).
@@ -243,8 +266,8 @@ class SingularCorners:
         Args:
             geometry: the cells.
             witness: whether to return the weights of the witness. Its power is β + 1/2, but at most
-                1 + λ, at corners with weights, and 1/2 at corners with singular functions and at
-                the points `others`, which otherwise have no weights.
+                1 + λ (in general o - 1 - 2 c + λ), at corners with weights, and 1/2 at corners with
+                singular functions and at the points `others`, which otherwise have no weights.
         """
         corners = physical(geometry.domain, geometry.frames)
         weak = self.exponents < 2  # not corners with singular functions
@@ -252,7 +275,7 @@ class SingularCorners:
         if witness:
             more = torch.cat([self.points[~weak], self.others])
             points = torch.cat([points, more])
-            larger = torch.minimum(powers + 0.5, 1 + self.exponents[weak])
+            larger = torch.minimum(powers + 0.5, (self.least_powers + self.excess)[weak])
             powers = torch.cat([larger, 0.5 * torch.ones(len(more), dtype=larger.dtype)])
         # The distances of the cells' far sides from the points, (N, c, d).
         gaps = (corners[:, :, None] - points).abs().amax(dim=1)
@@ -278,10 +301,10 @@ class SingularCorners:
 
         A cell of the width h at a corner has an error like h^(λ+1), and causes an error like
         h^(2λ) in the whole domain, so that its ratio is h^(λ-1) for λ < 1. Other cells have the
-        ratio 1.
+        ratio 1. If c is not 0, the ratio is h^(λ - 2 c - 1).
         """
         parts = geometry.tree.widths.amax(dim=1)
-        growth = parts[:, None] ** (self.exponents - 1).clamp_max(0)
+        growth = parts[:, None] ** (self.excess - self.centres - 1).clamp_max(0)
         ones = torch.ones_like(parts[:, None])
         return torch.cat([ones, torch.where(self.touched(geometry), growth, 1)], dim=1).amax(dim=1)
 
@@ -327,7 +350,7 @@ class SingularCorners:
             left, near, spare = max(self.least, min(self.contraction, left)), self.near, 0
             marked = touched & chosen.any(dim=1, keepdim=True)
         # The error is the power 2 (λ + β - 1) of the width of cells at a corner.
-        rates = 2 * (self.exponents + self.powers.clamp_max(1.0) - 1)
+        rates = 2 * (self.excess + (self.powers - self.least_powers).clamp_max(0))
         deepest = torch.where(touched, level, 0).amax(dim=0)
         goal = deepest + (-math.log2(left) / rates).ceil().long()
         goal = torch.where(marked.any(dim=0), goal, 0)
@@ -431,7 +454,7 @@ class SingularEdges:
         return cls(
             torch.cat([edges.segments, segments]),
             torch.cat([math.pi / edges.angles, exponents]),
-            SingularCorners(points, ones, points[:0], beta, least=least),
+            SingularCorners(points, ones, 2 * ones, 0 * ones, points[:0], beta, least=least),
         )
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:

@@ -363,16 +363,22 @@ class CellSystem:
         for term, own in zip(self.equation, self.factors, strict=True):
             for place, cell in enumerate(term.at.cells.tolist()):
                 found[cell].append(PlacedTerm(term, place, own * self.weights[cell]))
+        for term, factors in zip(self.boundary, self.boundary_factors, strict=True):
+            for place, cell in enumerate(term.at.cells.tolist()):
+                found[cell].append(PlacedTerm(term, place, factors[place]))
+        return found
+
+    @cached_property
+    def boundary_factors(self) -> list[Tensor]:
+        """For each term in `boundary` the factors of the term's e equations, (c, e) for c cells."""
+        found = []
         for term in self.boundary:
-            cells = term.at.cells
-            normals = term.at.points.normals
+            cells, normals = term.at.cells, term.at.points.normals
             assert normals is not None
             normals = normals.unflatten(0, term.at.weights.shape).mean(dim=1)
             normals = normals / normals.norm(dim=1, keepdim=True)
             weights = self.coupling.weights(cells, normals, self.geometry.across(cells, normals))
-            factors = self.coupling.of_condition(term.sizes, weights)
-            for place, cell in enumerate(cells.tolist()):
-                found[cell].append(PlacedTerm(term, place, factors[place]))
+            found.append(self.coupling.of_condition(term.sizes, weights))
         return found
 
     @cached_property

@@ -347,3 +347,41 @@ def kellogg(ratio):
 def test_a_singular_solution_at_a_crossing_is_found():
     solution = solved_in_cells(kellogg(3.0), 4, 4, tolerance=3e-2, steps=20)  # λ = 2/3
     check_estimate(solution, 3e-2, 0.3)
+
+
+class Clamped(kp.Problem):
+    """A plate on an L that is clamped all around, under a uniform load."""
+
+    domain = kp.LShape()
+
+    def residual(self, p, u):
+        return kp.biharmonic(u) - 1
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary), kp.Neumann(self.domain.boundary)]
+
+
+class Electric(kp.Problem):
+    """An electric field in an L of metal: more equations than fields."""
+
+    domain = kp.LShape()
+    fields = ("u", "v")
+
+    def residual(self, p, u, v):
+        return kp.laplacian(u) - 1, kp.laplacian(v) - 1, kp.div(u, v)
+
+    def conditions(self):
+        return [kp.TangentialDirichlet(self.domain.boundary, fields=self.fields)]
+
+
+@pytest.mark.parametrize(
+    ("problem", "least", "power"),
+    # (λ - 1) sin ω = ±sin((λ - 1) ω) for the plate; gradients of r^(π/ω) for the field
+    [(Clamped(), 1.5444837, 2.25), (Electric(), -1 / 3, 2.25)],
+    ids=["a clamped plate", "an electric field"],
+)
+def test_exponents_are_those_of_solutions_with_a_finite_energy(problem, least, power):
+    found = cells_of(problem, kp.Cells([2, 2], 6, 2)).singularities
+    inward = (found.points == 0).all(dim=1)
+    assert float(found.exponents[inward]) == pytest.approx(least, abs=1e-6)
+    assert float(found.powers[inward]) == power
