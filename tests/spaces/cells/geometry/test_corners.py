@@ -381,7 +381,7 @@ class Electric(kp.Problem):
     ids=["a clamped plate", "an electric field"],
 )
 def test_exponents_are_those_of_solutions_with_a_finite_energy(problem, least, power):
-    found = cells_of(problem, kp.Cells([2, 2], 6, 2)).singularities
+    found = cells_of(problem, kp.Cells(degree=6, cells=2)).singularities
     inward = (found.points == 0).all(dim=1)
     assert float(found.exponents[inward]) == pytest.approx(least, abs=1e-6)
     assert float(found.powers[inward]) == power
