@@ -259,6 +259,12 @@ class Probe:
         both = zip(self.conditions, self.places, strict=True)
         return [self.tried(condition.stacked_residual, points) for condition, points in both]
 
+    @cached_property
+    def masses(self) -> list[ProbedEquation]:
+        """The `ProbedEquation` of the mass of each condition that contains the eigenvalue."""
+        both = zip(self.conditions, self.places, strict=True)
+        return [self.tried(one.stacked_mass, points) for one, points in both if one.mass]
+
     def check_places(self) -> None:
         """Refuse conditions outside the domain, and boundary conditions inside the domain.
 
@@ -416,7 +422,7 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
     for condition, trial in zip(probe.conditions, probe.trials, strict=True):
         if condition.sites == 1 and (fault := trial.fault()):
             yield Fault(f"{condition.title}, {of_class(condition)}, {fault}")
-    trials = (probe.equation, *probe.trials)
+    trials = (probe.equation, *probe.trials, *probe.masses)
     seen = {i for i, _ in enumerate(fields) if any(trial.sees(i) for trial in trials)}
     if strong and len(fields) > 1 and not any(c.measurements for c in probe.conditions):
         both = zip(probe.conditions, probe.trials, strict=True)

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import reference
+import scipy.special
 import torch
 from eigen_cases import (
     DIRICHLET,
@@ -664,7 +665,7 @@ class Metal(kp.EigenProblem):
 
 
 def test_modes_that_corners_may_hide_are_told():
-    found = kp.eigen(Metal(), kp.Cells(degree=5, cells=2), count=1, tolerance=0.5)
+    found = kp.eigen(Metal(), kp.Cells(degree=4, cells=1), count=1, tolerance=100.0)
     assert not found.success
     assert "modes may be missing: at the corner (0, 0)" in found.status
     assert "r^-0.333" in found.status
@@ -715,7 +716,7 @@ def test_a_mass_in_a_condition_needs_an_eigenvalue_and_cells():
         kp.solve(Steady(), budget=1)
 
 
-@pytest.mark.parametrize("net", [None, network(width=24)])
+@pytest.mark.parametrize("net", [kp.Cells(degree=8, cells=2), network(width=16)])
 def test_the_eigenvalues_nearest_to_a_complex_number(net):
     found = kp.eigen(Turning(), net, count=1, near=14.0 + 21.0j, tolerance=1e-5)
     zero = float(scipy.special.jn_zeros(1, 1)[0])
