@@ -566,6 +566,9 @@ def resolved_modes(
     inside = spectrum.samples(problem, own, spectrum.rule(discretization))
     # Only the requested modes decide on symmetry, since further modes are less well resolved.
     measured = spectrum.asymmetry(inside.map(lambda matrix: matrix[:, :count]))
+    first = found.values[which[:count]]
+    if bool((first.imag.abs() > spectrum.SYMMETRIC * (first - found.shift).abs()).any()):
+        measured = math.inf  # the form of a single complex mode has one entry, and is symmetric
     if not problem.self_adjoint and measured > spectrum.SYMMETRIC:
         return replace(plain, asymmetry=measured)
     modes = spectrum.orthonormal_modes(found, columns, values, inside)
