@@ -249,11 +249,11 @@ class SingularCorners:
             others: the d coordinates of each of the points `others`.
             dim: the number of coordinates d.
         """
-        at, *numbers, beside = (
+        at, exponents, orders, centres, beside = (
             torch.tensor(one, dtype=torch.float64)
             for one in (*([one[i] for one in found] for i in range(4)), others)
         )
-        return cls(at.view(-1, dim), *numbers, beside.view(-1, dim))
+        return cls(at.view(-1, dim), exponents, orders, centres, beside.view(-1, dim))
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
         """The factor of each cell's least-squares rows, (N,).
