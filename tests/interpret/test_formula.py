@@ -100,9 +100,10 @@ def test_a_network_of_another_kind_is_read_by_its_data(generator):
 
 @pytest.fixture(scope="module")
 def solution():
-    network = kp.KAN([2, 3, 1], degree=[3, 9], grid=[1, 24], seed=0)
-    settings = {"boundary": "penalty", "verified": False}
-    return kp.solve(Waves(), network, kp.VariableProjection(), **settings)
+    network = kp.KAN([2, 3, 1], degree=[3, 9], grid=[1, 12], seed=0)
+    points, loss = kp.Collocation(400, 80), kp.Loss(interior=0.01)
+    settings = {"boundary": "penalty", "loss": loss, "verified": False}
+    return kp.solve(Waves(), network, kp.VariableProjection(), points, **settings)
 
 
 def test_the_solution_of_a_pde_is_recovered_as_an_identity(solution):
@@ -111,7 +112,7 @@ def test_the_solution_of_a_pde_is_recovered_as_an_identity(solution):
     assert found.is_identity and found.exact_constants
     assert [d.name for d in found.defects] == ["Waves.residual", "Waves.conditions()[0]"]
     p = Waves.domain.quadrature(12)[0]
-    assert reference.distance(found(p.coords), solution(p)) < 1e-9
+    assert reference.distance(found(p.coords), solution(p)) < 1e-6
 
 
 def test_reading_by_hand(solution):

@@ -83,7 +83,7 @@ def test_products_are_composed(generator):
 
 
 def test_sums_of_products_are_found_whatever_sign_their_factors_have(generator):
-    x = points(300, 3, generator)
+    x = points(200, 3, generator)
     y = (x[:, 0] * torch.sin(3 * x[:, 2]) + torch.exp(x[:, 1]))[:, None]
     errors = [relative_error(graph, x, y) for graph in products(x, y, 0)]
     assert len(errors) == 4  # of the five partitions of three inputs one has no product
@@ -122,7 +122,7 @@ def test_noise_stays_in_the_error_and_out_of_the_constants(generator):
 
 
 def test_what_pruning_left_is_read_edge_by_edge(generator):
-    x = points(800, 2, generator)
+    x = points(500, 2, generator)
     table = Table(x, torch.exp(torch.sin(torch.pi * x[:, 0]) + x[:, 1] ** 2), ("x", "y"))
     wide = kp.KAN([2, 3, 1], degree=3, grid=5, seed=0)
     stage = kp.LevenbergMarquardt(steps=30)
@@ -179,8 +179,8 @@ def test_a_penalty_on_edges_leaves_those_of_the_function(generator):
 
 
 def test_noise_alone_has_no_skeleton(generator):
-    x = points(150, 2, generator)
-    y = torch.randn(150, 1, generator=generator, dtype=torch.float64)
+    x = points(80, 2, generator)
+    y = torch.randn(80, 1, generator=generator, dtype=torch.float64)
     assert sparse_skeleton(Table(x, y), (3,), 1e-2, 0) is None
 
 

@@ -45,11 +45,14 @@ def test_the_diffusion_coefficient_is_found_with_a_band():
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # by torch.func.jvp
 @pytest.mark.parametrize(
-    ("name", "largest"),
-    [("inverse_lorenz", 1e-7), ("inverse_brinkman", 1e-6)],
+    ("name", "pairs", "largest"),
+    [
+        ("inverse_lorenz", ["optimizer.0.tolerance=1e-6"], 1e-5),
+        ("inverse_brinkman", [], 1e-6),
+    ],
 )
-def test_numbers_are_found_from_data_without_noise(name, largest):
-    solution = solved(name)
+def test_numbers_are_found_from_data_without_noise(name, pairs, largest):
+    solution = solved(name, *pairs)
     assert solution.success
     for found in solution.estimated.values():
         assert found.low < found.exact < found.high
@@ -86,11 +89,11 @@ def test_the_lorenz_curve_agrees_with_a_runge_kutta_method():
 
 
 def test_rate_and_diffusivity_of_a_reaction_are_found():
-    solution = solved("inverse_reaction", "optimizer.0.tolerance=1e-5")
+    solution = solved("inverse_reaction", "optimizer.0.tolerance=1e-4")
     assert solution.success
     for found in solution.estimated.values():
         assert found.low < found.exact < found.high
-        assert found.high - found.low < 1e-4 * found.exact
+        assert found.high - found.low < 1e-3 * found.exact
 
 
 def test_the_concentrations_solve_the_reaction_s_equations():

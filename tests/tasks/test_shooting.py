@@ -164,7 +164,7 @@ def test_initial_values_that_nothing_prescribes_are_found(first):
 
 def test_functions_of_two_coordinates_carry_a_number():
     network = kp.Windows([3, 10, 1], [4, 5], [2, 2])
-    square = kp.Box(x=(0, 1), y=(0, 1), t=(0, 0.06))
+    square = kp.Box(x=(0, 1), y=(0, 1), t=(0, 0.03))
     sides = ("x_min", "x_max", "y_min", "y_max")
     cooling = Manufactured(
         square,
