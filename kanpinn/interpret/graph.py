@@ -15,7 +15,7 @@ from kanpinn.networks.basis import BSplines
 from kanpinn.networks.basis.splines import knots_from_breaks
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers.output_layer import best_damping
+from kanpinn.optimizers.damping import best_damping
 from kanpinn.solvers.fit import Affine
 
 

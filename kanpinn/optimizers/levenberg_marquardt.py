@@ -8,8 +8,9 @@ from kanpinn._support.errors import CONVERGED, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
+from kanpinn.optimizers.damping import best_damping, is_stationary
 from kanpinn.optimizers.method import INDEPENDENT, Method, Stage, Step, StepCost, dense_cost
-from kanpinn.optimizers.output_layer import best_damping, is_stationary, rounding_of
+from kanpinn.optimizers.output_layer import rounding_of
 
 
 @dataclass(frozen=True)

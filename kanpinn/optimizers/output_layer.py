@@ -1,7 +1,6 @@
 """Gauss–Newton steps on the output layer, in all coefficients or in the unknowns of a problem."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -13,40 +12,7 @@ from kanpinn.loss.parameters import Parameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import Layer, get_coefficients, set_coefficients
 from kanpinn.networks.surrogate import Surrogate
-
-
-def best_damping(
-    loss_at: Callable[[float], float], start: float, before: float
-) -> tuple[float, float, list[float]]:
-    """Search for the damping after which the loss has a local minimum, in factors of ten.
-
-    Args:
-        loss_at: returns the loss after a step with a given damping; it is called once for each
-            damping.
-        start: the damping that is tried first.
-        before: the loss without a step. The damping grows until the loss after the step is below
-            this loss.
-
-    Returns:
-        The damping; the loss after the step with this damping, which may exceed `before` if no
-        damping lowers the loss; and all dampings that were tried, the smallest first.
-    """
-    known: dict[float, float] = {}
-    least, most = 1e-20, 1e6  # an undamped step in double precision, and practically no step
-
-    def at(damping: float) -> float:
-        if damping not in known:
-            loss = loss_at(damping)
-            known[damping] = math.inf if math.isnan(loss) else loss
-        return known[damping]
-
-    damping = min(max(start, least), most)
-    while not at(damping) < before and damping < most:
-        damping *= 10
-    for factor in (0.1, 10.0):
-        while least < damping < most and at(damping * factor) < at(damping):
-            damping *= factor
-    return damping, at(damping), sorted(known)
+from kanpinn.optimizers.damping import best_damping, falls_short, is_stationary, shortened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +51,6 @@ class OutputStep:
     def stationary(self) -> bool:
         """True if the linearised residual predicts no significant decrease of the loss."""
         return is_stationary(self.before - self.predicted, self.before, self.floor)
-
-
-def is_stationary(fall: float, loss: float, floor: float) -> bool:
-    """Return whether a predicted decrease of the loss is not significant.
-
-    Args:
-        fall: the predicted decrease; it is not significant up to 1e-8 of the loss plus the floor.
-        loss: the present loss.
-        floor: the rounding error of the loss, or the least decrease that is worth a step.
-    """
-    return fall <= 1e-8 * abs(loss) + floor
 
 
 def solve_output(
@@ -137,7 +92,7 @@ def solve_output(
     else:
         taken = _Trial(new, trials.loss_at(new))
         linear = rank > 0 and trials.are_affine(taken, predicted, rounding)
-        if not linear and not before - taken.loss >= 0.5 * (before - predicted):
+        if not linear and falls_short(before, predicted, taken.loss):
             if not before - predicted <= floor:
                 taken = trials.best(new)
             elif not taken.loss < before:
@@ -232,26 +187,21 @@ class _Trials:
     def best(self, new: Tensor) -> _Trial:
         """Return the trial with the lowest loss among shortened steps, damped steps and no step.
 
-        The shortened steps are 1, 1/2, 1/4, … times the full step, until the loss rises again.
-
         Args:
             new: the coefficients after the full step, (p,).
         """
-        best = _Trial(self.old, self.before, share=0.0)
-        for halvings in range(12):
-            share = 0.5**halvings
-            tried = self.old + share * (new - self.old)
-            if (loss := self.loss_at(tried)) < best.loss:
-                best = _Trial(tried, loss, share)
-            elif best.share:
-                break
+        share, least = shortened(lambda s: self.loss_at(self._towards(new, s)), self.before)
         steps = self.triangle.damped()
         damping, loss, _ = best_damping(
             lambda damping: self.loss_at(self.old + steps.step(damping)), 1e-6, self.before
         )
-        if loss < best.loss:
+        if loss < least:
             return _Trial(self.old + steps.step(damping), loss, damping=damping)
-        return best
+        return _Trial(self._towards(new, share), least, share)
+
+    def _towards(self, new: Tensor, share: float) -> Tensor:
+        """The coefficients after a share of the full step, (p,)."""
+        return self.old + share * (new - self.old)
 
 
 def rounding_of(residuals: Residuals, triangle: TriangularFactor, coefficients: Tensor) -> float:
@@ -308,7 +258,7 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
         change = reduced.parameters.limited(old, new - old)
         new = torch.where(change == new - old, new, old + change)  # `new` avoids rounding
         loss = reduced.follow(new)
-        if not before - loss >= 0.5 * (before - predicted):
+        if falls_short(before, predicted, loss):
             loss, damping = reduced.damped(triangle, old, (loss, new), before)
     return OutputStep(
         before=before,

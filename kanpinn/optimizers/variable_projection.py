@@ -15,8 +15,9 @@ from kanpinn.linalg.qr import TriangularFactor, fold, outside_range
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.networks.network import Network
+from kanpinn.optimizers.damping import best_damping
 from kanpinn.optimizers.method import INDEPENDENT, Method, Stage, Step, require_kan
-from kanpinn.optimizers.output_layer import best_damping, solve_output
+from kanpinn.optimizers.output_layer import solve_output
 
 
 class Projection:

@@ -18,6 +18,7 @@ from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn._support.errors import CONVERGED, InputError, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
+from kanpinn.optimizers.damping import falls_short, shortened
 from kanpinn.optimizers.method import Method, Stage, Step
 from kanpinn.optimizers.starts import other_starts
 from kanpinn.spaces.cells import problem as cell_problem
@@ -265,14 +266,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         origin: the solution on the last tree, written on the present tree: the coefficients in N
             cells of L polynomials for m fields, (N, L, m), and the coefficients of shared
             functions.
-        about: the function about which the equations of the last step were linearised, written on
-            the present tree, in the same form as `origin`.
         parameters: the unknown parameters with the search for them; None if there are none.
     """
 
-    kept = ("error", "newton", "pace", "origin", "about", "marked", "parameters")
+    kept = ("error", "newton", "pace", "origin", "marked", "parameters")
     origin: tuple[Tensor, Sequence[Tensor]]
-    about: tuple[Tensor, Sequence[Tensor]]
 
     def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
         network = require_cells(residuals.surrogate.network)
@@ -308,7 +306,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         field = replace(field, geometry=geometry) if same else field.on(geometry)
         self.network.assign(field)
         self.geometry = geometry
-        self.origin = self.about = field.coefficients, field.numbers
+        self.origin = field.coefficients, field.numbers
 
     def _refine(self, marked: Tensor) -> None:
         self._take(self.problem.refined(self.geometry, marked, self.error.left(self.tolerance)))
@@ -319,7 +317,6 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def step(self) -> Step:
         self._begin_step()
         system = self._system()
-        self.about = system.about.coefficients, system.about.numbers
         solved = self._solved(system)
         field = solved.solution
         self.pace.see(len(system.geometry.tree), self.pace.spent)
@@ -327,14 +324,16 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         newton, parameters, size = self.newton, self.parameters, solved.size
         loss = float(solved.unweighted.sum())
         newton.add(system.norms.total(field.minus(system.about)) / size, size)
-        if parameters is not None and not (parameters.settled or newton.stagnates):
-            if parameters.moved:
-                newton.recent = newton.recent[-1:]  # changes by other parameters do not count
-            return Step(loss, words=f"{words}, {parameters.words}")
         # part: the fraction of the error that Newton's method may leave.
         part, ratio = 0.1, self.error.ratio or self.error.usual
         enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
         settled = min(newton.change, newton.left) <= enough or system.is_linear(field)
+        if not settled:
+            self._shorten(solved)
+        if parameters is not None and not (parameters.settled or newton.stagnates):
+            if parameters.moved:
+                newton.recent = newton.recent[-1:]  # changes by other parameters do not count
+            return Step(loss, words=f"{words}, {parameters.words}")
         if settled:
             origin = replace(field, coefficients=self.origin[0], numbers=self.origin[1])
             change = system.norms.total(field.minus(origin)) / size
@@ -371,33 +370,21 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             self._refine(chosen)
 
     def _linearised(self) -> CellSystem:
-        """The least-squares problem, linearised about the present solution or a function near it.
+        """The least-squares problem, linearised about the present solution.
 
-        If the equation is not finite at the present solution, such as log u at u < 0, the last step
-        is halved until the equation is finite. Before the first step the solution is zero. If the
-        equation is not finite at zero, or its linearisation there does not depend on the fields,
-        other functions replace zero.
+        Before the first step the solution is zero. If the equation is not finite at zero, or its
+        linearisation there does not depend on the fields, other functions replace zero.
 
         Raises:
             LinAlgError: if the equation is not finite at any of these functions.
         """
-        field, halvings = self._field(), 10
-        coefficients, numbers = self.about
-        before = replace(field, coefficients=coefficients, numbers=numbers)
+        field = self._field()
         try:
             system = self.problem.linearised(field)
         except LINALG_ERRORS:
-            if not self.newton.steps:
-                if (started := self._started_elsewhere(field)) is not None:
-                    return started
+            if self.newton.steps or (started := self._started_elsewhere(field)) is None:
                 raise
-            for _ in range(halvings):
-                field = field.between(before)
-                with suppress(*LINALG_ERRORS):
-                    system = self.problem.linearised(field)
-                    self.network.assign(field)
-                    return system
-            raise
+            return started
         if self.newton.steps or depends_on_fields(system):
             return system
         return self._started_elsewhere(field) or system
@@ -439,6 +426,28 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             cell_problem.set_constants(system, self.residuals.surrogate, self.means, field.numbers)
             field = replace(field, coefficients=self._field().coefficients)
         return cell_errors.SolvedTree(system, field, shares)
+
+    def _shorten(self, solved: cell_errors.SolvedTree) -> None:
+        """Shorten a step of Newton's method that lowers the functional far less than predicted.
+
+        The functional is infinite where the equation is not finite, such as log u at u < 0. If less
+        than 1/64 of the step would be left, the full step is taken, unless the equation is not
+        finite there: near a local minimum of the functional, steps would become shorter and
+        shorter. While parameters change as well, functionals cannot be compared, and a step counts
+        if the equation is finite.
+        """
+        least, system, full = 2.0**-6, solved.system, solved.solution
+        before = system.misfit(system.about) if self.parameters is None else math.inf
+        reached = system.misfit(full)
+        if not falls_short(before, float(solved.shares.sum()), reached):
+            return
+
+        def after(share: float) -> CellFunctions:
+            return system.about.towards(full, share)
+
+        share, _ = shortened(lambda share: system.misfit(after(share)), before)
+        if share >= least or (share and not math.isfinite(reached)):
+            self.network.assign(after(share))
 
     def _better(self, solved: cell_errors.SolvedTree) -> cell_errors.SolvedTree:
         """Solve for a better solution, with which the present solution is compared.

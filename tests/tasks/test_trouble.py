@@ -5,11 +5,12 @@ import math
 
 import pytest
 import torch
-from cases import Stated
+from cases import Manufactured, Stated
 
 import kanpinn as kp
 from kanpinn.geometry import Points
 from kanpinn.jets import Linearised, random_jets
+from kanpinn.optimizers.damping import falls_short, shortened
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder, config_of
 from kanpinn.tasks.growth import fastest_wave
@@ -294,6 +295,30 @@ def test_equations_that_are_hostile_to_zero_are_solved(name, network):
     problem = Stated(LINE, residual, dirichlet(LINE, exact), exact=exact)
     solution = kp.solve(problem, network(), tolerance=1e-6)
     assert solution.success and solution.errors.l2_relative < 1e-6
+
+
+def test_a_step_that_overshoots_is_shortened_in_cells():
+    """The first full step gives e^u a size of 10^40 or more."""
+
+    def grown(p, u):
+        return torch.exp(u.value) - d(u, "x", "x")
+
+    problem = Manufactured(LINE, grown, "9*sin(4*x)")
+    solution = kp.solve(problem, kp.Cells(degree=10), tolerance=1e-6)
+    assert solution.success and solution.errors.l2_relative < 1e-6
+
+
+def test_steps_are_shortened_until_the_loss_rises():
+    """(1 - 6 s)² is least at s = 1/6; of the powers of 1/2, at 1/8."""
+    tried = []
+
+    def loss_at(share):
+        tried.append(share)
+        return (1 - 6 * share) ** 2
+
+    assert shortened(loss_at, 1.0) == (1 / 8, 1 / 16) and tried == [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16]
+    assert shortened(lambda share: 1 + share, 1.0) == (0, 1)
+    assert falls_short(1.0, 0.0, math.inf) and not falls_short(1.0, 0.0, 0.4)
 
 
 def test_p_laplacian_as_an_energy_has_no_curvature_at_zero():

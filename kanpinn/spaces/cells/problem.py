@@ -354,7 +354,7 @@ class CellProblem:
                 if term.at.alike:
                     added = self.source_moments.corrections(geometry, term, limit)
                     if added is not None:
-                        term.right = term.right + added
+                        term.correct(added)
         interfaces, singular = [], self.singularities
         for at in geometry.at_interfaces(polynomials.degree) if self.interfaces else ():
             terms = [term for term in self.interfaces if at.piece in term.kinks]

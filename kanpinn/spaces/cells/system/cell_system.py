@@ -214,6 +214,19 @@ class CellSystem:
         """Return whether the slopes of all terms at `other` equal those at the present solution."""
         return all(one.is_linear(other) for one in (*self.equation, *self.boundary))
 
+    def misfit(self, function: CellFunctions) -> float:
+        """The part of the functional that is not quadratic, for a function on the same cells.
+
+        This is the sum of the weighted squares of the equation and the conditions, which are not
+        linearised; jumps are left out. It is NaN or infinite where an equation is not finite.
+        """
+        values = {
+            one: one.residuals(function)[..., None] for one in (*self.equation, *self.boundary)
+        }
+        rows = (torch.from_numpy(self._of_group(group, values)) for group in self.groups)
+        own = sum(float(one.square().sum()) for one in rows)
+        return float(summed([torch.tensor(own)])[0])
+
     @property
     def right_hand_sides(self) -> dict[AnyTerm, Tensor]:
         """The problem's own right-hand sides at the points of each term, (c, q, equations, 1)."""

@@ -229,7 +229,7 @@ class Traces:
             np.multiply(matrices[j][:, :count], weight * scale**j, out=found[:, field, rows])
             own = np.eye(count) if onto is None else onto[:count, :count]
             np.multiply(own, weight / at.unit**j, out=traces[rows, rows])
-        return found.reshape(-1, size).T, traces
+        return found.reshape(self.polynomials.size * fields, size).T, traces
 
 
 class InterfaceRows:

@@ -167,13 +167,13 @@ class CellFunctions:
             self, coefficients=found, numbers=[torch.zeros_like(n) for n in self.numbers]
         )
 
-    def between(self, other: "CellFunctions") -> "CellFunctions":
-        """The mean of this function and of another function on the same cells."""
+    def towards(self, other: "CellFunctions", share: float) -> "CellFunctions":
+        """This function plus a share of the difference of another function on the same cells."""
         pairs = zip(self.numbers, other.numbers, strict=True)
         return replace(
             self,
-            coefficients=(self.coefficients + other.coefficients) / 2,
-            numbers=[(a + b) / 2 for a, b in pairs],
+            coefficients=torch.lerp(self.coefficients, other.coefficients, share),
+            numbers=[torch.lerp(a, b, share) for a, b in pairs],
         )
 
     @property

@@ -48,12 +48,24 @@ class SampledTerm:
         self._jets: dict[tuple[float, ...], Tensor] = {}
         found = Linearised.at(term.equation, at.points, self.jet(about))
         slopes, right = found.slopes, found.right
-        finite = right.isfinite().all(dim=1) & slopes.isfinite().flatten(1).all(dim=1)
+        squares = slopes.square()  # which must not overflow either
+        finite = right.isfinite().all(dim=1) & squares.isfinite().flatten(1).all(dim=1)
         if not bool(finite.all()):
             where = at.points.show(int((~finite).to(torch.uint8).argmax()))
             what = f"the residual of the term {term.name} is not finite at {where}"
             raise np.linalg.LinAlgError(what)
         self.slopes, self.right = (t.unflatten(0, at.weights.shape) for t in (slopes, right))
+        self._added = torch.zeros_like(self.right)
+
+    def correct(self, added: Tensor) -> None:
+        """Add corrections of the source to the right-hand side, (c, q, equations)."""
+        self.right, self._added = self.right + added, self._added + added
+
+    @torch.no_grad()
+    def residuals(self, function: CellFunctions) -> Tensor:
+        """The residuals of the term, not linearised, at its points, (c, q, equations)."""
+        values = self.term.equation(self.at.points, self.jet(function))
+        return values.unflatten(0, self.at.weights.shape) - self._added
 
     @property
     def polynomials(self) -> LocalPolynomials:
