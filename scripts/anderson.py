@@ -47,7 +47,7 @@ from kanpinn.interpret.formula import Rounded, compose
 from kanpinn.interpret.graph import Key, covering, graph_of
 from kanpinn.interpret.snapping import Candidate
 from kanpinn.linalg import fold
-from kanpinn.optimizers.output_layer import best_damping
+from kanpinn.optimizers.damping import best_damping
 from kanpinn.plotting.style import BLACK, STYLE, VERMILLION, new_figure, style_of, tidy
 from kanpinn.solvers import Fitted
 

@@ -220,9 +220,8 @@ class CellSystem:
         This is the sum of the weighted squares of the equation and the conditions, which are not
         linearised; jumps are left out. It is NaN or infinite where an equation is not finite.
         """
-        values = {
-            one: one.residuals(function)[..., None] for one in (*self.equation, *self.boundary)
-        }
+        both = *self.equation, *self.boundary
+        values: dict[AnyTerm, Tensor] = {one: one.residuals(function)[..., None] for one in both}
         rows = (torch.from_numpy(self._of_group(group, values)) for group in self.groups)
         own = sum(float(one.square().sum()) for one in rows)
         return float(summed([torch.tensor(own)])[0])
