@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import library
 import numpy as np
@@ -249,4 +250,21 @@ def test_the_force_on_the_cylinder_at_the_start_is_that_of_the_steady_flow(cylin
     found = solution.integral(wall, problem.traction, 96, time=0.0).value
     known = cylinder.integral(wall, steady.traction, 96).value
     torch.testing.assert_close(found, known, rtol=4e-2, atol=4e-2 * float(known[0]))
-    assert set(solution.quantities) == {"greatest drag", "greatest lift", "Strouhal number"}
+
+
+def test_the_quantities_of_the_cylinder_are_extremes_and_the_frequency_of_its_forces(monkeypatch):
+    monkeypatch.syspath_prepend(library.PROBLEMS)
+    problem = build("cylinder_shedding", "CylinderShedding")
+
+    class Oscillating:
+        """Forces of three periods a second."""
+
+        def integral(self, wall, traction, nodes, time):
+            turn = 6 * math.pi * time
+            force = torch.tensor([3 + math.cos(2 * turn), 2 * math.sin(turn)])
+            return SimpleNamespace(value=force)
+
+    found, unit = problem.quantities(Oscillating()), problem.unit_force
+    assert float(found["greatest drag"]) == pytest.approx(4 / unit, rel=1e-3)
+    assert float(found["greatest lift"]) == pytest.approx(2 / unit, rel=1e-3)
+    assert found["Strouhal number"] == pytest.approx(3 * problem.diameter / problem.mean, rel=1e-3)
