@@ -9,6 +9,8 @@ side without a condition: a solve must refuse or warn of the faulty ones, and of
 of ten, from 1e-4 to 1e4: the errors of solves by trials must be the same to a factor of 2.
 `bounds`: random coercive problems, solved well and badly, get guaranteed bounds (`kp.error_bound`),
 which are compared with the true errors: they must hold.
+`numbers`: integrals, fluxes, forces, values at points and maxima of random problems in cells, whose
+solutions are known: their true errors must be at most three times the estimated errors.
 
 How: a section that has been measured by the same sources of kanpinn, with the same options, is not
 measured again. trust_files.py does the same for what kanpinn says of files.
@@ -24,6 +26,7 @@ from pathlib import Path
 from hostile import ill_posed, units
 from hostile.adversarial import figures as adversarial
 from hostile.bounds import figures as bounded
+from hostile.numbers import figures as numbered
 from hostile.sections import Section, measure
 
 SECTIONS = {
@@ -40,6 +43,7 @@ SECTIONS = {
     ),
     "units": Section(units.figures, {"units": (2, 1, "drawn for each problem of the library")}),
     "bounds": Section(bounded, {"bounded": (150, 2, "random problems with bounds")}),
+    "numbers": Section(numbered, {"numbers": (100, 1, "random problems with known numbers")}),
 }
 
 if __name__ == "__main__":
