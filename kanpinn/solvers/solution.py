@@ -620,11 +620,11 @@ class Solution(Solved):
         return Quantity(value, others)
 
     def _nearby(self, p: Points) -> Iterator[Points]:
-        """Yield for each of n points `PARTS` other points at a hundredth of the domain's size.
+        """Yield for each of n points `PARTS` other points, at 0.03 of the domain's size.
 
         Points that would be outside of the domain are replaced by the given point.
         """
-        domain, near = self.problem.domain, 0.01
+        domain, near = self.problem.domain, 0.03
         low, high = domain.bounds
         generator = torch.Generator().manual_seed(0)
         for _ in range(PARTS):
@@ -656,18 +656,25 @@ class Solution(Solved):
         tried = self._points(torch.cat([one.coords for one in both]))
         low, high = domain.bounds
         generator = torch.Generator().manual_seed(0)
-        number = int(evaluate(tried)[:, 0].argmax())
-        best = tried[number : number + 1]
-        width, least, shrinks, count = 0.05, 1e-9, 0.7, 64
+        values = evaluate(tried)[:, 0]
+        best = tried[values.argmax()[None]]
+        width, least, shrinks, count = 0.05, 1e-13, 0.6, 64
         while width > least:
             step = torch.rand(count, domain.dim, generator=generator, dtype=torch.float64)
             moved = (best.coords.to(low) + width * (2 * step - 1) * (high - low)).clamp(low, high)
             inside = self._points(moved[domain.contains(moved)])
             tried = self._points(torch.cat([best.coords, inside.coords]))
-            number = int(evaluate(tried)[:, 0].argmax())
-            best = tried[number : number + 1]
-            width *= shrinks if number == 0 else 1.0
-        return self.at(best, density)[0, 0], best
+            values = evaluate(tried)[:, 0]
+            width *= shrinks if int(values.argmax()) == 0 else 1.0
+            best = tried[values.argmax()[None]]
+        found, unresolved = self.at(best, density)[0, 0], values.max() - values.min()
+
+        def others() -> Tensor:
+            rows = found.others().clone()
+            rows[-1] += unresolved
+            return rows
+
+        return Quantity(found.value, others), best
 
     def along(
         self,

@@ -228,8 +228,9 @@ class CornerLayer(nn.Module):
             offsets = (at[some] - at.new_tensor((x, y))) / coordinates.scale
             # Derivatives are infinite at the corner: use a point close to the corner instead.
             inward = offsets.new_tensor((math.cos(direction), math.sin(direction)))
-            least = 2 * CLOSEST * radius
-            offsets = torch.where(offsets.norm(dim=1)[:, None] < least, least * inward, offsets)
+            beside = 2e-9 * radius * inward
+            at_corner = offsets.norm(dim=1)[:, None] < 2 * CLOSEST * radius
+            offsets = torch.where(at_corner, beside, offsets)
             jets = CornerFunctions(direction, radius, of_corner).stacked(offsets, channels)
             values = jets.to(at) @ self.coefficients[powers.repeat_interleave(2)]
             found = found.index_add(0, some, values)

@@ -11,13 +11,12 @@ from torch import Tensor
 from kanpinn.geometry import Boundary, Points
 from kanpinn.geometry.curves import Curve, Segment
 from kanpinn.geometry.planar import Planar, Slab, slab_rule, slabs
-from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.loss.residuals import Residuals
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, CellPoints, physical
 from kanpinn.spaces.cells.geometry.plane import CellCutter, CutGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
-from kanpinn.spaces.cells.problem import CellProblem, problem_in_cells
+from kanpinn.spaces.cells.problem import CellProblem, ProblemInPlane, problem_in_cells
 
 Rule = tuple[Points, Tensor]  # n points and their weights, (n,)
 
@@ -75,20 +74,36 @@ class CellRules:
 
         Args:
             boundary: the pieces.
-            more: the number of points along each coordinate, above the usual number.
+            more: the number of points along each coordinate, above the usual number. Without
+                more points, rules at corners are coarser as well.
 
         Returns:
             The rule; None unless all pieces are pieces of the domain's boundary.
         """
         if not set(self.problem.domain.boundary.pieces).issuperset(boundary.pieces):
             return None
-        degree = self.polynomials.degree + more
+        degree, levels = self.polynomials.degree + more, 20 if more else 18
         if self.problem.domain.dim != 2:
             finer = LocalPolynomials(degree, self.polynomials.dim)
             rules = self.geometry.on_boundary(boundary.pieces, finer)
             return [(rule.points, rule.weights.flatten()) for rule in rules]
         several = self._divided_curves(boundary)
-        return [rule for one in several for rule in graded_rules(*one, degree + 4)]
+        return [
+            rule
+            for curve, breaks in several
+            for rule in graded_rules(curve, breaks, degree + 4, levels, self._exponents(curve))
+        ]
+
+    def _exponents(self, curve: Curve) -> tuple[float, float]:
+        """The exponents λ < 1 of solutions like r^λ at the ends of a curve; 1 at regular ends."""
+        found = self.problem.own_corners if isinstance(self.problem, ProblemInPlane) else []
+        corners = [one for one in found if one.exponent > 0]
+        near = 1e-9 * float(self.geometry.half.max())
+        start, stop = (
+            min([1.0, *(one.exponent for one in corners if math.dist(one.at, end) < near)])
+            for end in (curve.start, curve.stop)
+        )
+        return start, stop
 
     def _divided_curves(self, boundary: Boundary) -> Iterator[tuple[Curve, Tensor]]:
         """Yield curves of the boundary of a domain in the plane, with their division by cells.
@@ -119,32 +134,36 @@ class CellRules:
                 yield Segment(start, stop, names=names), breaks if turned else (1 - breaks).flip(0)
 
 
-def graded_rules(curve: Curve, breaks: Tensor, nodes: int) -> Iterator[Rule]:
+def graded_rules(
+    curve: Curve,
+    breaks: Tensor,
+    nodes: int,
+    levels: int = 20,
+    exponents: tuple[float, float] = (1.0, 1.0),
+) -> Iterator[Rule]:
     """Yield Gauss rules on a curve that are accurate for singularities at the curve's ends.
 
-    The parts of the curve at its ends are divided `levels` times, each time to a quarter. On the
-    last quarter the parameter is replaced by its power `power`: then an integrand like r^(λ - 1),
-    with the distance r from the end, is smooth.
+    The parts of the curve at its ends are divided, each time to a quarter. On the last quarter at
+    an end with the exponent λ, the integrand is assumed to be like r^(λ - 1) with the distance r
+    from the end. A part of a regular integrand that is weighted wrongly there is smaller than
+    rounding.
 
     Args:
         curve: the curve.
         breaks: the curve parameters that divide the curve, in ascending order, from 0 to 1.
         nodes: the number of nodes on each part.
+        levels: the number of divisions at each end.
+        exponents: the exponents λ > 0 at the start and at the end of the curve.
     """
-    levels, power = 8, 8
-    least = 1e-15  # closer points would be rounded to the end, where integrands may be infinite
     first, last = float(breaks[0]), float(breaks[-1])
     size = float(breaks.diff()[[0, -1]].min()) / 2
     shares = size * 4.0 ** -torch.arange(levels + 1, dtype=torch.float64)
     inner = torch.cat([breaks[1:-1], first + shares, last - shares]).sort().values
     points, weights = curve.gauss_on_parts(inner[:-1], inner[1:], nodes)
     yield points, weights.flatten()
-    unit, shares = gauss_legendre(2 * nodes)
-    tiny = size * 4.0**-levels
-    for end, sign in ((first, 1), (last, -1)):
-        t = end + sign * (tiny * unit**power).clamp_min(least)
-        speed = curve.velocity(t).norm(dim=1)
-        yield curve.points_at(t), speed * tiny * power * unit ** (power - 1) * shares
+    ends = torch.stack([first + shares[-1], last - shares[-1]])
+    speed = curve.velocity(ends).norm(dim=1)
+    yield curve.points_at(ends), speed * shares[-1] / torch.tensor(exponents, dtype=torch.float64)
 
 
 def slabs_in_cells(geometry: CutGeometry, regions: Sequence[Planar]) -> list[Slab]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kanpinn.jets import Channels, derivatives_of_parts, orders_of_parts
 
-CLOSEST = 1e-9  # points with |w| below this count as the corner, see `CornerFunctions` for w
+CLOSEST = 1e-13  # points with |w| below this count as the corner, see `CornerFunctions` for w
 
 
 @dataclass(frozen=True)
