@@ -488,9 +488,9 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
 
     There are bounds for elliptic and parabolic linear equations of second order for one field,
     -div(A∇u) + b·∇u + c u = f. The equation must be coercive: c - div(b)/2 must be above -λ, where
-    λ is a lower bound of the least eigenvalue of -div(A∇u). The bounds hold for all networks except
-    networks in time windows, however they were trained. `Bound` says which parts of a bound are
-    proved and which parts are computed.
+    λ is a lower bound of the least eigenvalue of -div(A∇u). The bounds hold for all
+    continuous networks, however they were trained; networks in time windows and in several cells
+    are not continuous. `Bound` says which parts of a bound are proved and which parts are computed.
 
     Args:
         solution: the solution whose errors are bounded.
@@ -511,6 +511,8 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     """
     if solution.network.in_windows:
         return Bound(reason="the network is not one function but one for each window of time")
+    if solution.network.pieces is not None and len(solution.network.pieces) > 1:
+        return Bound(reason="the solution jumps between cells, and a bound needs a continuous one")
     try:
         known = None if finer is None else _approximate(finer)
         return Majorant(solution.problem)(_approximate(solution), known)

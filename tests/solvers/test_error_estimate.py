@@ -133,6 +133,12 @@ def test_a_nonlinear_problem_has_no_bounds_but_the_reason():
     )
 
 
+def test_a_function_that_jumps_between_cells_has_no_bound():
+    # A constant other than zero in one of the cells has no residual at any point.
+    solution = kp.solve(Known(), kp.Cells(degree=3, cells=2), tolerance=1, errors=False)
+    assert "the solution jumps between cells" in kp.error_bound(solution).reason
+
+
 def test_few_units_are_compared_with_a_finer_grid():
     network = kp.KAN([2, 5, 1], degree=[1, 7], grid=[1, 6], seed=2)
     solution = kp.solve(Known(), network, boundary="penalty")
