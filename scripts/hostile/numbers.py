@@ -249,8 +249,8 @@ def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdi
     every = [ratio for ratios in rows.values() for ratio in ratios]
     good = sum(ratio <= 3 for ratio in every) / len(every)
     words = f"{good:.2%} of {len(every)}"
-    found = {"true error at most 3 estimates": verdict(words, "99 %", good > 0.99)}
+    judged = {"true error at most 3 estimates": verdict(words, "99 %", good > 0.99)}
     for name, ratios in rows.items():
         words = f"median {median(ratios):.2g}, most {max(ratios):.2g}"
-        found[f"true error over estimate, {name}"] = verdict(words, "reported")
-    return found
+        judged[f"true error over estimate, {name}"] = verdict(words, "reported")
+    return judged
