@@ -242,15 +242,10 @@ F = torch.float64
 PLANES = {"allen_cahn2d": "AllenCahn2D", "gray_scott": "GrayScott"}
 
 
-@pytest.fixture
-def planes() -> ModuleType:
-    return library.script("make_references")
-
-
 @pytest.mark.parametrize("name", PLANES)
-def test_the_classes_state_what_the_references_solve(planes, name):
+def test_the_classes_state_what_the_references_solve(study, name):
     """For a wave with wave number π (1, 2), the residual with u_t = 0 is -(L u + N(u))."""
-    problem, case = library.class_of(name, PLANES[name])(), planes.PLANE_CASES[name]()
+    problem, case = library.class_of(name, PLANES[name])(), study.PLANE_CASES[name]()
     coords = 2 * torch.rand(50, 3, generator=torch.Generator().manual_seed(0), dtype=F) - 1
     factors = torch.tensor([0.3, 0.7], dtype=F)[: len(case.fields)]
 
@@ -269,16 +264,16 @@ def test_the_classes_state_what_the_references_solve(planes, name):
     assert abs(start - case.initial(*coords[:, :2].T.numpy())).max() < 1e-14
 
 
-def test_a_reference_file_is_near_a_coarser_solution(planes):
-    case = dataclasses.replace(planes.allen_cahn2d(), modes=64, step=5e-4)
-    found = planes.solve_plane(case)["u"]
+def test_a_reference_file_is_near_a_coarser_solution(study):
+    case = dataclasses.replace(study.allen_cahn2d(), modes=64, step=5e-4)
+    found = study.solve_plane(case)["u"]
     with h5py.File(ROOT / "problems" / "allen_cahn2d.h5") as file:
         kept, weights = file["u"][:], file["weight"][:]
     error = (weights * (found - kept) ** 2).sum() / (weights * kept**2).sum()
     assert error**0.5 < 1e-3
 
 
-def test_a_march_comes_to_a_reference(planes):
+def test_a_march_comes_to_a_reference(study):
     """Gray and Scott's equations over a short time."""
 
     class Soon(library.class_of("gray_scott", "GrayScott")):
@@ -287,8 +282,8 @@ def test_a_march_comes_to_a_reference(planes):
         def reference(self):
             return None
 
-    case = dataclasses.replace(planes.gray_scott(), modes=64, step=1e-4, end=0.01, times=2)
-    exact = planes.solve_plane(case)
+    case = dataclasses.replace(study.gray_scott(), modes=64, step=1e-4, end=0.01, times=2)
+    exact = study.solve_plane(case)
     network = kp.Windows([3, 2], degree=5, grid=20)
     solution = kp.solve(Soon(), network, kp.March(1e-3), errors=False, verified=False)
     line = torch.linspace(-1, 1, case.points + 1, dtype=F)[:-1]
