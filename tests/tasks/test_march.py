@@ -208,15 +208,6 @@ def burning():
     return Stated(time, lambda p, u: d(u, "t") - u.value**2, [kp.Initial(time, 1.0)])
 
 
-def test_a_solution_that_ceases_to_exist():
-    solution = solved(burning(), 1e-4)
-    assert solution.status.startswith("failed: no window from t = 1")
-    assert "may cease to exist there" in solution.status
-    t = torch.tensor([[0.5], [0.9]], dtype=F)
-    assert (solution(t) * (1 - t) - 1).abs().max() < 1e-4
-    assert not solution.success
-
-
 def test_initial_values_that_contradict_the_walls():
     """u = 1 at first, 0 at the walls: a march resolves the layers, in which u is an erf."""
     contrary = warm(kp.Box(x=(0, 1), t=(0, 0.1)), exact=None, initial=1, boundary=0)

@@ -50,14 +50,6 @@ def noisy():
     return solved(absorbed(noise=0.5), verified=False, errors=False)
 
 
-def test_exact_data_give_the_number_within_the_error_of_the_cells():
-    solution = solved(absorbed(), tolerance=1e-7, verified=False, errors=False)
-    found = solution.estimated["k"]
-    assert solution.status == "converged"
-    assert found.value == pytest.approx(3.0, abs=2e-5)
-    assert found.low <= 3.0 <= found.high < 3.0 + 1e-4
-
-
 def test_the_interval_has_the_width_of_the_cramer_rao_bound():
     solution = noisy()
     found, total = solution.estimated["k"], 2 * math.pi**2 + solution.estimated["k"].value
