@@ -303,7 +303,7 @@ class Ground(kp.Problem):
 @pytest.mark.parametrize("positive", [False, True])
 def test_exact_data_give_the_coefficient(positive):
     problem = Ground(positive)
-    solution = kp.solve(problem, cells(), kp.AdaptiveLeastSquares(1e-8))
+    solution = kp.solve(problem, cells(), kp.AdaptiveLeastSquares(1e-8), errors=False)
     assert solution.status == "converged"
     p = kp.Points(spots(200, seed=1), ("x", "y"))
     found, exact = solution.covariance.field(p, 1), problem.exact(p)[1][:, 0]
