@@ -535,7 +535,8 @@ class SolveFile(ProblemFile):
             settings = first.settings("auto" if self.network is None else self.network.boundary)
             known |= {"network": network, "optimizers": first.optimizers}
             return SolveJob(settings=settings, by_trials=True, **known)
-        inputs = discretization.inputs_of(problem, has_kinks=self.network.type == "cells")
+        has_kinks = getattr(self.network.about, "has_kinks", False)
+        inputs = discretization.inputs_of(problem, has_kinks)
         network = self.make_network(problem, inputs, directory)
         settings = self.settings(problem, discretization.default_points(network), directory)
         assert settings.points is not None
