@@ -529,15 +529,16 @@ class Solution(Solved):
             )
         if time is not None and domain.time_name is None:
             raise InputError(f"the problem has no coordinate of time, got time={time}")
-        rules: Iterable[Rule] | None = None
         cells = self._cell_rules if time is None else None
+        rules: Iterable[Rule] | None = None
         if isinstance(over, Boundary):
-            rules = None if cells is None else cells.on(over, 2 if finer else 0)
+            if cells is not None:
+                rules = cells.on(over, 2 if finer else 0)
             rules = rules or [over.quadrature(nodes)]
-        elif cells is not None and over in (None, domain):
-            rules = cells.inside(5 if finer else 3)
         else:
-            rules = domain_rule(over or domain, nodes, draws=2**16 if finer else 2**15)
+            if cells is not None and over in (None, domain):
+                rules = cells.inside(5 if finer else 3)
+            rules = rules or domain_rule(over or domain, nodes, draws=2**16 if finer else 2**15)
         found = []
         for p, weights in rules:
             if time is not None and domain.time_name is not None:

@@ -131,3 +131,22 @@ def test_rules_on_a_boundary_are_accurate_for_singularities_at_its_corners():
 
         found = solution.integral(sides["notch_x"], singular)
         assert float(found) == pytest.approx(1 / (1 + power), rel=1e-6)
+
+
+def test_fluxes_through_a_periodic_boundary_are_integrated():
+    class Stripes(kp.Problem):
+        """-Δu = 2, u = 0 at y = 0 and 1, periodic in x: u = y (1 - y)."""
+
+        domain = kp.Box(x=(0, 2), y=(0, 1))
+
+        def residual(self, p, u):
+            return kp.laplacian(u) + 2
+
+        def conditions(self):
+            walls = self.domain.boundary
+            return [kp.Periodic(self.domain, "x"), kp.Dirichlet(walls["y_min", "y_max"], 0.0)]
+
+    solution = kp.solve(Stripes(), kp.Cells(degree=4, cells=2), tolerance=1e-6)
+    around = solution.integral(Stripes.domain.boundary, lambda p, u: torch.ones_like(u.value))
+    assert float(around) == pytest.approx(6)
+    assert float(solution.flux()) == pytest.approx(-4)

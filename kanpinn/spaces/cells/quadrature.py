@@ -52,11 +52,14 @@ class CellRules:
             return None
         return cls(problem, geometry, network.polynomials)
 
-    def inside(self, more: int) -> Iterator[Rule]:
-        """Yield a rule over the domain in groups of points.
+    def inside(self, more: int) -> list[Rule] | None:
+        """A rule over the domain in groups of points; None if its weights miss the measure.
 
         more: the number of points along each coordinate minus the degree.
         """
+        return _complete(list(self._inside(more)), self.problem.domain.measure)
+
+    def _inside(self, more: int) -> Iterator[Rule]:
         whole, regions = ~self.geometry.is_cut, self.geometry.tree.region
         for region in range(1 + int(regions.max())):
             cells = (whole & (regions == region)).nonzero()[:, 0]
@@ -78,7 +81,8 @@ class CellRules:
                 more points, rules at corners are coarser as well.
 
         Returns:
-            The rule; None unless all pieces are pieces of the domain's boundary.
+            The rule; None unless all pieces are sides of cells, which ends of a periodic coordinate
+            are not.
         """
         if not set(self.problem.domain.boundary.pieces).issuperset(boundary.pieces):
             return None
@@ -86,13 +90,15 @@ class CellRules:
         if self.problem.domain.dim != 2:
             finer = LocalPolynomials(degree, self.polynomials.dim)
             rules = self.geometry.on_boundary(boundary.pieces, finer)
-            return [(rule.points, rule.weights.flatten()) for rule in rules]
+            found = [(rule.points, rule.weights.flatten()) for rule in rules]
+            return _complete(found, boundary.measure)
         several = self._divided_curves(boundary)
-        return [
+        found = [
             rule
             for curve, breaks in several
             for rule in graded_rules(curve, breaks, degree + 4, levels, self._exponents(curve))
         ]
+        return _complete(found, boundary.measure)
 
     def _exponents(self, curve: Curve) -> tuple[float, float]:
         """The exponents λ < 1 of solutions like r^λ at the ends of a curve; 1 at regular ends."""
@@ -132,6 +138,12 @@ class CellRules:
                 start, stop = ((x, y) for x, y in corners)
                 breaks = torch.cat([ends[:, 0].sort().values, ends.new_ones(1)])
                 yield Segment(start, stop, names=names), breaks if turned else (1 - breaks).flip(0)
+
+
+def _complete(rules: list[Rule], measure: float) -> list[Rule] | None:
+    """The rules if the sum of their weights is the measure of a region; otherwise None."""
+    near, total = 1e-6, sum(float(weights.sum()) for _, weights in rules)
+    return rules if abs(total - measure) <= near * measure else None
 
 
 def graded_rules(
