@@ -126,7 +126,7 @@ class CellRules:
             return
         low, high = (end.tolist() for end in self.problem.domain.bounds)
         for axis, upper, cells in geometry.tree.ends:
-            if any(piece.side == (axis, upper) for piece in boundary.pieces):
+            if len(cells) and any(piece.side == (axis, upper) for piece in boundary.pieces):
                 ends = (geometry.frames[cells, :, 1 - axis] + 1) / 2
                 at = (high if upper else low)[axis]
                 turned = upper == (axis == 0)  # the domain is on the left of the curve
