@@ -90,8 +90,8 @@ class CellRules:
         if self.problem.domain.dim != 2:
             finer = LocalPolynomials(degree, self.polynomials.dim)
             rules = self.geometry.on_boundary(boundary.pieces, finer)
-            found = [(rule.points, rule.weights.flatten()) for rule in rules]
-            return _complete(found, boundary.measure)
+            sides: list[Rule] = [(rule.points, rule.weights.flatten()) for rule in rules]
+            return _complete(sides, boundary.measure)
         several = self._divided_curves(boundary)
         found = [
             rule
