@@ -3,16 +3,19 @@ with their derivatives and errors.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
+from torch import Tensor
 
 from kanpinn._support.errors import InputError
+from kanpinn.jets import total
 
 Array = NDArray[Any]
 
@@ -62,6 +65,50 @@ class Stages:
     def real(self) -> list[int]:
         """The indices of the real eigenvalues in `eigenvalues`."""
         return np.flatnonzero(self.eigenvalues.imag == 0).tolist()
+
+    def rates(self, length: float) -> list[complex]:
+        """The eigenvalues divided by the length of a window; real eigenvalues are floats."""
+        scaled = (self.eigenvalues / length).tolist()
+        return [one if one.imag else float(one.real) for one in scaled]
+
+    def component(self, number: int, right: Sequence[Tensor]) -> list[Tensor]:
+        """The parts (V⁻¹ b)_λ of right-hand sides for one eigenvalue; real for a real eigenvalue.
+
+        Args:
+            number: the index of the eigenvalue.
+            right: right-hand sides b at the stages, (s, …) each.
+        """
+        row = self._plain(number, self.rows[number])
+        return [torch.tensordot(row, b.to(row.dtype), dims=1) for b in right]
+
+    def solved(
+        self,
+        right: Sequence[Tensor],
+        length: float,
+        solve: Callable[[complex, list[Tensor]], Tensor],
+    ) -> Tensor:
+        """Solve (K + D/h M) x = b for all stages at once, by one system for each eigenvalue.
+
+        Args:
+            right: one or several parts of the right-hand sides b at the stages, (s, …) each.
+            length: the length h of the window.
+            solve: a function that solves (K + σ M) x = b for a rate σ and the parts of b, each
+                without the axis of stages; both are real or both complex.
+
+        Returns:
+            The solutions x at the stages, (s, …), with the shape of the solutions of `solve`.
+        """
+
+        def part(number: int, rate: complex) -> Tensor:
+            found = solve(rate, self.component(number, right))
+            column = self._plain(number, self.vectors[:, number])
+            return torch.tensordot(column[:, None], found[None], dims=1).real
+
+        return total(part(number, rate) for number, rate in enumerate(self.rates(length)))
+
+    def _plain(self, number: int, values: Array) -> Tensor:
+        """Values that belong to an eigenvalue; real for a real eigenvalue."""
+        return torch.from_numpy(values.real if number in self.real else values)
 
 
 # For each scheme the Legendre series on [-1, 1] of the polynomial whose roots are its s nodes,

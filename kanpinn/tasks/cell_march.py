@@ -149,7 +149,9 @@ class CellNewton(Newton):
     def correction(self, unknowns: Tensor) -> Tensor | None:
         if self._right is None:
             self._right = self.right(self.at_stages(unknowns))
-        found = (self.solved(self._right) - self.first).flatten(1, 2)
+        right = [one[..., None] for one in self._right]
+        states = self.solved(self.first[..., None], right)[..., 0]
+        found = (self.centred(states) - self.first).flatten(1, 2)
         return unknowns - found if bool(found.isfinite().all()) else None
 
     def is_settled(self, unknowns: Tensor) -> bool:
@@ -181,28 +183,19 @@ class CellNewton(Newton):
         error is the real eigenvalue over h. So the least-squares problem of this eigenvalue also
         gives the error.
         """
-        real = float(self.stages.eigenvalues[self.real].real)
-        form, states = error_form_of_ratio(self.stages, real), self.at_stages(unknowns)
+        form, states = error_form_of_ratio(self.stages, self.real), self.at_stages(unknowns)
         gap = self.corrected(states, form.moment)[0] - self.at(states, form.moment)[0]
         return self.cells.base.norm(form.mean * gap), form.mean * gap.flatten(0, 1)[None]
 
-    @cached_property
-    def rates(self) -> list[complex]:
-        """λ / h for each eigenvalue λ of the matrix D with an imaginary part of at least 0.
-
-        Real numbers are floats.
-        """
-        return [_plain(value) / self.length for value in self.stages.eigenvalues]
-
     @property
-    def real(self) -> int:
-        """The index of the real eigenvalue in `stages.eigenvalues`."""
-        return self.stages.real[0]
+    def real(self) -> float:
+        """The real eigenvalue of the matrix D."""
+        return float(self.stages.eigenvalues[self.stages.real[0]].real)
 
     @property
     def of_real(self) -> CellSystem:
         """The least-squares problem of the real eigenvalue."""
-        return self.cells.system(self.rates[self.real])
+        return self.cells.system(self.real / self.length)
 
     def states_and_rates(self, states: Tensor) -> Tensor:
         """The states and rates at the stages, (s, N, L, (p + 1) m).
@@ -237,34 +230,19 @@ class CellNewton(Newton):
             for term in self.cells.terms
         ]
 
-    def component(self, number: int, right: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Solve the least-squares problem of one eigenvalue λ.
+    def solved(self, starts: Tensor, right: Sequence[Tensor] = ()) -> Tensor:
+        """The states at the stages, (s, N, L, p m, n).
 
         Args:
-            number: the index of the eigenvalue.
-            right: the right-hand sides from the method `right`.
-
-        Returns:
-            The variable W_λ of the class, (N, L, p m), and the contribution of each cell to the
-            functional of this problem, (N,).
+            starts: n states at the start, (N, L, p m, n).
+            right: the right-hand sides for each term, (s, c, q, equations, n); empty for zero.
         """
-        row, rate = self.stages.rows[number], self.rates[number]
-        row = row if isinstance(rate, complex) else row.real
-        weights, total = torch.from_numpy(row), _plain(row.sum())
-        right_hand_sides = [
-            torch.tensordot(weights, b.to(weights.dtype), dims=1)[..., None] for b in right
-        ]
-        start = rate * total * self.first[..., None]
-        found, shares = self.cells.solve(rate, start, right_hand_sides)
-        return found[..., 0], shares[:, 0]
 
-    def solved(self, right: Sequence[Tensor]) -> Tensor:
-        """The states at the stages, (s, N, L, p m), for right-hand sides from `right`."""
-        states = torch.zeros(self.stages.count, *self.first.shape).double()
-        for number, column in enumerate(torch.from_numpy(self.stages.vectors.T)):
-            one = self.component(number, right)[0].to(column.dtype)
-            states += torch.tensordot(column[:, None], one[None], dims=1).real
-        return self.centred(states)
+        def solve(rate: complex, parts: list[Tensor]) -> Tensor:
+            return self.cells.solve(rate, rate * parts[0], parts[1:] or None)[0]
+
+        start = starts.expand(self.stages.count, *starts.shape)
+        return self.stages.solved([start, *right], self.length, solve)
 
     def centred(self, states: Tensor) -> Tensor:
         """Shift states to mean zero in fields that are determined up to a constant.
@@ -289,14 +267,8 @@ class CellNewton(Newton):
         Returns:
             The changes at the end, (n, N, L, p m).
         """
-        ends = torch.zeros_like(starts)
-        for number, rate in enumerate(self.rates):
-            total = rate * _plain(self.stages.rows[number].sum())
-            found = self.cells.solve(rate, total * starts.movedim(0, -1))[0].movedim(-1, 0)
-            last = complex(self.stages.vectors[-1, number])
-            factor = last if isinstance(rate, complex) else last.real
-            ends += (factor * found).real
-        return self.centred(ends)
+        ends = self.solved(starts.movedim(0, -1))[-1]  # the last stage is at the end
+        return self.centred(ends.movedim(-1, 0))
 
     def damped(self, state: Tensor) -> Tensor:
         """Propagate a change of the state by one implicit step with the real eigenvalue.
@@ -304,7 +276,7 @@ class CellNewton(Newton):
         Args:
             state: the change, (N, L, p m).
         """
-        rate = self.rates[self.real]
+        rate = self.real / self.length
         return self.cells.solve(rate, rate * state[..., None])[0][..., 0]
 
     def corrected(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
@@ -318,7 +290,7 @@ class CellNewton(Newton):
             The corrected state, (N, L, p m), and the contribution of each cell to the functional of
             the problem, (N,).
         """
-        rate, (state, slope) = self.rates[self.real], self.at(states, moment)
+        rate, (state, slope) = self.real / self.length, self.at(states, moment)
         state_and_rate = with_rates(state, slope, self.cells.fields)
         time = self.start + moment * self.length
         right_hand_sides = [
@@ -354,12 +326,6 @@ def with_rates(states: Tensor, rates: Tensor, fields: int) -> Tensor:
         fields: the number of fields m.
     """
     return torch.cat([states, rates[..., -fields:]], dim=-1)
-
-
-def _plain(value: complex) -> complex:
-    """The number; a float if its imaginary part is a rounding error."""
-    rounding = 1e-12
-    return complex(value) if abs(value.imag) > rounding * abs(value) else float(value.real)
 
 
 def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
@@ -438,9 +404,8 @@ class SpaceError:
             indicated: the norm of the cells' indicators in this window.
         """
         factor = indicated / (self.indicated or 1.0)
-        real = float(equations.stages.eigenvalues[equations.real].real)
         left = equations.damped(equations.damped(self.shape))
-        shape, beyond = factor * (self.shape + (real - 1) * left), factor * self.beyond
+        shape, beyond = factor * (self.shape + (equations.real - 1) * left), factor * self.beyond
         total = math.hypot(equations.cells.base.norm(shape), beyond)
         cells = total / (self.total or 1.0) * self.cells
         return SpaceError(shape, cells, beyond, indicated, equations.length)
@@ -460,10 +425,13 @@ def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
         The mean, (N, L, p m), and for each cell an indicator of the error of the mean (see
         `CellSystem.indicators`), (N,).
     """
-    real = equations.real
-    found, shares = equations.component(real, equations.right(states))
-    total = float(equations.stages.rows[real].real.sum())
-    return equations.centred(found / total), equations.of_real.indicators(shares) / abs(total)
+    stages, rate, first = equations.stages, equations.real / equations.length, equations.first
+    number = stages.real[0]
+    total = float(stages.rows[number].real.sum())
+    right = [one[..., None] for one in stages.component(number, equations.right(states))]
+    found, shares = equations.cells.solve(rate, rate * total * first[..., None], right)
+    indicators = equations.of_real.indicators(shares[:, 0]) / abs(total)
+    return equations.centred(found[..., 0] / total), indicators
 
 
 def last_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:

@@ -362,12 +362,12 @@ class ParametrisedMarch:
             guess = before.states + torch.einsum("bnkm,k->bnm", moved, change)
             where, unknowns = (before.stages, before.start, before.length), guess[before.order :]
             newton = method(space.system, *where, state, unknowns)
-            window, _ = solve_window(newton, unknowns, size, precision, space.terms.algebraic)
+            window, newton = solve_window(newton, unknowns, size, precision, space.terms.algebraic)
             splines = 0.0
             if space.breaks and window.converged:
-                splines = space.error(window.splines) / (max(size, window.size) or 1.0)
-            error = window.error + splines
-            if not window.converged or error > max(worse * settings.tolerance, 2 * old.error):
+                splines = space.error(newton.splines(window)[0]) / (max(size, window.size) or 1.0)
+            error, most = window.error + splines, max(worse * settings.tolerance, 2 * old.error)
+            if not (window.converged and error <= most):
                 return None
             pieces.append(self._piece(pieces, space, window, error))
             size, state = max(size, window.size), window.end()

@@ -5,7 +5,7 @@ and intervals that follow the solution.
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -127,6 +127,8 @@ class SplineAttempt(Attempt):
         state: the state at the start of the window.
         error: the coefficients of the estimated error of the state at the end of the window,
             (order, n, m).
+        errors: the root mean square error of splines in each of their E intervals, the largest over
+            the window, (E,); empty for other functions.
         felt: for each interval the error of the splines together with the error of the state at the
             start, each weighted by the time for which it lasts, (E,).
         splines: the relative error `felt` of all intervals together.
@@ -136,7 +138,8 @@ class SplineAttempt(Attempt):
 
     state: SplineState
     error: Tensor
-    felt: Tensor
+    errors: Tensor = field(default_factory=lambda: torch.zeros(0))
+    felt: Tensor = field(default_factory=lambda: torch.zeros(0))
     splines: float = 0.0
     squares: float = 0.0
 
@@ -211,7 +214,7 @@ class SplineMarch(TimeState[SplineAttempt]):
             if not (window.converged and window.error <= allowed):
                 if window.converged and window.error < 0.1 and state is start:
                     self._go_on(replace(state, latest=window))  # for a guess in the next attempt
-                return SplineAttempt(window, *_told(space), state, state.error, window.splines)
+                return SplineAttempt(window, *_told(space), state, state.error)
             size = max(state.size, window.size)
             done = self._judged(state, window, newton, size)
             if state is not start and not start.is_first:  # the state has been projected
@@ -240,23 +243,28 @@ class SplineMarch(TimeState[SplineAttempt]):
             newton: the Newton method that has solved it.
             size: the largest root mean square of the solution.
         """
+        errors, lifetimes = newton.splines(window)
+        if not float(errors.sum()) < 1e100:
+            unsolved = replace(window, converged=False)
+            return SplineAttempt(unsolved, *_told(state.space), state, state.error)
         space, part = state.space, 0.1 * (self.end - self.begin)
         passed = window.start + window.length - self.begin
-        error = newton.propagated_error(window, state.error, size or 1.0)
-        felt, squares = window.splines, 0.0
+        error = newton.propagated_error(window, state.error, size or 1.0, lifetimes)
+        felt, squares = errors, 0.0
         if len(felt):
-            share = ((passed + window.lifetimes) / part).clamp_max(1.0).sqrt()
+            share = ((passed + lifetimes) / part).clamp_max(1.0).sqrt()
             error = space.system.with_splines(error, felt * share)
             if state.errors is not None:
-                lasting = (window.length + window.lifetimes).clamp_max(self.end - window.start)
+                lasting = (window.length + lifetimes).clamp_max(self.end - window.start)
                 squares = space.error(state.errors * lasting.sqrt()) ** 2
                 felt = felt.hypot(state.errors)
             felt = felt * share
-        most = max(float(space.system.norms(error[:1])), space.error(window.splines))
+        most = max(float(space.system.norms(error[:1])), space.error(errors))
         squares += window.length * most**2
         size = size or math.inf
-        splines, squares = space.error(felt) / size, squares / size**2
-        return SplineAttempt(window, *_told(space, splines), state, error, felt, splines, squares)
+        relative, squares = space.error(felt) / size, squares / size**2
+        told = _told(space, relative)
+        return SplineAttempt(window, *told, state, error, errors, felt, relative, squares)
 
     def member(self, done: SplineAttempt) -> Separable:
         return done.state.space.member(done.window.series())
@@ -273,7 +281,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         wide, fewer = 1e-4, 0.7  # fractions of the allowed error, and of the intervals
         state, space = self.state, self.state.space
         if self._grades(space) and done.splines < wide * self.allowed:
-            coarser = state.regraded(done.window.splines, self.aim)
+            coarser = state.regraded(done.errors, self.aim)
             if math.prod(coarser.counts) < fewer * math.prod(space.counts):
                 moved = state.moved(coarser)
                 # In a short window errors are small even if intervals are too wide.

@@ -50,10 +50,6 @@ class Window:
         lower: the error that two stages fewer would leave, 0 if it is not known.
         in_time: an estimate of the error in time of the value at the end, as coefficients
             (1, n, m), see `Newton.error`.
-        splines: the root mean square error of splines in each of their E intervals, the largest
-            over the window, (E,); empty for other spaces.
-        lifetimes: the time for which an error in each interval lasts before the equation has damped
-            it, (E,).
         size: the root mean square of the solution at the end.
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
@@ -67,8 +63,6 @@ class Window:
     error: float = math.inf
     lower: float = 0.0
     in_time: Tensor = field(default_factory=lambda: torch.zeros(0))
-    splines: Tensor = field(default_factory=lambda: torch.zeros(0))
-    lifetimes: Tensor = field(default_factory=lambda: torch.zeros(0))
     size: float = 0.0
     iterations: int = 0
     converged: bool = False
@@ -221,17 +215,6 @@ class Newton(ABC):
         """The root mean square over space of the solution at the end of a window."""
         return float(self.norms(window.end()[:1]))
 
-    def splines(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
-        """The errors of splines in E intervals, (E,), and the times for which they last, (E,).
-
-        The errors are root mean squares, the largest of all stages. Spaces without splines have
-        empty tensors.
-
-        Args:
-            unknowns: the unknowns of the stages of the solution, (s, n, m).
-        """
-        return unknowns.new_zeros(0), unknowns.new_zeros(0)
-
     def solve(self, unknowns: Tensor, size: float, precision: float) -> Window:
         """Iterate from a guess.
 
@@ -319,7 +302,6 @@ def solve_window(
         size_at_end = newton.size_at_end(window)
         size = max(size, size_at_end) or 1.0
         mean, in_time = newton.error(window.unknowns)
-        splines, lifetimes = newton.splines(window.unknowns)
     except LINALG_ERRORS:
         states = torch.cat([newton.initial, guess])
         return Window(scheme, newton.start, newton.length, states), newton
@@ -328,12 +310,10 @@ def solve_window(
     error, lower = errors_by_decay(mean / size, modes / size)
     judged = replace(
         window,
-        converged=math.hypot(error, lower, size_at_end, float(splines.sum())) < 1e100,
+        converged=math.hypot(error, lower, size_at_end) < 1e100,
         error=error,
         lower=lower,
         in_time=in_time,
-        splines=splines,
-        lifetimes=lifetimes,
         size=size_at_end,
     )
     return judged, newton
@@ -437,7 +417,20 @@ class GalerkinNewton(Newton):
             The change of the coefficients, (order + s, n, m).
         """
 
-    def propagated_error(self, window: Window, start: Tensor, size: float) -> Tensor:
+    def splines(self, window: Window) -> tuple[Tensor, Tensor]:
+        """The errors of splines in E intervals, (E,), and the times for which they last, (E,).
+
+        The errors are root mean squares, the largest of all stages. Each lasts until the equation
+        has damped it. In time alone the tensors are empty.
+
+        Args:
+            window: the solved window.
+        """
+        return window.states.new_zeros(0), window.states.new_zeros(0)
+
+    def propagated_error(
+        self, window: Window, start: Tensor, size: float, lifetimes: Tensor
+    ) -> Tensor:
         """The estimated error of the state at the end of the solved window, (order, n, m).
 
         The error at the start is propagated by the equation, linearised about the solution. The
@@ -450,6 +443,7 @@ class GalerkinNewton(Newton):
             window: the solution.
             start: the estimated error of the state at the start, (order, n, m).
             size: the root mean square of the solution.
+            lifetimes: the times for which errors of splines last, see `splines`.
         """
         small = 1e-3  # times the solution: the change is nearly linear, and far above rounding
         before, propagated = float(self.norms(start[:1])), torch.zeros_like(start)
@@ -461,8 +455,8 @@ class GalerkinNewton(Newton):
         size = float(self.norms(propagated[:1]))
         # Does the equation leave waves as short as an interval of splines undamped? In time alone
         # there are no such waves; with second order the error moves between values and rates.
-        waves = window.order == 1 and len(window.lifetimes) > 0
-        if waves and bool((window.lifetimes >= window.length).all()):
+        waves = window.order == 1 and len(lifetimes) > 0
+        if waves and bool((lifetimes >= window.length).all()):
             size = max(size, before)
         found = float(self.norms(total[:1]))
         if found > 0:  # the sizes of the two errors add up, though their forms differ
@@ -485,18 +479,19 @@ class SimplifiedNewton(GalerkinNewton):
     choice = StageChoice(11)  # with more stages, rounding in the eigenvectors costs digits
 
     @cached_property
-    def linearised(self) -> tuple[Tensor, LinearSystem, list[Solve]]:
-        """The linearised equation, the matrices of its linear systems, and their solvers.
-
-        The equation is linearised about the guess, in the middle of the window. There is a factored
-        solver for each eigenvalue of the inverse Butcher matrix in `stages.eigenvalues`.
-        """
-        system, middle, rates = self.system, self.moment(0.5), self.stages.eigenvalues / self.length
-        states, powers = torch.cat([self.initial, self.guess]), range(self.system.order + 1)
+    def linearised(self) -> tuple[Tensor, LinearSystem]:
+        """The equation, linearised about the guess in mid-window, and its linear systems."""
+        system, middle = self.system, self.moment(0.5)
+        states = torch.cat([self.initial, self.guess])
         linearised = system.interior.linearised(middle, states)
-        linear = system.linear(linearised, middle, states)
-        plain = [at if at.imag else at.real for at in rates]
-        return linearised, linear, [linear([at**r for r in powers]) for at in plain]
+        return linearised, system.linear(linearised, middle, states)
+
+    @cached_property
+    def factors(self) -> dict[complex, Solve]:
+        """The factored linear system for each rate, an eigenvalue over the window's length."""
+        powers, linear = range(self.system.order + 1), self.linearised[1]
+        rates = self.stages.rates(self.length)
+        return {rate: linear([rate**r for r in powers]) for rate in rates}
 
     def correction(self, unknowns: Tensor) -> Tensor | None:
         states = torch.cat([self.initial, unknowns])
@@ -505,16 +500,13 @@ class SimplifiedNewton(GalerkinNewton):
 
     def change(self, residual: Array) -> Tensor:
         """The Newton step (s, n, m) for the residual at the stages, (s, n·m)."""
-        system, stages, factors = self.system, self.stages, self.linearised[2]
-        transformed, rates = stages.rows @ residual, stages.eigenvalues / self.length
-        change = np.zeros(residual.shape)
-        for row, at, factor, column in zip(
-            transformed, rates, factors, stages.vectors.T, strict=True
-        ):
-            right = row if at.imag else row.real
-            found = factor(np.ascontiguousarray(right)) * at ** (system.order - 1)
-            change += (column[:, None] * found).real
-        return torch.from_numpy(change).view(len(change), -1, system.space.fields)
+
+        def solve(rate: complex, right: list[Tensor]) -> Tensor:
+            found = self.factors[rate](right[0].numpy())
+            return torch.from_numpy(found) * rate ** (self.system.order - 1)
+
+        change = self.stages.solved([torch.from_numpy(residual)], self.length, solve)
+        return change.view(len(change), -1, self.system.space.fields)
 
     def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
         moved = copy.copy(self)  # a Newton step from the changed start gives the change
@@ -532,10 +524,10 @@ class SimplifiedNewton(GalerkinNewton):
         error = found.view(1, -1, system.space.fields) * form.mean
         return float(system.norms(error)), error
 
-    def splines(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
-        system, states = self.system, torch.cat([self.initial, unknowns])
-        residual = system.interior.residual(self.points[0], self.moments, states)
-        linearised = self.linearised[0]
+    @torch.no_grad()
+    def splines(self, window: Window) -> tuple[Tensor, Tensor]:
+        system, linearised = self.system, self.linearised[0]
+        residual = system.interior.residual(self.points[0], self.moments, window.states)
         errors = system.element_errors(linearised, residual, 1 / self.length)
         return errors.amax(dim=0), system.lifetimes(linearised)
 
