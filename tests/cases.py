@@ -302,6 +302,7 @@ def error_of(solution: kp.Solution) -> float:
     """The relative error of all fields of a solution together, at some 4000 Gauss points."""
     p = solution.problem.domain.gauss(4000)
     exact = solution.problem.exact(p)
+    exact = torch.cat(exact, dim=1) if isinstance(exact, tuple) else exact
     return float((solution(p) - exact).norm() / exact.norm())
 
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import kanpinn as kp
+from kanpinn.accuracy.norms import ErrorNorm
+from kanpinn.accuracy.references import reference_of
 from kanpinn.pde.boundary_value_problem import stated
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
@@ -29,6 +31,12 @@ def script(name: str) -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SCRIPTS))
         return importlib.import_module(name)
+
+
+def error_against_reference(solution: kp.Solution) -> float:
+    """The relative L2 error of a solution against the reference of its problem, at its points."""
+    norm = ErrorNorm(solution.problem, reference_of(solution.problem))
+    return norm(solution.surrogate.evaluate).l2_relative
 
 
 def largest_defect(

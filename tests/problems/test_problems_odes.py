@@ -96,9 +96,10 @@ def test_files_agree_with_a_coarser_solution(name, study):
 def test_marches_come_to_the_references(name, study):
     problem, equation = class_of(name)(), study.EQUATIONS[name]()
     network = kp.Windows([1, len(problem.fields)])
-    solution = kp.solve(problem, network, kp.March(1e-9), verified=False)
+    solution = kp.solve(problem, network, kp.March(1e-9), verified=False, errors=False)
     bound = {"van_der_pol": 1e-6}.get(name, 1e-8)  # which amplifies errors
-    assert solution.status.startswith("converged") and solution.errors.l2_relative < bound
+    assert solution.status.startswith("converged")
+    assert library.error_against_reference(solution) < bound
     # Where nothing damps them, the estimated errors of the windows add up to more than was asked.
     # With van der Pol's equation that depends on rounding, which it amplifies.
     if name != "van_der_pol":
