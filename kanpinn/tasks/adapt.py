@@ -191,8 +191,9 @@ class ErrorProgress:
         estimate: the estimated error on the last tree that was solved on; infinite if unknown.
         indicated: the indicator of the error on this tree; infinite if there is none.
         ratio: the latest known ratio of an error to its indicator; 0 if none is known.
-        compared: whether a solution has been compared with a better solution; then all later
-            solutions are compared as well.
+        shown: the ratio that the latest comparison with a better solution has shown; 0 before it.
+        compared: whether a solution has been compared with a better solution because its error
+            seemed to be within the tolerance; then all later solutions are compared as well.
         supposed: the error that is assumed from indicators if there is no estimate.
         before: the previous estimate; if the error hardly falls below it, rounding limits the
             error.
@@ -202,6 +203,7 @@ class ErrorProgress:
     estimate: float = math.inf
     indicated: float = math.inf
     ratio: float = 0.0
+    shown: float = 0.0
     compared: bool = False
     supposed: float = math.inf
     before: float = math.inf
@@ -243,7 +245,8 @@ class ErrorProgress:
         self.before = self.estimate
         if math.isfinite(self.indicated):
             latest = change / self.indicated if self.indicated else 0.0
-            self.estimate, self.ratio = max(self.ratio, latest) * indicated, latest
+            self.estimate = max(self.ratio, latest, self.shown) * indicated
+            self.ratio = latest
         elif self.ratio:
             self.estimate = self.ratio * indicated
         self.indicated, most = indicated, (self.ratio or self.usual) * indicated
@@ -256,7 +259,8 @@ class ErrorProgress:
     def compare(self, error: float) -> None:
         """Store, as the estimate, the error that a comparison with a better solution has shown."""
         self.estimate, self.compared = error, True
-        self.ratio = max(self.ratio, error / (self.indicated or 1.0))
+        self.shown = error / (self.indicated or 1.0)
+        self.ratio = max(self.ratio, self.shown)
 
 
 @dataclass
@@ -326,6 +330,23 @@ class SolvePace:
         yield
         self.dearer = (self.spent - before) / self.seconds
 
+    def _comparison(self, system: CellSystem) -> float:
+        """The expected time of a comparison, divided by the time of a solve on the same tree."""
+        power, present = 2, system.polynomials  # power: measured 1 to 2
+        return self.dearer or (present.richer.size / present.size) ** power
+
+    def is_last_chance(self, system: CellSystem, following: int, left: float) -> bool:
+        """True if there will be no time for a comparison on the next tree, and there was none yet.
+
+        Args:
+            system: the problem on the last tree, which has been solved.
+            following: the number of cells of the next tree.
+            left: the seconds that were left when the present step began.
+        """
+        power = 2  # the largest: a comparison on a small tree takes little of the budget
+        solve = self.seconds * (following / self.cells) ** power
+        return not self.dearer and solve * (1 + self._comparison(system)) > left - self.spent
+
     def too_late(self, system: CellSystem, left: float) -> str:
         """The reason, in words, why no time is left for a comparison with a better solution.
 
@@ -336,9 +357,8 @@ class SolvePace:
         Returns:
             The reason; "" if there is time.
         """
-        power, present = 2, system.polynomials  # power: measured 1 to 2
-        seconds = self.seconds * (self.dearer or (present.richer.size / present.size) ** power)
-        left = max(left - self.seconds, 0.0)
+        present, left = system.polynomials, max(left - self.seconds, 0.0)
+        seconds = self.seconds * self._comparison(system)
         if seconds <= left:
             return ""
         return (

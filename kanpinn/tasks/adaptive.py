@@ -165,12 +165,19 @@ class AdaptiveStage(Stage, Generic[S]):
         """
         progress, uncompared, finished = self.error, "", ""
         stopped = self._mark(solved, errors)
-        if settled and (last or stopped or progress.expected <= self.tolerance):
+        # Without any comparison the estimate may be far too low where the limit is wrong.
+        assert self.marked is not None
+        following = self.network.tree.count_when_split(self.marked)
+        early = not progress.compared and self.pace.is_last_chance(
+            system, following, self.seconds_left
+        )
+        if settled and (last or stopped or early or progress.expected <= self.tolerance):
             uncompared = no_comparison(system, kept=self.beside, again=self.kept_systems > 0)
             uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
             if not uncompared:
                 with self.pace.comparing():
                     errors = self._compared(solved, errors)
+                progress.compared = not early
                 stopped = self._mark(solved, errors)
         error, words, notes = progress.estimate, step.words, {"cells": float(self.network.count)}
         reached = "Newton's method does not converge on these"

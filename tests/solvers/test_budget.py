@@ -270,3 +270,27 @@ PLATE = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), source="1", boundary="0")
 def test_points_and_coefficients_that_cannot_fit_are_refused(network, settings, words):
     with pytest.raises(kp.InputError, match=words):
         kp.solve(PLATE, network, **settings)
+
+
+class ClampedPlate(kp.Problem):
+    """Δ²u = 1 in the unit square, u = ∂u/∂n = 0; the indicators miss errors from the corners."""
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+    centre = 0.00126531909  # the value of u, Taylor and Govindjee (2004)
+
+    def residual(self, p, u):
+        return kp.biharmonic(u) - 1
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary), kp.Neumann(self.domain.boundary)]
+
+
+def test_the_last_tree_with_time_for_a_comparison_is_compared(monkeypatch):
+    def late(pace, system, following, left):
+        return not pace.dearer and len(system.geometry.tree) > 50
+
+    monkeypatch.setattr(SolvePace, "is_last_chance", late)
+    method = kp.AdaptiveLeastSquares(tolerance=1e-9, steps=2)
+    solution = kp.solve(ClampedPlate(), kp.Cells(degree=8), method, verified=False)
+    error = abs(float(solution(torch.tensor([[0.5, 0.5]]))[0, 0]) / ClampedPlate.centre - 1)
+    assert error / 3 < solution.estimated_error < 10 * error  # from indicators: error / 13
