@@ -948,7 +948,7 @@ def discretize_eigen(
     sized_for(problem, network)
     points = settings.points or default_points(network, network.width[0])
     instance("points", points, Collocation)
-    if not isinstance(network, Cells) and any(c.mass is not None for c in problem.conditions()):
+    if not network.solved_by and any(c.mass is not None for c in problem.conditions()):
         raise InputError(
             "network must be cells, such as kp.Cells(), for an eigenvalue in a condition, got "
             f"{type(network).__name__}"
