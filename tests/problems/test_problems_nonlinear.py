@@ -5,6 +5,7 @@ import functools
 import library
 import pytest
 import torch
+from cases import error_of
 
 import kanpinn as kp
 from kanpinn.geometry import Points
@@ -105,8 +106,9 @@ def test_short_marches_solve_the_others(name):
     class Short(kind):
         domain = kp.Box(x=(-10, 10), t=SHORT[name])
 
-    solution = kp.solve(Short(), kp.Windows([2, 1]), kp.March(1e-7))
-    assert solution.status == "converged" and solution.errors.l2_relative < 1e-6
+    settings = {"errors": False, "verified": False}
+    solution = kp.solve(Short(), kp.Windows([2, 1]), kp.March(1e-7), **settings)
+    assert solution.status == "converged" and error_of(solution) < 1e-6
 
 
 def test_two_hidden_units_are_found_in_five_dimensions():
@@ -117,8 +119,10 @@ def test_two_hidden_units_are_found_in_five_dimensions():
         kp.Collocation(200, 200, "sobol"),
         boundary="penalty",
         loss=kp.Loss(interior=0.001),
+        errors=False,
+        verified=False,
     )
-    assert solution.errors.l2_relative < 1e-4
+    assert error_of(solution) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["helmholtz", "wave", "klein_gordon", "kdv"])
