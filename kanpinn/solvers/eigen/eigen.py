@@ -318,7 +318,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             pairs: the eigenpairs.
             shares: the contributions of the cells to the relative errors, (N, count).
         """
-        return shares.sum(dim=0) + pairs.errors * self._factors(pairs)
+        by_cells = shares.sum(dim=0) ** self.problem.singularities.rate
+        return by_cells + pairs.errors * self._factors(pairs)
 
     def _missed(self, pairs: spectrum.CellPairs, errors: Tensor) -> float | None:
         """Return a shift beyond eigenvalues that the search has missed; None if it missed none.
@@ -347,7 +348,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         others, which = (side * found.values.real[resolved]).sort()
         residuals = found.residuals[resolved][which]
         compared = min(len(others), self.count)
-        slack = (errors * self._sizes(values))[order]
+        # On the same cells an eigenvalue depends on the shift by about its error.
+        slack = (3 * errors * self._sizes(values))[order]
         limits = known[:compared] - slack[:compared]
         unsure = residuals * (others - side * shift).abs()
         missed = (others + unsure)[:compared] < limits

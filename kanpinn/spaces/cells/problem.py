@@ -553,6 +553,7 @@ class CornerConditions:
             homogeneous=alike and multiplicity > 1,
             order=operators.order,
             centre=operators.centre,
+            margin=operators.margin,
         )
 
 
@@ -619,7 +620,7 @@ class ProblemInPlane(CellProblem):
     def graded(self, geometry: CellGeometry, left: float) -> CellGeometry:
         singular = self.singularities
         for _ in range(math.ceil(math.log(left) / math.log(singular.contraction))):
-            marked = singular.touched(geometry)[:, singular.excess < 1].any(dim=1)
+            marked = singular.touched(geometry)[:, singular.strong].any(dim=1)
             if bool(marked.any()):
                 geometry = self.refined(geometry, geometry.tree.everywhere(marked))
         return geometry
@@ -655,12 +656,18 @@ class ProblemInPlane(CellProblem):
     def singularities(self) -> SingularCorners:
         enriched = [tuple(one.at.tolist()) for one in self.patches]
         found = [
-            (one.at, self.top if one.at in enriched else one.exponent, one.order, one.centre)
+            (
+                one.at,
+                self.top if one.at in enriched else one.exponent,
+                one.order,
+                one.centre,
+                min(one.margin, one.exponent - one.centre),
+            )
             for one in self.own_corners
             if one.exponent < self.convex
         ]
         crossed = junctions(self.division, self.flux_sizes, self.conditions)
-        found += [(at, exponent, 2, 0) for at, exponent in crossed]
+        found += [(at, exponent, 2, 0, exponent) for at, exponent in crossed]
         known, others = {at for at, *_ in found}, set()
         for outline in map(Outline, self.division.domains):
             for curve, (_, angle) in zip(

@@ -225,18 +225,24 @@ class CornerOperators:
         Here c is `centre`. The result is None if `multiplicity` or the angle is 0, or if there are
         fewer equations and conditions than unknown functions.
         """
-        near, few = 1e-6, (24, 31)  # few: the numbers of polynomials in θ
-        if not self.multiplicity or not self.angle:
+        found = self._spectrum(1e-6)
+        if found is None:
             return None
-        coarse, fine = (self._eigenvalues(count, top) for count in few)
-        if coarse is None or fine is None:
-            return None
-        chosen: list[complex] = []
-        for one in fine:
-            accurate = any(abs(one - other) < near for other in coarse)
-            if accurate and all(abs(one - other) > near for other in chosen):
-                chosen.append(one)
-        return sorted(chosen, key=lambda one: (one.real, one.imag))
+        low = self.centre + self.least
+        inside = [one for one in found if low < one.real < top and one.imag >= 0]
+        return sorted(inside, key=lambda one: (one.real, one.imag))
+
+    @property
+    def margin(self) -> float:
+        """The difference c - Re λ of the nearest exponent with Re λ ≤ c; at most 4.
+
+        It is 0 if there is an exponent c, such as that of constants and ln r, or of ∇θ for electric
+        fields.
+        """
+        near, most = 1e-4, 4.0  # near: double exponents are less accurate
+        gaps = [self.centre - one.real for one in self._spectrum(near) or []]
+        nearest = min((gap for gap in gaps if gap > -self.least), default=most)
+        return min(nearest, most) if nearest > self.least else 0.0
 
     @property
     def undecided(self) -> float | None:
@@ -261,7 +267,30 @@ class CornerOperators:
         found = decided.exponents(self.centre - self.least) or []
         return found[0].real if found else None
 
-    def _eigenvalues(self, count: int, top: float) -> list[complex] | None:
+    def _spectrum(self, near: float) -> list[complex] | None:
+        """The eigenvalues that are the same, up to `near`, for both numbers of polynomials.
+
+        The result is None if `multiplicity` or the angle is 0, or if there are fewer equations and
+        conditions than unknown functions.
+        """
+        if not self.multiplicity or not self.angle:
+            return None
+        coarse, fine = self._eigenvalues
+        if coarse is None or fine is None:
+            return None
+        chosen: list[complex] = []
+        for one in fine:
+            accurate = any(abs(one - other) < near for other in coarse)
+            if accurate and all(abs(one - other) > near for other in chosen):
+                chosen.append(one)
+        return chosen
+
+    @cached_property
+    def _eigenvalues(self) -> tuple[list[complex] | None, list[complex] | None]:
+        """The eigenvalues by collocation with 24 and with 31 polynomials."""
+        return self._collocated(24), self._collocated(31)
+
+    def _collocated(self, count: int) -> list[complex] | None:
         """The eigenvalues by collocation with `count` Chebyshev polynomials for each field.
 
         Some of the eigenvalues are inaccurate. If there are more collocation equations than
@@ -299,10 +328,9 @@ class CornerOperators:
         left[-size:, -size:] = matrices[-1]
         right[-size:] = np.concatenate([-one for one in matrices[:-1]], axis=1)
         values = scipy.linalg.eigvals(right, left)
-        real, low = 1e-7, self.centre + self.least
+        real, most = 1e-7, 10.0  # most: the largest real part
         values = np.where(np.abs(values.imag) < real, values.real, values)
-        inside = np.isfinite(values) & (values.real > low) & (values.real < top)
-        return [complex(one) for one in values[inside] if one.imag >= 0]
+        return [complex(one) for one in values[np.isfinite(values) & (abs(values.real) < most)]]
 
     def _polynomial(
         self, row: Mapping[tuple[int, int], Array], at: Array, columns: Sequence[int]

@@ -46,6 +46,7 @@ class PlaneCorner:
             of highest order alone, with constant coefficients, and the sides are straight.
         order: the order o of the equation.
         centre: the number c: all exponents λ with Re λ > c have a finite energy.
+        margin: the difference of c and the next exponent with Re λ ≤ c, see `CornerOperators`.
 
     near: the distance from an integer below which an exponent counts as the integer.
     """
@@ -60,6 +61,7 @@ class PlaneCorner:
     homogeneous: bool = False
     order: int = 2
     centre: int = 0
+    margin: float = math.inf
 
     @property
     def at(self) -> tuple[float, float]:
@@ -190,6 +192,8 @@ class SingularCorners:
         exponents: the exponent λ of each corner, (c,).
         orders: the order o of the equation at each corner, (c,).
         centres: the number c of each corner, (c,).
+        margins: the difference of c and the next exponent below, whose functions are no solutions,
+            (c,). It is λ for Laplace's equation with given values, and 0 with given fluxes.
         others: further points, (o, d), at which pieces of the boundary or interfaces meet.
         power: the power β.
         contraction: the largest fraction of the error at a corner that one refinement may leave.
@@ -209,6 +213,7 @@ class SingularCorners:
     exponents: Tensor
     orders: Tensor
     centres: Tensor
+    margins: Tensor
     others: Tensor
     power: float = 1.25
     contraction: float = 1e-2
@@ -218,12 +223,14 @@ class SingularCorners:
 
     @property
     def powers(self) -> Tensor:
-        """The power β of the weights at each corner, (c,): `power`, or less for a small exponent λ.
+        """The power β of the weights at each corner, (c,): `power`, or less for a small margin.
 
-        If β > 1 + λ, functions like r^(-λ) have rows that vanish in the limit of small cells, so
-        that least squares do not exclude them. For λ = 0.1 such functions spoiled the solution.
+        If β > 1 + m for the margin m, functions like r^(-m) have rows that vanish in the limit of
+        small cells, so that least squares do not exclude them. For m = 0.1 such functions spoiled
+        the solution, and for m = 0 ln r did so.
         """
-        return self.least_powers + (self.excess / 2).clamp_max(self.power - 1)
+        wide = (self.margins / 2).clamp_max(self.power - 1)
+        return self.least_powers + torch.where(self.margins > 0, wide, -self.excess / 3)
 
     @property
     def excess(self) -> Tensor:
@@ -235,25 +242,43 @@ class SingularCorners:
         """The powers β that functions need whose energy is not quite finite, (c,)."""
         return self.orders - 1 - self.centres
 
+    @property
+    def strong(self) -> Tensor:
+        """A mask (c,) of the corners where the highest derivatives are not square integrable."""
+        return self.excess < 1
+
+    @property
+    def rate(self) -> float:
+        """The power p: relative errors of eigenvalues are like F^p with the functional F.
+
+        For cells of the width h at a corner the least-squares functional of a mode, divided by its
+        value at 0, is like h^(2(λ + β - 1)), but the error of the eigenvalue is like h^(2λ): the
+        mode of the adjoint problem is more singular than the mode. Without strong corners p is 1.
+        """
+        excess = self.excess[self.strong]
+        powers = self.powers[self.strong] - self.least_powers[self.strong]
+        return float((excess / (excess + powers)).amin().clamp_max(1)) if len(excess) else 1.0
+
     @classmethod
     def of(
         cls,
-        found: Sequence[tuple[Sequence[float], float, int, int]],
+        found: Sequence[tuple[Sequence[float], float, int, int, float]],
         others: Sequence[Sequence[float]],
         dim: int,
     ) -> "SingularCorners":
         """Make the record of corners with exponents, and of other points.
 
         Args:
-            found: for each corner its d coordinates, its exponent, the order and the number c.
+            found: for each corner its d coordinates, its exponent, the order, the number c and the
+                margin.
             others: the d coordinates of each of the points `others`.
             dim: the number of coordinates d.
         """
-        at, exponents, orders, centres, beside = (
+        at, exponents, orders, centres, margins, beside = (
             torch.tensor(one, dtype=torch.float64)
-            for one in (*([one[i] for one in found] for i in range(4)), others)
+            for one in (*([one[i] for one in found] for i in range(5)), others)
         )
-        return cls(at.view(-1, dim), exponents, orders, centres, beside.view(-1, dim))
+        return cls(at.view(-1, dim), exponents, orders, centres, margins, beside.view(-1, dim))
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
         """The factor of each cell's least-squares rows, (N,).
@@ -266,8 +291,9 @@ class SingularCorners:
         Args:
             geometry: the cells.
             witness: whether to return the weights of the witness. Its power is β + 1/2, but at most
-                1 + λ (in general o - 1 - 2 c + λ), at corners with weights, and 1/2 at corners with
-                singular functions and at the points `others`, which otherwise have no weights.
+                o - 1 - c + m for the margin m, at corners with weights; for m = 0 it is between
+                that number and β. The power is 1/2 at corners with singular functions and at the
+                points `others`, which otherwise have no weights.
         """
         corners = physical(geometry.domain, geometry.frames)
         weak = self.exponents < 2  # not corners with singular functions
@@ -275,7 +301,9 @@ class SingularCorners:
         if witness:
             more = torch.cat([self.points[~weak], self.others])
             points = torch.cat([points, more])
-            larger = torch.minimum(powers + 0.5, (self.least_powers + self.excess)[weak])
+            least, margins = self.least_powers[weak], self.margins[weak]
+            wide = torch.minimum(powers + 0.5, least + margins)
+            larger = torch.where(margins > 0, wide, (powers + least) / 2)
             powers = torch.cat([larger, 0.5 * torch.ones(len(more), dtype=larger.dtype)])
         # The distances of the cells' far sides from the points, (N, c, d).
         gaps = (corners[:, :, None] - points).abs().amax(dim=1)
@@ -430,6 +458,7 @@ class SingularEdges:
     power: float = 1.0
     unresolved: float = 30.0
     bits: int = 22
+    rate: ClassVar[float] = 1.0  # of eigenvalues, see `SingularCorners.rate`
 
     @classmethod
     def of(
@@ -454,7 +483,7 @@ class SingularEdges:
         return cls(
             torch.cat([edges.segments, segments]),
             torch.cat([math.pi / edges.angles, exponents]),
-            SingularCorners(points, ones, 2 * ones, 0 * ones, points[:0], beta, least=least),
+            SingularCorners(points, ones, 2 * ones, 0 * ones, ones, points[:0], beta, least=least),
         )
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:

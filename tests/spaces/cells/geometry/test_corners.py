@@ -377,11 +377,11 @@ class Electric(kp.Problem):
 @pytest.mark.parametrize(
     ("problem", "least", "power"),
     # (λ - 1) sin ω = ±sin((λ - 1) ω) for the plate; gradients of r^(π/ω) for the field
-    [(Clamped(), 1.5444837, 2.25), (Electric(), -1 / 3, 2.25)],
+    [(Clamped(), 1.5444837, 2.25), (Electric(), -1 / 3, 2 - 2 / 9)],
     ids=["a clamped plate", "an electric field"],
 )
 def test_exponents_are_those_of_solutions_with_a_finite_energy(problem, least, power):
     found = cells_of(problem, kp.Cells(degree=6, cells=2)).singularities
     inward = (found.points == 0).all(dim=1)
     assert float(found.exponents[inward]) == pytest.approx(least, abs=1e-6)
-    assert float(found.powers[inward]) == power
+    assert float(found.powers[inward]) == pytest.approx(power)
