@@ -342,8 +342,8 @@ def end_of_spectrum(
     found = eigenvalues_of_waves(*few, frequency * waves / half)
     signs = found.real / found.abs()
     # Close to a singular point, such as r = 0 of -1/r, a potential exceeds the waves' eigenvalues.
-    parts = [float(mask.double().mean()) for mask in (signs < -clear, signs > clear) if len(mask)]
-    if min(parts, default=0.0) > few_points:
+    both = [float(mask.sum()) / max(1, len(signs)) for mask in (signs < -clear, signs > clear)]
+    if min(both) > few_points:
         raise InputError(
             f"the eigenvalues of {type(problem).__name__} are bounded neither from below nor from "
             "above: there are no first ones; give near, the number that they shall be nearest to"
