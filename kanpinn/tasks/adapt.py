@@ -192,6 +192,8 @@ class ErrorProgress:
         indicated: the indicator of the error on this tree; infinite if there is none.
         ratio: the latest known ratio of an error to its indicator; 0 if none is known.
         shown: the ratio that the latest comparison with a better solution has shown; 0 before it.
+            Then errors by indicators do not count as estimates: the ratio from the change between
+            two trees may be 50 times too small, as where the solutions on both trees are wrong.
         compared: whether a solution has been compared with a better solution because its error
             seemed to be within the tolerance; then all later solutions are compared as well.
         supposed: the error that is assumed from indicators if there is no estimate.

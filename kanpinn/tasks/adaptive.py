@@ -126,6 +126,16 @@ class AdaptiveStage(Stage, Generic[S]):
             The errors of the cells from the comparison.
         """
 
+    @property
+    def _indicated(self) -> str:
+        """The error according to indicators, in words."""
+        return f"indicator of {self.error.estimate:.1e} may be 50 times too small"
+
+    def short(self) -> str:
+        if self.error.shown or math.isinf(self.error.estimate):
+            return ""
+        return f"before the error was estimated; its {self._indicated}"
+
     def _begin_step(self) -> None:
         """Refine the cells that were marked in the last step."""
         self.pace.begin()
@@ -183,9 +193,12 @@ class AdaptiveStage(Stage, Generic[S]):
         reached = "Newton's method does not converge on these"
         if uncompared:
             reached = "the error has not been estimated"
-        if math.isfinite(error):
+        if math.isfinite(error) and progress.shown:
             reached = f"the estimated relative error is {error:.1e}"
             notes["estimated_error"], words = error, f"{words}, estimated error {error:.1e}"
+        elif math.isfinite(error):
+            reached = f"the error has not been estimated; its {self._indicated}"
+            notes["indicated_error"], words = error, f"{words}, indicated error {error:.1e}"
         if settled and not uncompared:
             if error <= self.tolerance:
                 finished = CONVERGED

@@ -216,6 +216,14 @@ def test_a_comparison_that_does_not_fit_into_the_budget_is_left_out():
     assert late.history.steps == 1 and kp.estimate_error(late).errors is not None
 
 
+def test_indicators_of_a_solve_without_a_comparison_are_no_estimate():
+    problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-20*(x - y)**2)")
+    method = kp.AdaptiveLeastSquares(tolerance=1e-9, steps=2)
+    solution = kp.solve(problem, kp.Cells([2, 1], 6, 2), method, verified=False)
+    assert "before the error was estimated; its indicator of" in solution.status
+    assert solution.estimated_error is None
+
+
 def test_fewer_cells_are_halved_where_little_time_is_left(monkeypatch):
     def cells_of(solution):
         return solution.history.column("cells")
