@@ -69,7 +69,11 @@ class Samples:
 
     @property
     def steepest(self) -> float:
-        """The largest slope of a x + b over t that the samples resolve: half the Nyquist limit."""
+        """The largest slope in t, for starts of fits, of the argument a x + b of a function f.
+
+        With n different x, evenly spaced, samples of sin(s t) resolve slopes s up to the Nyquist
+        limit π (n - 1) / 2. The result is half of this limit.
+        """
         return math.pi * (len(numpy.unique(self.x)) - 1) / 4
 
 

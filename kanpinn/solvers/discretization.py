@@ -222,6 +222,8 @@ class Discretization(Generic[P]):
     def penalties(self, epoch: int = 0) -> list[loss_terms.ResidualTerm]:
         """Return the loss terms of the conditions that do not hold exactly.
 
+        epoch: the number of the epoch, from 0.
+
         Raises:
             InputError: as for `terms`.
         """

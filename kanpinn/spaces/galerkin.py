@@ -316,12 +316,15 @@ class System(ABC, Generic[Space]):
 
     @abstractmethod
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
-        """The right-hand sides of the linear systems at k moments, (k, n·m).
+        """The residuals of the tested equation and of the conditions at k moments, (k, n·m).
+
+        They are the right-hand sides for steps of Newton's method, whose matrices `linear` gives.
+        Where a condition determines an unknown, its residual replaces the tested equation.
 
         Args:
-            points: the points at the moments, see `points`.
-            moments: the moments.
-            states: the coefficients of the polynomials in time, (b, n, m).
+            points: the points of the equation and of each condition at the moments, see `points`.
+            moments: the k moments.
+            states: the coefficients of b polynomials in time, (b, n, m).
         """
 
     @abstractmethod

@@ -436,11 +436,19 @@ class Windows(NetworkOfWindows[Separable]):
         return self.in_space and not self.of_splines
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
-        """Choose how conditions are imposed: data on the boundary are built in with hidden layers.
+        """Prepare the network for a problem, and return how it imposes the conditions.
 
-        With splines in space a march imposes all conditions exactly. Splines of a coordinate that
-        goes around a circle are periodic with all of their derivatives. The network stores the
-        order in time and the coordinates that go around a circle.
+        With hidden layers, boundary values are built into the surrogate where possible, see
+        `choose_imposition` with `in_windows`. Without hidden layers (splines in space, or time
+        alone) nothing is built in, since a march satisfies all conditions itself. Splines of a
+        periodic coordinate are periodic with all of their derivatives. The network stores the order
+        in time and, without hidden layers, which coordinates are periodic. The arguments are those
+        of `Network.impose`.
+
+        Raises:
+            InputError: for a `boundary` other than "exact" and "auto", initial values that depend
+                on unknown numbers, a domain that needs a hidden layer, or settings that networks in
+                windows cannot use.
         """
         self._take_order(problem, form)
         if boundary not in ("exact", "auto"):

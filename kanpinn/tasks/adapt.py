@@ -231,16 +231,22 @@ class ErrorProgress:
         return min(1.0, max(0.0, math.log10(error) / wanted)) ** 3
 
     def extrapolate(self, indicated: float, change: float, rest: float = 0.0) -> None:
-        """Estimate the error on a tree by the ratio of errors to indicators on earlier trees.
+        """Estimate the error on a tree: its indicator times a ratio of errors to indicators.
 
-        On the first tree there is no estimate. There the error is assumed to be `supposed`, which
-        is the geometric mean of `rest` and of the indicator times the largest usual ratio. In 30
-        problems in the plane the error was 0.08 to 2 times this value.
+        The change from the solution on the previous tree serves as the error there; divided by the
+        indicator there it gives the latest ratio. The largest of this ratio, of the ratio before it
+        and of `shown` is taken. Without an indicator on a previous tree (on the first tree, or
+        after `forget`) `ratio` is taken; if no ratio is known, `estimate` stays infinite.
+
+        The attribute `supposed` replaces an infinite estimate. It is the geometric mean of a bound,
+        the indicator times `ratio` or, if none is known, times `usual`, and of `rest`, which counts
+        at most as the bound. On the first tree, in 30 problems in the plane, the error was 0.08 to
+        2 times `supposed`.
 
         Args:
             indicated: the indicator of the error on the tree.
-            change: the relative change from the solution on the previous tree, which serves as the
-                error of the previous solution; meaningless on the first tree.
+            change: the relative change from the solution on the previous tree; not used without an
+                indicator on a previous tree.
             rest: the relative error from terms above the highest degree, see
                 `cell_errors.left_out`.
         """

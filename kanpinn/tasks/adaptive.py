@@ -472,9 +472,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             self.network.assign(after(share))
 
     def _better(self, solved: cell_errors.SolvedTree) -> cell_errors.SolvedTree:
-        """Solve for a better solution, with which the present solution is compared.
+        """Solve for a better solution, see `cell_errors.better_solution`, and return it.
 
-        The errors of parameters are measured with it as well.
+        If there are unknown parameters, their errors are measured with the better solution.
+
+        solved: the present solution.
         """
         better = cell_errors.better_solution(self.problem, solved, self.settings.accuracy)
         if self.parameters is not None:

@@ -212,10 +212,14 @@ class ParametersInCells(Kept):
         )
 
     def verdict(self, status: str) -> str:
-        """The status of a solve that has ended.
+        """The status of a solve that has ended, in view of the parameters as well.
 
         Args:
             status: the status that the fields alone would give.
+
+        Returns:
+            `NO_FIT` if the parameters do not fit the data. Otherwise `status`, followed by a remark
+            if the network of an unknown coefficient is visibly too coarse.
         """
         if not self.data.fits(self.data.model(self.surrogate).loss()):
             return NO_FIT

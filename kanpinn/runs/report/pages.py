@@ -90,9 +90,12 @@ def usable(row: Row, *columns: str) -> bool:
 
 
 def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension | None:
-    """Return the dimension (`Dimension`) that varies along a curve; None without numeric dimension.
+    """Return the dimension along which the points of an error curve follow each other.
 
-    For a measured column, a dimension along which the column takes different values is returned.
+    For a varied key this is the key's first numeric dimension. For a measured column it is a
+    numeric dimension along which the column takes different values while the other dimensions are
+    fixed; dimensions over which an order is fitted come first, then those with the most values.
+    None if the measured column has no such dimension.
 
     Args:
         study: the study.
@@ -100,7 +103,7 @@ def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension
         against: a varied key, or one of the measured columns "parameters", "points", "seconds".
 
     Raises:
-        InputError: if `against` is neither a measured column nor a numeric key.
+        InputError: if `against` is neither a measured column nor a key with a numeric dimension.
     """
     numeric = [dimension for dimension in found if dimension.numbers is not None]
     if against in MEASURED:  # dimensions with a fitted order first, then with the most values

@@ -465,9 +465,15 @@ class CornerConditions:
         ]
 
         def rows(term: ResidualTerm, points: Points) -> tuple[Tensor, Tensor]:
-            """The matrix of a linear function's coefficients, and right-hand sides of e equations.
+            """Linearise the e rows of a term about zero, and apply them to a linear function.
 
-            The shapes are (e, columns) and (e,).
+            Args:
+                term: the equation, or a condition on a side.
+                points: a single point.
+
+            Returns:
+                The matrix (e, columns) from the coefficients of the linear function, one for each
+                entry of `columns`, to the left-hand sides at the point. The right-hand sides, (e,).
             """
             linear = Linearised.at(term.equation, points, self._jet(term, random=False))
             x = points.coords[0] - self._at[0]

@@ -212,7 +212,10 @@ def slabs_in_cells(geometry: CutGeometry, regions: Sequence[Planar]) -> list[Sla
 
 
 def _upright(region: Planar, box: Tensor, ends: Tensor) -> list[Segment]:
-    """The parts of the vertical sides of a cell on whose both sides there is the same region.
+    """The parts of a cell's left and right side that have a region on both of their sides.
+
+    Parts along the region's boundary, or outside the region, are left out. The sides are divided
+    where arcs of the boundary end on them.
 
     Args:
         region: the region.

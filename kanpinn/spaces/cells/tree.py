@@ -212,7 +212,10 @@ class Tree:
         return cells[:, None].expand(-1, self.dim)
 
     def count_when_split(self, chosen: Tensor) -> int:
-        """The number of leaves after `split(chosen)`, for a tree of one region."""
+        """The number of leaves after `split(chosen)` if each box has one leaf.
+
+        Otherwise a lower bound: `split` also halves the other leaves of a box.
+        """
         return int((2 ** chosen.sum(dim=1)).sum())
 
     def split(self, chosen: Tensor) -> tuple["Tree", Tensor]:
