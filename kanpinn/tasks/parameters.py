@@ -505,15 +505,17 @@ class ShootingStage(Stage):
         until: the time up to which the data are being fitted.
         growth: the factor by which the fitted time was multiplied last.
         fitted: the parameters that fit the data up to `reached`, (K,).
-        errors: the errors of the parameters due to the coarser marches, (K,); None until a march
-            with the full tolerance is made.
+        left: the undamped step at which the search with the coarser marches has ended, (K,).
+        errors: the errors of the parameters due to the coarser marches, (K,): the difference of
+            the undamped steps of both marches for the same parameters; None until a march with the
+            full tolerance is made.
         fine: whether the marches have the full tolerance.
 
     Reference: Gábor and Banga, Robust and efficient parameter estimation in dynamic models of
     biological systems (2015), for the many minima.
     """
 
-    kept = ("search", "fitted", "fine", "errors", "reached", "until", "growth")
+    kept = ("search", "fitted", "fine", "left", "errors", "reached", "until", "growth")
     damping = 0.1  # the damping of the first step after a change of the data
 
     def __init__(self, settings: Shooting, residuals: Residuals, seed: int) -> None:
@@ -522,6 +524,7 @@ class ShootingStage(Stage):
         self.march = ParametrisedMarch(residuals)
         self.data, self.names = self.march.data, residuals.surrogate.domain.names
         self.search = ParameterSearch[Path](self.march.parameters, seed, settings.starts)
+        self.left = torch.zeros_like(self.search.values)
         self.errors: Tensor | None = None
         self.fine = False
         times = torch.cat([self.data.times(term) for term in self.data.terms]).sort().values
@@ -556,7 +559,7 @@ class ShootingStage(Stage):
         if search.now is None:
             return self._failed()
         if self.fine and self.errors is None:  # only the tolerance has changed
-            self.errors = search.now.newton.abs()
+            self.errors = (search.now.newton - self.left).abs()
         if not self._is_done(search.now):
             trial = search.now.parameters + search.step()
             search.judge(self.march.fit(settings, trial, until, True, near=search.now))
@@ -597,7 +600,7 @@ class ShootingStage(Stage):
             elif not self.data.until(self.until).fits(now.loss):
                 return self._failed(now)
             elif self.is_whole:
-                self.fine = True
+                self.fine, self.left = True, now.newton
                 self.search.begin(self.search.values)
             else:
                 self.reached, self.fitted = self.until, now.parameters

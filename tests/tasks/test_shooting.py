@@ -143,6 +143,23 @@ def test_the_intervals_are_those_of_the_sensitivities():
     assert torch.allclose(high - low, 3.92 * spread.diagonal().sqrt(), rtol=0.05, atol=1e-4)
 
 
+def test_intervals_without_noise_do_not_depend_on_the_start():
+    """They are due to the errors of the marches alone."""
+    line, times = kp.Box(t=(0, 1)), torch.linspace(0, 1, 9, dtype=F)[:, None]
+    data, widths = kp.Observed(line, times, 1 / (1 + 2 * times)), []
+    for start in (0.5, 1.5):
+        problem = Stated(
+            line,
+            lambda p, u, k: kp.partial(u, "t") + k.value * u.value**2,
+            [kp.Initial(line, 1.0), data],
+            unknowns={"k": kp.Unknown(start)},
+        )
+        k = shot(problem, kp.Windows([1, 1]), 1e-4).estimated["k"]
+        assert k.low < 2 < k.high
+        widths.append(k.high - k.low)
+    assert math.isclose(*widths, rel_tol=0.1)
+
+
 def test_chaotic_curves_are_fitted_from_half_the_numbers():
     solution = shot(lorenz(0.5), kp.Windows([1, 3], 1, 1), 1e-3)
     assert solution.status == "converged"
