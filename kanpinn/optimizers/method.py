@@ -236,6 +236,8 @@ class Method(ABC):
         output_layer_only: whether the method fits the output layer alone.
         fits_points: whether the method lowers the residual at the collocation points of the solve.
         cheap_steps: whether the error is measured after some steps only, about 250 in all.
+        error_limit: the largest relative error that a step adds, if the method chooses its steps
+            and its space by this limit, as a march in time; otherwise None.
         advice: a remedy, which is part of the status if the limit of steps ends the method.
 
     Example:
@@ -251,6 +253,7 @@ class Method(ABC):
     output_layer_only = False
     fits_points = True
     cheap_steps = False
+    error_limit: float | None = None
     advice = "more steps may help"
 
     @property

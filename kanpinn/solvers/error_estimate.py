@@ -365,7 +365,8 @@ class Comparison:
         norms: the norms of the distance of the two solutions.
         contraction: ρ, the root mean square residual of the finer solution divided by that of the
             solution, at points on which neither solution was trained; None for energies, which have
-            no residual.
+            no residual. For marches ρ is at least the ratio of the errors to which they have kept,
+            and equal to it if the residual does not decrease, see `_ratio_of_limits`.
         is_rounding: whether the solution's residual is rounding error.
         doubt: the reason why the distance does not measure the error, as text; empty if it does.
         overfitted: whether the reason is that one of the solutions is overfitted.
@@ -430,9 +431,36 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
         return Comparison(norms, None, doubt=doubt, misfit=misfit)
     before, after = (one.loss(finer.discretization.loss) for one in (mine, its))
     ratio = math.sqrt(after / before) if before > 0 else 0.0
-    doubt, overfitted = _doubt(mine, its, ratio, norms, finer), mine.overfitted or its.overfitted
+    sampled = mine.error <= mine.fresh / 2
+    limits = _ratio_of_limits(solution, finer)
+    if limits is not None and not mine.is_rounding:
+        reliable = sampled and ratio <= LARGEST_CONTRACTION
+        sampled, ratio = True, max(ratio, limits) if reliable else limits
+    doubt, overfitted = (
+        _doubt(mine, its, ratio, norms, finer, sampled),
+        mine.overfitted or its.overfitted,
+    )
     poorer = bool(doubt) and not (overfitted or mine.is_rounding) and CLEARLY <= ratio < math.inf
     return Comparison(norms, ratio, mine.is_rounding, doubt, overfitted, poorer)
+
+
+def _ratio_of_limits(solution: Solution, finer: Solution) -> float | None:
+    """Return the ratio of the errors to which two marches in time have kept, finer to coarser.
+
+    A march controls its error, and its residual need not decrease with it: where initial and
+    boundary values disagree the residual is not square integrable, and in fast transitions it
+    decreases much faster or more slowly than the error of the time at which they happen.
+
+    Returns:
+        The ratio; None unless both solves have converged to such limits, the finer one to a smaller
+        limit.
+    """
+    limits = [one.optimizers[-1].error_limit for one in (solution, finer)]
+    kept = all(one.status.startswith(CONVERGED) for one in (solution, finer))
+    mine, its = limits
+    if not kept or mine is None or its is None or its > LARGEST_CONTRACTION * mine:
+        return None
+    return its / mine
 
 
 def own_verification(solution: Solution) -> Verification | None:
@@ -443,7 +471,12 @@ def own_verification(solution: Solution) -> Verification | None:
 
 
 def _doubt(
-    mine: Verification, its: Verification, ratio: float, distance: Errors, finer: Solution
+    mine: Verification,
+    its: Verification,
+    ratio: float,
+    distance: Errors,
+    finer: Solution,
+    sampled: bool,
 ) -> str:
     """Return the reason why the distance to a finer solution does not measure the error.
 
@@ -456,6 +489,7 @@ def _doubt(
             solution.
         distance: the norms of the difference of the two solutions.
         finer: the finer solution.
+        sampled: whether the solution's residual is known well enough for ρ.
     """
     if mine.overfitted:
         return mine.words
@@ -463,7 +497,7 @@ def _doubt(
         return f"{_named(finer)} is overfitted, {its.words}"
     newton = all(one.output_layer_only for one in finer.optimizers)
     if not mine.is_rounding:
-        if not mine.error <= mine.fresh / 2:
+        if not sampled:
             return f"the mean squared residual is known to {mine.error / mine.fresh:.0%} only"
         if not ratio <= LARGEST_CONTRACTION:
             return f"{_named(finer)} leaves {ratio:.0%} of the residual"

@@ -105,6 +105,10 @@ class March(MarchSettings, Method):
     lowers_loss = False  # each window has equations of its own
     fits_points = False
 
+    @property
+    def error_limit(self) -> float | None:  # type: ignore[override]
+        return self.tolerance if self.follows else None
+
     def check(self, network: Network) -> None:
         state_kind(network).check(self)
 

@@ -66,6 +66,25 @@ def test_a_march_has_an_estimate():
     assert ratio == pytest.approx(1, abs=0.5)
 
 
+def test_the_error_of_a_march_from_a_jump_is_estimated_though_the_residual_does_not_decrease():
+    class Jump(kp.Problem):  # no initial residual is square integrable
+        domain = kp.Box(x=(-1, 1), t=(0, 0.02))
+
+        def residual(self, p, u):
+            return kp.partial(u, "t") - kp.partial(u, "x", "x")
+
+        def conditions(self):
+            sides = self.domain.boundary["x_min", "x_max"]
+            return [kp.Initial(self.domain, "where(x > 0, 1, -1)"), kp.Dirichlet(sides, self.exact)]
+
+        def exact(self, p):
+            return torch.erf(p.x / (2 * p.t.clamp_min(1e-300).sqrt()))
+
+    solution = kp.solve(Jump(), kp.Windows(degree=7), kp.March(1e-3))
+    ratio = estimate_error(solution).errors.l2_relative / solution.errors.l2_relative
+    assert 1 / 2 < ratio < 2
+
+
 def test_an_estimate_keeps_to_the_budget_and_a_late_one_is_no_failure(monkeypatch):
     solution = kp.solve(CUBIC, kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
     finer = next(error_estimate.finer_solutions(solution, 1.5, 1e-3))
