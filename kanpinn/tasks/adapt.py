@@ -192,8 +192,9 @@ class ErrorProgress:
         indicated: the indicator of the error on this tree; infinite if there is none.
         ratio: the latest known ratio of an error to its indicator; 0 if none is known.
         shown: the ratio that the latest comparison with a better solution has shown; 0 before it.
-            Then errors by indicators do not count as estimates: the ratio from the change between
-            two trees may be 50 times too small, as where the solutions on both trees are wrong.
+        is_known: whether there was a comparison on this or on an earlier tree. Without one, errors
+            by indicators do not count as estimates: the ratio from the change between two trees may
+            be 50 times too small, as where the solutions on both trees are wrong.
         compared: whether a solution has been compared with a better solution because its error
             seemed to be within the tolerance; then all later solutions are compared as well.
         supposed: the error that is assumed from indicators if there is no estimate.
@@ -206,6 +207,7 @@ class ErrorProgress:
     indicated: float = math.inf
     ratio: float = 0.0
     shown: float = 0.0
+    is_known: bool = False
     compared: bool = False
     supposed: float = math.inf
     before: float = math.inf
@@ -267,7 +269,7 @@ class ErrorProgress:
     def compare(self, error: float) -> None:
         """Store, as the estimate, the error that a comparison with a better solution has shown."""
         self.estimate, self.compared = error, True
-        self.shown = error / (self.indicated or 1.0)
+        self.shown, self.is_known = error / (self.indicated or 1.0), True
         self.ratio = max(self.ratio, self.shown)
 
 

@@ -132,7 +132,7 @@ class AdaptiveStage(Stage, Generic[S]):
         return f"indicator of {self.error.estimate:.1e} may be 50 times too small"
 
     def short(self) -> str:
-        if self.error.shown or math.isinf(self.error.estimate):
+        if self.error.is_known or math.isinf(self.error.estimate):
             return ""
         return f"before the error was estimated; its {self._indicated}"
 
@@ -193,7 +193,7 @@ class AdaptiveStage(Stage, Generic[S]):
         reached = "Newton's method does not converge on these"
         if uncompared:
             reached = "the error has not been estimated"
-        if math.isfinite(error) and progress.shown:
+        if math.isfinite(error) and progress.is_known:
             reached = f"the estimated relative error is {error:.1e}"
             notes["estimated_error"], words = error, f"{words}, estimated error {error:.1e}"
         elif math.isfinite(error):
