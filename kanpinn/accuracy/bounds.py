@@ -175,7 +175,14 @@ class Operator:
         return bool((self.diffusion > 0).all())
 
     def at(self, p: Points) -> Coefficients:
-        """Return the coefficients of L u = -A:D²u + (b - div A)·∇u + c u at n points."""
+        """Return the coefficients of L u = -A:D²u + (b - div A)·∇u + c u at n points.
+
+        The parts of the result are `second` = -A, `first` = b - div A and `zeroth` = c. Its `rest`
+        is -f only if the coefficients vary; if they are constant, `rest` has no meaning.
+
+        Args:
+            p: the points.
+        """
         if self.constant is None:
             return read_coefficients(self.problem.equation, p, "the residual").times(self.sign)
         parts = (part.expand(len(p), *part.shape[1:]) for part in self.constant.parts)
@@ -183,6 +190,9 @@ class Operator:
 
     def least_outflow(self, p: Points, found: Coefficients) -> float:
         """Return a lower bound of b·n over points with normals n.
+
+        The bound is 0 if b is 0. If the coefficients vary and A n is not 0, it is -max |b|, since
+        div A is then not known at the points. Otherwise it is the least b·n at the points.
 
         Args:
             p: the points.
@@ -364,7 +374,9 @@ class NaturalPiece:
     largest: float
 
     def misfit(self, jet: JetFunction, nodes: int) -> float:
-        """Return the L2 norm of the misfit h/κ - (A∂v/∂n + α v) of a function v on the piece.
+        """Bound the L2 norm of the misfit h/κ - (A∂v/∂n + α v) of a function v on the piece.
+
+        The bound is the L2 norm of the residual of the condition, divided by the least |κ|.
 
         Args:
             jet: returns the jet of v at points.
@@ -695,10 +707,11 @@ class Norms(NamedTuple):
 
 
 def norms_of(operator: Operator, grid: Grid | None, jet: JetFunction, upper: bool = False) -> Norms:
-    """Return bounds of the norms of a function, by quadrature.
+    """Return bounds of the L2, H1 and energy norm of a function w, by quadrature.
 
-    The quadrature error is estimated. It is added to the integrals for upper bounds, and subtracted
-    for lower bounds.
+    The squared energy norm is ∫ A∇w·∇w + γ w², where γ is the least effective reaction, or 0 if
+    that is negative. The quadrature error is estimated. It is added to the integrals for upper
+    bounds, and subtracted for lower bounds.
 
     Args:
         operator: the operator, with the domain and the diffusion A of the energy norm.

@@ -142,8 +142,15 @@ class Discretization(Generic[P]):
         """Return the interior points of an epoch, followed by the points of each condition.
 
         Boundary points are distributed over the conditions in proportion to the measure of the
-        surface of each, in coordinates in which the domain's bounding box is a cube. All points
-        depend on the seed and the epoch alone.
+        surface of each condition, in coordinates in which the domain's bounding box is a cube. All
+        points depend on the seed and the epoch alone.
+
+        Args:
+            epoch: the number of the epoch, from 0.
+
+        Returns:
+            The interior points, then the points of each condition in the order of
+            `problem.conditions()`.
         """
         if epoch in self._drawn:
             return self._drawn[epoch]
@@ -222,7 +229,8 @@ class Discretization(Generic[P]):
     def penalties(self, epoch: int = 0) -> list[loss_terms.ResidualTerm]:
         """Return the loss terms of the conditions that do not hold exactly.
 
-        epoch: the number of the epoch, from 0.
+        Args:
+            epoch: the number of the epoch, from 0.
 
         Raises:
             InputError: as for `terms`.
@@ -234,7 +242,12 @@ class Discretization(Generic[P]):
         return loss_terms.condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
-        """Return the loss of an epoch, whose `family` is this object; arguments as for `terms`."""
+        """Return the loss of an epoch, with the terms of `terms` and this object as its `family`.
+
+        Args:
+            epoch: the number of the epoch, from 0.
+            interior: interior points in place of the epoch's points; an energy does not use them.
+        """
         return Residuals(self.surrogate, self.terms(epoch, interior), self)
 
     @property
@@ -280,7 +293,11 @@ class Discretization(Generic[P]):
 
 
 def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
-    """Give a network without width the inputs and outputs that a problem needs, and return it."""
+    """Give a network without width the inputs and outputs that a problem needs, and return it.
+
+    The network gets one output per field of the problem. A network that already has a width is
+    returned unchanged.
+    """
     if network.unsized is None:
         return network
     inputs = input_counts(problem, inputs_of(problem, network.has_kinks))

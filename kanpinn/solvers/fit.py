@@ -202,6 +202,9 @@ def points_of(table: Table, surrogate: Surrogate) -> Points:
 def loss_term(table: Table, points: Points, deviation: Tensor | None) -> Term:
     """Return the loss term for points of a table.
 
+    For numbers the residual is (output - target) / deviation. For classes the term is the cross
+    entropy.
+
     Args:
         table: the table; its inputs name the coordinates of the points.
         points: rows of the table, with the targets as `data`.

@@ -41,9 +41,10 @@ class GridFields:
     fields: tuple[str, ...]
 
     def of(self, field: str) -> dict[str, numpy.ndarray]:
-        """Return the arrays of one field: "solution", "exact" or "reference", and "error".
+        """Return the arrays of one field, by the names "solution", "exact" or "reference", "error".
 
-        Without an exact solution and a reference, the array "solution" is the only one.
+        "error" is the solution minus the array "exact" or "reference". Without an exact solution
+        and a reference, the array "solution" is the only one.
 
         Args:
             field: the name of the field.

@@ -60,7 +60,9 @@ def solve_discretized(
     checkpoint: Mapping[str, Any] | None = None,
     started: float | None = None,
 ) -> Solution:
-    """Solve a discretized problem, starting from the present coefficients of its network.
+    """Solve a discretized problem from the present coefficients of its network; return the result.
+
+    With a checkpoint, the solve starts from the coefficients in the checkpoint.
 
     Args:
         discretization: the discretized problem.

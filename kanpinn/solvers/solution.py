@@ -212,7 +212,12 @@ class Line:
 
 
 def sum_over(rules: Sequence[Rule], density: Callable[[Points], Tensor]) -> Tensor:
-    """Return the integrals of a density, (m,), by a rule in groups of points."""
+    """Return the integrals Σ weight · density of m densities over all points of a rule, (m,).
+
+    Args:
+        rules: the rule, in groups of points with their weights.
+        density: returns the m densities at n points, (n, m).
+    """
     parts = []
     for p, weights in rules:
         values = density(p)
@@ -227,13 +232,19 @@ def compared(
     density: Callable[[Points], Tensor],
     better: tuple[Callable[[Points], Tensor], float] | None,
 ) -> Tensor:
-    """Return integrals that were computed in other ways, (ROWS, m), see `Quantity`.
+    """Return m integrals that were computed in `ROWS` other ways, (ROWS, m), for their errors.
+
+    The change of an integral is factor · (integral of the better density - integral of the
+    density). Row 0 is `value` plus the change. Each of the next `PARTS` rows is `value` plus the
+    contribution of one part of the points to the change. The last row is the integral by the
+    coarser rule. Without a better solution all rows are NaN.
 
     Args:
         value: the integrals of the density by the rule, (m,).
-        rules: the rule, in groups of points. Its `PARTS` parts have equal numbers of points.
+        rules: the rule, in groups of points. In their order the points are divided into `PARTS`
+            parts with equal numbers of points.
         coarse: a coarser rule.
-        density: the density of the solution.
+        density: the density of the solution, as a function of points.
         better: the density of the better solution, and the factor by which errors may exceed the
             differences; None if there is no better solution.
     """
@@ -505,7 +516,14 @@ class Solution(Solved):
     def _compare(
         self, density: Callable[..., Tensor] | None
     ) -> tuple[Callable[[Points], Tensor], float] | None:
-        """Return a density of the better solution, and its factor; None if it is not known."""
+        """Return a density of the better solution as a function of points, and the error factor.
+
+        The error factor is the factor by which errors may exceed the differences between the two
+        solutions. None without a better solution.
+
+        Args:
+            density: the density as a function of points and jets; None for the fields.
+        """
         if self._better is None:
             return None
         surrogate, factor = self._better
@@ -621,9 +639,13 @@ class Solution(Solved):
         return Quantity(value, others)
 
     def _nearby(self, p: Points) -> Iterator[Points]:
-        """Yield for each of n points `PARTS` other points, at 0.03 of the domain's size.
+        """Yield `PARTS` times n points: one point near each of the n given points.
 
-        Points that would be outside of the domain are replaced by the given point.
+        A point is moved in a random direction by 0.03 of the size of the domain's bounding box. It
+        is not moved if the moved point would be outside the domain.
+
+        Args:
+            p: the n given points.
         """
         domain, near = self.problem.domain, 0.03
         low, high = domain.bounds

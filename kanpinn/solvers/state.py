@@ -301,7 +301,14 @@ def copied(network: Network) -> dict[str, Tensor]:
 
 @contextmanager
 def perturbed(network: Network, seed: int) -> Iterator[None]:
-    """Multiply each coefficient by 1 ± the machine epsilon, at random, inside the context."""
+    """Multiply each coefficient by 1 ± the machine epsilon, at random, inside the context.
+
+    On leaving the context the coefficients get their former values.
+
+    Args:
+        network: the network, which is changed in place.
+        seed: the seed of the random signs.
+    """
     kept = [one.clone() for one in network.parameters()]
     generator = torch.Generator().manual_seed(seed)
     try:
@@ -339,6 +346,9 @@ class Best:
 
     def see(self, row: Mapping[str, float], step: int, network: Network) -> None:
         """Store a copy of the network's state if a new row of the history has the least value.
+
+        A row with a value that is not lower increases `waited` by 1; a row with a lower value sets
+        `waited` to 0; a row without the quantity changes nothing.
 
         Args:
             row: the row, which may lack the quantity.
@@ -385,7 +395,11 @@ class Least:
     network: dict[str, Tensor] | None = None
 
     def see(self, done: Step, number: int, before: dict[str, Tensor] | None) -> None:
-        """Store the network after a step if its loss is the least.
+        """Update the least loss after a step, and store the network of the least loss.
+
+        The loss of a step may be the loss after the step or, with `done.loss_lags`, the loss before
+        the step. The network is stored only when a step has changed it: before that, the present
+        network is the one with the least loss.
 
         Args:
             done: the result of the step.

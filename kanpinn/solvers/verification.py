@@ -108,7 +108,7 @@ def _steepest(
 
     Args:
         problem: the problem.
-        values: evaluates the equation at further points.
+        values: evaluates the residuals at further points, (n, d) → (n, k).
         points: the points of the scan, (n, d).
         found: the residuals at these points, (n, k): one column for each equation and each random
             jet, see `scan_data`.
@@ -308,7 +308,11 @@ class Verification:
 
     @property
     def growth(self) -> float:
-        """The loss at fresh points divided by the loss at the points of the solve."""
+        """The loss at fresh points divided by the loss at the points of the solve.
+
+        If the loss at the points of the solve is 0, the growth is infinite, or 1 if both losses
+        are 0.
+        """
         return self.fresh / self.own if self.own else math.inf if self.fresh else 1.0
 
     @property
@@ -349,7 +353,13 @@ class Verification:
         return f"{larger} at points that no step has seen{most}"
 
     def loss(self, weights: Loss) -> float:
-        """Return the loss at fresh points for other weights, including the measurements."""
+        """Return the loss at fresh points for other weights, including the measurements.
+
+        The loss is weights.interior · `interior` + weights.boundary · (`boundary` + `measured`).
+
+        Args:
+            weights: the weights of the equation and of the conditions.
+        """
         return weights.interior * self.interior + weights.boundary * (self.boundary + self.measured)
 
 
@@ -816,7 +826,11 @@ def judged_by_curvature(
     zero. A minimum requires only that the density is convex in gradients of rank one (Legendre and
     Hadamard). If the density is not convex in gradients of rank one at some point, the status is
     "stopped: ...". If the density is convex in gradients of rank one only, a warning says that the
-    solution is not known to be a minimum.
+    solution is not known to be a minimum. The status is also "stopped: ..." if second derivatives
+    of the density are not finite at some point.
+
+    Nothing is checked, and the status is unchanged, if it does not begin with "converged", if the
+    equation is not derived from an energy, or if the problem has unknown numbers.
 
     Args:
         status: the status so far.

@@ -93,7 +93,10 @@ class Trial:
 
     @property
     def resolved(self) -> bool:
-        """True if for each unknown the network's part of the error is known, or less than noise."""
+        """True if, for each unknown, the error due to the network is known or less than the noise.
+
+        The unknowns are the problem's unknown numbers and unknown fields.
+        """
         numbers, fields = self.solution.estimated.values(), self.solution.spreads.values()
         return all(n.resolved for n in numbers) and all(f.resolved for f in fields)
 
@@ -105,7 +108,11 @@ class Trial:
     def better_than(self, other: "Trial") -> bool:
         """Return whether the estimated error is lower than that of another trial.
 
-        If one of the errors is not known, the losses at fresh points are compared.
+        If one of the errors is not known, the losses at fresh points are compared. If one of the
+        losses is not known either, this trial counts as better unless it has failed.
+
+        Args:
+            other: the other trial.
         """
         if math.isfinite(min(self.error, other.error)):
             return self.error <= other.error
@@ -205,6 +212,10 @@ class Verdict:
 def judge(one: Trial, other: Trial) -> Verdict:
     """Estimate the errors of two successive trials with the same form of the loss.
 
+    The errors of an energy's trials are estimated from distances, since an energy has no residual.
+    Trials that fit measurements are judged by their fit. If the second network is in cells, its own
+    error estimate is used. All other errors are estimated from the residuals.
+
     Args:
         one: the first trial.
         other: the second trial.
@@ -226,8 +237,10 @@ def _by_own_error(
     """Return the verdict on two trials, the second one in cells, by the error that cells estimate.
 
     Residuals say little about solutions that are singular at corners, since residuals grow without
-    limit there. H1 errors are then not known, since they are largest in the smallest cells at the
-    corners.
+    limit there. The second error is therefore the error that its solve has estimated. The first
+    error is the distance of the two solutions or, for a first trial in cells, its own estimate if
+    that is larger. H1 errors are not known at corners that point inwards, since they are largest in
+    the smallest cells there.
 
     Args:
         one: the first trial.

@@ -96,9 +96,9 @@ class EigenStage(Stage):
     """The state of a search for the eigenpairs nearest to a shift.
 
     Attributes:
-        shift: the present shift σ, a real number. It is close to the real part of
-            `EigenSearch.near` or, if `near` is None, at
-            first beyond the bounded end of the spectrum.
+        shift: the present shift σ, a real number. With `EigenSearch.near` the shift is close to the
+            real part of `near`. Without it the first shift is `end`, and later shifts follow from
+            the eigenvalues that were found.
         up: True if the spectrum is bounded from below, False if it is bounded from above.
         end: a number beyond the bounded end of the spectrum, so that no eigenvalue is expected
             beyond it; 0 if `near` is given.
@@ -168,9 +168,14 @@ class ShiftStage(EigenStage):
         return spectrum.pencil_spectrum(*self.pencil, self.shift, self.search.near, self.up)
 
     def _first(self, found: spectrum.Spectrum) -> Tensor:
-        """Return the indices of the eigenvalues nearest to the shift with a small residual, sorted.
+        """Return the indices of the first eigenvalues with a small residual, (k,), in order.
 
-        At most 3 · count + 8 eigenvalues are returned.
+        Only the 3 · count + 8 eigenvalues with a small residual that are nearest to
+        `EigenSearch.near`, or without it to the shift, are considered. Their order is that of
+        `spectrum.order`: by the distance from `near`, or without it from the bounded end.
+
+        Args:
+            found: all eigenpairs for the present shift.
         """
         resolved = (found.residuals < spectrum.RESOLVED).nonzero()[:, 0]
         nearest = resolved[: 3 * self.search.count + self.spare]
@@ -313,6 +318,9 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
 
     def _errors(self, pairs: spectrum.CellPairs, shares: Tensor) -> Tensor:
         """Return the relative errors of the eigenvalues due to cells and Krylov space, (count,).
+
+        The error due to the cells is the sum of `shares` over the cells, to the power of the rate
+        that holds at the problem's singular corners. The error due to the Krylov space is added.
 
         Args:
             pairs: the eigenpairs.
@@ -531,6 +539,9 @@ def resolved_modes(
     search: EigenSearch, found: spectrum.Spectrum, which: Tensor, limit: float
 ) -> FoundModes:
     """Return the modes of given eigenpairs, without modes with a large residual at fresh points.
+
+    If the problem says or the forms of its modes show that it is self-adjoint, the modes are real
+    and orthonormal for ∫ u·Mv. Otherwise they are the eigenvectors, real where the eigenvalues are.
 
     Args:
         search: the search, with the number of modes that are requested.

@@ -251,7 +251,7 @@ def pencil(
 def linearised_sides(
     problem: EigenProblem, surrogate: Surrogate, points: Points
 ) -> tuple[Linearised, Linearised]:
-    """Return the operator L and the mass M, linearised about zero fields at points."""
+    """Return the sides of L u = λ M u: first L, then M, linearised about zero fields at points."""
     sides, fields = (problem.operator_values, problem.mass_values), len(problem.fields)
     channels = channels_at(surrogate, sides, points)
     operator, mass = (Linearised.at_zero(one, points, channels, fields) for one in sides)
@@ -558,10 +558,12 @@ def pencil_spectrum(
 def better_shift(found: Spectrum, near: complex | None) -> float | None:
     """Return another shift if the spectrum must be computed again with it; otherwise None.
 
-    A first reason for another shift is that the nearest eigenvalue is very close to the shift,
-    closer than 1e-4 times the distance of the fifth nearest eigenvalue. Then the other eigenvalues
-    lose digits to the rounding error of the nearest one. Without `near` a second reason is that an
-    eigenvalue lies beyond the shift, however far, since there may be more such eigenvalues.
+    Let D be the distance of the fifth nearest eigenvalue from the present shift. A first reason for
+    another shift is that the nearest eigenvalue is closer to the shift than 1e-4 D. Then the other
+    eigenvalues lose digits to the rounding error of the nearest one, and the new shift is smaller
+    by 0.1 D. Without `near` a second reason is that an eigenvalue lies beyond the shift, however
+    far, since there may be more such eigenvalues. The new shift then lies beyond this eigenvalue,
+    by D / 2.
 
     Args:
         found: the spectrum for the present shift.
@@ -821,7 +823,10 @@ class CellPairs:
         return self._by_cells(self.spectrum.basis @ columns)
 
     def columns(self, count: int) -> int:
-        """Return the number of functions in `block`, including linearly dependent functions."""
+        """Return the number of the first `count` modes and their complex conjugates.
+
+        `block` has as many functions, or fewer if some of them are linearly dependent.
+        """
         return len(self._closed(torch.arange(count)))
 
     def _by_cells(self, functions: Tensor) -> Tensor:
@@ -935,7 +940,13 @@ def nearest_pairs(
 
 
 def _errors(found: Spectrum, count: int) -> Tensor:
-    """Return the estimated relative errors of the first eigenvalues of an inverse, (count,)."""
+    """Return the estimated relative errors of the first eigenvalues of the inverse, (count,).
+
+    The error of an eigenvalue with the relative residual r is r · min(r' + δ, 1), where r' is the
+    largest of the first `count` residuals, and δ is the relative size of the part of the inverse
+    that is not normal. The errors are infinite if the Krylov space has fewer than 2 · `count`
+    dimensions.
+    """
     if found.basis.shape[1] < 2 * count:
         return torch.full((count,), math.inf, dtype=torch.float64)
     columns, _ = found.span(torch.arange(count))
