@@ -79,7 +79,10 @@ class EliminationTree:
         return self._counted[0]
 
     def eliminated(self, node: int) -> Array:
-        """The numbers of the blocks that a node eliminates, in ascending order."""
+        """The numbers of the blocks that a node eliminates, in ascending order.
+
+        The root also eliminates the blocks that are left after the last merge.
+        """
         last = self.eliminated_at == len(self.places) if node == self.root else False
         return np.flatnonzero((self.eliminated_at == self.places[node]) | last)
 
@@ -113,7 +116,8 @@ class EliminationTree:
     def _operations(self) -> dict[int, float]:
         """The number of operations of each node.
 
-        A merge eliminates `inner` unknowns and keeps `rest` unknowns.
+        For a merge that eliminates m unknowns and keeps k, the number is 2 m (m²/3 + m k + k²). For
+        a leaf with k unknowns it is 4/3 k³, to triangulate its rows, plus the leaf's `work`.
         """
         return {
             node: 2 * inner * (inner**2 / 3 + inner * rest + rest**2)
@@ -228,7 +232,7 @@ def shared_subtrees(
 
 
 def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
-    """Choose an order of merges, two fronts at a time, until one front is left.
+    """Return an order of merges of two fronts at a time, until one front is left.
 
     The fill of a merge is the number of entries of the merged front minus those of its two fronts.
     Of all pairs of fronts with a common block, the pair with the least fill is merged. Around a
@@ -239,6 +243,10 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
     Args:
         blocks: the numbers of the blocks of unknowns of each leaf.
         sizes: the numbers of unknowns of all blocks, (B,).
+
+    Returns:
+        The merges in order, each as the numbers of its two fronts and of the merged front. Leaves
+        have the numbers 0 … N - 1, and merged fronts the numbers from N on.
 
     Reference: Rothberg and Eisenstat, Node selection strategies for bottom-up sparse matrix
     ordering (1998), for minimum fill.
@@ -294,11 +302,11 @@ class UnknownsOfRank:
     """The unknowns of a rank: those of its own fronts, and all unknowns that several ranks share.
 
     Args:
-        sizes: the numbers of these unknowns in all blocks, (B,): zero in the blocks of other ranks.
+        sizes: the numbers of these unknowns in all blocks, (B,): 0 in blocks that this rank lacks.
         places: the places of these m unknowns among all N unknowns, ascending, (m,).
         shared: the indices, among the m unknowns, of the unknowns that all ranks have, (s,).
         counted: a mask of the unknowns that a sum over the ranks takes from this rank, (m,).
-        total: N.
+        total: the number N of all unknowns.
     """
 
     sizes: Array
