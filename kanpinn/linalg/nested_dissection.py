@@ -127,11 +127,12 @@ class MergeElimination(Elimination):
         twice: a mask of the remaining unknowns of the second front, true for unknowns that the
             first front has as well.
         size: the number of unknowns of the merged front.
-        inner: the transformation of both fronts' rows for the blocks that are eliminated; None if
-            there are none.
+        inner: the transformation of both fronts' rows for the blocks that are eliminated.
         solvable: the transformation with which the rows of these blocks can be solved.
-        outer: the transformation of the merged front and the rows left over from `inner`.
-        eliminated: the rows of the eliminated blocks.
+        outer: the transformation of the merged front together with the rows that are left over;
+            None if no rows are left over.
+        eliminated: the rows of the eliminated blocks. If no block is eliminated, `inner`,
+            `solvable` and `eliminated` are None.
     """
 
     merge: tuple[int, int, int]
@@ -276,12 +277,12 @@ def columns_of_blocks(blocks: Array, starts: Array, sizes: Array) -> Array:
 
 
 def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
-    """The columns of some blocks in a front.
+    """Return the indices of the columns that some blocks have in a front.
 
     Args:
-        blocks: the blocks of the front, in order.
-        sizes: the numbers of unknowns of all blocks.
-        chosen: the blocks whose columns are wanted, in order.
+        blocks: the numbers of the front's blocks, in the order of their columns.
+        sizes: the numbers of unknowns of all blocks, (B,).
+        chosen: the numbers of the blocks whose columns are returned, one block after the other.
     """
     starts = np.zeros(len(sizes), dtype=np.int64)
     starts[blocks] = np.cumsum(sizes[blocks]) - sizes[blocks]
@@ -352,9 +353,10 @@ def _steps(
     fronts: Mapping[int, BlockRows],
     waiting: dict[int, BlockRows],
 ) -> Iterator[Step]:
-    """Yield the steps of this rank for some nodes; a step is made when it is asked for.
+    """Yield the steps of this rank for some nodes, each as a pair (number of the node, step).
 
-    Above the subtrees of single ranks, a rank waits for fronts of other ranks.
+    A step is computed only when the caller asks for it. Above the subtrees of single ranks, a rank
+    waits for fronts of other ranks.
 
     Args:
         tree: the order of the merges.
