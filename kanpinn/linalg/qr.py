@@ -114,14 +114,18 @@ class TriangularFactor:
 def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, int] | None:
     """Return the solution of R x = target by back substitution, and the numerical rank.
 
-    This needs no SVD. The result is None unless R is square and, apart from zero rows and columns,
-    has only singular values above a hundred times the cut-off. The smallest singular value is
-    estimated by inverse iteration, slightly too large.
+    This needs no SVD. The smallest singular value of R is estimated by inverse iteration, slightly
+    too large.
 
     Args:
-        matrix: R.
-        target: the right-hand side, (p,).
-        rcond: the cut-off relative to the largest singular value.
+        matrix: R, upper triangular, (k, p).
+        target: the right-hand side, (k,).
+        rcond: the cut-off of singular values, relative to the largest one.
+
+    Returns:
+        The solution, (p,), with zeros for zero columns, and the rank: the number of nonzero
+        columns. None unless R is square and, apart from zero rows and columns, has only singular
+        values above a hundred times the cut-off.
     """
     if len(matrix) < matrix.shape[1]:
         return None
@@ -233,7 +237,7 @@ def triangular_factor(chunks: Sequence[Rows], above: Tensor | None = None) -> Te
 
 
 def _eliminated(chunks: Sequence[Rows]) -> Tensor:
-    """Return the triangular factor of banded rows, computed front by front.
+    """Return the triangular factor (p + 1, p + 1) of banded rows, computed front by front.
 
     A front consists of the rows that the front before it has left over, and of all rows whose first
     nonzero entry is in the front's own WIDTH columns. The front's columns are the columns in which
@@ -287,8 +291,8 @@ class Fold:
     combines the factors of all ranks in a binary tree.
 
     Args:
-        factor: R of the rows folded so far, (k, p + 1); None if there are none.
-        waiting: the chunks that are not folded yet.
+        factor: R of the rows folded so far, (k, p + 1); None before the first chunk is folded.
+        waiting: the chunks that are not folded into R yet.
 
     Reference: Demmel et al., Communication-optimal parallel and sequential QR (2012), TSQR.
     """
@@ -297,7 +301,10 @@ class Fold:
     waiting: list[Rows] = field(default_factory=list)
 
     def add(self, jacobian: Tensor, residual: Tensor) -> None:
-        """Add the rows J (n, p) and r (n,) to the factor."""
+        """Add the rows J (n, p) and r (n,).
+
+        The rows wait until all waiting rows are more than 2 p, and are then folded into R together.
+        """
         self.waiting.append((jacobian, residual))
         # The p rows of R are factorised along with the chunks, which pays if these have more rows.
         if sum(len(r) for _, r in self.waiting) > 2 * jacobian.shape[1]:
