@@ -46,10 +46,10 @@ class Reflections:
         return np.triu(self.vectors[: min(self.vectors.shape)])
 
     def apply(self, right_sides: Array) -> Array:
-        """Multiply a matrix by the inverse of the orthogonal matrix Q, (r, n).
+        """Return Q⁻¹ B, (r, n).
 
         Args:
-            right_sides: the matrix, (r, n).
+            right_sides: the matrix B, (r, n).
         """
         if not len(self.factors) or not right_sides.size:
             return right_sides
@@ -128,9 +128,9 @@ class Solvable:
 
     Args:
         triangle: R, with rows of the unit matrix for the x_i that are set to zero, (c, c).
-        kept: a mask of the other x_i, (c,).
-        reflections: the transformation that makes the columns of the kept x_i an upper triangle
-            again; None if all x_i are kept.
+        kept: a mask of the x_i that are not set to zero, (c,).
+        reflections: the transformation that makes the columns of these x_i an upper triangle again;
+            None if no x_i is set to zero.
     """
 
     triangle: Array
