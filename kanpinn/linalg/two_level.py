@@ -154,10 +154,10 @@ def _runs(places: Array) -> list[tuple[slice, slice]]:
 class FrontalInverse:
     """The inverse of a sum of Hermitian matrices without negative eigenvalues.
 
-    Each matrix belongs to a leaf of a tree and has the unknowns of its blocks. A front is the sum
-    of some of these matrices, without eliminated unknowns. Leaves are merged in the order of the
-    tree, and unknowns are eliminated when no other front has them. A subtree with few unknowns is
-    merged at once: this adds little work, and makes matrices so large that their products are fast.
+    Each matrix belongs to a leaf of a tree and has the unknowns of the leaf's blocks. A front is a
+    sum of some of these matrices, without eliminated unknowns. Leaves are merged in the order of
+    the tree, and unknowns are eliminated when no other front has them. A subtree with few unknowns
+    is merged at once: this adds little work, and makes matrices large enough for fast products.
     In directions in which a matrix is singular up to rounding, the result is zero.
 
     With several ranks (processes), each rank has the leaves of its subtrees and eliminates their
@@ -168,7 +168,8 @@ class FrontalInverse:
         tree: the order of the merges.
         sizes: the numbers of this rank's unknowns in all blocks, (B,). They may be smaller than in
             the tree. A rank has all unknowns in which fronts of several ranks overlap.
-        leaf: gives the matrix of one of this rank's leaves, one block after the other.
+        leaf: a function from the number of one of this rank's leaves to the leaf's matrix, (c, c),
+            for the c unknowns of its blocks `tree.blocks[number]`, one block after the other.
         dtype: the type of the matrices, float or complex.
 
     Reference: Duff and Reid, The multifrontal solution of indefinite sparse symmetric linear
@@ -224,7 +225,12 @@ class FrontalInverse:
         return product[self._place], sums
 
     def _subtree(self, root: int, waiting: dict[int, HermitianFront]) -> Iterator[Eliminated]:
-        """Yield the steps in a subtree of this rank, and store its last front in `waiting`."""
+        """Yield the steps in a subtree of this rank.
+
+        Args:
+            root: the root of the subtree.
+            waiting: the front of each node that is not merged yet; the front of the root is added.
+        """
         few, tree = 128, self._tree
         counts: dict[int, int] = {}  # of unknowns that are eliminated in the subtree of each node
         at_once: dict[int, list[int]] = {}  # the leaves of subtrees with few unknowns
@@ -245,21 +251,36 @@ class FrontalInverse:
     def _leaves(
         self, node: int, leaves: Sequence[int], waiting: dict[int, HermitianFront]
     ) -> Iterator[Eliminated]:
-        """Yield the step that merges leaves to a node."""
+        """Yield the step that merges the matrices of leaves to the front of a node.
+
+        Args:
+            node: the node.
+            leaves: the numbers of all leaves in the subtree of the node.
+            waiting: the front of each node that is not merged yet; the node's front is added.
+        """
         return self._step(
             node, [HermitianFront(self._places(leaf), self._leaf(leaf)) for leaf in leaves], waiting
         )
 
     def _merge(self, node: int, waiting: dict[int, HermitianFront]) -> Iterator[Eliminated]:
-        """Yield the step that merges two fronts to a node."""
+        """Yield the step that merges the fronts of a node's two children to the front of the node.
+
+        Args:
+            node: the node.
+            waiting: the front of each node that is not merged yet. The front of the node replaces
+                those of its children.
+        """
         return self._step(node, [waiting.pop(child) for child in self._tree.pairs[node]], waiting)
 
     def _step(
         self, node: int, parts: Sequence[HermitianFront], waiting: dict[int, HermitianFront]
     ) -> Iterator[Eliminated]:
-        """Yield the step that merges fronts to a node, if it eliminates unknowns.
+        """Yield the step that merges fronts to the front of a node; nothing if none is eliminated.
 
-        The front of the node is stored in `waiting`.
+        Args:
+            node: the node. The root eliminates all unknowns that are left.
+            parts: the fronts that are merged.
+            waiting: the front of each node that is not merged yet; the node's front is added.
         """
         of_front, of_step = self._scratch
         front, is_root = HermitianFront.merged(parts, of_front), node == self._tree.root
@@ -276,7 +297,7 @@ class FrontalInverse:
         return self._place[columns_of_blocks(self._tree.blocks[leaf], self._starts, self._sizes)]
 
     def _shared(self, root: int, own: HermitianFront | None) -> HermitianFront:
-        """Return the front of a subtree on all ranks.
+        """Return, on every rank, the front of the root of a subtree that one rank has eliminated.
 
         Args:
             root: the root of the subtree.
@@ -331,8 +352,8 @@ class AlikeFronts:
     def normal(self, unknowns: Array) -> Array:
         """The products f² TᴴT x for the fronts' matrices f T and vectors x, (c, t, n).
 
-        For a single vector only half of the symmetric matrix is read from memory: reading takes
-        more time than multiplying.
+        For a single front and a single vector (c = n = 1) only half of the symmetric matrix TᴴT is
+        read from memory, because reading takes more time than multiplying.
 
         Args:
             unknowns: the vectors x of all unknowns, (N, n).
@@ -352,11 +373,11 @@ class AlikeFronts:
 
 
 def alike_fronts(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[AlikeFronts]:
-    """Group fronts that share one array.
+    """Group the fronts whose rows are the same array in memory; return one group for each array.
 
     Args:
         sizes: the numbers of unknowns of the blocks, (B,).
-        fronts: the rows of the fronts, by number.
+        fronts: the rows of each front, by the number of the front.
     """
     starts, groups = np.cumsum(sizes) - sizes, dict[int, list[int]]()
     for number, front in fronts.items():
@@ -396,7 +417,11 @@ class _BlockInverses:
     factors: Array
 
     def __call__(self, slope: Array) -> Array:
-        """Multiply the parts of vectors (N, n) in the blocks by the inverses, (b, s, n)."""
+        """Return the products of the blocks' inverses with the entries of vectors, (b, s, n).
+
+        Args:
+            slope: the vectors, with the entries of all unknowns, (N, n).
+        """
         parts = slope[self.columns]
         if len(self.inverses) == len(parts):
             return self.factors * (self.inverses @ parts)
@@ -407,7 +432,19 @@ class _BlockInverses:
 def _block_inverses(
     tree: EliminationTree, unknowns: UnknownsOfRank, groups: Sequence[AlikeFronts], dtype: type
 ) -> list[_BlockInverses]:
-    """The inverses of AᴴA in all diagonal blocks of this rank."""
+    """Return the inverses of AᴴA in all diagonal blocks of this rank.
+
+    Args:
+        tree: the blocks of each front, and the numbers of their unknowns.
+        unknowns: the unknowns of this rank.
+        groups: this rank's fronts. The parts of AᴴA in blocks that several ranks share are summed
+            over the ranks.
+        dtype: the type of AᴴA, float or complex.
+
+    Returns:
+        One entry for each group of blocks with the same matrix up to a factor, and for each size of
+        blocks one entry for all other blocks of this size.
+    """
     sizes = unknowns.sizes
     matrices, places = {}, np.zeros(len(sizes), dtype=np.int64)
     for size in np.unique(tree.sizes):  # all ranks have the same sizes
@@ -527,14 +564,15 @@ class TwoLevel:
 
         Args:
             right_sides: the right-hand sides b in the rows of each front, (r, n).
-            tolerance: the error in the norm ‖A x‖, relative to the error of x = 0.
+            tolerance: the largest error of x in any column, relative to the error of x = 0. An
+                error e is measured by ‖A e‖, which the preconditioner estimates.
             most: the largest number of iterations.
-            start: x before the first iteration, (N, n). It is zero by default, and also if zero has
-                the smaller error.
+            start: x before the first iteration, (N, n); 0 by default. If x = 0 has a smaller error,
+                the iteration starts from 0 instead.
 
         Returns:
-            x, (N, n); None if it takes more than `most` iterations, as predicted from those so far,
-            or if rounding keeps the error far above the tolerance.
+            x, (N, n). None if the iterations so far predict that more than `most` are needed, or if
+            rounding keeps the error above a thousand times the tolerance.
 
         Raises:
             LinAlgError: if an entry is not finite.
@@ -650,7 +688,11 @@ def _most(count: int) -> int:
 
 
 def _largest(squares: Array, others: Array) -> float:
-    """The root of the largest quotient of squares, which rounding may have made negative."""
+    """Return the square root of the largest |squares| / others, for arrays (n,); 0 if n = 0.
+
+    The absolute value is taken because rounding may make small squares negative. A quotient whose
+    divisor is not positive counts as 0.
+    """
     return float(_ratio(np.abs(squares), others).max(initial=0.0)) ** 0.5
 
 
