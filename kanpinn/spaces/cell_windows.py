@@ -67,7 +67,11 @@ class AtMoment:
 
 
 def channels_in_space(channels: Channels) -> Channels:
-    """The derivatives in space that `in_space_and_time` needs for given derivatives."""
+    """The derivatives in space that a jet needs to be made a jet in space and time.
+
+    Args:
+        channels: the derivatives of the jet in space and time.
+    """
     directions = tuple(
         dict.fromkeys(direction[:-1] for direction in channels.directions if any(direction[:-1]))
     )
@@ -79,8 +83,9 @@ def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
     """The jet in space and time of fields that are constant in time.
 
     Args:
-        jet: the jet of the fields with derivatives in space, see `channels_in_space`.
-        channels: the derivatives in space and time.
+        jet: the jet of the fields in space, with the derivatives `channels_in_space(channels)`.
+        channels: the derivatives in space and time that the result carries. Derivatives in time are
+            zero.
     """
     parts = {tuple(terms): i for i, terms in enumerate(derivatives_of_parts(jet.channels))}
     rows = jet.stacked()
@@ -250,9 +255,10 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
 
     @property
     def pieces(self) -> Tensor:  # type: ignore[override]
-        """The boxes of all cells and windows in a box in space and time, (c, 2, d) in [0, 1].
+        """A box in space and time for each cell of each window, (c, 2, d), scaled to [0, 1].
 
-        If there are more than 2^14 boxes, neighbouring windows are joined.
+        A box holds its lower and its upper corner. If there are more than 2^14 boxes, neighbouring
+        windows are joined, with the cells of the first of the joined windows.
         """
         ends, parts = self.ends.cpu() / 2, []
         stride = -(-sum(len(member.layer.tree) for member in self.members) // 2**14)
