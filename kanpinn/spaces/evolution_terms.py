@@ -144,7 +144,8 @@ def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Te
         fields: the number of fields m.
 
     Returns:
-        The matrix at each point, (n, equations, 2 m), and the residuals of zero, (n, equations).
+        At each point the matrix of the values, followed by the rates, (n, equations, 2 m); and the
+        residuals for fields that are zero, (n, equations).
     """
     backwards = torch.zeros_like(points.coords)
     backwards[:, -1] = -1
@@ -271,8 +272,9 @@ class TimeScales:
     def reach(self, time: float, length: float, stages: int) -> float:
         """The largest length of the next window that the intervals permit, up to `length`.
 
-        If a later interval does not permit the window, the window ends where this interval begins,
-        or it has the largest length that `share` permits in this interval, whichever is longer.
+        An interval of length h permits windows up to the length share · stages · h. A longer window
+        is shortened to this length; or, if the interval begins later than the window, to end where
+        the interval begins, if that is longer.
 
         Args:
             time: the moment at which the window begins.
@@ -321,8 +323,9 @@ def _samples(
 
     Args:
         term: the term.
-        surrogate, fields: see `time_scales_of`.
-        times: the k times.
+        surrogate: gives the data that are built into the solution.
+        fields: the number of fields.
+        times: the k times, (k,).
         most: the largest number of places.
 
     Returns:
