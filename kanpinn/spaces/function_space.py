@@ -133,8 +133,8 @@ def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodi
     Args:
         initial: the conditions at the first moment.
         surrogate: gives the coordinates and the number of fields.
-        periodic: whether both ends are the same place; if there is a kink, the result has both
-            ends.
+        periodic: whether -1 and 1 are the same place. If this place has a kink, the result contains
+            both -1 and 1.
 
     Returns:
         The kinks in increasing order, (k,).
@@ -156,11 +156,14 @@ def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodi
 
 
 def breaks_with(breaks: Tensor, kinks: Tensor) -> Tensor:
-    """Add kinks to breaks, and remove breaks that are close to a kink.
+    """Return breaks with kinks added to them, in increasing order.
+
+    An inner break is removed if its distance to a kink is at most 0.3 of the shortest interval.
 
     Args:
         breaks: the old breaks in increasing order, (G + 1,).
-        kinks: the kinks in increasing order, (k,).
+        kinks: the kinks in increasing order, (k,). Kinks at or beyond the first and the last break
+            are left out.
     """
     kinks = kinks[(kinks > breaks[0]) & (kinks < breaks[-1])]
     inner, close = breaks[1:-1], 0.3 * float(breaks.diff().min())
@@ -214,7 +217,7 @@ class FunctionSpace:
 
     @property
     def _most(self) -> int:
-        """The largest number of intervals of a coordinate."""
+        """The largest number of intervals of a coordinate: 3000 for d = 1, otherwise 9e4^(1/d)."""
         return 3000 if len(self.breaks) == 1 else int(9e4 ** (1 / len(self.breaks)))
 
     def _least(self, axis: int) -> int:
@@ -249,9 +252,10 @@ class FunctionSpace:
 
     @cached_property
     def rule(self) -> tuple[Points, Tensor]:
-        """The quadrature places at the first moment, and their weights, for random functions.
+        """The quadrature points over space at the first moment, and their weights, (P,).
 
-        The rule is for functions that vanish nowhere; splines have Gauss rules in their intervals.
+        This rule is for the functions of a network with hidden layers, which vanish nowhere.
+        Splines have Gauss rules in their intervals instead.
         """
         count = 2 * self.network.layers[-1].coefficients[..., 0].numel()
         domain = self.surrogate.domain
@@ -315,7 +319,11 @@ class FunctionSpace:
         return moved, system.by_elements(space.values(moved[:1]) - values[0])
 
     def error(self, errors: Tensor) -> float:
-        """The root mean square over space of errors that are given in each element, (E,)."""
+        """The root mean square error over all of space.
+
+        Args:
+            errors: the root mean square errors in each element, (E,).
+        """
         return float((self.system.shares * errors.square()).sum().sqrt())
 
     def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> "FunctionSpace":
@@ -324,7 +332,7 @@ class FunctionSpace:
         Args:
             errors: the present errors on each interval, (Σ G,): for each coordinate its G
                 intervals, one coordinate after another.
-            error: the error to aim at.
+            error: the error to aim at, with a part 1 / √d of it in each of the d coordinates.
             smooth: whether the error falls like that of splines for smooth functions; otherwise it
                 is taken to be proportional to the width of an interval.
         """
