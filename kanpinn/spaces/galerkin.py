@@ -81,6 +81,10 @@ def errors_of_waves(
 ) -> Tensor:
     """The sizes of waves e^(ω x) e^(rate t) along one coordinate with given residuals.
 
+    A wave with the amplitudes a of the m fields has the residuals S a, with a matrix S for each
+    interval. The sizes are |S⁺| times the sizes of the residuals, with the pseudo-inverse S⁺; they
+    are infinite if an entry of any S is not finite.
+
     Args:
         channels: the derivatives in the jets, with time as the last coordinate.
         linearised: the derivatives of the residuals by the parts of the fields' jets, in the mean
@@ -100,11 +104,11 @@ def errors_of_waves(
 
 
 def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: Tensor) -> Tensor:
-    """The times after which waves e^(ω x) have lost most of their squared amplitude, (G,).
+    """The times in which the squared amplitudes of waves e^(ω x) fall by the factor e, (G,).
 
-    This is for equations of first order in time. If there are several waves, the time is that of
-    the wave that is damped least; it is infinite if this wave is not damped. The arguments are
-    those of `errors_of_waves`.
+    This is for equations of first order in time. If several fields make several waves, the time is
+    that of the wave that is damped least; it is infinite if this wave is not damped. The arguments
+    are those of `errors_of_waves`.
     """
     small = 1e-12  # the relative size of a rate that is rounding
     still, moving = (_symbols(channels, linearised, axis, wave, rate) for rate in (0.0, 1.0))
@@ -153,7 +157,10 @@ class MatrixLayout:
         return np.bincount(self.slots, entries, rows * self.unknowns).reshape(rows, -1)
 
     def tie(self, matrix: Array, tie: "Ties", conditions: Array) -> None:
-        """Replace the rows of some unknowns in a stored matrix by conditions and combined rows.
+        """Replace the u rows of the tied unknowns in a stored matrix.
+
+        The first c of these rows become `tie.rows @ conditions`, and the other u - c rows become
+        `tie.kept.T` times the old u rows. Entries outside a stored band are not used.
 
         Args:
             matrix: the stored matrix, which is changed.
@@ -193,8 +200,8 @@ class MomentsInTime:
 
     Args:
         times: the k times, (k,).
-        rates: for each order of the derivative, from 0, the values of the b polynomials, (k, b),
-            see `at_stages`.
+        rates: for each order of the derivative, from 0, the values of the b polynomials, (k, b).
+            The comment above `at_stages` defines the polynomials.
     """
 
     times: Tensor
@@ -233,11 +240,11 @@ class TermInSpace(Generic[Space]):
         return like if output is None else output.apply(points, like)
 
     def jet(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Jet:
-        """The jet of the m fields at the points for some moments, see `System.points`.
+        """The jet of the m fields at the places of the space at k moments.
 
         Args:
-            points: the points.
-            moments: the moments.
+            points: the places at each of the moments, (k·places), moment by moment.
+            moments: the k moments.
             states: the coefficients of the polynomials in time, (b, n, m).
         """
         known = points.once("data", lambda: self.data(points))
@@ -294,7 +301,10 @@ class System(ABC, Generic[Space]):
         return max(self.order, *(term.term.channels.derivative_order for term in terms))
 
     def points(self, moments: MomentsInTime) -> list[Batch]:
-        """The points of the equation and of each condition on the boundary at some moments."""
+        """The points of the equation, and of each condition on the boundary, at k moments.
+
+        Each entry of the list has k·places points, moment by moment.
+        """
         terms = (self.interior, *self.boundary)
         return [at_times(term.space.places, moments.times) for term in terms]
 
@@ -329,21 +339,29 @@ class System(ABC, Generic[Space]):
 
     @abstractmethod
     def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
-        """The right-hand sides, (k, n·m): tested residuals, and conditions for tied unknowns.
+        """The right-hand sides of steps of Newton's method with conditions imposed, (k, n·m).
+
+        They are the residuals of the equation tested with all functions. Where conditions determine
+        unknowns, the residuals of the conditions replace them.
 
         Args:
             residual: the residual of the equation, (k, places, m).
-            conditions: the residual of each condition, (k, rows, equations).
-            values: the residuals of conditions that prescribe single unknowns, (k, n, m).
+            conditions: the residual of each condition in `boundary`, (k, rows, equations).
+            values: the residuals of conditions that prescribe single unknowns, (k, n, m). Only
+                products of splines use them.
         """
 
     @abstractmethod
     def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
-        """The linear systems of the linearised equation and conditions.
+        """The linear systems Σ_r c_r K_r of the linearised equation and conditions.
+
+        The result is a function that maps the c_r, one for each order r of derivatives in time, to
+        a solver.
 
         Args:
-            linearised: the linearised equation, see `TermInSpace.linearised`.
-            moments: the moment at which it is linearised.
+            linearised: the derivatives of the equation's residuals, (equations, E, q, parts, m), as
+                `TermInSpace.linearised` returns them.
+            moments: the moment at which the equation is linearised.
             states: the coefficients of the polynomials in time, (b, n, m).
         """
 
@@ -375,10 +393,12 @@ class System(ABC, Generic[Space]):
         """Change the value of states as little as possible so that conditions on the boundary hold.
 
         Initial values that contradict the conditions would leave an error as large as the
-        contradiction in the first window, however short the window is.
+        contradiction in the first window, however short the window is. By default the states are
+        returned unchanged.
 
         Args:
             states: the coefficients of the value and, for second order, the rate, (order, n, m).
+                The rate is not changed.
             time: the first moment.
         """
         return states
@@ -388,7 +408,8 @@ class System(ABC, Generic[Space]):
         """The waves e^(ω x) that represent the error in space, along each coordinate.
 
         Args:
-            linearised: the linearised equation, see `TermInSpace.linearised`.
+            linearised: the linearised equation, (equations, E, q, parts, m), as
+                `TermInSpace.linearised` returns it.
 
         Returns:
             For each coordinate its index, the mean of the linearised equation over each of G
@@ -416,13 +437,15 @@ class System(ABC, Generic[Space]):
         functions is taken to be a wave as short as the mean distance of n points, for n functions.
 
         Args:
-            linearised: the linearised equation, see `TermInSpace.linearised`.
+            linearised: the linearised equation, (equations, E, q, parts, m), as
+                `TermInSpace.linearised` returns it.
             residual: the residual of the equation at the places, (k, places, equations).
-            rate: the rate of the change of the error in time.
+            rate: the rate at which the error changes in time like e^(rate t).
 
         Returns:
-            The errors of all fields together, (k, intervals). Functions that are not splines have
-            one interval.
+            The errors of all fields together, (k, intervals), for the intervals of all coordinates,
+            one coordinate after another. Functions that are not splines have one interval, with the
+            largest error of all coordinates. Without space the result is (k, 0).
         """
         channels, errors = self.space.like.channels, []
         for axis, mean, wave in self.waves(linearised):
@@ -436,10 +459,12 @@ class System(ABC, Generic[Space]):
     def lifetimes(self, linearised: Tensor) -> Tensor:
         """The times for which errors of splines in each interval last, (intervals,).
 
-        The times are infinite where they are not known.
+        In such a time the squared error falls by the factor e. The times are infinite for equations
+        of second order in time, and for functions that are not splines.
 
         Args:
-            linearised: the linearised equation, see `TermInSpace.linearised`.
+            linearised: the linearised equation, (equations, E, q, parts, m), as
+                `TermInSpace.linearised` returns it.
         """
         if self.order > 1 or not self.space.intervals:
             return torch.full_like(self.shares, math.inf)
@@ -460,11 +485,12 @@ class System(ABC, Generic[Space]):
         The splines of a window add their error also where the equation has damped earlier errors.
 
         Args:
-            error: the error of the value and, for second order, the rate, (order, n, m).
+            error: the coefficients of the error of the value and, for second order, of the rate,
+                (order, n, m). The error of the rate is not changed.
             splines: the root mean square errors of splines in each element, (E,).
 
         Returns:
-            The raised error, (order, n, m).
+            The coefficients of the raised error, (order, n, m).
         """
         values = self.space.values(error[:1])
         missing = (splines - self.by_elements(values)).clamp_min(0)
@@ -475,7 +501,8 @@ class System(ABC, Generic[Space]):
     def raised(self, values: Tensor, missing: Tensor) -> Tensor:
         """Change values so that their root mean squares in elements rise by about given amounts.
 
-        By default the same number is added everywhere: the root mean square of the amounts.
+        By default the same number is added everywhere, or subtracted if the mean value is negative:
+        the root mean square of the amounts, divided by √m.
 
         Args:
             values: the values of all fields at the places, (places, m).
@@ -563,7 +590,8 @@ class ElementSpace(TrialSpace):
         """The linearised residuals of the functions, for derivatives of order r = 0, 1, 2 in time.
 
         Args:
-            linearised: see `TermInSpace.linearised`.
+            linearised: the linearised equation, (equations, E, q, parts, m), as
+                `TermInSpace.linearised` returns it.
 
         Returns:
             For each r the derivatives of the residuals by the r-th derivative in time of each
