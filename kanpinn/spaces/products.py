@@ -294,7 +294,7 @@ def by_axes(t: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def along(t: Tensor, matrix: Tensor, d: int) -> Tensor:
-    """Multiply t, (b, m, n_0, …), by a matrix along coordinate d.
+    """Multiply t, (b, m, n_0, …), by a matrix along coordinate d; n_d becomes `new` in the result.
 
     Args:
         t: the coefficients or values; their axes after the first two are the coordinates.
@@ -312,7 +312,12 @@ def along(t: Tensor, matrix: Tensor, d: int) -> Tensor:
 
 
 def along_all(t: Tensor, matrices: Iterable[Tensor]) -> Tensor:
-    """Multiply t, (b, m, n_0, …), by a matrix along each coordinate, see `along`."""
+    """Multiply t, (b, m, n_0, …), by a matrix along each coordinate, (b, m, new_0, …).
+
+    Args:
+        t: the coefficients or values; their axes after the first two are the coordinates.
+        matrices: for each coordinate d a matrix for each field or for all, (m or 1, new_d, n_d).
+    """
     for d, matrix in enumerate(matrices):
         t = along(t, matrix, d)
     return t
@@ -490,10 +495,11 @@ class ProductFactor:
     factors: Mapping[MultiIndex, Tensor]
 
     def solve(self, right: Array) -> Array:
-        """Solve to a relative residual of 1e-3; Newton's method corrects the remaining error.
+        """Solve to a relative residual of 1e-3, (n·m,); Newton's method corrects the rest.
 
         Args:
-            right: the right-hand side, (n·m,).
+            right: the right-hand side, (n·m,). For unknowns that conditions prescribe, it holds
+                their values, which the solution takes over.
 
         Raises:
             LinAlgError: if the iterations do not converge; in a shorter window they may converge.
@@ -528,18 +534,23 @@ class ProductFactor:
         return torch.where(self.prescribed, known, y).flatten().numpy()
 
     def _at_places(self, t: Tensor, tables: Sequence[Tensor]) -> Tensor:
-        """Apply the operator Σ_α a_α ∂^α to a combination of functions, at the places.
+        """Apply Σ_α a_α ∂^α to a combination of functions, at the places, (places, equations).
 
         Args:
             t: the coefficients of the combination, (1, m, n_0, …).
-            tables: see `partial_derivatives`.
+            tables: for each coordinate the functions' derivatives at the places by order,
+                (orders, m or 1, q, n).
         """
         derivative = partial_derivatives(t, tables)
         terms = [(a * derivative(index)[:, None]).sum(dim=2) for index, a in self.factors.items()]
         return torch.stack(terms).sum(dim=0)
 
     def _inverted(self, t: Tensor) -> Tensor:
-        """Apply the inverse of the operator with constant factors; t: coefficients of waves."""
+        """Apply the inverse of the operator with constant factors, (1, m, n_0, …).
+
+        Args:
+            t: the coefficients of products of waves, (1, m, n_0, …).
+        """
         apart = t[0].movedim(0, -1)[..., None]
         return (self._inverse @ apart.to(self._inverse.dtype))[..., 0].movedim(-1, 0)[None]
 
