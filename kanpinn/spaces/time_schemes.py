@@ -240,7 +240,14 @@ def at_moments(
 
 
 def _stretched(rates: list[Array], length: float, order: int) -> list[Array]:
-    """Convert the polynomials of a window of length 1 to another length."""
+    """Convert the polynomials of a window of length 1 to another length.
+
+    Args:
+        rates: for each order of the derivative, from 0, the polynomials' values, (k, order + s).
+        length: the length.
+        order: the order of the equation in time, 1 or 2. For order 2 all coefficients but the value
+            at the start are rates, so that their polynomials grow with the length.
+    """
     powers = np.minimum(np.arange(rates[0].shape[1]), order - 1.0)
     return [rate * length ** (powers - r) for r, rate in enumerate(rates)]
 
