@@ -274,7 +274,12 @@ class NetworkOfWindows(Network, Generic[Member]):
         self.ends = self.ends.new_tensor(ends)
 
     def _modes(self, state: Mapping[str, Any], prefix: str) -> list[int]:
-        """For each window of a saved network, the number of its polynomials in time."""
+        """For each window of a saved network, the number of its polynomials in time.
+
+        Args:
+            state: the saved tensors by name.
+            prefix: the beginning of the names of this network's tensors.
+        """
         last, fields = f"layers.{len(self.layers) - 1}.coefficients", self.width[-1]
         windows = range(len(state[prefix + "ends"]) - 1)
         return [state[f"{prefix}_of.{i}.{last}"].shape[2] // fields for i in windows]
@@ -295,7 +300,9 @@ class NetworkOfWindows(Network, Generic[Member]):
         )
 
     def _up_to_end(self, pieces: list[Tensor]) -> Tensor:
-        """Append pieces for the time after the last window to the pieces of all windows.
+        """Join the pieces of all windows, and append pieces for the time after the last window.
+
+        Nothing is appended if the last window ends at the end of the time.
 
         Args:
             pieces: the pieces of each window in the form of `pieces`, (c, 2, d), the last window at
