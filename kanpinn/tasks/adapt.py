@@ -41,9 +41,9 @@ def dorfler_marking(errors: Tensor, part: float) -> Tensor:
 def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
     """The fraction of the sum of squared errors for which the cells to be halved shall account.
 
-    If the error is at most `reach` = 100 times the tolerance, so many cells are halved at once that
-    the other cells account for 0.7 of the squared tolerance, since each further tree costs another
-    solve.
+    The fraction is 1 - 0.7 (tolerance / estimate)², so that the other cells account for 0.7 of the
+    squared tolerance; it is at least 0.5. If the estimate exceeds 100 times the tolerance, it is at
+    most `most`. Otherwise more cells are halved at once, since each further tree costs a solve.
 
     Args:
         tolerance, estimate: the wanted error and the estimated error.
@@ -267,7 +267,11 @@ class ErrorProgress:
         self.estimate = self.indicated = self.supposed = math.inf
 
     def compare(self, error: float) -> None:
-        """Store, as the estimate, the error that a comparison with a better solution has shown."""
+        """Store the error that a comparison with a better solution has shown.
+
+        The error becomes the estimate. `shown` becomes error / indicator, and `ratio` rises to
+        `shown` if it is smaller.
+        """
         self.estimate, self.compared = error, True
         self.shown, self.is_known = error / (self.indicated or 1.0), True
         self.ratio = max(self.ratio, self.shown)
@@ -303,7 +307,11 @@ class SolvePace:
         return float(extremes(seconds)[1])
 
     def see(self, cells: int, seconds: float) -> None:
-        """Record the time of a solve.
+        """Record the time of a solve, and determine `power` from the last two trees.
+
+        If the tree has more than 1.2 times the cells of the last tree, `power` becomes log(ratio of
+        the times) / log(ratio of the numbers of cells), but at least 1 and at most 2. Otherwise,
+        and at the first solve, `power` stays.
 
         Args:
             cells: the number of cells.
@@ -316,10 +324,13 @@ class SolvePace:
         self.cells, self.seconds = cells, seconds
 
     def on(self, cells: int) -> float | None:
-        """The seconds that a solve is expected to take; None before the first solve.
+        """The expected seconds of a solve: those of the last solve times (ratio of cells)^`power`.
 
         Args:
             cells: the number of cells.
+
+        Returns:
+            The seconds; None before the first solve.
         """
         return self.seconds * (cells / self.cells) ** self.power if self.cells else None
 
@@ -327,7 +338,8 @@ class SolvePace:
         """The number of cells for which the next solve is expected to fit into the time left.
 
         Args:
-            left: the seconds that were left when the present step began.
+            left: the seconds that were left when the present step began; if infinite, so is the
+                result.
         """
         if math.isinf(left):
             return math.inf
@@ -341,7 +353,14 @@ class SolvePace:
         self.dearer = (self.spent - before) / self.seconds
 
     def _comparison(self, system: CellSystem) -> float:
-        """The expected time of a comparison, divided by the time of a solve on the same tree."""
+        """The expected time of a comparison, divided by the time of a solve on the same tree.
+
+        After a comparison it is `dearer`. Before, it is the squared ratio of the numbers of
+        polynomials per cell, of the degree of the better solution and of the present degree.
+
+        Args:
+            system: the problem on the last tree.
+        """
         power, present = 2, system.polynomials  # power: measured 1 to 2
         return self.dearer or (present.richer.size / present.size) ** power
 
