@@ -123,7 +123,7 @@ class AdaptiveStage(Stage, Generic[S]):
             errors: the errors of the cells from indicators.
 
         Returns:
-            The errors of the cells from the comparison.
+            The errors of the cells from the comparison, (N,).
         """
 
     @property
@@ -145,6 +145,9 @@ class AdaptiveStage(Stage, Generic[S]):
     def _check_size(self, system: CellSystem) -> None:
         """Refuse to begin with too many cells.
 
+        Args:
+            system: the least-squares problem on the first tree.
+
         Raises:
             InputError: if there are more cells than `most`, or more than fit into memory.
         """
@@ -163,6 +166,10 @@ class AdaptiveStage(Stage, Generic[S]):
         settled: bool = True,
     ) -> Step:
         """Compare the solution if necessary, mark cells, and return the result of the step.
+
+        A solution with `settled` is compared if `last` is true, if no further tree can follow, if
+        this is the last tree with time for a comparison, or if the expected error is within the
+        tolerance. Without enough memory or time there is no comparison, and the result says so.
 
         Args:
             system: the least-squares problem on the tree.
@@ -248,7 +255,10 @@ class NewtonProgress:
 
     @property
     def left(self) -> float:
-        """The sum of all further relative changes if the rate stays the same."""
+        """The sum of all further relative changes if the rate stays the same; infinite from 1 on.
+
+        With the rate r it is the geometric series `change` · r / (1 - r).
+        """
         return self.change * self.rate / (1 - self.rate) if self.rate < 1 else math.inf
 
     @property
@@ -375,7 +385,9 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _system(self) -> CellSystem:
         """The least-squares problem, linearised about the present solution.
 
-        Before the first solve, cells in boundary layers and cells with many waves are refined.
+        Before the first solve, cells in boundary layers and cells with many waves are refined again
+        and again: until there are none, or until the next refinement would give more than a quarter
+        of the largest number of cells.
         """
         while True:
             system = self._linearised()
@@ -412,9 +424,14 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _started_elsewhere(self, zero: CellFunctions) -> CellSystem | None:
         """The least-squares problem, linearised about another function than zero.
 
-        The functions of `other_starts` are tried in order. The first function is chosen at which
-        the equation is finite and its linearisation depends on the fields; None if there is no such
-        function.
+        The functions of `other_starts` are tried in order. The first function at which the equation
+        is finite, and its linearisation depends on the fields, is stored in the network.
+
+        Args:
+            zero: the zero function on the present cells.
+
+        Returns:
+            The problem, linearised about this function; None if no function is suitable.
         """
         for start in other_starts(zero.polynomials.dim, zero.coefficients.shape[2]):
             field = zero.nearest_to(start)
@@ -608,7 +625,18 @@ class AdaptiveLeastSquares(Method):
         return replace(self, steps=1)
 
     def better(self, residuals: Residuals) -> tuple[Network, float] | None:
-        """Return the better solution of the comparison, which is made again after loading a run."""
+        """Return the better solution of the last comparison, and the factor for its distance.
+
+        An error is at most about this factor times the distance of the present solution from the
+        better solution, see `cell_errors.beyond`. After a run is loaded, the comparison is made
+        again, unless there are unknown numbers or coefficients.
+
+        Args:
+            residuals: the loss, whose network has the present solution.
+
+        Returns:
+            The network with the better solution, and the factor; None if there was no comparison.
+        """
         network = require_cells(residuals.surrogate.network)
         if network.better is None and network.constants is None and network.coefficient is None:
             surrogate = residuals.surrogate.with_network(deepcopy(network))
