@@ -66,7 +66,11 @@ class SolvedTree:
 
     @property
     def left_out(self) -> float:
-        """The relative error due to missing terms above the highest degree, see `left_out`."""
+        """The relative error of the counted fields due to missing terms above the highest degree.
+
+        It is the root of the sum of squares of what the function `left_out` estimates in each cell,
+        divided by `size`.
+        """
         system, geometry = self.system, self.system.geometry
         own = self.solution.coefficients[..., list(system.counted)]
         volumes = geometry.extents.prod(dim=1)
@@ -79,7 +83,7 @@ class SolvedTree:
 
 
 def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -> SolvedTree:
-    """Solve with a degree higher by 2, in smaller cells at singular corners.
+    """Return the solution with a degree higher by 2, in smaller cells at singular corners.
 
     The integrals of a singular source are also more accurate, and the weights at corners differ
     (see `SingularCorners.weights`).
@@ -87,7 +91,7 @@ def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -
     Args:
         problem: the problem.
         solved: the solution of the problem on the present cells.
-        accuracy: the accuracy of conjugate gradients, see `CellSystem.solve`.
+        accuracy: the relative error at which conjugate gradients stop, as for `CellSystem.solve`.
     """
     finer = solved.solution.on(problem.deeper(solved.system.geometry))
     return _solved_near(finer.richer, problem, accuracy)
@@ -109,9 +113,9 @@ def errors_by_comparison(
     Args:
         problem: the problem.
         solved: the solution of the problem on the present cells.
-        better: the better solution, see `better_solution`.
+        better: the result of `better_solution`.
         enough: the L2 norm of an error that is small enough for the solve to end.
-        accuracy: the accuracy of conjugate gradients, see `CellSystem.solve`.
+        accuracy: the relative error at which conjugate gradients stop, as for `CellSystem.solve`.
     """
     system, found, fine = solved.system, solved.solution, better.system.geometry
     coarse = system.geometry
@@ -147,7 +151,14 @@ def errors_by_comparison(
 
 
 def with_means_of(solved: SolvedTree, better: SolvedTree) -> CellFunctions:
-    """The better solution; fields that are free up to a constant get the means of the solution."""
+    """Return the better solution with the means of the present solution in some fields.
+
+    These are the fields that the problem determines only up to a constant; other fields stay.
+
+    Args:
+        solved: the present solution.
+        better: the better solution.
+    """
     found, free = better.solution, list(solved.system.free_fields)
     if not free:
         return found
@@ -198,7 +209,14 @@ def attributed(shown: Tensor, indicated: Tensor) -> Tensor:
 
 
 def distributed(square: Tensor, parts: Tensor) -> Tensor:
-    """Distribute a squared error among the cells in proportion to `parts`, (N,)."""
+    """Distribute a squared error among the cells: return square · parts / Σ parts, (N,).
+
+    If all parts are zero, the result is zero as well.
+
+    Args:
+        square: the squared error.
+        parts: the relative parts of the cells, (N,).
+    """
     return parts * (square / parts.sum().clamp_min(1e-300))
 
 
@@ -208,7 +226,7 @@ def _solved_near(before: CellFunctions, problem: CellProblem, accuracy: float) -
     Args:
         before: the function.
         problem: the problem.
-        accuracy: see `CellSystem.solve`.
+        accuracy: the relative error at which conjugate gradients stop.
     """
     system = problem.linearised(before, limit=True)
     solutions = system.solve(near=before, accuracy=accuracy)
@@ -228,8 +246,9 @@ def errors_by_missed_residuals(solved: SolvedTree) -> Tensor:
     """The L2 norm of the error in each cell from residuals between the collocation points, (N,).
 
     The squared residual is integrated over each whole cell by a rule with points on its sides. If
-    the integral is far larger than the cell's share of the functional, the collocation points have
-    missed the residual.
+    the integral is more than 100 times the cell's share of the functional, the collocation points
+    have missed the residual. The error is then the root of the integral times the factor by which
+    the cell's residual causes errors; in all other cells it is zero.
 
     Args:
         solved: the solution on a tree.
