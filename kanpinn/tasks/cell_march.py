@@ -83,7 +83,14 @@ class LinearisedCells(Kept):
     slow: bool = False
 
     def serve(self, rate: float) -> None:
-        """Record the rate of Newton's method in a window solved with this linearisation."""
+        """Record the rate of Newton's method in a window solved with this linearisation.
+
+        `slow` becomes true if the rate would exceed 0.3 in the next window. The rate is expected to
+        grow by the factor 8 after the first window with a linearisation, and by 3 after later ones.
+
+        Args:
+            rate: the ratio of one change by Newton's method to the change before it.
+        """
         slow, growth = 0.3, 3.0 if self.served else 8.0  # growth: of the rate from window to window
         if not self.served:
             self.rate = rate
@@ -271,10 +278,16 @@ class CellNewton(Newton):
         return self.centred(ends.movedim(-1, 0))
 
     def damped(self, state: Tensor) -> Tensor:
-        """Propagate a change of the state by one implicit step with the real eigenvalue.
+        """Propagate a change of the state by one implicit step with the real eigenvalue λ.
+
+        A mode of the change that decays like e^-zt, in a window of length 1, is multiplied by
+        λ / (λ + z).
 
         Args:
             state: the change, (N, L, p m).
+
+        Returns:
+            The propagated change, (N, L, p m).
         """
         rate = self.real / self.length
         return self.cells.solve(rate, rate * state[..., None])[0][..., 0]
@@ -637,7 +650,18 @@ class CellMarch(TimeState[CellAttempt]):
         return moment.at(term.at.points, term.jet(self.places.about.of(self.state_and_rate)))
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> CellAttempt | None:
-        """Try a window, and try it again with smaller cells while the cells are too large."""
+        """Try to solve a window, again with smaller cells while its error in space is too large.
+
+        Args:
+            scheme: the stages of the window.
+            length: the length of the window.
+            allowed: the largest relative error in time.
+
+        Returns:
+            The attempt. It has no error in space if Newton's method has failed or the error in time
+            exceeds `allowed`, since the window cannot be accepted then. None if the march must stop
+            because of the number of cells or of memory, with the reason in `stopped`.
+        """
         tries = 20
         while True:
             self._resolve_early(scheme, length)
@@ -658,13 +682,24 @@ class CellMarch(TimeState[CellAttempt]):
             tries -= 1
 
     def _allowed(self, length: float) -> float:
-        """The largest error in space that a window of some length may add, as an L2 norm."""
+        """The largest error in space that a window of some length may add, as an L2 norm.
+
+        It is half the tolerance times the norm `expected`, times the window's fraction of the whole
+        time, which counts as at least 0.02.
+        """
         least = 0.02  # the least share of the tolerance
         share = max(length / (self.end - self.begin), least)
         return self.settings.tolerance / 2 * share * self.expected
 
     def _resolve_early(self, scheme: Stages, length: float) -> None:
-        """Refine cells until they resolve the early stages of a window, which costs little."""
+        """Refine cells until they resolve the early stages of a window, which costs little.
+
+        If there are too many cells, or too little memory, the reason is stored in `stopped`.
+
+        Args:
+            scheme: the stages of the window.
+            length: the length of the window.
+        """
         tries, good = 20, not self.settings.follows
         while tries and not good:
             equations = self.equations(scheme, length)
@@ -684,8 +719,8 @@ class CellMarch(TimeState[CellAttempt]):
             equations: the equations of the next window, whose factors need memory.
 
         Returns:
-            False if no cells are refined: the cells must stay, or there would be too many, with the
-            reason in `stopped`.
+            Whether cells are refined. They are not if the settings keep the cells, if no cell can
+            become smaller, or if there would be too many cells, with the reason in `stopped`.
         """
         if not self.settings.follows:
             return False
@@ -749,7 +784,10 @@ class CellMarch(TimeState[CellAttempt]):
             self._moved(self.problem.cells(larger_tree), functions)
 
     def _with_stages(self) -> Tensor:
-        """`functions`, followed by the states of the last window, (k, N, L, p m)."""
+        """`functions`, followed by all states of the last window, (k, N, L, p m).
+
+        Before the first window there are only the `functions`, and k is 3.
+        """
         if self.latest is None:
             return self.functions
         states = self.latest.states.unflatten(1, self.functions.shape[1:3])
@@ -774,13 +812,29 @@ class CellMarch(TimeState[CellAttempt]):
         return True
 
     def guess(self, scheme: Stages, length: float) -> Tensor:
-        """A guess of the unknowns of the stages of the next window, (s, N·L, p m)."""
+        """A guess of the changes from the start to the stages of the next window, (s, N·L, p m).
+
+        The polynomial of the last window is extrapolated; for the first window the guess is zero.
+
+        Args:
+            scheme: the s stages of the next window.
+            length: the length of the next window.
+        """
         if self.latest is None:
             return torch.zeros(scheme.count, *self.functions[0].flatten(0, 1).shape).double()
         return self.latest.guess(scheme, self.time, length)
 
     def equations(self, scheme: Stages, length: float) -> CellNewton:
-        """The equations of the next window, linearised anew unless they are for such a window."""
+        """The equations of the next window.
+
+        The kept linearisation is used if it is for the same length and number of stages, and if
+        Newton's method is not expected to be slow with it. Otherwise the equations are linearised
+        anew, about the guess in the middle of the window.
+
+        Args:
+            scheme: the stages of the window.
+            length: the length of the window.
+        """
         window, value = (scheme.count, length), self.functions[0]
         if self.linearised is None or self.linearised.slow or self.linearised.window != window:
             states = value + self.guess(scheme, length).view(-1, *value.shape)
@@ -809,6 +863,10 @@ class CellMarch(TimeState[CellAttempt]):
     def added(self, equations: CellNewton, states: Tensor, probe: Probe) -> SpaceError:
         """The error in space that a window adds, estimated from a single step in the window.
 
+        The error of an earlier window on the same cells is scaled to this window if the lengths and
+        the indicators of the two windows differ by factors of at most 3. Otherwise the step is
+        compared with better solutions, see `compared_in_space`.
+
         Args:
             equations: the equations of the window.
             states: states at the stages near the solution, (s, N, L, p m).
@@ -816,8 +874,6 @@ class CellMarch(TimeState[CellAttempt]):
         """
         found, indicators = probe(equations, states)
         self.expected, indicated = max(self.size, self.places.norm(found)), float(indicators.norm())
-        # A known error of another window is scaled to this window if the indicators and lengths of
-        # the two windows differ by factors of at most 3. Otherwise a new comparison is made.
         most = 3.0
         for known in reversed(self.compared):
             ratios = indicated / (known.indicated or 1e-300), equations.length / known.length
