@@ -145,15 +145,17 @@ class ParametersInCells(Kept):
     def solved(self, system: CellSystem, accuracy: float) -> tuple[CellFunctions, Tensor]:
         """Solve for the present parameters, and make a step of the search.
 
-        The solution and its derivatives by the parameters are stored in the network.
+        The solution and its derivatives by the parameters are stored in the network. The search
+        waits, without a step, while Newton's method for a nonlinear equation has not converged.
 
         Args:
             system: the least-squares problem for the present parameters.
-            accuracy: see `CellSystem.solve`.
+            accuracy: the relative error at which conjugate gradients stop, as for
+                `CellSystem.solve`.
 
         Returns:
-            The solution after the step, to first order, and each cell's share of the functional
-            before the step, (N,).
+            The solution after the step of the parameters, to first order; and each cell's share of
+            the functional before the step, (N,).
 
         Raises:
             InputError: if data are of a field that is determined only up to a constant.
@@ -177,10 +179,17 @@ class ParametersInCells(Kept):
         return replace(found, coefficients=fields), shares
 
     def _stepped(self, fit: CellFit) -> Tensor:
-        """Make a step from a new fit or, if it is refused, a shorter step from the last fit.
+        """Make a step from a new fit or, if the search refuses it, a shorter step from the last.
+
+        `settled` and `moved` are updated. If the search has settled at parameters that do not fit
+        the data, another search begins from random parameters, if any are left.
+
+        Args:
+            fit: the fit for the present parameters.
 
         Returns:
-            The coefficients of the fields after the step, to first order, (N, L, m).
+            The coefficients of the fields after the step, to first order, (N, L, m); zeros if
+            another search begins.
         """
         patience, search = 6, self.search
         noise = max(len(fit.parameters) * fit.excess(0.2), 1e-20 * self.data.spread)
@@ -237,7 +246,8 @@ class ParametersInCells(Kept):
         """Estimate the errors of the parameters due to the cells, and store them in the network.
 
         The errors are the difference of two undamped steps of the parameters from the same values:
-        a step with a better solution and a step with the present solution.
+        the step with the better solution, minus the step with the present solution. `left` becomes
+        the predicted loss after the first of these steps, divided by the present loss.
 
         Args:
             better: the least-squares problem of the better solution.
