@@ -26,10 +26,9 @@ class NotSolved(Exception):
 class NewtonInCells:
     """Newton's method in cells, which are refined until the relative error is below `tolerance`.
 
-    kept: the ratio of the error to its indicator on the last tree, from which the solve for the
-    next
-        value starts; 0 if unknown.
-    tolerance: the largest relative error of a solution from which the continuation goes on.
+    kept: the ratio of the error to its indicator on the last tree, with which the solve for the
+    next value of the parameter starts; 0 if unknown. tolerance: the largest relative error of a
+    solution from which the continuation goes on.
     """
 
     kept: float = 0.0
