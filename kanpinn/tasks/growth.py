@@ -33,7 +33,10 @@ STRAIGHT = 1e-6
 def unbounded_growth(
     state: TimeState[Any], places: int = 24, negligible: float = 1e-6, shift: float = 0.5
 ) -> str:
-    """Describe in words a wave that grows without bound around the solution; "" if none does.
+    """Describe in words a wave that grows without bound around the solution.
+
+    The result is "" if there is no such wave, for equations in time alone, and if the numbers of
+    equations and of fields differ, so that no exponents are defined.
 
     Args:
         state: the state of the march, with the solution at a moment.
