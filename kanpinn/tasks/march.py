@@ -231,8 +231,9 @@ class MarchStage(Stage):
     def _length(self) -> tuple[float, bool]:
         """Return the length of the next window, and whether this window is the last.
 
-        If factors are kept for windows of the same length, the rest of the time is divided into
-        equal windows.
+        The length is the one that `control` has chosen and `scales` permit, but at most half of the
+        rest of the time, or all of the rest if it fits into one window. If factors are kept for
+        windows of the same length, the rest is divided into equal windows instead.
         """
         time, latest = self.state.time, self.state.latest
         left = self.begin + self.duration - time
@@ -247,6 +248,10 @@ class MarchStage(Stage):
 
     def _accepted(self, done: Attempt, last: bool) -> tuple[str, str]:
         """Add the window to the network, and continue from its end.
+
+        Args:
+            done: the attempt, whose window has been accepted.
+            last: whether the window ends at the last moment.
 
         Returns:
             The status if the march ends here, else "", and words for the progress line.
@@ -304,7 +309,14 @@ class MarchStage(Stage):
         return status, ", ".join(filter(None, words))
 
     def _refused(self, window: Window) -> tuple[str, str]:
-        """Choose a shorter window after a window was refused; the result is as in `_accepted`."""
+        """Choose a shorter window after a window was refused.
+
+        Args:
+            window: the refused window.
+
+        Returns:
+            The status if the march ends here, else "", and words for the progress line.
+        """
         self.refused, status = self.refused + 1, ""
         self.control.shorten(window, self.refused)
         why = f"error {window.error:.1e}" if window.converged else "Newton's method fails"
