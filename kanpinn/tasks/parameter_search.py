@@ -92,12 +92,22 @@ class ParameterSearch(Kept, Generic[Fit]):
         self.begin(self.best)
 
     def begin(self, values: Tensor, damping: float = 0.0) -> None:
-        """Begin a search from some values, (K,)."""
+        """Begin a search: forget the latest fit and its prediction.
+
+        Args:
+            values: the values of the parameters from which the search begins, (K,).
+            damping: the damping of the first step.
+        """
         self.values, self.damping, self.now = values, damping, None
         self.idle, self.predicted, self.expected = 0, math.inf, False
 
     def judge(self, fit: Fit | None, noise: float = 0.0) -> None:
         """Accept or refuse the fit of the data with the parameters after a step or at the start.
+
+        A fit is refused if it is None or if its loss exceeds the loss of the latest accepted fit by
+        more than `noise`; the damping then becomes ten times as large, at least 0.01. The damping
+        falls to a tenth (to 0 from 0.001 on) if the loss is as predicted or fell by more than 0.75
+        of the predicted decrease, and becomes four times as large if it fell by less than 0.25.
 
         Args:
             fit: the fit; None where there is no solution for these parameters.
@@ -118,7 +128,12 @@ class ParameterSearch(Kept, Generic[Fit]):
         self.now, self.values = fit, fit.parameters
 
     def step(self) -> Tensor:
-        """The next change of the parameters of the latest accepted fit, (K,)."""
+        """Return the next change of the parameters from the latest accepted fit, (K,).
+
+        The change is the step with the present damping. It is limited where it would multiply a
+        positive number by more than 10 or less than 1/10. The loss that the model predicts after
+        the change is stored in `predicted`.
+        """
         assert self.now is not None
         step = self.now.model.damped().step(self.damping)
         step = self.parameters.limited(self.now.parameters, step)
@@ -131,7 +146,7 @@ class ParameterSearch(Kept, Generic[Fit]):
             self.best, self.best_loss = fit.parameters, fit.loss
 
     def begin_elsewhere(self) -> bool:
-        """Begin another search from random values.
+        """Begin another search from random values, and return True.
 
         If all random starts are used up, begin from the best end instead, and return False.
         """
