@@ -334,7 +334,10 @@ class Approximation:
 
     @property
     def factor(self) -> float:
-        """The ratio of error and change; infinite if the change does not measure the error."""
+        """The ratio of error and change, 1 / (1 - min(ρ, 0.7)) with ρ = `contraction`.
+
+        It is infinite if `visible` is True and ρ > 0.7: then the change does not measure the error.
+        """
         largest = 0.7  # for a larger ρ the change says little about the error
         if self.visible and not self.contraction <= largest:
             return math.inf
@@ -389,7 +392,11 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
 
 
 def contraction(before: float, after: float, noise: float) -> float:
-    """Return the ratio of two root mean square residuals without their parts due to noise.
+    """Return the ratio √((after - noise) / (before - noise)) of two residuals without noise.
+
+    If `noise` exceeds `after`, `after` - `noise` is replaced by 0 and `before` - `noise` by
+    `before` - `after`. If the denominator is not positive then, the ratio is 0, or infinite if the
+    numerator is positive.
 
     Args:
         before, after: the mean square residuals, with `after` in the numerator.

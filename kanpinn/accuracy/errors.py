@@ -49,7 +49,7 @@ class Errors(Shown):
     fields: dict[str, "Errors"] = field(default_factory=dict)
 
     def scaled(self, factor: float) -> "Errors":
-        """Return the errors with all norms multiplied by a factor."""
+        """Return the errors with all norms multiplied by a factor, squared norms by its square."""
         norms = {n: factor * getattr(self, n) for n in ("l2", "l2_relative", "h1", "h1_relative")}
         norms |= {n: factor**2 * getattr(self, n) for n in ("l2_squared", "h1_squared")}
         fields = {name: errors.scaled(factor) for name, errors in self.fields.items()}
@@ -81,6 +81,10 @@ def errors_of(means: Tensor, rule_error: float | None) -> Errors:
 
 def compared(coarse: Errors, fine: Errors) -> Errors:
     """Return the errors by the finer of two rules, with their relative change as `rule_error`.
+
+    The relative change of a norm is |coarse - fine| / fine. The result's `rule_error` is the larger
+    change of the L2 and the H1 norm. Norms that are 0 or not finite are left out; if both norms are
+    left out, `rule_error` is 0.
 
     Args:
         coarse: the errors by the coarser rule.

@@ -93,7 +93,9 @@ class InvariantMoments:
     def rule(self, surrogate: Surrogate, number: int) -> tuple[Points, Tensor]:
         """Return a quadrature rule over space at one of the times.
 
-        For splines the rule is exact for products of three splines, in each of their intervals.
+        For splines the rule is exact for products of three splines, in each of their intervals. For
+        other networks it is a Gauss rule with 48 nodes per axis. Without coordinates in space it is
+        a single point with the weight 1.
 
         Args:
             surrogate: the solution.

@@ -60,6 +60,10 @@ class ErrorNorm:
     def __call__(self, jet: JetFunction, rules: Sequence[Rule] | None = None) -> Errors:
         """Return the errors of an approximation.
 
+        The norms are of the fields in `problem.error_fields`, by default of all fields. For a field
+        in `problem.free_constant`, which is determined up to a constant only, the mean over the
+        domain is subtracted from the error and from the reference.
+
         Args:
             jet: returns the approximation's jet at points, in float64 as the points are.
             rules: the quadrature rules; None for the first rule.

@@ -239,6 +239,9 @@ BALANCES = ("ntk", "gradients")
 def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[str, float]:
     """The balancing factor of each term by its name, at the network's present coefficients.
 
+    The factor of a term is the size of the term "interior" divided by the size of the term, where
+    `by` says how sizes are measured. Without a term "interior" the largest size takes its place.
+
     Args:
         residuals: the loss; all its terms are means of squared residuals.
         by: "ntk" makes the mean squared row of the Jacobian equal for all terms (it is the trace
@@ -247,7 +250,8 @@ def balance_factors(residuals: Residuals, by: str, bound: float = 1e6) -> dict[s
         bound: factors are clipped to [1 / bound, bound].
 
     Returns:
-        The factors; 1 for the interior, and for a term whose Jacobian or gradient is zero.
+        The factors; 1 for the interior, and for a term whose Jacobian or gradient is zero. All
+        factors are 1 if the size of the interior is zero.
     """
     sizes = {}
     for term in residuals.terms:

@@ -139,6 +139,12 @@ def condition_terms(
 ) -> list[ResidualTerm]:
     """The loss terms of those conditions that have collocation points.
 
+    The weight of a term is `weight` times the weight of its condition. For a condition on the
+    boundary it is also multiplied by the condition's share of all boundary points, so that the
+    conditions on the boundary share one mean. For measurements of a problem with unknowns it is
+    multiplied by n / Σ N/σ² instead, where n is the number of values of the condition, and the sum
+    is over all measurements with N values and the noise σ.
+
     Args:
         problem: gives the conditions.
         surrogate: the solution.
@@ -303,12 +309,13 @@ def density_hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
 def _root(hessian: Tensor, flat: float = 1e-12) -> Tensor:
     """Return L (n, k, q) with LᵀL = H, where negative eigenvalues of H are replaced by zero.
 
-    k counts the directions in which the curvature at some point exceeds `flat` times the largest
-    curvature at all points; smaller curvatures are rounding errors.
+    The eigenvalues of H at each point are sorted. An eigenvalue with the same number at all points
+    is left out if it is rounding error at all of them; k is the number of eigenvalues that remain.
 
     Args:
         hessian: H at each point, (n, q, q).
-        flat: see above.
+        flat: an eigenvalue up to `flat` times the largest absolute eigenvalue at all points counts
+            as rounding error.
     """
     values, vectors = torch.linalg.eigh(hessian)
     kept = values.amax(dim=0) > flat * values.abs().max().clamp_min(torch.finfo(values.dtype).tiny)

@@ -134,7 +134,13 @@ class TorchStage(Stage):
         return losses[0], len(losses)
 
     def independent(self, loss: float) -> str | None:
-        """Return a status if the gradient is zero although the loss is positive; otherwise None."""
+        """Return a status if the gradient is zero although the loss is positive; otherwise None.
+
+        The result is also None for a loss that is not a sum of squares, such as an energy.
+
+        Args:
+            loss: the loss to which the parameters' stored gradients belong.
+        """
         if loss <= 0 or not self.residuals.are_squares:
             return None
         gradients = [p.grad for p in trainable(self.residuals) if p.grad is not None]
@@ -302,7 +308,12 @@ def _beyond(before: LinePoint, last: LinePoint) -> float:
     """Return the step length that follows two trials that do not enclose a minimum.
 
     It is the minimum of the cubic polynomial through losses and slopes of the two trials, but at
-    least 2 and at most 10 times the length of the last trial.
+    least 2 and at most 10 times the length of the last trial. If the polynomial has no minimum, or
+    has it before the first of the two trials, the result is 10 times the length of the last trial.
+
+    Args:
+        before: the trial before the last trial.
+        last: the last trial.
     """
     minimum = _cubic_minimum(before, last)
     most, least = 10 * last.length, 2 * last.length

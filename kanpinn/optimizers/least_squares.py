@@ -329,9 +329,10 @@ class LeastSquaresStage(Stage):
             yield get_coefficients(surrogate.network.output_layers)
 
     def _verdict(self, done: OutputStep) -> str:
-        """Return the status if no step lowers the loss: "converged" if the loss is rounding error.
+        """Return the status of a descent in which no step lowers the loss any more.
 
-        The loss is rounding error if it is at most (100 eps)² times the increase of the loss by a
+        The status is "converged: ..." if the loss is rounding error, otherwise "stopped: ...". The
+        loss is rounding error if it is at most (100 eps)² times the increase of the loss by a
         change of all coefficients of the output layer by 1. This increase is extrapolated from a
         change by 1e-3, because nonlinear residuals such as exp u can grow without limit.
 

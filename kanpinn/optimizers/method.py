@@ -48,7 +48,8 @@ class StepCost:
 def gradient_cost(residuals: Residuals) -> StepCost:
     """Return the cost of evaluating the loss and its gradient once.
 
-    The time is measured with a few rows of each loss term, and extrapolated to all rows.
+    The time is measured with a few rows of each loss term, and extrapolated to all rows. The memory
+    is taken to be 64 bytes for each parameter of the network.
     """
     few, part = _few(residuals)
     return StepCost(part * _timed(few.backward), 64 * residuals.surrogate.network.parameter_count)
@@ -264,7 +265,9 @@ class Method(ABC):
     def measures(self, step: int) -> bool:
         """Return whether the error is measured after a step.
 
-        Methods with cheap steps measure the error after some steps only.
+        Methods with cheap steps measure the error only after every k-th step, where k is the limit
+        of steps divided by 250, rounded down, but at least 1. Other methods measure it after every
+        step.
 
         Args:
             step: the number of the step of this method, from 1.
@@ -284,7 +287,11 @@ class Method(ABC):
             raise InputError(f"{refusal}: use {network.solved_by}")
 
     def finer(self) -> "Method":
-        """Return the method for a more accurate solution, see `Network.refined`."""
+        """Return the method with which the finer network of `Network.refined` is solved.
+
+        By default this is the method itself; methods with a tolerance return a copy with a smaller
+        tolerance.
+        """
         return self
 
     def better(self, residuals: Residuals) -> tuple[Network, float] | None:
@@ -304,7 +311,9 @@ class Method(ABC):
         return 0
 
     def factor_bytes(self, network: Network, rows: int) -> int:
-        """Return the least memory, in bytes, of the triangular factor in a step, and its new rows.
+        """Return the least memory, in bytes, of the triangular factor in a step and of its new rows.
+
+        For P unknowns it is 2 · 8 P · min(rows, P); 0 for methods without a dense problem.
 
         Args:
             network: the network.

@@ -200,7 +200,7 @@ class _Trials:
         return _Trial(self._towards(new, share), least, share)
 
     def _towards(self, new: Tensor, share: float) -> Tensor:
-        """The coefficients after a share of the full step, (p,)."""
+        """The coefficients old + share · (new - old) after a share of the full step, (p,)."""
         return self.old + share * (new - self.old)
 
 

@@ -111,7 +111,12 @@ def defects_of(problem: Problem, jet: JetFunction) -> Iterator[Defect]:
 def _defect(
     jet: JetFunction, equation: ResidualFunction, p: Points, sites: int, scale: float, name: str
 ) -> Defect:
-    """Return the defect of a function in the equation or a condition.
+    """Return the defect of a function u in the equation or a condition.
+
+    The relative residual is the root mean square residual of u, divided by the largest of these
+    root mean squares: of the residuals of 0 and of 2u, which show the sizes of the terms, of u and
+    its derivatives at the points, and of u in the domain (`scale`). It is not divided if all of
+    them are 0.
 
     Args:
         jet: returns the function's jet, see `defects_of`.

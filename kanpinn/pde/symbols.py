@@ -94,10 +94,11 @@ def modes(polynomial: numpy.ndarray, neutral: float) -> BoundaryModes | None:
 
 
 def exponents(polynomial: numpy.ndarray) -> numpy.ndarray:
-    """Return all complex ζ with |ζ| < 1e4 for which the matrix M(ζ) is singular.
+    """Return all complex ζ with |ζ| < 1e4 for which the matrix M(ζ) is singular, (k,).
 
-    polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m). If they are not finite,
-    the result is empty.
+    Args:
+        polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m). If they are not
+            finite, the result is empty.
     """
     infinite = 1e4
     if not numpy.isfinite(polynomial).all():
@@ -111,7 +112,8 @@ def exponents(polynomial: numpy.ndarray) -> numpy.ndarray:
 def _companion(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Return matrices A and B, (r m, r m), such that A - ζ B is singular if and only if M(ζ) is.
 
-    polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m).
+    Args:
+        polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m).
     """
     r, m = len(polynomial) - 1, polynomial.shape[1]
     left, right = numpy.eye(r * m, k=m, dtype=complex), numpy.eye(r * m, dtype=complex)

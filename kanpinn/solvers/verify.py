@@ -250,6 +250,11 @@ def _status(
 ) -> str:
     """Return the status of a verification, as a sentence.
 
+    The status is "failed: ..." if `unsure` is not known. Without a tolerance it is "converged: ..."
+    otherwise. With a tolerance it is "converged: ..." if `error` + `unsure` is within the
+    tolerance, "failed: ..." if `error` - `unsure` is above the tolerance, and "stopped: ..." in
+    between.
+
     Args:
         error: the relative L2 error of the field.
         unsure: the estimated relative L2 error of the solution with which the field is compared;

@@ -29,7 +29,7 @@ class PointData(Reference):
             if unknown.
         fields: the number m of fields.
         source: a description of the data.
-        error: the relative L2 error of the data, if it is known.
+        error: the relative L2 error of the data; None if it is not known.
     """
 
     points: tuple[Points, Tensor] = field()  # unlike in the base class, without a default
