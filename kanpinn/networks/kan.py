@@ -610,7 +610,7 @@ def random_like(
             intervals in the output layer of `network`.
         basis: the name of the basis, see `KAN`; None for the basis of `network`.
         own: whether the first hidden units have the edge functions and grids of the first hidden
-            units of `network`.
+            units of `network`. This has no effect if `network` has a base term.
     """
     ends = [network.layers[0], network.layers[-1]][3 - len(width) :]
     degrees, grids = [one.basis.degree for one in ends], [one.basis.intervals for one in ends]

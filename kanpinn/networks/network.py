@@ -302,12 +302,17 @@ class Network(nn.Module, ABC):
     def refined(self) -> "Network | None":
         """Return a finer network, whose solution an error estimate compares with the present one.
 
-        None if the error estimate adds a random network (`with_more_functions`) instead.
+        None if the network cannot refine itself; the error estimate then solves for a larger KAN.
         """
         return None
 
     def take(self, known: "Network") -> bool:
         """Set the network's function to the function of another network, if this is possible.
+
+        By default it is not possible.
+
+        Args:
+            known: the other network.
 
         Returns:
             Whether the function was set.

@@ -289,8 +289,8 @@ class Method(ABC):
     def finer(self) -> "Method":
         """Return the method with which the finer network of `Network.refined` is solved.
 
-        By default this is the method itself; methods with a tolerance return a copy with a smaller
-        tolerance.
+        By default this is the method itself. A march returns a copy with a tolerance that is 100
+        times smaller, and a method for cells returns a copy for a single solve.
         """
         return self
 
@@ -311,7 +311,7 @@ class Method(ABC):
         return 0
 
     def factor_bytes(self, network: Network, rows: int) -> int:
-        """Return the least memory, in bytes, of the triangular factor in a step and of its new rows.
+        """Return the least memory, in bytes, of the triangular factor and the new rows in a step.
 
         For P unknowns it is 2 · 8 P · min(rows, P); 0 for methods without a dense problem.
 

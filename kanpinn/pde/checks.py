@@ -130,7 +130,13 @@ class ProbedEquation:
         return self.residual(self.points, self.jets[0]).shape[1]
 
     def sees(self, field: int) -> bool:
-        """True if adding a constant to the field changes the residual by more than rounding."""
+        """Return whether adding 1 to a field changes the residual by more than rounding.
+
+        A residual or a change that is NaN counts as a change.
+
+        Args:
+            field: the index of the field.
+        """
         for jet in self.jets:
             shift = torch.zeros_like(jet.value)
             shift[:, field] = 1.0

@@ -711,7 +711,11 @@ class Interface(Condition):
         return drawn.on_both_sides(self.domain.bounds)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return the jump of a ∂u/∂n across the interface minus the flux, (rows, m)."""
+        """Return (a ∂u/∂n)_outside - (a ∂u/∂n)_inside - flux for each of m fields, (rows, m).
+
+        A row belongs to two points of p: first the point inside, then the point outside. The flux
+        is the mean of its values at the two points.
+        """
         if torch.equal(p.coords[0::2], p.coords[1::2]):
             raise InputError(f"Interface needs float64, its two sides are one in {p.coords.dtype}")
         slopes = torch.cat([normal_derivative(u, p) for u in fields], dim=1)

@@ -370,6 +370,14 @@ class Natural(OnBoundary):
 def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str]:
     """Return the names of the fields that a condition prescribes on a piece of the boundary.
 
+    A condition on a single field counts as prescribing the field even if it is not a Dirichlet
+    condition. The result is empty if the condition does not hold on the piece.
+
+    Args:
+        condition: the condition, which is not natural.
+        piece: the piece of the boundary.
+        fields: the names of the problem's fields.
+
     Raises:
         InputError: if the condition couples several fields.
     """
@@ -387,6 +395,10 @@ def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str
 
 
 def _columns(at: Integrand) -> list[Tensor]:
-    """Return the derivatives of a density with respect to each derivative of each field, (n, 1)."""
+    """Return the derivatives of a density with respect to each derivative of each field, (n, 1).
+
+    The list is ordered by the order of the field's derivative, then by the field, then by the
+    coordinates. The values of the fields, which are derivatives of order 0, are left out.
+    """
     _, by_levels = at.slopes(at.density)
     return [part for level in by_levels[1:] for slope in level for part in slope.split(1, dim=1)]
