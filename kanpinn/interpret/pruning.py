@@ -313,7 +313,12 @@ Result = Solution | Fitted | Pruned
 
 
 def report(result: Result, cutter: Cutter) -> Pruned:
-    """Return the pruned copy in a cutter as a `Pruned`, with grids adapted to the activations."""
+    """Return the pruned copy in a cutter as a `Pruned`, with grids adapted to the activations.
+
+    Args:
+        result: the result that was pruned.
+        cutter: the cutter, whose surrogate is the pruned copy.
+    """
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)
     return Pruned(

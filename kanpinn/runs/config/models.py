@@ -337,7 +337,13 @@ class TomlTable(pydantic.BaseModel):
 
     @classmethod
     def refusal(cls, path: str, key: str, value: Any) -> str:
-        """Return the message for a key that the table does not have."""
+        """Return the message for a key that the table does not have.
+
+        Args:
+            path: the dotted path of the table.
+            key: the key.
+            value: the value of the key in the file; not every message has it.
+        """
         keys = cls.by_key()
         known = f"the keys of {path} are {', '.join(keys)}" if keys else f"{path} takes no keys"
         return f"{path}.{key} is unknown{nearest(key, keys)} ({known})"
@@ -375,6 +381,10 @@ class TomlTable(pydantic.BaseModel):
 
     def call(self, path: str, arguments: Mapping[str, Any]) -> Any:
         """Call `about` with arguments, and return the result.
+
+        Args:
+            path: the dotted path of the table, for messages.
+            arguments: the arguments by name.
 
         Raises:
             InputError: if an argument is refused; the message has the path of its key. Also if

@@ -152,7 +152,12 @@ class ShapeTable(models.TomlTable):
             raise InputError(f"{path}.time: {error}") from None
 
     def space(self, path: str, directory: Path) -> Domain:
-        """Return the domain in space."""
+        """Return the domain in space, without the interval `time`.
+
+        Args:
+            path: the dotted path of the table, for messages.
+            directory: the folder in which files named by the table are looked for.
+        """
         arguments, most = self.arguments(), 500  # more faces take seconds and a gigabyte
         if self.about is Box and len(arguments) > most:
             raise InputError(f"{path}: expected at most {most} coordinates, got {len(arguments)}")

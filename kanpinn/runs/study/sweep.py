@@ -394,9 +394,18 @@ StudyObserver = Callable[[Tally], None]  # called for each finished run, and abo
 class Sweep:
     """The execution of a study: the rows of its table, and the tasks that are left.
 
-    attempts: the number of workers that may die with a run before the run counts as failed.
-    pause: the interval in seconds at which the tasks are polled.
-    share: the largest fraction of the time that is spent on writing the table.
+    Runs whose folders are finished already get their rows at once; the other runs are the tasks.
+
+    Args:
+        folder: the folder of the study.
+        name: the name of the study.
+        entries: the planned runs, in the order of the rows; at least one.
+        observers: called with a `Tally` for each finished run, and about twice a second.
+
+    Attributes:
+        attempts: the number of workers that may die with a run before the run counts as failed.
+        pause: the interval in seconds at which the tasks are polled.
+        share: the largest fraction of the time that is spent on writing the table.
     """
 
     attempts = 3

@@ -107,6 +107,14 @@ class Study(Shown):
     eigenvalue_relative and residual over its modes, and a row of a fit (kind "fit") has scores such
     as test_rmse and validation_accuracy.
 
+    Args:
+        path: the folder of the study.
+        name: the name of the study.
+        varied: the varied keys, such as "network.grid".
+        rows: for each run a dict from the names of the columns to the values.
+        version: the version of kanpinn that made the study; None if it is not known.
+        kind: the kind of all runs: "problem", "eigen" or "fit".
+
     Example:
         >>> from pathlib import Path
         >>> import kanpinn as kp
