@@ -337,14 +337,18 @@ class ParametrisedMarch:
     def _followed(
         self, path: Path, settings: March, parameters: Tensor
     ) -> tuple[list[PathPiece], float, bool] | None:
-        """Solve for other parameters in the windows of a path; None if a window does not suit them.
-
-        The result is the same tuple as that of `_marched`.
+        """Solve for other parameters in the windows of a path.
 
         Args:
             path: the path.
             settings: the settings of the march.
             parameters: the other values of the parameters, already assigned to the equations.
+
+        Returns:
+            The windows, the largest root mean square of the solution, and whether the functions of
+            space are too coarse to resolve the solution. None if Newton's method fails in a window,
+            if the error of a window exceeds both 3 times the tolerance and 2 times its error on the
+            path, or if the windows of the path are far shorter than the tolerance needs.
         """
         pieces, worse, wide = list[PathPiece](), 3.0, 1e-3
         change = parameters - path.parameters
@@ -376,10 +380,13 @@ class ParametrisedMarch:
     def _piece(
         self, before: Sequence[PathPiece], space: FunctionSpace, window: Window, error: float
     ) -> PathPiece:
-        """A window with the derivatives of its solution by the parameters.
+        """Return a window with the derivatives of its solution by the parameters.
+
+        The derivatives at the start of the window are those at the end of the window before it; in
+        the first window they are `start`.
 
         Args:
-            before: the windows before it.
+            before: all windows before this window, in the order of time.
             space: the functions of space in the window.
             window: the solution in the window.
             error: the relative error that the window adds.
@@ -544,7 +551,14 @@ class ShootingStage(Stage):
         return self.until >= self.end
 
     def _lengthen(self, growth: float) -> None:
-        """Multiply the time up to which data are fitted by the factor `growth`."""
+        """Multiply the time up to which data have been fitted by a factor, and store it in `until`.
+
+        The whole time is taken if the product exceeds it, or, for a factor of at least 2, if the
+        product exceeds 0.8 of it.
+
+        Args:
+            growth: the factor.
+        """
         self.growth, until = growth, self.begin + growth * (self.reached - self.begin)
         # After this moment the whole time is taken, so that no tiny part of it is left.
         near = self.begin + 0.8 * (self.end - self.begin)
@@ -567,7 +581,16 @@ class ShootingStage(Stage):
         return self._judged(search.now)
 
     def _is_done(self, now: Path) -> bool:
-        """Return whether the fit is as good as possible, or good enough for the present data."""
+        """Return whether the fit is as good as possible, or good enough for the present data.
+
+        This is so after several fits in a row that have not lowered the loss. It is also so if the
+        model predicts no visible decrease of the loss: with all data, less than the loss rises for
+        parameters that are off by 0.2 standard deviations; with a part of the data, at most 0.05 of
+        the loss; with the full tolerance, also steps below 0.01 of the errors by coarser marches.
+
+        Args:
+            now: the latest accepted fit.
+        """
         idle = self.search.idle
         if idle >= (3 if self.fine else 6):
             return True
@@ -584,7 +607,15 @@ class ShootingStage(Stage):
         return now.loss - now.model.loss(step) <= max(0.05 * now.loss, 1e-6 * data.spread)
 
     def _judged(self, now: Path) -> Step:
-        """Choose the data and the tolerance of the next step, and return this step's result."""
+        """Choose the data and the tolerance of the next step, and return this step's result.
+
+        If the fit `now` is done with a part of the data, more data are fitted next; if it is done
+        with all data, marches get the full tolerance; after that the search ends. If the present
+        data are not fitted, the search goes on as in `_failed`. Otherwise nothing changes.
+
+        Args:
+            now: the latest accepted fit.
+        """
         whole, finished, damping = self.fine or self.is_whole, None, self.search.damping
         data = "all data" if whole else f"data up to {self.names[-1]} = {self.until:.4g}"
         if self._is_done(now):
@@ -610,7 +641,16 @@ class ShootingStage(Stage):
         return Step(now.loss, 1, finished, notes, f"{data}, {len(now.pieces)} windows")
 
     def _failed(self, now: Path | None = None) -> Step:
-        """Continue with fewer data or, if the search has failed, from other start values."""
+        """Choose how to continue after the present data are not fitted, and return the result.
+
+        The first possible continuation is chosen: the data of a shorter time; other start values;
+        the best end of all searches, with the full tolerance. The search ends if there is no such
+        end, or if the marches have the full tolerance already.
+
+        Args:
+            now: the fit at which the search has ended; None if there is no solution for the
+                parameters of the start.
+        """
         search, loss = self.search, self.data.until(self.until).spread
         loss = loss if now is None else now.loss
         if self.fine:
