@@ -73,7 +73,8 @@ class SplineState:
     def felt(self) -> Tensor:
         """`errors` in the root mean square over the whole time, (E,).
 
-        An error counts only for the time for which it lasts.
+        An error counts only for the fraction of the time for which it lasts: the result is errors ·
+        √lasting, or `errors` if `lasting` is None.
         """
         assert self.errors is not None
         return self.errors if self.lasting is None else self.errors * self.lasting.sqrt()
@@ -86,13 +87,22 @@ class SplineState:
         Args:
             errors: the present root mean square errors on each interval, (G,).
             error: the relative error that the new intervals aim at.
-            smooth: see `FunctionSpace.regraded`.
+            smooth: whether the error falls like that of splines for smooth functions; otherwise it
+                is taken to be proportional to the width of an interval.
         """
         space = self.space if self.is_first else replace(self.space, kinks=None)
         return space.regraded(errors, self.size * error, smooth)
 
     def moved(self, space: FunctionSpace) -> "SplineState":
-        """The state, represented in another space."""
+        """Return the state in another space.
+
+        At the first moment, or without a last window, the initial values are projected again.
+        Otherwise the state, its error and the last window are projected; `errors` of the result are
+        the errors of this projection.
+
+        Args:
+            space: the other space.
+        """
         if self.latest is None or self.is_first:
             return first_state(space, self.time)
         order = len(self.state)
@@ -104,7 +114,13 @@ class SplineState:
 
 
 def first_state(space: FunctionSpace, time: float) -> SplineState:
-    """The state at the first moment: the initial values, represented in a space."""
+    """Return the state at the first moment: the initial values, projected onto a space.
+
+    Args:
+        space: the space. If the places of kinks are known, the state also has the times for which
+            errors last.
+        time: the first moment.
+    """
     (state, errors), lasting = space.initial(), None
     system, functions = space.system, space.system.space
     if space.kinks is not None:
@@ -202,7 +218,17 @@ class SplineMarch(TimeState[SplineAttempt]):
         return points, system.interior.jet(points, moments, states)
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> SplineAttempt:
-        """Try a window, and try it again on finer intervals while the intervals are too wide."""
+        """Try to solve a window, again on finer intervals while errors of splines are too large.
+
+        Args:
+            scheme: the stages of the window.
+            length: the length of the window.
+            allowed: the largest relative error in time.
+
+        Returns:
+            The attempt. If Newton's method fails or the error in time exceeds `allowed`, the
+            errors in space are not computed. The intervals are graded anew at most four times.
+        """
         start, state, tries = self.state, self.state, 4
         precision, algebraic = self.settings.precision(self.method), self.terms.algebraic
         while True:
@@ -277,7 +303,15 @@ class SplineMarch(TimeState[SplineAttempt]):
         return done.squares
 
     def lighten(self, done: SplineAttempt, length: float) -> None:
-        """Replace the intervals by fewer intervals if they are much finer than needed."""
+        """Replace the intervals by fewer intervals if they are much finer than needed.
+
+        This is done if the errors of splines are below 1e-4 of the allowed error, if it saves at
+        least 0.3 of the intervals, and if the projection of the state is accurate enough.
+
+        Args:
+            done: the last window.
+            length: the length of the next window, which is not used.
+        """
         wide, fewer = 1e-4, 0.7  # fractions of the allowed error, and of the intervals
         state, space = self.state, self.state.space
         if self._grades(space) and done.splines < wide * self.allowed:
@@ -308,7 +342,12 @@ class SplineMarch(TimeState[SplineAttempt]):
 
 
 def _told(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, float]]:
-    """The intervals in words, such as "8 × 8 intervals", and as numbers for the history."""
+    """The intervals in words, such as "8 × 8 intervals", and as numbers for the history.
+
+    Args:
+        space: the functions of space; without intervals the words are "", and the number is 0.
+        splines: the relative error of the splines.
+    """
     counts = space.counts
     words = " × ".join(map(str, counts)) + " intervals" if counts else ""
     return words, {"intervals": float(math.prod(counts) if counts else 0), "spline_error": splines}
