@@ -216,11 +216,13 @@ class Newton(ABC):
         return float(self.norms(window.end()[:1]))
 
     def solve(self, unknowns: Tensor, size: float, precision: float) -> Window:
-        """Iterate from a guess.
+        """Iterate from a guess, for at most 12 steps.
 
-        The iteration also counts as converged if the steps are small and rounding keeps them from
-        shrinking. If the norm of the unknowns after the first step exceeds `size`, this norm is
-        used instead, as for a solution that starts from zero.
+        The iteration ends without convergence as soon as a step is more than twice as long as the
+        step before, or if the steps shrink too slowly to converge in time. The iteration also
+        counts as converged if the steps are small and rounding keeps them from shrinking. If the
+        norm of the unknowns after the first step exceeds `size`, this norm is used instead, as for
+        a solution that starts from zero.
 
         Args:
             unknowns: the guess of the unknowns of the stages, (s, n, m).
@@ -322,13 +324,14 @@ def solve_window(
 def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
     """Return the errors with s and with s - 2 stages.
 
-    With two stages fewer, the terms of the two highest Legendre polynomials would be missing. If
-    these terms are mere rounding errors, both errors are extrapolated from the decay of the larger
-    terms.
+    With two stages fewer, the terms of the two highest Legendre polynomials would be missing. So
+    the second error is the norm of these two terms, and the first error is `error`. If these terms
+    are mere rounding errors, both errors are extrapolated from the decay of the larger terms.
 
     Args:
         error: the estimated error with s stages, relative to the size of the solution.
-        modes: the relative sizes of the terms of the Legendre series, lowest degree first.
+        modes: the relative sizes of the terms of the Legendre series, lowest degree first,
+            (s + order,).
     """
     rounding, lower = 1e-14, float(np.hypot(*modes[-2:]))
     largest = np.maximum.accumulate(modes[::-1])[::-1]  # the largest from each degree upwards
@@ -443,7 +446,7 @@ class GalerkinNewton(Newton):
             window: the solution.
             start: the estimated error of the state at the start, (order, n, m).
             size: the root mean square of the solution.
-            lifetimes: the times for which errors of splines last, see `splines`.
+            lifetimes: the times for which errors of splines in each of E intervals last, (E,).
         """
         small = 1e-3  # times the solution: the change is nearly linear, and far above rounding
         before, propagated = float(self.norms(start[:1])), torch.zeros_like(start)
@@ -499,7 +502,12 @@ class SimplifiedNewton(GalerkinNewton):
         return self.change(residual) if np.isfinite(residual).all() else None
 
     def change(self, residual: Array) -> Tensor:
-        """The Newton step (s, n, m) for the residual at the stages, (s, n·m)."""
+        """The Newton step, (s, n, m), which is subtracted from the unknowns.
+
+        Args:
+            residual: the tested residual of the equation and conditions at the stages, (s, n·m),
+                which is the right-hand side of the linear systems.
+        """
 
         def solve(rate: complex, right: list[Tensor]) -> Tensor:
             found = self.factors[rate](right[0].numpy())
@@ -590,6 +598,9 @@ class CoupledNewton(GalerkinNewton):
         A single backward pass gives the derivatives of all equations, since each equation has its
         own copy of the moments.
 
+        Args:
+            unknowns: the unknowns of the stages, (s, 1, m).
+
         Returns:
             The residuals at the stages and at the moment for the error, (s + 1, m), and the
             derivatives of each equation there, (m, s + 1, parts, m).
@@ -675,6 +686,10 @@ class Control(Kept):
     def shorten(self, tried: Window, times: int = 1) -> None:
         """Choose a shorter window after a window that is not accepted.
 
+        The new length is the length for the error that is aimed at, from 0.1 to 0.7 of the old
+        length. If Newton's method has failed, it is the length at which the method is cheapest,
+        from 1/3 to 0.7 of the old length.
+
         Args:
             tried: the window.
             times: the number of windows in a row that have not been accepted. After more than three
@@ -692,7 +707,15 @@ class Control(Kept):
             self.length = tried.length * min(0.7, max(1 / 3, faster))
 
     def follow(self, tried: Window) -> None:
-        """Choose the window after a window that has been accepted."""
+        """Choose the length and the number of stages after a window that has been accepted.
+
+        For each permitted number of stages s, the length is the length for the error that is aimed
+        at, limited by the speed of Newton's method. The number with the least cost is chosen: the
+        cost is (s + overhead) / length, times `gain` for another number than the present number.
+
+        Args:
+            tried: the accepted window.
+        """
         longest = min(4.0, max(0.5, self._faster(tried)))  # the ratio to the length of this window
         decay = self._decay(tried)
         self.distances = (*self.distances[-2:], tried.length * (decay - 1 / decay) / 4)
@@ -717,12 +740,22 @@ class Control(Kept):
 
         The rate of a simplified Newton method is proportional to the square of the length h. Then
         the number of its steps for a unit of time, 1 / (h log(1 / rate)), is least at the rate
-        e^-2.
+        e^-2. So the ratio is √(e^-2 / rate), which is huge for the rate 0.
+
+        Args:
+            tried: this window.
         """
         return (math.exp(-2) / max(tried.rate, 1e-300)) ** 0.5
 
     def _decay(self, tried: Window) -> float:
-        """The ratio ρ of successive terms of the Legendre series of a window."""
+        """The ratio ρ of successive terms of the Legendre series of a window, from 1.2 to 30.
+
+        It is √(error with s - 2 stages / error with s stages), and 30 if the first of these errors
+        is not larger than the second error, as if it is not known.
+
+        Args:
+            tried: the window.
+        """
         fastest = 30.0  # the errors of s and s - 2 stages do not determine a larger ρ
         error = max(tried.error, 1e-6 * self.allowed)
         if tried.lower <= error:
@@ -731,6 +764,9 @@ class Control(Kept):
 
     def _factor(self, tried: Window, stages: int) -> float:
         """The ratio of the next length to this length for the error that is aimed at.
+
+        It follows from the formula for the error in the docstring of the class. It is infinite if
+        the error is small enough for any length.
 
         Args:
             tried: this window.
