@@ -214,7 +214,14 @@ class CornerLayer(nn.Module):
         self.coefficients = nn.Parameter(corners.new_zeros(2 * len(powers), fields))
 
     def jet(self, coordinates: Coordinates, tree: Tree) -> Jet:
-        """The jet of the sum, with m components, at the points `coordinates`; tree: the cells."""
+        """The jet of the sum, with m components, at n points.
+
+        At the corner itself, where derivatives are infinite, the jet is that of a point beside it.
+
+        Args:
+            coordinates: the points, in coordinates in which the bounding box is [-1, 1]².
+            tree: the cells, which decide where a singular function is added.
+        """
         at, channels = coordinates.value, coordinates.channels
         parts, fields = len(derivatives_of_parts(channels)), self.coefficients.shape[1]
         found, place = at.new_zeros(len(at), parts, fields), at.detach().cpu()
@@ -405,7 +412,11 @@ class Cells(Network):
         """Impose all conditions as residuals, except at the ends of a periodic coordinate.
 
         Cells at the two ends of a periodic coordinate become neighbours. The network stores which
-        coordinates are periodic, and the regions of the domain.
+        coordinates are periodic, and the regions of the domain. The arguments are those of
+        `Network.impose`.
+
+        Raises:
+            InputError: for a problem that cannot be solved in cells.
         """
         kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
         refuse_unfit(
@@ -420,7 +431,10 @@ class Cells(Network):
         return Imposition(None, met=frozenset(around))
 
     def refined(self) -> "Cells":
-        """A network with the same function on the same cells, of a degree higher by 2."""
+        """A network with the same function on the same cells, of a degree higher by 2.
+
+        Its degree is at most 30.
+        """
         polynomials = LocalPolynomials(min(self.highest, self.degree + 2), self.polynomials.dim)
         padded = polynomials.padded(self.layer.coefficients.detach())
         return self.with_fields(polynomials, self.tree, self.layer.frames, padded)
