@@ -204,7 +204,13 @@ class FaceTraces:
 
     @classmethod
     def of(cls, tree: Tree, faces: Faces, whole: Tensor) -> "FaceTraces":
-        """The traces on faces; whole: a mask of the cells that no boundary cuts, (N,)."""
+        """The traces on the faces of a tree.
+
+        Args:
+            tree: the cells.
+            faces: the faces, or the parts of them in the domain.
+            whole: a mask of the cells that no boundary cuts, (N,).
+        """
         axis = faces.axis[:, None]
         depth = (tree.level[faces.upper] - tree.level[faces.lower]).scatter(1, axis, 0)
         at_lower = (depth >= 0).all(dim=1)  # the side of the lower cell contains the other side
@@ -480,7 +486,14 @@ class CellPoints:
     def inside(
         cls, geometry: CellGeometry, cells: Tensor, local: Tensor, weights: Tensor
     ) -> "CellPoints":
-        """The points of a rule on [-1, 1]^d, mapped into the frames of some cells."""
+        """The points of a rule on [-1, 1]^d, mapped into the frames of some cells.
+
+        Args:
+            geometry: the cells of the tree.
+            cells: the indices of the cells, (c,).
+            local: the points of the rule, (q, d), or a rule for each cell, (c, q, d).
+            weights: the weights on [-1, 1]^d, (q,) or (c, q).
+        """
         areas = (geometry.extents[cells] / 2).prod(dim=1)
         points = Batch(geometry.coords(cells, local).flatten(0, 1), geometry.domain.names)
         return cls(cells, local, areas[:, None] * weights, points, geometry.scale[cells])
@@ -489,7 +502,15 @@ class CellPoints:
     def on_side(
         cls, geometry: CellGeometry, cells: Tensor, side: SidePart, nodes: Tensor, weights: Tensor
     ) -> "CellPoints":
-        """The points of a rule on [-1, 1]^(d-1), mapped to a side of some cells, with normals."""
+        """The points of a rule on [-1, 1]^(d-1), mapped to a side of some cells, with normals.
+
+        Args:
+            geometry: the cells of the tree.
+            cells: the indices of the cells, (c,).
+            side: the side, or a part of it, the same in the own coordinates of all cells.
+            nodes: the points of the rule, (q, d - 1).
+            weights: the weights of the rule, (q,).
+        """
         local = side.points(nodes)
         coords = geometry.coords(cells, local).flatten(0, 1)
         normals = torch.zeros_like(coords)
