@@ -125,6 +125,8 @@ class CornerOperators:
         """The orders t_j of the fields relative to each other, (m,); the largest order is zero.
 
         All orders are zero if all equations have one order and all fields have one highest order.
+        Otherwise orders from -2 to 0 are tried. The orders are chosen for which the sum of all t_j
+        and of the orders of all equations (see `orders`) is least.
         """
         orders = _orders(self.equation)
         if np.ptp(orders.max(axis=1)) == 0 == np.ptp(orders.max(axis=0)):
