@@ -223,11 +223,13 @@ class SingularCorners:
 
     @property
     def powers(self) -> Tensor:
-        """The power β of the weights at each corner, (c,): `power`, or less for a small margin.
+        """The power β of the weights at each corner, (c,).
 
-        If β > 1 + m for the margin m, functions like r^(-m) have rows that vanish in the limit of
-        small cells, so that least squares do not exclude them. For m = 0.1 such functions spoiled
-        the solution, and for m = 0 ln r did so.
+        With b = o - 1 - c and the margin m, β is b plus the smaller of m / 2 and `power` - 1; for
+        m = 0 it is b - (λ - c) / 3. So for Laplace's equation β is `power`, or less for a small
+        margin. If β > 1 + m, functions like r^(-m) have rows that vanish in the limit of small
+        cells, so that least squares do not exclude these functions. For m = 0.1 such functions
+        spoiled the solution, and for m = 0 ln r did so.
         """
         wide = (self.margins / 2).clamp_max(self.power - 1)
         return self.least_powers + torch.where(self.margins > 0, wide, -self.excess / 3)
@@ -239,7 +241,10 @@ class SingularCorners:
 
     @property
     def least_powers(self) -> Tensor:
-        """The powers β that functions need whose energy is not quite finite, (c,)."""
+        """The numbers o - 1 - c at each corner, (c,).
+
+        They are the powers β that functions like r^c need, whose energy is just infinite.
+        """
         return self.orders - 1 - self.centres
 
     @property
@@ -253,7 +258,8 @@ class SingularCorners:
 
         For cells of the width h at a corner the least-squares functional of a mode, divided by its
         value at 0, is like h^(2(λ + β - 1)), but the error of the eigenvalue is like h^(2λ): the
-        mode of the adjoint problem is more singular than the mode. Without strong corners p is 1.
+        mode of the adjoint problem is more singular than the mode. So p is λ / (λ + β - 1), the
+        least of all strong corners and at most 1. Without strong corners p is 1.
         """
         excess = self.excess[self.strong]
         powers = self.powers[self.strong] - self.least_powers[self.strong]
@@ -283,7 +289,10 @@ class SingularCorners:
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
         """The factor of each cell's least-squares rows, (N,).
 
-        The factors are powers of two, so that many cells have the same factor. Where the second
+        The factor is the least of 1 and of r^β for all corners without singular functions in cells.
+        Here r is the distance of the cell's farthest point from the corner, in units of half the
+        domain's largest width, and at most 1. The factors are rounded to powers of two, so that
+        many cells have the same factor. Where the second
         derivatives of the solution are not square integrable, the minimisers on smaller and smaller
         cells may converge to a wrong function. A wrong limit depends on the weights, but the
         solution does not. So the minimiser with other weights, the witness, shows a wrong limit.
@@ -662,12 +671,13 @@ def junctions(
 ) -> list[tuple[tuple[float, float], float]]:
     """The points of interfaces at which solutions are like r^λ φ(θ), each with its least λ.
 
-    The exponents follow from `least_exponent`. Points at which several parts of one region meet, as
-    where two curves touch, are left out.
+    The exponents follow from `least_exponent`. Left out are points at which several parts of one
+    region meet, as where two curves touch, and points with λ = 1 or with no λ < 1.9, where
+    solutions are not singular.
 
     Args:
         division: the regions.
-        fluxes: the flux coefficients on both sides of interfaces.
+        fluxes: a function that gives the flux coefficients on both sides of an interface.
         conditions: the conditions on the boundary.
 
     Reference: Kellogg, On the Poisson equation with intersecting interfaces (1975).
@@ -698,9 +708,16 @@ def _around(
     fluxes: FluxSizes,
     near: float,
 ) -> list[RegionSector]:
-    """The sectors around a point, counter-clockwise; at a boundary point, from the boundary on.
+    """The sectors of the regions around a point, counter-clockwise.
 
-    The list is empty if several parts of one region meet at the point.
+    At a point of the boundary the first sector begins at the boundary. The list is empty if several
+    parts of one region meet at the point.
+
+    Args:
+        point: the point.
+        division: the regions.
+        fluxes: a function that gives the flux coefficients on both sides of an interface.
+        near: the largest distance of an edge's end from the point.
     """
     sectors = []
     for edges in division.edges:
