@@ -18,7 +18,12 @@ from kanpinn.jets import Channels, derivatives_of_parts, total
 
 
 def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
-    """Orthonormal Legendre polynomials P_0 … P_k at points (n,), and their derivatives.
+    """Orthonormal Legendre polynomials P_0 … P_k at points, and their derivatives.
+
+    Args:
+        x: the points in [-1, 1], (n,).
+        degree: the highest degree k.
+        order: the highest order of the derivatives, at most 4.
 
     Returns:
         For each order of the derivative from 0 to `order` a tensor (k + 1, n).
@@ -184,7 +189,9 @@ class LocalPolynomials:
         return self.stacked(Channels(names), x, torch.ones_like(x[0]))[:, 0]
 
     def rule(self, more: int = 1) -> tuple[Tensor, Tensor]:
-        """Gauss points of [-1, 1]^d and their weights, exact for products of two polynomials.
+        """Gauss points of [-1, 1]^d, (q, d), and their weights, (q,).
+
+        From more = 1 on, the rule is exact for products of two of the polynomials.
 
         more: the number of points along each coordinate minus the degree k.
         """
