@@ -186,9 +186,14 @@ class CellProblem:
         return [piece for term in self.interfaces for piece in term.kinks]
 
     def flux_sizes(self, piece: Piece, at: Points) -> tuple[float, float]:
-        """The flux coefficients inside and outside of a piece of an interface.
+        """The sizes of the flux coefficients inside and outside of a piece of an interface.
 
-        at: a point of the piece.
+        A size is the largest slope of the conditions on fluxes there, linearised about zero, by any
+        derivative of a field on this side; it is zero without a condition on the piece.
+
+        Args:
+            piece: the piece.
+            at: a point of the piece.
         """
         p, found = at.on_both_sides(self.domain.bounds), (0.0, 0.0)
         for term in self.interfaces:
@@ -257,11 +262,14 @@ class CellProblem:
         return self._graded(geometry, self.singularities.goals(geometry, left))
 
     def graded(self, geometry: CellGeometry, left: float) -> CellGeometry:
-        """The cells after those at strongly singular corners in the plane are made smaller.
+        """Make the cells at strongly singular corners in the plane smaller; return all cells.
 
-        These are the corners at which the highest derivatives in the equation are not square
-        integrable. Cells become so small there that about the fraction `left` of the error at the
-        corner remains.
+        Strongly singular are the corners at which the highest derivatives in the equation are not
+        square integrable. In boxes of other dimensions and in solids nothing changes.
+
+        Args:
+            geometry: the present cells.
+            left: the fraction of the error at such a corner that the smaller cells leave.
         """
         return geometry
 
