@@ -212,10 +212,11 @@ def slabs_in_cells(geometry: CutGeometry, regions: Sequence[Planar]) -> list[Sla
 
 
 def _upright(region: Planar, box: Tensor, ends: Tensor) -> list[Segment]:
-    """The parts of a cell's left and right side that have a region on both of their sides.
+    """The parts of a cell's left and right edge inside a region, as segments.
 
-    Parts along the region's boundary, or outside the region, are left out. The sides are divided
-    where arcs of the boundary end on them.
+    An edge is divided where arcs of the region's boundary end on it. A part is returned if the
+    points close to it, to the left and to the right, are all in the region. So parts along the
+    boundary and parts outside the region are left out.
 
     Args:
         region: the region.
