@@ -251,7 +251,8 @@ class CellSystem:
             right_hand_sides: the right-hand sides at the points of each term, (c, q, equations, n);
                 zero for missing terms. By default the problem's own right-hand sides, with n = 1.
             near: for n = 1 a function near the solution, from which conjugate gradients start.
-            accuracy: the relative error that may be left, see `FaceSolver.solve`.
+            accuracy: the relative error in the root of the functional at which conjugate gradients
+                end. An elimination does not depend on it.
             again: whether all factors are kept for further right-hand sides, in twice the memory.
 
         Raises:
