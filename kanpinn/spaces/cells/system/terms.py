@@ -63,7 +63,13 @@ class SampledTerm:
 
     @torch.no_grad()
     def residuals(self, function: CellFunctions) -> Tensor:
-        """The residuals of the term, not linearised, at its points, (c, q, equations)."""
+        """The residuals of the term at its points, (c, q, equations).
+
+        They are not linearised. The corrections of the source, see `correct`, are subtracted.
+
+        Args:
+            function: the function in cells at which the residuals are evaluated.
+        """
         values = self.term.equation(self.at.points, self.jet(function))
         return values.unflatten(0, self.at.weights.shape) - self._added
 
@@ -283,6 +289,8 @@ def region_scales(
     the path is chosen such that b is largest. So the factor is 1 / min(a, b), up to a common
     multiple. With this factor, solutions for a coefficient of 1e-3 in a disk took a third as many
     cells as without. With 1 / a, solutions for a coefficient of 1e4 took four times as many cells.
+    All factors are 1 if no boundary has a condition on values, or if a region has no interface with
+    a condition on fluxes.
 
     Args:
         boundary: the conditions on the boundary.
