@@ -212,9 +212,13 @@ class Tree:
         return cells[:, None].expand(-1, self.dim)
 
     def count_when_split(self, chosen: Tensor) -> int:
-        """The number of leaves after `split(chosen)` if each box has one leaf.
+        """The number of leaves after `split(chosen)`, or a lower bound of this number.
 
-        Otherwise a lower bound: `split` also halves the other leaves of a box.
+        The number is exact if each box has a single leaf. If a box has leaves in several regions,
+        `split` may also halve leaves of the box that are not chosen.
+
+        Args:
+            chosen: the coordinates in which each leaf is halved, a mask (N, d).
         """
         return int((2 ** chosen.sum(dim=1)).sum())
 
