@@ -532,6 +532,12 @@ def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
 def _kept(kind: str, which: int, curve: Curve, inside: bool, shared: int) -> Curve | None:
     """Return a part as a piece of the result's boundary, or None if it does not bound the result.
 
+    A union is bounded by the parts outside the other operand, and an intersection by the parts
+    inside. A difference is bounded by the parts of its first operand that lie outside the second,
+    and by the parts of the second that lie inside the first, which are reversed. A part that lies
+    on both boundaries is taken from the first operand only. It bounds a union or an intersection if
+    the boundaries run in the same direction there, a difference if they run in opposite directions.
+
     Args:
         kind: the kind of combination.
         which: 0 if the part is from the first operand's boundary, 1 if from the second operand's.

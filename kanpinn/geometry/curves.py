@@ -727,6 +727,11 @@ def crossings(a: Curve, b: Curve, tolerance: float) -> list[Pair]:
     An end of one curve that lies on the other curve is such a point. Of overlapping curves, the two
     ends of the overlap are returned. Where curves approach each other within the tolerance without
     crossing, one point is returned.
+
+    Args:
+        a: the first curve.
+        b: the second curve.
+        tolerance: points closer than a few times this distance count as one.
     """
     lines = [curve for curve in (a, b) if isinstance(curve, Segment)]
     arcs = [curve for curve in (a, b) if isinstance(curve, Arc)]
@@ -749,6 +754,11 @@ def meeting(
     """Return the pairs (i, j) for which the bounding boxes of first[i] and second[j] intersect.
 
     Boxes intersect if they are at most `tolerance` apart along each axis.
+
+    Args:
+        first: the curves numbered by i.
+        second: the curves numbered by j.
+        tolerance: the largest distance along an axis.
     """
     bounds = (np.array([curve.bounds for curve in curves]) for curves in (first, second))
     (low, high), (low_2, high_2) = (corners.swapaxes(0, 1) for corners in bounds)
@@ -781,6 +791,12 @@ def divided_at(
 
     Points that would make a part shorter than `shortest` are ignored, and so are points at a
     distance above 4 · tolerance from the curve.
+
+    Args:
+        curve: the curve.
+        points: the points, in any order.
+        tolerance: a quarter of the largest distance from the curve.
+        shortest: the least length of a part.
     """
     found = (curve.locate(point, 4 * tolerance) for point in points)
     least = shortest / curve.measure

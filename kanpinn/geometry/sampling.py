@@ -126,7 +126,8 @@ def measure_in(piece: Region, units: Vector) -> float:
     """Return the measure of a piece of a boundary in other units, up to a common factor.
 
     In units N_i of the coordinates, an area with the unit normal n grows by the factor
-    |(N_i n_i)_i| Π (1 / N_i). The product is the same for all pieces and is left out.
+    |(N_i n_i)_i| Π (1 / N_i). The product is the same for all pieces and is left out. The measure
+    of a piece without normals is not converted.
 
     Args:
         piece: the piece.

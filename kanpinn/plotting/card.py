@@ -94,7 +94,13 @@ def reason(error: Exception) -> str:
 
 
 def card_of(result: Any, title: str, draw: Callable[[], Drawing] | None) -> Card:
-    """Return the card of a solution, of modes or of a fit, with its facts and tables."""
+    """Return the card of a solution, of modes or of a fit, with its facts and tables.
+
+    Args:
+        result: the solution, the modes or the fit.
+        title: the title of the card.
+        draw: draws the picture; None for a card without a picture.
+    """
     return Card(title, _facts(result), draw, tables(result))
 
 

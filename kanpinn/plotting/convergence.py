@@ -223,7 +223,13 @@ def plot_spreads(
 
 
 def _curve(ax: Axes, curve: ErrorCurve, series: dict[str, Any]) -> None:
-    """Draw the points of a curve, their ranges and the fitted line."""
+    """Draw the medians of a curve's points, their ranges and, if there is one, the fitted line.
+
+    Args:
+        ax: the axes.
+        curve: the curve.
+        series: the colour, the marker and the style of the line, as arguments for matplotlib.
+    """
     x, y = ([getattr(p, name) for p in curve.points] for name in ("x", "error"))
     at, medians = ([float(r.median) for r in ranges] for ranges in (x, y))
     across, up = (  # from the medians to the ends of the ranges, where any range has a length
@@ -274,7 +280,13 @@ def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> Non
 
 
 def error_axis(ax: Axes, errors: Sequence[float | int], name: str = "y") -> None:
-    """Make the error axis, "x" or "y", logarithmic, with a range of at least 1.3 decades."""
+    """Make the error axis logarithmic, with a range of at least 1.3 decades.
+
+    Args:
+        ax: the axes.
+        errors: all errors that are shown, positive numbers.
+        name: "x" or "y", the axis with the errors.
+    """
     axis = ax.xaxis if name == "x" else ax.yaxis
     ax.set(**{f"{name}scale": "log"})
     low, high = min(errors), max(errors)

@@ -84,7 +84,14 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
 def activation_ranges(
     surrogate: Surrogate, points: Points, part: Network | None = None
 ) -> list[torch.Tensor]:
-    """Return the least and greatest values of each layer's inputs at points, (2, n_in) each."""
+    """Return the least and greatest values of each layer's inputs at points, (2, n_in) each.
+
+    Args:
+        surrogate: the surrogate.
+        points: the points.
+        part: the network whose layers are meant, one of several networks side by side; None for the
+            surrogate's whole network.
+    """
     chunks = surrogate.activations(points, part)
     blocks = [[torch.stack(h.aminmax(dim=0)) for h in inputs] for inputs in chunks]
     return [torch.stack(torch.cat(ends).aminmax(dim=0)) for ends in zip(*blocks, strict=True)]

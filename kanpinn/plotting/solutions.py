@@ -158,7 +158,14 @@ def components_figure(shown: GridFields) -> Figure:
 
 
 def phase_figure(shown: GridFields) -> Figure:
-    """Return a figure of the path of two or three fields in phase space, coloured by time."""
+    """Return a figure of the path of two or three fields in phase space, coloured by time.
+
+    The figure is three-dimensional for three fields. Its colours are logarithmic in time if the
+    moments are.
+
+    Args:
+        shown: the fields over time, their only axis.
+    """
     ((time, times),) = shown.axes.items()
     deep = len(shown.fields) == 3
     figure = style.new_figure(5.2, 4.2)
@@ -214,7 +221,15 @@ class WindowsTried:
         return numpy.append(self.starts[self.accepted], self.rows.column("time")[-1:])
 
     def plot(self, ax: Axes, column: str, label: str, colour: str, line: str) -> None:
-        """Plot the values of a column in the accepted windows as stairs."""
+        """Plot the positive values of a column in the accepted windows as stairs.
+
+        Args:
+            ax: the axes.
+            column: the name of the column in the history.
+            label: the text in the legend.
+            colour: the colour of the line.
+            line: its style, such as "--".
+        """
         values = self.rows.column(column)[self.accepted]
         shown = numpy.where(values > 0, values, numpy.nan)
         look: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.4}
@@ -422,7 +437,15 @@ def band_figure(fields: GridFields, name: str) -> Figure | None:
 
 
 def plot_band(ax: Axes, fields: GridFields, name: str) -> Axes:
-    """Plot a field over one coordinate, its 95% bounds shaded, the exact field dashed."""
+    """Plot a field over one coordinate; return the axes.
+
+    The 95% intervals are shaded where they are finite. The exact field is dashed, if there is one.
+
+    Args:
+        ax: the axes.
+        fields: the fields on a grid with one axis.
+        name: the name of the field.
+    """
     ((coordinate, x),) = fields.axes.items()
     (low, high), values = fields.ends(name), fields.of(name)
     if (known := numpy.isfinite(low) & numpy.isfinite(high)).any():
@@ -556,6 +579,12 @@ def _sample(solution: Solution, place: cards.Place, nodes: int | None, error: bo
     """Evaluate the fields at a place; for errors and lines also the exact solution or reference.
 
     If the reference solution is not computed yet, it is computed for errors only.
+
+    Args:
+        solution: the solution.
+        place: the part of the domain that is shown.
+        nodes: the number of grid points along each axis; None for the default number.
+        error: whether the error is shown.
     """
     reference = solution.reference
     at_hand = solution.problem.exact is not None or (reference is not None and reference.is_ready)

@@ -22,6 +22,10 @@ def figures(verified: Verified, fields: GridFields | None = None) -> Iterator[tu
 
     If the verified field is known at points only, the figure shows the errors there. Otherwise it
     shows the field, the solution with which it is compared, and the error, as maps or lines.
+
+    Args:
+        verified: the verified field.
+        fields: the field on a grid; None if it is still to be evaluated.
     """
     problem, domain = verified.problem, verified.problem.domain
     several = len(problem.fields) > 1
