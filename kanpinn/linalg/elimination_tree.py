@@ -353,7 +353,10 @@ class UnknownsOfRank:
         return products
 
     def whole(self, own: Array) -> Array:
-        """The vectors of all unknowns, (N, n), from the vectors of each rank, (m, n)."""
+        """Return the vectors of all unknowns on every rank, (N, n).
+
+        own: the vectors of this rank's unknowns, (m, n). A shared unknown is taken from one rank.
+        """
         vectors: Array = np.zeros((self.total, own.shape[1]), own.dtype)
         vectors[self.places[self.counted]] = own[self.counted]
         return of_all(vectors)
