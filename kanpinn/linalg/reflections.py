@@ -28,7 +28,7 @@ class Reflections:
 
     @classmethod
     def of(cls, rows: Array) -> "Reflections":
-        """Factorise a matrix (r, c)."""
+        """Factorise a matrix A = `rows`, (r, c)."""
         if not rows.size:
             return cls(rows, np.zeros(0))
         (geqrf,) = get_lapack_funcs(("geqrf",), (rows,))
