@@ -683,7 +683,7 @@ class TwoLevel:
 
 
 def _most(count: int) -> int:
-    """The largest value of a number on any rank."""
+    """The largest value on any rank of a number that each rank has."""
     return int(extremes(torch.tensor([[count]]).double())[1])
 
 
