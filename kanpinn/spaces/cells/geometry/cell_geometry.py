@@ -74,7 +74,13 @@ class SidePart(CellSide):
 
     @classmethod
     def whole(cls, axis: int, upper: bool, dim: int) -> "SidePart":
-        """A whole side of a cell of d coordinates."""
+        """A whole side of a cell.
+
+        Args:
+            axis: the coordinate that is constant on the side.
+            upper: whether the side is at the upper end of this coordinate.
+            dim: the number of coordinates d.
+        """
         return cls(axis, upper, (-1.0,) * (dim - 1), (1.0,) * (dim - 1))
 
     def points(self, nodes: Tensor) -> Tensor:
@@ -121,6 +127,12 @@ def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) 
     """The derivatives, at a side, of each polynomial's factor in the coordinate `axis`.
 
     A polynomial is a product of factors, one in each coordinate.
+
+    Args:
+        polynomials: the L polynomials of a cell.
+        axis: the coordinate that is constant on the side.
+        upper: whether the side is at the upper end of this coordinate.
+        orders: the number of orders of derivatives.
 
     Returns:
         For each order from 0 to `orders` - 1 a tensor (L, 1).
@@ -413,7 +425,12 @@ class CellGeometry:
 
 
 def joined_regions(parts: Sequence[CellGeometry]) -> dict[str, Any]:
-    """The arguments of `CellGeometry` for the cells of all regions, one region after the other."""
+    """The arguments of `CellGeometry`, by name, for the cells of all regions.
+
+    The cells of the first region come first, then those of the second region, and so on.
+
+    parts: the cells of each region.
+    """
     starts = accumulate((len(one.tree) for one in parts), initial=0)
     faces = [
         replace(one.faces, lower=one.faces.lower + start, upper=one.faces.upper + start)
