@@ -58,7 +58,12 @@ class CornerFunctions:
         At the corner itself, up to rounding, a derivative of a higher order than the degree of a
         power is infinite.
 
-        coords: the coordinates of n points relative to the corner, (n, 2).
+        Args:
+            coords: the coordinates of n points relative to the corner, (n, 2).
+            channels: the derivatives that the jets have.
+
+        Returns:
+            For each power its real part, then its imaginary part: 2 functions for each power.
         """
         turned = complex(math.cos(self.direction), -math.sin(self.direction)) / self.radius
         w = torch.view_as_complex(coords.contiguous()) * turned
