@@ -49,7 +49,12 @@ class Arcs(TensorTable):
     turns: Tensor
 
     def of_curve(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """For a curve's arcs in order: the first and last parameters, and the cells, (n,) each."""
+        """The first parameters, the last parameters and the cells of a curve's n arcs, (n,) each.
+
+        The arcs are in the order in which the curve runs through them.
+
+        number: the index of the curve.
+        """
         own = (self.curve == number).nonzero()[:, 0]
         own = own[self.first[own].argsort()]
         return self.first[own], self.last[own], self.cell[own]
@@ -292,6 +297,9 @@ class CellCutter:
 
         The grid lines go through the sides of cells. An arc on the side of two cells belongs to the
         cell on the inner side of the boundary.
+
+        Args:
+            tree: the cells.
 
         Returns:
             The arcs. The points on lines of constant x, then the points on lines of constant y,
