@@ -80,10 +80,14 @@ class Regions:
         return 1 + int(self.sides[:, 0].max()) if len(self.sides) else 1
 
     def of_points(self, x: Tensor) -> Tensor:
-        """The index of the region that contains each of n points of [-1, 1]^d, (n, d) → (n,).
+        """The index of the region that contains each of n points, (n,).
 
-        A point on the boundary between regions belongs to one of these regions. A point outside the
-        domain belongs to region 0.
+        Args:
+            x: the points, in coordinates in which the domain's bounding box is [-1, 1]^d, (n, d).
+
+        Returns:
+            The indices. A point on the boundary between regions belongs to one of these regions. A
+            point outside the domain belongs to region 0, or in space maybe to a ball or box.
         """
         found = torch.zeros(len(x), dtype=torch.long)
         if not len(self.sides):
@@ -130,6 +134,10 @@ def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
 
 def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
     """The regions into which the pieces of interfaces divide a domain.
+
+    Args:
+        domain: the domain.
+        kinks: the pieces of all interfaces; without pieces there is one region.
 
     Raises:
         InputError: if the pieces do not divide the domain, or if the domain is neither in the plane
