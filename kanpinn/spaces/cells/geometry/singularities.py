@@ -346,7 +346,10 @@ class SingularCorners:
         return torch.cat([ones, torch.where(self.touched(geometry), growth, 1)], dim=1).amax(dim=1)
 
     def finest(self, tree: Tree) -> int:
-        """The level of the smallest cells at corners."""
+        """The level of the smallest cells at corners: `bits` halvings of the domain's width.
+
+        tree: the tree, whose boxes of level 0 are already smaller than the domain.
+        """
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
     def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
@@ -360,7 +363,10 @@ class SingularCorners:
         return steep | alike[:, None]
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
-        """A mask (N,) of the cells that may be halved further in spite of rounding."""
+        """A mask (N,) of the cells that may be halved further in spite of rounding.
+
+        All cells may be halved but those at a corner that have the level `finest`.
+        """
         smallest = geometry.tree.level.amin(dim=1) >= self.finest(geometry.tree)
         return ~(smallest & self.touched(geometry).any(dim=1))
 
@@ -498,14 +504,17 @@ class SingularEdges:
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
         """The factor of each cell's least-squares rows, (N,).
 
-        The factors are powers of the fourth root of two, so that many cells have the same factor.
-        With powers of the square root of two errors were up to 1.3 times larger, with powers of two
-        up to three times.
+        The factor is R^β (r/R)^α, where r and R are the distances of the cell's farthest corner
+        from the nearest edge and from the nearest vertex. They are in units of half the domain's
+        largest width and at most 1, and r/R counts as at most 1. The factors are rounded to powers
+        of the fourth root of two, so that many cells have the same factor. With powers of the
+        square root of two errors were up to 1.3 times larger, with powers of two up to three times.
 
         Args:
             geometry: the cells.
-            witness: whether to return the weights of the witness, see `SingularCorners.weights`.
-                Both powers are then larger by 1/2.
+            witness: whether to return the weights of the witness, a second solution whose distance
+                shows whether the solution converges to a wrong function. Then α and β are larger
+                by 1/2.
         """
         picked, frames = torch.cartesian_prod(*[torch.arange(2)] * 3), geometry.frames
         corners = physical(
@@ -576,11 +585,17 @@ class SingularEdges:
         return torch.where(is_thin[:, None], torch.where(touched, across, steep), other)
 
     def _finest(self, tree: Tree) -> int:
-        """The level of the thinnest cells at edges."""
+        """The level of the thinnest cells at edges: `bits` halvings of the domain's width.
+
+        tree: the tree, whose boxes of level 0 are already smaller than the domain.
+        """
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
     def divisible(self, geometry: CellGeometry) -> Tensor:
-        """A mask (N,) of the cells that may be halved further in spite of rounding."""
+        """A mask (N,) of the cells that may be halved further in spite of rounding.
+
+        All cells may be halved but the smallest cells at vertices, and the thinnest cells at edges.
+        """
         tree = geometry.tree
         thinnest = (self._across_cells(geometry) & (tree.level >= self._finest(tree))).any(dim=1)
         return self.vertices.divisible(geometry) & ~thinnest
@@ -588,10 +603,11 @@ class SingularEdges:
     def goals(
         self, geometry: CellGeometry, left: float, chosen: Tensor | None = None
     ) -> list[Goal]:
-        """Requirements on cell sizes at vertices, then at edges, see `SingularCorners.goals`.
+        """Requirements on cell sizes at vertices, then at edges.
 
-        The requirements at edges concern only cells that are thin, or chosen to be halved in some
-        coordinates only. Other cells at edges have shown no large errors.
+        The arguments and the result are those of `SingularCorners.goals`. The requirements at edges
+        concern only cells that are thin, or chosen to be halved in some coordinates only. Other
+        cells at edges have shown no large errors.
         """
         found, tree = self.vertices.goals(geometry, left, chosen), geometry.tree
         thinned, spare = tree.level.amin(dim=1) < tree.level.amax(dim=1), 2
