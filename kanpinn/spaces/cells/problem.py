@@ -117,6 +117,11 @@ def refuse_free_data(
 ) -> None:
     """Check that no data are of a field that is determined only up to a constant.
 
+    Args:
+        system: the least-squares problem, which tells which fields these are.
+        surrogate: the surrogate whose network has the solution.
+        data: the terms of the data.
+
     Raises:
         InputError: if some data are of such a field.
     """
@@ -132,7 +137,14 @@ def refuse_free_data(
 def _residual(
     term: ResidualTerm, surrogate: Surrogate, fields: Sequence[int], constant: float
 ) -> Tensor:
-    """The residual of a term after `constant` is added to the fields with the indices `fields`."""
+    """The residual of a term after a constant is added to some fields, (rows, equations).
+
+    Args:
+        term: the term.
+        surrogate: the surrogate that gives all fields.
+        fields: the indices of the fields to which the constant is added.
+        constant: the constant.
+    """
     jet = surrogate.jet(term.points, term.channels)
     value = jet.value.clone()
     value[:, list(fields)] += constant
@@ -276,8 +288,13 @@ class CellProblem:
     def _graded(self, geometry: CellGeometry, goals: Sequence[Goal]) -> CellGeometry:
         """Refine the cells for one goal after the other, until no cell is too coarse.
 
-        goals: functions from cells to masks (N, d) of the coordinates in which cells are too
-            coarse.
+        Args:
+            geometry: the present cells.
+            goals: functions from cells to masks (N, d) of the coordinates in which cells are too
+                coarse.
+
+        Returns:
+            The refined cells.
         """
         for goal in goals:
             while bool((marked := goal(geometry)).any()):
@@ -316,7 +333,15 @@ class CellProblem:
         )
 
     def inside(self, geometry: CellGeometry, polynomials: LocalPolynomials) -> list[CellPoints]:
-        """Quadrature points in groups of cells; each cell is in exactly one group."""
+        """Quadrature points in all cells, in groups of cells; each cell is in exactly one group.
+
+        A group has whole cells of one region, or some cut cells of one region. In cut cells only
+        the points in the region are kept.
+
+        Args:
+            geometry: the cells.
+            polynomials: the polynomials of a cell, whose degree determines the number of points.
+        """
         found: list[CellPoints] = []
         regions, count = geometry.tree.region, polynomials.degree + self.many
         # Points very close to an interface are left out: rounding decides on which side they are.
@@ -742,6 +767,12 @@ def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
 def problem_in_cells(residuals: Residuals) -> CellProblem:
     """The problem in cells for the terms of a loss.
 
+    If there are unknown numbers or coefficient fields, data are left out, and the equations depend
+    on the present values of these parameters.
+
+    Args:
+        residuals: the terms of the loss, the equation first.
+
     Raises:
         InputError: for a problem that cells cannot solve.
     """
@@ -815,7 +846,11 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
     """The problem with the functions that several cells share.
 
     These are the singular functions of the problem's corners and the functions of `enrichment()`.
-    The singular functions are also added to the network.
+    The singular functions are also added to the network, with zero coefficients if they are new.
+
+    Args:
+        problem: the problem.
+        surrogate: the surrogate whose network is solved for.
 
     Raises:
         InputError: for an enrichment together with unknown numbers or coefficient fields.
