@@ -446,7 +446,12 @@ class CellSystem:
         return torch.stack([self.coupling.weights(one, normals, geometry.lengths) for one in both])
 
     def _weights_at(self, at: SideTrace) -> Tensor:
-        """The square roots of the weights of a cell's differences from a trace, (j, m)."""
+        """The square roots of the weights of a cell's differences from a trace, (j, m).
+
+        The weights of the face are multiplied by the area of the part of the side.
+
+        at: the part of the cell's side, with its trace.
+        """
         return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
 
     def _rows(self, cell: int) -> tuple[Any, ...]:
@@ -457,9 +462,12 @@ class CellSystem:
         return self._triangle(cell, equation), _joined(rows), *self._at_sides(cell), shared
 
     def _times(self, cell: int, inner: Array, outer: Array) -> Array:
-        """The rows of a cell times its unknowns, (r + t, n).
+        """The matrix of a cell's rows times the cell's unknowns, (r + t, n).
 
-        inner: the coefficients, (L m, n). outer: traces and shared coefficients, (t + q, n).
+        Args:
+            cell: the index of the cell.
+            inner: the coefficients of the polynomials, (L m, n).
+            outer: the traces, then the coefficients of shared functions, (t + q, n).
         """
         coefficients = torch.from_numpy(inner)
         parts = [one.of(coefficients).numpy() for one in self.terms[cell]]
@@ -704,8 +712,9 @@ class CellSystem:
     def _coarse(self) -> Array:
         """A mask (unknowns,) of the coarse unknowns.
 
-        The coarse unknowns are the traces' coefficients of low degrees, and all coefficients of
-        shared functions. If a cell contains several waves, somewhat higher degrees are coarse too.
+        The coarse unknowns are the traces' coefficients up to a low degree, and all coefficients of
+        shared functions. The low degree is 3 in the plane and 2 in space. It is higher if a cell
+        contains several waves, and lower if there would be too many coarse unknowns.
         """
         own, plane = self.geometry.traces, self.polynomials.dim < 3
         low, most = (3, 400_000) if plane else (2, 40_000)  # most: coarse unknowns
