@@ -59,7 +59,9 @@ class CornerPatch:
     def stacked(self, points: Points, channels: Channels) -> Tensor:
         """The values and derivatives (stacked jets) of all functions, (n, parts, m, count).
 
-        points: n points in the patch.
+        Args:
+            points: n points in the patch.
+            channels: the derivatives that the jets have.
         """
         jets = self.functions.stacked(points.coords - self.at, channels)
         return for_each_field(jets, self.fields)
@@ -168,7 +170,12 @@ class CellFunctions:
         )
 
     def towards(self, other: "CellFunctions", share: float) -> "CellFunctions":
-        """This function plus a share of the difference of another function on the same cells."""
+        """This function plus share · (other - this function), for a function on the same cells.
+
+        Args:
+            other: the other function.
+            share: the share, 0 for this function and 1 for the other function.
+        """
         pairs = zip(self.numbers, other.numbers, strict=True)
         return replace(
             self,
@@ -298,7 +305,10 @@ class CellNorms:
         return found
 
     def of_cells(self, one: CellFunctions) -> Tensor:
-        """The L2 norm of all counted fields over each cell's part of the domain, (N,)."""
+        """The L2 norm of all counted fields over each cell's part of the domain, (N,).
+
+        one: the function whose norm is returned.
+        """
         squares = torch.empty(len(one.coefficients), dtype=one.coefficients.dtype)
         counted = list(self.counted)
         for at in self.places:
@@ -326,7 +336,9 @@ class CellNorms:
     def nearest(self, one: CellFunctions, lower: LocalPolynomials) -> Tensor:
         """The coefficients of the polynomials of a lower degree that are nearest in L2, (N, L, m).
 
-        lower: the polynomials of the lower degree, L in each cell.
+        Args:
+            one: the function, without shared functions.
+            lower: the polynomials of the lower degree, L in each cell.
         """
         found = one.coefficients[:, : lower.size].clone()  # in whole cells this is the result
         for at in self.places:
@@ -338,7 +350,7 @@ class CellNorms:
         return found
 
     def means(self, one: CellFunctions) -> Tensor:
-        """The means of the fields over the domain, (m,)."""
+        """The means of a function's m fields over the domain, (m,)."""
         integrals, volume = torch.zeros(one.coefficients.shape[2], dtype=torch.float64), 0.0
         for at in self.places:
             volume += float(at.weights.sum())
@@ -352,7 +364,12 @@ class CellNorms:
         return integrals / volume
 
     def without_means(self, one: CellFunctions, fields: Sequence[int]) -> CellFunctions:
-        """The function minus the means of some fields; fields: the indices of these fields."""
+        """A function minus the means of some fields over the domain.
+
+        Args:
+            one: the function.
+            fields: the indices of these fields; without fields the function itself is returned.
+        """
         if not fields:
             return one
         found, chosen = one.coefficients.clone(), list(fields)
