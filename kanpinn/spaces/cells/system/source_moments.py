@@ -246,7 +246,15 @@ class SourceMoments:
         return found
 
     def _in_cells(self, geometry: CellGeometry, term: SampledTerm) -> list[Tensor | None]:
-        """The corrections in `known` for each cell of a term; new cells are integrated first."""
+        """The corrections in `known` for each cell of a term; new cells are integrated first.
+
+        Args:
+            geometry: the cells.
+            term: the equation at the points of c cells.
+
+        Returns:
+            For each of the c cells two corrections, (2, L, e); None if the cell needs none.
+        """
         tree, cells = geometry.tree, term.at.cells
         names = torch.cat([tree.region[:, None], tree.level, tree.place], dim=1)[cells]
         keys = [(term.polynomials.degree, *name) for name in names.tolist()]
