@@ -227,7 +227,10 @@ class PlacedTerm:
 
     @cached_property
     def used(self) -> slice | Tensor:
-        """The points of nonzero weight: a slice if these are the first points, or a mask (q,)."""
+        """The points of nonzero weight, as an index of the q points.
+
+        It is a slice if the points of weight zero come last, otherwise a mask (q,).
+        """
         mask = (self.weights != 0).any(dim=1)
         count = int(mask.sum())
         return slice(0, count) if bool(mask[:count].all()) else mask
