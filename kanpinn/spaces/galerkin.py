@@ -122,7 +122,10 @@ def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: 
 def _symbols(
     channels: Channels, linearised: Tensor, axis: int, wave: Tensor, rate: float
 ) -> Tensor:
-    """The linearised residuals of the waves of `errors_of_waves` with size 1, (G, equations, m)."""
+    """The linearised residuals of waves with the amplitude 1 in a single field, (G, equations, m).
+
+    These are the matrices S of `errors_of_waves`, which also has the arguments.
+    """
     kappa = wave.new_zeros(len(wave), channels.dim)
     kappa[:, axis], kappa[:, -1] = wave, rate
     return torch.einsum("gp,egpm->gem", parts_of_wave(channels, kappa), linearised.to(wave))
@@ -209,7 +212,7 @@ class MomentsInTime:
 
     @classmethod
     def of(cls, times: Array, rates: Sequence[Array]) -> Self:
-        """Make the moments from numpy arrays."""
+        """Make the moments from numpy arrays: the times, (k,), and the rates, (k, b) each."""
         return cls(torch.from_numpy(times), [torch.from_numpy(rate) for rate in rates])
 
 
@@ -745,7 +748,10 @@ class OutputFunctions:
         return self._space(points, torch.ones_like(points.coords[:, :1]), functions, index, spread)
 
     def at_moment(self, channels: Channels) -> ElementSpace:
-        """The space of one place and the constant function, for equations in time alone."""
+        """The space of one place and the constant function, for equations in time alone.
+
+        channels: the derivatives that are needed.
+        """
         low = self.surrogate.domain.bounds[0].to(self.surrogate.low)
         points = Points(low[None], self.surrogate.domain.names)
         _, jet = self.near(points, channels)
