@@ -677,9 +677,11 @@ class ProductSystem(System[ProductSpace]):
         return torch.cat(parts)
 
     def _left(self, values: Tensor, d: int) -> Tensor:
-        """The part of values (k, places, m) orthogonal to the splines along a coordinate.
+        """The part of values orthogonal to the splines along one coordinate, (k, grid…, m).
 
-        The result has the shape (k, grid…, m).
+        Args:
+            values: the values at the places, (k, places, m).
+            d: the index of the coordinate.
         """
         there = values.unflatten(1, self.space.grid).movedim(1 + d, -1)
         return (there @ self.space.line[d].remainder.T).movedim(-1, 1 + d)
