@@ -107,7 +107,12 @@ class Stages:
         return total(part(number, rate) for number, rate in enumerate(self.rates(length)))
 
     def _plain(self, number: int, values: Array) -> Tensor:
-        """Values that belong to an eigenvalue; real for a real eigenvalue."""
+        """Convert values that belong to an eigenvalue to a tensor, real for a real eigenvalue.
+
+        Args:
+            number: the index of the eigenvalue.
+            values: the values, complex, of any shape.
+        """
         return torch.from_numpy(values.real if number in self.real else values)
 
 
@@ -256,7 +261,10 @@ def _stretched(rates: list[Array], length: float, order: int) -> list[Array]:
 def _of_unit_window(
     stages: Stages, moments: tuple[float, ...], order: int, highest: int
 ) -> list[Array]:
-    """`at_moments` for a window of length 1; cached, as most windows have the same moments."""
+    """The result of `at_moments` for a window of length 1.
+
+    It is cached, as most windows have the same moments. The arguments are those of `at_moments`.
+    """
     at, nodes = np.array(moments), np.concatenate([[0.0], stages.nodes])
     unknowns: list[Array] = [lagrange(nodes, at, r)[:, 1:] for r in range(highest + 1)]
     if order == 2:
