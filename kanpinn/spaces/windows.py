@@ -157,7 +157,10 @@ Member = TypeVar("Member", bound=Network)
 
 
 def like(member: Member, tensor: Tensor) -> Member:
-    """The network, copied to the device and the precision of a tensor unless it has these."""
+    """Return a network with the device and the precision of a tensor.
+
+    This is the network itself if it has them already, otherwise a copy.
+    """
     present = member.layers[-1].coefficients
     if (present.device, present.dtype) == (tensor.device, tensor.dtype):
         return member
@@ -220,6 +223,10 @@ class NetworkOfWindows(Network, Generic[Member]):
 
     def _take_order(self, problem: BoundaryValueProblem, form: str) -> None:
         """Set the order in time by a problem: 2 with initial rates, 1 without.
+
+        Args:
+            problem: the problem.
+            form: the argument `form` of `solve`.
 
         Raises:
             InputError: for settings that networks in windows cannot use, or if only some fields
