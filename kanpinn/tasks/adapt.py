@@ -324,7 +324,10 @@ class SolvePace:
         self.cells, self.seconds = cells, seconds
 
     def on(self, cells: int) -> float | None:
-        """The expected seconds of a solve: those of the last solve times (ratio of cells)^`power`.
+        """The expected seconds of a solve on a tree.
+
+        They are the seconds of the last solve times q^`power`, where q is the number of cells
+        divided by the number of cells of the last tree.
 
         Args:
             cells: the number of cells.
