@@ -329,7 +329,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return CellFunctions(self.geometry, polynomials, present, numbers, self.problem.shared)
 
     def _take(self, geometry: CellGeometry) -> None:
-        """Replace the cells; the solution stays the same function."""
+        """Replace the cells by `geometry`; the solution stays the same function."""
         field, same = self._field(), torch.equal(geometry.frames, self.geometry.frames)
         # A projection onto the same cells would cause rounding errors, so that a resumed solve
         # would differ from one that was not interrupted.
@@ -446,6 +446,15 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _solved(self, system: CellSystem) -> cell_errors.SolvedTree:
         """Solve the least-squares problem, and store the solution in the network.
 
+        If there are unknown parameters, a step of the search for them is made as well. Fields that
+        are determined only up to a constant get the constants of `set_constants`.
+
+        Args:
+            system: the least-squares problem, linearised about the present solution.
+
+        Returns:
+            The solution, and the contribution of each cell to the functional.
+
         Raises:
             InputError: if there are too many cells before the first solve.
         """
@@ -467,12 +476,15 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _shorten(self, solved: cell_errors.SolvedTree) -> None:
         """Shorten a step of Newton's method after which the functional is far larger than before.
 
-        The functional is infinite where the equation is not finite, such as log u at u < 0. If less
-        than 1/64 of the step would be left, the full step is taken, unless the equation is not
-        finite there: near a local minimum of the functional, steps would become shorter and
-        shorter. For flows at large Reynolds numbers, steps of less growth led to the solution in
-        fewer steps when they were not shortened. While parameters change as well, functionals
-        cannot be compared, and a step counts if the equation is finite.
+        Far larger means more than 10 times as large. The functional is infinite where the equation
+        is not finite, such as log u at u < 0. If less than 1/64 of the step would be left, the full
+        step is taken, unless the equation is not finite there: near a local minimum of the
+        functional, steps would become shorter and shorter. For flows at large Reynolds numbers,
+        steps of less growth led to the solution in fewer steps when they were not shortened. While
+        parameters change as well, functionals cannot be compared, and a step counts if the equation
+        is finite.
+
+        solved: the solution after the full step.
         """
         growth, least, system, full = 10.0, 2.0**-6, solved.system, solved.solution
         before, reached = math.inf, system.misfit(full)
