@@ -237,6 +237,10 @@ def _difference(solved: SolvedTree, before: CellFunctions) -> Tensor:
     """The L2 norm in each cell of the difference of a solution from another function, (N,).
 
     In fields that are determined up to a constant, the mean of the difference does not count.
+
+    Args:
+        solved: the solution.
+        before: the other function, on the same cells and with the same polynomials.
     """
     norms, change = solved.system.norms, solved.solution.minus(before)
     return norms.of_cells(norms.without_means(change, solved.system.free_fields))
