@@ -607,7 +607,12 @@ class CellMarch(TimeState[CellAttempt]):
         return self.problem.linearised(about, integrated=False)
 
     def _take(self, geometry: CellGeometry, functions: Tensor) -> None:
-        """Replace the cells, and the functions (3, N, L, p m) by those on the new cells."""
+        """Replace the cells, and the functions by their coefficients on the new cells.
+
+        Args:
+            geometry: the new cells.
+            functions: the solution and its errors in time and in space, (3, N, L, p m).
+        """
         if geometry is not self.geometry:
             vars(self).pop("places", None)
         self.geometry, self.functions = geometry, functions
@@ -741,7 +746,9 @@ class CellMarch(TimeState[CellAttempt]):
     def _is_too_large(self, equations: CellNewton) -> bool:
         """Return whether a window has too many cells or needs too much memory.
 
-        The reason is then in `stopped`.
+        The reason is stored in `stopped`, which is "" if there is none.
+
+        equations: the equations of the window.
         """
         system, kept, count = equations.of_real, equations.stages.count, self.count
         self.stopped = no_comparison(system, kept=kept)
@@ -794,14 +801,17 @@ class CellMarch(TimeState[CellAttempt]):
         return torch.cat([self.functions, states])
 
     def _moved(self, geometry: CellGeometry, functions: Tensor) -> bool:
-        """Replace the cells, and the functions of `_with_stages` by those on the new cells.
+        """Replace the cells and the functions, and forget what belongs to the old cells.
+
+        Forgotten are the linearisation and the errors in space of earlier windows. If the number of
+        cells stays the same, nothing changes.
 
         Args:
             geometry: the new cells.
-            functions: the functions on the new cells, (k, N, L, p m).
+            functions: the functions of `_with_stages` on the new cells, (k, N, L, p m).
 
         Returns:
-            False if the cells are the same.
+            Whether the cells have changed.
         """
         if len(geometry.tree) == self.count:
             return False
@@ -846,6 +856,10 @@ class CellMarch(TimeState[CellAttempt]):
 
     def _tried(self, scheme: Stages, length: float) -> tuple[Window, CellNewton]:
         """Solve a window; if this fails with an old linearisation, solve it again with a new one.
+
+        Args:
+            scheme: the stages of the window.
+            length: the length of the window.
 
         Returns:
             The window, and the equations with which it was solved.
@@ -914,7 +928,15 @@ class CellMarch(TimeState[CellAttempt]):
         return math.hypot(self.places.norm(self.functions[2]), self.beyond) / (self.size or 1.0)
 
     def follow(self, control: Control, window: Window) -> None:
-        """Choose the next window; its length stays the same if it is nearly the best length."""
+        """Choose the length and the number of stages of the next window; store them in `control`.
+
+        They stay those of the last window if the length that `control` finds best is 0.92 to 1.6
+        times the present length, and if Newton's method is not slow with the kept linearisation.
+
+        Args:
+            control: the control of the march.
+            window: the window that has been accepted.
+        """
         least, most = 0.92, 1.6  # the ratio of the best length to the present length
         length, count, kept = window.length, window.stages.count, self.linearised
         assert kept is not None  # the window has been solved with this linearisation
