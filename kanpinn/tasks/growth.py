@@ -103,7 +103,7 @@ def fastest_wave(
 
 
 def _growth(sigma: np.ndarray) -> float:
-    """The largest positive real part of the exponents σ; 0 if there are only rounding errors."""
+    """The largest positive real part of exponents σ; 0 if it is only a rounding error."""
     single = 1e-12  # the relative rounding error of a single σ
     share, rounding = (single, single) if len(sigma) == 1 else (STRAIGHT, 1e-10)
     least = np.maximum(share * abs(sigma), rounding * abs(sigma).max(initial=0.0))
