@@ -401,12 +401,18 @@ class Sides(NamedTuple):
 
 
 def sides_of(problem: Problem, operator: Operator) -> Sides:
-    """Sort the pieces of the boundary by the conditions that hold there.
+    """Return the pieces of the boundary, sorted by the conditions that hold there.
+
+    A piece without condition at which the solution flows out is in neither list of the result.
+
+    Args:
+        problem: the problem.
+        operator: the operator of its equation.
 
     Raises:
-        Unsuitable: for a condition that prescribes neither values nor a flux, for two conditions on
-            one piece, for a piece without condition unless it is an outflow, and for a Robin
-            condition with a negative α + b·n/2.
+        Unsuitable: for a condition that is not on the boundary, that prescribes neither values nor
+            a flux, or that prescribes a rate; for two conditions on one piece; for a piece without
+            condition unless it is an outflow; and for a Robin condition with a negative α + b·n/2.
     """
     conditions, fixed, natural = stated(problem).conditions(), [], []
     pieces = problem.domain.boundary.pieces
@@ -821,7 +827,14 @@ def _element_matrices(grid: Grid) -> tuple[list[Tensor], Tensor]:
 
 
 def _interpolation(grid: Grid, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sparse matrix that maps values at nodes to interpolated values at points (n, d).
+    """Return the sparse matrix that maps values at nodes to interpolated values at points.
+
+    The row is the number of the point, and the column is the number of the node. At a point outside
+    the grid, the function of the nearest cell continues.
+
+    Args:
+        grid: the grid of nodes.
+        coords: the points, (n, d).
 
     Returns:
         The row indices, the column indices and the values of its entries, (2^d n,) each.

@@ -862,7 +862,12 @@ def _line_and_conic(line: Segment, arc: Arc, tolerance: float) -> list[Pair]:
     """Return the points where a line meets an ellipse.
 
     In the local coordinates of the ellipse they are the points p + t d of the line with
-    |p + t d|² = 1.
+    |p + t d|² = 1. If the line touches the ellipse within the tolerance, it is one point.
+
+    Args:
+        line: a segment of the line, which the points may lie outside.
+        arc: an arc of the ellipse, which the points may lie outside.
+        tolerance: the distance up to which the line touches the ellipse.
     """
     p, end = (arc.local_point(point) for point in (line.a, line.b))
     d = end - p
@@ -887,7 +892,11 @@ def _conics(arcs: Sequence[Arc], tolerance: float) -> list[Pair]:
     They are the zeros θ of F(θ) = |γ_b(θ)|² - 1, with the point γ_b(θ) of b in local coordinates of
     a. F is a trigonometric polynomial of degree 2 and monotone between neighbouring zeros of F'.
     Between these, F has one zero if its signs at the two ends differ. At a zero of F' at which F is
-    0 the ellipses touch.
+    0 the ellipses touch. The result is empty if the two ellipses are the same.
+
+    Args:
+        arcs: an arc of a and an arc of b; the points may lie outside the arcs.
+        tolerance: the distance up to which the ellipses touch.
     """
     if arcs[0].same_carrier(arcs[1], tolerance):
         return []

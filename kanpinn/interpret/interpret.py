@@ -399,6 +399,12 @@ def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[G
 
     The first graph is a sum of functions of one input each. Sums of products follow, then sparse
     KANs.
+
+    Args:
+        table: the rows as a table.
+        rows: the rows of data to which the graphs are fitted, and by which they are judged.
+        seed: the seed of the fits.
+        deadline: the end of the time for the fits.
     """
     d, m = table.inputs.shape[1], table.targets.shape[1]
     additive = (torch.ones(d, m, dtype=torch.bool),)
@@ -410,7 +416,13 @@ def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[G
 
 
 def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
-    """Refine graphs in turn; return the first with a relative error up to 1e-5, else the best."""
+    """Refine graphs in turn; return the first with a relative error up to 1e-5, else the best.
+
+    Args:
+        fits: the graphs.
+        rows: the rows of data to which the graphs are fitted, and by which they are judged.
+        deadline: the end of the time for the fits.
+    """
     clear = 1e-5  # relative error below which a fit is taken to have the function's structure
     refined = []
     for sparse in fits:
@@ -552,6 +564,11 @@ class Search:
         The first call for an edge fits all functions, later calls only the eight best functions of
         the first call. The result is empty if the unit at the start of the edge has become
         constant, since the edge's function is then unknown.
+
+        Args:
+            graph: the graph.
+            key: the edge, (layer, input, output).
+            error: the relative error of the graph.
         """
         if len(self._arguments(graph, key).unique()) < LEAST:
             return ()

@@ -324,7 +324,12 @@ def _cubic_minimum(a: LinePoint, b: LinePoint) -> float | None:
     """Return the step length at the minimum of the cubic polynomial through two trials.
 
     The polynomial has the losses and slopes of the trials, as in equation 3.59 of Nocedal and
-    Wright. The result is None if it has no minimum.
+    Wright. The result is None if the polynomial has no minimum, or if a loss or a slope is not
+    below 1e100 in size.
+
+    Args:
+        a: one trial.
+        b: the other trial, with another length.
     """
     if not all(abs(x) < 1e100 for x in (a.loss, b.loss, a.slope, b.slope)):
         return None  # the squares of these numbers would overflow

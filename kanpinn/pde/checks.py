@@ -421,7 +421,12 @@ class Probe:
 
 
 def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
-    """Yield the reasons why a problem is not well posed."""
+    """Yield the reasons why a problem is not well posed.
+
+    Args:
+        probe: the problem, evaluated at a few points.
+        strong: the argument `strong` of `check_well_posed`.
+    """
     problem, fields, name = probe.problem, probe.fields, probe.name
     if strong and (fault := probe.equation.fault()):
         yield Fault(f"the equation of {name} {fault}")

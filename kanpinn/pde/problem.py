@@ -175,6 +175,11 @@ def exact_jet(problem: "Problem", p: Points, channels: Channels) -> Jet:
 def exact_columns(problem: "Problem", p: Points, channels: Channels) -> Jet:
     """Return `exact_jet` with further columns, the true values of the unknown numbers.
 
+    Args:
+        problem: the problem.
+        p: the points.
+        channels: the derivatives that the jet contains.
+
     Raises:
         InputError: if there is no exact solution, or an unknown number has no exact value.
     """
@@ -210,10 +215,15 @@ def derived_source(problem: "Problem", p: Points) -> Tensor:
     """Return the source s, (n, equations), for which the exact solution has the residual 0.
 
     If r(s) is the residual of the exact solution for a constant source s, and is affine in s, then
-    s = -r(0) / (r(1) - r(0)). For equations that do not contain the source, s = 0.
+    s = -r(0) / (r(1) - r(0)). For equations of a system that do not contain the source, s = 0.
+
+    Args:
+        problem: the problem.
+        p: the n points.
 
     Raises:
-        InputError: if there is no exact solution, or the residual r is not affine in s.
+        InputError: if there is no exact solution, if no equation contains the source, or if the
+            residual r is not affine in s.
     """
     name = type(problem).__name__
     if problem.exact is None:

@@ -258,7 +258,15 @@ def _curve(ax: Axes, curve: ErrorCurve, series: dict[str, Any]) -> None:
 
 
 def size_axis(ax: Axes, sizes: Sequence[float], logarithmic: bool = True) -> None:
-    """Set the scale and ticks of the size axis; up to ten different integer sizes are the ticks."""
+    """Set the scale and the ticks of the horizontal axis, which shows sizes.
+
+    Up to ten different integer sizes are the ticks, except sizes too close to another tick.
+
+    Args:
+        ax: the axes.
+        sizes: all sizes that are shown.
+        logarithmic: whether the axis is logarithmic.
+    """
     different = sorted(set(sizes))
     if logarithmic:
         ax.set_xscale("log")
@@ -298,7 +306,13 @@ def error_axis(ax: Axes, errors: Sequence[float | int], name: str = "y") -> None
 
 
 def _logarithmic(axis: Axis, low: float, high: float, text: Callable[[float], str]) -> None:
-    """Set ticks at powers of ten and, on a short range, at multiples between them."""
+    """Set ticks at powers of ten and, on a short range, at multiples between them.
+
+    Args:
+        axis: the axis.
+        low, high: the ends of the range.
+        text: returns the label of a tick.
+    """
     decades = math.log10(high / low)
     subs = (1.0,) if decades > 2.5 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0)
     axis.set_major_locator(LogLocator(subs=subs, numticks=9))

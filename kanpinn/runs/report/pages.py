@@ -326,7 +326,14 @@ def missing(study: Study) -> Iterator[str]:
 
 
 def _explained(made: Mapping[str, Sequence[ErrorCurve]], against: str) -> str:
-    """Return the caption that explains the orders in the legends, "" if no order is fitted."""
+    """Return the caption that explains the orders in the legends, "" if no order is fitted.
+
+    Without a fitted order, the caption for curves over the seconds says that none is fitted.
+
+    Args:
+        made: the curves of each error.
+        against: the quantity on the horizontal axis, such as "seconds".
+    """
     every = [curve for some in made.values() for curve in some]
     if not any(curve.fit for curve in every):
         return "No order is fitted against seconds." if against == "seconds" else ""

@@ -141,7 +141,13 @@ def fresh_rule(discretization: Discretization[EigenProblem]) -> Points:
 def channels_at(
     surrogate: Surrogate, equations: Sequence[ResidualFunction], points: Points
 ) -> Channels:
-    """Return the `Channels` with all derivatives that at least one of the equations uses."""
+    """Return the `Channels` with all derivatives that at least one of the equations uses.
+
+    Args:
+        surrogate: the fields for which the equations are evaluated.
+        equations: functions of points and of the fields' jet.
+        points: the points; only the first `PROBE_POINTS` are used.
+    """
     probe = points[:PROBE_POINTS]
 
     def run(channels: Channels) -> list[Tensor]:
@@ -251,7 +257,16 @@ def pencil(
 def linearised_sides(
     problem: EigenProblem, surrogate: Surrogate, points: Points
 ) -> tuple[Linearised, Linearised]:
-    """Return the sides of L u = λ M u: first L, then M, linearised about zero fields at points."""
+    """Return the operators L and M of L u = λ M u, linearised about zero fields at points.
+
+    Args:
+        problem: the problem.
+        surrogate: fields for which L and M are evaluated to find the derivatives that they use.
+        points: the points.
+
+    Returns:
+        L and M, in this order.
+    """
     sides, fields = (problem.operator_values, problem.mass_values), len(problem.fields)
     channels = channels_at(surrogate, sides, points)
     operator, mass = (Linearised.at_zero(one, points, channels, fields) for one in sides)
@@ -402,10 +417,15 @@ def attracted(problem: EigenProblem, surrogate: Surrogate, up: bool) -> Iterator
 
 @torch.no_grad()
 def density_of(problem: EigenProblem, surrogate: Surrogate, points: Points) -> Tensor | None:
-    """Return the density ρ at points, (n, 1), if the mass is M u = ρ u; otherwise None.
+    """Return the density ρ > 0 at points, (n, 1), if the mass is M u = ρ u.
 
-    There must be one field, and ρ must be positive. If M is the identity, ρ is 1 for any number of
-    fields.
+    If M is the identity, ρ is 1 for any number of fields. For other M, the result is None if there
+    are several fields, if M has derivatives, or if ρ is not positive at a point.
+
+    Args:
+        problem: the problem.
+        surrogate: a field for which M is evaluated to find the derivatives that it uses.
+        points: the points.
     """
     if type(problem).mass is EigenProblem.mass:
         return torch.ones_like(points.coords[:, :1])
