@@ -68,7 +68,7 @@ def test_a_march_has_an_estimate():
 
 def test_the_error_of_a_march_from_a_jump_is_estimated_though_the_residual_does_not_decrease():
     class Jump(kp.Problem):  # no initial residual is square integrable
-        domain = kp.Box(x=(-1, 1), t=(0, 0.02))
+        domain = kp.Box(x=(-1, 1), t=(0, 0.1))
 
         def residual(self, p, u):
             return kp.partial(u, "t") - kp.partial(u, "x", "x")
@@ -80,7 +80,7 @@ def test_the_error_of_a_march_from_a_jump_is_estimated_though_the_residual_does_
         def exact(self, p):
             return torch.erf(p.x / (2 * p.t.clamp_min(1e-300).sqrt()))
 
-    solution = kp.solve(Jump(), kp.Windows(degree=7), kp.March(1e-3))
+    solution = kp.solve(Jump(), kp.Windows(degree=5), kp.March(3e-2))
     ratio = estimate_error(solution).errors.l2_relative / solution.errors.l2_relative
     assert 1 / 2 < ratio < 2
 
