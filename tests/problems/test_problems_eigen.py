@@ -104,6 +104,15 @@ def test_a_clamped_plate_has_its_eigenvalues():
     assert solution.errors.max() < 1e-4 and (errors < 3 * solution.estimates).all()
 
 
+def test_the_first_mode_of_a_cavity_with_a_corner_is_not_bounded():
+    settings = ("network.degree=6", "network.cells=1", "eigen.count=1", "run.tolerance=2e-2")
+    solution = Config.read(PROBLEMS / "maxwell_corner.toml", settings).build().run()
+    assert solution.status == "converged" and solution.errors.max() < 2e-2
+    places = torch.tensor([[-0.03, 0.03], [-0.24, 0.24]], dtype=torch.float64)
+    near, far = solution(places)[:, :, 0].norm(dim=1)
+    assert 1.5 < float(near / far) < 3  # like r^(-1/3)
+
+
 def test_a_run_in_cells_is_loaded_with_its_cells(tmp_path):
     settings = ("network.cells=2", "eigen.count=3", "run.tolerance=1e-4")
     pairs = [part for pair in settings for part in ("--set", pair)]

@@ -896,11 +896,9 @@ class CellPairs:
         functions = self._by_cells(torch.view_as_real(modes).flatten(1))
         _, shares = self.cells.solve(self.spectrum.shift, -functions)
         system, sizes = self.cells.system(self.spectrum.shift), shares.new_zeros(shares.shape[1])
-        inside = [
-            factors * system.weights[term.at.cells, None]
-            for term, factors in zip(system.equation, system.factors, strict=True)
-        ]
-        every = zip(self.cells.terms, [*inside, *system.boundary_factors], strict=True)
+        every = zip(
+            self.cells.terms, [*system.equation_factors, *system.boundary_factors], strict=True
+        )
         for term, factors in every:
             squares = term.at.weights, factors.square(), term.of_rates(functions).square()
             sizes += torch.einsum("cq,ce,cqen->n", *squares)

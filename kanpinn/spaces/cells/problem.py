@@ -395,7 +395,8 @@ class CellProblem:
             flux = replace(about, coefficients=about.coefficients[:, :, : self.fields])
             interfaces.append(Interface(at, terms, flux))
         factors = singular.weights(geometry, witness=limit), singular.pollution(geometry)
-        return CellSystem(about, equation, boundary, self.counted, *factors, interfaces)
+        near = singular.distances(geometry)
+        return CellSystem(about, equation, boundary, self.counted, *factors, interfaces, near)
 
 
 Sides = tuple[Sequence[ResidualTerm], Sequence[ResidualTerm]]

@@ -321,6 +321,17 @@ class SingularCorners:
         logarithms = torch.cat([zeros, powers * distances.log2()], dim=1)
         return 2.0 ** logarithms.amin(dim=1).round()
 
+    def distances(self, geometry: CellGeometry) -> Tensor:
+        """The distances of the cells' far sides from the nearest strong corner, (N,).
+
+        The unit is half the domain's width. Distances are powers of two, and at most 1.
+        """
+        corners = physical(geometry.domain, geometry.frames)
+        gaps = (corners[:, :, None] - self.points[self.strong]).abs().amax(dim=1).norm(dim=2)
+        ones = torch.ones(len(gaps), 1, dtype=gaps.dtype)
+        nearest = torch.cat([ones, gaps / geometry.half.max()], dim=1).amin(dim=1)
+        return 2.0 ** nearest.log2().round()
+
     def _gaps(self, geometry: CellGeometry) -> Tensor:
         """The distances of cells from corners, in units of the cells' widths, (N, c)."""
         tree, at = geometry.tree, in_trees(geometry.domain, self.points)
@@ -556,6 +567,10 @@ class SingularEdges:
         along = self.segments.diff(dim=1)[:, 0].abs()
         straight = along > (1 - 1e-9) * along.sum(dim=1, keepdim=True)
         return ~straight
+
+    def distances(self, geometry: CellGeometry) -> Tensor:
+        """Ones, (N,): edges in space do not change the ratios of equations."""
+        return torch.ones(len(geometry.tree), dtype=torch.float64)
 
     def _touched(self, geometry: CellGeometry) -> Tensor:
         """A mask (N, s), true where a cell meets an edge."""

@@ -40,7 +40,7 @@ from kanpinn.spaces.cells.system.interfaces import Interface
 from kanpinn.spaces.cells.system.terms import PlacedTerm, SampledTerm, region_scales
 
 AnyTerm = SampledTerm | Interface
-Size = tuple[tuple[int, ...], float]
+Size = tuple[tuple[int, ...], float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +127,8 @@ class CellSystem:
         pollution: for each cell the ratio of the error that it causes everywhere to its own error,
             (N,).
         interfaces: the arcs or patches at which cells of two regions meet.
+        distances: the distance of each cell from the nearest strongly singular corner, (N,), at
+            most 1.
 
     by_one_solve: the relative accuracy that one solve has in the root of the functional. One solve
         left errors of 1e-12 in L2.
@@ -140,6 +142,7 @@ class CellSystem:
     weights: Tensor
     pollution: Tensor
     interfaces: Sequence[Interface]
+    distances: Tensor
     # The eliminations of the groups' model cells, and the matrices R, S and T of the eliminations.
     _eliminations: dict[int, CellElimination] = field(default_factory=dict, init=False, repr=False)
     _triangles: dict[int, tuple[Array, Array, Array]] = field(
@@ -373,12 +376,32 @@ class CellSystem:
     def terms(self) -> list[list[PlacedTerm]]:
         """For each cell the terms with rows in it, the equation first."""
         found: list[list[PlacedTerm]] = [[] for _ in self.geometry.sides]
-        for term, own in zip(self.equation, self.factors, strict=True):
+        for term, factors in zip(self.equation, self.equation_factors, strict=True):
             for place, cell in enumerate(term.at.cells.tolist()):
-                found[cell].append(PlacedTerm(term, place, own * self.weights[cell]))
+                found[cell].append(PlacedTerm(term, place, factors[place]))
         for term, factors in zip(self.boundary, self.boundary_factors, strict=True):
             for place, cell in enumerate(term.at.cells.tolist()):
                 found[cell].append(PlacedTerm(term, place, factors[place]))
+        return found
+
+    @cached_property
+    def equation_factors(self) -> list[Tensor]:
+        """For each term in `equation` the factors of its e equations in each cell, (c, e).
+
+        If there are more equations than fields, such as -ΔE = f and div E = 0, equations of a lower
+        order s than the others get the factor d^(s - o) at the distance d from a corner, where o is
+        the highest order: they replace conditions at the boundary, and without this factor they
+        count the less, the smaller cells are.
+        """
+        found = []
+        for term, own in zip(self.equation, self.factors, strict=True):
+            cells, equations, fields = term.at.cells, *term.slopes.shape[2::2]
+            factors = own * self.weights[cells, None]
+            if equations > fields:
+                seen = (term.sizes > 0).any(dim=3).any(dim=0)  # (e, orders)
+                order = (seen * torch.arange(seen.shape[1])).amax(dim=1)
+                factors = factors * self.distances[cells, None] ** (order - order.max())
+            found.append(factors)
         return found
 
     @cached_property
@@ -427,11 +450,12 @@ class CellSystem:
         return self.polynomials.size * len(self.coupling.orders)
 
     def _size(self, cell: int) -> Size:
-        """The levels and the weight of a cell.
+        """The levels of a cell, its weight, and its distance from the nearest corner.
 
-        The rows of a term that is alike in all cells depend only on the levels and the weight.
+        The rows of a term that is alike in all cells depend only on these.
         """
-        return tuple(self.geometry.tree.level[cell].tolist()), float(self.weights[cell])
+        levels = tuple(self.geometry.tree.level[cell].tolist())
+        return levels, float(self.weights[cell]), float(self.distances[cell])
 
     @cached_property
     def _face_weights(self) -> Tensor:
