@@ -224,7 +224,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         # The cells at a corner that the tolerance needs follow from the exponents there, while the
         # functional of a mode shows less than the error that they cause.
         self.geometry = self.problem.start(network.tree)
-        self.geometry = self.problem.graded(self.geometry, min(1.0, self.tolerance))
+        self.geometry = self.problem.graded(self.geometry, min(1e-3, self.tolerance))
         for (x, y), exponent in self.problem.undecided_corners:
             self.doubt = (
                 f"modes may be missing: at the corner ({x:g}, {y:g}) there are functions like "

@@ -377,7 +377,7 @@ class Electric(kp.Problem):
 @pytest.mark.parametrize(
     ("problem", "least", "power"),
     # (λ - 1) sin ω = ±sin((λ - 1) ω) for the plate; gradients of r^(π/ω) for the field
-    [(Clamped(), 1.5444837, 2.25), (Electric(), -1 / 3, 2 - 2 / 9)],
+    [(Clamped(), 1.5444837, 2.25), (Electric(), -1 / 3, 2 - 1 / 18)],
     ids=["a clamped plate", "an electric field"],
 )
 def test_exponents_are_those_of_solutions_with_a_finite_energy(problem, least, power):
@@ -385,3 +385,12 @@ def test_exponents_are_those_of_solutions_with_a_finite_energy(problem, least, p
     inward = (found.points == 0).all(dim=1)
     assert float(found.exponents[inward]) == pytest.approx(least, abs=1e-6)
     assert float(found.powers[inward]) == pytest.approx(power)
+
+
+def test_weights_exclude_ln_r_where_fluxes_are_given():
+    domain = kp.LShape()
+    names = tuple(piece.name for piece in domain.boundary.pieces)
+    given, free = (in_plane(domain, flux).singularities for flux in ((), names))
+    assert float(given.margins) == pytest.approx(2 / 3) and float(free.margins) == 0
+    # Rows of r^β Δu are not bounded for ln r if β < 1, and bounded for r^(2/3) if β > 1/3.
+    assert float(given.powers) == 1.25 and 1 / 3 < float(free.powers) < 1
