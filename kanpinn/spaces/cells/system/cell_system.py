@@ -395,7 +395,7 @@ class CellSystem:
         """
         found = []
         for term, own in zip(self.equation, self.factors, strict=True):
-            cells, equations, fields = term.at.cells, *term.slopes.shape[2::2]
+            cells, (_, _, equations, _, fields) = term.at.cells, term.slopes.shape
             factors = own * self.weights[cells, None]
             if equations > fields:
                 seen = (term.sizes > 0).any(dim=3).any(dim=0)  # (e, orders)
