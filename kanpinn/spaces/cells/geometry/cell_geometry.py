@@ -261,7 +261,7 @@ class SideTrace:
         within: the corners of the part in coordinates in which the side with the shared trace is
             [-1, 1]^(d-1); None for the trace of a single face.
         width: the width of the smaller cell across the face.
-        unit: the width h by which a trace is scaled, see `Traces`: the width of the larger cell
+        unit: the width h in the unknowns h^j ∂^j u of the trace: the width of the larger cell
             if the trace is shared, otherwise the width of the smaller cell.
     """
 
