@@ -194,7 +194,7 @@ class SingularCorners:
         centres: the number c of each corner, (c,).
         margins: the difference of c and the next exponent below, whose functions are no solutions,
             (c,). It is λ for Laplace's equation with given values, and 0 with given fluxes.
-        others: further points, (o, d), at which pieces of the boundary or interfaces meet.
+        others: further points, (p, d), at which pieces of the boundary or interfaces meet.
         power: the power β.
         contraction: the largest fraction of the error at a corner that one refinement may leave.
         least: the smallest fraction of the error at a corner that one refinement may aim at. In
@@ -236,7 +236,7 @@ class SingularCorners:
 
     @property
     def excess(self) -> Tensor:
-        """The differences λ - c, (c,), for the least exponents of solutions of finite energy."""
+        """The difference λ - c of the exponent λ and the number c of each corner, (c,)."""
         return self.exponents - self.centres
 
     @property
@@ -773,7 +773,7 @@ def _around(
 
 
 def _direction(edge: DivisionEdge, t: float) -> float:
-    """The direction in which an edge leaves one of its ends, t = 0 or 1, as an angle."""
+    """The angle of the direction in which an edge leaves its start (t = 0) or its end (t = 1)."""
     (x, y) = edge.curve.velocity(torch.tensor([t], dtype=torch.float64))[0].tolist()
     return math.atan2(-y, -x) if t else math.atan2(y, x)
 
