@@ -139,7 +139,8 @@ class SampledSide(CellSide):
     Such a face is described by sample points, and is called a sampled face.
 
     Args:
-        axis, upper: see `CellSide`.
+        axis: the coordinate that is constant on the side.
+        upper: whether the side is at the upper end of this coordinate.
         row: the index of the face in `SolidGeometry.sampled_numbers`.
         geometry: the cells.
     """
@@ -150,7 +151,7 @@ class SampledSide(CellSide):
     geometry: "SolidGeometry"
 
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        """The traces at the face, see `CellSide.traces`.
+        """The derivatives of the cell's polynomials across the face, as in `CellSide.traces`.
 
         The functions on the face are the same for both cells. They are polynomials that are
         orthonormal in the weighted sum over the face's points. The traces at up to 32 faces are
@@ -227,8 +228,9 @@ class SolidGeometry(CellGeometry):
         Args:
             rows: the indices of the faces in `sampled_numbers`, (s,).
             axis: the coordinate that is constant on the faces.
-            upper: whether the faces are at the upper sides of the cells, see `CellSide`.
-            polynomials, orders: see `CellSide.traces`.
+            upper: whether the faces are at the upper sides of the cells.
+            polynomials: the L polynomials of a cell.
+            orders: the number of orders of derivatives across the faces, which begin with 0.
         """
         more = 4  # the number of points along each coordinate minus the degree
         faces, numbers = self.faces, self.sampled_numbers[rows]
@@ -255,9 +257,10 @@ class SolidGeometry(CellGeometry):
     def on_boundary(
         self, pieces: Sequence[Piece], polynomials: LocalPolynomials
     ) -> Iterator[CellPoints]:
-        """Yield points on pieces of the boundary, see `CellGeometry.on_boundary`.
+        """Yield quadrature points with normals on pieces of the boundary, for some cells at a time.
 
-        All cells with a whole side on the boundary have the same points in their own coordinates.
+        The arguments are those of `CellGeometry.on_boundary`. All cells with a whole side on the
+        boundary have the same points in their own coordinates.
         """
         more = 4  # the number of points along each coordinate minus the degree
         together, rounding = 32, 1e-5
