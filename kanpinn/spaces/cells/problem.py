@@ -84,7 +84,7 @@ def set_constants(
         surrogate: the surrogate whose network has the solution.
         means: terms that prescribe a single number each, such as an integral, and so determine the
             constant of a field. A field on which no term depends gets the mean zero.
-        numbers: the coefficients of the functions that cells share, see `CellFunctions`.
+        numbers: for each kind of functions that cells share their coefficients, (count,) each.
 
     Raises:
         InputError: if a term depends on no field that is determined only up to a constant.
