@@ -328,7 +328,9 @@ class CellSystem:
         Args:
             reduced: the right-hand sides after the elimination of the cells, for each group.
             faces: the solver for the traces.
-            start, accuracy: see `FaceSolver.solve`.
+            start: traces near the solution, from which conjugate gradients start; None for zero.
+            accuracy: the relative error in the root of the functional at which conjugate gradients
+                end.
         """
         below: dict[int, Array] = {}
         for group, left in zip(self.groups, reduced, strict=True):
@@ -354,7 +356,10 @@ class CellSystem:
     def _of_group(self, group: CellGroup, values: Mapping[AnyTerm, Tensor]) -> Array:
         """The right-hand sides of the rows of a group's cells, (c, rows, n).
 
-        values: the right-hand sides at the points of terms and interfaces, see `solve`.
+        Args:
+            group: the group of c cells.
+            values: the right-hand sides at the points of terms and interfaces,
+                (c, q, equations, n) each; zero for missing terms.
         """
         some = next(iter(values.values()))
         first, start = group.cells[0], 0
@@ -518,9 +523,10 @@ class CellSystem:
         return found
 
     def _at_sides(self, cell: int) -> tuple[Array, Array]:
-        """The matrices B and D of the rows at a cell's faces and interfaces, see `CellElimination`.
+        """The matrices B and D of a cell's rows B c + O s - D y = b at its faces and interfaces.
 
-        B has the shape (t, L m), and D has the shape (t, t).
+        B (t, L m) is for the coefficients c, and D (t, t) is for the traces y, as in
+        `CellElimination`.
         """
         outer, blocks = [np.zeros((0, self._columns))], []
         scales = self.geometry.scale[cell].tolist()
@@ -621,7 +627,14 @@ class CellSystem:
         return torch.cat(found, dim=1)
 
     def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections:
-        """The orthogonal transformation of the equation's rows in a cell to a triangle."""
+        """The orthogonal transformation of the equation's rows in a cell to a triangle.
+
+        Cells of one size share the transformation if the equation is alike in all cells.
+
+        Args:
+            cell: the index of the cell.
+            equation: the equation in the cell.
+        """
         if not equation.term.is_alike:
             return Reflections.of(_joined([equation.rows()]))
         key = equation.term, self._size(cell)
