@@ -167,7 +167,10 @@ class Traces:
         return found
 
     def size(self, shared: bool) -> int:
-        """The number of all unknowns of a trace; shared: see `unknowns`."""
+        """The number of all unknowns of a trace.
+
+        shared: whether several smaller cells share the trace.
+        """
         return max((places.stop for _, _, places in self.unknowns(shared)), default=0)
 
     def sizes_on(self, faces: FaceTraces) -> list[int]:
@@ -178,7 +181,7 @@ class Traces:
     def coarse(self, low: int, shared: bool) -> Array:
         """A mask (size,) of a trace's unknowns for h^j ∂^j u up to the degree `low` - j, for all j.
 
-        shared: see `unknowns`.
+        shared: whether several smaller cells share the trace.
         """
         found, count = np.zeros(self.size(shared), dtype=bool), self.polynomials.on_face.count
         for _, j, places in self.unknowns(shared):
@@ -193,7 +196,7 @@ class Traces:
                 are the same for all cells.
             scales: for each cell `SideTrace.unit` times the derivative of the cell's own coordinate
                 across the face by the physical coordinate, (c,).
-            shared: see `unknowns`.
+            shared: whether several smaller cells share the traces.
             coefficients: the coefficients of the functions, (c, L, m).
         """
         matrices = side.traces(self.polynomials, max(self.orders, default=0))
@@ -324,7 +327,8 @@ class InterfaceRows:
         """The right-hand sides of the rows, (rows, n): half of the prescribed flux on each side.
 
         Args:
-            side, place: see `rows`.
+            side: INSIDE or OUTSIDE.
+            place: the index of the arc or patch.
             fluxes: the right-hand sides at the points of the arc or patch, (q, equations, n).
         """
         weights, equations = self.weights[side, place], fluxes.shape[1]
