@@ -64,14 +64,16 @@ class MomentsInBoxes:
         self.square = (sizes.square() * self.areas).sum()
 
     def missing(self, total: Tensor, halvings: int) -> list[Tensor | None]:
-        """The corrections of the moments of each cell, see `SourceMoments.known`.
+        """The corrections of the moments of each cell.
 
         Args:
             total: the sum of `square` over all ranks (processes).
             halvings: the largest number of halvings.
 
         Returns:
-            For each cell two corrections, (2, L, e); None if the cell needs no correction.
+            For each cell two corrections, (2, L, e): the correction extrapolated to infinitely many
+            halvings, and the same plus its change by the last halving. None if the cell needs no
+            correction.
         """
         (count, dim), boxes = self.at.scale.shape, self.boxes
         if not count or not float(total):
@@ -131,7 +133,8 @@ class MomentsInBoxes:
         """The moments in boxes, (b, L, e); a source that is not finite counts as zero.
 
         Args:
-            root, corner: see `Boxes`.
+            root: the index of the cell of each box, (b,).
+            corner: the lower corners of the boxes in the cells' own coordinates, (b, d).
             width: the width of the boxes in the cells' own coordinates.
         """
         nodes, term = self.at.local, self.term.term
