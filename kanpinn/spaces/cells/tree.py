@@ -158,9 +158,10 @@ class Tree:
 
     @cached_property
     def _sorted(self) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
-        """For each level the sorted keys of its leaves, see `keys_of`, and the leaves' indices.
+        """For each level the sorted keys of its leaves, and the indices of these leaves.
 
-        The level with the most leaves comes first.
+        A key is the integer that `keys_of` gives to the place and the region of a leaf. The level
+        with the most leaves comes first.
         """
         found = {}
         sizes, size, counts = self.level.unique(dim=0, return_inverse=True, return_counts=True)
