@@ -221,9 +221,11 @@ class FunctionSpace:
         return 3000 if len(self.breaks) == 1 else int(9e4 ** (1 / len(self.breaks)))
 
     def _least(self, axis: int) -> int:
-        """The smallest number of intervals of a coordinate.
+        """The smallest number of intervals of a coordinate: 1, or degree + 1 around a circle.
 
-        Around a circle it is degree + 1, as a spline extends over so many intervals.
+        Around a circle a spline, which extends over degree + 1 intervals, must not meet itself.
+
+        axis: the index of the coordinate.
         """
         return self.degree + 1 if axis in self.network.around else 1
 
@@ -265,7 +267,11 @@ class FunctionSpace:
 
     @cached_property
     def system(self) -> System[Any]:
-        """The equations, tested with the functions of the space."""
+        """The equations, tested with the functions of the space.
+
+        These are products of splines in several dimensions, splines in one dimension, the functions
+        of a network with hidden layers, or the constant function in time alone.
+        """
         terms, surrogate, order = self.terms, self.surrogate, self.network.order
         if len(self.breaks) > 1:
             space_of(surrogate.domain)
