@@ -235,7 +235,10 @@ class TermInSpace(Generic[Space]):
 
     @torch.no_grad()
     def data(self, points: Points) -> Jet:
-        """The jet of the data g that are built in, with m components, at points."""
+        """The jet of the data g that are built in, with m components, at points.
+
+        It is zero if no data are built in.
+        """
         like = self.space.like.map(
             lambda t: t.new_zeros(()).expand(len(points), *t.shape[1:-1], self.space.fields)
         )
@@ -257,7 +260,9 @@ class TermInSpace(Generic[Space]):
         """The residuals at the points for k moments, (k, rows, equations).
 
         Args:
-            points, moments, states: see `jet`.
+            points: the places at each of the moments, (k·places), moment by moment.
+            moments: the k moments.
+            states: the coefficients of the polynomials in time, (b, n, m).
         """
         rows = self.term.equation(points, self.jet(points, moments, states))
         return rows.view(len(moments.times), -1, rows.shape[1])
@@ -335,7 +340,8 @@ class System(ABC, Generic[Space]):
         Where a condition determines an unknown, its residual replaces the tested equation.
 
         Args:
-            points: the points of the equation and of each condition at the moments, see `points`.
+            points: the points of the equation and of each condition at the moments, as the method
+                `points` returns them.
             moments: the k moments.
             states: the coefficients of b polynomials in time, (b, n, m).
         """
@@ -659,14 +665,16 @@ class OutputFunctions:
     def _space(
         self, points: Points, weights: Tensor, functions: Jet, index: Tensor, spread: Tensor
     ) -> ElementSpace:
-        """The space of given functions, each multiplied by the factor D of each field.
+        """The space of the products D φ of given functions φ and a factor D for each field.
 
         With data that are built in, a field is g + D times the network; without, D is 1.
 
         Args:
             points, weights: the places, and their weights (E, q).
-            functions: the jets of the functions at the places, (E·q, local).
-            index, spread: see `ElementSpace`.
+            functions: the jets of the φ at the places, (E·q, local).
+            index: the indices of the functions of each element, (E, local).
+            spread: for each coefficient of the output layer the index of its function, or the
+                matrix of the functions' coefficients, as in `ElementSpace`.
         """
         output = self.surrogate.output
         jets, fields = [functions], self.surrogate.network.width[-1]
@@ -737,7 +745,7 @@ class OutputFunctions:
         Args:
             points: the places.
             channels: the derivatives that are needed.
-            spread: the `spread` of the space, see `ElementSpace`.
+            spread: the attribute `spread` of the space, an `ElementSpace`.
         """
         index, functions = self.near(points, channels)
         if spread.ndim == 1:
@@ -1003,7 +1011,11 @@ class DirectSystem(System[ElementSpace]):
         """Change the value of states so that conditions hold, with the least mean square change.
 
         Conditions that contain derivatives in time are not used: they do not restrict the value at
-        the first moment.
+        the first moment. Without other conditions the states are returned unchanged.
+
+        Args:
+            states: the coefficients of the value and, for second order, the rate, (order, n, m).
+            time: the first moment.
         """
         if not self.boundary:
             return states
