@@ -78,7 +78,9 @@ class Axis:
         many places as functions. The errors of splines show only at more places than functions.
 
         Args:
-            basis, low, high, periodic: see `Axis`.
+            basis: the splines, whose knots are in scaled coordinates from -1 to 1.
+            low, high: the ends of the coordinate.
+            periodic: whether the splines go on around a circle.
         """
         degree, count, breaks = basis.degree, basis.intervals, basis.breaks[0]
         most = math.ceil((degree + 1) / 2)
@@ -419,7 +421,10 @@ def _on_side(
         side: the index of the coordinate that is constant on the side, the sign of the normal, and
             the value of the coordinate.
         here: a mask of the points of the term on this side.
-        term, line, fields, duration: see `side_conditions`.
+        term: the condition.
+        line: the axes of all coordinates, without conditions.
+        fields: the number of fields m.
+        duration: the duration of the evolution.
     """
     (d, sign, end), coords, channels = side, term.points.coords[here], term.channels
     for number, other in enumerate(line):
@@ -756,6 +761,10 @@ def product_system(
 
 def _tied(axis: Axis, sides: Sequence[SideCondition]) -> Axis:
     """The functions of a coordinate, combined for the conditions of one field on the two sides.
+
+    With c conditions, the first c new functions have the value 1 in one condition and 0 in the
+    others, in the order of the conditions. The other functions satisfy the conditions for zero
+    data. Without conditions the functions stay as they are.
 
     Args:
         axis: the functions without conditions.
