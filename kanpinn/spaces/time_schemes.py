@@ -328,7 +328,8 @@ def error_form(stages: Stages, order: int, moment: float | None = None) -> Error
     Args:
         stages: the stages.
         order: the order of the equation in time.
-        moment: see `ErrorForm`; by default the middle between the start and the first stage.
+        moment: the moment of the window, from 0 to 1, to which the form is related; by default the
+            middle between the start and the first stage.
     """
     moment = float(stages.nodes[0] / 2) if moment is None else moment
     series = stages.nodal
