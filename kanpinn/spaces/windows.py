@@ -394,6 +394,9 @@ class Windows(NetworkOfWindows[Separable]):
     def member(self, modes: int, copies: int = 1) -> Separable:
         """A new network for a window, with the same hidden layers as all other windows.
 
+        Its functions of space are products of splines for several space coordinates without hidden
+        layers, otherwise a KAN.
+
         Args:
             modes: the number of Legendre polynomials.
             copies: the number of copies of the fields among its outputs.
