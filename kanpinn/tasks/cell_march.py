@@ -184,11 +184,11 @@ class CellNewton(Newton):
         ).double()
 
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
-        """The error in time, from the problem of the real eigenvalue, see `Newton.error`.
+        """The error in time, from the least-squares problem of the real eigenvalue.
 
-        The error is estimated at the moment at which the ratio of the error's derivative to the
-        error is the real eigenvalue over h. So the least-squares problem of this eigenvalue also
-        gives the error.
+        The argument and the result are those of `Newton.error`. The error is estimated at the
+        moment at which the ratio of the error's derivative to the error is the real eigenvalue over
+        h. So the least-squares problem of this eigenvalue also gives the error.
         """
         form, states = error_form_of_ratio(self.stages, self.real), self.at_stages(unknowns)
         gap = self.corrected(states, form.moment)[0] - self.at(states, form.moment)[0]
@@ -919,12 +919,18 @@ class CellMarch(TimeState[CellAttempt]):
 
     @property
     def error(self) -> float:
-        """The estimated error at the present moment in the L2 norm, relative to the solution."""
+        """The estimated L2 error at the present moment, relative to the largest solution so far.
+
+        It is the norm of the error in time plus the norm of the error in space, divided by `size`.
+        """
         return self.places.norm(self.functions[1]) / (self.size or 1.0) + self._error_in_space
 
     @property
     def _error_in_space(self) -> float:
-        """The part of `error` that the cells have caused, in all windows so far."""
+        """The part of `error` that the cells have caused in all windows so far.
+
+        It is the norm of the error that the cells can represent, together with `beyond`.
+        """
         return math.hypot(self.places.norm(self.functions[2]), self.beyond) / (self.size or 1.0)
 
     def follow(self, control: Control, window: Window) -> None:
