@@ -199,6 +199,9 @@ class ContinuationStage(Stage):
     def value(self, part: float) -> float:
         """Return the value of the parameter at a fraction of the way from `initial` to `goal`.
 
+        The way is geometric, initial · (goal / initial)^part, if both have the same sign, otherwise
+        linear.
+
         Args:
             part: the fraction, from 0 to 1.
         """
@@ -249,7 +252,11 @@ class ContinuationStage(Stage):
         return 0
 
     def _verdict(self) -> str | None:
-        """Return the status with which the continuation ends here; None if it goes on."""
+        """Return the status with which the continuation ends here; None if it goes on.
+
+        It ends when `goal` is reached. It fails if `initial` is not solved, or if the increment has
+        become shorter than 2^-9 of the way.
+        """
         name, first = self.settings.parameter, self.settings.initial
         if self.reached == 1:
             return CONVERGED
