@@ -77,7 +77,7 @@ def fastest_wave(
         linearised: the linearised equation at some places.
         lengths: the lengths of the domain, the time last, (d,).
         order: the order of the equation in time.
-        negligible: see `unbounded_growth`.
+        negligible: growth of less than this fraction of the largest |σ| anywhere does not count.
 
     Returns:
         The index of the place, the direction of the wave with one period in the domain,
