@@ -60,10 +60,10 @@ class SplineState:
 
     @property
     def change(self) -> float:
-        """The relative error with which the space represents the state.
+        """The error with which the space represents the state, relative to `size`.
 
-        It is a root mean square over the whole time. The error of each element counts as long as it
-        lasts.
+        It is the root mean square of `felt` over all elements; 0 if the state is the end of a
+        window in the same space.
         """
         if self.errors is None or not self.size:
             return 0.0
