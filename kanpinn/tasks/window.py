@@ -190,7 +190,8 @@ class Newton(ABC):
 
         Args:
             window: the present solution, whose `states` begin with the other initial values.
-            size, precision: see `solve`.
+            size: the root mean square of the solution.
+            precision: the error to reach, relative to `size`.
 
         Returns:
             The method with the other initial values, and the window solved by it.
@@ -349,7 +350,10 @@ class GalerkinNewton(Newton):
 
     Args:
         system: the equation in the trial space.
-        stages, start, length, initial: see `Newton`.
+        stages: the collocation method of the window, with s stages.
+        start, length: the first moment of the window and its length.
+        initial: the coefficients of the value, and for second order the rate, at the start,
+            (order, n, m).
         guess: the guess of the unknowns of the stages, (s, n, m).
     """
 
