@@ -564,9 +564,13 @@ def barrier(domain: Domain, operator: Operator) -> float:
     """Return a bound of max |w| for all w with |Lw| ≤ 1 that vanish where values are prescribed.
 
     Here L w = -div(A∇w) + b·∇w + c w is the operator of the equation. The maximum principle must
-    hold, so c must be at least 0. One bound is 1 / min c. For each coordinate there is another
-    bound: the largest value of a function ψ of this coordinate with Lψ ≥ 1 and ψ ≥ 0. The result is
-    the least of these bounds.
+    hold, so c must be at least 0. If c is positive, one bound is 1 / min c. For each coordinate
+    there are other bounds: the largest values of functions ψ of this coordinate with Lψ ≥ 1 and
+    ψ ≥ 0. The result is the least of these bounds.
+
+    Args:
+        domain: the domain of the equation.
+        operator: the operator L.
 
     Reference: Gilbarg and Trudinger, Elliptic Partial Differential Equations of Second Order
     (2001), theorem 3.7.

@@ -600,7 +600,11 @@ class Covariance:
         return torch.eye(total).to(c)[total - len(c) :]  # the numbers' columns are the last
 
     def dependences(self) -> list[Dependence]:
-        """Return the pairs of unknown numbers that the data hardly distinguish."""
+        """Return the pairs of unknown numbers that the data hardly distinguish.
+
+        These are the pairs with a correlation of at least 0.99 in size. The result is empty if the
+        problem has no unknown numbers, or if the covariance could not be computed.
+        """
         constants = self.residuals.surrogate.network.constants
         if constants is None or self.failure:
             return []

@@ -189,7 +189,8 @@ class Sphere(MappedPiece):
     def _hits(self, axis: int, sign: int, lines: Tensor, boxes: Tensor) -> Hits:
         """Return the points where lines along an axis meet a sixth of the sphere.
 
-        In this sixth the normals are larger along the axis than along the other axes.
+        In this sixth the normals are larger along the axis than along the other axes. The lines are
+        numbered box by box.
 
         Args:
             axis: the index of the axis.

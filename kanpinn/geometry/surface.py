@@ -343,7 +343,7 @@ class Patch(MappedPiece):
         return RulesInBoxes.joined(parts)
 
     def _in_boxes(self, own: Tensor, axis: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        """Return quadrature rules on the parts in boxes of t triangles.
+        """Return quadrature rules on the parts of t triangles that lie in boxes.
 
         Args:
             own: the numbers of the triangles, (t,).

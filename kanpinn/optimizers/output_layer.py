@@ -69,7 +69,8 @@ def solve_output(
         rcond: singular values below rcond times the largest singular value are cut off; None for 50
             times the machine epsilon.
         linear: True if the residual is known to be affine in the coefficients; the full step is
-            then taken without evaluating the loss.
+            then taken without evaluating the loss. None or False if this is to be found out from
+            the loss after the step.
 
     Returns:
         The result of the step.

@@ -216,7 +216,7 @@ class Equation(Problem):
 
         Args:
             given: the initial values; None for the initial values of `exact`.
-            rate: the initial time derivative, for equations of second order in time.
+            rate: the initial time derivative; None for equations of first order in time.
 
         Raises:
             InputError: if the domain has no time, or there are neither initial values nor `exact`.

@@ -179,9 +179,11 @@ class Place:
 
         Args:
             domain: the domain.
-            along: the names of the one or two coordinates that vary, see `varying_names`.
-            cut: the two ends of a straight cut, in the coordinates that are not fixed.
-            at: the values of fixed coordinates, by name.
+            along: the names of the one or two coordinates that vary, see `varying_names`; None for
+                all that are not fixed or, if these are more than two, for two of them.
+            cut: the two ends of a straight cut, in the coordinates that are not fixed; None for no
+                cut.
+            at: the values of fixed coordinates, by name; None if no coordinate is fixed.
 
         Raises:
             InputError: for names that are no coordinates, values outside the domain's box, or a cut

@@ -51,7 +51,7 @@ class ErrorCurve:
 
     label: the name of the setting. points: the errors at each size.
     fit: the order fitted over x to the first `fitted` points, before the errors level off.
-    overall: the order fitted to all points.
+    overall: the order fitted to all points; as `fit`, None if no order is fitted.
     theory: the theoretical orders in the sizes, if they are known.
     """
 
@@ -81,7 +81,7 @@ class ErrorCurve:
             x: the values on the horizontal axis, such as numbers of parameters, (k,); by default
                 the sizes.
             order: whether an order is fitted, which needs two different sizes.
-            theory: the theoretical orders in the sizes.
+            theory: the theoretical orders in the sizes; None if they are not known.
 
         Raises:
             InputError: if an order is to be fitted to values that are not positive and finite.

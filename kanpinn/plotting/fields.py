@@ -93,7 +93,14 @@ def outline_of(domain: Domain, fields: GridFields) -> Path | None:
 
 
 def _traced(domain: Domain, fields: GridFields) -> Path | None:
-    """Return the outline of a plane section of a domain, traced on the grid; see `outline_of`."""
+    """Return the outline of a plane section of a domain, traced on the grid.
+
+    The result is None if all grid points are inside the domain, or if none is.
+
+    Args:
+        domain: the domain.
+        fields: the fields on the grid, which has two axes.
+    """
     low, high = domain.bounds
     tolerance = 1e-12 * float((high - low).max())
     axes = fields.axes.values()

@@ -183,7 +183,8 @@ class Discretization(Generic[P]):
 
         Args:
             epoch: the number of the epoch, from 0.
-            interior: interior points in place of the epoch's points; an energy does not use them.
+            interior: interior points for the equation; None for the epoch's points. An energy does
+                not use them.
 
         Raises:
             InputError: if a residual or a density has the wrong shape, or a residual contains a
@@ -246,7 +247,8 @@ class Discretization(Generic[P]):
 
         Args:
             epoch: the number of the epoch, from 0.
-            interior: interior points in place of the epoch's points; an energy does not use them.
+            interior: interior points for the equation; None for the epoch's points. An energy does
+                not use them.
         """
         return Residuals(self.surrogate, self.terms(epoch, interior), self)
 
@@ -402,7 +404,7 @@ def build_surrogate(
         network: the network; the problem's known functions are added to it.
         boundary: how boundary data are imposed: "exact", "penalty" or "auto", see `solve`.
         form: the form of the loss, "strong" or "energy".
-        unknowns: the unknowns of the problem, by name.
+        unknowns: the unknowns of the problem, by name; None if it has none.
 
     Returns:
         The surrogate, and the indices of the conditions that it satisfies exactly for all

@@ -470,7 +470,11 @@ class Solution(Solved):
 
     @cached_property
     def _better(self) -> tuple[Surrogate, float] | None:
-        """A better solution, with which numbers are compared, see `better_surrogate`."""
+        """The surrogate of a better solution, and a factor; None without a better solution.
+
+        Errors of numbers may exceed the differences between the two solutions by this factor, see
+        `better_surrogate`.
+        """
         found: tuple[Surrogate, float] | None
         found = import_module(self.compared_by).better_surrogate(self)
         return found
@@ -495,7 +499,7 @@ class Solution(Solved):
                 pieces of its boundary have points in each cell, and smaller cells at singular
                 corners.
             time: the time at which to integrate over a region in space, if the problem depends on
-                time.
+                time; None if `over` has all coordinates of the problem.
 
         Returns:
             The integrals with their estimated errors, (m,).

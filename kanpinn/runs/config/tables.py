@@ -111,7 +111,8 @@ def surface(file: str, name: str = "surface", sharp: float | int | None = None) 
     Args:
         file: an STL file, or a file of another format that trimesh reads.
         name: the name of the pieces of its boundary.
-        sharp: the angle between triangles, in degrees, above which the boundary has an edge.
+        sharp: an angle in degrees; edges with a larger angle between the normals of their two
+            triangles divide the boundary into pieces. None for one piece.
     """
     return geometry.Surface.read(file, name=name, sharp=sharp)
 

@@ -329,6 +329,10 @@ def to_npz(result: Result, path: str | os.PathLike[str]) -> None:
     data, the inputs (n, d), the targets (n, m) or class numbers (n,), and the fitted values or
     logits (n, m): "test_inputs", "test_targets", "test_outputs".
 
+    Args:
+        result: the solution, the modes or the fit.
+        path: the path of the file; a file that is already there is replaced.
+
     Example:
         >>> import tempfile
         >>> import kanpinn as kp

@@ -438,9 +438,10 @@ def density_of(problem: EigenProblem, surrogate: Surrogate, points: Points) -> T
 
 
 def paired(values: Tensor, others: Tensor) -> Tensor:
-    """Pair each of some values with one of other numbers, and return the paired numbers, (count,).
+    """Pair each of some values with one of other numbers.
 
-    Each number is paired at most once, so that the sum of the distances is least.
+    Each number is paired at most once, so that the sum of the distances is least. The result has
+    the number that is paired with each value, (count,), in the order of the values.
 
     Args:
         values: the values, (count,).
