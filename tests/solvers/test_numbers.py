@@ -1,6 +1,7 @@
 """Numbers that are computed from a solution, with their errors."""
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -58,6 +59,7 @@ def test_the_last_digit_is_the_first_of_the_error(value, error, text):
     assert with_error(value, error) == text
 
 
+@cache
 def known_in_a_pierced_disk(degree, tolerance):
     """-Δu = 0 for u = e^x sin y in a disk with a hole, solved in cells."""
     disk = kp.Disk((0, 0), 1) - kp.Disk((0.3, 0.2), 0.3, name="hole")
