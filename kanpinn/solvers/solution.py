@@ -211,6 +211,26 @@ class Line:
     values: Quantity
 
 
+def _separate(scaled: Tensor, coords: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return up to 8 points with large values that are not close to each other.
+
+    Args:
+        scaled: n points, divided by the widths of the domain, (n, d).
+        coords: the points, (n, d).
+        values: the values at the points, (n,).
+
+    Returns:
+        The coordinates of k points, (k, d), and their values, (k,).
+    """
+    most, apart, chosen = 8, 0.1, list[int]()
+    for number in values.argsort(descending=True)[:2048].tolist():
+        if len(chosen) == most:
+            break
+        if not chosen or float((scaled[chosen] - scaled[number]).norm(dim=1).min()) > apart:
+            chosen.append(number)
+    return coords[chosen], values[chosen]
+
+
 def sum_over(rules: Sequence[Rule], density: Callable[[Points], Tensor]) -> Tensor:
     """Return the integrals Σ weight · density of m densities over all points of a rule, (m,).
 
@@ -667,8 +687,9 @@ class Solution(Solved):
     ) -> tuple[Quantity, Points]:
         """Return the largest value of a density in the domain with its error, and its place.
 
-        The largest of the values at many points in the domain and on its boundary is improved by a
-        search around its point. A maximum in a region that contains none of these points is missed.
+        Large values at many points in the domain and on its boundary, at most eight that are not
+        close to each other, are improved by random searches around their points. A maximum in a
+        region that contains none of the points is missed.
 
         Args:
             density: as for `at`, with one value at each point; by default the first field. For the
@@ -678,30 +699,42 @@ class Solution(Solved):
         Returns:
             The value, (), and its point.
         """
-        evaluate, domain = self._density(density), self.problem.domain
-        both = [sample(part, points // 2, "sobol") for part in (domain, domain.boundary)]
-        tried = self._points(torch.cat([one.coords for one in both]))
+        domain, count = self.problem.domain, 64
         low, high = domain.bounds
         generator = torch.Generator().manual_seed(0)
-        values = evaluate(tried)[:, 0]
-        best = tried[values.argmax()[None]]
-        width, least, shrinks, count = 0.05, 1e-13, 0.6, 64
-        while width > least:
-            step = torch.rand(count, domain.dim, generator=generator, dtype=torch.float64)
-            moved = (best.coords.to(low) + width * (2 * step - 1) * (high - low)).clamp(low, high)
-            inside = self._points(moved[domain.contains(moved)])
-            tried = self._points(torch.cat([best.coords, inside.coords]))
-            values = evaluate(tried)[:, 0]
-            width *= shrinks if int(values.argmax()) == 0 else 1.0
-            best = tried[values.argmax()[None]]
-        found, unresolved = self.at(best, density)[0, 0], values.max() - values.min()
+
+        def evaluate(coords: Tensor) -> Tensor:
+            p = self._points(coords)
+            return self._density(density)(p)[:, 0].to(low).nan_to_num(nan=-math.inf)
+
+        both = [sample(part, points // 2, "sobol") for part in (domain, domain.boundary)]
+        tried = torch.cat([one.coords for one in both]).to(low)
+        best, top = _separate(tried / (high - low), tried, evaluate(tried))
+        starts = torch.arange(len(top))
+        width, spread = torch.full_like(top, 0.05), torch.zeros_like(top)
+        least, shrinks = 1e-13, 0.6
+        while bool((width > least).any()):
+            step = 2 * torch.rand(len(top), count, domain.dim, generator=generator).to(low) - 1
+            moved = (best[:, None] + width[:, None, None] * step * (high - low)).clamp(low, high)
+            inside = domain.contains(moved.flatten(0, 1))
+            found = top.repeat_interleave(count)
+            if bool(inside.any()):
+                found[inside] = evaluate(moved.flatten(0, 1)[inside])
+            values, number = found.view(len(top), count).max(dim=1)
+            spread = values - found.view(len(top), count).amin(dim=1)
+            rises = values > top
+            best = torch.where(rises[:, None], moved[starts, number], best)
+            top, width = torch.maximum(values, top), torch.where(rises, width, shrinks * width)
+        chosen = int(top.argmax())
+        place, unresolved = self._points(best[chosen : chosen + 1]), spread[chosen]
+        found_value = self.at(place, density)[0, 0]
 
         def others() -> Tensor:
-            rows = found.others().clone()
+            rows = found_value.others().clone()
             rows[-1] += unresolved
             return rows
 
-        return Quantity(found.value, others), best
+        return Quantity(found_value.value, others), place
 
     def along(
         self,
