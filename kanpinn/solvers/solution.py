@@ -231,6 +231,34 @@ def _separate(scaled: Tensor, coords: Tensor, values: Tensor) -> tuple[Tensor, T
     return coords[chosen], values[chosen]
 
 
+def _pulled_inside(domain: Domain, best: Tensor, moved: Tensor) -> Tensor:
+    """Return the points with those outside the domain replaced by points on its boundary.
+
+    A point outside is moved towards the mean of those inside that belong to the same start, until
+    it meets the boundary.
+
+    Args:
+        domain: the domain.
+        best: a point inside for each of k starts, (k, d).
+        moved: points near each start, (k, count, d).
+    """
+
+    def contains(coords: Tensor) -> Tensor:
+        return domain.contains(coords.flatten(0, 1)).view(coords.shape[:2])[..., None]
+
+    inside, halvings = contains(moved), 30
+    if bool(inside.all()):
+        return moved
+    mean = (moved * inside).sum(dim=1) / inside.sum(dim=1).clamp_min(1)
+    kept = contains(mean[:, None])[:, 0] & inside.any(dim=1)
+    near, far = torch.where(kept, mean, best)[:, None].expand_as(moved), moved
+    for _ in range(halvings):
+        middle = (near + far) / 2
+        between = contains(middle)
+        near, far = torch.where(between, middle, near), torch.where(between, far, middle)
+    return torch.where(inside, moved, near)
+
+
 def sum_over(rules: Sequence[Rule], density: Callable[[Points], Tensor]) -> Tensor:
     """Return the integrals Σ weight · density of m densities over all points of a rule, (m,).
 
@@ -699,7 +727,7 @@ class Solution(Solved):
         Returns:
             The value, (), and its point.
         """
-        domain, count = self.problem.domain, 64
+        domain, count = self.problem.domain, 32
         low, high = domain.bounds
         generator = torch.Generator().manual_seed(0)
 
@@ -716,12 +744,10 @@ class Solution(Solved):
         while bool((width > least).any()):
             step = 2 * torch.rand(len(top), count, domain.dim, generator=generator).to(low) - 1
             moved = (best[:, None] + width[:, None, None] * step * (high - low)).clamp(low, high)
-            inside = domain.contains(moved.flatten(0, 1))
-            found = top.repeat_interleave(count)
-            if bool(inside.any()):
-                found[inside] = evaluate(moved.flatten(0, 1)[inside])
-            values, number = found.view(len(top), count).max(dim=1)
-            spread = values - found.view(len(top), count).amin(dim=1)
+            moved = _pulled_inside(domain, best, moved)
+            found = evaluate(moved.flatten(0, 1)).view(len(top), count)
+            values, number = found.max(dim=1)
+            spread = torch.maximum(values, top) - found.amin(dim=1)
             rises = values > top
             best = torch.where(rises[:, None], moved[starts, number], best)
             top, width = torch.maximum(values, top), torch.where(rises, width, shrinks * width)
