@@ -102,7 +102,11 @@ class EstimatedField:
 
     @property
     def arrived(self) -> bool:
-        """True if one more step is small compared with the half-widths, in root mean square."""
+        """True if one more step is small compared with the half-widths, in root mean square.
+
+        The means are over the points with finite half-widths. Without such points, the result is
+        True if the step is finite.
+        """
         half = self.half_widths
         known = half.isfinite()
         if not bool(known.any()):
@@ -456,7 +460,11 @@ class Covariance:
 
     @cached_property
     def noise(self) -> Noise:
-        """The noise of the data, given by the problem or estimated from the residuals."""
+        """The noise of the data, given by the problem or estimated from the residuals.
+
+        The deviation is NaN if no covariance could be computed. An estimated deviation is infinite
+        if the data leave less than one degree of freedom, and 0 without data.
+        """
         if self.failure:
             return Noise(math.nan, self.known, 0.0, failure=self.failure)
         values, terms = self.residuals.term_values(), self._measured
@@ -507,7 +515,11 @@ class Covariance:
 
     @cached_property
     def _approximation(self) -> Approximation | None:
-        """The change of the unknowns in a richer network or a finer march; None if not known."""
+        """The change of the unknowns in a richer network or a finer march.
+
+        None if there is no richer network, if no covariance could be computed, or if the step in
+        the richer network breaks down.
+        """
         if (known := self.residuals.surrogate.network.sensitivities) is not None:
             return Approximation(known.errors, 0.0, False)
         if self._richer is None or self.failure:
@@ -564,7 +576,11 @@ class Covariance:
         return self.margins(gradients) + self.approximation_errors(gradients)
 
     def numbers(self) -> dict[str, Estimated]:
-        """Return the problem's unknown numbers with their confidence bounds, by name."""
+        """Return the problem's unknown numbers with their confidence bounds, by name.
+
+        If one more step would change one of the numbers much, the bounds of all are infinite. The
+        result is empty if the problem has no unknown numbers.
+        """
         constants = self.residuals.surrogate.network.constants
         if constants is None:
             return {}

@@ -98,7 +98,14 @@ class Quantity:
         return self.value.numpy().__array__(*args, **options)
 
     def _with(self, other: Any, function: Callable[[Any, Any], Tensor]) -> "Quantity":
-        """Apply a function of two arguments to the numbers and to `other`, element by element."""
+        """Apply a function of two arguments to the numbers and to `other`, element by element.
+
+        The errors of both are combined if `other` is a `Quantity`; other operands are exact.
+
+        Args:
+            other: the second operand, a `Quantity`, a number or a tensor.
+            function: the function, whose arguments are broadcast.
+        """
         if not isinstance(other, Quantity):
             return self.map(lambda own: function(own, other))
         most = max(self.value.ndim, other.value.ndim)

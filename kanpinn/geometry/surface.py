@@ -206,7 +206,11 @@ class Surface(Domain):
 
     @cached_property
     def _tetrahedra(self) -> Tensor | None:
-        """The corners (k, 4, 3) of tetrahedra that fill the solid; None if they are not known."""
+        """The corners (k, 4, 3) of tetrahedra that fill the solid; None if they are not known.
+
+        They are known if they are given as `cells`, or if the solid is star-shaped and has at most
+        20,000 triangles.
+        """
         if self.cells is not None:
             return self.vertices[self.cells]
         vectors = area_vectors(self._corners)

@@ -380,7 +380,10 @@ class _Rounding:
         return False
 
     def guesses(self) -> dict[Name, Any]:
-        """Return the exact numbers that are close to free constants, by (edge, name)."""
+        """Return the exact numbers that are close to free constants, by (edge, name).
+
+        Constants without a close exact number are left out, and so are those that were refused.
+        """
         free, names, lengths, s, vh = self._decomposed()
         if not names:
             return {}

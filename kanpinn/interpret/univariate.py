@@ -155,7 +155,13 @@ class Univariate:
         return inside & (first == last) & ((low - self.pole) % self.period > 0)
 
     def canonical(self, a: float, b: float, c: float, d: float) -> Parameters:
-        """Return equivalent (a, b, c, d) with redundant parameters fixed, such as a = 1 for x²."""
+        """Return equivalent (a, b, c, d) with redundant parameters fixed, such as a = 1 for x².
+
+        If a is 0, and a or b is a free parameter of f, the parameters are not changed.
+
+        Args:
+            a, b, c, d: the parameters of c f(a x + b) + d.
+        """
         if self.free and a == 0:
             return a, b, c, d
         for gauge in self.gauges:

@@ -98,7 +98,15 @@ class SeveralStarts(Stage):
         return Step(self.best_loss, evaluations, words=words)
 
     def _descend(self) -> Step:
-        """Take a step of the first descent, or a step that continues the best descent."""
+        """Take a step of the first descent, or a step that continues the best descent.
+
+        If the first descent ends, or has been slow in several steps, without fitting the data, the
+        next step of the stage tries another start. So it does if the step breaks down, which leaves
+        the coefficients as they were.
+
+        Raises:
+            LinAlgError: if the step breaks down, and no other start is to be tried.
+        """
         layers = self.residuals.surrogate.network.output_layers
         before = get_coefficients(layers)
         try:

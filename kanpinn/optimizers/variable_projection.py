@@ -401,7 +401,10 @@ class VariableProjectionStage(Stage):
         return done
 
     def _prune(self) -> Step:
-        """Remove a hidden unit and descend; restore the unit if the loss grows over fourfold."""
+        """Remove a hidden unit and descend; restore the unit if the loss grows over fourfold.
+
+        If each unit has been tried, or only one is left, the next phase begins.
+        """
         hidden = len(self.network.layers) - 2
         units = self.network.width[hidden + 1]
         if self.unit >= units or units == 1:

@@ -66,7 +66,11 @@ class Unknown:
             raise InputError(f"exact must be above 0 where positive is True, got {self.exact!r}")
 
     def of(self, c: Jet) -> Jet:
-        """Return the jet (values and derivatives) of the unknown, computed from the jet of c."""
+        """Return the jet (values and derivatives) of the unknown: start + c or start·exp(c).
+
+        Args:
+            c: the jet of c.
+        """
         if not self.positive:
             return c + self.start
         return c.chain([self.value(c.value)] * 5)  # exp and its derivatives up to the fourth

@@ -252,7 +252,15 @@ class Scores:
 
 
 def score(outputs: Tensor, table: Table) -> Scores:
-    """Return the scores of a surrogate's outputs (n, m) for the n rows of a table."""
+    """Return the scores of a surrogate's outputs for the n rows of a table.
+
+    Args:
+        outputs: the values, (n, m). For classes they are logits, see `full_logits`.
+        table: the rows with their targets.
+
+    Returns:
+        The accuracy and the cross entropy for classes; the errors and R² for numbers.
+    """
     if table.classes:
         logits = full_logits(outputs.detach().cpu().double())
         accuracy = float((logits.argmax(dim=1) == table.targets).double().mean())

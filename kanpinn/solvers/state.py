@@ -127,7 +127,10 @@ class Losses:
         return residuals
 
     def _adapted(self, residuals: Residuals) -> Points:
-        """Return the interior points of the next epoch, adapted to the present residual."""
+        """Return the interior points of the next epoch, adapted to the present residual.
+
+        They are drawn by `rad` or `r3`, as `Collocation.adapt` says.
+        """
         assert self._discretization is not None
         chosen, domain = self._discretization.collocation, self._discretization.problem.domain
         stride = 7_368_787  # a prime, so that all seeds and epochs differ
@@ -601,7 +604,10 @@ class SolverState:
         Thread(target=LOG.info, args=(message,)).start()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state as tensors and plain values, for a checkpoint."""
+        """Return the state as tensors and plain values, for a checkpoint.
+
+        This is `last`, if the solve has ended with the network of an earlier step.
+        """
         if self.last is not None:
             return self.last
         return {

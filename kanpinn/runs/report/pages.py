@@ -466,7 +466,10 @@ def subject(settings: Mapping[str, Any]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Return a number of run.json as text: whole numbers in full, "–" for NaN and for no number."""
+    """Return a number of run.json as text: whole numbers in full, "–" for NaN and for no number.
+
+    Truth values become "yes" and "no".
+    """
     if value is None or isinstance(value, str | dict | list):
         return "–"
     if isinstance(value, bool):

@@ -168,7 +168,13 @@ def _has_small_holes(domain: Domain) -> bool:
 
 
 def is_reentrant(domain: Domain) -> bool:
-    """Return whether a domain has a corner or an edge that points inwards."""
+    """Return whether a planar domain has a corner, or a solid an edge, that points inwards.
+
+    The result is False for other domains, and for solids whose edges are not known.
+
+    Args:
+        domain: the domain.
+    """
     if not isinstance(domain, Planar):
         return domain.dim == 3 and len(domain.reentrant_edges.segments) > 0
     outline = Outline(domain)
