@@ -702,7 +702,13 @@ def _diffusion(operator: Operator, coords: Tensor, within: Tensor) -> tuple[Tens
 
 
 def _most_nearby(values: Tensor) -> Tensor:
-    """Return, for each cell of a grid, the largest value in the cell and its neighbours."""
+    """Return, for each cell of a grid, the largest of the values of the cell and its neighbours.
+
+    Cells with a common corner are neighbours.
+
+    Args:
+        values: a value for each cell, in the shape of the grid.
+    """
     from scipy.ndimage import maximum_filter  # the import takes a tenth of a second
 
     return torch.from_numpy(maximum_filter(values.numpy(), 3, mode="nearest"))
@@ -1211,7 +1217,9 @@ class Majorant:
         return self.operator.potential[0] >= 0 and not self.sides.natural
 
     def _remaining(self, dual: _Dual, phi: Extension) -> Norms:
-        """Bound the norms of the error u - v.
+        """Return bounds of the norms of the error u - v.
+
+        The bound of the H1 norm is infinite if A is singular.
 
         Args:
             dual: the bound of the dual norm of the residual of v.

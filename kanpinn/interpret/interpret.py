@@ -114,7 +114,10 @@ def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
 
 
 def connected(graph: Graph) -> Graph:
-    """Remove the edges into hidden units that have no edge out of them."""
+    """Return the graph without the edges into hidden units that have no edge out of them.
+
+    Units that lose their last edge out of them in this way lose the edges into them, too.
+    """
     for layer in reversed(range(graph.depth - 1)):
         leads = {key[1] for key in graph.edges if key[0] == layer + 1}
         dead = [k for k in graph.edges if k[0] == layer and k[2] not in leads]

@@ -250,9 +250,10 @@ class Fits:
 
 
 def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -> Fits:
-    """Run k fits of a function at once.
+    """Run k fits of a function at once, and return them.
 
-    All fits end as soon as one is exact up to rounding.
+    All fits end as soon as one is exact up to rounding. Fits that still change then, or after the
+    largest number of steps, are not `settled`.
 
     Args:
         function: the function f.

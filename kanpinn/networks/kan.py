@@ -481,7 +481,7 @@ class KAN(Network):
         return even.on(breaks)
 
     def _beyond(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a range of activations, widened above three dimensions.
+        """Return a range of activations, above three dimensions widened by 0.3 of it at each end.
 
         Above three dimensions samples of the domain miss the extremes of the activations.
 

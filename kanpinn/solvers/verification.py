@@ -327,7 +327,10 @@ class Verification:
 
     @property
     def is_rounding(self) -> bool:
-        """True if the residual is rounding error, which no larger network could lower."""
+        """True if the residual is rounding error, which no larger network could lower.
+
+        This is the case if `fresh` is at most 1000 times `rounding`, and both are finite.
+        """
         usual = 1e3  # (rounding error of sums / rounding error of coefficients)², as measured
         return math.isfinite(self.fresh) and self.fresh <= usual * self.rounding < math.inf
 

@@ -81,10 +81,11 @@ def named_files(settings: dict[str, Any], directory: Path) -> Iterator[NamedFile
 
 
 def source_texts(settings: dict[str, Any], directory: Path) -> list[str]:
-    """Return the texts of class files and the sha256 of data files that a run depends on.
+    """Return the texts of class files, then the sha256 of data files, that a run depends on.
 
-    For a class file, the texts of the modules that it imports from its folder are included; for a
-    class "package.module:Class", the list has only the text of the class's module.
+    For a class "file.py:Class", the result has the texts of the file and of the modules that the
+    file imports from its folder. For a class "package.module:Class", it has only the text of the
+    class's module. Files that do not exist are left out.
 
     Args:
         settings: the sections of a configuration.
