@@ -292,10 +292,12 @@ class SingularCorners:
         The factor is the least of 1 and of r^β for all corners without singular functions in cells.
         Here r is the distance of the cell's farthest point from the corner, in units of half the
         domain's largest width, and at most 1. The factors are rounded to powers of two, so that
-        many cells have the same factor. Where the second
-        derivatives of the solution are not square integrable, the minimisers on smaller and smaller
-        cells may converge to a wrong function. A wrong limit depends on the weights, but the
-        solution does not. So the minimiser with other weights, the witness, shows a wrong limit.
+        many cells have the same factor.
+
+        Where the second derivatives of the solution are not square integrable, the minimisers on
+        smaller and smaller cells may converge to a wrong function. A wrong limit depends on the
+        weights, but the solution does not. So the minimiser with other weights, the witness, shows
+        a wrong limit.
 
         Args:
             geometry: the cells.
@@ -357,9 +359,12 @@ class SingularCorners:
         return torch.cat([ones, torch.where(self.touched(geometry), growth, 1)], dim=1).amax(dim=1)
 
     def finest(self, tree: Tree) -> int:
-        """The level of the smallest cells at corners: `bits` halvings of the domain's width.
+        """The level of the smallest cells at corners.
 
-        tree: the tree, whose boxes of level 0 are already smaller than the domain.
+        They are about as wide as the domain after `bits` halvings. With R boxes of level 0 along a
+        coordinate, their level is `bits` - ⌈log2 R⌉, for the largest R.
+
+        tree: the tree of the cells.
         """
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
@@ -389,8 +394,8 @@ class SingularCorners:
         Args:
             geometry: the cells before the refinement.
             left: the fraction of the error that the refinement should leave. If `chosen` is given,
-                the fraction is raised to `least` or lowered to `contraction`, which are equal in
-                the plane.
+                it is limited to the range from `least` to `contraction`, which in the plane is a
+                single value.
             chosen: the coordinates in which cells are refined, a mask (N, d). By default the cells
                 at all corners become smaller, up to two levels beyond `finest`, and their
                 neighbours stay as they are.
@@ -569,7 +574,10 @@ class SingularEdges:
         return ~straight
 
     def distances(self, geometry: CellGeometry) -> Tensor:
-        """Ones, (N,): edges in space do not change the ratios of equations."""
+        """Ones, (N,), in place of the distances of cells from corners in the plane.
+
+        So the factors of the equations stay the same near edges in space.
+        """
         return torch.ones(len(geometry.tree), dtype=torch.float64)
 
     def _touched(self, geometry: CellGeometry) -> Tensor:
@@ -600,9 +608,11 @@ class SingularEdges:
         return torch.where(is_thin[:, None], torch.where(touched, across, steep), other)
 
     def _finest(self, tree: Tree) -> int:
-        """The level of the thinnest cells at edges: `bits` halvings of the domain's width.
+        """The level of the thinnest cells at edges, `bits` - ⌈log2 R⌉.
 
-        tree: the tree, whose boxes of level 0 are already smaller than the domain.
+        R is the largest number of boxes of level 0 along a coordinate.
+
+        tree: the tree of the cells.
         """
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
