@@ -249,7 +249,10 @@ class CellProblem:
 
     @property
     def undecided_corners(self) -> list[tuple[tuple[float, float], float]]:
-        """The corners with exponents that the equation leaves undecided, and these exponents."""
+        """The corners with solutions r^λ that the equation neither admits nor excludes, each with λ.
+
+        The list is empty except in the plane, see `CornerOperators.undecided`.
+        """
         return []
 
     def refined(self, geometry: CellGeometry, marked: Tensor, left: float = 1.0) -> CellGeometry:
@@ -565,8 +568,10 @@ class CornerConditions:
         """The corner, completed by the exponents λ < `top` of solutions like r^λ there.
 
         The equation is linearised about zero and about a random function, since a coefficient may
-        depend on the solution. If the exponents cannot be computed, the least exponent of Laplace's
-        equation is used.
+        depend on the solution. The exponents are those for zero, or those for the random function
+        if the former cannot be computed. If neither can be computed, the least exponent of
+        Laplace's equation is used. The exponent 1 is left out unless the data are kinked, see
+        `is_kinked`.
         """
         tried = [self.operators(1.0, random=False), self.operators(0.5, random=True)]
         known = ((one, own) for one in tried if (own := one.exponents(top)) is not None)
