@@ -393,10 +393,11 @@ class CellSystem:
     def equation_factors(self) -> list[Tensor]:
         """For each term in `equation` the factors of its e equations in each cell, (c, e).
 
-        If there are more equations than fields, such as -ΔE = f and div E = 0, equations of a lower
-        order s than the others get the factor d^(s - o) at the distance d from a corner, where o is
-        the highest order: they replace conditions at the boundary, and without this factor they
-        count the less, the smaller cells are.
+        They are the `factors` times the weight of the cell. There may be more equations than
+        fields, such as -ΔE = f and div E = 0. Let o be the highest order of the equations. Then an
+        equation of a lower order s also gets the factor d^(s - o) at the distance d from a corner.
+        Such an equation replaces conditions at the boundary. Without this factor its influence
+        would fall as cells become smaller.
         """
         found = []
         for term, own in zip(self.equation, self.factors, strict=True):
@@ -603,7 +604,14 @@ class CellSystem:
         return found
 
     def _shared_at_side(self, cell: int, at: SideTrace) -> Tensor:
-        """The matrix of q shared functions in the rows at a part of a cell's side, (rows, q)."""
+        """The matrix of q shared functions in the rows at a part of a cell's side, (rows, q).
+
+        A function has zeros if both cells at the side have it, as it is smooth there.
+
+        Args:
+            cell: the index of the cell.
+            at: the part of the side, with its trace.
+        """
         face, side, found = self.polynomials.on_face, at.side, []
         shared, weights = at.within is not None, self._weights_at(at)
         for block in self._shared_blocks[cell]:
