@@ -85,6 +85,8 @@ class Coupling:
     def weights(self, cells: Tensor, normals: Tensor, length: Tensor) -> Tensor:
         """The square roots of the weights of jumps of ∂^j u in some cells, (c, j, m) for j from 0.
 
+        The weights are those of the class docstring, multiplied by the squared factor of the cell.
+
         Args:
             cells: the indices of the cells, (c,).
             normals: the unit normals of a face of each cell, (c, d).
