@@ -138,7 +138,10 @@ class SampledTerm:
 
     @cached_property
     def sizes(self) -> Tensor:
-        """For each order of derivatives the largest absolute slope, (c, equations, orders, m)."""
+        """For each order of derivatives the largest absolute slope at the points of each cell.
+
+        The shape is (c, equations, orders, m).
+        """
         return largest_of_orders(self.slopes.abs().amax(dim=1), self.term.channels)
 
     def along(self, factors: Tensor) -> Tensor:
