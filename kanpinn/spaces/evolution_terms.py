@@ -97,9 +97,10 @@ def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
 def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
     """Return whether a condition holds from the first moment to the last moment.
 
-    Pieces of the boundary at one moment, which belong to a whole boundary, do not count. If a
-    condition is not on pieces, only its points are known. It is then refused if its points leave a
-    part of the time free that random points would hardly leave.
+    A condition on pieces of the boundary holds if each piece lasts for 0.95 of the time or more.
+    Pieces at a single moment, which belong to a whole boundary, do not count. Of other conditions
+    only the points are known. With n ≥ 8 points, they must extend over the fraction 1 - 12/n of the
+    time (at least 0.25), since random points would hardly leave more time free.
 
     Args:
         term: the condition.
@@ -272,9 +273,9 @@ class TimeScales:
     def reach(self, time: float, length: float, stages: int) -> float:
         """The largest length of the next window that the intervals permit, up to `length`.
 
-        An interval of length h permits windows up to the length share · stages · h. A longer window
-        is shortened to this length; or, if the interval begins later than the window, to end where
-        the interval begins, if that is longer.
+        A window that has a part in an interval of length h may have the length share · stages · h.
+        If the interval begins after the window does, the window may also end where the interval
+        begins, whatever its length. The result is at most the wanted length.
 
         Args:
             time: the moment at which the window begins.
