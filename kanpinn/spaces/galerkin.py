@@ -155,7 +155,10 @@ class MatrixLayout:
     slots: Array
 
     def assembled(self, entries: Array) -> Array:
-        """Add up the entries of all elements at their places, and return the stored matrix."""
+        """Add up the entries of all elements at their places, and return the stored matrix.
+
+        entries: the entries, one for each of `slots`.
+        """
         rows = self.unknowns if self.width is None else 3 * self.width + 1
         return np.bincount(self.slots, entries, rows * self.unknowns).reshape(rows, -1)
 
@@ -416,6 +419,9 @@ class System(ABC, Generic[Space]):
     def waves(self, linearised: Tensor) -> list[tuple[int, Tensor, Tensor]]:
         """The waves e^(ω x) that represent the error in space, along each coordinate.
 
+        Their period is the width of an interval of splines, or for other functions the mean
+        distance of n points: ω is 2πi divided by the period.
+
         Args:
             linearised: the linearised equation, (equations, E, q, parts, m), as
                 `TermInSpace.linearised` returns it.
@@ -510,8 +516,8 @@ class System(ABC, Generic[Space]):
     def raised(self, values: Tensor, missing: Tensor) -> Tensor:
         """Change values so that their root mean squares in elements rise by about given amounts.
 
-        By default the same number is added everywhere, or subtracted if the mean value is negative:
-        the root mean square of the amounts, divided by √m.
+        By default the root mean square of the amounts, divided by √m, is added to all values. It is
+        subtracted if the mean value is negative, so that the values grow in size.
 
         Args:
             values: the values of all fields at the places, (places, m).
