@@ -86,7 +86,10 @@ class AdaptiveStage(Stage, Generic[S]):
 
     @property
     def expected_seconds(self) -> float | None:  # type: ignore[override]
-        """The expected seconds of the next solve; None before the first solve."""
+        """The expected seconds of the next solve, after the marked cells are refined.
+
+        None before the first solve.
+        """
         tree, marked = self.network.tree, self.marked
         return self.pace.on(len(tree) if marked is None else tree.count_when_split(marked))
 
@@ -104,11 +107,11 @@ class AdaptiveStage(Stage, Generic[S]):
 
     @abstractmethod
     def _mark(self, solved: S, errors: Tensor) -> str:
-        """Mark the cells to be refined next by the errors of the cells.
+        """Store in `marked` the cells to be refined next, according to the errors of the cells.
 
         Args:
             solved: the solution on the present tree.
-            errors: the errors of the cells.
+            errors: the errors of the cells, (N,).
 
         Returns:
             The reason, in words, why no further tree can follow; "" if a tree can follow.
