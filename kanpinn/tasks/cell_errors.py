@@ -61,7 +61,10 @@ class SolvedTree:
 
     @cached_property
     def indicators(self) -> Tensor:
-        """Estimates of the relative error that each cell causes, up to a common factor, (N,)."""
+        """Estimates of the relative error that each cell causes, up to a common factor, (N,).
+
+        They are the error indicators of the system for `shares`, divided by `size`.
+        """
         return self.system.indicators(self.shares) / self.size
 
     @property
