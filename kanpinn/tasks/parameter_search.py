@@ -107,7 +107,8 @@ class ParameterSearch(Kept, Generic[Fit]):
         A fit is refused if it is None or if its loss exceeds the loss of the latest accepted fit by
         more than `noise`; the damping then becomes ten times as large, at least 0.01. The damping
         falls to a tenth (to 0 from 0.001 on) if the loss is as predicted or fell by more than 0.75
-        of the predicted decrease, and becomes four times as large if it fell by less than 0.25.
+        of the predicted decrease. It becomes four times as large if the loss fell by less than 0.25
+        of that decrease.
 
         Args:
             fit: the fit; None where there is no solution for these parameters.
