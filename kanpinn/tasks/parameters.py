@@ -609,9 +609,10 @@ class ShootingStage(Stage):
     def _judged(self, now: Path) -> Step:
         """Choose the data and the tolerance of the next step, and return this step's result.
 
-        If the fit `now` is done with a part of the data, more data are fitted next; if it is done
-        with all data, marches get the full tolerance; after that the search ends. If the present
-        data are not fitted, the search goes on as in `_failed`. Otherwise nothing changes.
+        Nothing changes until the fit `now` cannot be improved. Then, if it fits a part of the data,
+        more data are fitted next. If it fits all data, the marches get the full tolerance. With the
+        full tolerance the search ends. If it does not fit the present data, `_failed` chooses how
+        to continue.
 
         Args:
             now: the latest accepted fit.
