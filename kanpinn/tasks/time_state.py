@@ -57,9 +57,10 @@ class MarchSettings:
     def precision(self, method: type[Newton]) -> float:
         """The relative error at which Newton's method ends.
 
-        For a scheme that preserves invariants it iterates to rounding, which they need. A
-        quadratically convergent method aims at 1e-4 of the tolerance, since its digits cost little:
-        with 1e-2 of the tolerance, errors of van der Pol's equation were up to 10,000 times larger.
+        It is 1e-2 of the tolerance for a method that converges linearly, and 1e-4 of the tolerance
+        for a method that converges quadratically, since its digits cost little: with 1e-2, errors
+        of van der Pol's equation were up to 10,000 times larger. For a scheme that preserves
+        invariants it is 1e-14, since the invariants need all digits.
 
         Args:
             method: the Newton method of the march.
