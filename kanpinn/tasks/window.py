@@ -161,7 +161,12 @@ class Newton(ABC):
         """The Newton step that is subtracted from the unknowns, (s, n, m); None if not finite."""
 
     def is_settled(self, unknowns: Tensor) -> bool:
-        """True if further corrections would only be rounding errors, as for linear equations."""
+        """True if further corrections would only be rounding errors, as for linear equations.
+
+        By default this is not known, and the result is False.
+
+        unknowns: the unknowns of the stages after the latest correction, (s, n, m).
+        """
         return False
 
     @abstractmethod
@@ -754,8 +759,8 @@ class Control(Kept):
     def _decay(self, tried: Window) -> float:
         """The ratio ρ of successive terms of the Legendre series of a window, from 1.2 to 30.
 
-        It is √(error with s - 2 stages / error with s stages), and 30 if the first of these errors
-        is not larger than the second error, as if it is not known.
+        It is √(error with s - 2 stages / error with s stages). It is 30 if the error with s - 2
+        stages is not known, or not the larger of the two errors.
 
         Args:
             tried: the window.
