@@ -101,7 +101,7 @@ class Eliminated:
         return step, HermitianFront(outer, left)
 
     def forward(self, right: Array) -> Array:
-        """Replace the right-hand side b of x by A⁻¹ b, and subtract BᴴA⁻¹ b from that of y.
+        """Replace the right-hand side b of x by A⁻¹ b; subtract BᴴA⁻¹ b from the one of y.
 
         Args:
             right: the right-hand sides of all unknowns, (m, n), which are updated.
