@@ -250,10 +250,11 @@ class CornerOperators:
     def undecided(self) -> float | None:
         """The least Re λ ≤ c of solutions that the equation neither admits nor excludes, or None.
 
-        These solutions r^λ are square integrable and satisfy conditions that are the same on both
-        sides not only there, but throughout. An example are gradients with the exponent -1/3 for
-        -ΔE = f with div E = 0 on the boundary: their energy is infinite, but their curl and
-        divergence are zero. As a further equation the condition decides for these solutions.
+        Consider the conditions that both sides of the corner have in common. If they are added to
+        the equation, r^λ may become a solution that counts, although its energy is infinite. An
+        example are gradients with the exponent -1/3 for -ΔE = f with the condition div E = 0: their
+        curl and divergence are zero in the whole domain. The result is the least real part of such
+        λ; None if there are none, or if the two sides have no condition in common.
         """
         if not self.multiplicity:
             return None
