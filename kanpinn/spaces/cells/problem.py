@@ -249,9 +249,10 @@ class CellProblem:
 
     @property
     def undecided_corners(self) -> list[tuple[tuple[float, float], float]]:
-        """The corners with solutions r^λ that the equation neither admits nor excludes, each with λ.
+        """The coordinates of corners with solutions r^λ that remain undecided, each with this λ.
 
-        The list is empty except in the plane, see `CornerOperators.undecided`.
+        The equation neither admits nor excludes these solutions, see `CornerOperators.undecided`.
+        The list is empty except in the plane.
         """
         return []
 
