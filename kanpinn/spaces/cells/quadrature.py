@@ -53,7 +53,10 @@ class CellRules:
         return cls(problem, geometry, network.polynomials)
 
     def inside(self, more: int) -> list[Rule] | None:
-        """A rule over the domain in groups of points; None if its weights miss the measure.
+        """A rule over the domain, in groups of points.
+
+        The result is None if the sum of its weights is not the measure of the domain, as where
+        parts of cells are missing.
 
         more: the number of points along each coordinate minus the degree.
         """
