@@ -209,6 +209,9 @@ class CellSystem:
     def indicators(self, shares: Tensor) -> Tensor:
         """Estimates of the error that each cell causes, up to a common factor, (N,).
 
+        An estimate is √share / weight, which is the size of the cell's residual, times the error
+        for a residual of the size 1 (`Coupling.errors`), times the cell's `pollution`.
+
         shares: the contribution of each cell to the functional, (N,).
         """
         return shares.sqrt() / self.weights * self.coupling.errors * self.pollution
