@@ -140,7 +140,12 @@ class Axis:
 
     @cached_property
     def waves(self) -> "Waves":
-        """The waves that are combinations of the functions for zero data, see `Waves`."""
+        """The waves that are combinations of the functions for zero data.
+
+        They are the eigenvectors of the symmetric part of the matrix of second derivatives, with
+        respect to the mass matrix. Around a circle a small multiple of the first derivative is
+        added, so that waves in opposite directions have different eigenvalues.
+        """
         matrices = (self.tests[self.fixed :] @ self.functions[:, :, self.fixed :]).numpy()
         mass, first, second, *_ = matrices
         form = (second + second.T) / 2
@@ -619,7 +624,12 @@ class ProductSystem(System[ProductSpace]):
         return mask.flatten(0, -2)
 
     def _on_sides(self, times: Tensor) -> Tensor:
-        """The unknowns that conditions prescribe at k times, (k, n, m); zero for other unknowns."""
+        """The unknowns that conditions prescribe at k times, (k, n, m); zero for other unknowns.
+
+        An unknown at an edge between two sides is prescribed by the side of the first coordinate.
+
+        times: the k times, (k,).
+        """
         space = self.space
         unknowns = torch.zeros(len(times), *space.sizes, self.space.fields).double()
         for f, by_axis in enumerate(self.sides):
