@@ -258,9 +258,9 @@ class NewtonProgress:
 
     @property
     def left(self) -> float:
-        """The sum of all further relative changes if the rate stays the same; infinite from 1 on.
+        """The sum of all further relative changes if the rate stays the same.
 
-        With the rate r it is the geometric series `change` · r / (1 - r).
+        It is the geometric series `change` · r / (1 - r) for a rate r < 1, otherwise infinite.
         """
         return self.change * self.rate / (1 - self.rate) if self.rate < 1 else math.inf
 
