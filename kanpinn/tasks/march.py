@@ -118,7 +118,11 @@ class March(MarchSettings, Method):
         return step in (octave, octave + octave // 2)
 
     def finer(self) -> "March":
-        """A march whose errors are about 100 times smaller."""
+        """A march whose errors are about 100 times smaller.
+
+        It has 1/100 of the tolerance, but at least 1e-14, and twice as many windows if their number
+        is prescribed.
+        """
         windows = None if self.windows is None else 2 * self.windows
         return replace(self, tolerance=max(1e-14, self.tolerance / 100), windows=windows)
 
