@@ -46,7 +46,8 @@ class MisfitModel:
     def excess(self, deviations: float) -> float:
         """The increase of the loss if the parameters are off by some standard deviations.
 
-        The variance of the noise is estimated as the loss divided by the degrees of freedom.
+        It is deviations² times the variance of the noise. The variance is estimated as the loss
+        divided by the degrees of freedom, `rows` - K.
 
         Args:
             deviations: the number of standard deviations.
