@@ -282,6 +282,7 @@ def test_the_schema_gives_every_key_a_type_a_default_and_a_description(kind: str
         f"points.boundary={10**400}",
         "points.interior=200000000",  # a Gauss rule of 14143 nodes on each axis
         "network.hidden=[1000000000]",
+        "network.hidden=[100000]",
         "network.grid=1000000000000",
         "network.degree=5000",
         "network.hidden=[3000]",  # the network fits, its least-squares problem does not

@@ -80,7 +80,7 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
     for key, size, most, what in (
         ("degree", degree, 100, ""),  # much lower degrees already lose all digits to rounding
         ("width", len(width) - 1, 50, " layers"),  # placing grids takes quadratic time
-        ("width", max(width), 100_000, " units in a layer"),  # least squares: units² numbers
+        ("width", max(width), 10_000, " units in a layer"),  # 100,000 take a minute to set up
         ("grid", grid, 10_000, " intervals"),  # the basis takes seconds and half a gigabyte
     ):
         if size > most:
