@@ -493,6 +493,11 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
     conditions of the two sides at its ends. For another domain, functions that vanish on its whole
     boundary are continued by 0 into the bounding box.
 
+    Args:
+        problem: the problem.
+        operator: the operator of its equation.
+        sides: the pieces of its boundary, sorted by their conditions.
+
     Raises:
         Unsuitable: if no constant is known, or if the problem is not coercive.
 

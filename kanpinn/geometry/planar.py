@@ -45,6 +45,10 @@ JOINT = 1e-9
 def _check_crossings(curves: Sequence[Curve], scale: float) -> None:
     """Check that no two curves cross each other at inner points of both curves.
 
+    Args:
+        curves: the curves.
+        scale: the size of the coordinates, to which the tolerances are relative.
+
     Raises:
         InputError: if two curves cross; the message names the curves and the point.
     """

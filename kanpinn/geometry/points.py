@@ -83,7 +83,12 @@ class Points:
     def to(
         self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> "Points":
-        """Return the points in another precision or on another device."""
+        """Return the points in another precision or on another device.
+
+        Args:
+            dtype: the new precision; None for the present one.
+            device: the new device; None for the present one.
+        """
         return self._each(lambda part: part.to(dtype=dtype, device=device))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Points":

@@ -418,7 +418,12 @@ class Comparison:
 
 
 def compare(solution: Solution, finer: Solution) -> Comparison:
-    """Compare a solution with the solution of a finer network, to estimate its error."""
+    """Compare a solution with the solution of a finer network, to estimate its error.
+
+    Args:
+        solution: the solution.
+        finer: the solution of the same problem by the finer network.
+    """
     problem, domain, rule = solution.problem, solution.problem.domain, None
     if (pieces := finer.network.pieces) is not None and domain.is_box:
         # A quadrature rule over the whole time interval may have no points in some windows.

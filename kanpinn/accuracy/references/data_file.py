@@ -136,7 +136,19 @@ class DataColumns(Recipe):
         return self._at_points(problem, columns)
 
     def _at_points(self, problem: Problem, cells: Mapping[str, Cells]) -> PointData:
-        """Return the reference for columns that have values at points."""
+        """Return the reference for columns that have values at points.
+
+        The weights are divided by their sum; without weights all points have the same weight.
+        Derivatives without a column are NaN, and so are fields that the error norms leave out.
+
+        Args:
+            problem: the problem.
+            cells: the columns by name.
+
+        Raises:
+            InputError: if a column is missing, has another length or numbers that are not finite,
+                or if a point is outside the domain, or a weight is negative.
+        """
         columns = {name: self._numbers(name, column) for name, column in cells.items()}
         names, fields, domain = problem.domain.names, problem.fields, problem.domain
         needed = self._needed(problem, columns)
@@ -211,6 +223,8 @@ class DataColumns(Recipe):
 
     def _needed(self, problem: Problem, columns: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the names of the columns that the data must have.
+
+        These are the coordinates, and then the fields that the error norms measure.
 
         Raises:
             InputError: if one of these columns is missing.

@@ -351,6 +351,10 @@ def to_npz(result: Result, path: str | os.PathLike[str]) -> None:
 def to_vtkhdf(result: Result, path: str | os.PathLike[str]) -> None:
     """Write a solution's fields, or modes, on a regular grid as a VTKHDF file.
 
+    Args:
+        result: the solution or the modes.
+        path: the path of the file.
+
     Raises:
         InputError: if the domain has more than three dimensions, the result is a fit, or no mode
             was found.

@@ -280,7 +280,12 @@ def batch_workers(
 def _complete(system: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with defaults for missing options, one worker process for each core.
 
-    The number of cores and the memory are taken from the user's jobqueue.yaml, if it has them.
+    Missing cores and memory are taken from the user's jobqueue.yaml, if it has them; otherwise
+    there is 1 core, and 2 GB for each core.
+
+    Args:
+        system: the name of the batch system in jobqueue.yaml, such as "slurm".
+        options: the options that the user gives.
     """
     config = needed("dask").config
     own = {key: config.get(f"jobqueue.{system}.{key}", None) for key in ("cores", "memory")}

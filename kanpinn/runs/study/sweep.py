@@ -476,7 +476,18 @@ class Sweep:
             raise InputError(f"the executor accepts no runs ({error}): {self._kept()}") from error
 
     def _collect(self, future: futures.Future, executor: futures.Executor | None) -> None:
-        """Store the outcome of a run, or submit the run again if its worker has died."""
+        """Store the outcome of a run, or submit the run again if its worker has died.
+
+        After several deaths of its workers, the run is stored as failed.
+
+        Args:
+            future: the future of the run, which is done.
+            executor: the executor to which the run is submitted again.
+
+        Raises:
+            InputError: if the executor has been shut down, or if a worker cannot import what this
+                process can.
+        """
         index = self._pending.pop(future)
         try:
             outcome = future.result()

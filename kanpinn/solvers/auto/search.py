@@ -169,7 +169,11 @@ def noise_of(solution: Solution, count: int = 200) -> float:
 
     This error is the root mean square of the standard errors of all fields at `count` points,
     divided by the root mean square of the fields. Points where the data do not determine a field
-    are left out, since the standard error there is infinite.
+    are left out, since the standard error there is infinite. For fields that are 0 the result is 0.
+
+    Args:
+        solution: the solution, whose loss has data.
+        count: the number of points.
     """
     points = sample(solution.problem.domain, count, "sobol")
     like = next(solution.network.parameters())

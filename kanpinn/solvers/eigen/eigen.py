@@ -1319,11 +1319,17 @@ def paired_exact_values(
 
 
 def _exact(problem: EigenProblem, count: int, least: int | None = None) -> Tensor:
-    """Return `count` exact eigenvalues of a problem, float64 or complex128.
+    """Return the exact eigenvalues that a problem gives, float64 or complex128.
+
+    These are all numbers that `exact_eigenvalues` returns; their number may differ from `count`.
+
+    Args:
+        problem: the problem.
+        count: the number of eigenvalues for which the problem is asked.
+        least: the least number of eigenvalues; None for `count`.
 
     Raises:
-        InputError: if there are fewer than `least` eigenvalues (by default `count`), or if they are
-            not finite numbers.
+        InputError: if there are fewer eigenvalues, or if they are not finite numbers.
     """
     given = problem.exact_eigenvalues(count)
     what = f"{type(problem).__name__}.exact_eigenvalues({count})"
