@@ -37,7 +37,7 @@ def _from_file(path: Path) -> Plane | None:
             return None
         arrays = {name: data for name, data in group.items() if data.ndim > 1}
         names = [name for name in arrays if not name.startswith(DERIVED)]
-        if "modes" in file:
+        if "modes" in file and names:  # modes over one coordinate are no maps
             names = _first_modes(names)
         elif any(data.ndim > 2 for data in arrays.values()):
             return None  # such a grid is too coarse for a picture
