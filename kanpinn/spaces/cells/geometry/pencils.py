@@ -250,11 +250,13 @@ class CornerOperators:
     def undecided(self) -> float | None:
         """The least Re λ ≤ c of solutions that the equation neither admits nor excludes, or None.
 
-        Consider the conditions that both sides of the corner have in common. If they are added to
-        the equation, r^λ may become a solution that counts, although its energy is infinite. An
-        example are gradients with the exponent -1/3 for -ΔE = f with the condition div E = 0: their
-        curl and divergence are zero in the whole domain. The result is the least real part of such
-        λ; None if there are none, or if the two sides have no condition in common.
+        The conditions that both sides of the corner have in common are added to the equation, as
+        further equations. The number c of this larger system may be less by 1. Then solutions r^λ
+        with Re λ between the two numbers c are admitted by the larger system, but not by the
+        equation. An example are gradients with the exponent -1/3 for -ΔE = f with the condition
+        div E = 0: their energy is infinite, but their curl and divergence are zero. The result is
+        the least such Re λ; None if there is none, if the sides have no condition in common, or if
+        `multiplicity` is 0.
         """
         if not self.multiplicity:
             return None
@@ -290,7 +292,10 @@ class CornerOperators:
 
     @cached_property
     def _eigenvalues(self) -> tuple[list[complex] | None, list[complex] | None]:
-        """The eigenvalues by collocation with 24 and with 31 polynomials."""
+        """The eigenvalues by collocation with 24 and with 31 polynomials for each field.
+
+        Both are None if there are fewer equations and conditions than unknown functions.
+        """
         return self._collocated(24), self._collocated(31)
 
     def _collocated(self, count: int) -> list[complex] | None:
