@@ -488,7 +488,12 @@ class CellSystem:
         return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
 
     def _rows(self, cell: int) -> tuple[Any, ...]:
-        """The matrices of a cell's rows, which are the arguments of `CellElimination.of`."""
+        """The matrices of a cell's rows, as the arguments of `CellElimination.of`.
+
+        Returns:
+            The transformation of the equation's rows to a triangle; the other rows of the
+            coefficients, B and D; and the columns of shared functions, None if the cell has none.
+        """
         equation, *conditions = self.terms[cell]
         rows = [*(one.rows() for one in conditions), self._without_right(cell)]
         shared = self._of_shared(cell) if self._shared_blocks[cell] else None
