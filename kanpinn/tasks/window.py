@@ -492,7 +492,12 @@ class SimplifiedNewton(GalerkinNewton):
 
     @cached_property
     def linearised(self) -> tuple[Tensor, LinearSystem]:
-        """The equation, linearised about the guess in mid-window, and its linear systems."""
+        """The equation, linearised about the guess in the middle of the window.
+
+        Returns:
+            The derivatives of the equation's residuals, (equations, E, q, parts, m), and the
+            function that makes solvers of the linear systems, see `System.linear`.
+        """
         system, middle = self.system, self.moment(0.5)
         states = torch.cat([self.initial, self.guess])
         linearised = system.interior.linearised(middle, states)
