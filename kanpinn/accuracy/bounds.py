@@ -496,7 +496,7 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
     Args:
         problem: the problem.
         operator: the operator of its equation.
-        sides: the pieces of its boundary, sorted by their conditions.
+        sides: the pieces of its boundary, sorted by the conditions that hold there.
 
     Raises:
         Unsuitable: if no constant is known, or if the problem is not coercive.
@@ -658,7 +658,14 @@ class Grid:
 
 
 def grid_over(operator: Operator) -> Grid | None:
-    """Return the grid over a problem's domain; None above three dimensions."""
+    """Return the grid over a problem's domain; None above three dimensions.
+
+    It has 512 cells in one dimension, and 64 or 16 cells along each axis in two or three.
+
+    Args:
+        operator: the operator of the problem, with the diffusion A that `Grid.least` and
+            `Grid.most` bound.
+    """
     domain = operator.problem.domain
     d, (low, high) = domain.dim, domain.bounds
     if d > 3:

@@ -185,7 +185,10 @@ class ExactDirichlet:
     lift: OfCoords | None = None
 
     def apply(self, points: Points, jet: Jet) -> Jet:
-        """Return the jet of the fields g + D·N from the jet of the network's output N."""
+        """Return the jet of the fields g + D·N from the jet of the network's output N.
+
+        g is the function `lift`, or 0 without it, and D is the function `distance`.
+        """
         functions = [function for function in (self.distance, self.lift) if function is not None]
         distance, *lift = points.once(
             (self, jet.channels),

@@ -428,7 +428,12 @@ class SSBroydenStage(Stage):
         self.factors: list[float] = []
 
     def step(self) -> Step:
-        """Take a quasi-Newton step or, if it does not lower the loss, a gradient step."""
+        """Take a quasi-Newton step or, if it does not lower the loss, a gradient step.
+
+        A gradient step makes the inverse Hessian start again from the identity. The stage finishes
+        if no step against the gradient lowers the loss, if the gradient is zero, or if the loss has
+        hardly fallen in fifty iterations.
+        """
         evaluations, finished, moved = 0, None, False
         if self._moved() or self.gradient is None:
             self.loss, self.gradient = self._evaluate()

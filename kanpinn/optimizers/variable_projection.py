@@ -384,7 +384,11 @@ class VariableProjectionStage(Stage):
         self._begin(self.projection(start))
 
     def _follow(self) -> Step:
-        """Take one step of the present descent; if the descent stalls, go to the next start."""
+        """Take one step of the present descent; if the descent stalls, go to the next start.
+
+        If no start is waiting, the next round draws new starts. After the last round, or if the
+        loss is below the tolerance, the search ends, and the best descent goes on.
+        """
         # Measured: descents that reach the tolerance lower the loss by more than 3 % in each step,
         # and take fewer than 40 steps.
         evaluations, stalled = self._descend(least_fall=3e-2, most=40)
@@ -433,7 +437,10 @@ class VariableProjectionStage(Stage):
         return self._report(1)
 
     def _polish(self) -> Step:
-        """Take one step on the present output grid; the next grid follows if the loss stalls."""
+        """Take one step on the present output grid; the next grid follows if the loss stalls.
+
+        If the loss stalls on the last grid, the stage is finished.
+        """
         most = 12 if self.levels else self.settings.steps
         evaluations, stalled = self._descend(least_fall=1e-2, most=most)
         finished, tolerance = None, self.settings.tolerance

@@ -731,7 +731,15 @@ def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
 
 
 def _normal_coefficient(equation: ResidualFunction, p: Points) -> Tensor:
-    """Return the coefficient A of ∂²u/∂n² in the equation at boundary points, (n,)."""
+    """Return the coefficient A of ∂²u/∂n² in the equation at boundary points, (n,).
+
+    It is the equation's residual for u = s²/2 minus the residual for u = 0, where s is the distance
+    from the boundary along the normal.
+
+    Args:
+        equation: the residual of the equation, for one field.
+        p: the boundary points, with normals.
+    """
     normals = p.normals
     assert normals is not None
 

@@ -97,7 +97,11 @@ class Losses:
         return cls(discretization.residuals, points.resample, discretization if adapts else None)
 
     def first(self) -> Residuals:
-        """Return the loss with which a solve begins or continues from a checkpoint."""
+        """Return the loss with which a solve begins or continues from a checkpoint.
+
+        It has the points of the present epoch, or the adapted points `interior` if there are any,
+        and the factors of a balance if there is one.
+        """
         with together():
             if self.interior is None or self._discretization is None:
                 residuals = self.draw(self.epoch)

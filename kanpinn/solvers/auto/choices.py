@@ -585,7 +585,14 @@ def _informed(traits: Traits) -> Iterator[Choice]:
 
 
 def _in_many_dimensions(traits: Traits) -> Iterator[Family]:
-    """Yield the families for more than three coordinates, for which product grids are too large."""
+    """Yield the families for more than three coordinates, for which product grids are too large.
+
+    These are sums of functions of one coordinate, networks with random linear inner functions, and
+    networks whose inner functions are found by variable projection, in this order.
+
+    Args:
+        traits: the traits of the problem.
+    """
     n, m = traits.inputs, traits.fields
 
     def least_squares(
