@@ -51,7 +51,8 @@ def graded_breaks(
     Returns:
         The new breaks, from the first to the last old break. Neighbouring intervals differ in width
         by a factor of at most 1.5. The widest interval is at most an eighth of the whole, and the
-        narrowest at least 1e-13 of the whole.
+        narrowest at least 1e-13 of the whole. If their number would exceed `most` or be less than
+        `least`, all widths are multiplied by a common factor, and the errors differ from `error`.
     """
     widest, narrowest, ratio, narrower, wider = 1 / 8, 1e-13, 1.5, 10.0, 3.0
     widths, whole = breaks.diff(), float(breaks[-1] - breaks[0])
