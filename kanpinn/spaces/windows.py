@@ -345,6 +345,7 @@ class Windows(NetworkOfWindows[Separable]):
         hidden: the units of the hidden layers, such as [48], in place of `width`: a solve takes the
             numbers of inputs and outputs from the problem.
         seed: the seed of the random coefficients.
+        dtype: the type of the coefficients.
 
     Raises:
         InputError: for settings that a `KAN` refuses.
