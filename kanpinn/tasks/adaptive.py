@@ -294,6 +294,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
 
     If there are unknown numbers, the search for them alternates with the solves on each tree.
 
+    Args:
+        settings: the settings of the method.
+        residuals: the terms of the loss, and the solution.
+        seed: the seed of random starts for unknown parameters.
+
     Attributes:
         newton: the changes by the steps of Newton's method.
         origin: the solution on the last tree, written on the present tree: the coefficients in N
