@@ -22,8 +22,8 @@ def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tenso
     The terms are assumed to decay geometrically, from every two degrees to the next two degrees.
     Their factor is taken from the degrees k - 3 and k - 2 to the highest degrees k - 1 and k. Below
     the degree 3 no factor is known, and the norm of the last terms is the estimate. The errors of
-    30 solutions were 0.05 to 30 times this estimate, and more than 1 where errors in some cells
-    disturb all others.
+    30 solutions were 0.05 to 30 times the estimate. They exceeded it where errors in some cells
+    disturb all other cells.
 
     Args:
         polynomials: the functions of each cell.
