@@ -542,7 +542,7 @@ class CellMarch(TimeState[CellAttempt]):
     Each window may add an error in time of half the tolerance; the errors in space of all windows
     together may be the other half. Errors in space are found by comparisons with smaller cells and
     a higher degree: at the early stages before a window is solved, and at its end afterwards. Cells
-    are refined until the errors are small enough.
+    are refined until the errors are small enough. The arguments are those of `TimeState`.
 
     Attributes:
         size: the largest L2 norm of the solution so far.
