@@ -138,6 +138,10 @@ KEPT = "what comes before is kept, and the network is constant in time after"
 class MarchStage(Stage):
     """A march in progress: the solution up to a moment, and the control of the next window.
 
+    Args:
+        settings: the settings of the march.
+        residuals: the terms of the loss, and the solution.
+
     Attributes:
         state: the solution at the end of the windows so far.
         begin, duration: the first moment, and the time from there to the last moment.
