@@ -503,6 +503,11 @@ class ShootingStage(Stage):
     Over a long time the misfit of data may have many minima. The parameters that fit the data of a
     shorter time start the search near the right minimum.
 
+    Args:
+        settings: the settings of the search.
+        residuals: the terms of the loss, and the solution.
+        seed: the seed of the random starts.
+
     Attributes:
         march: the evolution as a function of the parameters.
         search: the search for the parameters, by the Levenberg–Marquardt method.
