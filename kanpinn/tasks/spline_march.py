@@ -170,6 +170,8 @@ class SplineMarch(TimeState[SplineAttempt]):
 
     Kinks of the initial values are resolved only as far as their errors last: where the equation
     damps short waves, the errors are gone after a small part of the whole time.
+
+    The arguments are those of `TimeState`.
     """
 
     state: SplineState
