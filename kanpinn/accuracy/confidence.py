@@ -539,8 +539,8 @@ class Covariance:
     def approximation_errors(self, gradients: Tensor) -> Tensor:
         """Return the errors (q,) of q quantities that are due to the network.
 
-        An error is infinite if a richer network cannot measure it. All errors are 0 if there is no
-        richer network.
+        An error is infinite if a richer network cannot measure it, and 0 if the quantity does not
+        depend on unknowns. All errors are 0 if there is no richer network.
 
         Args:
             gradients: derivatives of the quantities by the P coefficients, (q, P).

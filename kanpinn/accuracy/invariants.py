@@ -226,7 +226,7 @@ def _outflow(
 
     Returns:
         The amounts from the first time up to each of the chosen times, (k,); empty if the problem
-        has no `outflow`.
+        has no `outflow`, or no coordinate in space.
     """
     if problem.outflow is None or problem.domain.dim == 1:
         return {}

@@ -354,7 +354,8 @@ class _Rounding:
         """Set a constant that the data do not determine to a simple value.
 
         Returns:
-            Whether a constant was set; False if the data determine all of them.
+            Whether a constant was set; False if the data determine all of them, or if simple values
+            of the others make the graph worse.
         """
         import sympy
 

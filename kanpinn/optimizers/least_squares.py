@@ -134,6 +134,10 @@ class SeveralStarts(Stage):
     def _from_data(self) -> int:
         """Descend while the weight of the equation is raised in steps to its full value.
 
+        The first weight gives the data and the equation Jacobians of the same norm, unless this
+        weight would be above the full one. No step is taken if there are only data or no data, or
+        if the Jacobian of the equation is zero.
+
         Returns:
             The number of evaluations.
         """

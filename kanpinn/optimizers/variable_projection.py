@@ -93,7 +93,8 @@ class Projection:
         """Solve for the output layer's coefficients, and return the loss.
 
         For a nonlinear residual, at most twenty steps are taken, until a step lowers the loss by
-        less than a thousandth.
+        less than a thousandth. If a step breaks down, the coefficients and the loss are those from
+        before the step; if this is the first step, the loss is infinite.
 
         Args:
             outer: the coefficients from which the steps start, (q,).

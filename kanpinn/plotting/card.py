@@ -186,8 +186,9 @@ class Place:
             at: the values of fixed coordinates, by name; None if no coordinate is fixed.
 
         Raises:
-            InputError: for names that are no coordinates, values outside the domain's box, or a cut
-                whose ends have not one number for each coordinate that is not fixed.
+            InputError: for names that are no coordinates, values outside the domain's box, both
+                `along` and `cut`, or a cut whose ends are equal or have not one number for each
+                coordinate that is not fixed.
         """
         at = fixed_values(ranges_of(domain), at or {})
         free = tuple(name for name in domain.names if name not in at)

@@ -780,10 +780,10 @@ def _hessian(
         what: the name of the density, for error messages.
 
     Returns:
-        The second derivatives, (n, q, q), with q = m + d m + … for m fields and d coordinates. The
-        order of the q variables is: the values of the fields; the d first derivatives of the first
-        field, of the second field and so on; the second derivatives. And the highest order of
-        derivatives in the density.
+        The second derivatives, (n, q, q), with q = m + d m + … for m fields and d coordinates; and
+        the highest order of derivatives in the density. The order of the q variables is: the values
+        of the fields; the d first derivatives of the first field, of the second field and so on;
+        the second derivatives.
     """
     with torch.enable_grad():
         _, at = find_channels(

@@ -326,9 +326,9 @@ def missing(study: Study) -> Iterator[str]:
 
 
 def _explained(made: Mapping[str, Sequence[ErrorCurve]], against: str) -> str:
-    """Return the caption that explains the orders in the legends, "" if no order is fitted.
+    """Return the caption that explains the orders in the legends.
 
-    Without a fitted order, the caption for curves over the seconds says that none is fitted.
+    If no order is fitted, the caption over the seconds says so, and other captions are "".
 
     Args:
         made: the curves of each error.

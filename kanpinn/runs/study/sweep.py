@@ -175,7 +175,8 @@ def _values(lists: str, key: str, values: Any) -> list[Any]:
         values: a list, a tuple or a NumPy array.
 
     Raises:
-        InputError: if it is no list, or a value cannot be stored.
+        InputError: if it is no list or an empty list, if a value cannot be stored, or if a column
+            of results has the name of the key.
     """
     values = values.tolist() if hasattr(values, "tolist") else values
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not len(values):

@@ -39,10 +39,14 @@ def steepness(problem: Problem) -> tuple[bool, float]:
     √(c₀/c₂) L over the domain, and an outflow layer has the width c₂ / c₁. The equations are
     linearised about zero fields, and the largest coefficients over all equations count.
 
+    Args:
+        problem: the problem.
+
     Returns:
-        Whether solutions are too steep for a network without cells: whether the largest phase is
-        above 15, or L is above 225 layer widths. And the mean phase of waves. The results are False
-        and 0 if the highest order of derivatives is not 2, or if a coefficient is not finite.
+        Whether solutions are too steep for a network without cells, and the mean phase of waves.
+        Solutions are too steep if the largest phase is above 15, or if L is above 225 layer widths.
+        The results are False and 0 if the highest order of derivatives is not 2, if the
+        coefficients of the second derivatives are 0, or if a coefficient is not finite.
     """
     few = 64
     p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)

@@ -984,9 +984,9 @@ def check_linear(problem: EigenProblem) -> None:
 
     Raises:
         InputError: if the operator, the mass or a condition is not linear and homogeneous; the
-            message has its name and the deviation. Also if the mass has not as many equations as
-            the operator, or if the highest derivative in the mass is not of lower order than that
-            in the operator.
+            message has its name and the deviation. Also if a mass has not as many equations as the
+            operator or the condition to which it belongs, or if the highest derivative in the mass
+            is not of lower order than that in the operator.
     """
     name = type(problem).__name__
     points = sample(problem.domain, 5, "uniform")
@@ -1246,7 +1246,8 @@ def _restored(
     """Return the solution with the modes of a checkpoint of a finished search.
 
     The eigenvalue λ of a mode u is the number that minimises ‖L u - λ M u‖. The solution has no
-    bounds and no errors, and the status "failed: not known".
+    bounds and no errors, and the status "failed: not known". It has no modes if the search has
+    found none.
 
     Args:
         discretization: the discretization of the eigenvalue problem, with the network before the
