@@ -95,8 +95,8 @@ def kinks_of(values: Values, low: float, high: float) -> Tensor:
         low, high: the ends.
 
     Returns:
-        The places, in increasing order, (k,); empty if there are so many that the function is
-        hardly smooth anywhere.
+        The places, in increasing order, (k,). The result is empty if there are more than 20 places,
+        as then the function is hardly smooth anywhere.
     """
     parts, coarse, fine, last, most = 320, 10, 20, 40, 20
     ends = torch.linspace(low, high, parts + 1, dtype=torch.float64)
