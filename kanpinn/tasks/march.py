@@ -197,8 +197,8 @@ class MarchStage(Stage):
     def is_hopeless(self) -> bool:
         """True if the march must end.
 
-        This is so if too many windows in a row have been refused, or if the next window is so short
-        that rounding keeps the time from advancing.
+        This is so if 30 windows in a row have been refused, or if the next window is so short that
+        rounding keeps the time from advancing.
         """
         many = 30
         return self.refused >= many or self.state.time + self.control.length <= self.state.time
