@@ -588,10 +588,11 @@ class ShootingStage(Stage):
     def _is_done(self, now: Path) -> bool:
         """Return whether the fit is as good as possible, or good enough for the present data.
 
-        This is so after several fits in a row that have not lowered the loss. It is also so if the
-        model predicts no visible decrease of the loss: with all data, less than the loss rises for
-        parameters that are off by 0.2 standard deviations; with a part of the data, at most 0.05 of
-        the loss; with the full tolerance, also steps below 0.01 of the errors by coarser marches.
+        This is so if several fits in a row have not lowered the loss, or if the decrease of the
+        loss that the model predicts is small. With a part of the data, a decrease of 0.05 of the
+        loss is small. With all data, a decrease is small if the loss would rise as much for
+        parameters that are off by 0.2 standard deviations. With the full tolerance, the fit is also
+        done if the next step is below 0.01 of the parameters' errors due to coarser marches.
 
         Args:
             now: the latest accepted fit.
