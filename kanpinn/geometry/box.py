@@ -1,5 +1,6 @@
 """Axis-parallel boxes in any dimension: intervals, rectangles, bricks, ..."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Column, Coords, Mask, Vector
-from kanpinn.geometry.domain import Boundary, Carriers, Domain, Mapped, MappedPiece
+from kanpinn.geometry.domain import Boundary, Carriers, Domain, Edges, Mapped, MappedPiece
 from kanpinn.geometry.points import Points, check_names
 from kanpinn.geometry.rules import cube_rim, gauss_product
 from kanpinn.geometry.rules_in_boxes import RulesInBoxes
@@ -63,6 +64,17 @@ class Box(Mapped, Domain):
 
     def __repr__(self) -> str:
         return f"Box({', '.join(f'{name}=({low}, {high})' for name, low, high in self.ranges)})"
+
+    @property
+    def edges(self) -> Edges:
+        if self.dim != 3:
+            return Edges.none()
+        ends = torch.stack(self.bounds)
+        corners = torch.cartesian_prod(*ends.T)
+        pairs = [(a, b) for a, b in itertools.combinations(corners, 2) if int((a != b).sum()) == 1]
+        segments = torch.stack([torch.stack(pair) for pair in pairs])
+        right = torch.full((len(pairs),), math.pi / 2, dtype=torch.float64)
+        return Edges(segments, right, torch.ones(len(pairs), dtype=torch.bool))
 
     @property
     def bounds(self) -> tuple[Vector, Vector]:

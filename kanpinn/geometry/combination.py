@@ -22,9 +22,9 @@ from kanpinn.geometry.domain import (
     Carriers,
     Derived,
     Domain,
+    Edges,
     MappedPiece,
     Piece,
-    ReentrantEdges,
     Sieved,
     Turned,
     across,
@@ -99,24 +99,24 @@ class Combination(Domain):
         return Boundary(tuple(_pieces(self, self._cells)))
 
     @cached_property
-    def reentrant_edges(self) -> ReentrantEdges:
+    def edges(self) -> Edges:
         if self.dim != 3:
-            return ReentrantEdges.none()
-        least, most = math.pi + 0.2, 2 * math.pi - 1e-6  # the angles of re-entrant edges
-        segments, angles, ends = [], [], [torch.zeros(0, 3, dtype=torch.float64)]
+            return Edges.none()
+        flat = 0.2  # the least angle in radians between the two sides of an edge
+        segments, angles, straight = [], [], []
         carriers = self._cells.carriers
         lines = [(line, line.mean(dim=0), True) for line in _lines(self, carriers)]
         arcs = [(arc[[0, 2]], arc[1], False) for arc in _arcs(carriers)]
-        for segment, middle, straight in [*lines, *arcs]:
+        for segment, middle, is_straight in [*lines, *arcs]:
             angle = interior_angle(self, middle, segment[1] - segment[0])
-            if least < angle < most:
+            if flat < angle < 2 * math.pi - 1e-6 and abs(angle - math.pi) > flat:
                 segments.append(segment)
                 angles.append(angle)
-                ends += [segment] if straight else []
+                straight.append(is_straight)
         if not segments:
-            return ReentrantEdges.none()
+            return Edges.none()
         both = torch.stack(segments), torch.tensor(angles, dtype=torch.float64)
-        return ReentrantEdges.of(self, *both, torch.cat(ends))
+        return Edges(*both, torch.tensor(straight))
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
         inside = self.a.contains(coords, tolerance)

@@ -445,9 +445,9 @@ class Domain(Sieved):
         return carriers
 
     @property
-    def reentrant_edges(self) -> "ReentrantEdges":
-        """The edges of a solid with interior angles above 180°; empty if they are not known."""
-        return ReentrantEdges.none()
+    def edges(self) -> "Edges":
+        """The edges of a solid in space; empty if they are not known."""
+        return Edges.none()
 
     @property
     def diameter(self) -> float:
@@ -498,36 +498,42 @@ class Domain(Sieved):
 
 
 @dataclass(frozen=True, eq=False)
-class ReentrantEdges:
-    """Edges of a solid in space with interior angles above 180°, as straight segments.
+class Edges:
+    """Edges of a solid in space, where smooth parts of the boundary meet, as straight segments.
 
     Args:
         segments: the two ends of each segment, (s, 2, 3); curved edges consist of chords.
         angles: the interior angles in radians, (s,).
-        vertices: the ends of edges from which more than 55 % of all directions lead into the solid,
-            (v, 3). Points where just two edges meet in one line are no vertices.
+        straight: a mask of the segments that are whole edges or parts of straight edges, (s,).
     """
 
     segments: Tensor
     angles: Tensor
-    vertices: Coords
+    straight: Tensor
 
     @classmethod
-    def none(cls) -> "ReentrantEdges":
+    def none(cls) -> "Edges":
         """Return an empty set of edges."""
         nothing = torch.zeros(0, 2, 3, dtype=torch.float64)
-        return cls(nothing, nothing[:, 0, 0], nothing[:, 0])
+        return cls(nothing, nothing[:, 0, 0], torch.zeros(0, dtype=torch.bool))
 
-    @classmethod
-    def of(
-        cls, solid: "Domain", segments: Tensor, angles: Tensor, ends: Coords
-    ) -> "ReentrantEdges":
-        """Return the edges of a solid, and find their vertices.
+    def some(self, chosen: Tensor) -> "Edges":
+        """Return some of the edges; chosen: a mask (s,)."""
+        return Edges(self.segments[chosen], self.angles[chosen], self.straight[chosen])
+
+    @property
+    def reentrant(self) -> "Edges":
+        """The edges with interior angles above 180°."""
+        return self.some(self.angles > math.pi)
+
+    def vertices(self, solid: "Domain") -> Coords:
+        """Return the vertices of the solid among the ends of straight segments, (v, 3).
+
+        An end is a vertex if several of the edges, which are not two parts of one line, meet there,
+        or if more than 55 % of all directions lead from it into the solid.
 
         Args:
             solid: the solid.
-            segments, angles: see the class.
-            ends: the points (n, 3) that are tested for being vertices.
         """
         size, count, least = solid.diameter, 1000, 0.55
         place = torch.arange(count, dtype=torch.float64) + 0.5
@@ -535,17 +541,18 @@ class ReentrantEdges:
         flat = (1 - height**2).sqrt()
         # Unit vectors that are evenly spread on the sphere, along Fibonacci's spiral.
         around = torch.stack([flat * turn.cos(), flat * turn.sin(), height], dim=1)
+        ends = self.segments[self.straight].flatten(0, 1)
         points, kept = ends.unique(dim=0) if len(ends) else ends, []
         for point in points:
-            inside = solid.contains(point + 1e-5 * size * around).double().mean()
-            gaps = (segments - point).norm(dim=2)
+            gaps = (self.segments - point).norm(dim=2)
             ending = (gaps.amin(dim=1) <= 1e-9 * size).nonzero()[:, 0]
-            along = segments[ending, gaps[ending].argmax(dim=1)] - point
+            along = self.segments[ending, gaps[ending].argmax(dim=1)] - point
             # Where just two edges meet in about one line, there is no vertex.
             cosines = torch.nn.functional.cosine_similarity(along[:1], along, dim=1)
-            straight = len(along) == 2 and bool(cosines[1] < -0.9)
-            kept.append(bool(inside > least) and not straight)
-        return cls(segments, angles, points[torch.tensor(kept, dtype=torch.bool)])
+            in_line = len(along) == 2 and bool(cosines[1] < -0.9)
+            inside = solid.contains(point + 1e-5 * size * around).double().mean()
+            kept.append(not in_line and (len(along) > 1 or bool(inside > least)))
+        return points[torch.tensor(kept, dtype=torch.bool)]
 
 
 def across(along: Tensor) -> tuple[Tensor, Tensor]:

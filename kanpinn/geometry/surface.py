@@ -14,7 +14,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn._support.shapes import Coords, Mask, Vector, Weights
 from kanpinn.geometry.ball import coordinate_names
-from kanpinn.geometry.domain import Boundary, Domain, MappedPiece, ReentrantEdges, Region
+from kanpinn.geometry.domain import Boundary, Domain, Edges, MappedPiece, Region
 from kanpinn.geometry.points import Points, morton_order
 from kanpinn.geometry.quadrature import equal_weights
 from kanpinn.geometry.rules_in_boxes import Hits, RulesInBoxes, cast
@@ -193,12 +193,12 @@ class Surface(Domain):
         return 0 if self._tetrahedra is None else len(self._tetrahedra)
 
     @cached_property
-    def reentrant_edges(self) -> ReentrantEdges:
-        """The edges at which the interior angle between two triangles is above 220 degrees."""
+    def edges(self) -> Edges:
+        """The edges at which the normals of two triangles differ by more than 40 degrees."""
         edges, turns = edge_turns(self.vertices, self.faces)
-        inward = turns > math.radians(40)
-        segments = self.vertices[edges[inward]]
-        return ReentrantEdges.of(self, segments, math.pi + turns[inward], segments.flatten(0, 1))
+        sharp = turns.abs() > math.radians(40)
+        segments = self.vertices[edges[sharp]]
+        return Edges(segments, math.pi + turns[sharp], torch.ones(len(segments)).bool())
 
     @cached_property
     def _corners(self) -> Tensor:

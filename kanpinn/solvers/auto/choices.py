@@ -180,7 +180,7 @@ def is_reentrant(domain: Domain) -> bool:
         domain: the domain.
     """
     if not isinstance(domain, Planar):
-        return domain.dim == 3 and len(domain.reentrant_edges.segments) > 0
+        return domain.dim == 3 and len(domain.edges.reentrant.segments) > 0
     outline = Outline(domain)
     return any(angle > math.pi + outline.sharp for _, angle in outline.interior_angles)
 

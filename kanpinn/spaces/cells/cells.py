@@ -1,6 +1,5 @@
 """The network `Cells`: a small KAN in each box of a tree, and singular functions at corners."""
 
-import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar, cast
@@ -185,21 +184,22 @@ class CellLayer(Layer):
 
 
 class CornerLayer(nn.Module):
-    """The sum Σ_j c_j s_j(x) of singular functions s_j of corners in the plane.
+    """The sum Σ_j c_j s_j(x) of singular functions s_j of corners in the plane or edges in space.
 
-    A singular function is added only in the cells near its corner.
+    A singular function is added only in the cells near its corner or edge.
 
     Args:
-        corners: for each of C corners its two coordinates in the bounding box [-1, 1]², the
-            direction φ and the radius R of its functions, see `CornerFunctions`, (C, 4).
+        corners: for each of C corners or edges the d coordinates of x₀ in the bounding box
+            [-1, 1]^d, then Re κ, Im κ, σ and the highest degree of Legendre polynomials, see
+            `CornerFunctions`, (C, 4 d + 1).
         boxes: boxes around the corners; the cells in a box get the singular functions of its
             corner. Each row has the index of the corner, then the lower and the upper corner of
-            the box in [-1, 1]², (B, 5).
+            the box in [-1, 1]^d, (B, 1 + 2 d).
         powers: for each of P powers w^a w̄^n (ln w)^l, see `Power`, the index of its corner, Re a,
             Im a, n and l, (P, 5).
         fields: the number m of fields.
 
-    coefficients: the coefficients of the real and the imaginary part of each power, (2 P, m).
+    coefficients: the coefficients of the functions, (F, m), those of the first corner first.
     """
 
     corners: Tensor
@@ -211,7 +211,26 @@ class CornerLayer(nn.Module):
         self.register_buffer("corners", corners)
         self.register_buffer("boxes", boxes)
         self.register_buffer("powers", powers)
-        self.coefficients = nn.Parameter(corners.new_zeros(2 * len(powers), fields))
+        count = sum(one.count for one in self.functions)
+        self.coefficients = nn.Parameter(corners.new_zeros(count, fields))
+
+    @property
+    def functions(self) -> list[CornerFunctions]:
+        """The functions of each corner or edge."""
+        found = []
+        for number, (*place, degree) in enumerate(self.corners.tolist()):
+            _, real, imaginary, along = torch.tensor(place, dtype=torch.float64).chunk(4)
+            across = torch.complex(real, imaginary).tolist()
+            rows = self.powers[self.powers[:, 0] == number, 1:].tolist()
+            powers = tuple(Power(complex(a, b), int(n), int(log)) for a, b, n, log in rows)
+            found.append(CornerFunctions(tuple(across), tuple(along.tolist()), powers, int(degree)))
+        return found
+
+    @property
+    def numbers(self) -> list[Tensor]:
+        """The coefficients of each corner's functions, flattened."""
+        counts = [one.count for one in self.functions]
+        return [one.flatten() for one in self.coefficients.split(counts)]
 
     def jet(self, coordinates: Coordinates, tree: Tree) -> Jet:
         """The jet of the sum, with m components, at n points.
@@ -219,27 +238,26 @@ class CornerLayer(nn.Module):
         At the corner itself, where derivatives are infinite, the jet is that of a point beside it.
 
         Args:
-            coordinates: the points, in coordinates in which the bounding box is [-1, 1]².
+            coordinates: the points, in coordinates in which the bounding box is [-1, 1]^d.
             tree: the cells, which decide where a singular function is added.
         """
         at, channels = coordinates.value, coordinates.channels
         parts, fields = len(derivatives_of_parts(channels)), self.coefficients.shape[1]
         found, place = at.new_zeros(len(at), parts, fields), at.detach().cpu()
-        cells = tree.locate(place, torch.zeros(len(place), dtype=torch.long))
-        for number, (x, y, direction, radius) in enumerate(self.corners.tolist()):
-            boxes = self.boxes[self.boxes[:, 0] == number, 1:].cpu().view(-1, 2, 2)
+        cells, dim = tree.locate(place, torch.zeros(len(place), dtype=torch.long)), at.shape[1]
+        each = zip(self.functions, self.corners, self.numbers, strict=True)
+        for number, (functions, corner, coefficients) in enumerate(each):
+            boxes = self.boxes[self.boxes[:, 0] == number, 1:].cpu().view(-1, 2, dim)
             some = tree.inside(boxes)[cells].nonzero()[:, 0].to(at.device)
-            powers = self.powers[:, 0] == number
-            rows = self.powers[powers, 1:].tolist()
-            of_corner = tuple(Power(complex(a, b), int(n), int(log)) for a, b, n, log in rows)
-            offsets = (at[some] - at.new_tensor((x, y))) / coordinates.scale
+            offsets = (at[some] - corner[:dim].to(at)) / coordinates.scale
             # Derivatives are infinite at the corner: use a point close to the corner instead.
-            inward = offsets.new_tensor((math.cos(direction), math.sin(direction)))
-            beside = 2e-9 * radius * inward
-            at_corner = offsets.norm(dim=1)[:, None] < 2 * CLOSEST * radius
-            offsets = torch.where(at_corner, beside, offsets)
-            jets = CornerFunctions(direction, radius, of_corner).stacked(offsets, channels)
-            values = jets.to(at) @ self.coefficients[powers.repeat_interleave(2)]
+            inward = corner[dim : 2 * dim].to(at)
+            across = torch.complex(inward, corner[2 * dim : 3 * dim].to(at))
+            near = (offsets.to(across) @ across).abs() < 2 * CLOSEST
+            beside = 2e-9 * inward / inward.square().sum()
+            offsets = torch.where(near[:, None], offsets + beside, offsets)
+            jets = functions.stacked(offsets, channels)
+            values = jets.to(at) @ coefficients.view(-1, fields).to(at)
             found = found.index_add(0, some, values)
         return coordinates.dense().unstacked(found)
 
@@ -465,9 +483,7 @@ class Cells(Network):
         """
         found = []
         if self.corners is not None:
-            both = self.corners.coefficients.detach().double().cpu()
-            owner = self.corners.powers[:, 0].cpu().repeat_interleave(2)
-            found = [both[owner == corner].flatten() for corner in range(len(self.corners.corners))]
+            found = [one.detach().double().cpu().clone() for one in self.corners.numbers]
         if self.enrichment is not None:
             found.append(self.enrichment.coefficients.detach().double().cpu().flatten())
         return found
@@ -562,8 +578,9 @@ class Cells(Network):
         self.forget_numbers()
         self.corners = self.better = None
         if (corners := state.get(f"{prefix}corners.corners")) is not None:
-            none = corners.new_zeros(0, 5)
-            self.corners = CornerLayer(corners, none, none, self.own_fields)
+            self.corners = CornerLayer(
+                corners, none := corners.new_zeros(0, 5), none, self.own_fields
+            )
         if (numbers := state.get(f"{prefix}sensitivities.coefficients")) is not None:
             count, size, fields = self.layer.coefficients.shape
             self.follow_numbers(numbers.new_zeros(count, size, len(numbers) * fields))

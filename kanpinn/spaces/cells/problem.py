@@ -6,10 +6,12 @@ and collects the functions that cells share.
 import copy
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar, TypeGuard
+from operator import attrgetter
+from typing import Any, ClassVar, Generic, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,7 +21,7 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.combination import planar
 from kanpinn.geometry.curves import Curve, Segment
 from kanpinn.geometry.division import Division, SolidDivision
-from kanpinn.geometry.domain import Domain, Piece
+from kanpinn.geometry.domain import Domain, Edges, Piece
 from kanpinn.geometry.planar import Planar
 from kanpinn.jets import (
     Jet,
@@ -47,6 +49,8 @@ from kanpinn.spaces.cells.geometry.singularities import (
     PlaneCorner,
     SingularCorners,
     SingularEdges,
+    Singularity,
+    SolidEdge,
     edges_of_boxes,
     junctions,
 )
@@ -404,54 +408,54 @@ class CellProblem:
 
 
 Sides = tuple[Sequence[ResidualTerm], Sequence[ResidualTerm]]
+C = TypeVar("C", bound=Singularity)
 
 
 @dataclass(frozen=True, eq=False)
-class CornerConditions:
-    """The equation and the conditions at a corner in the plane.
+class ConditionsAt(ABC, Generic[C]):
+    """The equation and the conditions at a corner in the plane or at an edge in space.
 
     Args:
-        corner: the corner.
+        corner: the corner or the edge.
         equation: the equation.
-        sides: the conditions on the curve that starts at the corner, then the conditions on the
-            curve that ends at the corner.
+        sides: the conditions on the side θ = 0, then the conditions on the side θ = ω.
         fields: the number of fields.
+
+    counts: the numbers of polynomials in θ, see `CornerOperators`.
     """
 
-    corner: PlaneCorner
+    counts: ClassVar[tuple[int, int]] = (24, 31)
+    corner: C
     equation: ResidualTerm
     sides: Sides
     fields: int
 
-    @cached_property
-    def _curves(self) -> list[Curve]:
-        curves = self.corner.outline.domain.curves
-        return [curves[self.corner.after], curves[self.corner.before]]
+    @property
+    @abstractmethod
+    def _at(self) -> Tensor:
+        """The corner or a point of the edge, (1, d)."""
 
     @property
-    def _at(self) -> Tensor:
-        return torch.tensor([self.corner.at], dtype=torch.float64)
-
-    @cached_property
+    @abstractmethod
     def _ends(self) -> list[Points]:
         """The corner as a point of each side, with the normal of the side."""
-        ends = [torch.tensor([end], dtype=torch.float64) for end in (0.0, 1.0)]
-        both = zip(self._curves, ends, strict=True)
-        normals = [curve.points_at(end).normals for curve, end in both]
-        return [Points(self._at, self.equation.channels.names, one) for one in normals]
 
     @property
-    def agree(self) -> bool:
-        """True if the two sides have the same conditions, with the same data at the corner."""
-        near = 1e-6
-        found = []
-        for side in self.sides:
-            rows = [one.equation(self._ends[0], self._jet(one, random=True)) for one in side]
-            found.append(torch.cat(rows, dim=1) if rows else torch.zeros(1, 0).double())
-        one, other = found
-        if one.shape != other.shape:
-            return False
-        return bool(((one - other).abs() <= near * (one.abs() + other.abs())).all())
+    @abstractmethod
+    def _across(self) -> tuple[complex, ...]:
+        """The derivatives of w = r e^(iθ) by the d coordinates."""
+
+    @property
+    @abstractmethod
+    def _near(self) -> float:
+        """A small distance, within which the domain is like a sector."""
+
+    @abstractmethod
+    def _beside(self, step: float) -> list[Points]:
+        """For each side a point near the corner, with the normal of the side.
+
+        step: the distance from the corner, relative to the length of the side.
+        """
 
     def _jet(self, term: ResidualTerm, *, random: bool) -> Jet:
         jet = zero_jet(term.channels, self._at, self.fields)
@@ -466,22 +470,21 @@ class CornerConditions:
             random: whether to linearise about a function with random values and derivatives,
                 otherwise about zero.
         """
-        direction, angle = self.corner.direction, self.corner.angle
-        near = 1e-3 * part * min(1.0, self.corner.reach)
-        inward = self._at.new_tensor([[math.cos(direction), math.sin(direction)]])
-        inside = Points(self._at + near * inward, self.equation.channels.names)
-        start = direction - angle / 2
-        turned = complex(math.cos(start), -math.sin(start))
+        angle, across = self.corner.angle, self._across
+        turn = complex(math.cos(angle / 2), -math.sin(angle / 2))
+        inward = self._at.new_tensor([[(turn * one).real for one in across]])
+        inside = Points(self._at + part * self._near * inward, self.equation.channels.names)
 
         def symbol(terms: Sequence[ResidualTerm], points: Points) -> Symbol:
             linear = [
                 Linearised.at(one.equation, points, self._jet(one, random=random)) for one in terms
             ]
             both = zip(linear, terms, strict=True)
-            return joined([symbol_of(a.slopes[0], b.channels, turned) for a, b in both])
+            return joined([symbol_of(a.slopes[0], b.channels, across) for a, b in both])
 
         after, before = (symbol(*one) for one in zip(self.sides, self._ends, strict=True))
-        return CornerOperators(angle, symbol([self.equation], inside), (after, before))
+        equation, sides = symbol([self.equation], inside), (after, before)
+        return CornerOperators(angle, equation, sides, self.counts)
 
     def is_kinked(self, operators: CornerOperators) -> bool:
         """Return whether the data at the corner are continuous but fit no linear function.
@@ -495,10 +498,12 @@ class CornerConditions:
         operators: the operators of the equation and the conditions, linearised about zero.
         """
         step, near = 1e-4, 1e-3
+        dim = self._at.shape[1]
+        units = [tuple(int(i == axis) for i in range(dim)) for axis in range(dim)]
         columns = [
             (field, powers)
             for field, order in enumerate(operators.fields)
-            for powers in ((0, 0), (1, 0), (0, 1))
+            for powers in ((0,) * dim, *units)
             if sum(powers) <= 1 + order
         ]
 
@@ -528,9 +533,7 @@ class CornerConditions:
         given: list[tuple[Sequence[ResidualTerm], Points, Points | None, Symbol]] = [
             ([self.equation], inside, None, operators.equation)
         ]
-        ends = zip(self._curves, (step, 1 - step), strict=True)
-        beside = [curve.points_at(torch.tensor([t], dtype=torch.float64)) for curve, t in ends]
-        given += zip(self.sides, self._ends, beside, operators.sides, strict=True)
+        given += zip(self.sides, self._ends, self._beside(step), operators.sides, strict=True)
         values, slopes = list[tuple[Tensor, Tensor]](), list[tuple[Tensor, Tensor]]()
         for terms, at, other, symbol in given:
             if not terms:
@@ -565,7 +568,7 @@ class CornerConditions:
             return False
         return misfit([*values, *slopes]) > near * size(slopes)
 
-    def solved(self, top: float) -> PlaneCorner:
+    def _solved(self, top: float) -> tuple[C, bool]:
         """The corner, completed by the exponents λ < `top` of solutions like r^λ there.
 
         The equation is linearised about zero and about a random function, since a coefficient may
@@ -573,6 +576,10 @@ class CornerConditions:
         if the former cannot be computed. If neither can be computed, the least exponent of
         Laplace's equation is used. The exponent 1 is left out unless the data are kinked, see
         `is_kinked`.
+
+        Returns:
+            The corner, and whether the equation and the conditions consist of their terms of
+            highest order alone, with constant coefficients.
         """
         tried = [self.operators(1.0, random=False), self.operators(0.5, random=True)]
         known = ((one, own) for one in tried if (own := one.exponents(top)) is not None)
@@ -583,23 +590,117 @@ class CornerConditions:
             }
             angle = self.corner.angle
             least = math.pi / angle / len(kinds) if angle else math.inf
-            return replace(self.corner, exponents=[complex(least)] if least < top else [])
-        if any(abs(one - 1) < PlaneCorner.near for one in exponents):
+            laplace = [complex(least)] if least < top else []
+            return replace(self.corner, exponents=laplace), False
+        if any(abs(one - 1) < Singularity.near for one in exponents):
             linear = next(one for one in tried if one.multiplicity)
             if not self.is_kinked(linear):
-                exponents = [one for one in exponents if abs(one - 1) >= PlaneCorner.near]
-        straight = all(isinstance(curve, Segment) for curve in self._curves)
-        alike = straight and tried[0].is_homogeneous and tried[0].equals(tried[1])
+                exponents = [one for one in exponents if abs(one - 1) >= Singularity.near]
         multiplicity = min(one.multiplicity for one in tried)
-        # If there are several kinds of functions, products with polynomials would be too many.
-        return replace(
+        found = replace(
             self.corner,
             exponents=exponents,
-            multiplicity=multiplicity if alike or multiplicity == 1 else 0,
-            homogeneous=alike and multiplicity > 1,
+            multiplicity=multiplicity,
             order=operators.order,
             centre=operators.centre,
             margin=operators.margin,
+        )
+        return found, tried[0].is_homogeneous and tried[0].equals(tried[1])
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeConditions(ConditionsAt[SolidEdge]):
+    """The equation and the conditions at an edge of a box."""
+
+    counts: ClassVar[tuple[int, int]] = (12, 16)  # enough for λ < 2 at right angles
+
+    @property
+    def _at(self) -> Tensor:
+        return self.corner.at[None]
+
+    @cached_property
+    def _ends(self) -> list[Points]:
+        names = self.equation.channels.names
+        assert self.corner.normals is not None
+        return [Points(self._at, names, normal[None]) for normal in self.corner.normals]
+
+    @property
+    def _across(self) -> tuple[complex, ...]:
+        return self.corner.across(0.0)
+
+    @property
+    def _near(self) -> float:
+        return 1e-3 * float(self.corner.segment.diff(dim=0).norm())
+
+    def _beside(self, step: float) -> list[Points]:
+        names, length = self.equation.channels.names, self.corner.segment.diff(dim=0).norm()
+        ways = [self.corner.across(angle) for angle in (0.0, self.corner.angle)]
+        coords = [self._at + step * length * self._at.new_tensor([a.real for a in w]) for w in ways]
+        both = zip(coords, self._ends, strict=True)
+        return [Points(one, names, end.normals) for one, end in both]
+
+    def solved(self, top: float) -> SolidEdge:
+        """The edge, completed by the exponents λ < `top` of solutions like r^λ across the edge."""
+        return self._solved(top)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class CornerConditions(ConditionsAt[PlaneCorner]):
+    """The equation and the conditions at a corner in the plane."""
+
+    @cached_property
+    def _curves(self) -> list[Curve]:
+        curves = self.corner.outline.domain.curves
+        return [curves[self.corner.after], curves[self.corner.before]]
+
+    @property
+    def _at(self) -> Tensor:
+        return torch.tensor([self.corner.at], dtype=torch.float64)
+
+    @cached_property
+    def _ends(self) -> list[Points]:
+        """The corner as a point of each side, with the normal of the side."""
+        ends = [torch.tensor([end], dtype=torch.float64) for end in (0.0, 1.0)]
+        both = zip(self._curves, ends, strict=True)
+        normals = [curve.points_at(end).normals for curve, end in both]
+        return [Points(self._at, self.equation.channels.names, one) for one in normals]
+
+    @property
+    def agree(self) -> bool:
+        """True if the two sides have the same conditions, with the same data at the corner."""
+        near = 1e-6
+        found = []
+        for side in self.sides:
+            rows = [one.equation(self._ends[0], self._jet(one, random=True)) for one in side]
+            found.append(torch.cat(rows, dim=1) if rows else torch.zeros(1, 0).double())
+        one, other = found
+        if one.shape != other.shape:
+            return False
+        return bool(((one - other).abs() <= near * (one.abs() + other.abs())).all())
+
+    @property
+    def _across(self) -> tuple[complex, ...]:
+        start = self.corner.direction - self.corner.angle / 2
+        turned = complex(math.cos(start), -math.sin(start))
+        return turned, 1j * turned
+
+    @property
+    def _near(self) -> float:
+        return 1e-3 * min(1.0, self.corner.reach)
+
+    def _beside(self, step: float) -> list[Points]:
+        ends = zip(self._curves, (step, 1 - step), strict=True)
+        return [curve.points_at(torch.tensor([t], dtype=torch.float64)) for curve, t in ends]
+
+    def solved(self, top: float) -> PlaneCorner:
+        """The corner, completed by the exponents λ < `top` of solutions like r^λ there."""
+        found, alike = self._solved(top)
+        alike = alike and all(isinstance(curve, Segment) for curve in self._curves)
+        # If there are several kinds of functions, products with polynomials would be too many.
+        return replace(
+            found,
+            multiplicity=found.multiplicity if alike or found.multiplicity == 1 else 0,
+            homogeneous=alike and found.multiplicity > 1,
         )
 
 
@@ -691,7 +792,7 @@ class ProblemInPlane(CellProblem):
                 [term for term in self.conditions if pieces[number] in term.pieces]
                 for number in (after, curve)
             )
-            corner = PlaneCorner(outline, curve, after, angle)
+            corner = PlaneCorner(outline=outline, before=curve, after=after, angle=angle)
             sides = after_terms, before_terms
             there = CornerConditions(corner, self.equation, sides, self.fields)
             if abs(angle - math.pi) > outline.sharp or not there.agree:
@@ -735,8 +836,14 @@ class ProblemInPlane(CellProblem):
 
 @dataclass(frozen=True, eq=False)
 class ProblemInSpace(CellProblem):
-    """The equation and the conditions of a problem in a solid."""
+    """The equation and the conditions of a problem in a solid.
 
+    top: a number slightly above the exponent 1 of solutions like r ln r; edges with exponents below
+    `top` are singular. degrees: the bound of the degrees of singular functions in cells at edges.
+    """
+
+    top: ClassVar[float] = 1 + 1e-3
+    degrees: ClassVar[float] = 2.0
     many: ClassVar[int] = 4
     most: ClassVar[int] = 12  # where a boundary touches itself, each refinement doubles the cells
     tiny: ClassVar[str] = "smaller than 2^-{most} of the domain's size"
@@ -746,15 +853,72 @@ class ProblemInSpace(CellProblem):
         """The regions of the solid."""
         return SolidDivision.of(self.domain, self.kinks)
 
+    @property
+    def is_whole(self) -> bool:
+        """True if no boundary or interface cuts cells."""
+        return self.domain.is_box and not self.interfaces
+
     @cached_property
     def cutters(self) -> Sequence[SolidCutter]:
+        if self.is_whole:
+            return ()
         parts, interfaces = self.division.parts, self.division.interfaces
         return [SolidCutter(part, number, interfaces) for number, part in enumerate(parts)]
 
     @cached_property
+    def own_edges(self) -> list[SolidEdge]:
+        """The edges of the solid at which solutions are like r^λ with λ < 1, or like r ln r.
+
+        In boxes the exponents are those of the equation and the conditions. If all conditions at a
+        right angle are on values, there are no such exponents. For other solids, and for equations
+        of other orders than two, the edges are those that point inwards, with the least exponent of
+        Laplace's equation.
+        """
+        if not self.is_whole:
+            return SolidEdge.reentrant(self.domain.edges)
+        found = []
+        for edge in SolidEdge.at_faces(self.domain.edges, self.domain.boundary.pieces):
+            sides = [[t for t in self.conditions if one in t.pieces] for one in edge.pieces]
+            fluxes = any(term.channels.derivative_order for terms in sides for term in terms)
+            if fluxes and all(sides):  # periodic sides have no conditions
+                there = EdgeConditions(edge, self.equation, (sides[0], sides[1]), self.fields)
+                edge = there.solved(self.degrees)
+                known = edge.multiplicity and (edge.order, edge.centre) == (2, 0)
+                if known and edge.exponent < self.top:
+                    found.append(edge)
+        return found
+
+    @cached_property
     def singularities(self) -> SingularEdges:
-        edges = edges_of_boxes(self.division, self.flux_sizes)
-        return SingularEdges.of(self.domain.reentrant_edges, *edges)
+        segments, exponents, vertices = edges_of_boxes(self.division, self.flux_sizes)
+        every = self.own_edges
+        apart = [any(torch.equal(one.at, patch.at) for patch in self.patches) for one in every]
+        left = [one for one, has_functions in zip(every, apart, strict=True) if not has_functions]
+        enriched = segments[:0]
+        if every:
+            angles = torch.tensor([one.angle for one in every], dtype=torch.float64)
+            straight = torch.tensor([one.straight for one in every])
+            edges = Edges(torch.stack([one.segment for one in every]), angles, straight)
+            enriched = edges.segments[torch.tensor(apart)]
+            vertices = torch.cat([edges.vertices(self.domain), vertices])
+        if left:
+            segments = torch.cat([torch.stack([one.segment for one in left]), segments])
+            exponents = torch.cat([exponents.new_tensor([one.exponent for one in left]), exponents])
+        ends = zip(*(bound.tolist() for bound in self.domain.bounds), strict=True)
+        corners = torch.tensor(list(itertools.product(*ends)), dtype=torch.float64)
+        others = corners if self.is_whole else corners[:0]
+        return SingularEdges.of(segments, exponents, vertices, others, enriched)
+
+    def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
+        found = []
+        for one in self.own_edges if self.is_whole else ():
+            if one.multiplicity:
+                boxes = one.boxes(roots, self.domain.bounds)
+                low, high = self.domain.bounds
+                radius = float((boxes[0].diff(dim=0)[0] * (high - low) / 2).amin())
+                functions = one.functions(self.degrees, radius)
+                found.append(CornerPatch(one.at, functions, boxes, self.fields))
+        return found
 
 
 def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
@@ -838,10 +1002,10 @@ def problem_of_terms(
     still = domain.time_name is None
     if isinstance(domain, Planar) or (domain.is_box and domain.dim == 2 and (interfaces or still)):
         kind: type[CellProblem] = ProblemInPlane
-    elif domain.is_box and not interfaces:
-        kind = CellProblem
     elif domain.dim == 3 and still:
         kind = ProblemInSpace
+    elif domain.is_box and not interfaces:
+        kind = CellProblem
     else:
         raise InputError(
             f"cells are for boxes and for domains of two and three coordinates, got {domain!r}"
@@ -875,7 +1039,8 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
         corners, boxes, powers = [], [], []
         for number, one in enumerate(patches):
             place, own = in_trees(problem.domain, one.at).tolist(), one.functions
-            corners.append([*place, own.direction, own.radius])
+            across = [part for one in ("real", "imag") for part in map(attrgetter(one), own.across)]
+            corners.append([*place, *across, *own.along, own.degree])
             boxes += [[number, *box] for box in one.boxes.flatten(1).tolist()]
             powers += [
                 [number, p.exponent.real, p.exponent.imag, p.conjugate, p.logarithm]

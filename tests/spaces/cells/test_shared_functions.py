@@ -65,7 +65,9 @@ def solved(problem, tolerance=1e-8, degree=12):
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own use
 def test_jets_of_corner_functions_are_their_derivatives():
-    functions = CornerFunctions(0.7, 0.8, (Power(2 / 3), Power(5 / 3, 2), Power(2.0, 1, 1)))
+    functions = CornerFunctions.in_plane(
+        0.7, 0.8, (Power(2 / 3), Power(5 / 3, 2), Power(2.0, 1, 1))
+    )
     points = torch.tensor([[0.3, 0.5], [-0.2, 0.6], [0.4, -0.1]], dtype=F)
     channels = Channels(("x", "y"), second="hessian")
 
@@ -79,9 +81,28 @@ def test_jets_of_corner_functions_are_their_derivatives():
 
     wanted = jet_of(values, points, channels).stacked()
     assert_allclose(functions.stacked(points, channels), wanted, rtol=1e-11, atol=1e-12)
-    harmonic = CornerFunctions(0.7, 0.8, (Power(2 / 3), Power(3.0, 0, 1)))
+    harmonic = CornerFunctions.in_plane(0.7, 0.8, (Power(2 / 3), Power(3.0, 0, 1)))
     laplacian = harmonic.stacked(1e-6 * points, Channels(("x", "y"), second="laplacian"))[:, -1]
     assert not laplacian.any()  # exactly
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own use
+def test_jets_of_functions_at_an_edge_are_their_derivatives():
+    """Re w^(2/3) and Im w^(2/3), times 1 and s, for w = 2 (z - i x) and s = y / 2."""
+    functions = CornerFunctions((-2j, 0j, 2 + 0j), (0.0, 0.5, 0.0), (Power(2 / 3),), 1)
+    points = torch.tensor([[0.3, 0.5, 0.2], [-0.2, 0.6, 0.7], [0.4, -0.1, 0.3]], dtype=F)
+
+    def values(x):
+        r, theta = 2 * (x[:, 0] ** 2 + x[:, 2] ** 2).sqrt(), torch.atan2(-x[:, 0], x[:, 2])
+        both = [r ** (2 / 3) * part(2 / 3 * theta) for part in (torch.cos, torch.sin)]
+        return torch.stack([one * s for one in both for s in (1.0, x[:, 1] / 2)], dim=1)
+
+    for channels in (
+        Channels(("x", "y", "z"), second="hessian"),
+        Channels(("x", "y", "z"), directions=((0.0, 1.0, 0.0),), order=2),
+    ):
+        wanted = jet_of(values, points, channels).stacked()
+        assert_allclose(functions.stacked(points, channels), wanted, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize(("angle", "mixed"), [(330, False), (300, True)])

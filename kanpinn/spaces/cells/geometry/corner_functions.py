@@ -1,4 +1,4 @@
-"""The singular functions of solutions at corners of a domain in the plane, and their
+"""The singular functions of solutions at corners in the plane and at edges in space, and their
 derivatives.
 """
 
@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.polynomial import legendre
 from torch import Tensor
 
 from kanpinn.jets import Channels, derivatives_of_parts, orders_of_parts
@@ -37,20 +39,44 @@ class Power:
 
 @dataclass(frozen=True, eq=False)
 class CornerFunctions:
-    """The singular functions at a corner z₀ in the plane, as powers of w = e^(-iφ) (z - z₀) / R.
+    """The singular functions at a corner in the plane or at a straight edge in space.
 
-    A point (x, y) is the complex number z = x + i y. The functions jump across the ray from the
-    corner in the direction opposite to φ, which is outside the domain.
+    The functions are powers of w = κ · (x - x₀), times the Legendre polynomials P_0, P_1, … of
+    s = σ · (x - x₀). Here x₀ is the corner, or a point of the edge. The vector κ is complex: its
+    real and its imaginary part are orthogonal, of equal length, and orthogonal to the edge. The
+    functions jump where w is negative, which is outside the domain. In the plane σ is zero, and P_0
+    is the only polynomial.
 
     Args:
-        direction: the angle φ of the line that bisects the interior angle, in radians.
-        radius: the length R that scales distances from the corner.
+        across: the d components of κ.
+        along: the d components of σ.
         powers: the powers of w. The real and the imaginary part of each power are functions.
+        degree: the highest degree of the Legendre polynomials.
     """
 
-    direction: float
-    radius: float
+    across: tuple[complex, ...]
+    along: tuple[float, ...]
     powers: tuple[Power, ...]
+    degree: int = 0
+
+    @classmethod
+    def in_plane(
+        cls, direction: float, radius: float, powers: Sequence[Power]
+    ) -> "CornerFunctions":
+        """The functions with w = e^(-iφ) (z - z₀) / R at the corner z₀, for z = x + i y.
+
+        Args:
+            direction: the angle φ of the line that bisects the interior angle, in radians.
+            radius: the length R that scales distances from the corner.
+            powers: the powers of w.
+        """
+        turned = complex(math.cos(direction), -math.sin(direction)) / radius
+        return cls((turned, 1j * turned), (0.0, 0.0), tuple(powers))
+
+    @property
+    def count(self) -> int:
+        """The number of functions."""
+        return 2 * len(self.powers) * (self.degree + 1)
 
     def stacked(self, coords: Tensor, channels: Channels) -> Tensor:
         """The values and derivatives (stacked jets) of the functions, (n, parts, functions).
@@ -59,32 +85,52 @@ class CornerFunctions:
         power is infinite.
 
         Args:
-            coords: the coordinates of n points relative to the corner, (n, 2).
+            coords: the coordinates of n points relative to x₀, (n, d).
             channels: the derivatives that the jets have.
 
         Returns:
-            For each power its real part, then its imaginary part: 2 functions for each power.
+            For each power the products of its real part with the polynomials, then those of its
+            imaginary part.
         """
-        turned = complex(math.cos(self.direction), -math.sin(self.direction)) / self.radius
-        w = torch.view_as_complex(coords.contiguous()) * turned
+        real, imaginary = coords.new_tensor([[one.real, one.imag] for one in self.across]).T
+        w = torch.complex(coords @ real, coords @ imaginary)
         corner = w.abs() < CLOSEST
         w = torch.where(corner, CLOSEST, w)
-        log = w.log()
-        parts = by_conjugates(channels, turned)
-        found = coords.new_zeros(len(coords), len(parts), len(self.powers), 2)
+        log, s = w.log(), coords @ coords.new_tensor(self.along)
+        parts = by_conjugates(channels, self.across, self.along)
+        shape = len(coords), len(parts), len(self.powers), self.degree + 1
+        found = torch.zeros(shape, dtype=w.dtype, device=w.device)
         known: dict[tuple[int, int], Tensor] = {}
+        polynomials = [_legendre(s, self.degree, order) for order in range(1 + _most(parts))]
         for part, factors in enumerate(parts):
-            total = torch.zeros(len(w), len(self.powers), dtype=w.dtype)
-            for orders, factor in factors:
-                if orders not in known:
-                    known[orders] = _derivatives(self.powers, w[:, None], log[:, None], *orders)
-                total = total + factor * known[orders]
-            found[:, part] = torch.view_as_real(total)
+            for (i, j, k), factor in factors:
+                if (i, j) not in known:
+                    known[i, j] = _derivatives(self.powers, w[:, None], log[:, None], i, j)
+                found[:, part] += factor * known[i, j][..., None] * polynomials[k][:, None]
+        both = torch.view_as_real(found).transpose(3, 4)
         if bool(corner.any()):
-            degrees = found.new_tensor([one.degree for one in self.powers])
+            degrees = both.new_tensor([one.degree for one in self.powers])
             beyond = orders_of_parts(channels)[:, None] > degrees
-            found[corner] = torch.where(beyond[..., None], torch.inf, found[corner])
-        return found.flatten(2)
+            both = both.clone()
+            both[corner] = torch.where(beyond[..., None, None], torch.inf, both[corner])
+        return both.flatten(2)
+
+
+def _most(parts: Sequence[Sequence[tuple[tuple[int, int, int], complex]]]) -> int:
+    """The highest order of derivatives along an edge in the parts of a jet."""
+    return max((orders[2] for terms in parts for orders, _ in terms), default=0)
+
+
+def _legendre(s: Tensor, degree: int, order: int) -> Tensor:
+    """The derivatives of one order of the Legendre polynomials of degrees up to `degree`.
+
+    s: n numbers, (n,). The result has the shape (n, degree + 1).
+    """
+    factors = s.new_zeros(degree + 1, degree + 1)  # of the powers of s in each polynomial
+    for number, row in enumerate(np.eye(degree + 1)):
+        derived = legendre.leg2poly(legendre.legder(row, order))
+        factors[: len(derived), number] = s.new_tensor(derived)
+    return s[:, None] ** torch.arange(degree + 1, device=s.device) @ factors
 
 
 def _derivatives(
@@ -109,33 +155,38 @@ def _derivatives(
 
 @lru_cache(maxsize=100)
 def by_conjugates(
-    channels: Channels, turned: complex
-) -> list[list[tuple[tuple[int, int], complex]]]:
-    """Each part of a stacked jet as a sum of derivatives by w and w̄.
+    channels: Channels, across: tuple[complex, ...], along: tuple[float, ...]
+) -> list[list[tuple[tuple[int, int, int], complex]]]:
+    """Each part of a stacked jet as a sum of derivatives by w, w̄ and s.
 
-    The sums follow from ∂/∂x = κ ∂/∂w + κ̄ ∂/∂w̄ and ∂/∂y = i κ ∂/∂w - i κ̄ ∂/∂w̄. In the Laplacian
-    the second derivatives by w alone, and by w̄ alone, cancel exactly.
+    The sums follow from ∂/∂x_i = κ_i ∂/∂w + κ̄_i ∂/∂w̄ + σ_i ∂/∂s. In the Laplacian the second
+    derivatives by w alone, and by w̄ alone, cancel.
 
     Args:
         channels: the derivatives that the jet has.
-        turned: κ, the derivative of w by z = x + i y.
+        across, along: the components of κ and of σ, see `CornerFunctions`.
 
     Returns:
-        For each part the terms of its sum. A term is ((i, j), factor), for the derivative of the
-        orders i by w and j by w̄.
+        For each part the terms of its sum. A term is ((i, j, k), factor), for the derivative of the
+        orders i by w, j by w̄ and k by s.
     """
-    found = []
+    rounding, found = 1e-14, []
     for terms in derivatives_of_parts(channels):
-        factors: dict[tuple[int, int], complex] = {}
-        for (along_x, along_y), factor in terms:
-            own = {(0, 0): complex(factor)}
-            for by_w in [turned] * along_x + [1j * turned] * along_y:
-                after: dict[tuple[int, int], complex] = {}
-                for (i, j), one in own.items():
-                    after[i + 1, j] = after.get((i + 1, j), 0) + by_w * one
-                    after[i, j + 1] = after.get((i, j + 1), 0) + by_w.conjugate() * one
+        factors: dict[tuple[int, int, int], complex] = {}
+        for orders, factor in terms:
+            own = {(0, 0, 0): complex(factor)}
+            for axis in (axis for axis, count in enumerate(orders) for _ in range(count)):
+                after: dict[tuple[int, int, int], complex] = {}
+                for (i, j, k), one in own.items():
+                    for key, slope in (
+                        ((i + 1, j, k), across[axis]),
+                        ((i, j + 1, k), across[axis].conjugate()),
+                        ((i, j, k + 1), along[axis]),
+                    ):
+                        after[key] = after.get(key, 0) + slope * one
                 own = after
-            for orders, one in own.items():
-                factors[orders] = factors.get(orders, 0) + one
-        found.append([(orders, one) for orders, one in factors.items() if one])
+            for key, one in own.items():
+                factors[key] = factors.get(key, 0) + one
+        least = rounding * max(map(abs, factors.values()))
+        found.append([(key, one) for key, one in factors.items() if abs(one) > least])
     return found

@@ -24,20 +24,23 @@ Symbol = dict[tuple[int, int], Array]
 ROUNDING = 1e-9  # coefficients of at most this relative size count as zero
 
 
-def symbol_of(slopes: Tensor, channels: Channels, turned: complex) -> Symbol:
+def symbol_of(slopes: Tensor, channels: Channels, across: tuple[complex, ...]) -> Symbol:
     """The coefficients of the derivatives by w and w̄ in e linearised equations at a point.
+
+    Derivatives along an edge in space are left out: for functions like r^λ they are smaller than
+    derivatives of the same order across the edge.
 
     Args:
         slopes: the derivatives of the residuals by the parts of the jet of m fields, (e, parts, m).
         channels: the derivatives that the jet has.
-        turned: the derivative of w by z = x + i y.
+        across: the derivatives of w by the d coordinates, see `CornerFunctions`.
     """
     found: Symbol = {}
-    for part, terms in enumerate(by_conjugates(channels, turned)):
+    for part, terms in enumerate(by_conjugates(channels, across, (0.0,) * len(across))):
         own = slopes[:, part].numpy()
         if own.any():
-            for orders, factor in terms:
-                found[orders] = found.get(orders, 0) + factor * own
+            for (i, j, _), factor in terms:
+                found[i, j] = found.get((i, j), 0) + factor * own
     return found
 
 
@@ -109,6 +112,7 @@ class CornerOperators:
         equation: the equation. It has as many rows as fields, or more rows, as -ΔE = f together
             with div E = 0.
         sides: the conditions at θ = 0 and at θ = ω.
+        counts: two numbers of polynomials in θ; eigenvalues count if they are the same for both.
 
     Reference: Kondratiev, Boundary value problems for elliptic equations in domains with conical
     points (1967); Costabel and Dauge, Construction of corner singularities for Agmon–Douglis–
@@ -119,6 +123,7 @@ class CornerOperators:
     angle: float
     equation: Symbol
     sides: tuple[Symbol, Symbol]
+    counts: tuple[int, int] = (24, 31)
 
     @cached_property
     def fields(self) -> Array:
@@ -292,11 +297,12 @@ class CornerOperators:
 
     @cached_property
     def _eigenvalues(self) -> tuple[list[complex] | None, list[complex] | None]:
-        """The eigenvalues by collocation with 24 and with 31 polynomials for each field.
+        """The eigenvalues by collocation with the two numbers of polynomials, `counts`.
 
         Both are None if there are fewer equations and conditions than unknown functions.
         """
-        return self._collocated(24), self._collocated(31)
+        few, many = self.counts
+        return self._collocated(few), self._collocated(many)
 
     def _collocated(self, count: int) -> list[complex] | None:
         """The eigenvalues by collocation with `count` Chebyshev polynomials for each field.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from kanpinn.geometry.box import Face
 from kanpinn.geometry.division import Division, DivisionEdge, SolidDivision
-from kanpinn.geometry.domain import Piece, ReentrantEdges
+from kanpinn.geometry.domain import Edges, Piece
 from kanpinn.geometry.points import Points
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry, in_trees, physical
@@ -30,20 +30,20 @@ FluxSizes = Callable[[Piece, Points], tuple[float, float]]
 Goal = Callable[[CellGeometry], Tensor]  # a mask (N, d), true where cells are too coarse
 
 
-@dataclass(frozen=True, eq=False)
-class PlaneCorner:
-    """A corner of a domain in the plane, where solutions are like r^λ.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Singularity:
+    """What corners in the plane and edges in space have in common: solutions there are like r^λ.
 
     Args:
-        outline: the boundary.
-        before, after: the indices of the curves that end and that start at the corner.
         angle: the interior angle ω in radians.
         exponents: the exponents λ with Im λ ≥ 0 and with Re λ below some limit, least real part
             first.
         multiplicity: the number k for which solutions are sums of the functions w^(λ - n) w̄^n,
             n = 0, …, k - 1, where w = r e^(iθ); 0 if solutions are other functions.
-        homogeneous: whether the equation and the conditions at the corner consist of their terms
-            of highest order alone, with constant coefficients, and the sides are straight.
+        homogeneous: whether solutions are sums of these functions alone: the equation and the
+            conditions at a corner consist of their terms of highest order, with constant
+            coefficients, and the sides are straight. At an edge solutions vary along the edge, and
+            products of these functions with polynomials are needed.
         order: the order o of the equation.
         centre: the number c: all exponents λ with Re λ > c have a finite energy.
         margin: the difference of c and the next exponent with Re λ ≤ c, see `CornerOperators`.
@@ -52,9 +52,6 @@ class PlaneCorner:
     """
 
     near: ClassVar[float] = 1e-6
-    outline: Outline
-    before: int
-    after: int
     angle: float
     exponents: Sequence[complex] = ()
     multiplicity: int = 0
@@ -64,14 +61,153 @@ class PlaneCorner:
     margin: float = math.inf
 
     @property
-    def at(self) -> tuple[float, float]:
-        """The coordinates of the corner."""
-        return self.outline.domain.curves[self.before].stop
-
-    @property
     def exponent(self) -> float:
         """The least real part of the exponents; infinite if there are no exponents."""
         return min((one.real for one in self.exponents), default=math.inf)
+
+    def powers(self, top: float) -> tuple[Power, ...]:
+        """The singular functions of degrees below `top`, and their products with powers of x and y.
+
+        Terms of lower order in the equation, coefficients that vary, and curved sides at the corner
+        add products of the solutions r^λ φ(θ) with polynomials. Where λ is an integer n up to a
+        small ε, r^n ln r replaces the power: r^(n + ε) = r^n + ε r^n ln r + O(ε²) is nearly a
+        polynomial. Each field has its own coefficients for all functions: the least-squares problem
+        finds the combinations that satisfy the equation and the conditions.
+        """
+        found: dict[tuple[complex, int], Power] = {}
+        for one in self.exponents:
+            logarithm = abs(one - round(one.real)) < self.near
+            values = {one, one.conjugate()} if not logarithm else {complex(round(one.real))}
+            for value in sorted(values, key=lambda one: one.imag):
+                for more in range(1 if self.homogeneous else math.ceil(top - value.real)):
+                    for conjugate in range(more + self.multiplicity):
+                        power = Power(value + more - conjugate, conjugate, int(logarithm))
+                        found.setdefault((np.round(power.exponent, 9), conjugate), power)
+        return tuple(found.values())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SolidEdge(Singularity):
+    """A straight edge of a solid, where solutions are like r^λ at the distance r.
+
+    Args:
+        segment: the two ends of the edge, (2, 3).
+        pieces: the faces at θ = 0 and at θ = ω; empty if they are not needed.
+        normals: the unit normals of the two faces, (2, 3); None if they are not needed.
+        straight: whether the segment is a straight edge or a part of one, and no chord of a curve.
+
+    degree: the highest degree of the polynomials along the edge in singular functions.
+    """
+
+    degree: ClassVar[int] = 4
+    segment: Tensor
+    pieces: Sequence[Piece] = ()
+    normals: Tensor | None = None
+    straight: bool = True
+
+    @classmethod
+    def reentrant(cls, edges: Edges) -> "list[SolidEdge]":
+        """The edges that point inwards, with the least exponent of Laplace's equation."""
+        inward = edges.reentrant
+        each = zip(inward.segments, inward.angles.tolist(), inward.straight.tolist(), strict=True)
+        return [
+            cls(angle=angle, exponents=[complex(math.pi / angle)], segment=one, straight=straight)
+            for one, angle, straight in each
+        ]
+
+    @classmethod
+    def at_faces(cls, edges: Edges, faces: Sequence[Piece]) -> "list[SolidEdge]":
+        """The edges at which two flat faces of a convex solid meet, without exponents.
+
+        Args:
+            edges: the edges of the solid.
+            faces: the faces of the solid.
+        """
+        few, middles, found = 2, edges.segments.mean(dim=1), []
+        near = 1e-3 * edges.segments.diff(dim=1).norm(dim=2)
+        boxes = torch.stack([middles - near, middles + near], dim=1)
+        rules = [one.in_boxes(boxes, few) for one in faces]
+        for number, segment in enumerate(edges.segments):
+            both = [
+                (face, rule.normals[rule.box == number][0])
+                for face, rule in zip(faces, rules, strict=True)
+                if bool((rule.box == number).any())
+            ]
+            pieces, normals = [face for face, _ in both], torch.stack([one for _, one in both])
+            angle = float(edges.angles[number])
+            found.append(cls(angle=angle, segment=segment, pieces=pieces, normals=normals))
+        return found
+
+    @property
+    def at(self) -> Tensor:
+        """The middle of the edge, (3,)."""
+        return self.segment.mean(dim=0)
+
+    @cached_property
+    def _sides(self) -> tuple[Tensor, Tensor]:
+        """Unit vectors across the edge, in the direction θ = 0 and in the direction θ = π/2.
+
+        The interior angle is below 180°: each face turns away from the normal of the other face.
+        """
+        assert self.normals is not None
+        normal, other = self.normals
+        e_1 = (normal @ other) * normal - other
+        return e_1 / e_1.norm(), -normal
+
+    def across(self, start: float) -> tuple[complex, ...]:
+        """The derivatives of w by x, y and z, where w is real and positive in the direction start.
+
+        start: the angle θ of the direction in radians.
+        """
+        turn = complex(math.cos(start), -math.sin(start))
+        e_1, e_2 = (one.tolist() for one in self._sides)
+        return tuple((a + 1j * b) * turn for a, b in zip(e_1, e_2, strict=True))
+
+    def functions(self, top: float, radius: float) -> CornerFunctions:
+        """The singular functions of degrees below `top`, see `Singularity.powers`.
+
+        radius: the length that scales distances from the edge.
+        """
+        along = self.segment.diff(dim=0)[0]
+        slopes = (2 * along / along.square().sum()).tolist()
+        across = tuple(one / radius for one in self.across(self.angle / 2))
+        return CornerFunctions(across, tuple(slopes), self.powers(top), self.degree)
+
+    def boxes(self, roots: Sequence[int], bounds: tuple[Tensor, Tensor]) -> Tensor:
+        """The box of the cells of level 0 at an edge of a box, in [-1, 1]³, (1, 2, 3).
+
+        Args:
+            roots, bounds: see `PlaneCorner.boxes`.
+        """
+        low, high = bounds
+        start, stop = (2 * (one - low) / (high - low) - 1 for one in self.segment)
+        below, above = torch.minimum(start, stop), torch.maximum(start, stop)
+        widths = 2 / below.new_tensor(roots)
+        flat = above - below < widths / 2
+        below, above = (
+            torch.where(flat & (above > 0), below - widths, below),
+            torch.where(flat & (below < 0), above + widths, above),
+        )
+        return torch.stack([below, above])[None]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlaneCorner(Singularity):
+    """A corner of a domain in the plane, where solutions are like r^λ.
+
+    Args:
+        outline: the boundary.
+        before, after: the indices of the curves that end and that start at the corner.
+    """
+
+    outline: Outline
+    before: int
+    after: int
+
+    @property
+    def at(self) -> tuple[float, float]:
+        """The coordinates of the corner."""
+        return self.outline.domain.curves[self.before].stop
 
     @property
     def direction(self) -> float:
@@ -117,24 +253,9 @@ class PlaneCorner:
         return points[int(stop[0]) - 1 :] if len(stop) else points[:0]
 
     def functions(self, top: float) -> CornerFunctions:
-        """The singular functions of degrees below `top`, and their products with powers of x and y.
-
-        Terms of lower order in the equation, coefficients that vary, and curved sides at the corner
-        add products of the solutions r^λ φ(θ) with polynomials. Where λ is an integer n up to a
-        small ε, r^n ln r replaces the power: r^(n + ε) = r^n + ε r^n ln r + O(ε²) is nearly a
-        polynomial. Each field has its own coefficients for all functions: the least-squares problem
-        finds the combinations that satisfy the equation and the conditions.
-        """
-        found: dict[tuple[complex, int], Power] = {}
-        for one in self.exponents:
-            logarithm = abs(one - round(one.real)) < self.near
-            values = {one, one.conjugate()} if not logarithm else {complex(round(one.real))}
-            for value in sorted(values, key=lambda one: one.imag):
-                for more in range(1 if self.homogeneous else math.ceil(top - value.real)):
-                    for conjugate in range(more + self.multiplicity):
-                        power = Power(value + more - conjugate, conjugate, int(logarithm))
-                        found.setdefault((np.round(power.exponent, 9), conjugate), power)
-        return CornerFunctions(self.direction, min(1.0, self.reach), tuple(found.values()))
+        """The singular functions of degrees below `top`, see `Singularity.powers`."""
+        radius = min(1.0, self.reach)
+        return CornerFunctions.in_plane(self.direction, radius, self.powers(top))
 
     def boxes(self, roots: Sequence[int], bounds: tuple[Tensor, Tensor]) -> Tensor | None:
         """The largest boxes of a tree around the corner that are within the distance `reach`.
@@ -478,6 +599,7 @@ class SingularEdges:
         segments: the edges, (s, 2, 3).
         exponents: the exponent λ of each edge, (s,).
         vertices: the vertices, as corners whose power is β.
+        enriched: the ends of edges whose singular functions cells have, (e, 2, 3).
         power: the exponent α.
         unresolved: a factor for the error indicators in cells at a vertex, see `pollution`.
         bits: the largest number of halvings of the domain's width across an edge.
@@ -486,6 +608,7 @@ class SingularEdges:
     segments: Tensor
     exponents: Tensor
     vertices: SingularCorners
+    enriched: Tensor
     power: float = 1.0
     unresolved: float = 30.0
     bits: int = 22
@@ -493,29 +616,32 @@ class SingularEdges:
 
     @classmethod
     def of(
-        cls, edges: ReentrantEdges, segments: Tensor, exponents: Tensor, vertices: Tensor
+        cls,
+        segments: Tensor,
+        exponents: Tensor,
+        vertices: Tensor,
+        others: Tensor,
+        enriched: Tensor,
     ) -> "SingularEdges":
-        """Make the record of the re-entrant edges of a solid, and of other edges.
+        """Make the record of edges and vertices.
 
         If the solution is like R^q at a vertex, the vertex is treated like a corner in the plane
         with the exponent λ = q + 1/2. The value 1/2 is used for q: at the vertex of a cube without
         an octant q is 0.45.
 
         Args:
-            edges: the re-entrant edges.
-            segments: the ends of the other edges, (s, 2, 3).
-            exponents: the exponent λ of each of the other edges, (s,).
-            vertices: the vertices at which the other edges meet, (v, 3).
+            segments: the ends of the edges, (s, 2, 3).
+            exponents: the exponent λ of each edge, (s,).
+            vertices: the vertices at which the edges meet, (v, 3).
+            others: further vertices of the domain, (o, 3).
+            enriched: the ends of edges whose singular functions cells have, (e, 2, 3).
         """
-        points, beta = torch.cat([edges.vertices, vertices]), 0.75
+        beta = 0.75
         # This fraction is small, so that no slow solves on intermediate trees are made.
         least = 1e-8
-        ones = torch.ones(len(points), dtype=torch.float64)
-        return cls(
-            torch.cat([edges.segments, segments]),
-            torch.cat([math.pi / edges.angles, exponents]),
-            SingularCorners(points, ones, 2 * ones, 0 * ones, ones, points[:0], beta, least=least),
-        )
+        ones = torch.ones(len(vertices), dtype=torch.float64)
+        at = SingularCorners(vertices, ones, 2 * ones, 0 * ones, ones, others, beta, least=least)
+        return cls(segments, exponents, at, enriched)
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
         """The factor of each cell's least-squares rows, (N,).
@@ -530,8 +656,10 @@ class SingularEdges:
             geometry: the cells.
             witness: whether to return the weights of the witness, a second solution whose distance
                 shows whether the solution converges to a wrong function. Then α and β are larger
-                by 1/2.
+                by 1/2, and the power is 1/2 at edges with singular functions.
         """
+        if not any(map(len, (self.segments, self.vertices.points, self.enriched))):
+            return self.vertices.weights(geometry, witness=witness)
         picked, frames = torch.cartesian_prod(*[torch.arange(2)] * 3), geometry.frames
         corners = physical(
             geometry.domain,
@@ -543,6 +671,8 @@ class SingularEdges:
         more = 0.5 if witness else 0.0
         exponent = (self.vertices.power + more) * vertex.log2()
         exponent += (self.power + more) * (edge / vertex).clamp_max(1).log2()
+        if witness:
+            exponent += 0.5 * farthest(corners, self.enriched, size).log2()
         return 2.0 ** ((4 * exponent).round() / 4)
 
     def pollution(self, geometry: CellGeometry) -> Tensor:

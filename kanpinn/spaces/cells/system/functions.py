@@ -32,13 +32,13 @@ def for_each_field(jets: Tensor, fields: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class CornerPatch:
-    """The singular functions of a corner in all cells of a patch around it.
+    """The singular functions of a corner or an edge in all cells of a patch around it.
 
     Args:
-        at: the coordinates of the corner, (2,).
-        functions: the singular functions, which take points minus the corner.
+        at: the coordinates of the corner, or of a point of the edge, (d,).
+        functions: the singular functions, which take points minus `at`.
         boxes: the boxes that make up the patch: their lower and upper corners in tree coordinates,
-            (b, 2, 2).
+            (b, 2, d).
         fields: the number of fields m. Each field has its own coefficients.
     """
 
@@ -50,7 +50,7 @@ class CornerPatch:
     @property
     def count(self) -> int:
         """The number of functions, each with one coefficient for all cells."""
-        return 2 * len(self.functions.powers) * self.fields
+        return self.functions.count * self.fields
 
     def members(self, geometry: CellGeometry) -> Tensor:
         """A mask (N,) of the cells in the patch; elsewhere the functions are zero."""

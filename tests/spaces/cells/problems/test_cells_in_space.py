@@ -4,7 +4,7 @@ import math
 
 import pytest
 import trimesh
-from cases import Manufactured, error_of
+from cases import Manufactured, Stated, cells_of, error_of
 
 import kanpinn as kp
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
@@ -74,17 +74,72 @@ def test_small_cells_at_a_vertex_that_points_inwards():
 
 
 def test_edges_that_point_inwards_and_their_vertices():
-    edges = (CUBE - OCTANT).reentrant_edges
+    edges = (CUBE - OCTANT).edges.reentrant
     assert edges.angles.tolist() == pytest.approx([1.5 * math.pi] * 3)
-    assert edges.vertices.tolist() == [[0, 0, 0]]
-    prism = _prism().reentrant_edges
+    assert edges.vertices(CUBE - OCTANT).tolist() == [[0, 0, 0]]
+    prism = _prism().edges.reentrant
     assert prism.angles.tolist() == pytest.approx([1.5 * math.pi])
-    assert not len(prism.vertices)
-    assert not len(BITTEN.reentrant_edges.segments)
-    both = (kp.Ball((0, 0, 0), 1) | kp.Ball((1, 0, 0), 1)).reentrant_edges
+    assert not len(prism.vertices(_prism()))
+    assert not len(BITTEN.edges.reentrant.segments)
+    both = (kp.Ball((0, 0, 0), 1) | kp.Ball((1, 0, 0), 1)).edges.reentrant
     assert both.angles.tolist() == pytest.approx([4 / 3 * math.pi] * len(both.angles), abs=0.02)
     lengths = (both.segments[:, 1] - both.segments[:, 0]).norm(dim=1)
     assert lengths.sum() == pytest.approx(2 * math.pi * 0.75**0.5, rel=1e-3)
+
+
+def cantilever(poisson):
+    """An elastic block, clamped at x = 0, with a shear load at x = 1; Young's modulus is 1."""
+    lame, shear = poisson / (1 + poisson) / (1 - 2 * poisson), 1 / (2 + 2 * poisson)
+    axes = ("x", "y", "z")
+
+    def residual(p, *fields):
+        def slope(axis):
+            both = zip(fields, axes, strict=True)
+            return sum(kp.partial(u, *sorted((axis, own))) for u, own in both)
+
+        both = zip(fields, axes, strict=True)
+        return tuple(shear * kp.laplacian(u) + (lame + shear) * slope(axis) for u, axis in both)
+
+    def traction(p, *fields):
+        slopes = [[kp.partial(u, axis) for axis in axes] for u in fields]
+        volume, found = slopes[0][0] + slopes[1][1] + slopes[2][2], []
+        normal = p.normals.split(1, dim=1)
+        for i in range(3):
+            sums = [shear * (slopes[i][j] + slopes[j][i]) * normal[j] for j in range(3)]
+            found.append(lame * volume * normal[i] + sum(sums))
+        return tuple(found)
+
+    def load(p, *fields):
+        first, other, last = traction(p, *fields)
+        return first, other, last - 1e-3
+
+    box = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
+    walls = box.boundary
+    conditions = [kp.Dirichlet(walls["x_min"], 0.0, field=name) for name in "uvw"]
+    conditions += [kp.Constraint(walls["x_max"], load)]
+    conditions += [kp.Constraint(walls["y_min", "y_max", "z_min", "z_max"], traction)]
+    return Stated(box, residual, conditions, fields=("u", "v", "w"))
+
+
+def test_exponents_at_edges_follow_from_the_operator_and_the_conditions():
+    """At a clamped and a free face λ solves sin²(λ π/2) = (4 (1 - ν)² - λ²) / (3 - 4 ν).
+
+    Reference: Williams, Stress singularities resulting from various boundary conditions in angular
+    corners of plates in extension (1952).
+    """
+    poisson = 0.3
+    problem = cells_of(cantilever(poisson), kp.Cells([3, 3], 3, 2))
+    assert isinstance(problem, ProblemInSpace)
+    clamped = [one for one in problem.own_edges if one.exponent < 0.99]
+    kinked = [one for one in problem.own_edges if one.exponent >= 0.99]
+    for edge in clamped:
+        wanted = (4 * (1 - poisson) ** 2 - edge.exponent**2) / (3 - 4 * poisson)
+        assert math.sin(edge.exponent * math.pi / 2) ** 2 == pytest.approx(wanted, abs=1e-6)
+        assert edge.multiplicity == 2 and float(edge.segment[:, 0].abs().max()) == 0.0
+    # The load along z ends at the free faces z = 0 and z = 1: solutions are like r ln r.
+    assert len(clamped) == 4 and len(kinked) == 2
+    assert all(float(one.segment[:, 0].min()) == 1.0 for one in kinked)
+    assert len(problem.corner_patches([2, 2, 2])) == 6
 
 
 def test_a_sphere_of_triangles_is_one_sheet_and_a_box_has_six():
