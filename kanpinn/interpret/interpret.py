@@ -130,6 +130,10 @@ def straightened(graph: Graph, x: Tensor) -> Graph:
 
     Each edge out of the unit becomes the spline closest to the composition of the two curves. The
     same graph object is returned if no hidden unit has a single edge into it.
+
+    Args:
+        graph: the graph.
+        x: the inputs, (n, d), over whose range the splines are fitted to the compositions.
     """
     for layer in range(graph.depth - 1):
         for unit in range(graph.width[layer + 1]):

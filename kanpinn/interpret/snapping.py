@@ -519,6 +519,7 @@ class Rating:
         """Return bounds on the changes of a, b, c and d, as in `Candidate.uncertainty`.
 
         The bounds are the row norms of the pseudoinverse of the Jacobian, times the edge's error.
+        If f jumps, the bound of b is half the largest distance between two samples around a jump.
 
         Args:
             function: the function f.

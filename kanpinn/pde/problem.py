@@ -125,7 +125,8 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
     """Return a condition, with its attribute `numbers` set if its data depend on unknown numbers.
 
     The data depend on unknown numbers if the condition's residual can be evaluated at points with
-    these numbers, but not at points without them.
+    these numbers, but not at points without them. If it can be evaluated at neither, the condition
+    is returned unchanged, unless the exception is one of those below.
 
     Args:
         condition: the condition.
@@ -481,7 +482,9 @@ class Problem(BoundaryValueProblem):
         If the equation is derived from `energy`, the natural conditions of the energy are added.
 
         Raises:
-            InputError: if an equation or natural conditions cannot be derived from the energy.
+            InputError: if an equation or natural conditions cannot be derived from the energy, if
+                an energy with second derivatives comes with boundary energies, or if a condition
+                has a mass.
         """
         for condition in conditions:
             if condition.mass is not None:
