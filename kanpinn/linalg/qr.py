@@ -345,7 +345,7 @@ def fold(chunks: Iterable[Rows]) -> TriangularFactor:
 
 
 def _over_ranks(factor: Tensor) -> Tensor:
-    """Return the triangular factor of the factors of all ranks, (p + 1, p + 1), stacked.
+    """Return the triangular factor (p + 1, p + 1) of the rows of the factors of all ranks.
 
     Only the upper triangles are communicated.
 
