@@ -270,8 +270,8 @@ class FunctionSpace:
     def system(self) -> System[Any]:
         """The equations, tested with the functions of the space.
 
-        These are products of splines in several dimensions, splines in one dimension, the functions
-        of a network with hidden layers, or the constant function in time alone.
+        The functions are products of splines in several dimensions, splines in one dimension, the
+        functions of a network with hidden layers, or the constant function in time alone.
         """
         terms, surrogate, order = self.terms, self.surrogate, self.network.order
         if len(self.breaks) > 1:
