@@ -59,6 +59,8 @@ class Errors(Shown):
 def errors_of(means: Tensor, rule_error: float | None) -> Errors:
     """Return the error norms from means over quadrature rules.
 
+    The relative norms are NaN if the exact solution is 0.
+
     Args:
         means: the means of e², |∇e|², u² and |∇u|² by each rule, (rules, 4), for the error e and
             the exact solution u.

@@ -107,6 +107,8 @@ class Contents(ABC, Generic[R]):
 def typed(hint: Any, saved: Any, absent: float = math.nan) -> Any:
     """Convert a value of run.json to the type `hint`, such as a dataclass or dict[str, float].
 
+    For other types than float, null becomes None.
+
     absent: the float that replaces null, since JSON has neither NaN nor infinity.
     """
     kind: Any = typing.get_origin(hint) or hint
