@@ -204,7 +204,8 @@ class Noise:
     def fits(self) -> bool:
         """True if the residuals of the data are compatible with the known noise.
 
-        It is False if a two-sided χ² test rejects the noise at the level 0.001.
+        It is False if a two-sided χ² test rejects the noise at the level 0.001. It is True if the
+        noise is not known, or if `scatter` cannot be estimated.
         """
         if self.scatter is None:
             return True

@@ -98,7 +98,11 @@ class _Rows:
 
     @torch.no_grad()
     def at_zero(self, fields: Tensor) -> Tensor:
-        """The root mean square of each equation's residual for u = 0; 0 where it is not finite."""
+        """The root mean square of each equation's residual for u = 0; 0 where it is not finite.
+
+        Args:
+            fields: a tensor of the shape (m,) and the dtype of the fields; its values are not used.
+        """
         size = self._tried(torch.zeros_like(fields))[1].double().square().mean(dim=0).sqrt()
         return size.where(size.isfinite(), torch.zeros_like(size))
 

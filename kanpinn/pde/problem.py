@@ -582,6 +582,9 @@ class EigenProblem(BoundaryValueProblem):
     def exact_eigenvalues(self, count: int) -> Sequence[float | complex]:
         """Return the first `count` exact eigenvalues, repeated by multiplicity, to compute errors.
 
+        Args:
+            count: the number of eigenvalues.
+
         Raises:
             InputError: if the class does not define exact eigenvalues.
         """
