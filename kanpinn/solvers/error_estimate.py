@@ -23,9 +23,10 @@ from kanpinn.accuracy import Bound, ErrorNorm, Errors, Estimate
 from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry import Points
+from kanpinn.geometry.points import Batch
 from kanpinn.geometry.quadrature import rule_of_pieces
 from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
-from kanpinn.jets import Channels, Jet
+from kanpinn.jets import Channels, Jet, Linearised
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import KAN, Network, Surrogate
 from kanpinn.networks.kan import random_like
@@ -43,6 +44,7 @@ LARGEST_CONTRACTION = 0.7  # for a larger ρ the distance of the solutions does 
 CLEARLY = 2.0  # for a larger ρ the finer network has clearly given the poorer solution
 LARGEST_ERROR = 0.3  # the largest relative error of a finer solution that serves as reference
 LATE = "the budget leaves no time for the solve of a finer network"
+UNSOLVED = "the steps of the finer solve have not converged: more of them help"
 ENDED = (FAILED, STOPPED_BY_USER)  # the statuses of solves whose solutions give no estimate
 
 
@@ -522,9 +524,26 @@ def _doubt(
         if not ratio / (1 - ratio) * distance.l2_relative <= LARGEST_ERROR:
             part = f"{ratio:.0%} of the residual"
             return f"{_named(finer)}, which leaves {part}, is inaccurate itself"
+    if not mine.is_rounding and _is_unsolved(finer):
+        return LATE if OUT_OF_TIME in finer.status else UNSOLVED
     if newton and finer.status.startswith("stopped: limit of") and not its.is_rounding:
-        return "the steps of the finer solve have not converged: more of them help"
+        return UNSOLVED
     return ""
+
+
+def _is_unsolved(solution: Solution) -> bool:
+    """Return whether a nonlinear solve in cells has ended before Newton's method has converged.
+
+    Its error is then not estimated, and its residual says nothing about its distance from a
+    solution: a transition at a wrong place has a small residual.
+    """
+    if not solution.network.estimates_error or own_error(solution) is not None:
+        return False
+    term = solution.residuals.terms[0]
+    assert isinstance(term, ResidualTerm)
+    points = Batch.made_of(term.points[:16])
+    jet = solution.surrogate.evaluate(points, term.channels)
+    return not Linearised.at(term.equation, points, jet).is_affine()
 
 
 def _named(finer: Solution) -> str:

@@ -76,6 +76,13 @@ def test_marches_from_a_jump_are_compared_by_their_limits_as_the_residual_does_n
     assert 6e-5 < found.norms.l2_relative < 3e-2
 
 
+def test_a_nonlinear_solve_that_has_not_converged_gives_no_estimate():
+    one = kp.solve(CUBIC, kp.Cells([2, 1], 4, 2), kp.AdaptiveLeastSquares(1e-12, steps=1))
+    other = kp.solve(CUBIC, kp.Cells([2, 1], 10, 2), kp.AdaptiveLeastSquares(1e-12, steps=1))
+    assert other.estimated_error is None
+    assert "have not converged" in error_estimate.compare(one, other).doubt
+
+
 def test_an_estimate_keeps_to_the_budget_and_a_late_one_is_no_failure(monkeypatch):
     solution = kp.solve(CUBIC, kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
     finer = next(error_estimate.finer_solutions(solution, 1.5, 1e-3))
