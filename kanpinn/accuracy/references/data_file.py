@@ -297,7 +297,7 @@ class DataFile(Recipe):
     source: str | None = None
     degree: int = 7
     periodic: tuple[str, ...] = ()
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if Path(self.path).suffix not in READERS:
@@ -315,7 +315,7 @@ class DataFile(Recipe):
         """
         source = self.source or f"the data in {Path(self.path).name}"
         given = self.error, self.degree, self.periodic
-        columns = renamed(read_columns(Path(self.path)), self.columns, self.path)
+        columns = renamed(read_columns(Path(self.path)), self.columns or {}, self.path)
         return DataColumns(columns, self.path, source, *given).build(problem)
 
 
