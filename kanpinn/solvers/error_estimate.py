@@ -520,7 +520,8 @@ def _doubt(
         if not sampled:
             return f"the mean squared residual is known to {mine.error / mine.fresh:.0%} only"
         if not ratio <= LARGEST_CONTRACTION:
-            return f"{_named(finer)} leaves {ratio:.0%} of the residual"
+            part = f"{ratio:.0%} of" if ratio <= 1 else f"{ratio:.3g} times"
+            return f"{_named(finer)} leaves {part} the residual"
         if not ratio / (1 - ratio) * distance.l2_relative <= LARGEST_ERROR:
             part = f"{ratio:.0%} of the residual"
             return f"{_named(finer)}, which leaves {part}, is inaccurate itself"

@@ -12,7 +12,7 @@ from kanpinn._support.errors import InputError, expecting
 from kanpinn._support.files import refuse_irregular, replacing
 from kanpinn.solvers.state import History, StepCounts
 
-FORMAT = 2  # of checkpoint.pt; files of another format are refused
+FORMAT = 3  # of checkpoint.pt; files of another format are refused
 NAME = "checkpoint.pt"
 
 

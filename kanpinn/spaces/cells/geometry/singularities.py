@@ -380,7 +380,7 @@ class SingularCorners:
         For β = 5/4 and cells of the width h at a corner the least-squares functional of a mode,
         divided by its value at 0, is like h^(2λ + 1/2), but the error of the eigenvalue is like
         h^(2λ): the mode of the adjoint problem is more singular than the mode. So p is
-        λ / (λ + 1/4), the least of all strong corners. Errors on four domains were a third to four
+        λ / (λ + 1/4), the least of all strong corners. Errors on four domains were a third to seven
         times F^p. Without strong corners p is 1.
         """
         excess = self.excess[self.strong]
