@@ -263,7 +263,7 @@ def test_complex_modes_are_written_and_loaded(tmp_path):
         '[network]\ntype = "kan"\nwidth = [2, 16, 1]\ndegree = 9\ngrid = [4, 6]\n'
     )
     code, text = kanpinn("solve", tmp_path / "turn.toml", "--output", tmp_path / "runs")
-    assert code == 0 and "no bounds: the problem was not found to be self-adjoint" in text, text
+    assert code == 0 and "no bounds: the problem is not self-adjoint" in text, text
     assert "- 20" in text and "+ 20" in text
     folder = folder_in(text)
     solution = kp.load(folder)

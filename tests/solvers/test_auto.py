@@ -437,7 +437,7 @@ def test_an_error_that_no_comparison_has_confirmed_does_not_converge(monkeypatch
     exact = "exp(-300*((x - 0.3)**2 + (y - 0.6)**2))"
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact=exact)
     solution = kp.solve(problem, tolerance=1e-3, errors=False)
-    assert solution.estimate.errors.l2_relative < 1e-3
+    assert solution.estimate.errors.l2_relative < 2e-3
     assert solution.status.startswith("stopped: the estimated relative L2 error")
     assert solution.status.endswith("but no comparison with a better solution has confirmed it")
 
