@@ -38,7 +38,7 @@ from scoreboards.solves import DIRICHLET, TARGETS, Row, Study, Summary, summariz
 from kanpinn.plotting.style import save
 
 NAME = Path(__file__).stem
-SMOKE, SMOKE_AUTO = ("poisson5d", "inverse_brinkman"), ("poisson5d",)
+SMOKE, SMOKE_AUTO = ("poisson5d", "inverse_lotka_volterra"), ("poisson5d",)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

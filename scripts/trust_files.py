@@ -214,7 +214,7 @@ def mutations(files: Sequence[Path], count: int, seed: int) -> Iterator[tuple[st
     for index in range(count):
         chosen = random.Random(f"{seed} {index}")
         name = chosen.choice(sorted(texts))
-        mutate = _of_characters if chosen.random() < 0.25 else _of_tables
+        mutate = _of_characters if index % 4 == 0 else _of_tables
         yield f"{name}_{index}", mutate(texts[name], texts, chosen)
 
 
