@@ -44,8 +44,8 @@ class Quantity:
     value: Tensor
     others: Callable[[], Tensor]
 
-    # Operands of NumPy and PyTorch leave the operators to this class.
-    __array_priority__ = 1000
+    # NumPy's arrays and functions leave the operators to this class.
+    __array_ufunc__ = None
 
     @cached_property
     def error(self) -> Tensor:
@@ -97,17 +97,22 @@ class Quantity:
     def __array__(self, *args: Any, **options: Any) -> Any:
         return self.value.numpy().__array__(*args, **options)
 
+    @classmethod
+    def exact(cls, value: Tensor) -> "Quantity":
+        """Return numbers without an error."""
+        return cls(value, lambda: value[None])
+
     def _with(self, other: Any, function: Callable[[Any, Any], Tensor]) -> "Quantity":
         """Apply a function of two arguments to the numbers and to `other`, element by element.
 
         The errors of both are combined if `other` is a `Quantity`; other operands are exact.
 
         Args:
-            other: the second operand, a `Quantity`, a number or a tensor.
+            other: the second operand, a `Quantity`, a number, an array or a tensor.
             function: the function, whose arguments are broadcast.
         """
         if not isinstance(other, Quantity):
-            return self.map(lambda own: function(own, other))
+            other = Quantity.exact(torch.as_tensor(other).to(self.value))
         most = max(self.value.ndim, other.value.ndim)
 
         def others() -> Tensor:
@@ -141,7 +146,7 @@ class Quantity:
         return self._with(other, operator.truediv)
 
     def __rtruediv__(self, other: Any) -> "Quantity":
-        return self.map(lambda own: other / own)
+        return self._with(other, lambda own, its: its / own)
 
     def __pow__(self, power: float | int) -> "Quantity":
         return self.map(lambda own: own**power)
@@ -157,6 +162,12 @@ class Quantity:
 
     def __gt__(self, other: Union[float, int, "Quantity"]) -> bool:
         return float(self) > float(other)
+
+    def __le__(self, other: Union[float, int, "Quantity"]) -> bool:
+        return float(self) <= float(other)
+
+    def __ge__(self, other: Union[float, int, "Quantity"]) -> bool:
+        return float(self) >= float(other)
 
     def __format__(self, form: str) -> str:
         return format(float(self), form) if form else str(self)

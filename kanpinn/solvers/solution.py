@@ -164,18 +164,21 @@ class Solved(Shown, Ended):
             channels, _ = find_channels(lambda c: evaluate(few, c), points.names)
         return self._defined(points, evaluate(points, channels), warned=not names)
 
+    def _outside(self, points: Points) -> Tensor:
+        """A mask (n,) of the points outside the domain, by over 1e-4 of the domain's size."""
+        domain = self.surrogate.domain
+        if not isinstance(domain, Domain):
+            return torch.zeros(len(points), dtype=torch.bool)
+        low, high = domain.bounds
+        return ~domain.contains(points.coords.to(low), 1e-4 * float((high - low).max()))
+
     def _defined(self, points: Points, values: Tensor, *, warned: bool = True) -> Tensor:
         """Return the values (n, …) at points (n, d), with NaN for points outside the domain.
 
         Points outside by less than 1e-4 of the domain's size count as inside: the arcs of a mesh
         only approximate its curves. `warned` is whether to warn of points outside.
         """
-        domain = self.surrogate.domain
-        if not isinstance(domain, Domain):
-            return values
-        low, high = domain.bounds
-        slack = 1e-4 * float((high - low).max())
-        outside = ~domain.contains(points.coords.to(low), slack)
+        outside = self._outside(points)
         if not bool(outside.any()):
             return values
         if warned:
@@ -554,7 +557,7 @@ class Solution(Solved):
 
         Raises:
             InputError: unless the coordinates of `over`, and of time if `time` is given, are the
-                coordinates of the problem.
+                coordinates of the problem, and `over` lies in the domain.
         """
         rules = self._rules(over, nodes, time)
         value = sum_over(rules, self._density(density))
@@ -619,7 +622,12 @@ class Solution(Solved):
                     f"expected a region with the coordinates {domain.names}, got one with "
                     f"{p.names}{at}"
                 )
-            found.append((self._points(p), weights))
+            found.append((p := self._points(p), weights))
+            if count := int(self._outside(p).sum()):
+                raise InputError(
+                    f"the solution is not defined outside the domain {domain!r}, where {count} of "
+                    f"{len(p)} points of the region lie; integrate over their intersection"
+                )
         return found
 
     @cached_property

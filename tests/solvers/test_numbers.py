@@ -160,3 +160,23 @@ def test_the_largest_of_two_maxima_on_a_round_boundary_is_found():
     value, place = solution.largest()
     assert float(value) == pytest.approx(1.101, abs=1e-10)
     assert place.coords[0].tolist() == pytest.approx([1, 0], abs=1e-5)
+
+
+def test_other_operands_are_exact_and_broadcast():
+    rows = torch.full((ROWS,), 2.001, dtype=torch.float64)
+    number = Quantity(torch.tensor(2.0, dtype=torch.float64), lambda: rows)
+    for count in (3, ROWS):
+        factors = torch.linspace(0, 1, count, dtype=torch.float64)
+        for found in (number * factors, factors.numpy() * number, number / (1 / factors)):
+            expected = factors * float(number.error)
+            assert torch.allclose(found.error, expected) and found.shape == (count,)
+    assert float((2 / number).error) == pytest.approx(float(number.error) / 2, rel=1e-3)
+
+
+def test_an_integral_beyond_the_domain_is_refused():
+    square = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), source="1", boundary="0")
+    solution = kp.solve(square, kp.Cells(degree=4), tolerance=1e-2)
+    wider = kp.Box(x=(0, 2), y=(0, 1))
+    for region in (wider, wider.boundary["x_max"]):
+        with pytest.raises(kp.InputError, match="not defined outside the domain"):
+            solution.integral(region)
