@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -348,16 +349,36 @@ def _as_reference(
             f"a file, got {field!r}"
         )
     few = sample(problem.domain, 4, "sobol").coords
-    try:
-        value = field(few.clone().requires_grad_())
-        is_torch = isinstance(value, Tensor) and value.requires_grad
-    except (TypeError, ValueError, RuntimeError, AttributeError):
-        is_torch = False
+    in_torch = _in_torch(field, few)
+    is_torch, field = in_torch is not None, in_torch or field
     function = partial(_columns, problem, field, is_torch)
     _columns(problem, field, is_torch, few)  # refuses a wrong shape before anything is solved
     if is_torch:
         return FunctionReference("a function", lambda p, c: jet_of(function, p.coords, c)), True
     return FunctionReference("a function", partial(_by_differences, problem, function)), False
+
+
+def _converted(field: Callable[[Any], Any], dtype: torch.dtype, x: Tensor) -> Any:
+    """Return the values of a field at points x (n, d), which are converted to a dtype."""
+    return field(x.to(dtype))
+
+
+def _in_torch(field: Callable[[Any], Any], few: Tensor) -> Callable[[Tensor], Any] | None:
+    """Return a field as a function of points in float64 that PyTorch differentiates.
+
+    None if it is no such function. Trained networks are often in float32; points are converted for
+    them.
+
+    Args:
+        field: the function.
+        few: some points, (n, d), with which the function is tried.
+    """
+    for dtype in (torch.float64, torch.float32):
+        with suppress(TypeError, ValueError, RuntimeError, AttributeError):
+            value = field(few.to(dtype, copy=True).requires_grad_())
+            if isinstance(value, Tensor) and value.requires_grad:
+                return partial(_converted, field, dtype)
+    return None
 
 
 def _columns(problem: Problem, field: Callable[[Any], Any], is_torch: bool, x: Tensor) -> Tensor:

@@ -386,6 +386,21 @@ def test_derivatives_by_differences_give_the_same_errors():
     assert not by_differences.defects and by_pytorch.defects
 
 
+def test_a_function_in_single_precision_is_differentiated():
+    class InFloat32(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.input = torch.nn.Linear(2, 2, bias=False)
+            self.input.weight.data = torch.eye(2)
+
+        def forward(self, x):
+            return sine(self.input(x), 1e-3)
+
+    exact = kp.Poisson(BOX, exact="sin(pi*x) * sin(pi*y)")
+    found = kp.verify(exact, InFloat32())
+    assert found.errors.l2_relative == pytest.approx(1e-3, rel=1e-3) and found.defects
+
+
 def test_the_residual_and_the_conditions_of_a_function_are_reported():
     shifted = kp.verify(UNKNOWN, lambda x: sine(x, 0.0) + 0.1)
     inside, boundary = shifted.defects
