@@ -81,30 +81,30 @@ class Stages:
         row = self._plain(number, self.rows[number])
         return [torch.tensordot(row, b.to(row.dtype), dims=1) for b in right]
 
-    def solved(
-        self,
-        right: Sequence[Tensor],
-        length: float,
-        solve: Callable[[complex, list[Tensor]], Tensor],
-    ) -> Tensor:
-        """Solve (K + D/h M) x = b for all stages at once, by one system for each eigenvalue.
+    def decoupled(
+        self, right: Sequence[Tensor], length: float
+    ) -> list[tuple[complex, list[Tensor]]]:
+        """Divide (K + D/h M) x = b for all stages into one system (K + σ M) y = c per eigenvalue.
 
         Args:
             right: one or several parts of the right-hand sides b at the stages, (s, …) each.
             length: the length h of the window.
-            solve: a function that solves (K + σ M) x = b for a rate σ and the parts of b, each
-                without the axis of stages; both are real or both complex.
 
         Returns:
-            The solutions x at the stages, (s, …), with the shape of the solutions of `solve`.
+            For each eigenvalue the rate σ, and the parts of c without the axis of stages; both are
+            real or both complex.
         """
+        rates = enumerate(self.rates(length))
+        return [(rate, self.component(number, right)) for number, rate in rates]
 
-        def part(number: int, rate: complex) -> Tensor:
-            found = solve(rate, self.component(number, right))
-            column = self._plain(number, self.vectors[:, number])
-            return torch.tensordot(column[:, None], found[None], dims=1).real
+    def coupled(self, solutions: Sequence[Tensor]) -> Tensor:
+        """The solutions x at the stages, (s, …), from the solutions y of `decoupled` systems.
 
-        return total(part(number, rate) for number, rate in enumerate(self.rates(length)))
+        solutions: the solution for each eigenvalue, (…).
+        """
+        columns = [self._plain(k, self.vectors[:, k]) for k in range(len(solutions))]
+        both = zip(columns, solutions, strict=True)
+        return total(torch.tensordot(a[:, None], y[None], dims=1).real for a, y in both)
 
     def _plain(self, number: int, values: Array) -> Tensor:
         """Convert values that belong to an eigenvalue to a tensor, real for a real eigenvalue.

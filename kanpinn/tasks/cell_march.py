@@ -244,12 +244,10 @@ class CellNewton(Newton):
             starts: n states at the start, (N, L, p m, n).
             right: the right-hand sides for each term, (s, c, q, equations, n); empty for zero.
         """
-
-        def solve(rate: complex, parts: list[Tensor]) -> Tensor:
-            return self.cells.solve(rate, rate * parts[0], parts[1:] or None)[0]
-
         start = starts.expand(self.stages.count, *starts.shape)
-        return self.stages.solved([start, *right], self.length, solve)
+        systems = self.stages.decoupled([start, *right], self.length)
+        found = [self.cells.solve(a, a * first, rest or None)[0] for a, (first, *rest) in systems]
+        return self.stages.coupled(found)
 
     def centred(self, states: Tensor) -> Tensor:
         """Shift states to mean zero in fields that are determined up to a constant.

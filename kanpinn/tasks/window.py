@@ -522,12 +522,13 @@ class SimplifiedNewton(GalerkinNewton):
             residual: the tested residual of the equation and conditions at the stages, (s, n·m),
                 which is the right-hand side of the linear systems.
         """
-
-        def solve(rate: complex, right: list[Tensor]) -> Tensor:
-            found = self.factors[rate](right[0].numpy())
-            return torch.from_numpy(found) * rate ** (self.system.order - 1)
-
-        change = self.stages.solved([torch.from_numpy(residual)], self.length, solve)
+        systems = self.stages.decoupled([torch.from_numpy(residual)], self.length)
+        power = self.system.order - 1
+        found = [
+            torch.from_numpy(self.factors[rate](right.numpy())) * rate**power
+            for rate, (right,) in systems
+        ]
+        change = self.stages.coupled(found)
         return change.view(len(change), -1, self.system.space.fields)
 
     def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
