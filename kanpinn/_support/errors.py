@@ -64,6 +64,7 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
     OVERFITTED = "overfitted"
     FAILED = "failed"
+    MEASURED = "measured"
 
     @classmethod
     def _missing_(cls, value: object) -> "Outcome | None":
@@ -78,13 +79,15 @@ class Outcome(StrEnum):
             Outcome.STOPPED: "A limit has ended the solve; the solution is usable.",
             Outcome.OVERFITTED: "The residual is small at the points of the solve alone.",
             Outcome.FAILED: "There is no usable solution.",
+            Outcome.MEASURED: "The error is known; no tolerance was given to judge it by.",
         }[self]
 
 
 class Ended:
     """Base class of results that have a status in words.
 
-    status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason.
+    status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason; for a
+        field that was verified without a tolerance "measured: ...".
     """
 
     status: str

@@ -23,7 +23,8 @@ class Quantity:
     better solution from its own solve; for other networks a finer network is solved then, as
     `estimate_error` does. Arithmetic with quantities computes the errors as well, and takes into
     account that errors of two numbers from the same solution may cancel. `float(quantity)` is the
-    number alone, which other functions use.
+    number alone, which other functions use. `str` tells the number with its error; `repr`, which
+    consoles and notebooks show, leaves the error out while it would take another solve.
 
     Args:
         value: the number, (), or several numbers of any shape.
@@ -31,6 +32,7 @@ class Quantity:
             by the better solution everywhere; then by the better solution in one of `PARTS` parts
             of the region, for each part; last by a coarser rule. They are NaN without a better
             solution.
+        ready: a function that returns whether `others` needs no further solve.
 
     Example:
         >>> import kanpinn as kp
@@ -43,6 +45,7 @@ class Quantity:
 
     value: Tensor
     others: Callable[[], Tensor]
+    ready: Callable[[], bool] = lambda: True
 
     # NumPy's arrays and functions leave the operators to this class.
     __array_ufunc__ = None
@@ -64,6 +67,9 @@ class Quantity:
     def _others(self) -> Tensor:
         return self.others()
 
+    def _is_ready(self) -> bool:
+        return "_others" in vars(self) or self.ready()
+
     @property
     def shape(self) -> torch.Size:
         """The shape of the numbers."""
@@ -71,7 +77,7 @@ class Quantity:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Quantity":
         """Apply a function of PyTorch, such as `torch.sqrt`, to each number."""
-        return Quantity(function(self.value), lambda: function(self._others))
+        return Quantity(function(self.value), lambda: function(self._others), self._is_ready)
 
     def item(self) -> float:
         """Return a single number as a float."""
@@ -92,7 +98,8 @@ class Quantity:
 
     def __getitem__(self, index: Any) -> "Quantity":
         several = index if isinstance(index, tuple) else (index,)
-        return Quantity(self.value[index], lambda: self._others[(slice(None), *several)])
+        own = self.value[index]
+        return Quantity(own, lambda: self._others[(slice(None), *several)], self._is_ready)
 
     def __array__(self, *args: Any, **options: Any) -> Any:
         return self.value.numpy().__array__(*args, **options)
@@ -122,7 +129,8 @@ class Quantity:
             ]
             return function(*both)
 
-        return Quantity(function(self.value, other.value), others)
+        both = self._is_ready, other._is_ready
+        return Quantity(function(self.value, other.value), others, lambda: all(f() for f in both))
 
     def __add__(self, other: Any) -> "Quantity":
         return self._with(other, operator.add)
@@ -178,7 +186,11 @@ class Quantity:
             return f"[{', '.join(map(str, self))}]"
         return with_error(float(self), float(self.error))
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        if self._is_ready():
+            return str(self)
+        told = f"{self.tolist()}" if self.value.ndim else f"{float(self):.10g}"
+        return f"{told} (its error takes another solve: print it, or ask for .error)"
 
 
 def with_error(value: float, error: float) -> str:

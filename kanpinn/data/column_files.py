@@ -23,8 +23,10 @@ def read_columns(path: Path) -> dict[str, Cells]:
 
     The first line of a ".csv" file names the columns; ".npz", ".h5" and ".hdf5" files have one
     array per column. Files of meshes, ".vtk", ".vtu" and ".xdmf", are read by meshio: the columns
-    are the coordinates "x", "y" and "z" of the points, and the data at the points. Data with
-    several components, such as "velocity", have a column for each, "velocity[0]" and so on.
+    are the coordinates "x", "y" and "z" of the points, and the data at the points. If there are
+    only data in the cells, the points are the centres of the cells. Data with several components,
+    such as "velocity", have a column for each, "velocity[0]" and so on; data with the name of a
+    coordinate are called "data x".
 
     Raises:
         InputError: if the file cannot be read, or its name has another ending, or meshio is not
@@ -201,23 +203,39 @@ def _read_mesh(path: Path) -> Mapping[str, numpy.ndarray]:
         raise InputError(f"there is no file {path}")
     try:
         with redirect_stdout(None):  # meshio prints what it cannot read, and ends the process
-            mesh = meshio.read(path)
+            return _mesh_columns(meshio.read(path))
     except (Exception, SystemExit) as error:  # the readers of meshio raise exceptions of many types
         raise InputError(f"{path} cannot be read by meshio: {error}") from error
-    columns = dict(zip("xyz", numpy.asarray(mesh.points).T, strict=False))
-    for name, values in mesh.point_data.items():
-        rows = numpy.asarray(values).reshape(len(mesh.points), -1)
+
+
+def _mesh_columns(mesh: Any) -> Mapping[str, numpy.ndarray]:
+    """Return the columns of a mesh of meshio, see `read_columns`.
+
+    Cells of lower dimension than others, such as the edges at a boundary, are left out.
+    """
+    points, data = numpy.asarray(mesh.points), mesh.point_data
+    if mesh.cell_data and not data:
+        blocks = [
+            i for i, one in enumerate(mesh.cells) if one.dim == max(c.dim for c in mesh.cells)
+        ]
+        points = numpy.concatenate([points[mesh.cells[i].data].mean(axis=1) for i in blocks])
+        data = {
+            name: numpy.concatenate([parts[i] for i in blocks])
+            for name, parts in mesh.cell_data.items()
+        }
+    columns = dict(zip("xyz", points.T, strict=False))
+    for name, values in data.items():
+        rows = numpy.asarray(values).reshape(len(points), -1)
+        own = f"data {name}" if name in columns else name
         single = rows.shape[1] == 1
-        columns |= {name if single else f"{name}[{i}]": part for i, part in enumerate(rows.T)}
+        columns |= {own if single else f"{own}[{i}]": part for i, part in enumerate(rows.T)}
     return columns
 
 
+MESHES = (".vtk", ".vtu", ".xdmf")
 READERS: dict[str, Callable[[Path], Mapping[str, Cells]]] = {
     ".csv": _read_csv,
     ".npz": _read_npz,
     ".h5": _read_hdf5,
     ".hdf5": _read_hdf5,
-    ".vtk": _read_mesh,
-    ".vtu": _read_mesh,
-    ".xdmf": _read_mesh,
-}
+} | dict.fromkeys(MESHES, _read_mesh)

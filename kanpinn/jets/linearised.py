@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy
 import torch
@@ -33,7 +33,8 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
 
     Raises:
         InputError: if the residual takes a derivative of something else than the solution's jet;
-            the channel is then still missing after it has been added.
+            the channel is then still missing after it has been added. Also if the residual reads
+            derivatives from a jet that does not carry them, as `u.gradient`.
     """
     channels = Channels(names)
     while True:
@@ -46,6 +47,28 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
                     "the residual takes a derivative of something that is not the solution's jet"
                 ) from None
             channels = wider
+        except (TypeError, AttributeError) as error:
+            every = channels | Channels(names, gradient=True, second="hessian")
+            if (
+                "NoneType" not in str(error)
+                or every == channels
+                or not _is_evaluated(evaluate, every)
+            ):
+                raise
+            raise InputError(
+                "the residual reads derivatives from a jet, such as u.gradient, which has those "
+                "alone that are asked for by operators: write kp.grad(u), kp.partial(u, "
+                f'"{names[0]}") or kp.hessian(u)'
+            ) from error
+
+
+def _is_evaluated(evaluate: Callable[[Channels], Any], channels: Channels) -> bool:
+    """Return whether a residual can be evaluated with jets of the given channels."""
+    try:
+        evaluate(channels)
+    except Exception:  # the user's own functions may raise any exception
+        return False
+    return True
 
 
 def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet, Jet]:

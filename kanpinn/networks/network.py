@@ -142,6 +142,8 @@ class Network(nn.Module, ABC):
         at_scattered_points: whether the network's method works better with points that have no
             coordinates in common, such as Sobol points, than with a grid.
         pieces: the corners of boxes in which the output is smooth, see `rule_of_pieces`, or None.
+        better: the network of a better solution of the same problem, and the factor by which errors
+            may exceed the differences between the two solutions; None if there is none.
         levels: for each of n boxes `pieces` how often it was halved, (n,), or None.
         layers: the layers from input to output.
         enrichment: the layer of known functions that are added to the output, or None.
@@ -164,6 +166,8 @@ class Network(nn.Module, ABC):
     at_scattered_points: bool = False
     pieces: Tensor | None = None
     levels: Tensor | None = None
+    # A pair is no submodule, so that it is neither saved nor trained.
+    better: "tuple[Network, float] | None" = None
     layers: Sequence[Layer]  # an `nn.ModuleList`
     enrichment: Enrichment | None
     constants: Constants | None

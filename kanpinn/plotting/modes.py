@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import maximum_filter, uniform_filter
 
 from kanpinn._support.errors import InputError, one_of
 from kanpinn.plotting import style
@@ -104,8 +104,11 @@ def plot_mode(ax: Axes, solution: Eigensolution, fields: GridFields, name: str, 
     inside, tiny = values[numpy.isfinite(values)], 1e-6 * bound
     if inside.min() < -tiny and inside.max() > tiny:
         # Where a mode has decayed, its values are errors, whose zeros are no nodal lines.
-        nearby = maximum_filter(numpy.nan_to_num(numpy.abs(values)), size=3)
-        seen = numpy.where(nearby > tiny, values, numpy.nan)
+        known = numpy.nan_to_num(values)
+        nearby = maximum_filter(numpy.abs(known), size=3)
+        # So are values on walls where the mode vanishes: there the sign is that of the neighbours.
+        signed = numpy.where(numpy.abs(values) < 0.01 * nearby, uniform_filter(known, 3), values)
+        seen = numpy.where(nearby > tiny, signed, numpy.nan)
         ax.contour(x, y, seen.T, levels=[0.0], colors=style.BLACK, linewidths=0.8)
     return ax
 

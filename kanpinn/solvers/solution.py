@@ -530,6 +530,10 @@ class Solution(Solved):
         found = import_module(self.compared_by).better_surrogate(self)
         return found
 
+    def _is_compared(self) -> bool:
+        """Return whether the better solution is known, without a further solve."""
+        return "_better" in vars(self) or self.network.better is not None
+
     @torch.no_grad()
     def integral(
         self,
@@ -566,7 +570,7 @@ class Solution(Solved):
             coarse = self._rules(over, max(1, 2 * nodes // 3), time, finer=False)
             return compared(value, rules, coarse, self._density(density), self._compare(density))
 
-        return Quantity(value, others)
+        return Quantity(value, others, self._is_compared)
 
     def _compare(
         self, density: Callable[..., Tensor] | None
@@ -696,7 +700,7 @@ class Solution(Solved):
                 rows[number] += factor * (better(near) - evaluate(near)) / math.sqrt(PARTS)
             return rows
 
-        return Quantity(value, others)
+        return Quantity(value, others, self._is_compared)
 
     def _nearby(self, p: Points) -> Iterator[Points]:
         """Yield `PARTS` times n points: one point near each of the n given points.
@@ -734,7 +738,11 @@ class Solution(Solved):
 
         Returns:
             The value, (), and its point.
+
+        Raises:
+            InputError: unless `points` is an integer of at least 2.
         """
+        integer("points", points, least=2)
         domain, count = self.problem.domain, 32
         low, high = domain.bounds
         generator = torch.Generator().manual_seed(0)
@@ -768,7 +776,7 @@ class Solution(Solved):
             rows[-1] += unresolved
             return rows
 
-        return Quantity(found_value.value, others), place
+        return Quantity(found_value.value, others, self._is_compared), place
 
     def along(
         self,
@@ -785,7 +793,7 @@ class Solution(Solved):
             density: as for `at`.
 
         Raises:
-            InputError: unless the ends have as many coordinates as the problem.
+            InputError: unless the ends have the coordinates of the problem, as finite numbers.
 
         Example:
             >>> import kanpinn as kp
@@ -796,11 +804,15 @@ class Solution(Solved):
             ([0.0, 0.25, 0.5, 0.75, 1.0], torch.Size([5, 1]))
         """
         domain = self.problem.domain
-        both = [torch.tensor([float(x) for x in one], dtype=torch.float64) for one in (start, end)]
-        for name, one in zip(("start", "end"), both, strict=True):
-            if len(one) != domain.dim:
+        both = []
+        for name, given in (("start", start), ("end", end)):
+            try:
+                both.append(torch.tensor([float(x) for x in given], dtype=torch.float64))
+            except (TypeError, ValueError):
+                both.append(torch.empty(0))
+            if len(both[-1]) != domain.dim or not bool(both[-1].isfinite().all()):
                 names = ", ".join(domain.names)
-                raise InputError(f"{name} must have the coordinates {names}, got {one.tolist()}")
+                raise InputError(f"{name} must have the coordinates {names}, got {given!r}")
         share = torch.linspace(0, 1, integer("n", n, least=2), dtype=torch.float64)[:, None]
         points = Points(both[0] + share * (both[1] - both[0]), domain.names)
         distance = share[:, 0] * float((both[1] - both[0]).norm())

@@ -19,6 +19,7 @@ from kanpinn._support.errors import (
     STOPPED_BY_USER,
     Ended,
     InputError,
+    Outcome,
     number,
 )
 from kanpinn._support.shown import Shown
@@ -251,7 +252,7 @@ def _status(
 ) -> str:
     """Return the status of a verification, as a sentence.
 
-    The status is "failed: ..." if `unsure` is not known. Without a tolerance it is "converged: ..."
+    The status is "failed: ..." if `unsure` is not known. Without a tolerance it is "measured: ..."
     otherwise. With a tolerance it is "converged: ..." if `error` + `unsure` is within the
     tolerance, "failed: ..." if `error` - `unsure` is above the tolerance, and "stopped: ..." in
     between.
@@ -270,7 +271,7 @@ def _status(
     if unsure > PART * error:
         said += f", up to the {unsure:.1e} of the solution that it is compared with"
     if tolerance is None:
-        return f"{CONVERGED}: {said}"
+        return f"{Outcome.MEASURED}: {said}; a tolerance would tell whether this is enough"
     limit = f"the tolerance {tolerance:.1e}"
     if error + unsure <= tolerance:
         return f"{CONVERGED}: {said}, within {limit}"
@@ -424,15 +425,23 @@ def _by_differences(
         return Jet(channels, value)
     low, high = problem.domain.bounds
     slopes = []
-    for axis, step in enumerate(6e-6 * (high - low)):
-        shift = torch.zeros_like(p.coords)
-        shift[:, axis] = step
-        ahead = problem.domain.contains(p.coords + shift)
-        behind = problem.domain.contains(p.coords - shift)
-        side = torch.where(behind, -1.0, 1.0).to(shift)[:, None]  # for points at the boundary
-        once, twice = (function(p.coords + k * side * shift) for k in (1, 2))
-        onesided = side * (4 * once - twice - 3 * value) / (2 * step)
-        other = function(torch.where((ahead & behind)[:, None], p.coords - side * shift, p.coords))
-        central = side * (once - other) / (2 * step)
-        slopes.append(torch.where((ahead & behind)[:, None], central, onesided))
+    for axis, largest in enumerate(6e-6 * (high - low)):
+        left, slope = torch.arange(len(p)), torch.full_like(value, math.nan)
+        for step in largest * 8.0 ** -torch.arange(5):  # smaller steps in narrow corners
+            shift = torch.zeros(problem.domain.dim).to(p.coords)
+            shift[axis] = step
+            # The weights of the values at one step, at no step and at one or two steps behind.
+            for weights in (
+                {1: 0.5, -1: -0.5},
+                {0: -1.5, 1: 2, 2: -0.5},
+                {0: 1.5, -1: -2, -2: 0.5},
+            ):
+                x = p.coords[left]
+                inside = [problem.domain.contains(x + k * shift) for k in weights if k]
+                whole = torch.stack(inside).all(dim=0)
+                if bool(whole.any()):
+                    terms = [w * function(x[whole] + k * shift) for k, w in weights.items()]
+                    slope[left[whole]] = torch.stack(terms).sum(dim=0) / step
+                    left = left[~whole]
+        slopes.append(slope)
     return Jet(channels, value, torch.stack(slopes, dim=1))

@@ -265,6 +265,7 @@ def test_what_is_not_carried_is_asked_for(sample_of_jet):
         (lambda u: directional(u, (1.0, 0.0)), "3 numbers"),
         (lambda u: kp.div(u), "3 components"),
         (lambda u: Channels(NAMES, second="trace"), "'trace'"),
+        (lambda u: u.gradient[:, 0], r"write kp.grad\(u\)"),
     ],
 )
 def test_operators_refuse_what_they_cannot_take(operator, words, sample_of_jet):

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -29,6 +30,7 @@ from kanpinn.plotting.fields import (
     solution_figure,
     streamlines_figure,
 )
+from kanpinn.plotting.modes import plot_mode
 from kanpinn.plotting.solutions import (
     WindowsTried,
     components,
@@ -98,6 +100,17 @@ def test_a_map_shows_values_with_x_to_the_right_and_y_up(ax):
 def test_fields_of_both_signs_are_white_at_zero(ax):
     plot_values(ax, SHEET, numpy.ones((5, 9)), (-1.0, 3.0), "u")
     assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (-3.0, 3.0)
+
+
+def test_walls_where_a_mode_vanishes_up_to_errors_are_no_nodal_lines(ax):
+    x = numpy.linspace(-1, 1, 33)
+    mode = numpy.cos(numpy.pi / 2 * x)[:, None] * numpy.sin(numpy.pi * x)
+    mode[[0, -1]] = 1e-4 * (-1) ** numpy.arange(33)
+    fields = GridFields({"x": x, "y": x}, {"u": mode}, {}, ("u",))
+    square = kp.Poisson(kp.Box(x=(-1, 1), y=(-1, 1)), source="1", boundary="0")
+    plot_mode(ax, SimpleNamespace(problem=square), fields, "u", "")
+    drawn = numpy.concatenate([path.vertices for path in ax.collections[-1].get_paths()])
+    assert numpy.abs(drawn[:, 1]).max() < 0.05 and numpy.abs(drawn[:, 0]).max() > 0.9
 
 
 def test_magnitudes_are_logarithmic_and_zero_is_no_trouble(ax):

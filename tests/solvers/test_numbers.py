@@ -38,6 +38,18 @@ def test_errors_of_sums_ratios_and_functions_are_those_of_the_better_numbers():
     assert float(a[0].error) == pytest.approx(0.1)
 
 
+def test_a_console_shows_an_error_only_where_it_needs_no_solve():
+    asked = []
+
+    def others():
+        asked.append(True)
+        return torch.full((ROWS,), 2.01).double()
+
+    number = 3 * Quantity(torch.tensor(2.0).double(), others, lambda: bool(asked))
+    assert repr(number).startswith("6 (its error takes another solve") and not asked
+    assert str(number) == repr(number) == repr(number + 0) == "6.0 ± 1e-01" and len(asked) == 1
+
+
 def test_errors_in_parts_that_cancel_are_not_lost():
     rows = torch.ones(ROWS).double()
     rows[1], rows[2] = 1.03, 0.96  # together they change the number by -0.01 only
@@ -96,8 +108,11 @@ def test_a_line_has_distances_and_values_with_errors():
     line = solution.along((-0.6, 0.0), (0.0, -0.8), 3)
     assert line.distance.tolist() == pytest.approx([0, 0.5, 1])
     assert torch.equal(line.values.value, solution(line.points))
-    with pytest.raises(kp.InputError, match="end must have the coordinates x, y, got"):
-        solution.along((0, 0), (1, 0, 0))
+    for end in ((1, 0, 0), ("a", 0), (math.nan, 0), 1):
+        with pytest.raises(kp.InputError, match="end must have the coordinates x, y, got"):
+            solution.along((0, 0), end)
+    with pytest.raises(kp.InputError, match="points must be an integer of at least 2"):
+        solution.largest(points=1)
 
 
 def test_the_better_solution_is_made_again_where_it_is_missing():

@@ -10,8 +10,11 @@ from cases import Cubic, Known, Line, Manufactured, Stated
 from commands import solved
 
 import kanpinn as kp
+from kanpinn.data.column_files import read_columns
+from kanpinn.jets import Channels
 from kanpinn.solvers.discretization import SolveSettings, discretize
 from kanpinn.solvers.verification import resonance, scan_data, verification_of
+from kanpinn.solvers.verify import _by_differences
 
 
 def zero_at_walls(domain, residual, **attributes):
@@ -372,7 +375,7 @@ def test_the_error_of_a_field_is_measured_to_a_tenth_of_itself(error):
     ratio = math.sqrt((1 + 5 * math.pi**2) / (1 + 2 * math.pi**2))
     assert found.errors.h1_relative == pytest.approx(ratio * error, rel=0.1)
     assert found.uncertainty <= 0.1 * error
-    assert found.success
+    assert found.outcome is kp.Outcome.MEASURED and not found.success
 
 
 def test_derivatives_by_differences_give_the_same_errors():
@@ -384,6 +387,25 @@ def test_derivatives_by_differences_give_the_same_errors():
     )
     assert by_differences.errors.l2_relative == pytest.approx(1e-3, rel=1e-6)
     assert not by_differences.defects and by_pytorch.defects
+
+
+def test_differences_stay_inside_the_domain():
+    thin = kp.Polygon([(0, 0), (1, 0.3), (0.9, 0.45)])
+    seen = []
+
+    def cube(x):
+        seen.append(torch.as_tensor(x))
+        return x[:, 0] ** 3 + x[:, 1]
+
+    places = [[1e-6, 4e-7], [0.5, 0.2], [1.0, 0.3]]
+    points = kp.Points(torch.tensor(places, dtype=torch.float64), ("x", "y"))
+    channels = Channels(("x", "y"), gradient=True)
+    problem = kp.Poisson(thin, source="1", boundary="0")
+    jet = _by_differences(problem, lambda x: cube(x)[:, None], points, channels)
+    assert all(bool(thin.contains(x).all()) for x in seen)
+    x = points.x[:2]
+    expected = torch.stack([3 * x**2, torch.ones_like(x)], dim=1)
+    torch.testing.assert_close(jet.gradient[:2], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_a_function_in_single_precision_is_differentiated():
@@ -454,6 +476,19 @@ def test_values_at_the_points_of_a_mesh(tmp_path):
     meshio.Mesh(points, [("triangle", [[0, 1, 9]])], {"flow": flow}).write(path)
     found = kp.verify(UNKNOWN, path, columns={"u": "flow[0]"})
     assert found.errors.l2_relative == pytest.approx(0.01, rel=1e-3)
+    centres = grid[[0, 1, 9]].mean(dim=0, keepdim=True)
+    points[9, 2] = 0.1  # no longer in a plane
+    cells = {"x": [[1.0, 2.0]], "u": [[3.0, 4.0]]}
+    two = [("triangle", [[0, 1, 9], [0, 1, 2]])]
+    meshio.Mesh(points, two, cell_data=cells).write(path)
+    columns = read_columns(path)
+    assert columns["x"][0] == pytest.approx(float(centres[0, 0])) and columns["u"].tolist() == [
+        3,
+        4,
+    ]
+    assert columns["data x"].tolist() == [1, 2]
+    with pytest.raises(kp.InputError, match=r"points from z = 0 to 0\.03"):
+        kp.verify(UNKNOWN, path)
     path.write_text("no mesh")
     with pytest.raises(kp.InputError, match="cannot be read by meshio"):
         kp.verify(UNKNOWN, path)

@@ -13,7 +13,14 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, nearest, number
 from kanpinn.accuracy.references.reference import Recipe, Reference
-from kanpinn.data.column_files import READERS, Cells, check_lengths, numbers, read_columns
+from kanpinn.data.column_files import (
+    MESHES,
+    READERS,
+    Cells,
+    check_lengths,
+    numbers,
+    read_columns,
+)
 from kanpinn.geometry import Box, Points
 from kanpinn.jets import Channels, Jet
 from kanpinn.pde.problem import Problem
@@ -254,8 +261,10 @@ class DataFile(Recipe):
     ("u_x", "u_y"), and optionally a "weight" for each point; by default all weights are equal. The
     first line of a ".csv" file has the names; ".npz" and ".h5" files have one array per column, and
     all arrays have the same shape. In ".vtk", ".vtu" and ".xdmf" files, which meshio reads, the
-    columns are the coordinates "x", "y" and "z" of a mesh's points and the data at these points;
-    data with several components have the columns "velocity[0]", "velocity[1]" and so on.
+    columns are the coordinates "x", "y" and "z" of a mesh's points and the data at these points, or
+    in their absence the centres of the cells and the data in the cells. Data with several
+    components have the columns "velocity[0]", "velocity[1]" and so on, and data with the name of a
+    coordinate are called "data x".
 
     For values on a grid, the coordinates are arrays (n_x,) and (n_y,) from one end of the domain to
     the other end, or beyond, and the fields are arrays (n_x, n_y). A tensor product of splines
@@ -311,12 +320,31 @@ class DataFile(Recipe):
         """Read the file, check it against the problem and return the reference.
 
         Raises:
-            InputError: if the file cannot be read, or for its columns as in `DataColumns.build`.
+            InputError: if the file cannot be read, for its columns as in `DataColumns.build`, and
+                if points of a mesh differ in a coordinate that the problem does not have.
         """
         source = self.source or f"the data in {Path(self.path).name}"
         given = self.error, self.degree, self.periodic
         columns = renamed(read_columns(Path(self.path)), self.columns or {}, self.path)
+        if Path(self.path).suffix in MESHES:
+            _check_plane(self.path, columns, problem)
         return DataColumns(columns, self.path, source, *given).build(problem)
+
+
+def _check_plane(title: str, columns: Mapping[str, Cells], problem: Problem) -> None:
+    """Refuse points of a mesh that differ in a coordinate which the problem does not have.
+
+    Raises:
+        InputError: naming the coordinate.
+    """
+    low, high = problem.domain.bounds
+    for name in sorted({*"xyz"}.intersection(columns).difference(problem.domain.names)):
+        first, last = min(column := numbers(title, name, columns[name])), max(column)
+        if name not in problem.fields and last - first > TOLERANCE * float((high - low).max()):
+            raise InputError(
+                f"{title} has points from {name} = {first:g} to {last:g}, but the problem has no "
+                f"coordinate {name}"
+            )
 
 
 def renamed(

@@ -312,8 +312,6 @@ class Cells(Network):
     solved_by = "AdaptiveLeastSquares"
     unweighted = "AdaptiveLeastSquares weighs equation and conditions by the sizes of the cells"
     threads = 1  # matrices of single cells are too small for more threads
-    # A pair is no submodule, so that it is neither saved nor trained.
-    better: "tuple[Cells, float] | None" = None
     has_kinks, minimises, estimates_error = True, False, True
     most_inputs: ClassVar[int] = 4
     highest: ClassVar[int] = 30  # above this degree rounding grows faster than errors fall
