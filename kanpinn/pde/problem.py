@@ -280,8 +280,10 @@ class Problem(BoundaryValueProblem):
     with the outward unit normals `p.normals`.
 
     `quantities(solution)` is optional. It returns a dict from names to numbers that matter in an
-    application, such as {"drag": solution.integral(wall, self.traction)[0]}. The numbers are
-    floats, or tensors or quantities with one element, and a run reports them under these names.
+    application, such as {"drag": solution.force(wall)[0]}. The numbers are floats, or tensors or
+    quantities with one element, and a run reports them under these names. `traction(p, u, …)` is
+    optional: it returns the traction σ n at boundary points, from which `Solution.force` computes
+    forces.
     `velocity_fields` names the two velocity components of a flow in the plane; pictures then show
     the streamlines, in evolutions at the last moment.
 
@@ -304,6 +306,7 @@ class Problem(BoundaryValueProblem):
     invariants: Callable[..., Mapping[str, Tensor]] | None = None
     outflow: Callable[..., Mapping[str, Tensor]] | None = None
     quantities: Callable[..., Mapping[str, Tensor | float]] | None = None
+    traction: Callable[..., Tensor | tuple[Tensor, ...]] | None = None
     velocity_fields: tuple[str, str] | None = None
     ignores_residual: bool = False  # True in a copy that `by_energy` made
 

@@ -673,6 +673,60 @@ class Solution(Solved):
 
         return self.integral(boundary or self.problem.domain.boundary, normal, nodes)
 
+    def force(
+        self,
+        boundary: Boundary | None = None,
+        traction: Callable[..., Tensor | tuple[Tensor, ...]] | None = None,
+        about: Sequence[float | int] | None = None,
+        nodes: int = 48,
+        time: float | None = None,
+    ) -> Quantity:
+        """Return the force ∫ t on a boundary for a traction t, of elasticity or of a flow.
+
+        On a clamped side the force is the reaction. Over the whole boundary the forces balance the
+        force in the volume.
+
+        Args:
+            boundary: a boundary or a part of it; by default the boundary of the problem's domain.
+            traction: a function traction(p, u, …), with the arguments of a problem's residual, that
+                returns t = σ n for the outward unit normals `p.normals`, (n, d) or a tuple of d
+                columns, in d = 2 or 3 dimensions of space; by default the problem's `traction`.
+            about: a point a in space; the moment ∫ (x - a) × t about it follows the force.
+            nodes, time: as for `integral`.
+
+        Returns:
+            The components of the force, (d,), and after them those of the moment: one in the plane,
+            three in space.
+
+        Raises:
+            InputError: if there is no traction, or unless it has d = 2 or 3 components and `about`
+                d coordinates.
+        """
+        domain, given = self.problem.domain, traction or self.problem.traction
+        if given is None:
+            raise InputError(
+                f"{type(self.problem).__name__} has no traction(p, {', '.join(self.fields)}): "
+                "define this method, or give force(boundary, traction) a function that returns σ n"
+            )
+        space = [i for i, name in enumerate(domain.names) if name != domain.time_name]
+
+        def density(p: Points, *fields: Jet) -> Tensor:
+            t = stack_equations(given(p, *fields), len(p), "traction")
+            if not 2 <= t.shape[1] == len(space) <= 3:
+                expected = "2 or 3 components, as many as space has dimensions"
+                raise InputError(f"a traction has {expected}, got {t.shape[1]} of {len(space)}")
+            if about is None:
+                return t
+            at = torch.as_tensor(about).to(p.coords)
+            if at.shape != (len(space),):
+                raise InputError(f"about must have {len(space)} coordinates, got {about!r}")
+            arm = p.coords[:, space] - at
+            if len(space) == 2:
+                return torch.cat([t, arm[:, :1] * t[:, 1:] - arm[:, 1:] * t[:, :1]], dim=1)
+            return torch.cat([t, torch.linalg.cross(arm, t)], dim=1)
+
+        return self.integral(boundary or domain.boundary, density, nodes, time)
+
     @torch.no_grad()
     def at(self, points: Points | Tensor, density: Callable[..., Tensor] | None = None) -> Quantity:
         """Return values at points, such as fields, derivatives or stresses, with their errors.

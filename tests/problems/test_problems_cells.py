@@ -77,6 +77,20 @@ def test_the_tractions_of_the_block_are_those_of_its_displacements():
     assert across == pytest.approx([1 / 2.4, 0, 0])
 
 
+def test_the_clamp_of_the_beam_bears_its_load():
+    pairs = ["run.tolerance=1e-4", "network.degree=6", "network.cells=[8, 1]"]
+    solution = Config.read(PROBLEMS / "clamped_beam.toml", pairs).build().run(())
+    found = solution.quantities
+    assert solution.status == "converged"
+    assert found["tip"] == pytest.approx(-2.0682302, rel=1e-4)  # finite elements of degree 5
+    assert found["reaction"] == pytest.approx(1e-3, rel=2e-3)
+    assert found["moment"] == pytest.approx(8e-3, rel=2e-3)
+    around = solution.force(about=(1, 2))
+    assert bool((around.value.abs() <= 3 * around.error).all())
+    with pytest.raises(kp.InputError, match="about must have 2 coordinates"):
+        solution.force(about=(0, 0, 0))
+
+
 def test_a_solve_with_a_smaller_tolerance_estimates_the_error():
     pairs = ["run.tolerance=1e-3", "network.degree=8"]
     solution = Config.read(PROBLEMS / "two_peaks.toml", pairs).build().run(())
