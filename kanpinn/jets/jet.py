@@ -265,7 +265,7 @@ class Jet:
     __rmul__ = __mul__
 
     def chain(self, outer: Sequence[Tensor]) -> "Jet":
-        """The jet of φ(u), where self is u.
+        """The jet of φ(u) for a univariate function φ, where self is u.
 
         Args:
             outer: φ, φ', φ'', … at the values of u, (n, m) each, up to the order of `channels`.
@@ -275,7 +275,7 @@ class Jet:
         )
 
     def sum_of_edges(self, edges: Tensor) -> "Jet":
-        """The jet of Σ_i φ_io(h_i), the output of a layer of edge functions, where self is h.
+        """The jet of Σ_i φ_io(h_i) for o = 1 … n_out, the output of a KAN layer, where self is h.
 
         Args:
             edges: φ, φ', φ'', … at the values of h, (n, r, n_in, n_out).
@@ -291,6 +291,13 @@ class Jet:
         return replace(composed, value=outer[0].sum(dim=1))
 
     def _compose(self, outer: Sequence[Tensor], apply: Callable[[Tensor, Tensor], Tensor]) -> "Jet":
+        """The jet of φ(h) for h = self, by the chain rule and Faà di Bruno's formula.
+
+        Args:
+            outer: φ, φ', φ'', … at h, in any layout that `apply` takes.
+            apply: the product of a derivative of φ and a part of the jet of h, for the layouts of
+                both.
+        """
         gradient = second = lines = None
         if self.gradient is not None:
             gradient = apply(outer[1], self.gradient)
@@ -319,7 +326,7 @@ def stack(blocks: Sequence[Jet]) -> Jet:
 
 
 def stack_equations(residual: object, n: int, what: str, columns: str = "1") -> Tensor:
-    """Return a residual, which may be a tuple of columns or jets, as one tensor (n, equations).
+    """Return a residual, whatever its form, as one tensor (n, equations).
 
     Args:
         residual: the result of a problem's function: a tensor (n, equations), a jet, or a tuple or
@@ -350,6 +357,12 @@ def stack_equations(residual: object, n: int, what: str, columns: str = "1") -> 
 
 
 def _leibniz(f: Tensor, f_lines: Tensor, g: Tensor, g_lines: Tensor) -> Tensor:
+    """The derivatives of a product f g along lines, from order 1, (n, lines, order, m).
+
+    Args:
+        f, g: the values of the factors, (n, m) each.
+        f_lines, g_lines: the derivatives of the factors along the lines, (n, lines, order, m) each.
+    """
     rows, lines, order, _ = f_lines.shape
     a = torch.cat([f[:, None, None].expand(rows, lines, 1, -1), f_lines], dim=2)
     b = torch.cat([g[:, None, None].expand(rows, lines, 1, -1), g_lines], dim=2)
@@ -361,7 +374,7 @@ def _leibniz(f: Tensor, f_lines: Tensor, g: Tensor, g_lines: Tensor) -> Tensor:
 
 
 def _quadratic(f: Jet, g: Jet) -> Tensor:
-    """The symmetric product of ∇f and ∇g in the layout of the second derivatives, (n, s, m)."""
+    """The symmetric product of ∇f and ∇g in the layout of `Jet.second`, (n, s, m)."""
     assert f.gradient is not None and g.gradient is not None
     kind = f.channels.second
     if kind == "hessian":
@@ -409,7 +422,7 @@ class Coordinates:
     scale: Tensor
 
     def sum_of_edges(self, edges: Tensor) -> Jet:
-        """The jet of Σ_i φ_io(x_i), the output of a layer of edge functions.
+        """The jet of Σ_i φ_io(x_i) for o = 1 … n_out, the output of a KAN layer.
 
         Args:
             edges: φ, φ', φ'', … at the coordinates, (n, r, d, n_out).
@@ -497,6 +510,8 @@ def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Chann
 
 
 def _forward_jet(function: Callable[[Tensor], Tensor], x: Tensor, channels: Channels) -> Jet:
+    """The jet of a function by forward-mode differentiation, with the arguments of `jet_of`."""
+
     def along(f: Callable[[Tensor], Tensor], v: Tensor) -> Callable[[Tensor], Tensor]:
         return lambda y: torch.func.jvp(f, (y,), (v.expand_as(y),))[1]
 
@@ -528,6 +543,14 @@ def _powers(
 
 
 def _line(u: Tensor, x: Tensor, step: Tensor, order: int) -> Tensor:
+    """The derivatives ∂_v u, ∂_v² u, … at n points by reverse-mode differentiation, (n, order, 1).
+
+    Args:
+        u: the values, (n, 1), computed from x.
+        x: the points, (n, d).
+        step: the direction v, (d,).
+        order: the highest order.
+    """
     terms = []
     for _ in range(order):
         u = _derivative(u, x) @ step[:, None]
@@ -536,6 +559,7 @@ def _line(u: Tensor, x: Tensor, step: Tensor, order: int) -> Tensor:
 
 
 def _derivative(u: Tensor, x: Tensor) -> Tensor:
+    """The gradient (n, d) of the values u (n, 1) by the points x (n, d); zero if u is constant."""
     if not u.requires_grad:
         return torch.zeros_like(x)
     (grad,) = torch.autograd.grad(u.sum(), x, create_graph=True, allow_unused=True)

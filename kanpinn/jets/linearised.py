@@ -63,7 +63,7 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
 
 
 def _is_evaluated(evaluate: Callable[[Channels], Any], channels: Channels) -> bool:
-    """Return whether a residual can be evaluated with jets of the given channels."""
+    """Return whether a residual raises no exception with jets of the given channels."""
     try:
         evaluate(channels)
     except Exception:  # the user's own functions may raise any exception

@@ -251,18 +251,29 @@ def _along_lines(u: Jet, weights: Mapping[tuple[float, ...], float], order: int)
 
 
 def _gradient(u: Jet) -> Tensor:
+    """The gradient of a jet, (n, d, m); `MissingChannel` is raised if the jet does not carry it."""
     if u.gradient is None:
         raise MissingChannel(Channels(u.channels.names, gradient=True))
     return u.gradient
 
 
 def _second(u: Jet, kind: str) -> Tensor:
+    """The second derivatives of a jet in its own layout, (n, s, m).
+
+    Raises:
+        MissingChannel: if the jet does not carry second derivatives of this kind.
+    """
     if u.second is None or SECOND_KINDS.index(u.channels.second) < SECOND_KINDS.index(kind):
         raise MissingChannel(Channels(u.channels.names, second=kind))
     return u.second
 
 
 def _axis(u: Jet, name: str) -> int:
+    """The index of a coordinate among the names of a jet's coordinates.
+
+    Raises:
+        InputError: for an unknown name.
+    """
     if name not in u.channels.names:
         raise InputError(
             f"unknown coordinate {name!r}: the problem has {', '.join(u.channels.names)}"
@@ -271,6 +282,11 @@ def _axis(u: Jet, name: str) -> int:
 
 
 def _require_jet(u: object, operator: str) -> None:
+    """Refuse an argument of an operator that is not a jet.
+
+    Raises:
+        InputError: if `u` is not a jet.
+    """
     if not isinstance(u, Jet):
         raise InputError(
             f"{operator} takes the jet of a field, got {type(u).__name__}: "

@@ -11,7 +11,8 @@ from torch import Tensor
 class KrylovSpace:
     """The Krylov space of an operator T with the orthonormal basis B, such that T B = B H + Q S.
 
-    Q (n, p) are the orthonormal vectors, orthogonal to B, by which the space is extended next.
+    The columns of Q (n, p) are orthonormal vectors, orthogonal to B, by which the space is extended
+    next. S (p, r) has the components of T B along them.
 
     Args:
         basis: B, (n, r).

@@ -58,7 +58,7 @@ class EliminationTree:
         return self.merges[-1][2] if self.merges else 0
 
     def below(self, node: int) -> list[int]:
-        """A node and all nodes below it, children before their parents."""
+        """The numbers of a node and of all nodes below it, children before their parents."""
         nodes, left = [], [node]
         while left:
             nodes.append(left.pop())
@@ -67,7 +67,7 @@ class EliminationTree:
 
     @cached_property
     def places(self) -> dict[int, int]:
-        """The place of each node in the order in which nodes are made."""
+        """For each node, its place in the order in which the nodes are made."""
         return {node: place for place, node in enumerate(self.below(self.root))}
 
     @cached_property
@@ -88,10 +88,10 @@ class EliminationTree:
 
     @cached_property
     def _counted(self) -> tuple[Array, dict[int, tuple[float, float]]]:
-        """The places at which blocks are eliminated, (B,), and counts of unknowns of each node.
+        """The places at which blocks are eliminated, (B,), and two counts for each node.
 
-        The counts are the number of unknowns that the node eliminates, and the number that it
-        keeps.
+        The counts of a node are the number of unknowns that it eliminates, and the number of
+        unknowns that remain in its front.
         """
         places, counts = np.full(len(self.sizes), len(self.places)), {}
         waiting: dict[int, frozenset[int]] = {}
@@ -190,9 +190,9 @@ def shared_subtrees(
 ) -> dict[int, int]:
     """Choose disjoint subtrees that together have all leaves, and a rank for each of them.
 
-    The largest subtree is replaced by its two halves again and again. Of all these choices, the one
-    with which the root is ready first is returned. A choice with more subtrees must be faster by
-    more than 2 %, as more fronts have to be sent.
+    The largest subtree is replaced by its two halves again and again, which gives one choice of
+    subtrees after the other. The choice with which the root is ready first is returned. A choice
+    with more subtrees must be faster by more than 2 %, as more fronts have to be sent.
 
     Args:
         pairs: the two children of each node that is not a leaf.
@@ -269,12 +269,14 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
         )
 
     def add_pairs(front: int, others: Iterable[int]) -> None:
+        """Add the pairs of a front with other fronts to the heap, with their fill."""
         for other in others:
             size = sum(counts[block] for block in remaining(front, other))
             fill = size**2 - unknowns[front] ** 2 - unknowns[other] ** 2
             heapq.heappush(pairs, (fill, front, other))
 
     def beside(front: int) -> set[int]:
+        """The fronts that have a block in common with a front."""
         return set().union(*(holders[block] for block in fronts[front])) - {front}
 
     for leaf in fronts:
@@ -299,7 +301,7 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
 
 @dataclass(frozen=True, eq=False)
 class UnknownsOfRank:
-    """The unknowns of a rank: those of its own fronts, and all unknowns that several ranks share.
+    """The unknowns that a rank (process) stores: those of its own fronts, and all shared unknowns.
 
     Args:
         sizes: the numbers of these unknowns in all blocks, (B,): 0 in blocks that this rank lacks.
@@ -328,7 +330,7 @@ class UnknownsOfRank:
         return cls(sizes, np.flatnonzero(here), np.flatnonzero(shared), counted, len(here))
 
     def added(self, parts: Array, numbers: Array) -> tuple[Array, Array]:
-        """Sum over the ranks the values of shared unknowns, and further numbers.
+        """Sum over all ranks the values of shared unknowns, and further numbers.
 
         Args:
             parts: this rank's values of its unknowns, (m, n). The values of shared unknowns are
@@ -353,7 +355,7 @@ class UnknownsOfRank:
         return products
 
     def whole(self, own: Array) -> Array:
-        """Return the vectors of all unknowns on every rank, (N, n).
+        """Return vectors of all unknowns, on every rank, from the parts of the ranks, (N, n).
 
         own: the vectors of this rank's unknowns, (m, n). A shared unknown is taken from one rank.
         """

@@ -23,9 +23,10 @@ class BlockRows:
     """Rows of a least-squares problem whose nonzero entries are in some blocks of unknowns.
 
     Args:
-        blocks: the numbers of the blocks in the order of their columns, (b,).
-        rows: the matrix without the factor, (r, columns). Several leaves of the elimination tree
-            may share this matrix. The rows of a merged front are a square upper triangle.
+        blocks: the numbers of the b blocks, in the order of their columns in `rows`, (b,).
+        rows: the matrix without the factor, (r, c), for the c unknowns of the blocks. Several
+            leaves of the elimination tree may share this matrix. The rows of a merged front are a
+            square upper triangle.
         factor: the factor of all entries of `rows`.
     """
 
@@ -40,8 +41,8 @@ class EliminatedBlocks:
 
     Args:
         inner, outer: the numbers of the blocks of x and of y.
-        triangle: R, (x, x).
-        rest: S, (x, y).
+        triangle: R, (a, a), for the a unknowns x.
+        rest: S, (a, b), for the b unknowns y.
     """
 
     inner: Array
@@ -51,16 +52,17 @@ class EliminatedBlocks:
 
 
 class Elimination(ABC):
-    """A step of an elimination. It transforms right-hand sides in the same way as the rows.
+    """A step of an elimination, which transforms right-hand sides in the same way as the rows.
 
-    eliminated: the rows of the blocks that the step eliminates; None if it eliminates no block.
+    Attributes:
+        eliminated: the rows of the blocks that the step eliminates; None if it eliminates no block.
     """
 
     eliminated: EliminatedBlocks | None
 
     @abstractmethod
     def forward(self, waiting: dict[int, Array]) -> Array:
-        """Transform right-hand sides; return the right-hand sides z of the eliminated rows, (x, n).
+        """Transform n right-hand sides; return those of the a eliminated rows, z (a, n).
 
         Args:
             waiting: for the number of each front that is not merged yet, the right-hand sides of

@@ -16,9 +16,10 @@ from kanpinn.linalg.reflections import Array
 
 
 class Scratch:
-    """Memory that is used again and again, since allocating it takes as long as the products.
+    """Memory for matrices that is used again: to allocate it takes as long as a product.
 
-    dtype: the type of the numbers.
+    Args:
+        dtype: the type of the numbers.
     """
 
     def __init__(self, dtype: type) -> None:
@@ -67,9 +68,10 @@ class Eliminated:
     """The unknowns x that a step eliminates from a front with the matrix [[A, B], [Bᴴ, C]].
 
     Args:
-        inner, outer: the consecutive places of x, and the places of the remaining unknowns y.
-        inverse: A⁻¹, (x, x).
-        rest: A⁻¹ B, (x, y).
+        inner, outer: the consecutive places of the a unknowns x, and the places of the b remaining
+            unknowns y.
+        inverse: A⁻¹, (a, a).
+        rest: A⁻¹ B, (a, b).
     """
 
     inner: slice
@@ -101,7 +103,7 @@ class Eliminated:
         return step, HermitianFront(outer, left)
 
     def forward(self, right: Array) -> Array:
-        """Replace the right-hand side b of x by A⁻¹ b; subtract BᴴA⁻¹ b from the one of y.
+        """Replace the right-hand side b of x by A⁻¹ b, and subtract BᴴA⁻¹ b from that of y.
 
         Args:
             right: the right-hand sides of all unknowns, (m, n), which are updated.
@@ -297,11 +299,11 @@ class FrontalInverse:
         return self._place[columns_of_blocks(self._tree.blocks[leaf], self._starts, self._sizes)]
 
     def _shared(self, root: int, own: HermitianFront | None) -> HermitianFront:
-        """Return, on every rank, the front of the root of a subtree that one rank has eliminated.
+        """Send the front of a subtree, which one rank has eliminated, to all ranks, and return it.
 
         Args:
             root: the root of the subtree.
-            own: the front on the rank that has the subtree; None on other ranks.
+            own: the front of the subtree's root on the rank that has it; None on other ranks.
         """
         tree = self._tree
         leaves = [node for node in tree.below(root) if node not in tree.pairs]
@@ -683,7 +685,7 @@ class TwoLevel:
 
 
 def _most(count: int) -> int:
-    """The largest value on any rank of a number that each rank has."""
+    """The maximum over all ranks of a number."""
     return int(extremes(torch.tensor([[count]]).double())[1])
 
 

@@ -48,6 +48,7 @@ class Parameters:
 
     @property
     def _parts(self) -> list[Tensor]:
+        """The tensors of the parameters, in the order of the vector."""
         return [*self.free, *(layer.coefficients for layer in self.layers)]
 
     @property
@@ -217,7 +218,7 @@ class Measurements:
         return term.points.coords[:, -1].view(-1, term.sites).amax(dim=1)
 
     def until(self, time: float) -> "Measurements":
-        """The data up to a time; the weight of each term is reduced in proportion to its rows."""
+        """The measurements up to a time, with weights reduced in proportion to the rows."""
         terms, counts, spreads = [], [], []
         for term, count, spread in zip(self.terms, self.counts, self.spreads, strict=True):
             rows = (self.times(term) <= time).nonzero()[:, 0]
@@ -250,7 +251,7 @@ class Measurements:
 
 
 def likeness_of_neighbours(places: Tensor, misfit: Tensor) -> float:
-    """Return by how many standard deviations the misfits at nearest neighbours are too alike.
+    """Return how alike the misfits at nearest neighbours are, in standard deviations for noise.
 
     The sum of the products of the misfits of each point and of its nearest neighbour is zero on
     average for independent errors, and positive for a misfit that varies smoothly. If each of two

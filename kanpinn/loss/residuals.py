@@ -53,8 +53,8 @@ class Residuals:
     Args:
         surrogate: the network whose coefficients are the arguments of the loss.
         terms: the terms of the loss; their names must differ.
-        family: gives the terms for other values of the problem's parameters; None if the loss
-            does not belong to a problem.
+        family: gives the terms for other values of the problem's parameters; None for a loss
+            without a problem.
 
     are_squares: whether every term of the loss is a mean of squares, which an energy is not.
     most_entries: the largest number of entries in the Jacobian of one batch, which bounds the
@@ -98,7 +98,7 @@ class Residuals:
         return Points(coords, self.surrogate.domain.names)
 
     def subset(self, count: int, seed: int) -> "Residuals":
-        """An estimate of the loss from some rows, which are chosen at random from every term.
+        """The loss at a random subset of the rows of every term, as an estimate of the loss.
 
         Args:
             count: the approximate number of rows in all.
@@ -221,7 +221,7 @@ class Residuals:
 def frozen(module: torch.nn.Module) -> Iterator[None]:
     """Switch off the gradients of a module's parameters in the context.
 
-    A `Tape` needs only the gradients by the products of each layer with its coefficients.
+    A `Tape` does not need them: it differentiates by the outputs of the layers.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     for p in parameters:

@@ -121,10 +121,11 @@ class _Rows:
         return sizes.where(sizes.isfinite(), torch.zeros_like(sizes))
 
     def _tried(self, fields: Tensor) -> tuple[Channels, Tensor]:
-        """The derivatives in the residual, and its values (rows, equations), for random fields.
+        """Evaluate the residual for random fields; return the channels it uses, and its values.
 
         Args:
-            fields: the sizes of the random fields, (m,).
+            fields: the sizes of the random fields, (m,). The values have the shape (rows,
+                equations).
         """
         return find_channels(
             lambda channels: self.residual(self.points, self._jet(fields, channels)),

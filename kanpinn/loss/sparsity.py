@@ -96,6 +96,7 @@ class SparsityTerm(Term):
         return total(self._term(edge_sizes(layer, _root(layer, points))) for layer in layers)
 
     def _term(self, s: Tensor) -> Tensor:
+        """The penalty l1 Σ s + entropy S, a scalar, for the sizes s of one layer's edges."""
         p = s / s.sum()
         return self.settings.l1 * s.sum() - self.settings.entropy * (p * p.log()).sum()
 

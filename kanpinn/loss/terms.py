@@ -365,11 +365,14 @@ def energy_terms(
 def _tried(
     equation: Callable[[Points, Jet], Tensor], surrogate: Surrogate, p: Points
 ) -> tuple[Channels, Tensor]:
-    """The derivatives in an equation, and its values (rows, equations) at points.
+    """Evaluate an equation at points; return the derivatives that it uses, and its values.
 
     Args:
         equation: a function of points and the fields' jet.
         surrogate: the solution, with which the equation is evaluated.
         p: the points.
+
+    Returns:
+        The channels of the derivatives, and the values, (rows, equations).
     """
     return find_channels(lambda c: equation(p, surrogate.jet(p, c)), p.names)

@@ -305,7 +305,7 @@ def strong_wolfe(
 
 
 def _beyond(before: LinePoint, last: LinePoint) -> float:
-    """Return the step length that follows two trials that do not enclose a minimum.
+    """Return the next, longer step length after two trials that do not enclose a minimum.
 
     It is the minimum of the cubic polynomial through losses and slopes of the two trials, but at
     least 2 and at most 10 times the length of the last trial. If the polynomial has no minimum, or
@@ -525,15 +525,18 @@ class SSBroydenStage(Stage):
         return 1
 
     def _vector(self) -> Tensor:
+        """All trainable parameters as one vector in float64, (P,)."""
         return torch.cat([p.detach().flatten() for p in self.parameters]).double()
 
     @torch.no_grad()
     def _set(self, vector: Tensor) -> None:
+        """Set all trainable parameters to the entries of a vector, (P,)."""
         parts = vector.split([p.numel() for p in self.parameters])
         for p, part in zip(self.parameters, parts, strict=True):
             p.copy_(part.view_as(p))
 
     def _evaluate(self) -> tuple[float, Tensor]:
+        """The loss at the present parameters, and its gradient in float64, (P,)."""
         loss = self.residuals.backward()
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
         return loss, torch.cat([g.flatten() for g in gradients]).double()

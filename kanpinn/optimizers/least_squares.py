@@ -67,7 +67,7 @@ class SeveralStarts(Stage):
 
     @property
     def residuals(self) -> Residuals:
-        """The terms of the loss."""
+        """The terms of the loss, which are those of the descent."""
         return self.descent.residuals
 
     @residuals.setter
@@ -161,7 +161,7 @@ class SeveralStarts(Stage):
             factor = min(10 * factor, 1.0)
 
     def _followed(self, residuals: Residuals, most: int) -> int:
-        """Take steps until two successive steps each lower the loss by less than 1%.
+        """Take Gauss–Newton steps until two successive steps each lower the loss by less than 1%.
 
         Args:
             residuals: the terms of the loss, with the weight of the equation.

@@ -132,7 +132,7 @@ class _Trial:
 
 @dataclass
 class _Trials:
-    """Evaluates the true loss of trial steps from the old coefficients.
+    """Trial steps from the coefficients before a Gauss–Newton step, and their true losses.
 
     Args:
         residuals: the terms of the loss.
@@ -323,7 +323,7 @@ class _Reduced:
         return new, rank
 
     def follow(self, coefficients: Tensor) -> float:
-        """Solve for the fields at fixed unknowns, by at most eight Gauss–Newton steps.
+        """Solve for the fields at fixed unknown parameters, by at most eight Gauss–Newton steps.
 
         The network gets the coefficients with the lowest loss.
 
@@ -356,7 +356,7 @@ class _Reduced:
     def damped(
         self, triangle: TriangularFactor, old: Tensor, full: tuple[float, Tensor], before: float
     ) -> tuple[float, float]:
-        """Take the best one of the full step and damped steps, or no step if all raise the loss.
+        """Take the full step or the damped step with the lowest loss, or no step if all raise it.
 
         Args:
             triangle: the linearised residual at the old coefficients.

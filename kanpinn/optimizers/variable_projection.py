@@ -461,6 +461,12 @@ class VariableProjectionStage(Stage):
         return self._report(evaluations, finished)
 
     def _report(self, evaluations: int, finished: str | None = None) -> Step:
+        """The result of a step of this stage.
+
+        Args:
+            evaluations: the number of evaluations in the step.
+            finished: the status that ends the stage; None to continue.
+        """
         self.linear = self.projection.linear
         units, intervals = self.network.width[-2], self.network.layers[-1].basis.intervals
         words = f"{units} units, {intervals} intervals in the output layer"

@@ -39,11 +39,11 @@ def dorfler_marking(errors: Tensor, part: float) -> Tensor:
 
 
 def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
-    """The fraction of the sum of squared errors for which the cells to be halved shall account.
+    """The fraction of the sum of squared errors that the cells marked for halving account for.
 
     The fraction is 1 - 0.7 (tolerance / estimate)², so that the other cells account for 0.7 of the
     squared tolerance; it is at least 0.5. If the estimate exceeds 100 times the tolerance, it is at
-    most `most`. Otherwise more cells are halved at once, since each further tree costs a solve.
+    most `most`. Otherwise more cells are halved at once, since each further mesh costs a solve.
 
     Args:
         tolerance, estimate: the wanted error and the estimated error.
@@ -62,8 +62,8 @@ def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0
         system: the least-squares problem on the present cells.
         chosen: the coordinates in which cells are to be halved, a mask (N, d).
         most: the largest number of cells.
-        kept: the number of systems whose factors are kept for further right-hand sides; a complex
-            system counts twice.
+        kept: the number of least-squares systems whose factors stay in memory for further
+            right-hand sides; a complex system counts twice.
     """
     count = system.geometry.tree.count_when_split(chosen)
     refusal = too_many(system, count, most, kept=kept)
@@ -71,18 +71,20 @@ def why_too_many(system: CellSystem, chosen: Tensor, most: int, *, kept: int = 0
 
 
 def coordinates_to_refine(polynomials: LocalPolynomials, coefficients: Tensor) -> Tensor:
-    """A mask (N, d): the coordinates in which halving a cell reduces the error most for its cost.
+    """A mask (N, d): the coordinates in which each cell is best halved.
 
-    The missing terms of the polynomials are assumed to be like the terms of the highest two
-    degrees. Halving in one coordinate multiplies a term of the degree n in this coordinate by about
-    2^-n, and doubles the number of cells. So those coordinates are chosen for which the logarithm
-    of the reduction, divided by the number of halvings, is largest. All coordinates are chosen
-    unless another choice is better by a third: where many features are unresolved, the terms tell
-    little. Without this preference an oblique front took 11 trees instead of 8.
+    A cell may be halved in any set of coordinates. Each halving doubles the number of cells. It
+    multiplies a term of the degree n in the halved coordinate by about 2^-n. The missing terms of a
+    cell's polynomials are assumed to be like its terms of the highest two degrees. The best set of
+    coordinates is the one with the largest ratio log(reduction of the missing terms) / (number of
+    halvings). All coordinates are chosen unless another set is better by a third: where many
+    features are unresolved, the terms tell little. Without this preference an oblique front took 11
+    meshes instead of 8.
 
     Args:
         polynomials: the functions of a cell.
-        coefficients: the coefficients of a solution in N cells of L polynomials, (N, L, m).
+        coefficients: the coefficients of a solution in N cells of L polynomials for m fields,
+            (N, L, m).
     """
     clearly, highest = 1.3, 2
     first = polynomials.count(polynomials.degree - highest)
@@ -140,11 +142,11 @@ def cells_in_layers(system: CellSystem) -> Tensor:
 
 
 def waves_along(slopes: Tensor, channels: Channels, axis: int) -> Tensor:
-    """The wave numbers √(c₀/c₂) of the solutions along one coordinate, (...).
+    """The largest wave number √(c₀/c₂) of solutions along one coordinate, at each point, (...).
 
-    c₀ is the coefficient of the field, and c₂ the coefficient of its second derivative by the
-    coordinate. The result is the largest wave number of all equations and fields; it is zero where
-    c₀ and c₂ have different signs.
+    In each linear equation and for each field, c₀ is the coefficient of the field, and c₂ the
+    coefficient of its second derivative by the coordinate. The result is the largest wave number
+    over all equations and fields; it is zero where c₀ and c₂ have different signs.
 
     Args:
         slopes: the coefficients of the parts of a stacked jet, (..., equations, parts, m).
@@ -185,16 +187,17 @@ def cells_with_waves(system: CellSystem) -> Tensor:
 
 @dataclass
 class ErrorProgress:
-    """The estimated relative error, in L2, on one tree after the other.
+    """The estimated relative L2 error of an adaptive solve, on one mesh after the other.
 
     Attributes:
-        estimate: the estimated error on the last tree that was solved on; infinite if unknown.
-        indicated: the indicator of the error on this tree; infinite if there is none.
+        estimate: the estimated error on the last mesh that was solved on; infinite if unknown.
+        indicated: the error indicator of this mesh; infinite if there is none.
         ratio: the latest known ratio of an error to its indicator; 0 if none is known.
         shown: the ratio that the latest comparison with a better solution has shown; 0 before it.
-        is_known: whether there was a comparison on this or on an earlier tree. Without one, errors
-            by indicators do not count as estimates: the ratio from the change between two trees may
-            be 50 times too small, as where the solutions on both trees are wrong.
+        is_known: whether a solution was compared with a better solution, on this or on an earlier
+            mesh. Without a comparison, errors by indicators do not count as estimates: the ratio
+            from the change between two meshes may be 50 times too small, as where the solutions on
+            both meshes are wrong.
         compared: whether a solution has been compared with a better solution because its error
             seemed to be within the tolerance; then all later solutions are compared as well.
         supposed: the error that is assumed from indicators if there is no estimate.
@@ -219,7 +222,7 @@ class ErrorProgress:
         return self.estimate if math.isfinite(self.estimate) else self.supposed
 
     def left(self, tolerance: float) -> float:
-        """The tolerance as a fraction of the expected error; 1 if no error is known."""
+        """The ratio tolerance / expected error; 1 if no error is known."""
         known = self.expected > 0 and math.isfinite(self.expected)
         return tolerance / self.expected if known else 1.0
 
@@ -233,22 +236,23 @@ class ErrorProgress:
         return min(1.0, max(0.0, math.log10(error) / wanted)) ** 3
 
     def extrapolate(self, indicated: float, change: float, rest: float = 0.0) -> None:
-        """Estimate the error on a tree: its indicator times a ratio of errors to indicators.
+        """Estimate the error on a mesh, as its indicator times a ratio of error to indicator.
 
-        The change from the solution on the previous tree serves as the error there; divided by the
-        indicator there it gives the latest ratio. The largest of this ratio, of the ratio before it
-        and of `shown` is taken. Without an indicator on a previous tree (on the first tree, or
-        after `forget`) `ratio` is taken; if no ratio is known, `estimate` stays infinite.
+        The change from the solution on the previous mesh serves as the error there. Divided by the
+        indicator of the previous mesh it gives the latest ratio. The estimate uses the largest of
+        this ratio, the ratio before it and `shown`. Without an indicator of a previous mesh (on the
+        first mesh, or after `forget`) it uses `ratio`; if no ratio is known, `estimate` stays
+        infinite.
 
         The attribute `supposed` replaces an infinite estimate. Let b be the indicator times
         `ratio`, or times `usual` if no ratio is known. Then `supposed` is √(b · min(rest, b)). On
-        the first tree, in 30 problems in the plane, the error was 0.08 to 2 times `supposed`.
+        the first mesh, in 30 problems in the plane, the error was 0.08 to 2 times `supposed`.
 
         Args:
-            indicated: the indicator of the error on the tree.
-            change: the relative change from the solution on the previous tree; not used without an
-                indicator on a previous tree.
-            rest: the relative error from terms above the highest degree, see
+            indicated: the error indicator of the present mesh.
+            change: the relative change from the solution on the previous mesh; not used without an
+                indicator of a previous mesh.
+            rest: the relative error due to missing terms above the highest degree, see
                 `cell_errors.left_out`.
         """
         self.before = self.estimate
@@ -262,7 +266,7 @@ class ErrorProgress:
         self.supposed = (min(rest, most) * most) ** 0.5
 
     def forget(self) -> None:
-        """Forget the error on the last tree, on which Newton's method has failed."""
+        """Forget the error on the last mesh, on which Newton's method has failed."""
         self.estimate = self.indicated = self.supposed = math.inf
 
     def compare(self, error: float) -> None:
@@ -278,14 +282,14 @@ class ErrorProgress:
 
 @dataclass
 class SolvePace:
-    """The time of solves on one tree after the other, and of comparisons with better solutions.
+    """The times of solves on one mesh after the other, and of comparisons with better solutions.
 
     Attributes:
-        cells, seconds: the number of cells of the last tree, and the seconds of a solve on it.
-        power: the power of the number of cells to which the time of a solve is proportional,
-            determined from the last two trees.
-        dearer: the time of the last comparison divided by the time of the solve on the same tree;
-            0 if there was no comparison.
+        cells, seconds: the number of cells of the last mesh, and the seconds of a solve on it.
+        power: the exponent p such that the time of a solve is proportional to (number of cells)^p,
+            determined from the last two meshes.
+        dearer: the time of the last comparison divided by the time of the solve on the same mesh; 0
+            if there was no comparison.
         begun: the start of the present step, by `time.perf_counter`.
     """
 
@@ -306,9 +310,9 @@ class SolvePace:
         return float(extremes(seconds)[1])
 
     def see(self, cells: int, seconds: float) -> None:
-        """Record the time of a solve, and determine `power` from the last two trees.
+        """Record the time of a solve, and determine `power` from the last two meshes.
 
-        If the tree has more than 1.2 times the cells of the last tree, `power` becomes log(ratio of
+        If the mesh has more than 1.2 times the cells of the last mesh, `power` becomes log(ratio of
         the times) / log(ratio of the numbers of cells), but at least 1 and at most 2. Otherwise,
         and at the first solve, `power` stays.
 
@@ -323,10 +327,10 @@ class SolvePace:
         self.cells, self.seconds = cells, seconds
 
     def on(self, cells: int) -> float | None:
-        """The expected seconds of a solve on a tree.
+        """The expected seconds of a solve on a mesh with a given number of cells.
 
-        They are the seconds of the last solve times q^`power`, where q is the number of cells
-        divided by the number of cells of the last tree.
+        They are the seconds of the last solve times q^`power`, where q is the ratio of the numbers
+        of cells of this mesh and the last mesh.
 
         Args:
             cells: the number of cells.
@@ -349,29 +353,29 @@ class SolvePace:
 
     @contextmanager
     def comparing(self) -> Iterator[None]:
-        """A context that measures the time of a comparison on the last tree."""
+        """A context that measures the time of a comparison on the last mesh, for `dearer`."""
         before = self.spent
         yield
         self.dearer = (self.spent - before) / self.seconds
 
     def _comparison(self, system: CellSystem) -> float:
-        """The expected time of a comparison, divided by the time of a solve on the same tree.
+        """The expected time of a comparison, divided by the time of a solve on the same mesh.
 
-        After a comparison it is `dearer`. Before, it is the squared ratio of the numbers of
-        polynomials per cell, of the degree of the better solution and of the present degree.
+        After the first comparison it is `dearer`. Before, it is (L' / L)², where L' and L are the
+        numbers of polynomials per cell of the better and of the present solution.
 
         Args:
-            system: the problem on the last tree.
+            system: the problem on the last mesh.
         """
         power, present = 2, system.polynomials  # power: measured 1 to 2
         return self.dearer or (present.richer.size / present.size) ** power
 
     def is_last_chance(self, system: CellSystem, following: int, left: float) -> bool:
-        """True if there will be no time for a comparison on the next tree, and there was none yet.
+        """True if no comparison was made yet, and the next mesh will leave no time for one.
 
         Args:
-            system: the problem on the last tree, which has been solved.
-            following: the number of cells of the next tree.
+            system: the problem on the last mesh, which has been solved.
+            following: the number of cells of the next mesh.
             left: the seconds that were left when the present step began.
         """
         power = 2  # the largest: a comparison on a small tree takes little of the budget
@@ -382,7 +386,7 @@ class SolvePace:
         """The reason, in words, why no time is left for a comparison with a better solution.
 
         Args:
-            system: the problem on the last tree, which has been solved.
+            system: the problem on the last mesh, which has been solved.
             left: the seconds that were left before this solve.
 
         Returns:

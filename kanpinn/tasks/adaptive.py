@@ -46,16 +46,16 @@ S = TypeVar("S")  # the solution of a task on one tree of cells
 class AdaptiveStage(Stage, Generic[S]):
     """The loop of a task in cells: refine the marked cells, solve, estimate, compare, mark, stop.
 
-    The errors on a tree are first estimated by indicators. If the indicators say that the tolerance
-    is met, or if no further tree can follow, the solution is compared with a better solution.
-    Subclasses define the solution S of the task, how cells are refined and marked, and how a
-    solution is compared with a better solution.
+    The mesh is a tree of cells (`Tree`). The errors on a tree are first estimated by indicators. If
+    the indicators say that the tolerance is met, or if no further tree can follow, the solution is
+    compared with a better solution. Subclasses define the solution S of the task, how cells are
+    refined and marked, and how a solution is compared with a better solution.
 
     Args:
         network: the network, which gets the solution.
         tolerance: the relative error at which the loop ends.
         most: the largest number of cells.
-        kept_systems: the number of least-squares systems whose factors are kept for further
+        kept_systems: the number of least-squares systems whose factors stay in memory for further
             right-hand sides.
 
     Attributes:
@@ -64,7 +64,7 @@ class AdaptiveStage(Stage, Generic[S]):
         pace: the time of the solves.
         marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
             None before the first solve on the tree.
-        beside: the number of systems of the present degree whose factors are kept during a
+        beside: the number of systems of the present degree whose factors stay in memory during a
             comparison.
     """
 
@@ -86,7 +86,7 @@ class AdaptiveStage(Stage, Generic[S]):
 
     @property
     def expected_seconds(self) -> float | None:  # type: ignore[override]
-        """The expected seconds of the next solve, after the marked cells are refined.
+        """The expected seconds of the next solve, on the mesh after the marked cells are refined.
 
         None before the first solve.
         """
@@ -170,17 +170,19 @@ class AdaptiveStage(Stage, Generic[S]):
     ) -> Step:
         """Compare the solution if necessary, mark cells, and return the result of the step.
 
-        A solution with `settled` is compared if `last` is true, if no further tree can follow, if
-        this is the last tree with time for a comparison, or if the expected error is within the
-        tolerance. Without enough memory or time there is no comparison, and the result says so.
+        If `settled` is true, the solution is compared with a better solution in four cases: `last`
+        is true; no further tree can follow; this is the last tree with time for a comparison; the
+        expected error is within the tolerance. Without enough memory or time there is no
+        comparison, and the result says so.
 
         Args:
             system: the least-squares problem on the tree.
             solved: the solution of this problem.
-            errors: the errors from indicators, by which `error` is already updated.
-            step: the result of the step so far, with the loss and words on the solution; the
-                returned result is this result, completed.
-            last: whether to compare the solution whatever the indicators say.
+            errors: the errors of the cells from indicators, (N,); `error` is already updated by
+                them.
+            step: the result of the step so far, with the loss and words on the solution. It is
+                completed and returned.
+            last: whether to compare the solution even if the indicators exceed the tolerance.
             settled: whether Newton's method has converged; otherwise there is no comparison.
         """
         progress, uncompared, finished = self.error, "", ""
@@ -223,18 +225,18 @@ class AdaptiveStage(Stage, Generic[S]):
 
 @dataclass
 class NewtonProgress:
-    """The changes of the solution by the steps of Newton's method.
+    """How much each step of Newton's method has changed the solution, and how fast it converges.
 
     Attributes:
-        change: the relative change by the latest step on the present tree; infinite before a step.
-        rate: the ratio of the latest absolute change to the change before it. Ratios of relative
+        change: the relative change by the latest step on the present mesh; infinite before a step.
+        rate: the ratio of the latest absolute change to the change before it. (Ratios of relative
             changes would not show convergence while Newton's method halves a solution that is far
-            too large. After the first step on a tree, `rate` is what quadratic convergence predicts
-            for the next step.
+            too large.) After the first step on a mesh, `rate` is the ratio that quadratic
+            convergence predicts for the next step.
         curvature: the latest rate divided by the relative change before it; infinite before two
             steps.
-        steps: the number of steps on all trees.
-        recent: the norms of the latest changes on the present tree, at most `patience` + 1.
+        steps: the number of steps on all meshes.
+        recent: the norms of the latest changes on the present mesh, at most `patience` + 1.
 
     Reference: Deuflhard, Newton Methods for Nonlinear Problems (2011), section 2.1, for the rate.
     """
@@ -266,7 +268,7 @@ class NewtonProgress:
 
     @property
     def stagnates(self) -> bool:
-        """True if the last steps have converged slowly, as on a tree that is far too coarse.
+        """True if the last steps have converged slowly, as on a mesh that is far too coarse.
 
         Convergence counts as slow if the mean rate exceeds 0.75. Far from the solution of u³ = f
         the rate is 2/3, which is fast enough.
@@ -276,7 +278,7 @@ class NewtonProgress:
         return len(self.recent) > self.patience and self.recent[-1] > enough
 
     def on_new_tree(self) -> "NewtonProgress":
-        """The state before the first step on another tree."""
+        """The state before the first step on another mesh."""
         return NewtonProgress(curvature=self.curvature, steps=self.steps)
 
 
@@ -302,8 +304,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     Attributes:
         newton: the changes by the steps of Newton's method.
         origin: the solution on the last tree, written on the present tree: the coefficients in N
-            cells of L polynomials for m fields, (N, L, m), and the coefficients of shared
-            functions.
+            cells of L polynomials for m fields, (N, L, m), and the coefficients of shared functions
+            (see `CellFunctions`).
         parameters: the unknown parameters with the search for them; None if there are none.
     """
 
@@ -482,15 +484,15 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return cell_errors.SolvedTree(system, field, shares)
 
     def _shorten(self, solved: cell_errors.SolvedTree) -> None:
-        """Shorten a step of Newton's method after which the functional is ten times what it was.
+        """Shorten a Newton step that has made the least-squares functional ten times larger.
 
-        The functional is infinite where the equation is not finite, such as log u at u < 0. If less
-        than 1/64 of the step would be left, the full step is taken, unless the equation is not
-        finite there: near a local minimum of the functional, steps would become shorter and
-        shorter. With the rule of output layers (see `falls_short`), the flow behind a step at
-        Re = 800 still changed by 19 % in step 31; with the present rule its error was 2e-3 in step
-        29. While parameters change as well, functionals cannot be compared, and a step counts if
-        the equation is finite.
+        The functional is infinite where the equation is not finite, such as log u at u < 0. If a
+        step of less than 1/64 would be left, the full step is taken, provided that the equation is
+        finite after it: near a local minimum of the functional, steps would become shorter and
+        shorter. With the rule of output layers (see `falls_short`), the flow behind a step at Re =
+        800 still changed by 19 % in step 31; with the present rule its error was 2e-3 in step
+        29. While unknown parameters change as well, functionals before and after the step cannot be
+        compared, and every step after which the equation is finite is taken in full.
 
         solved: the solution after the full step.
         """
@@ -534,10 +536,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return errors
 
     def _mark(self, solved: cell_errors.SolvedTree, errors: Tensor) -> str:
-        """Mark the cells with a given part of the squared errors, or fewer if time is short.
+        """Mark the cells that account for a part of the squared errors, or fewer if time is short.
 
-        If the refinement would give more cells than there is time for, the part is reduced, down to
-        a third of it. If even this third gives too many cells, the full part is marked.
+        The part follows from `part_to_refine`. If there is not enough time for all the cells of the
+        next tree, the part is reduced, at most to a third. If even this third gives too many cells,
+        the full part is marked.
         """
         part = part_to_refine(self.tolerance, self.error.expected, self.settings.marking)
         most = self.pace.cells_within(self.seconds_left)
@@ -647,9 +650,9 @@ class AdaptiveLeastSquares(Method):
     def better(self, residuals: Residuals) -> tuple[Network, float] | None:
         """Return the better solution of the last comparison, and the factor for its distance.
 
-        An error is at most about this factor times the distance of the present solution from the
-        better solution, see `cell_errors.beyond`. After a run is loaded, the comparison is made
-        again, unless there are unknown numbers or coefficients.
+        The error of the present solution is at most about the factor times the distance of the two
+        solutions, see `cell_errors.beyond`. After a run is loaded, the comparison is made again,
+        unless there are unknown numbers or coefficients.
 
         Args:
             residuals: the loss, whose network has the present solution.

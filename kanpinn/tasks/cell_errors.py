@@ -19,16 +19,17 @@ from kanpinn.spaces.cells.system.functions import CellFunctions
 def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tensor) -> Tensor:
     """An estimate of the L2 norm in each cell of the missing terms above the highest degree, (N,).
 
-    The terms are assumed to decay geometrically, from every two degrees to the next two degrees.
-    Their factor is taken from the degrees k - 3 and k - 2 to the highest degrees k - 1 and k. Below
-    the degree 3 no factor is known, and the norm of the last terms is the estimate. The errors of
-    30 solutions were 0.05 to 30 times the estimate. They exceeded it where errors in some cells
-    disturb all other cells.
+    The norms of the terms are assumed to decay geometrically from each pair of degrees to the next
+    pair. The factor of this decay is taken from the degrees k - 3 and k - 2 to the highest degrees
+    k - 1 and k. Below the degree 3 no factor is known, and the norm of the last terms is the
+    estimate. The errors of 30 solutions were 0.05 to 30 times the estimate. They exceeded it where
+    errors in some cells disturb all other cells.
 
     Args:
         polynomials: the functions of each cell.
-        coefficients: the coefficients of a solution, (N, L, m).
-        volumes: the volumes of the cells' frames, (N,).
+        coefficients: the coefficients of a solution in N cells of L polynomials for m fields, (N,
+            L, m).
+        volumes: the volumes of the boxes on which the cells' polynomials are defined, (N,).
     """
     slowest = 0.9  # the largest factor per degree
     degree, squares = polynomials.degree, coefficients.square().sum(dim=2)
@@ -42,7 +43,7 @@ def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tenso
 
 @dataclass(frozen=True, eq=False)
 class SolvedTree:
-    """The solution of the least-squares problem on one tree of cells.
+    """The solution of the least-squares problem on one mesh, a tree of N cells.
 
     Args:
         system: the least-squares problem.
@@ -71,8 +72,8 @@ class SolvedTree:
     def left_out(self) -> float:
         """The relative error of the counted fields due to missing terms above the highest degree.
 
-        It is the root of the sum of squares of what the function `left_out` estimates in each cell,
-        divided by `size`.
+        It is the Euclidean norm of the estimates of the function `left_out` in all cells, divided
+        by `size`. Counted are the fields whose errors the user asks for.
         """
         system, geometry = self.system, self.system.geometry
         own = self.solution.coefficients[..., list(system.counted)]
@@ -106,12 +107,13 @@ def errors_by_comparison(
     """The L2 norm of the error that each cell causes, (N,), from comparisons with better solutions.
 
     The difference of the better solution from the present solution shows the error in each cell. If
-    this error is small enough, no other comparison is needed. Otherwise two further solutions tell
-    where the error comes from: a solution with the more accurate integrals alone, and a solution
-    with these integrals and the smaller cells. The errors that these two solutions show anywhere
-    are attributed to the cells with a singular source or corner. All errors include the factor
-    `beyond`. Errors that come from other cells, such as those of waves near a resonance or behind a
-    layer that is not resolved, do not show in indicators; see `attributed`.
+    this error is small enough, no other comparison is needed. Otherwise two further solutions show
+    where the error comes from: a solution with more accurate integrals of the singular source
+    alone, and a solution with these integrals and with smaller cells at singular corners. Their
+    distances from the present solution, in all cells, are attributed to the cells with a singular
+    source or corner. All errors include the factor `beyond`. Errors that come from other cells,
+    such as those of waves near a resonance or behind a layer that is not resolved, do not show in
+    indicators; see `attributed`.
 
     Args:
         problem: the problem.
@@ -172,10 +174,10 @@ def with_means_of(solved: SolvedTree, better: SolvedTree) -> CellFunctions:
 
 
 def beyond(solved: SolvedTree, better: SolvedTree) -> float:
-    """The factor by which an error may exceed the distance of a better solution.
+    """The factor by which the error may exceed the distance from the better solution.
 
     If the functional of the better solution is q times the functional of the present solution, the
-    error in the norm of the functional is (1 - q)^(-1/2) times the distance, as least-squares
+    error in the norm of the functional is (1 - q)^(-1/2) times the distance, since least-squares
     solutions are orthogonal projections. In L2 the error falls more slowly, and the factor is 1 /
     (1 - q), at most 10. With q = 0.5 at √x in the Thomas–Fermi equation errors were 1.3 to 2.8
     times the distance. Where the functional rises, as at a corner layer that the rules of the
@@ -195,17 +197,18 @@ def beyond(solved: SolvedTree, better: SolvedTree) -> float:
 
 
 def attributed(shown: Tensor, indicated: Tensor) -> Tensor:
-    """Attribute squared errors in cells to the cells that cause them, (N,); the sum stays the same.
+    """Attribute the squared errors seen in cells to the cells that cause them, (N,).
 
-    A cell causes its own error up to its indicator. The excess comes from other cells, and halving
-    the cell would not reduce it. The excess of all cells is distributed in proportion to the part
-    of its own error that each cell causes. When the excess was distributed in proportion to the
-    indicators alone, it went to the small cells at the ends of a sliding lid, whose indicators are
-    up to 100 times their errors. Then large cells at the walls, which were not halved, made the
-    vortex wrong by 9 %.
+    The sum over all cells stays the same. A cell is assumed to cause its own error up to its
+    indicator. The excess comes from other cells, and halving the cell would not reduce it. The
+    excess of all cells is distributed among the cells in proportion to the error that each cell
+    causes in itself. When the excess was distributed in proportion to the indicators alone, it went
+    to the small cells at the ends of a sliding lid, whose indicators are up to 100 times their
+    errors. Then large cells at the walls, which were not halved, made the vortex wrong by 9 %.
 
     Args:
-        shown, indicated: the squared errors and the squared indicators, (N,) each.
+        shown, indicated: the squared errors in the cells and the squared indicators of the cells,
+            (N,) each.
     """
     own = torch.minimum(shown, indicated)
     return own + distributed((shown - own).sum(), own)
@@ -224,10 +227,10 @@ def distributed(square: Tensor, parts: Tensor) -> Tensor:
 
 
 def _solved_near(before: CellFunctions, problem: CellProblem, accuracy: float) -> SolvedTree:
-    """Solve in the cells of a function near the solution, with accurate integrals of the source.
+    """Solve, linearised about a function near the solution, with accurate integrals of the source.
 
     Args:
-        before: the function.
+        before: the function, whose cells and polynomials the solution has as well.
         problem: the problem.
         accuracy: the relative error at which conjugate gradients stop.
     """

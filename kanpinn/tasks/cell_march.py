@@ -35,16 +35,17 @@ from kanpinn.tasks.window import Control, Newton, StageChoice, Window, solve_win
 
 
 def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> Tensor:
-    """The right-hand side b of a linearised term near a state and rate, (c, q, equations).
+    """The right-hand side b of a term linearised at a state and rate, (c, q, equations).
 
-    With the residual r and its slopes at the jet u of the state and rate, b is slopes · u - r(u),
-    at q points in each of c cells.
+    For the residual r with the derivative r' and the jet u of the state and rate, b is r' u - r(u),
+    at q points in each of c cells. The derivative is that of `term`, which may belong to another
+    state.
 
     Args:
         term: the linearised term.
         state_and_rate: the coefficients of the state and rate, (N, L, (p + 1) m), see
             `LinearisedCells`.
-        time: the moment of the residuals.
+        time: the moment at which the residuals are evaluated.
     """
     jets, moved = term.jets(state_and_rate), cell_windows.at_moment(term.term, time)
     jet = jet_of_stacked(term.term.channels, jets.flatten(0, 1))
@@ -54,20 +55,21 @@ def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> T
 
 @dataclass(eq=False)
 class LinearisedCells(Kept):
-    """An evolution in cells, linearised at one moment, and how fast Newton's method converged.
+    """An evolution in cells, linearised at one moment, with the convergence of Newton's method.
 
-    The order p of the evolution in time is 1 or 2. The state is u for p = 1, and u and u' for p =
-    2. "State and rate" means the state followed by the derivative of order p. The coefficients of
-    the state have the shape (N, L, p m) for N cells with L polynomials each and m fields.
+    The order p of the evolution in time is 1 or 2. The state is u for p = 1, and (u, u') for p = 2.
+    "State and rate" means the state followed by the derivative of order p. The coefficients of the
+    state have the shape (N, L, p m) for N cells with L polynomials each and m fields.
 
-    The factors of the least-squares problems are kept for windows of one length and number of
-    stages. A window of another length needs other factors. Then the equations are also linearised
-    anew, which costs little beside the factors, and makes Newton's method converge fast. Windows of
-    the same length share factors as long as additional Newton steps cost less than new factors.
+    The factors of the least-squares problems depend on the linearisation, and on the length and the
+    number of stages of a window (an interval of time). Windows of the same length and number of
+    stages share the factors as long as additional Newton steps cost less than new factors. A window
+    of another length needs new factors. The equations are then linearised anew, which costs little
+    in comparison and makes Newton's method converge fast.
 
     Args:
-        cells: the equation and the conditions for the state and rate of m fields.
-        about: the state and rate, and the moment, at which they are linearised.
+        cells: the linearised equation and conditions for the state and rate of m fields.
+        about: the state and rate (N, L, (p + 1) m), and the moment, at which they are linearised.
         window: the number of stages and the length of the windows.
         served: the number of windows that have been solved with this linearisation.
         rate: the rate of Newton's method in the first of these windows.
@@ -116,18 +118,20 @@ def linearised_at(places: CellSystem, about: tuple[Tensor, float], order: int) -
 
 @dataclass(eq=False)
 class CellNewton(Newton):
-    """Newton's method for the collocation equations of a window in cells.
+    """Newton's method for the collocation equations of a window, with cells in space.
 
-    With the inverse Butcher matrix D = V Λ V⁻¹, the states X_i at the stages have the derivatives
-    Σ_j D_ij (X_j - x) / h in time, where x is the state at the start and h the length of the
-    window. For the variables W = V⁻¹ X the derivatives are λ/h W_λ - λ/h (V⁻¹ 1)_λ x. So there is
-    one least-squares problem for each eigenvalue λ, see `ShiftedCells.solve`.
+    A window is an interval of time of the length h, in which the solution is a polynomial in time
+    (see `Stages`). The equation is u' = F(u). The unknown states X_i at the s stages satisfy Σ_j
+    D_ij (X_j - x) / h = F(X_i), where x is the state at the start and D the inverse Butcher matrix.
+    The eigenvalues λ of D = V Λ V⁻¹ decouple the stages: each λ leaves one least-squares problem in
+    space for the variable W_λ = (V⁻¹ X)_λ, in which the time derivative is λ/h W_λ - λ/h (V⁻¹ 1)_λ
+    x (see `ShiftedCells.solve`).
 
     Args:
         cells: the linearised equation.
         stages: the collocation method with s stages; s is odd, so that one eigenvalue is real.
         start, length: the first moment of the window and its length h.
-        first: the state x at the start, (N, L, p m).
+        first: the state x at the start, (N, L, p m), with N, L, p and m as in `LinearisedCells`.
     """
 
     choice = StageChoice(9)  # more stages mean too many least-squares problems
@@ -148,8 +152,8 @@ class CellNewton(Newton):
         """The states at the stages, (s, N, L, p m).
 
         Args:
-            unknowns: the unknowns of the stages, which are the changes since the start, (s, N·L, p
-                m).
+            unknowns: the unknowns, which are the states at the stages minus the state at the start,
+                (s, N·L, p m).
         """
         return self.first + unknowns.view(-1, *self.first.shape)
 
@@ -162,7 +166,7 @@ class CellNewton(Newton):
         return unknowns - found if bool(found.isfinite().all()) else None
 
     def is_settled(self, unknowns: Tensor) -> bool:
-        """True if the right-hand sides b have changed only by rounding since the last step."""
+        """True if only rounding has changed the right-hand sides b since the last Newton step."""
         before, states = self._right, self.at_stages(unknowns)
         assert before is not None
         self._right, rounding = self.right(states), 1e-11
@@ -186,9 +190,10 @@ class CellNewton(Newton):
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
         """The error in time, from the least-squares problem of the real eigenvalue.
 
-        The argument and the result are those of `Newton.error`. The error is estimated at the
-        moment at which the ratio of the error's derivative to the error is the real eigenvalue over
-        h. So the least-squares problem of this eigenvalue also gives the error.
+        Arguments and result are those of `Newton.error`. That error follows from a linear problem
+        in which the time derivative of the error e is ω'/ω e. It is estimated at the moment at
+        which ω'/ω is λ/h for the real eigenvalue λ: then this problem is the least-squares problem
+        of λ, whose factors are known.
         """
         form, states = error_form_of_ratio(self.stages, self.real), self.at_stages(unknowns)
         gap = self.corrected(states, form.moment)[0] - self.at(states, form.moment)[0]
@@ -201,7 +206,7 @@ class CellNewton(Newton):
 
     @property
     def of_real(self) -> CellSystem:
-        """The least-squares problem of the real eigenvalue."""
+        """The least-squares problem of the real eigenvalue, which is part of a Newton step."""
         return self.cells.system(self.real / self.length)
 
     def states_and_rates(self, states: Tensor) -> Tensor:
@@ -215,7 +220,7 @@ class CellNewton(Newton):
         return with_rates(states, rates, self.cells.fields)
 
     def at(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
-        """The polynomials in time at a moment, and their derivatives, (N, L, p m) each.
+        """The polynomial in time at a moment, and its time derivative there, (N, L, p m) each.
 
         Args:
             states: the states at the stages, (s, N, L, p m).
@@ -224,7 +229,14 @@ class CellNewton(Newton):
         return state_at(self.stages, self.length, self.first, states, moment)
 
     def right(self, states: Tensor) -> list[Tensor]:
-        """The right-hand sides b near states at the stages, (s, c, q, equations) for each term."""
+        """The right-hand sides of the linearised equations, for given states at the stages.
+
+        Args:
+            states: the states at the stages, (s, N, L, p m).
+
+        Returns:
+            The right-hand sides b (see `right_hand_side`), for each term (s, c, q, equations).
+        """
         times = self.start + self.length * self.stages.nodes
         states_and_rates = self.states_and_rates(states)
         return [
@@ -238,10 +250,10 @@ class CellNewton(Newton):
         ]
 
     def solved(self, starts: Tensor, right: Sequence[Tensor] = ()) -> Tensor:
-        """The states at the stages, (s, N, L, p m, n).
+        """Solve the linear collocation equations for n right-hand sides.
 
         Args:
-            starts: n states at the start, (N, L, p m, n).
+            starts: n states at the start of the window, (N, L, p m, n).
             right: the right-hand sides for each term, (s, c, q, equations, n); empty for zero.
         """
         start = starts.expand(self.stages.count, *starts.shape)
@@ -291,7 +303,10 @@ class CellNewton(Newton):
         return self.cells.solve(rate, rate * state[..., None])[0][..., 0]
 
     def corrected(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
-        """The polynomials in time at a moment, corrected by the problem of the real eigenvalue.
+        """The state at a moment, corrected by one solve of the problem of the real eigenvalue.
+
+        The time derivative in this problem is that of the polynomials through the states, plus λ/h
+        times the correction.
 
         Args:
             states: the solution at the stages, (s, N, L, p m).
@@ -314,7 +329,7 @@ class CellNewton(Newton):
 def state_at(
     stages: Stages, length: float, initial: Tensor, states: Tensor, moment: float
 ) -> tuple[Tensor, Tensor]:
-    """A window's polynomials in time at a moment, and their derivatives, (N, L, p m) each.
+    """A window's polynomial in time at a moment, and its time derivative there, (N, L, p m) each.
 
     Args:
         stages, length: the stages and the length of the window.
@@ -340,7 +355,7 @@ def with_rates(states: Tensor, rates: Tensor, fields: int) -> Tensor:
 
 
 def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
-    """The families of a tree: the indices of the 2^d leaves into which a box is halved, (f, 2^d).
+    """The f families of a tree, each as the indices of the leaves of a halved box, (f, 2^d).
 
     Args:
         tree: the tree.
@@ -356,7 +371,7 @@ def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
 
 
 def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
-    """Replace families of leaves of a tree by the boxes that were halved into them.
+    """Coarsen a tree: replace families of leaves by the boxes that were halved into them.
 
     Args:
         tree: the tree.
@@ -377,11 +392,10 @@ def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class SpaceError:
-    """The error in space of a window, or of one step with the real eigenvalue in the window.
+    """The error due to the cells in space, of a window or of one implicit step in the window.
 
     Args:
-        shape: the coefficients of the part of the error that the cells can represent,
-            (N, L, p m).
+        shape: the part of the error that the cells can represent, as coefficients, (N, L, p m).
         cells: the L2 norm of the whole error that each cell causes, (N,).
         beyond: the L2 norm of the part of the error that the cells cannot represent.
         indicated: the norm of the cells' indicators (see `CellSystem.indicators`). The errors of
@@ -423,10 +437,12 @@ class SpaceError:
 
 
 def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
-    """A weighted mean of the states at the stages, from the problem of the real eigenvalue.
+    """The result of one implicit step in a window: a weighted mean of the states at the stages.
 
-    The weights are largest at early stages. If the equation is linear, the mean does not depend on
-    `states`, so that the window need not be solved before.
+    Its error in space is estimated before the window is solved. The step is the least-squares
+    problem of the real eigenvalue, divided by the sum of the eigenvalue's row of V⁻¹ (see
+    `Stages`). So the result is the mean of the states with the weights of this row, which are
+    largest at early stages. If the equation is linear, the result does not depend on `states`.
 
     Args:
         equations: the equations of a window.
@@ -446,7 +462,7 @@ def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def last_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
-    """The solution at the end of a window, corrected by the problem of the real eigenvalue.
+    """The solution at the end of a solved window, corrected by one implicit step.
 
     Args:
         equations: the equations of a window.
@@ -470,10 +486,10 @@ def compared_in_space(
     probe: Probe,
     probed: tuple[Tensor, Tensor],
 ) -> SpaceError:
-    """The error in space of one step in a window, from comparisons.
+    """The error in space of one implicit step in a window, from comparisons with better solutions.
 
-    The least-squares problem of the real eigenvalue is solved in smaller cells at singular corners,
-    and then also with a degree higher by 2. The first solution shows the error that the cells at
+    The least-squares problem of the step is solved again in smaller cells at singular corners, and
+    then also with a degree higher by 2. The first solution shows the error that the cells at
     corners cause anywhere. The second solution shows the error in each cell.
 
     Args:
@@ -526,8 +542,9 @@ def compared_in_space(
 class CellAttempt(Attempt):
     """An attempt to solve a window.
 
-    equations: the equations of the window. added: the error in space that the window adds; None if
-    the window cannot be accepted.
+    Args:
+        equations: the equations of the window.
+        added: the error in space that the window adds; None if the window cannot be accepted.
     """
 
     equations: CellNewton
@@ -535,11 +552,11 @@ class CellAttempt(Attempt):
 
 
 class CellMarch(TimeState[CellAttempt]):
-    """The state of a march in cells that follow the solution, with the kept linearisation.
+    """The state of a march with cells in space, which are refined and coarsened on the way.
 
     Each window may add an error in time of half the tolerance; the errors in space of all windows
     together may be the other half. Errors in space are found by comparisons with smaller cells and
-    a higher degree: at the early stages before a window is solved, and at its end afterwards. Cells
+    a higher degree: of `early_step` before a window is solved, and of `last_step` afterwards. Cells
     are refined until the errors are small enough. The arguments are those of `TimeState`.
 
     Attributes:
@@ -616,7 +633,7 @@ class CellMarch(TimeState[CellAttempt]):
         self.geometry, self.functions = geometry, functions
 
     def _take_initial(self) -> None:
-        """Project the initial values onto the present cells, and compute their errors."""
+        """Project the initial values onto the present cells, with errors in `first_errors`."""
         polynomials, counted = self.polynomials, self.problem.counted
         functions, squares = torch.zeros_like(self.functions), torch.zeros(self.count).double()
         for at in self.problem.inside(
@@ -695,7 +712,7 @@ class CellMarch(TimeState[CellAttempt]):
         return self.settings.tolerance / 2 * share * self.expected
 
     def _resolve_early(self, scheme: Stages, length: float) -> None:
-        """Refine cells until they resolve the early stages of a window, which costs little.
+        """Refine cells until they resolve `early_step` of a window, before the window is solved.
 
         If there are too many cells, or too little memory, the reason is stored in `stopped`.
 
@@ -804,7 +821,7 @@ class CellMarch(TimeState[CellAttempt]):
         return torch.cat([self.functions, states])
 
     def _moved(self, geometry: CellGeometry, functions: Tensor) -> bool:
-        """Replace the cells and the functions, and forget what belongs to the old cells.
+        """Replace the cells and the functions, and forget results that hold for the old cells only.
 
         Forgotten are the linearisation and the errors in space of earlier windows. If the number of
         cells stays the same, nothing changes.
@@ -887,7 +904,7 @@ class CellMarch(TimeState[CellAttempt]):
         Args:
             equations: the equations of the window.
             states: states at the stages near the solution, (s, N, L, p m).
-            probe: the step from which the error is estimated, `early_step` or `last_step`.
+            probe: the implicit step from which the error is estimated, `early_step` or `last_step`.
         """
         found, indicators = probe(equations, states)
         self.expected, indicated = max(self.size, self.places.norm(found)), float(indicators.norm())

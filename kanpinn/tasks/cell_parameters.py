@@ -27,9 +27,11 @@ from kanpinn.tasks.parameter_search import NO_FIT, MisfitModel, ParameterSearch
 class CellFit(MisfitModel):
     """The misfit of data by the solution in cells for some parameters.
 
-    fields: the coefficients of the solution in N cells of L polynomials, (N, L, m). directions: the
-    coefficients of its derivatives by the K parameters, (N, L, K m): the m fields of the first
-    parameter, then those of the second parameter, and so on.
+    Args:
+        fields: the coefficients of the solution in N cells of L polynomials, (N, L, m).
+        directions: the coefficients of the derivatives of the solution by the K parameters, (N, L,
+            K m): the m fields of the first parameter, then those of the second parameter, and so
+            on.
     """
 
     fields: Tensor
@@ -51,9 +53,10 @@ class CellFit(MisfitModel):
 
 
 def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
-    """The right-hand sides for the solution and for its derivatives by K parameters.
+    """The right-hand sides of the least-squares problem, for the solution and its K derivatives.
 
-    The right-hand sides for the derivatives are minus the derivatives of the residuals by the
+    The solution and its derivatives by K parameters solve the same problem with different
+    right-hand sides. For the derivatives these are minus the derivatives of the residuals by the
     parameters.
 
     Args:

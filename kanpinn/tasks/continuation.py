@@ -26,9 +26,10 @@ class NotSolved(Exception):
 class NewtonInCells:
     """Newton's method in cells, which are refined until the relative error is below `tolerance`.
 
-    kept: the ratio of the error to its indicator on the last tree, with which the solve for the
-    next value of the parameter starts; 0 if unknown. tolerance: the largest relative error of a
-    solution from which the continuation goes on.
+    Args:
+        kept: the ratio of the error to its indicator on the last mesh, with which the solve for the
+            next value of the parameter starts; 0 if unknown.
+        tolerance: the largest relative error of a solution from which the continuation goes on.
     """
 
     kept: float = 0.0
@@ -49,11 +50,12 @@ class NewtonInCells:
 class NewtonOnOutputLayer:
     """Newton's method on the output layer, until a full step hardly lowers the loss any more.
 
-    Beyond a fold there is no solution. Newton's method may settle there, but at a loss more than a
-    hundred times as large as the loss of the last solution. A relative loss of 1e-6 is always
-    accepted.
+    Beyond a fold of the path of solutions there is no solution. Newton's method may settle there,
+    but at a loss more than a hundred times as large as the loss of the last solution. A relative
+    loss (loss / loss of the zero function) of 1e-6 is always accepted.
 
-    kept: the loss of the last solution, divided by the loss of the zero function.
+    Args:
+        kept: the relative loss of the last solution.
     """
 
     kept: float = 1e-2

@@ -35,8 +35,9 @@ def unbounded_growth(
 ) -> str:
     """Describe in words a wave that grows without bound around the solution.
 
-    The result is "" if there is no such wave, for equations in time alone, and if the numbers of
-    equations and of fields differ, so that no exponents are defined.
+    The equation is linearised at some points, here called places. The result is "" if there is no
+    such wave, for equations in time alone, and if the numbers of equations and of fields differ, so
+    that no exponents σ are defined.
 
     Args:
         state: the state of the march, with the solution at a moment.
@@ -74,14 +75,14 @@ def fastest_wave(
     """Find the fastest of the waves that grow without bound; None if there is none.
 
     Args:
-        linearised: the linearised equation at some places.
+        linearised: the equation, linearised at some points.
         lengths: the lengths of the domain, the time last, (d,).
         order: the order of the equation in time.
         negligible: growth of less than this fraction of the largest |σ| anywhere does not count.
 
     Returns:
-        The index of the place, the direction of the wave with one period in the domain,
-        (d - 1,), and the real part of its exponent σ.
+        The index of the point; the wave vector of the wave, without the factor 2π, scaled to one
+        period in the domain, (d - 1,); and the real part of its exponent σ with a thousand periods.
     """
     fastest, largest, axes = None, 0.0, torch.diag(1 / lengths[:-1])
     directions = list(axes)  # each with one period in the domain
@@ -113,13 +114,13 @@ def _growth(sigma: np.ndarray) -> float:
 def _exponents(
     linearised: Linearised, row: int, direction: Tensor, number: float, order: int
 ) -> np.ndarray:
-    """All exponents σ of a wave e^(ik·x + σt) at one place.
+    """All exponents σ of a wave e^(ik·x + σt) at one point.
 
     Args:
-        linearised: the linearised equation at some places.
-        row: the index of the place.
-        direction: the direction of the wave, with one period in the domain, (d - 1,).
-        number: the number of periods in the domain.
+        linearised: the equation, linearised at some points.
+        row: the index of the point.
+        direction: the wave vector k / 2π, scaled to one period in the domain, (d - 1,).
+        number: the number of periods in the domain, which multiplies `direction`.
         order: the order of the equation in time.
     """
     start = torch.cat([2j * math.pi * number * direction, direction.new_zeros(1)])

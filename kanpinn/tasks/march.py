@@ -28,7 +28,7 @@ SPACES: Mapping[type[Network], type[TimeState[Any]]] = {
 
 
 def state_kind(network: Network) -> type[TimeState[Any]]:
-    """Return the class of the state with which a march solves for a network.
+    """Return the kind of `TimeState` with which a march solves for a network.
 
     Raises:
         InputError: for a network that has no time windows.

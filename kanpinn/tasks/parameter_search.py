@@ -20,8 +20,8 @@ class MisfitModel:
 
     Args:
         parameters: the values of the parameters, (K,).
-        model: R (k, K) and z (k,), such that ‖R d + z‖² is the loss of the data for a change d of
-            the parameters, with the misfit linearised.
+        model: the matrix R (k, K) and the vector z (k,) such that ‖R d + z‖² is the loss of the
+            data after a change d of the parameters, with the misfit linearised.
         rows: the number of data.
     """
 
@@ -63,7 +63,7 @@ class ParameterSearch(Kept, Generic[Fit]):
 
     A fit for new parameters is accepted unless its loss exceeds that of the latest accepted fit;
     the damping follows from a comparison with the predicted loss. If a search ends without a fit of
-    the data, another search begins from random values. The best end of all searches is kept.
+    the data, another search begins from random values. The best result of all searches is kept.
 
     Args:
         parameters: the parameters, whose present values are the first start.
@@ -78,7 +78,7 @@ class ParameterSearch(Kept, Generic[Fit]):
         predicted: the loss after the latest step, as the model predicts it.
         expected: whether the latest accepted fit has the predicted loss.
         tried: the number of random starts so far.
-        best, best_loss: the parameters at the best end of a search, and the loss there.
+        best, best_loss: the parameters with the lowest loss at the end of a search, and this loss.
 
     Reference: Bard, Nonlinear parameter estimation (1974), chapter 8; Moré, The Levenberg–Marquardt
     algorithm (1978).
@@ -143,14 +143,15 @@ class ParameterSearch(Kept, Generic[Fit]):
         return step
 
     def keep_best(self, fit: Fit) -> None:
-        """Keep the parameters of a fit at the end of a search if it is the best end so far."""
+        """Keep the parameters of the last fit of a search if its loss is the lowest so far."""
         if fit.loss < self.best_loss:
             self.best, self.best_loss = fit.parameters, fit.loss
 
     def begin_elsewhere(self) -> bool:
         """Begin another search from random values, and return True.
 
-        If all random starts are used up, begin from the best end instead, and return False.
+        If all random starts are used up, begin from the best result so far instead, and return
+        False.
         """
         if self.tried == self.starts:
             self.begin(self.best)

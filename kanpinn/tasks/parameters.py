@@ -44,9 +44,9 @@ def free_start(
 ) -> tuple[ResidualTerm, Tensor, Tensor]:
     """Write the initial state as base + Σ_k y_k directions_k with free numbers y_k.
 
-    No condition prescribes the y_k. The function is for equations in time alone. The state consists
-    of the m values and, for second order, the m rates at the first moment. The first data, if there
-    are any, help to find the base.
+    The function is for equations in time alone. The state consists of the m values and, for second
+    order, the m rates at the first moment. The conditions fix the base; they leave the numbers y_k
+    free. The first data, if there are any, help to find the base.
 
     Args:
         terms: the conditions at the first moment.
@@ -56,8 +56,8 @@ def free_start(
         order: the order of the equation in time.
 
     Returns:
-        The condition that the initial state is this sum; y, (K,), which the caller changes in
-        place; the orthonormal directions, (order, m, K).
+        Three results: the condition that the initial state is this sum; the numbers y, (K,), which
+            the caller changes in place; the orthonormal directions, (order, m, K).
     """
     size = order * fields
     base, null = first.coords.new_zeros(size), torch.eye(size).to(first.coords)
@@ -167,11 +167,13 @@ def window_sensitivities(
 
 @dataclass(frozen=True, eq=False)
 class PathPiece:
-    """A window of a march, and the derivatives of its solution by K parameters.
+    """One window of a march, with the derivatives of its solution by K parameters.
 
-    space: the functions of space in the window. window: the solution of m fields. directions: the
-    derivatives, as a window of K·m fields. error: the relative error in time and space that the
-    window adds.
+    Args:
+        space: the functions of space in the window.
+        window: the solution of m fields.
+        directions: the derivatives, as a window of K·m fields.
+        error: the relative error in time and space that the window adds.
     """
 
     space: FunctionSpace
@@ -188,10 +190,13 @@ class PathPiece:
 
 @dataclass(frozen=True, eq=False)
 class Path(MisfitModel):
-    """The solution for some parameters in all windows up to some time, with the misfit of the data.
+    """The solution of an evolution for given parameters, with the misfit of the data.
 
-    pieces: the windows. size: the largest root mean square of the solution. limited: whether the
-    functions of space are too coarse to resolve the solution to the tolerance.
+    Args:
+        pieces: the windows, in the order of time.
+        size: the largest root mean square of the solution.
+        limited: whether the functions of space are too coarse to resolve the solution to the
+            tolerance.
     """
 
     pieces: Sequence[PathPiece]
@@ -405,7 +410,7 @@ class ParametrisedMarch:
         return PathPiece(space, window, directions, error)
 
     def give(self, network: Windows, pieces: Sequence[PathPiece], errors: Tensor) -> None:
-        """Store in a network the solution in some windows.
+        """Store in a network the solution in all given windows, and the errors of the parameters.
 
         Args:
             network: the network.
@@ -552,7 +557,7 @@ class ShootingStage(Stage):
 
     @property
     def is_whole(self) -> bool:
-        """True if the search uses all data."""
+        """True if the present fit uses the data of the whole time."""
         return self.until >= self.end
 
     def _lengthen(self, growth: float) -> None:
@@ -651,8 +656,8 @@ class ShootingStage(Stage):
         """Choose how to continue after the present data are not fitted, and return the result.
 
         The first possible continuation is chosen: the data of a shorter time; other start values;
-        the best end of all searches, with the full tolerance. The search ends if there is no such
-        end, or if the marches have the full tolerance already.
+        the best result of all searches, with the full tolerance. The search ends if there is no
+        such result, or if the marches have the full tolerance already.
 
         Args:
             now: the fit at which the search has ended; None if there is no solution for the

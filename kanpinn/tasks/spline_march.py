@@ -27,7 +27,8 @@ from kanpinn.tasks.window import GalerkinNewton, Window, newton_method, solve_wi
 class SplineState:
     """The solution at the end of the windows so far, from which the next window starts.
 
-    There are E elements, which are the intervals of splines if the functions are splines.
+    There are n functions of space, m fields and E elements (the intervals, if the functions are
+    splines). The window is the present interval of time.
 
     Args:
         time: the end of the windows.
@@ -60,10 +61,10 @@ class SplineState:
 
     @property
     def change(self) -> float:
-        """The error with which the space represents the state, relative to `size`.
+        """The relative error with which the space represents the state.
 
-        It is the root mean square of `felt` over all elements; 0 if the state is the end of a
-        window in the same space.
+        It is the root mean square of `felt` over all elements, divided by `size`; 0 if the state is
+        the end of a window in the same space.
         """
         if self.errors is None or not self.size:
             return 0.0
@@ -71,7 +72,7 @@ class SplineState:
 
     @property
     def felt(self) -> Tensor:
-        """`errors` in the root mean square over the whole time, (E,).
+        """The effect of `errors` over the whole time, as a root mean square in time, (E,).
 
         An error counts only for the fraction of the time for which it lasts: the result is errors ·
         √lasting, or `errors` if `lasting` is None.
@@ -164,9 +165,9 @@ class SplineMarch(TimeState[SplineAttempt]):
     """The solution in splines or random functions, on intervals that follow the solution.
 
     The errors of splines are waves as long as an interval. If intervals are refined late, these
-    errors continue in the finer space as waves that few equations damp, and that force short
-    windows. So intervals are refined as soon as the errors exceed `tolerated`, well before they
-    reach `allowed`, half of the tolerance.
+    waves go on in the finer space. Few equations damp them, and they force short windows. So
+    intervals are refined as soon as the errors exceed `tolerated`, well before they reach
+    `allowed`, half of the tolerance.
 
     Kinks of the initial values are resolved only as far as their errors last: where the equation
     damps short waves, the errors are gone after a small part of the whole time.
@@ -191,10 +192,12 @@ class SplineMarch(TimeState[SplineAttempt]):
         self.tolerated, self.aim = self.allowed / 5, self.allowed / 30
 
     def _space(self, breaks: Sequence[Tensor], kinks: Tensor | None = None) -> FunctionSpace:
+        """The functions of space with given breaks in each coordinate, in float64."""
         breaks = [one.to("cpu", torch.float64) for one in breaks]
         return FunctionSpace(self.network, self.surrogate, self.terms, breaks, kinks)
 
     def _go_on(self, state: SplineState) -> None:
+        """Replace the state, and the attributes `time` and `latest` with it."""
         self.state, self.time, self.latest = state, state.time, state.latest
 
     def start(self, scheme: Stages, length: float) -> None:
@@ -259,11 +262,11 @@ class SplineMarch(TimeState[SplineAttempt]):
     def _judged(
         self, state: SplineState, window: Window, newton: GalerkinNewton, size: float
     ) -> SplineAttempt:
-        """The attempt with its errors in space and the propagated error at its end.
+        """Estimate the errors in space of a solved window; return the attempt with these errors.
 
-        Errors of splines that fade early count less. Let T be a tenth of the duration of the march,
-        and e the time, counted from the start of the march, at which the equation has damped the
-        error. The error has the weight √(e / T) if e < T, else 1.
+        Errors of splines that the equation damps early count less. Let T be a tenth of the duration
+        of the march, and e the time, counted from the start of the march, at which an error is
+        damped. This error has the weight √(e / T) if e < T, else 1.
 
         Args:
             state: the state at the start of the window.
@@ -324,6 +327,7 @@ class SplineMarch(TimeState[SplineAttempt]):
                 self._go_on(moved if moved.change <= self.aim else state)
 
     def _grades(self, space: FunctionSpace) -> bool:
+        """Return whether the intervals of a space may be changed."""
         return self.settings.follows and bool(space.breaks)
 
     def state_dict(self) -> dict[str, Any]:

@@ -55,11 +55,11 @@ class MarchSettings:
         return stages(self.stages or 3, self.scheme)
 
     def precision(self, method: type[Newton]) -> float:
-        """The relative error at which Newton's method ends.
+        """The relative error of the solution at which Newton's method ends.
 
         It is 1e-2 of the tolerance for a method that converges linearly, and 1e-4 of the tolerance
-        for a method that converges quadratically, since its digits cost little: with 1e-2, errors
-        of van der Pol's equation were up to 10,000 times larger. For a scheme that preserves
+        for a method that converges quadratically: further digits then cost little, and with 1e-2
+        errors of van der Pol's equation were up to 10,000 times larger. For a scheme that preserves
         invariants it is 1e-14, since the invariants need all digits.
 
         Args:
@@ -71,11 +71,11 @@ class MarchSettings:
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """An attempt to solve a window.
+    """An attempt to solve a window (an interval of time), which the march accepts or refuses.
 
     Args:
-        window: the window.
-        space: the functions of space in words, such as "8 intervals"; "" for none.
+        window: the window with its solution and errors.
+        space: the size of the space in words, such as "8 intervals"; "" for none.
         notes: numbers for the history, by name.
     """
 
@@ -88,7 +88,7 @@ Tried = TypeVar("Tried", bound=Attempt)
 
 
 class TimeState(Kept, ABC, Generic[Tried]):
-    """The solution at the end of the windows so far, in the space of the next window.
+    """The state of a march: the solution at the end of the windows so far, and the space around it.
 
     Args:
         settings: the settings of the march.
@@ -149,9 +149,10 @@ class TimeState(Kept, ABC, Generic[Tried]):
 
     @abstractmethod
     def attempt(self, scheme: Stages, length: float, allowed: float) -> Tried | None:
-        """Try to solve the next window; None if this is impossible, with the reason in `stopped`.
+        """Try to solve the next window.
 
         The space is refined until it resolves the window, unless the error in time is too large.
+        The result is None if no window can be tried, with the reason in `stopped`.
 
         Args:
             scheme: the stages of the window.
@@ -189,7 +190,7 @@ class TimeState(Kept, ABC, Generic[Tried]):
         """Coarsen the space where it is finer than the next window needs.
 
         Args:
-            done: the last window.
+            done: the accepted attempt of the last window.
             length: the length of the next window.
         """
 

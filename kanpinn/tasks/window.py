@@ -37,19 +37,20 @@ from kanpinn.spaces.time_schemes import (
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """The solution in one window.
+    """The solution in one window (interval of time), in which it is a polynomial in time.
 
     Args:
         stages: the collocation method, with s stages.
         start, length: the first moment of the window and its length.
         states: the coefficients of m fields in n functions of space, (order + s, n, m). First come
-            the coefficients of the value at the start, and for second order of the rate, then the
-            unknowns of the stages (see `at_stages`).
+            the coefficients of the value at the start and, for second order, of the rate (time
+            derivative) at the start; then the s unknowns. The comment above `at_stages` says how
+            the polynomial follows from them.
         error: the estimated error that the window adds, relative to the size of the solution, in
             the root mean square over the window; infinite if the window could not be solved.
         lower: the error that two stages fewer would leave, 0 if it is not known.
-        in_time: an estimate of the error in time of the value at the end, as coefficients
-            (1, n, m), see `Newton.error`.
+        in_time: an estimate of the error in time of the value at the end, as coefficients (1, n,
+            m), see `Newton.error`.
         size: the root mean square of the solution at the end.
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
@@ -75,7 +76,7 @@ class Window:
 
     @property
     def unknowns(self) -> Tensor:
-        """The unknowns of the stages, (s, n, m)."""
+        """The unknowns of the collocation equations, one for each stage, (s, n, m)."""
         return self.states[self.order :]
 
     def series(self, derivative: int = 0) -> Tensor:
@@ -138,15 +139,15 @@ class StageChoice:
 
 
 class Newton(ABC):
-    """Newton's method for the collocation equations of one window, in any space.
+    """Newton's method for the collocation equations of one window, with any functions of space.
 
     Attributes:
         is_linear: whether the method converges linearly; otherwise it converges quadratically.
         choice: the numbers of stages that windows may have with the method.
         stages: the collocation method of the window, with s stages.
         start, length: the first moment of the window and its length.
-        initial: the coefficients of the value, and for second order the rate, at the start,
-            (order, n, m).
+        initial: the coefficients of the value, and for second order the rate, at the start, (order,
+            n, m), for m fields and n functions of space.
     """
 
     is_linear: ClassVar[bool] = True
@@ -158,7 +159,7 @@ class Newton(ABC):
 
     @abstractmethod
     def correction(self, unknowns: Tensor) -> Tensor | None:
-        """The Newton step that is subtracted from the unknowns, (s, n, m); None if not finite."""
+        """The Newton step, to be subtracted from the unknowns, (s, n, m); None if not finite."""
 
     def is_settled(self, unknowns: Tensor) -> bool:
         """True if further corrections would only be rounding errors, as for linear equations.
@@ -171,15 +172,16 @@ class Newton(ABC):
 
     @abstractmethod
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
-        """The error of the polynomials in time if the state at the start were exact.
+        """Estimate the error in time of a solved window whose state at the start is exact.
 
-        The residual at a moment between the stages is the defect with which the polynomials satisfy
-        the equation. Let ω(τ) be the form of the error e of the polynomials (see `ErrorForm`). Near
-        this moment the derivatives of e are ω^(r) / ω e, so that e follows from the defect by one
-        linear system, the linearised equation. The error e, scaled to its mean size over the
-        window, also serves as an estimate of the error at the end. The true error at the end is far
-        smaller for smooth solutions, about as large for waves that are too fast for the window, and
-        larger for solutions that the equation amplifies much within the window.
+        The polynomials p satisfy the equation at the stages only. Between them they leave a defect
+        (residual). To leading order the error e of p is a multiple of a known function ω of time
+        (see `ErrorForm`), so that its derivatives near a moment are e^(r) = ω^(r) / ω e. With these
+        derivatives the equation, linearised about p, gives e at the moment from the defect there,
+        by one linear system. This error, scaled to its mean size over the window, also serves as an
+        estimate of the error at the end. The true error at the end is far smaller for smooth
+        solutions, about as large for waves that are too fast for the window, and larger for
+        solutions that the equation amplifies much within the window.
 
         Args:
             unknowns: the unknowns of the stages of the solution, (s, n, m).
@@ -328,11 +330,12 @@ def solve_window(
 
 
 def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
-    """Return the errors with s and with s - 2 stages.
+    """Return the estimated errors of a window, with s and with s - 2 stages.
 
     With two stages fewer, the terms of the two highest Legendre polynomials would be missing. So
     the second error is the norm of these two terms, and the first error is `error`. If these terms
-    are mere rounding errors, both errors are extrapolated from the decay of the larger terms.
+    consist of rounding errors only, both errors are extrapolated from the decay of the larger
+    terms.
 
     Args:
         error: the estimated error with s stages, relative to the size of the solution.
@@ -351,10 +354,10 @@ def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
 
 @dataclass(eq=False)
 class GalerkinNewton(Newton):
-    """Newton's method for the equations in a trial space.
+    """Newton's method for the equations of a window, tested with the functions of a trial space.
 
     Args:
-        system: the equation in the trial space.
+        system: the equation in a trial space of n functions, for m fields.
         stages: the collocation method of the window, with s stages.
         start, length: the first moment of the window and its length.
         initial: the coefficients of the value, and for second order the rate, at the start,
@@ -418,7 +421,7 @@ class GalerkinNewton(Newton):
 
     @abstractmethod
     def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
-        """The change of the polynomials in time by a small change of the state at the start.
+        """Propagate a small change of the state at the start through a solved window.
 
         Args:
             unknowns: the unknowns of the stages of the solution, (s, n, m).
@@ -426,14 +429,15 @@ class GalerkinNewton(Newton):
                 (order, n, m).
 
         Returns:
-            The change of the coefficients, (order + s, n, m).
+            The change of the window's coefficients `Window.states`, (order + s, n, m).
         """
 
     def splines(self, window: Window) -> tuple[Tensor, Tensor]:
-        """The errors of splines in E intervals, (E,), and the times for which they last, (E,).
+        """The errors due to splines in E intervals, (E,), and the times for which these last, (E,).
 
-        The errors are root mean squares, the largest of all stages. Each lasts until the equation
-        has damped it. In time alone the tensors are empty.
+        Each error is the largest root mean square over the interval at any stage. It lasts until
+        the equation has damped it. Both tensors are empty for equations in time alone, and for
+        functions that are no splines.
 
         Args:
             window: the solved window.
@@ -482,7 +486,7 @@ def together(one: Tensor, other: Tensor) -> Tensor:
 
 
 class SimplifiedNewton(GalerkinNewton):
-    """Newton's method with the Jacobian in the middle of the window for all stages.
+    """Simplified Newton's method: all stages use the Jacobian in the middle of the window.
 
     Diagonalising the inverse Butcher matrix leaves one linear system with n·m unknowns for each
     stage, or for each pair of complex eigenvalues. Each system is factored once (see `Stages`).
@@ -558,10 +562,24 @@ class SimplifiedNewton(GalerkinNewton):
 class CoupledNewton(GalerkinNewton):
     """Newton's method with the exact Jacobian, for equations in time alone with few unknowns.
 
-    One dense linear system couples all stages. Unlike the diagonalisation of `SimplifiedNewton`
-    this loses no digits with many stages, and the convergence is quadratic, so that windows are
-    long. The residual is linearised at the stages, and at the moment before the first stage at
-    which the error is estimated.
+    There are m fields and no functions of space (n = 1). One dense linear system with s·m unknowns
+    couples all s stages. Unlike the diagonalisation in `SimplifiedNewton`, it loses no digits with
+    many stages. The convergence is quadratic, so that windows can be long.
+
+    The residual is linearised at s + 1 moments: at the stages, for the Newton step, and at one
+    moment before the first stage, for the error estimate. The m equations are differentiated in one
+    backward pass, each at its own copy of the s + 1 moments.
+
+    Attributes:
+        fields: the number of fields m.
+        parts: for each part of a field's stacked jet, the order of a derivative in time and a
+            factor, whose product is the part.
+        from_states: the matrix from a field's coefficients `Window.states` to the parts of its jet
+            at all moments, (s + 1, parts, order + s).
+        by_unknowns: the columns of this matrix for the s unknowns, (s + 1, 1, s, parts).
+        copies: the s + 1 moments, repeated for each equation, as points.
+        seeds: the gradients with which the backward pass starts, (m (s + 1), m); row block e
+            selects the equation e.
     """
 
     is_linear = False
@@ -608,17 +626,15 @@ class CoupledNewton(GalerkinNewton):
         return torch.from_numpy(found).view(unknowns.shape)
 
     def _linearised(self, unknowns: Tensor) -> tuple[Array, Array]:
-        """The residuals of m equations, and their derivatives by the parts of the fields' jets.
-
-        A single backward pass gives the derivatives of all equations, since each equation has its
-        own copy of the moments.
+        """The residuals of m equations at all moments, and their derivatives by parts of jets.
 
         Args:
             unknowns: the unknowns of the stages, (s, 1, m).
 
         Returns:
             The residuals at the stages and at the moment for the error, (s + 1, m), and the
-            derivatives of each equation there, (m, s + 1, parts, m).
+            derivatives of each equation by the parts of each field's jet there, (m, s + 1, parts,
+            m).
         """
         term = self.system.interior.term
         states = torch.cat([self.initial, unknowns])[:, 0].numpy()
@@ -652,7 +668,7 @@ class CoupledNewton(GalerkinNewton):
 
 
 def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
-    """The kind of Newton's method: dense for few equations in time alone, otherwise simplified."""
+    """The kind of Newton's method for a march: `CoupledNewton` for few equations in time alone."""
     few = 20  # up to 20 fields, the dense system of all stages costs less than other work
     in_time_alone, fields = surrogate.domain.dim == 1, surrogate.network.width[-1]
     return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton
@@ -678,7 +694,7 @@ class Control(Kept):
         gain: the factor by which the cost must fall for another number of stages.
         safety: the ratio of the error that a window aims at to the allowed error.
         distances: the distances d of the last windows, at most three. If they grow steadily, as
-            where a solution comes to rest, the next distance is assumed to grow as well.
+            where a solution becomes stationary, the next distance is assumed to grow as well.
 
     Reference: Trefethen, Approximation Theory and Approximation Practice (2013), chapter 8.
     """
@@ -751,7 +767,7 @@ class Control(Kept):
         self.stages, self.length = best, length
 
     def _faster(self, tried: Window) -> float:
-        """The ratio of the next length to this length with which Newton's method is cheapest.
+        """The ratio (next length / present length) for which Newton's method is cheapest.
 
         The rate of a simplified Newton method is proportional to the square of the length h. Then
         the number of its steps for a unit of time, 1 / (h log(1 / rate)), is least at the rate
@@ -778,7 +794,7 @@ class Control(Kept):
         return min(fastest, max(1.2, (tried.lower / error) ** 0.5))
 
     def _factor(self, tried: Window, stages: int) -> float:
-        """The ratio of the next length to this length for the error that is aimed at.
+        """The ratio (next length / present length) for the error that is aimed at.
 
         It follows from the formula for the error in the docstring of the class. It is infinite if
         the error is small enough for any length.
@@ -797,10 +813,10 @@ class Control(Kept):
 
 
 def windows_left(ends: Sequence[float], most: int) -> float | None:
-    """Return the number of windows that are still needed if the march is hopeless, else None.
+    """Return how many windows are still needed if these are far too many; otherwise None.
 
-    The march is hopeless if windows have not become twice as long over the last 50 windows, and
-    if, at their length, more than ten times as many windows are needed as are allowed.
+    They are far too many if two conditions hold: windows have not become twice as long over the
+    last 50 windows, and at their present length the march needs more than ten times `most` windows.
 
     Args:
         ends: the ends of all windows, from the beginning, in units of the whole time.
