@@ -86,8 +86,9 @@ class Outcome(StrEnum):
 class Ended:
     """Base class of results that have a status in words.
 
-    status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason; for a
-        field that was verified without a tolerance "measured: ...".
+    Attributes:
+        status: "converged", "stopped: ...", "overfitted: ..." or "failed: ...", with the reason;
+            for a field that was verified without a tolerance "measured: ...".
     """
 
     status: str

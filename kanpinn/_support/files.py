@@ -131,8 +131,9 @@ class FolderLock:
 class Pace:
     """The pace at which a file is written again and again, so that writing takes little time.
 
-    interval: the shortest time between two writes, in seconds.
-    share: the largest fraction of the time that is spent on writing.
+    Args:
+        interval: the shortest time between two writes, in seconds.
+        share: the largest fraction of the time that is spent on writing.
     """
 
     interval: float

@@ -76,9 +76,10 @@ class Shown:
     module. The module is imported by its name when a result is first drawn. Results that are not
     drawn therefore do not wait for the import of Matplotlib.
 
-    shown_by: the name of the module. The module has a function `card(result)`, which returns a
-        `Card`; for results with a method `plot` also a function `plot(result, ...)`; for results of
-        runs also a function `figures(result, fields)`.
+    Attributes:
+        shown_by: the name of the module. The module has a function `card(result)`, which returns a
+            `Card`; for results with a method `plot` also a function `plot(result, ...)`; for
+            results of runs also a function `figures(result, fields)`.
     """
 
     shown_by: ClassVar[str]

@@ -52,7 +52,8 @@ def reporting(quiet: bool = False) -> Iterator[None]:
     numerical failure, 2 for bad input or a file that cannot be read or written, and 130 after
     Ctrl-C.
 
-    quiet: whether only errors are printed.
+    Args:
+        quiet: whether only errors are printed.
     """
     said: set[str] = set()
 

@@ -354,9 +354,10 @@ CODE, SEEN = "exit code", "seen by "
 class Ranks(NamedTuple):
     """The processes of one command.
 
-    joined: a context manager in which the processes form a process group of torch.distributed.
-    alone: whether this process is the only process.
-    first: whether this process is rank 0, the only rank that prints and writes files.
+    Args:
+        joined: a context manager in which the processes form a process group of torch.distributed.
+        alone: whether this process is the only process.
+        first: whether this process is rank 0, the only rank that prints and writes files.
     """
 
     joined: AbstractContextManager[None] = contextlib.nullcontext()
@@ -404,7 +405,8 @@ def ranks(quiet: bool) -> Iterator[Ranks]:
 def _joined(store: Any) -> Iterator[None]:
     """Form the process group for the block, and select a GPU for the device "cuda" of each rank.
 
-    store: the key-value store that the processes of torchrun share.
+    Args:
+        store: the key-value store that the processes of torchrun share.
     """
     import torch
     import torch.distributed as dist

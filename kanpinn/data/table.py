@@ -266,7 +266,8 @@ class Table:
 def _columns(table: Table, inputs: str, targets: str) -> dict[str, Tensor]:
     """Return the columns of inputs and of numeric targets, (n,) each, by names for messages.
 
-    inputs, targets: formats of the names of inputs and of targets, such as "input {!r}".
+    Args:
+        inputs, targets: formats of the names of inputs and of targets, such as "input {!r}".
     """
     columns = {inputs.format(n): x for n, x in zip(table.names, table.inputs.T, strict=True)}
     if not table.classes:

@@ -489,7 +489,8 @@ def combine2d(kind: str, a: Planar, b: Planar) -> Planar:
 def _parts(a: Planar, b: Planar, tolerance: float) -> Iterator[list[Part]]:
     """Yield the list of all `Part`s of a's boundary, then the list of all `Part`s of b's boundary.
 
-    tolerance: the distance within which points count as equal.
+    Args:
+        tolerance: the distance within which points count as equal.
     """
     points = common_points(a.curves, b.curves, tolerance)
     middle = torch.tensor([0.5], dtype=torch.float64)

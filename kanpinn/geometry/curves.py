@@ -133,7 +133,8 @@ class Curve(MappedPiece):
     def even(self, unit: Weights) -> Weights:
         """Return parameters t, (n,), such that given fractions of the arc length are before γ(t).
 
-        unit: the fractions, (n,).
+        Args:
+            unit: the fractions, (n,).
         """
 
     @abstractmethod
@@ -810,7 +811,8 @@ def divided_at(
 def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
     """Join consecutive curves with the same name on one line or ellipse; keep all other curves.
 
-    tolerance: the distance within which points count as equal, up to a factor.
+    Args:
+        tolerance: the distance within which points count as equal, up to a factor.
     """
     curves = list(curves)
     pieces = Counter(curve.name for curve in curves)

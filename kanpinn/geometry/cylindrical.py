@@ -172,7 +172,8 @@ class Limit:
     def at(self, before: np.ndarray) -> np.ndarray:
         """Return the end (n,) in each of n slices; NaN if the slice does not meet the locus.
 
-        before: the given coordinates (n, axis) of the slices.
+        Args:
+            before: the given coordinates (n, axis) of the slices.
         """
         if self.locus is None:
             return np.full(len(before), self.value)

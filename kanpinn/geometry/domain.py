@@ -377,7 +377,8 @@ BUILDERS: dict[str, Callable[..., "Domain"]] = {}
 class Domain(Sieved):
     """A closed set in d coordinates, of dimension d, with a boundary.
 
-    is_convex: True for boxes and balls; False says nothing.
+    Attributes:
+        is_convex: True for boxes and balls; False says nothing.
     """
 
     is_convex: ClassVar[bool] = False
@@ -566,7 +567,8 @@ def across(along: Tensor) -> tuple[Tensor, Tensor]:
 def interior_angle(solid: "Domain", point: Tensor, along: Tensor) -> float:
     """Return the interior angle of a solid at a point (3,) of an edge, in radians.
 
-    along: the direction of the edge at the point, (3,).
+    Args:
+        along: the direction of the edge at the point, (3,).
     """
     count, radius = 720, 1e-5 * solid.diameter  # points on a ring, half a degree apart
     turns = (torch.arange(count, dtype=along.dtype) + 0.5)[:, None] * (2 * math.pi / count)

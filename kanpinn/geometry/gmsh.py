@@ -607,7 +607,8 @@ class MshFile:
     def _next(self, count: int, kind: str) -> np.ndarray:
         """Return the next numbers, (count,), as int64 or float64.
 
-        kind: NumPy's code for the type of the numbers in a binary file, such as "i4".
+        Args:
+            kind: NumPy's code for the type of the numbers in a binary file, such as "i4".
         """
         wide = np.float64 if kind == "f8" else np.int64
         if self._binary:

@@ -131,7 +131,8 @@ class Points:
         The normal points from the first to the second point of a pair. The distance of the two
         points is above the rounding errors of float64. Data and unknown numbers are left out.
 
-        bounds: the lower and the upper corner of the domain's bounding box, (d,) each.
+        Args:
+            bounds: the lower and the upper corner of the domain's bounding box, (d,) each.
         """
         low, high = bounds
         step = 1e-11 * float((high - low).max()) * self.outward
@@ -185,7 +186,8 @@ class Batch(Points):
     network changes, so values that depend on the points alone are computed once. Points derived
     from a batch, such as some of its rows, are plain `Points` without a cache.
 
-    known: the cached values by key. A key is a function, or a function with its arguments.
+    Attributes:
+        known: the cached values by key. A key is a function, or a function with its arguments.
     """
 
     known: dict[Hashable, Any] | None = field(default_factory=dict, init=False, repr=False)

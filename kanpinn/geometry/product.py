@@ -228,7 +228,8 @@ def at_one_time(points: Points, time: float, name: str) -> Points:
 def _at_times(points: Points, time: Box, shares: Tensor) -> Points:
     """Append a time to each of n points in space.
 
-    shares: the times (n,), as fractions of the time interval.
+    Args:
+        shares: the times (n,), as fractions of the time interval.
     """
     return _joined(points, time.image(shares[:, None]).coords, time.names[0])
 
@@ -236,7 +237,8 @@ def _at_times(points: Points, time: Box, shares: Tensor) -> Points:
 def _at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
     """Return n·k points: each of n points in space at each of k times; the times vary fastest.
 
-    shares: the times (k,), as fractions of the time interval.
+    Args:
+        shares: the times (k,), as fractions of the time interval.
     """
     rows = torch.arange(len(points)).repeat_interleave(len(shares))
     return _at_times(points[rows], time, shares.repeat(len(points)))

@@ -517,7 +517,8 @@ def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, 
 def _ranges(counts: Tensor) -> tuple[Tensor, Tensor]:
     """Number n items that are listed group by group.
 
-    counts: the number of items in each group.
+    Args:
+        counts: the number of items in each group.
 
     Returns:
         The number of each item's group, from 0, (n,), and the item's number within the group, from

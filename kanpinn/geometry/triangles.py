@@ -47,7 +47,8 @@ class Triangles:
         On triangles with straight edges the rule is exact for polynomials up to degree
         2·each - 1.
 
-        each: the number of nodes of each one-dimensional rule in the rule on a triangle.
+        Args:
+            each: the number of nodes of each one-dimensional rule in the rule on a triangle.
         """
         check_size(each, len(self) * each**2)
         shares, weights = simplex_rule(each, 2)

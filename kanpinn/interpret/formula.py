@@ -147,8 +147,11 @@ Name = tuple[Key, str]
 class Rounded:
     """A graph whose edges are formulas, with the constants that are known exactly.
 
-    graph: the graph. exact: the recognised constants as sympy numbers, {(edge, name): number}, with
-    the names a, b, c, d. redundant: the (edge, name) of the constants that the normal form fixes.
+    Args:
+        graph: the graph.
+        exact: the recognised constants as sympy numbers, {(edge, name): number}, with the names a,
+            b, c, d.
+        redundant: the (edge, name) of the constants that the normal form fixes.
     """
 
     graph: Graph
@@ -520,8 +523,11 @@ def simplest(expression: Any) -> Any:
 class EdgeRow:
     """One edge of the network, from unit `input` to unit `output` of a layer, as c f(a x + b) + d.
 
-    function: the name of f. r2: the squared correlation of the values of the formula and the values
-    of the original edge. complexity: the complexity of f, see `Univariate`.
+    Args:
+        function: the name of f.
+        r2: the squared correlation of the values of the formula and the values of the original
+            edge.
+        complexity: the complexity of f, see `Univariate`.
 
     Example:
         >>> from kanpinn.interpret import EdgeRow

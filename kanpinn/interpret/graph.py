@@ -182,7 +182,8 @@ class Graph:
     def units(self, x: Tensor, last: int | None = None) -> list[Tensor]:
         """Return the values of the units at x (n, d), (n, width[l]) for each layer l up to `last`.
 
-        last: the index of the last layer of units, 0 for the inputs; by default the outputs.
+        Args:
+            last: the index of the last layer of units, 0 for the inputs; by default the outputs.
         """
         values = [x]
         for layer, size in enumerate(self.width[1:][:last]):

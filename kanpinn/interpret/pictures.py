@@ -50,8 +50,9 @@ class Layout:
 
     Levels of units are one above the other, with one or more rows of boxes between two levels.
 
-    width: the number of units of each level. ends: the (source, target) units of each layer's
-    edges.
+    Args:
+        width: the number of units of each level.
+        ends: the (source, target) units of each layer's edges.
     """
 
     width: tuple[int, ...]
@@ -121,10 +122,12 @@ class Layout:
 class Link:
     """A drawn edge, from a unit of one level to a unit of the next.
 
-    layer: the index of the edge's layer, from 0. source, target: the indices of its units in the
-    level below and the level above. x, y: the arguments and values of the edge function, (n,) each.
-    score: the importance of the edge, from 0 to 1, which the opacity shows. symbolic: whether the
-    edge is a formula, drawn in another colour.
+    Args:
+        layer: the index of the edge's layer, from 0.
+        source, target: the indices of its units in the level below and the level above.
+        x, y: the arguments and values of the edge function, (n,) each.
+        score: the importance of the edge, from 0 to 1, which the opacity shows.
+        symbolic: whether the edge is a formula, drawn in another colour.
     """
 
     layer: int

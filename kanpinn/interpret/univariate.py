@@ -63,7 +63,9 @@ def periodic(period: float, sign: float = 1.0) -> Gauge:
 class Twin:
     """The relation f(u) = outer · g(inner · u + shift) + offset of a function f to its twin g.
 
-    of: the function g. inner, shift, outer, offset: the numbers in the relation.
+    Args:
+        of: the function g.
+        inner, shift, outer, offset: the numbers in the relation.
 
     Every fit of g is also a fit of f, so that only g has to be fitted.
     """

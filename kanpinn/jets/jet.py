@@ -40,8 +40,10 @@ class Channels:
         order: the highest order of the directional derivatives, at most 4; all lower orders are
             carried too.
 
-    dim: the number of coordinates d. derivative_order: the highest derivative in the jet, 0 … 4.
-    second_count: the number of second derivatives in the jet: 0, 1, d or d².
+    Attributes:
+        dim: the number of coordinates d.
+        derivative_order: the highest derivative in the jet, 0 … 4.
+        second_count: the number of second derivatives in the jet: 0, 1, d or d².
 
     Raises:
         InputError: for an unknown kind of second derivatives.
@@ -88,7 +90,8 @@ class Channels:
 class MissingChannel(Exception):
     """Raised for a derivative that a jet does not carry.
 
-    needed: channels that contain this derivative.
+    Args:
+        needed: channels that contain this derivative.
     """
 
     needed: Channels
@@ -115,10 +118,13 @@ def second_of_diagonal(diagonal: Tensor, kind: str) -> Tensor:
 class Jet:
     """A field of m components in d coordinates, with its derivatives at n points.
 
-    value: (n, m); gradient: (n, d, m); second: (n, s, m) with s = 1, d or d², depending on
-    `channels.second`; lines: (n, directions, order, m), the derivatives ∂_v, ∂_v², … along each
-    direction. Arithmetic with jets and numbers gives jets. Arithmetic with a plain tensor, whose
-    derivatives are not known, gives a plain tensor of values.
+    Args:
+        value: (n, m).
+        gradient: (n, d, m).
+        second: (n, s, m) with s = 1, d or d², depending on `channels.second`.
+        lines: (n, directions, order, m), the derivatives ∂_v, ∂_v², … along each direction.
+            Arithmetic with jets and numbers gives jets. Arithmetic with a plain tensor, whose
+            derivatives are not known, gives a plain tensor of values.
 
     Example:
         >>> import torch
@@ -414,7 +420,9 @@ def total(terms: Iterable[Tensor]) -> Tensor:
 class Coordinates:
     """The jet of the (scaled) coordinates; its gradient ∂_a x_i = scale_i δ_ai is not stored.
 
-    value: (n, d); scale: the constant derivative of each coordinate, (d,).
+    Args:
+        value: (n, d).
+        scale: the constant derivative of each coordinate, (d,).
     """
 
     channels: Channels

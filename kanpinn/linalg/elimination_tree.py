@@ -357,7 +357,9 @@ class UnknownsOfRank:
     def whole(self, own: Array) -> Array:
         """Return vectors of all unknowns, on every rank, from the parts of the ranks, (N, n).
 
-        own: the vectors of this rank's unknowns, (m, n). A shared unknown is taken from one rank.
+        Args:
+            own: the vectors of this rank's unknowns, (m, n). A shared unknown is taken from one
+                rank.
         """
         vectors: Array = np.zeros((self.total, own.shape[1]), own.dtype)
         vectors[self.places[self.counted]] = own[self.counted]

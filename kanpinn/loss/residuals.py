@@ -56,9 +56,10 @@ class Residuals:
         family: gives the terms for other values of the problem's parameters; None for a loss
             without a problem.
 
-    are_squares: whether every term of the loss is a mean of squares, which an energy is not.
-    most_entries: the largest number of entries in the Jacobian of one batch, which bounds the
-    memory (2²³ float64 entries are 64 MiB).
+    Attributes:
+        are_squares: whether every term of the loss is a mean of squares, which an energy is not.
+        most_entries: the largest number of entries in the Jacobian of one batch, which bounds the
+            memory (2²³ float64 entries are 64 MiB).
     """
 
     most_entries: ClassVar[int] = 2**23

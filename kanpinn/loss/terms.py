@@ -39,8 +39,10 @@ class Term(ABC):
         kinks: the pieces of interfaces on which the term's equations hold everywhere; each row
             belongs to a point inside the interface and a point outside.
 
-    squares: whether `total` is the sum of the squares of `linearised`. has_slope: whether 2 Jᵀr is
-    the gradient of `total`, where r is the value of `linearised` and J its Jacobian.
+    Attributes:
+        squares: whether `total` is the sum of the squares of `linearised`.
+        has_slope: whether 2 Jᵀr is the gradient of `total`, where r is the value of `linearised`
+            and J its Jacobian.
     """
 
     squares: ClassVar[bool] = False

@@ -485,7 +485,8 @@ class KAN(Network):
 
         Above three dimensions samples of the domain miss the extremes of the activations.
 
-        low, high: the ends of the sampled range, (n_in,) each.
+        Args:
+            low, high: the ends of the sampled range, (n_in,) each.
         """
         unseen = self._unseen * (high - low)
         return low - unseen, high + unseen

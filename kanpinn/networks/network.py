@@ -69,7 +69,8 @@ class OutputMap(Protocol):
     def apply(self, points: Points, jet: Jet) -> Jet:
         """Return the jet (values and derivatives) of the fields at points.
 
-        jet: the jet of the network's output at the points.
+        Args:
+            jet: the jet of the network's output at the points.
         """
 
 
@@ -210,7 +211,8 @@ class Network(nn.Module, ABC):
     def sized(self, inputs: int, outputs: int) -> Self:
         """Return the network; if it has no width yet, make it with these inputs and outputs.
 
-        inputs, outputs: the numbers of inputs and outputs.
+        Args:
+            inputs, outputs: the numbers of inputs and outputs.
         """
         if self.unsized is not None:
             hidden, arguments = self.unsized

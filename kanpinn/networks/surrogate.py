@@ -90,7 +90,8 @@ class Surrogate(nn.Module):
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
         """Return the jet of the network's inputs at points.
 
-        channels: the derivatives that the jet contains.
+        Args:
+            channels: the derivatives that the jet contains.
         """
         if self.inputs is not None:
             if channels.derivative_order:
@@ -160,7 +161,8 @@ class Surrogate(nn.Module):
     def evaluate(self, points: Points, channels: Channels) -> Jet:
         """Return the jet of the fields at points, in the precision and on the device of the points.
 
-        channels: the derivatives that the jet contains.
+        Args:
+            channels: the derivatives that the jet contains.
         """
         converted = points.to(self.low.dtype, self.low.device)
         return self.jet(converted, channels, numbers=False).map(lambda t: t.to(points.coords))

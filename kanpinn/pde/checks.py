@@ -519,7 +519,8 @@ class SideConditions:
     def words(self, fields: tuple[str, ...]) -> str:
         """Return a clause of a message that says which conditions are lacking.
 
-        fields: the names of the problem's fields.
+        Args:
+            fields: the names of the problem's fields.
         """
         about = {name for c in self.conditions for name in c.about or fields}
         missing = [name for name in fields if name not in about]

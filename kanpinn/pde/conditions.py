@@ -211,7 +211,8 @@ class Condition(ABC):
     def rows_at(self, drawn: Points) -> Points:
         """Return the `sites` points of each row of the residual, row after row.
 
-        drawn: points on the pieces `seats`, one for each row.
+        Args:
+            drawn: points on the pieces `seats`, one for each row.
         """
         return drawn
 

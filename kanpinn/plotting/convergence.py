@@ -37,7 +37,8 @@ class ErrorRange:
 class CurvePoint:
     """The runs of one size: the range of their values on the horizontal axis and of their errors.
 
-    size: the size that all these runs have, such as the number of grid intervals.
+    Args:
+        size: the size that all these runs have, such as the number of grid intervals.
     """
 
     size: float
@@ -49,10 +50,12 @@ class CurvePoint:
 class ErrorCurve:
     """The errors of one setting over ascending sizes.
 
-    label: the name of the setting. points: the errors at each size.
-    fit: the order fitted over x to the first `fitted` points, before the errors level off.
-    overall: the order fitted to all points; as `fit`, None if no order is fitted.
-    theory: the theoretical orders in the sizes, if they are known.
+    Args:
+        label: the name of the setting.
+        points: the errors at each size.
+        fit: the order fitted over x to the first `fitted` points, before the errors level off.
+        overall: the order fitted to all points; as `fit`, None if no order is fitted.
+        theory: the theoretical orders in the sizes, if they are known.
     """
 
     label: str

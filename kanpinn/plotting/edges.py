@@ -25,9 +25,11 @@ from kanpinn.solvers.solution import Solution
 class Edge:
     """One edge function φ of a KAN, sampled at n points.
 
-    source, target: the names of the units that the edge joins, in mathtext.
-    x, y: the arguments and the values of φ, (n,) each. breaks: the grid points of φ.
-    seen: the least and the greatest activation of the source unit.
+    Args:
+        source, target: the names of the units that the edge joins, in mathtext.
+        x, y: the arguments and the values of φ, (n,) each.
+        breaks: the grid points of φ.
+        seen: the least and the greatest activation of the source unit.
     """
 
     source: str
@@ -165,7 +167,8 @@ def plot_edge(ax: Axes, edge: Edge) -> Axes:
 def edges_figure(layers: list[list[Edge]]) -> Figure:
     """Return a figure of the edge functions; if there are more than 60, 12 of each layer.
 
-    layers: the edges of each layer, from `edges_of`.
+    Args:
+        layers: the edges of each layer, from `edges_of`.
     """
     total = most = sum(len(edges) for edges in layers)
     title = "edge functions; lines: grid points, shaded: activations"

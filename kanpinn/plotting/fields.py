@@ -30,9 +30,11 @@ from kanpinn.solvers.solution import Solution
 class Sheet:
     """The one or two coordinates over which a picture shows fields, as lines or as a map.
 
-    axes: the grid points of each coordinate, (n,), by name. outline: the domain's boundary, which
-    clips maps and is drawn as a line; None for a box. time: the name of the time coordinate, if
-    any; a map over time does not have equal scales on both axes.
+    Args:
+        axes: the grid points of each coordinate, (n,), by name.
+        outline: the domain's boundary, which clips maps and is drawn as a line; None for a box.
+        time: the name of the time coordinate, if any; a map over time does not have equal scales on
+            both axes.
     """
 
     axes: Mapping[str, numpy.ndarray]

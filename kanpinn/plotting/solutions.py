@@ -132,7 +132,8 @@ def is_logarithmic(times: numpy.ndarray) -> bool:
 def components_figure(shown: GridFields) -> Figure:
     """Return a figure of all fields over time; each has a panel if their sizes differ much.
 
-    shown: the fields, from `components`.
+    Args:
+        shown: the fields, from `components`.
     """
     ((time, times),) = shown.axes.items()
     sizes = [numpy.abs(shown.values[name]).max() for name in shown.fields]

@@ -37,10 +37,14 @@ UNDATED = {  # without a date the same figure gives the same file
 class Style:
     """Sizes and line styles that all figures use.
 
-    dpi: the resolution of raster files, in pixels per inch. small: the font size of ticks and
-    labels, in points. letter: the font size of legends and notes, in points, the smallest size that
-    is legible in a paper. marker: the marker size of series, in points. dashes: the line styles of
-    series, in Matplotlib's form. round: the allowed tick intervals, times a power of ten.
+    Args:
+        dpi: the resolution of raster files, in pixels per inch.
+        small: the font size of ticks and labels, in points.
+        letter: the font size of legends and notes, in points, the smallest size that is legible in
+            a paper.
+        marker: the marker size of series, in points.
+        dashes: the line styles of series, in Matplotlib's form.
+        round: the allowed tick intervals, times a power of ten.
     """
 
     dpi: int = 150
@@ -118,7 +122,8 @@ def returned(drawn: numpy.ndarray) -> Any:
 def tidy(ax: Axes, grid: Literal["x", "y"] | None = None) -> Axes:
     """Make the tick labels small, hide the upper and the right spine, and return the axes.
 
-    grid: the axis, "x" or "y", whose ticks continue as pale lines.
+    Args:
+        grid: the axis, "x" or "y", whose ticks continue as pale lines.
     """
     ax.tick_params(labelsize=STYLE.small)
     if grid is not None:
@@ -130,7 +135,8 @@ def tidy(ax: Axes, grid: Literal["x", "y"] | None = None) -> Axes:
 def style_of(number: int) -> dict[str, Any]:
     """Return the colour, marker and dashes of a series; the first hundred are all different.
 
-    number: the number of the series in its figure, from 0.
+    Args:
+        number: the number of the series in its figure, from 0.
     """
     return {
         "color": PALETTE[number % len(PALETTE)],
@@ -231,7 +237,8 @@ def symbol(name: str) -> str:
 def cut_title(fixed: Mapping[str, float]) -> str:
     """Return the title of a cut, such as "cut at x_3 = x_4 = 0.5, x_5 = 1".
 
-    fixed: the values of the coordinates that do not vary, by name.
+    Args:
+        fixed: the values of the coordinates that do not vary, by name.
     """
     groups: dict[float, list[str]] = {}
     for name, value in fixed.items():

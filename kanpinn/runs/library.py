@@ -60,10 +60,11 @@ CLASS = r'^class = "(\w+)\.py:'
 class LibraryFile:
     """A problem file or fit file of the library.
 
-    name: the file's name without ".toml".
-    about: the first line of the file's comment, a sentence.
-    seconds: the time of the solve on one core, without imports and figures; None if not known.
-    command: the command of kanpinn that runs the file, "solve" or "fit".
+    Args:
+        name: the file's name without ".toml".
+        about: the first line of the file's comment, a sentence.
+        seconds: the time of the solve on one core, without imports and figures; None if not known.
+        command: the command of kanpinn that runs the file, "solve" or "fit".
     """
 
     name: str

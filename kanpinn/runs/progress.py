@@ -35,7 +35,8 @@ class NotebookLine:
     def show(self, text: str, part: float | None = None) -> None:
         """Replace the line's text, now or, within `interval` of the last update, at a later call.
 
-        part: the fraction of the work that is done, shown as a bar; None for no bar.
+        Args:
+            part: the fraction of the work that is done, shown as a bar; None for no bar.
         """
         self._waiting = text, part
         if time.monotonic() - self._last >= self._interval:

@@ -24,9 +24,11 @@ from kanpinn.spaces.time_schemes import Stages
 class EvolutionTerms:
     """The terms of a loss by their role in an evolution; their points are in float64 on the CPU.
 
-    equation: the equation. initial: the conditions at the first moment. boundary: the conditions at
-    all times, with one point for each place. algebraic: the indices of the fields of which no
-    equation has a derivative in time.
+    Args:
+        equation: the equation.
+        initial: the conditions at the first moment.
+        boundary: the conditions at all times, with one point for each place.
+        algebraic: the indices of the fields of which no equation has a derivative in time.
     """
 
     equation: ResidualTerm

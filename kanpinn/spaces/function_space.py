@@ -226,7 +226,8 @@ class FunctionSpace:
 
         Around a circle a spline, which extends over degree + 1 intervals, must not meet itself.
 
-        axis: the index of the coordinate.
+        Args:
+            axis: the index of the coordinate.
         """
         return self.degree + 1 if axis in self.network.around else 1
 

@@ -157,7 +157,8 @@ class MatrixLayout:
     def assembled(self, entries: Array) -> Array:
         """Add up the entries of all elements at their places, and return the stored matrix.
 
-        entries: the entries, one for each of `slots`.
+        Args:
+            entries: the entries, one for each of `slots`.
         """
         rows = self.unknowns if self.width is None else 3 * self.width + 1
         return np.bincount(self.slots, entries, rows * self.unknowns).reshape(rows, -1)
@@ -764,7 +765,8 @@ class OutputFunctions:
     def at_moment(self, channels: Channels) -> ElementSpace:
         """The space of one place and the constant function, for equations in time alone.
 
-        channels: the derivatives that are needed.
+        Args:
+            channels: the derivatives that are needed.
         """
         low = self.surrogate.domain.bounds[0].to(self.surrogate.low)
         points = Points(low[None], self.surrogate.domain.names)

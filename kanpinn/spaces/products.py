@@ -628,7 +628,8 @@ class ProductSystem(System[ProductSpace]):
 
         An unknown at an edge between two sides is prescribed by the side of the first coordinate.
 
-        times: the k times, (k,).
+        Args:
+            times: the k times, (k,).
         """
         space = self.space
         unknowns = torch.zeros(len(times), *space.sizes, self.space.fields).double()

@@ -30,11 +30,16 @@ class Stages:
     systems of a Newton step become one independent system for each eigenvalue. The systems of a
     conjugate pair of eigenvalues are conjugate to each other, so that one of them suffices.
 
-    kind: the name in `SCHEMES`. count: s. nodes: c, (s,), increasing in (0, 1]. nodal: the Legendre
-    series of a multiple of Π (τ - c_i) on the window, (s + 1,). slopes: D, (s, s), the inverse of
-    the Butcher matrix. eigenvalues: the eigenvalues of D with imaginary parts of at least 0, (k,).
-    vectors: the columns of V for these eigenvalues, (s, k), multiplied by 2 for a conjugate pair.
-    rows: the rows of V⁻¹ for these eigenvalues, (k, s).
+    Args:
+        kind: the name in `SCHEMES`.
+        count: s.
+        nodes: c, (s,), increasing in (0, 1].
+        nodal: the Legendre series of a multiple of Π (τ - c_i) on the window, (s + 1,).
+        slopes: D, (s, s), the inverse of the Butcher matrix.
+        eigenvalues: the eigenvalues of D with imaginary parts of at least 0, (k,).
+        vectors: the columns of V for these eigenvalues, (s, k), multiplied by 2 for a conjugate
+            pair.
+        rows: the rows of V⁻¹ for these eigenvalues, (k, s).
 
     Reference: Butcher, On the implementation of implicit Runge-Kutta methods (1976); Bickart
     (1977); Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8.
@@ -100,7 +105,8 @@ class Stages:
     def coupled(self, solutions: Sequence[Tensor]) -> Tensor:
         """The solutions x at the stages, (s, …), from the solutions y of `decoupled` systems.
 
-        solutions: the solution for each eigenvalue, (…).
+        Args:
+            solutions: the solution for each eigenvalue, (…).
         """
         columns = [self._plain(k, self.vectors[:, k]) for k in range(len(solutions))]
         both = zip(columns, solutions, strict=True)

@@ -30,8 +30,9 @@ class Separable(Network):
     The network is linear in the coefficients of its output layer. Unlike sums of functions of
     x + λτ, these products lose no digits as windows become short.
 
-    modes: the number of Legendre polynomials. φ has an output for each pair of polynomial and
-    field; the field varies fastest.
+    Attributes:
+        modes: the number of Legendre polynomials. φ has an output for each pair of polynomial and
+            field; the field varies fastest.
 
     Reference: Jacob, Howard and Stinis, SPIKANs: separable physics-informed Kolmogorov–Arnold
     networks (2024), for products of KANs.
@@ -173,8 +174,9 @@ class NetworkOfWindows(Network, Generic[Member]):
     After the last window the output is constant in time. `layers` are the layers of the last
     window.
 
-    ends: the ends of the windows in scaled time, (windows + 1,), from 0 up to 2. order: the order
-    of the equation in time, 2 if its initial data have rates, otherwise 1.
+    Attributes:
+        ends: the ends of the windows in scaled time, (windows + 1,), from 0 up to 2.
+        order: the order of the equation in time, 2 if its initial data have rates, otherwise 1.
     """
 
     ends: Tensor

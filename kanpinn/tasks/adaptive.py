@@ -494,7 +494,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         29. While unknown parameters change as well, functionals before and after the step cannot be
         compared, and every step after which the equation is finite is taken in full.
 
-        solved: the solution after the full step.
+        Args:
+            solved: the solution after the full step.
         """
         growth, least, system, full = 10.0, 2.0**-6, solved.system, solved.solution
         before, reached = math.inf, system.misfit(full)
@@ -515,7 +516,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
 
         If there are unknown parameters, their errors are measured with the better solution.
 
-        solved: the present solution.
+        Args:
+            solved: the present solution.
         """
         better = cell_errors.better_solution(self.problem, solved, self.settings.accuracy)
         if self.parameters is not None:

@@ -763,7 +763,8 @@ class CellMarch(TimeState[CellAttempt]):
 
         The reason is stored in `stopped`, which is "" if there is none.
 
-        equations: the equations of the window.
+        Args:
+            equations: the equations of the window.
         """
         system, kept, count = equations.of_real, equations.stages.count, self.count
         self.stopped = no_comparison(system, kept=kept)

@@ -166,7 +166,8 @@ class Newton(ABC):
 
         By default this is not known, and the result is False.
 
-        unknowns: the unknowns of the stages after the latest correction, (s, n, m).
+        Args:
+            unknowns: the unknowns of the stages after the latest correction, (s, n, m).
         """
         return False
 
@@ -215,7 +216,8 @@ class Newton(ABC):
     def norm(self, change: Tensor) -> float:
         """The size of a change: the largest root mean square over space of the value at a stage.
 
-        change: the change of the unknowns, (s, n, m).
+        Args:
+            change: the change of the unknowns, (s, n, m).
         """
         return float(self.norms(change).max())
 

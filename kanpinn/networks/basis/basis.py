@@ -196,7 +196,8 @@ class Basis(nn.Module, ABC):
 def _gauss_points(breaks: Tensor, degree: int) -> tuple[Tensor, Tensor]:
     """Return Gauss nodes and weights, (n, n_in) each, with degree + 1 nodes in every interval.
 
-    breaks: the ends of the intervals for each input, (n_in, intervals + 1).
+    Args:
+        breaks: the ends of the intervals for each input, (n_in, intervals + 1).
     """
     rule = numpy.polynomial.legendre.leggauss(degree + 1)
     nodes, weights = (torch.as_tensor(a, dtype=breaks.dtype, device=breaks.device) for a in rule)

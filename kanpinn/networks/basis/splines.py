@@ -181,7 +181,8 @@ def locate(x: Tensor, breaks: Tensor) -> Tensor:
 
     A break belongs to the piece on its right; the last break belongs to the last piece in the grid.
 
-    breaks: the breaks, (n_in, pieces - 1).
+    Args:
+        breaks: the breaks, (n_in, pieces - 1).
     """
     left = breaks[:, :-1]
     # For few breaks and many arguments, comparisons with each break are faster (measured).

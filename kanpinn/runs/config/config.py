@@ -97,7 +97,8 @@ class Job(ABC):
     def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Result:
         """Run the job; `announce` and `assessed` are as for `run`.
 
-        given: the arguments observers, checkpoint, seed and budget, by name.
+        Args:
+            given: the arguments observers, checkpoint, seed and budget, by name.
         """
 
     def judged(self, result: Any) -> Any:
@@ -550,7 +551,8 @@ class SolveFile(ProblemFile):
     def _check_choice(self, types: list[str]) -> None:
         """Refuse a file that leaves only a part of the settings to trials.
 
-        types: the types of the optimizers.
+        Args:
+            types: the types of the optimizers.
 
         Raises:
             InputError: unless the network, the points, the loss and the optimizers are all left out

@@ -147,7 +147,8 @@ def setting_labels(found: Sequence[Dimension], path: Dimension | None, count: in
 def _degree(study: Study, row: Row, places: frozenset[int]) -> int | None:
     """Return the lowest spline degree of a KAN's layers whose grids vary; None for other networks.
 
-    places: the indices of the layers whose grids vary.
+    Args:
+        places: the indices of the layers whose grids vary.
     """
     with contextlib.suppress(InputError, OSError):
         network = study.config(row)["network"]
@@ -191,12 +192,17 @@ FINE = f"{THEORY}, for fine grids"
 class Picture:
     """One figure of a study: a panel for each error.
 
-    name: the name of the figure's files, without suffix. title: the title of the figure.
-    caption: how the orders are fitted. notes: sentences on the runs, such as how many failed.
-    errors: the column of the study that each panel shows.
-    plot: a function of axes and an error, which draws a panel and returns the axes.
-    rows: the number of legend lines below the panels or, without curves, of settings in a panel.
-    over: the name of the quantity on the x axis. curves: the curves of each error.
+    Args:
+        name: the name of the figure's files, without suffix.
+        title: the title of the figure.
+        caption: how the orders are fitted.
+        notes: sentences on the runs, such as how many failed.
+        errors: the column of the study that each panel shows.
+        plot: a function of axes and an error, which draws a panel and returns the axes.
+        rows: the number of legend lines below the panels or, without curves, of settings in a
+            panel.
+        over: the name of the quantity on the x axis.
+        curves: the curves of each error.
     """
 
     name: str
@@ -377,7 +383,8 @@ def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
 def figure_of(picture: Picture, notes: bool = True) -> Figure:
     """Return a figure with a panel for each error, side by side.
 
-    notes: whether the picture's notes are written below the panels.
+    Args:
+        notes: whether the picture's notes are written below the panels.
     """
     text = textwrap.wrap(" ".join(picture.notes), 120) if notes else []
     line, panel = 0.145, 2.2  # inches: a line of text, a panel with curves
@@ -594,7 +601,8 @@ def varied(study: table.Study) -> ShownTable:
 def orders_table(drawn: Sequence[Picture]) -> ShownTable:
     """Return the table of fitted and theoretical orders of convergence, with a caption on the fit.
 
-    drawn: the pictures whose curves have the orders.
+    Args:
+        drawn: the pictures whose curves have the orders.
     """
     head = ["over", "setting", "error", "order, 95% confidence", "best splines", "guaranteed",
             "sizes fitted", "order over all sizes", "runs fitted"]  # fmt: skip
@@ -618,7 +626,8 @@ def orders_table(drawn: Sequence[Picture]) -> ShownTable:
 def runs_table(study: table.Study, above: str = "") -> ShownTable:
     """Return the table of all runs. The text of a link to a run's folder is the hash in its name.
 
-    above: the address of the study's folder relative to the page, with "/" at its end.
+    Args:
+        above: the address of the study's folder relative to the page, with "/" at its end.
     """
     keys, rows = table.telling(study), []
     errors = [e for e in study.errors if any(row[e] is not None for row in study.rows)]
@@ -640,7 +649,8 @@ def runs_table(study: table.Study, above: str = "") -> ShownTable:
 def write_report(study: table.Study, output: Path | None = None) -> Path:
     """Write the report of a study, with links to its runs' folders, and return the report's path.
 
-    output: the file to write, by default report.html in the study's folder.
+    Args:
+        output: the file to write, by default report.html in the study's folder.
     """
     path, above = study.path / REPORT if output is None else output, ""
     if output is not None:
@@ -652,7 +662,8 @@ def write_report(study: table.Study, output: Path | None = None) -> Path:
 def study_html(study: table.Study, above: str = "") -> str:
     """Return the report on a study as HTML.
 
-    above: the address of the study's folder relative to the page, with "/" at its end.
+    Args:
+        above: the address of the study's folder relative to the page, with "/" at its end.
     """
     found = []
     for row in study.rows:

@@ -37,7 +37,8 @@ class Contents(ABC, Generic[R]):
 
     checkpoint.pt and the entries that run.json has for every kind of run are left to `RunFolder`.
 
-    group: the group of result.h5 that holds the fields on a grid.
+    Attributes:
+        group: the group of result.h5 that holds the fields on a grid.
     """
 
     group = "fields"
@@ -109,7 +110,8 @@ def typed(hint: Any, saved: Any, absent: float = math.nan) -> Any:
 
     For other types than float, null becomes None.
 
-    absent: the float that replaces null, since JSON has neither NaN nor infinity.
+    Args:
+        absent: the float that replaces null, since JSON has neither NaN nor infinity.
     """
     kind: Any = typing.get_origin(hint) or hint
     if kind is float:

@@ -387,16 +387,17 @@ class RunFolder:
 
     `create`, `at` and `resume` make a RunFolder; its `checkpoint` is an observer for the solve.
 
-    path: the current path of the folder.
-    config: the configuration of the run.
-    lock: keeps other processes from writing to the folder.
-    sources: the settings that are written to run.json, and the files named in the settings.
-    state: the solver's state to start from, None for a start from the beginning.
-    earlier: the status, steps and seconds at each earlier end of a run that was resumed.
-    resumed_from: the path before the run was resumed, None for a new run.
-    made: parent folders that `create` has created.
-    pace: how often checkpoint.pt is written.
-    record: the contents of run.json.
+    Args:
+        path: the current path of the folder.
+        config: the configuration of the run.
+        lock: keeps other processes from writing to the folder.
+        sources: the settings that are written to run.json, and the files named in the settings.
+        state: the solver's state to start from, None for a start from the beginning.
+        earlier: the status, steps and seconds at each earlier end of a run that was resumed.
+        resumed_from: the path before the run was resumed, None for a new run.
+        made: parent folders that `create` has created.
+        pace: how often checkpoint.pt is written.
+        record: the contents of run.json.
     """
 
     path: Path

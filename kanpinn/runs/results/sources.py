@@ -24,11 +24,12 @@ LARGE = 2**20  # bytes; larger data are not copied, since a study would copy the
 class NamedFile:
     """A class file, a data file, or the module of a class, whose name is a value in the settings.
 
-    table, key: the table of the settings and the key in it whose value is the name.
-    file: the path of the file; empty for a module.
-    ending: the part of the value after the file's name, ":Class"; "" for data.
-    module: the module of a class "package.module:Class"; "" for files.
-    limit: the largest size in bytes up to which the file is copied to the run folder.
+    Args:
+        table, key: the table of the settings and the key in it whose value is the name.
+        file: the path of the file; empty for a module.
+        ending: the part of the value after the file's name, ":Class"; "" for data.
+        module: the module of a class "package.module:Class"; "" for files.
+        limit: the largest size in bytes up to which the file is copied to the run folder.
     """
 
     table: dict[str, Any]
@@ -121,9 +122,10 @@ OWN = ("run.json", "result.h5", "checkpoint.pt", "fields.vtkhdf")  # names that 
 class Sources:
     """The settings of a run, and the files that they name.
 
-    settings: the sections of the configuration, which name the copied files in the run folder.
-    files: path and sha256 of each data file, before it was copied.
-    code: path and sha256 of each class file in the folder, and of each module that they import.
+    Args:
+        settings: the sections of the configuration, which name the copied files in the run folder.
+        files: path and sha256 of each data file, before it was copied.
+        code: path and sha256 of each class file in the folder, and of each module that they import.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 class DaskExecutor(Executor):
     """Executor on the workers of a dask client.
 
-    start: creates the client, when the first call is submitted.
+    Args:
+        start: creates the client, when the first call is submitted.
     """
 
     def __init__(self, start: Callable[[], "Client"]) -> None:

@@ -191,7 +191,8 @@ def _values(lists: str, key: str, values: Any) -> list[Any]:
 def _check_value(at: str, value: Any) -> None:
     """Refuse a value that JSON or HDF5 cannot store, also inside lists and tables.
 
-    at: the path of the varied key, for messages.
+    Args:
+        at: the path of the varied key, for messages.
     """
     match value:
         case Mapping():
@@ -227,12 +228,13 @@ _alone = threading.Lock()
 class Task:
     """A run to do, as plain values that can be pickled for other processes and machines.
 
-    settings: the sections of the run's configuration.
-    directory: the folder in which class files are looked for.
-    name: the name of the configuration.
-    study: the study's folder, to which all workers have access.
-    run: the name of the run's folder in the subfolder runs/ of the study.
-    version: kanpinn's version in the process that started the study.
+    Args:
+        settings: the sections of the run's configuration.
+        directory: the folder in which class files are looked for.
+        name: the name of the configuration.
+        study: the study's folder, to which all workers have access.
+        run: the name of the run's folder in the subfolder runs/ of the study.
+        version: kanpinn's version in the process that started the study.
     """
 
     settings: dict[str, Any]

@@ -276,11 +276,13 @@ class Dimension:
     component that varies. If other components vary independently of the last, the key has a second
     dimension with labels such as "grid [4, ·]".
 
-    key: the varied key. labels: a label for each row.
-    whole: a label for each row with the key's whole value.
-    numbers: a number for each row, None if the values are not numeric.
-    places: the indices of the list components that vary together with the number.
-    form: the list with "·" for these components, "[4, ·]".
+    Args:
+        key: the varied key.
+        labels: a label for each row.
+        whole: a label for each row with the key's whole value.
+        numbers: a number for each row, None if the values are not numeric.
+        places: the indices of the list components that vary together with the number.
+        form: the list with "·" for these components, "[4, ·]".
     """
 
     key: str
@@ -349,9 +351,10 @@ def is_seed(key: str) -> bool:
 class Size(NamedTuple):
     """The size of a run: the value of a varied key or, if it is a list, one of its components.
 
-    number: the value or the component.
-    rest: the list with "·" for the component, and for other components that it determines.
-    places: the indices of the components that are "·" in `rest`.
+    Args:
+        number: the value or the component.
+        rest: the list with "·" for the component, and for other components that it determines.
+        places: the indices of the components that are "·" in `rest`.
     """
 
     number: float
@@ -417,7 +420,8 @@ def names_of(values: Sequence[Any]) -> list[str]:
 def full(value: Any, but: Container[str] = ()) -> str:
     """Return the text of a value of a key.
 
-    but: entries of tables that are left out, each as "type.key=value", such as "adam.steps=50".
+    Args:
+        but: entries of tables that are left out, each as "type.key=value", such as "adam.steps=50".
     """
     match value:
         case Mapping():
@@ -566,7 +570,8 @@ def failure_lines(study: Study, most: int = 5) -> str:
 
     Overfitted runs count as failed.
 
-    most: the largest number of messages that are shown.
+    Args:
+        most: the largest number of messages that are shown.
     """
     lost = [row for row in study.rows if has_failed(row)]
     also = any(row["status"].startswith(OVERFITTED) for row in lost)

@@ -34,10 +34,12 @@ class CellLayer(Layer):
         polynomials: the polynomials p_l, the same in each cell.
         n_out: the number of outputs.
 
-    coefficients: the coefficients c_klo of L orthonormal polynomials in each of N cells,
-    (N, L, n_out). frames: the lower and the upper corner of each cell's frame, in coordinates in
-    which the domain's bounding box is [-1, 1]^d, (N, 2, d). sides: the table that describes the
-    regions of the domain, see `Regions`.
+    Attributes:
+        coefficients: the coefficients c_klo of L orthonormal polynomials in each of N cells,
+            (N, L, n_out).
+        frames: the lower and the upper corner of each cell's frame, in coordinates in which the
+            domain's bounding box is [-1, 1]^d, (N, 2, d).
+        sides: the table that describes the regions of the domain, see `Regions`.
     """
 
     resizable = True
@@ -199,7 +201,8 @@ class CornerLayer(nn.Module):
             Im a, n and l, (P, 5).
         fields: the number m of fields.
 
-    coefficients: the coefficients of the functions, (F, m), those of the first corner first.
+    Attributes:
+        coefficients: the coefficients of the functions, (F, m), those of the first corner first.
     """
 
     corners: Tensor
@@ -542,8 +545,9 @@ class Cells(Network):
         The parameters are the coefficients of the network `coefficient`, if there is one, then the
         unknown numbers.
 
-        directions: the coefficients of the derivatives of the m fields by the first parameter, then
-            by the second, and so on, (N, L, K m).
+        Args:
+            directions: the coefficients of the derivatives of the m fields by the first parameter,
+                then by the second, and so on, (N, L, K m).
         """
         self._directions = self.layer.with_functions(
             self.polynomials, self.tree, self.layer.frames, directions

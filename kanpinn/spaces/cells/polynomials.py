@@ -98,7 +98,8 @@ class LocalPolynomials:
     def count(self, degree: int) -> int:
         """The number of polynomials up to the total degree `degree`; they come first in the basis.
 
-        degree: at most k.
+        Args:
+            degree: at most k.
         """
         return math.comb(degree + self.dim, self.dim) if degree >= 0 else 0
 
@@ -193,7 +194,8 @@ class LocalPolynomials:
 
         From more = 1 on, the rule is exact for products of two of the polynomials.
 
-        more: the number of points along each coordinate minus the degree k.
+        Args:
+            more: the number of points along each coordinate minus the degree k.
         """
         if not self.dim:
             return torch.zeros(1, 0, dtype=torch.float64), torch.ones(1, dtype=torch.float64)

@@ -177,10 +177,13 @@ class CellProblem:
         source_moments: the integrals of the equation's source over cells, stored as they are
             computed.
 
-    more: the number of quadrature points along each coordinate minus the degree, in whole cells.
-    many: the same difference in the frames of cut cells. most: the largest number of refinements
-    before the first solve. tiny: the words about the boundary's details in the error message if
-    `most` refinements are too few.
+    Attributes:
+        more: the number of quadrature points along each coordinate minus the degree, in whole
+            cells.
+        many: the same difference in the frames of cut cells.
+        most: the largest number of refinements before the first solve.
+        tiny: the words about the boundary's details in the error message if `most` refinements are
+            too few.
     """
 
     domain: Domain
@@ -223,7 +226,8 @@ class CellProblem:
     def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
         """For each corner its singular functions, and the boxes whose cells have these functions.
 
-        roots: the numbers of boxes of level 0 along each coordinate.
+        Args:
+            roots: the numbers of boxes of level 0 along each coordinate.
         """
         return []
 
@@ -277,7 +281,8 @@ class CellProblem:
         At singular points a solution of a higher degree has about the same error, so that only
         smaller cells show the error.
 
-        left: the fraction of the error at singular points that the smaller cells leave.
+        Args:
+            left: the fraction of the error at singular points that the smaller cells leave.
         """
         return self._graded(geometry, self.singularities.goals(geometry, left))
 
@@ -421,7 +426,8 @@ class ConditionsAt(ABC, Generic[C]):
         sides: the conditions on the side θ = 0, then the conditions on the side θ = ω.
         fields: the number of fields.
 
-    counts: the numbers of polynomials in θ, see `CornerOperators`.
+    Attributes:
+        counts: the numbers of polynomials in θ, see `CornerOperators`.
     """
 
     counts: ClassVar[tuple[int, int]] = (24, 31)
@@ -454,7 +460,8 @@ class ConditionsAt(ABC, Generic[C]):
     def _beside(self, step: float) -> list[Points]:
         """For each side a point near the corner, with the normal of the side.
 
-        step: the distance from the corner, relative to the length of the side.
+        Args:
+            step: the distance from the corner, relative to the length of the side.
         """
 
     def _jet(self, term: ResidualTerm, *, random: bool) -> Jet:
@@ -495,7 +502,8 @@ class ConditionsAt(ABC, Generic[C]):
         exponent 1 belongs to linear functions, such as rotations, which are not singular. Data that
         are infinite at the corner, or have an infinite derivative there, fit no linear function.
 
-        operators: the operators of the equation and the conditions, linearised about zero.
+        Args:
+            operators: the operators of the equation and the conditions, linearised about zero.
         """
         step, near = 1e-4, 1e-3
         dim = self._at.shape[1]
@@ -717,9 +725,10 @@ class ProblemInPlane(CellProblem):
     The domain may also be a box. Without interfaces, all cells of a box are whole, but its corners
     are treated like those of other domains.
 
-    top: the bound of the degrees of singular functions in cells at corners. convex: a number
-    slightly below the exponent 2 of right angles; corners with exponents below `convex` are
-    singular.
+    Attributes:
+        top: the bound of the degrees of singular functions in cells at corners.
+        convex: a number slightly below the exponent 2 of right angles; corners with exponents below
+            `convex` are singular.
     """
 
     top: ClassVar[float] = 4.0
@@ -838,8 +847,10 @@ class ProblemInPlane(CellProblem):
 class ProblemInSpace(CellProblem):
     """The equation and the conditions of a problem in a solid.
 
-    top: a number slightly above the exponent 1 of solutions like r ln r; edges with exponents below
-    `top` are singular. degrees: the bound of the degrees of singular functions in cells at edges.
+    Attributes:
+        top: a number slightly above the exponent 1 of solutions like r ln r; edges with exponents
+            below `top` are singular.
+        degrees: the bound of the degrees of singular functions in cells at edges.
     """
 
     top: ClassVar[float] = 1 + 1e-3

@@ -58,7 +58,8 @@ class CellRules:
         The result is None if the sum of its weights is not the measure of the domain, as where
         parts of cells are missing.
 
-        more: the number of points along each coordinate minus the degree.
+        Args:
+            more: the number of points along each coordinate minus the degree.
         """
         return _complete(list(self._inside(more)), self.problem.domain.measure)
 

@@ -230,7 +230,8 @@ class Tree:
         are chosen for any of these leaves. Leaves that are not halved come first, and each of these
         is its own parent.
 
-        chosen: the coordinates in which each leaf is halved, a mask (N, d).
+        Args:
+            chosen: the coordinates in which each leaf is halved, a mask (N, d).
         """
         boxes, box = self._boxes
         marked = torch.zeros(len(boxes), self.dim, dtype=torch.long)

@@ -37,8 +37,9 @@ def in_trees(domain: Domain, coords: Tensor) -> Tensor:
 class CellSide(ABC):
     """A part of a cell's side that is a face of the cell.
 
-    axis: the coordinate that is constant on the side. upper: whether the side is at the upper end
-    of this coordinate.
+    Attributes:
+        axis: the coordinate that is constant on the side.
+        upper: whether the side is at the upper end of this coordinate.
     """
 
     axis: int
@@ -97,7 +98,8 @@ class SidePart(CellSide):
     def area(self, widths: Tensor) -> Tensor:
         """The part's area in each cell, divided by the area of [-1, 1]^(d-1), (c,).
 
-        widths: the widths of the cells' frames, (c, d).
+        Args:
+            widths: the widths of the cells' frames, (c, d).
         """
         others = torch.cat([widths[:, : self.axis], widths[:, self.axis + 1 :]], dim=1)
         parts = (others.new_tensor(self.high) - others.new_tensor(self.low)) / 2
@@ -176,7 +178,8 @@ def _along(polynomials: LocalPolynomials, axis: int) -> Tensor:
     A polynomial is a product of a polynomial along the side and of a factor in the coordinate
     across the side.
 
-    axis: the coordinate that is constant on the side.
+    Args:
+        axis: the coordinate that is constant on the side.
     """
     numbers = {power: i for i, power in enumerate(map(tuple, polynomials.on_face.powers.tolist()))}
     powers = polynomials.powers.tolist()
@@ -361,7 +364,8 @@ class CellGeometry:
 
         The coordinate across the face is left out.
 
-        cells: the index of a cell for each face, (F,).
+        Args:
+            cells: the index of a cell for each face, (F,).
         """
         low, high = self.frames[cells, :1], self.frames[cells, 1:]
         corners = ((self.faces.corners - low) / (high - low) * 2 - 1).tolist()
@@ -402,7 +406,8 @@ class CellGeometry:
     def at_interfaces(self, degree: int) -> Iterator["InterfaceParts"]:
         """Yield the arcs or patches where cells of two regions meet.
 
-        degree: the degree of the cells.
+        Args:
+            degree: the degree of the cells.
         """
         yield from ()
 
@@ -413,7 +418,8 @@ class CellGeometry:
     def coords(self, cells: Tensor, local: Tensor) -> Tensor:
         """The physical coordinates of q points in each of c cells, (c, q, d).
 
-        local: the points in each cell's own coordinates, (q, d) for all cells or (c, q, d).
+        Args:
+            local: the points in each cell's own coordinates, (q, d) for all cells or (c, q, d).
         """
         corner = physical(self.domain, self.frames[cells, 0])
         return corner[:, None] + (local + 1) / 2 * self.extents[cells][:, None]
@@ -429,7 +435,8 @@ def joined_regions(parts: Sequence[CellGeometry]) -> dict[str, Any]:
 
     The cells of the first region come first, then those of the second region, and so on.
 
-    parts: the cells of each region.
+    Args:
+        parts: the cells of each region.
     """
     starts = accumulate((len(one.tree) for one in parts), initial=0)
     faces = [

@@ -124,7 +124,8 @@ def _most(parts: Sequence[Sequence[tuple[tuple[int, int, int], complex]]]) -> in
 def _legendre(s: Tensor, degree: int, order: int) -> Tensor:
     """The derivatives of one order of the Legendre polynomials of degrees up to `degree`.
 
-    s: n numbers, (n,). The result has the shape (n, degree + 1).
+    Args:
+        s: n numbers, (n,). The result has the shape (n, degree + 1).
     """
     factors = s.new_zeros(degree + 1, degree + 1)  # of the powers of s in each polynomial
     for number, row in enumerate(np.eye(degree + 1)):
@@ -138,7 +139,9 @@ def _derivatives(
 ) -> Tensor:
     """The derivatives ∂^i/∂w^i ∂^j/∂w̄^j of the complex functions of `powers`, (n, powers).
 
-    w, log: the numbers w and ln w, (n, 1) each. of_w, of_conjugate: the orders i and j.
+    Args:
+        w, log: the numbers w and ln w, (n, 1) each.
+        of_w, of_conjugate: the orders i and j.
     """
     factors = w.real.new_tensor([math.perm(one.conjugate, of_conjugate) for one in powers])
     left = w.real.new_tensor([max(0, one.conjugate - of_conjugate) for one in powers])

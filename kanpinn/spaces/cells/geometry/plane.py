@@ -53,7 +53,8 @@ class Arcs(TensorTable):
 
         The arcs are in the order in which the curve runs through them.
 
-        number: the index of the curve.
+        Args:
+            number: the index of the curve.
         """
         own = (self.curve == number).nonzero()[:, 0]
         own = own[self.first[own].argsort()]
@@ -184,8 +185,9 @@ def _zeros(
 class CutGeometry(CellGeometry):
     """The cells of a tree that contain a part of a domain in the plane.
 
-    arcs: the arcs of the regions' boundaries in the cells. edges: the curves around all regions, to
-    which the indices `arcs.curve` refer.
+    Args:
+        arcs: the arcs of the regions' boundaries in the cells.
+        edges: the curves around all regions, to which the indices `arcs.curve` refer.
     """
 
     arcs: Arcs
@@ -222,7 +224,8 @@ class CutGeometry(CellGeometry):
         than that of the cells, because on a bent arc a cell's polynomial is no polynomial of the
         parameter.
 
-        degree: the degree of the cells.
+        Args:
+            degree: the degree of the cells.
         """
         count = degree + 6  # Gauss points on each arc
         unit, weights = gauss_legendre(count)
@@ -278,7 +281,8 @@ class CellCutter:
         region: the index of the region.
         edges: the curves around the region.
 
-    sliver: parts of cells that are thinner than this fraction of the cell's width are ignored.
+    Attributes:
+        sliver: parts of cells that are thinner than this fraction of the cell's width are ignored.
     """
 
     outline: Outline
@@ -434,7 +438,8 @@ class CellCutter:
     def too_large(self, tree: Tree) -> Tensor:
         """A mask (N,) of the cells in `too_wide` or, if there are none, of the cells in `too_bent`.
 
-        tree: the cells, all of them in the region.
+        Args:
+            tree: the cells, all of them in the region.
         """
         wide = self.too_wide(tree)
         return wide if bool(wide.any()) else self.too_bent(tree)
@@ -447,7 +452,8 @@ class CellCutter:
         near the centre of curvature. Polynomials of degree k in a cell of the largest admissible
         width have errors like 6^-k.
 
-        tree: the cells, all of them in the region.
+        Args:
+            tree: the cells, all of them in the region.
         """
         points, radii = bends(self.outline.domain)
         found, together = torch.zeros(len(tree), dtype=torch.bool), 2**20
@@ -463,7 +469,8 @@ class CellCutter:
     def too_bent(self, tree: Tree) -> Tensor:
         """A mask (N,) of cells where the boundary turns by over 1 radian or has several corners.
 
-        tree: the cells, all of them in the region.
+        Args:
+            tree: the cells, all of them in the region.
         """
         arcs, _ = self.arcs(tree)
         turns = torch.zeros(len(tree), dtype=torch.float64).index_add(0, arcs.cell, arcs.turns)

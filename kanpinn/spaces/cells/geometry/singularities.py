@@ -48,7 +48,8 @@ class Singularity:
         centre: the number c: all exponents λ with Re λ > c have a finite energy.
         margin: the difference of c and the next exponent with Re λ ≤ c, see `CornerOperators`.
 
-    near: the distance from an integer below which an exponent counts as the integer.
+    Attributes:
+        near: the distance from an integer below which an exponent counts as the integer.
     """
 
     near: ClassVar[float] = 1e-6
@@ -96,7 +97,8 @@ class SolidEdge(Singularity):
         normals: the unit normals of the two faces, (2, 3); None if they are not needed.
         straight: whether the segment is a straight edge or a part of one, and no chord of a curve.
 
-    degree: the highest degree of the polynomials along the edge in singular functions.
+    Attributes:
+        degree: the highest degree of the polynomials along the edge in singular functions.
     """
 
     degree: ClassVar[int] = 4
@@ -157,7 +159,8 @@ class SolidEdge(Singularity):
     def across(self, start: float) -> tuple[complex, ...]:
         """The derivatives of w by x, y and z, where w is real and positive in the direction start.
 
-        start: the angle θ of the direction in radians.
+        Args:
+            start: the angle θ of the direction in radians.
         """
         turn = complex(math.cos(start), -math.sin(start))
         e_1, e_2 = (one.tolist() for one in self._sides)
@@ -166,7 +169,8 @@ class SolidEdge(Singularity):
     def functions(self, top: float, radius: float) -> CornerFunctions:
         """The singular functions of degrees below `top`, see `Singularity.powers`.
 
-        radius: the length that scales distances from the edge.
+        Args:
+            radius: the length that scales distances from the edge.
         """
         along = self.segment.diff(dim=0)[0]
         slopes = (2 * along / along.square().sum()).tolist()
@@ -241,7 +245,8 @@ class PlaneCorner(Singularity):
 
         The curve starts at the corner. The part is empty if the curve does neither.
 
-        points: points along the curve, (n, 2).
+        Args:
+            points: points along the curve, (n, 2).
         """
         gaps = points - points.new_tensor(self.at)
         back = gaps.norm(dim=1).diff(prepend=-gaps.new_ones(1)) <= 0
@@ -485,7 +490,8 @@ class SingularCorners:
         They are about as wide as the domain after `bits` halvings. With R boxes of level 0 along a
         coordinate, their level is `bits` - ⌈log2 R⌉, for the largest R.
 
-        tree: the tree of the cells.
+        Args:
+            tree: the tree of the cells.
         """
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 
@@ -494,7 +500,8 @@ class SingularCorners:
 
         A cell that is cut or at a corner is halved in all coordinates.
 
-        steep: the coordinates in which the solution is steep, a mask (N, d).
+        Args:
+            steep: the coordinates in which the solution is steep, a mask (N, d).
         """
         alike = geometry.is_cut | self.touched(geometry).any(dim=1)
         return steep | alike[:, None]
@@ -742,7 +749,8 @@ class SingularEdges:
 
         R is the largest number of boxes of level 0 along a coordinate.
 
-        tree: the tree of the cells.
+        Args:
+            tree: the tree of the cells.
         """
         return self.bits - math.ceil(math.log2(max(tree.roots)))
 

@@ -302,7 +302,9 @@ class SolidGeometry(CellGeometry):
         The points are in the boxes `lost`. These boxes are halved until they are about as small as
         the cells that are nearest to the points.
 
-        cutter: the cutter of the region. number: the index of the sheet.
+        Args:
+            cutter: the cutter of the region.
+            number: the index of the sheet.
         """
         few, region = 4, cutter.region
         widths, boxes = self.tree.widths * self.half, self.lost[region]
@@ -327,7 +329,8 @@ class SolidGeometry(CellGeometry):
     def at_interfaces(self, degree: int) -> Iterator[InterfaceParts]:
         """Yield the patches of all interfaces, in batches with similar numbers of points.
 
-        degree: the degree of the cells.
+        Args:
+            degree: the degree of the cells.
         """
         more = 6  # the number of points along each coordinate minus the degree
         together, traces = 32, LocalPolynomials(degree, 2)
@@ -430,9 +433,10 @@ class SolidCutter:
         bounded: a cache for boxes that are no cells, by level and place: whether some of the
             region's boundary is in the box.
 
-    sliver: parts that are thinner than this fraction of a cell's width are ignored. nodes: the
-    number of sample points along each coordinate. Parts that are thinner than about 1/nodes² of a
-    cell may be missed; there the polynomials of neighbouring cells are used.
+    Attributes:
+        sliver: parts that are thinner than this fraction of a cell's width are ignored.
+        nodes: the number of sample points along each coordinate. Parts that are thinner than about
+            1/nodes² of a cell may be missed; there the polynomials of neighbouring cells are used.
     """
 
     sliver: ClassVar[float] = 1e-6
@@ -596,7 +600,8 @@ class SolidCutter:
 
         These boxes contain some of the region's boundary but are no cells.
 
-        tree: the cells of the region.
+        Args:
+            tree: the cells of the region.
         """
         level, place = gaps(tree)
         without = Tree(tree.roots, level, place, torch.zeros(len(level), dtype=torch.long))

@@ -100,8 +100,9 @@ class CellSolutions:
     def corrected(self, change: "CellSolutions") -> "CellSolutions":
         """The sums of the solutions and of corrections.
 
-        change: the corrections, with the contributions of cells to the functional after the
-            correction.
+        Args:
+            change: the corrections, with the contributions of cells to the functional after the
+                correction.
         """
         functions = replace(self.functions, coefficients=self.coefficients + change.coefficients)
         return replace(change, functions=functions, traces=self.traces + change.traces)
@@ -130,8 +131,9 @@ class CellSystem:
         distances: the distance of each cell from the nearest strongly singular corner, (N,), at
             most 1.
 
-    by_one_solve: the relative accuracy that one solve has in the root of the functional. One solve
-        left errors of 1e-12 in L2.
+    Attributes:
+        by_one_solve: the relative accuracy that one solve has in the root of the functional. One
+            solve left errors of 1e-12 in L2.
     """
 
     by_one_solve: ClassVar[float] = 1e-15
@@ -212,7 +214,8 @@ class CellSystem:
         An estimate is √share / weight, which is the size of the cell's residual, times the error
         for a residual of the size 1 (`Coupling.errors`), times the cell's `pollution`.
 
-        shares: the contribution of each cell to the functional, (N,).
+        Args:
+            shares: the contribution of each cell to the functional, (N,).
         """
         return shares.sqrt() / self.weights * self.coupling.errors * self.pollution
 
@@ -483,7 +486,8 @@ class CellSystem:
 
         The weights of the face are multiplied by the area of the part of the side.
 
-        at: the part of the cell's side, with its trace.
+        Args:
+            at: the part of the cell's side, with its trace.
         """
         return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
 
@@ -722,8 +726,9 @@ class CellSystem:
         similar if the sizes of all parts of their rows have the same ratios. The ratios are
         compared as binary logarithms, rounded to multiples of a small unit.
 
-        equal: the indices of equal cells, by key. The key is the tuple on which the rows depend. A
-            cell that may not be grouped has its index as the key.
+        Args:
+            equal: the indices of equal cells, by key. The key is the tuple on which the rows
+                depend. A cell that may not be grouped has its index as the key.
 
         Returns:
             Lists of similar groups. A group is a tuple of the indices of equal cells and the size

@@ -159,7 +159,8 @@ class Traces:
     def unknowns(self, shared: bool) -> list[tuple[int, int, slice]]:
         """For each field f and order j the tuple (f, j, places of the unknowns for h^j ∂^j u).
 
-        shared: whether several smaller cells share the trace.
+        Args:
+            shared: whether several smaller cells share the trace.
         """
         face, start, found = self.polynomials.on_face, 0, []
         highest = face.degree - (0 if shared else face.degree // 6)
@@ -171,7 +172,8 @@ class Traces:
     def size(self, shared: bool) -> int:
         """The number of all unknowns of a trace.
 
-        shared: whether several smaller cells share the trace.
+        Args:
+            shared: whether several smaller cells share the trace.
         """
         return max((places.stop for _, _, places in self.unknowns(shared)), default=0)
 
@@ -183,7 +185,8 @@ class Traces:
     def coarse(self, low: int, shared: bool) -> Array:
         """A mask (size,) of a trace's unknowns for h^j ∂^j u up to the degree `low` - j, for all j.
 
-        shared: whether several smaller cells share the trace.
+        Args:
+            shared: whether several smaller cells share the trace.
         """
         found, count = np.zeros(self.size(shared), dtype=bool), self.polynomials.on_face.count
         for _, j, places in self.unknowns(shared):

@@ -25,7 +25,8 @@ def for_each_field(jets: Tensor, fields: int) -> Tensor:
     zero in the other fields. The last index runs over the m copies of the first function, then the
     m copies of the second function, and so on.
 
-    jets: the jets of the scalar functions, (n, parts, count).
+    Args:
+        jets: the jets of the scalar functions, (n, parts, count).
     """
     return torch.einsum("npk,mf->npmkf", jets, torch.eye(fields, dtype=jets.dtype)).flatten(3)
 
@@ -156,8 +157,9 @@ class CellFunctions:
 
         The norm of a cell is over its frame. The coefficients of shared functions are zero.
 
-        function: maps coordinates (n, d), in which the domain's bounding box is [-1, 1]^d, to the
-            values of m fields, (n, m).
+        Args:
+            function: maps coordinates (n, d), in which the domain's bounding box is [-1, 1]^d, to
+                the values of m fields, (n, m).
         """
         local, weights = self.polynomials.rule()
         low, high = self.geometry.frames[:, None].unbind(2)
@@ -307,7 +309,8 @@ class CellNorms:
     def of_cells(self, one: CellFunctions) -> Tensor:
         """The L2 norm of all counted fields over each cell's part of the domain, (N,).
 
-        one: the function whose norm is returned.
+        Args:
+            one: the function whose norm is returned.
         """
         squares = torch.empty(len(one.coefficients), dtype=one.coefficients.dtype)
         counted = list(self.counted)

@@ -175,7 +175,8 @@ def _rest(changes: list[Tensor]) -> Tensor:
     In cells where the last two changes are nearly parallel, further changes are taken to decrease
     by the ratio of these two changes. In other cells the sum is zero.
 
-    changes: for each halving so far the change of the moments of cells, (c, L, e).
+    Args:
+        changes: for each halving so far the change of the moments of cells, (c, L, e).
     """
     most, alike = 0.95, 0.9
     if len(changes) < 2:

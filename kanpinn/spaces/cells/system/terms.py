@@ -89,7 +89,8 @@ class SampledTerm:
 
         The jets of the polynomials are kept for later calls.
 
-        coefficients: the functions' coefficients in all cells, (N, L, m, n); real or complex.
+        Args:
+            coefficients: the functions' coefficients in all cells, (N, L, m, n); real or complex.
         """
         if coefficients.is_complex():
             return torch.complex(self.jets(coefficients.real), self.jets(coefficients.imag))
@@ -100,7 +101,8 @@ class SampledTerm:
 
         The last p m fields of the term are time derivatives.
 
-        rates: the coefficients of the time derivatives, (N, L, p m, n); real or complex.
+        Args:
+            rates: the coefficients of the time derivatives, (N, L, p m, n); real or complex.
         """
         slopes = self.slopes[..., -rates.shape[2] :].to(rates.dtype)
         if not bool(slopes.any()):  # most conditions have no time derivatives
@@ -112,7 +114,8 @@ class SampledTerm:
 
         The jets have only the parts on which the term depends, see `parts`.
 
-        place: the index of the cell among the cells of the term.
+        Args:
+            place: the index of the cell among the cells of the term.
         """
         at, scale = self.at.at(place), self.at.scale[place]
         kind = tuple(scale.tolist())
@@ -128,7 +131,9 @@ class SampledTerm:
 
         The attribute `right` of the copy does not belong to the other slopes.
 
-        slopes: the slopes by any number m of fields, (c, q, equations, parts, m); may be complex.
+        Args:
+            slopes: the slopes by any number m of fields, (c, q, equations, parts, m); may be
+                complex.
         """
         made = copy.copy(self)
         for name in ("sizes", "is_alike", "parts"):
@@ -150,7 +155,8 @@ class SampledTerm:
         A size is the root of the mean, over the points of a cell, of the squared slopes of all
         equations.
 
-        factors: a factor for each equation, (equations,).
+        Args:
+            factors: a factor for each equation, (equations,).
         """
         channels = self.term.channels
         squares = self.slopes.abs().square() * factors.square()[:, None, None]
@@ -267,7 +273,8 @@ class PlacedTerm:
 
         The matrix itself is not formed.
 
-        coefficients: the functions' coefficients in the cell, (L m, n).
+        Args:
+            coefficients: the functions' coefficients in the cell, (L m, n).
         """
         functions = self.term.functions(self.place)[self.used]  # (q, parts, L)
         each = coefficients.unflatten(0, (functions.shape[2], -1))  # (L, m, n)
@@ -279,7 +286,8 @@ class PlacedTerm:
 
         Points of weight zero are left out.
 
-        values: the values at all points of c cells like this one, (c, q, equations, n).
+        Args:
+            values: the values at all points of c cells like this one, (c, q, equations, n).
         """
         return (values[:, self.used] * self.weights[self.used][..., None]).flatten(1, 2)
 
