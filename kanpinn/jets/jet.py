@@ -498,10 +498,10 @@ def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Chann
         for j in range(value.shape[1]):
             u = value[:, [j]]
             if channels.gradient:
-                first = _derivative(u, x)
+                first = _derivative(u, x, further=channels.second != "none")
                 gradients.append(first[..., None])
             if channels.second != "none":
-                rows = [_derivative(first[:, [a]], x) for a in range(channels.dim)]
+                rows = [_derivative(first[:, [a]], x, further=False) for a in range(channels.dim)]
                 if channels.second == "hessian":
                     seconds.append(torch.cat(rows, dim=1)[..., None])
                 else:
@@ -560,17 +560,22 @@ def _line(u: Tensor, x: Tensor, step: Tensor, order: int) -> Tensor:
         order: the highest order.
     """
     terms = []
-    for _ in range(order):
-        u = _derivative(u, x) @ step[:, None]
+    for k in range(1, order + 1):
+        u = _derivative(u, x, further=k < order) @ step[:, None]
         terms.append(u)
     return torch.stack(terms, dim=1)
 
 
-def _derivative(u: Tensor, x: Tensor) -> Tensor:
-    """The gradient (n, d) of the values u (n, 1) by the points x (n, d); zero if u is constant."""
+def _derivative(u: Tensor, x: Tensor, *, further: bool) -> Tensor:
+    """The gradient (n, d) of the values u (n, 1) by the points x (n, d); zero if u is constant.
+
+    further: whether the gradient is differentiated, too.
+    """
     if not u.requires_grad:
         return torch.zeros_like(x)
-    (grad,) = torch.autograd.grad(u.sum(), x, create_graph=True, allow_unused=True)
+    (grad,) = torch.autograd.grad(
+        u.sum(), x, create_graph=further, retain_graph=True, allow_unused=True
+    )
     return torch.zeros_like(x) if grad is None else grad
 
 

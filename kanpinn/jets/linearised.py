@@ -19,7 +19,9 @@ JetFunction = Callable[[Points, Channels], Jet]  # gives the jet of fields at po
 T = TypeVar("T")
 
 
-def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> tuple[Channels, T]:
+def find_channels(
+    evaluate: Callable[[Channels], T], names: tuple[str, ...], known: Channels | None = None
+) -> tuple[Channels, T]:
     """Find the channels (derivatives) that a residual uses.
 
     The residual is evaluated with more and more channels until none is missing.
@@ -27,6 +29,7 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
     Args:
         evaluate: evaluates the residual with jets of the given channels.
         names: the names of the coordinates.
+        known: channels that it uses, if some are known.
 
     Returns:
         The channels, and the result of `evaluate` with them.
@@ -36,7 +39,7 @@ def find_channels(evaluate: Callable[[Channels], T], names: tuple[str, ...]) -> 
             the channel is then still missing after it has been added. Also if the residual reads
             derivatives from a jet that does not carry them, as `u.gradient`.
     """
-    channels = Channels(names)
+    channels = known or Channels(names)
     while True:
         try:
             return channels, evaluate(channels)

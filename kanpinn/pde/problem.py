@@ -199,23 +199,6 @@ def exact_columns(problem: "Problem", p: Points, channels: Channels) -> Jet:
     return fields
 
 
-def exact_residual(
-    problem: "Problem", p: Points, jet: Callable[[Channels], Jet] | None = None
-) -> Tensor:
-    """Return the residual of the exact solution at n points, (n, equations).
-
-    The residual is zero if the exact solution satisfies the equation.
-
-    Args:
-        problem: the problem.
-        p: the points.
-        jet: a function that returns `exact_columns` at the points for given channels; by default
-            `exact_columns` is called.
-    """
-    exact = jet or functools.partial(exact_columns, problem, p)
-    return find_channels(lambda channels: problem.equation(p, exact(channels)), p.names)[1]
-
-
 def derived_source(problem: "Problem", p: Points) -> Tensor:
     """Return the source s, (n, equations), for which the exact solution has the residual 0.
 
@@ -234,14 +217,18 @@ def derived_source(problem: "Problem", p: Points) -> Tensor:
     if problem.exact is None:
         raise InputError(f"{name} uses source(p) but has neither `source` nor `exact`")
     third = -0.618  # a third value of s, at which r shows whether it is affine
-    jet = functools.cache(functools.partial(exact_columns, problem, p))  # independent of s
+    jet = functools.cache(functools.partial(exact_columns, problem))  # independent of s
+    few = p[:1]  # the derivatives of `exact` at all points are computed once
 
-    def residual(s: float) -> Tensor:
+    def residual(
+        s: float, points: Points, known: Channels | None = None
+    ) -> tuple[Channels, Tensor]:
         fields = len(problem.fields)
         view = altered(problem, source=lambda q: q.coords.new_full((len(q), fields), s))
-        return exact_residual(view, p, jet)
+        return find_channels(lambda c: view.equation(points, jet(points, c)), p.names, known)
 
-    at = [residual(s) for s in (0.0, 1.0, third)]
+    known, _ = residual(0.0, few)
+    at = [residual(s, p, known)[1] for s in (0.0, 1.0, third)]
     slope = at[1] - at[0]
     curvature = (at[2] - at[0] - third * slope).abs().max()
     rounding = 1e3 * torch.finfo(slope.dtype).eps * (1 + max(r.abs().max() for r in at))
