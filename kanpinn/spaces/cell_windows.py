@@ -67,7 +67,7 @@ class AtMoment:
 
 
 def channels_in_space(channels: Channels) -> Channels:
-    """The derivatives in space that a jet needs to be made a jet in space and time.
+    """The derivatives in space from which `in_space_and_time` makes a jet in space and time.
 
     Args:
         channels: the derivatives of the jet in space and time.
@@ -130,6 +130,7 @@ def problem_in_space(
         return next((wall for wall in space.boundary.pieces if wall.side == piece.side), None)
 
     def moved(term: ResidualTerm) -> ResidualTerm:
+        """The term in space at the first moment that belongs to a term in space and time."""
         coords, normals = term.points.coords[:, :-1], term.points.normals
         return replace(
             term,
@@ -147,8 +148,8 @@ class CellsInWindow(Network):
     """Σ_j P_j(τ) φ_j(x) in one window: Legendre polynomials P_j in time, and cells in space.
 
     Args:
-        layer: the φ_j, with an output for each pair of polynomial and field; the field varies
-            fastest.
+        layer: gives the functions φ_j. It has an output for each pair of polynomial P_j and field,
+            of which the field varies fastest.
         modes: the number of Legendre polynomials.
     """
 
@@ -270,7 +271,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         return self._up_to_end(parts)
 
     def go_around(self, axes: frozenset[int]) -> None:
-        """Make the coordinates in space `axes` periodic, and no other coordinates."""
+        """Make the coordinates `axes` of space periodic, and all other coordinates not periodic."""
         layer = self.members[0].layer
         layer.go_around(axes)
         self.start = layer.tree

@@ -230,7 +230,7 @@ def _wave(points: Points, channels: Channels, fields: int, in_time: float = 1.0)
 
 @dataclass(frozen=True)
 class TimeScales:
-    """Intervals of the whole time, in each of which polynomials of low degree fit given functions.
+    """Intervals of time in each of which polynomials of low degree fit given functions of time.
 
     Args:
         ends: the first moment and the ends of the intervals, in increasing order; empty if nothing

@@ -35,7 +35,7 @@ def graded_breaks(
     least: int = 1,
     kinks: Tensor | None = None,
 ) -> Tensor:
-    """Breaks on which splines have a given root mean square error on every interval.
+    """Breaks (ends of intervals) for splines with the same error on every interval.
 
     The error of splines of degree k is proportional to the width of an interval to the power k + 1;
     beside a kink it is taken to be proportional to the width.
@@ -44,7 +44,7 @@ def graded_breaks(
         breaks: the old breaks, (G + 1,).
         errors: the errors of splines on each old interval, (G,).
         degree: k.
-        error: the error to aim at.
+        error: the root mean square error to aim at, on every interval.
         most, least: the largest and the smallest number of intervals.
         kinks: the old breaks that have a kink, and stay; None if there are none.
 
@@ -85,10 +85,10 @@ Values = Callable[[Tensor], Tensor]  # places (n,) → values (n, c)
 def kinks_of(values: Values, low: float, high: float) -> Tensor:
     """The places between two ends where a function or its first derivative jumps.
 
-    In each of many parts, the half with the largest fourth difference is chosen again and again,
-    down to rounding. With the distance w of neighbouring places, fourth differences fall like w⁴
-    where the function is smooth, like w at a kink, and not at all at a jump. Kinks are found to
-    some 1e-12 of the length.
+    The interval is divided into many parts. In each part the half with the largest fourth
+    difference is chosen again and again, down to rounding. With the distance w of neighbouring
+    places, fourth differences fall like w⁴ where the function is smooth, like w at a kink, and not
+    at all at a jump. Kinks are found to some 1e-12 of the length.
 
     Args:
         values: the function, defined for places (n,) from low to high.
@@ -144,6 +144,7 @@ def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodi
     fields, seam = surrogate.network.width[-1], 1e-9
 
     def values(xi: Tensor) -> Tensor:
+        """The initial values of all fields at places in scaled space, (n,) → (n, c)."""
         x = low + (torch.where(xi > 1, xi - 2, xi) + 1) / 2 * (high - low)
         points = Points(torch.stack([x, torch.full_like(x, first)], dim=1), surrogate.domain.names)
         return initial_values(initial, points, fields).movedim(0, 1).flatten(1)
@@ -233,7 +234,7 @@ class FunctionSpace:
 
     @cached_property
     def pattern(self) -> Separable:
-        """A network for a window with these functions of space, and one polynomial in time."""
+        """A network with these functions of space and one polynomial in time, for `member`."""
         pattern = self.network.member(1)
         if self.breaks:
             splines = self._splines

@@ -31,7 +31,7 @@ from kanpinn.spaces.windows import SeparableKAN
 
 @dataclass(frozen=True, eq=False)
 class TrialSpace(ABC):
-    """n functions ψ_i of space for each of m fields: u_f = g_f + Σ_i y_if ψ_if.
+    """A trial space with n functions ψ_i for each of m fields: u_f = g_f + Σ_i y_if ψ_if.
 
     The g_f are data that are built in. Integrals over space are sums over quadrature places.
 
@@ -79,7 +79,7 @@ class TrialSpace(ABC):
 def errors_of_waves(
     channels: Channels, linearised: Tensor, axis: int, wave: Tensor, rate: float, sizes: Tensor
 ) -> Tensor:
-    """The sizes of waves e^(ω x) e^(rate t) along one coordinate with given residuals.
+    """The sizes of waves e^(ω x) e^(rate t) along one coordinate whose residuals have given sizes.
 
     A wave with the amplitudes a of the m fields has the residuals S a, with a matrix S for each
     interval. The sizes are |S⁺| times the sizes of the residuals, with the pseudo-inverse S⁺; they
@@ -147,7 +147,7 @@ class MatrixLayout:
     Args:
         unknowns: the number of rows and of columns.
         width: the number of diagonals on either side of the main diagonal; None for dense matrices.
-        slots: the places of the entries of all elements in the flat stored matrix.
+        slots: for each entry of all element matrices, its index in the flattened stored matrix.
     """
 
     unknowns: int
@@ -304,6 +304,7 @@ class System(ABC, Generic[Space]):
 
     @property
     def space(self) -> Space:
+        """The trial space."""
         return self.interior.space
 
     @property
@@ -321,7 +322,7 @@ class System(ABC, Generic[Space]):
         return [at_times(term.space.places, moments.times) for term in terms]
 
     def at_start(self, time: float, state: Tensor) -> tuple[MomentsInTime, Tensor]:
-        """A moment at which polynomials in time have given values and rates.
+        """A moment and coefficients of polynomials in time that have given values and rates there.
 
         The unknowns of the polynomials do not matter at this moment; they are set to zero.
 
@@ -515,7 +516,7 @@ class System(ABC, Generic[Space]):
         return torch.cat([self.projection(self.raised(values, missing))[None], error[1:]])
 
     def raised(self, values: Tensor, missing: Tensor) -> Tensor:
-        """Change values so that their root mean squares in elements rise by about given amounts.
+        """Enlarge values so that their root mean squares in elements rise by about given amounts.
 
         By default the root mean square of the amounts, divided by √m, is added to all values. It is
         subtracted if the mean value is negative, so that the values grow in size.
@@ -672,7 +673,7 @@ class OutputFunctions:
     def _space(
         self, points: Points, weights: Tensor, functions: Jet, index: Tensor, spread: Tensor
     ) -> ElementSpace:
-        """The space of the products D φ of given functions φ and a factor D for each field.
+        """The trial space of the products D φ, for given functions φ and a factor D for each field.
 
         With data that are built in, a field is g + D times the network; without, D is 1.
 
@@ -814,7 +815,7 @@ class OutputFunctions:
 
 @dataclass(frozen=True, eq=False)
 class Ties:
-    """Conditions that tie u unknowns together, and the tests of the equation that they replace.
+    """Boundary conditions on u unknowns, and the tests of the equation that they replace.
 
     The linearised conditions determine c of the unknowns, if c of their r rows are independent. The
     equation is tested with those combinations of the functions that satisfy the conditions for zero
@@ -970,6 +971,7 @@ class DirectSystem(System[ElementSpace]):
                     self.layout.tie(matrix, tie, rows)
 
         def factored(rates: Sequence[complex]) -> Solve:
+            """The solver of Σ_r c_r K_r for the factors c_r = `rates`."""
             both = zip(rates, matrices, strict=True)
             return self.layout.factored(np.add.reduce([rate * matrix for rate, matrix in both]))
 

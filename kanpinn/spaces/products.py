@@ -45,9 +45,9 @@ from kanpinn.spaces.time_schemes import Array
 class Axis:
     """The functions of one coordinate x in [low, high], and a quadrature rule with q places.
 
-    The n functions are combinations of splines. Each of the first `fixed` functions has the value 1
-    in one condition at the ends and 0 in the other conditions; all other functions satisfy the
-    conditions for zero data.
+    The n functions are combinations of splines, made for the conditions at the two ends. Each of
+    the first `fixed` functions has the value 1 in one condition at the ends and 0 in the other
+    conditions; all other functions satisfy the conditions for zero data.
 
     Args:
         basis: the splines, whose knots are in scaled coordinates from -1 to 1.
@@ -140,7 +140,7 @@ class Axis:
 
     @cached_property
     def waves(self) -> "Waves":
-        """The waves that are combinations of the functions for zero data.
+        """The waves of this coordinate, combinations of the functions that satisfy zero conditions.
 
         They are the eigenvectors of the symmetric part of the matrix of second derivatives, with
         respect to the mass matrix. Around a circle a small multiple of the first derivative is
@@ -223,6 +223,7 @@ class ProductSpace(TrialSpace):
 
     @cached_property
     def functions(self) -> list[Tensor]:
+        """For each coordinate the functions and their derivatives at places, (5, m or 1, q, n)."""
         return self.tables(lambda axis: axis.functions)
 
     @cached_property
@@ -231,6 +232,7 @@ class ProductSpace(TrialSpace):
         kinds = ("vectors", "functions", "tests", "rates")
 
         def stacked(d: int, kind: str) -> Tensor:
+            """One tensor of the waves of coordinate d, for all fields."""
             return torch.stack([getattr(axes[d].waves, kind) for axes in self.axes], dim=-3)
 
         return [Waves(*(stacked(d, kind) for kind in kinds)) for d in range(len(self.line))]
@@ -346,6 +348,7 @@ def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiI
     known: dict[MultiIndex, Tensor] = {(): t}
 
     def partial(index: MultiIndex) -> Tensor:
+        """The sums over the first coordinates' functions, (b, m, q_0, …, n_d, …)."""
         if index not in known:
             *before, last = index
             d = len(before)
@@ -353,6 +356,7 @@ def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiI
         return known[index]
 
     def derivative(index: MultiIndex) -> Tensor:
+        """The derivative of a multi-index in space and time, (places, b·m)."""
         *space, time = index
         values = partial(tuple(space) if not time else (0,) * len(space))
         flat = values.flatten(2).permute(2, 0, 1).flatten(1)
@@ -477,6 +481,12 @@ def _on_side(
 
 
 def _refusal(term: ResidualTerm, why: str) -> InputError:
+    """The error for a condition that products of splines cannot satisfy.
+
+    Args:
+        term: the condition.
+        why: the reason, in words.
+    """
     return InputError(
         f"march cannot impose the term {term.name} with products of splines: {why}; a network with "
         "a hidden layer may take it"
@@ -526,6 +536,7 @@ class ProductFactor:
         shape = start.shape
 
         def applied(c: Array) -> Array:
+            """The preconditioned operator, applied to the coefficients c of products of waves."""
             there = self._at_places(torch.from_numpy(c).view(shape), [o.functions for o in waves])
             tested = along_all(by_axes(there[None], space.grid), (o.tests for o in waves))
             return self._inverted(tested).flatten().numpy()
@@ -657,6 +668,7 @@ class ProductSystem(System[ProductSpace]):
                 factors[index] = a[:1] if bool((a == a[:1]).all()) else a.contiguous()
 
         def factored(rates: Sequence[complex]) -> Solve:
+            """The approximate solver of Σ_r c_r K_r for the factors c_r = `rates`."""
             combined: dict[MultiIndex, Tensor] = {}
             for (*at, time), a in factors.items():
                 index, scaled = (*at, 0), rates[time] * a

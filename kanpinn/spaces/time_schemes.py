@@ -22,21 +22,22 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Stages:
-    """The s stages of a window of length 1, at which an equation in time holds exactly.
+    """A collocation method for a window of time: its s stages, in units of the window's length h.
 
-    In a window of length h the solution is the polynomial p of degree s that starts at the given
-    value and satisfies the equation at t + c_i h. With z_i = p(t + c_i h) - p(t) its derivatives
-    there are h p' = D z. The matrix D = V Λ V⁻¹ is diagonalised, so that the s coupled linear
-    systems of a Newton step become one independent system for each eigenvalue. The systems of a
-    conjugate pair of eigenvalues are conjugate to each other, so that one of them suffices.
+    In the window the solution is the polynomial p of degree s that starts at the given value and
+    satisfies the equation at the stages t + c_i h, where t is the start. Let z_i = p(t + c_i h) -
+    p(t). Then the derivatives at the stages are h p' = D z, with the inverse D of the Butcher
+    matrix. In a Newton step the stages are coupled by D only. The diagonalisation D = V Λ V⁻¹
+    replaces the s coupled linear systems by one system for each eigenvalue. The systems of a
+    conjugate pair of eigenvalues are conjugate to each other, so that one of the two suffices.
 
     Args:
-        kind: the name in `SCHEMES`.
-        count: s.
-        nodes: c, (s,), increasing in (0, 1].
+        kind: the name of the method in `SCHEMES`.
+        count: the number of stages s.
+        nodes: the c_i, (s,), increasing in (0, 1].
         nodal: the Legendre series of a multiple of Π (τ - c_i) on the window, (s + 1,).
-        slopes: D, (s, s), the inverse of the Butcher matrix.
-        eigenvalues: the eigenvalues of D with imaginary parts of at least 0, (k,).
+        slopes: D, (s, s).
+        eigenvalues: the k eigenvalues of D with imaginary parts of at least 0, (k,).
         vectors: the columns of V for these eigenvalues, (s, k), multiplied by 2 for a conjugate
             pair.
         rows: the rows of V⁻¹ for these eigenvalues, (k, s).
@@ -72,16 +73,17 @@ class Stages:
         return np.flatnonzero(self.eigenvalues.imag == 0).tolist()
 
     def rates(self, length: float) -> list[complex]:
-        """The eigenvalues divided by the length of a window; real eigenvalues are floats."""
+        """The eigenvalues of D divided by the length of a window; real eigenvalues are floats."""
         scaled = (self.eigenvalues / length).tolist()
         return [one if one.imag else float(one.real) for one in scaled]
 
     def component(self, number: int, right: Sequence[Tensor]) -> list[Tensor]:
-        """The parts (V⁻¹ b)_λ of right-hand sides for one eigenvalue; real for a real eigenvalue.
+        """The right-hand sides (V⁻¹ b)_λ of the system of one eigenvalue, (…) each.
 
         Args:
             number: the index of the eigenvalue.
-            right: right-hand sides b at the stages, (s, …) each.
+            right: right-hand sides b at the stages, (s, …) each. The result is real for a real
+                eigenvalue.
         """
         row = self._plain(number, self.rows[number])
         return [torch.tensordot(row, b.to(row.dtype), dims=1) for b in right]
@@ -89,7 +91,7 @@ class Stages:
     def decoupled(
         self, right: Sequence[Tensor], length: float
     ) -> list[tuple[complex, list[Tensor]]]:
-        """Divide (K + D/h M) x = b for all stages into one system (K + σ M) y = c per eigenvalue.
+        """Decouple the system (K + D/h M) x = b of all stages: (K + σ M) y = c for each eigenvalue.
 
         Args:
             right: one or several parts of the right-hand sides b at the stages, (s, …) each.
@@ -113,7 +115,7 @@ class Stages:
         return total(torch.tensordot(a[:, None], y[None], dims=1).real for a, y in both)
 
     def _plain(self, number: int, values: Array) -> Tensor:
-        """Convert values that belong to an eigenvalue to a tensor, real for a real eigenvalue.
+        """Convert values of an eigenvalue to a tensor, which is real for a real eigenvalue.
 
         Args:
             number: the index of the eigenvalue.
@@ -213,11 +215,11 @@ def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
 
 
 def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[Array]:
-    """The polynomials of a window and their derivatives at its stages, (s, order + s) each.
+    """The basis polynomials of a window and their derivatives, at its stages, (s, order + s) each.
 
-    For an equation of second order the values at the stages are those of the collocation method for
-    value and rate, which is stable. They are not the integral of the rate, which `at_moments`
-    returns. The collocation method and the integral agree at the end of the window.
+    The comment above defines the polynomials. For an equation of second order, the values at the
+    stages come from collocation of value and rate, which is stable. `at_moments` integrates the
+    rate instead. Both agree at the end of the window.
 
     Args:
         stages: the stages.
@@ -234,10 +236,10 @@ def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[A
 def at_moments(
     stages: Stages, moments: Array, length: float, order: int, highest: int
 ) -> list[Array]:
-    """The polynomials of a window and their derivatives at k moments, (k, order + s) each.
+    """The basis polynomials of a window and their derivatives, at k moments, (k, order + s) each.
 
-    For an equation of second order p is the integral of the polynomial p' of degree s, so that
-    value and rate are continuous.
+    The comment above `at_stages` defines the polynomials. For an equation of second order p is the
+    integral of the polynomial p' of degree s, so that value and rate are continuous.
 
     Args:
         stages: the stages.
@@ -245,13 +247,13 @@ def at_moments(
             window.
         length: the length of the window.
         order: the order of the equation in time, 1 or 2.
-        highest: the highest derivative.
+        highest: the highest order of the derivatives.
     """
     return _stretched(_of_unit_window(stages, tuple(moments), order, highest), length, order)
 
 
 def _stretched(rates: list[Array], length: float, order: int) -> list[Array]:
-    """Convert the polynomials of a window of length 1 to another length.
+    """Convert the basis polynomials of a window of length 1 to another length.
 
     Args:
         rates: for each order of the derivative, from 0, the polynomials' values, (k, order + s).
@@ -304,6 +306,7 @@ def series_in_time(stages: Stages, length: float, order: int) -> list[Array]:
 
 @lru_cache(maxsize=100)
 def _series_of_unit_window(stages: Stages, order: int) -> list[Array]:
+    """The result of `series_in_time` for a window of length 1."""
     nodes = (legendre.leggauss(stages.count + order)[0] + 1) / 2
     rates = _of_unit_window(stages, tuple(nodes), order, order)
     return [legendre_series(nodes) @ rate for rate in rates]
@@ -311,10 +314,10 @@ def _series_of_unit_window(stages: Stages, order: int) -> list[Array]:
 
 @dataclass(frozen=True)
 class ErrorForm:
-    """The form ω(τ) of the error of a window's polynomials, between the stages.
+    """The function ω(τ) to which the error of a window's polynomials is proportional in time.
 
-    Near the polynomial p that satisfies an equation of order m in time at the stages c_i, the error
-    of p is proportional to ω to leading order. ω is the m-fold integral from 0 of Π (τ - c_i).
+    Let the polynomial p satisfy an equation of order m in time at the stages c_i. To leading order,
+    the error of p is proportional to ω, the m-fold integral from 0 of Π (τ - c_i).
 
     Args:
         moment: a moment between the start and the first stage, near which |ω| is large.
@@ -329,13 +332,13 @@ class ErrorForm:
 
 @lru_cache(maxsize=100)
 def error_form(stages: Stages, order: int, moment: float | None = None) -> ErrorForm:
-    """The form of the error of a window with some stages.
+    """The function ω of the error in a window with given stages.
 
     Args:
         stages: the stages.
         order: the order of the equation in time.
-        moment: the moment of the window, from 0 to 1, to which the form is related; by default the
-            middle between the start and the first stage.
+        moment: the `moment` of the result, from 0 to 1; by default the middle between the start and
+            the first stage.
     """
     moment = float(stages.nodes[0] / 2) if moment is None else moment
     series = stages.nodal
@@ -353,7 +356,7 @@ def error_form(stages: Stages, order: int, moment: float | None = None) -> Error
 
 @lru_cache(maxsize=100)
 def error_form_of_ratio(stages: Stages, ratio: float) -> ErrorForm:
-    """The form ω of the error for equations of first order, at the moment where ω' / ω = ratio.
+    """The function ω for equations of first order, at the moment where ω' / ω = ratio.
 
     The quotient ω' / ω falls from infinity to 0 between the start and the first stage.
 

@@ -31,8 +31,8 @@ class Separable(Network):
     x + λτ, these products lose no digits as windows become short.
 
     Attributes:
-        modes: the number of Legendre polynomials. φ has an output for each pair of polynomial and
-            field; the field varies fastest.
+        modes: the number of Legendre polynomials. The functions φ have an output for each pair of
+            polynomial and field; the field varies fastest.
 
     Reference: Jacob, Howard and Stinis, SPIKANs: separable physics-informed Kolmogorov–Arnold
     networks (2024), for products of KANs.
@@ -309,7 +309,7 @@ class NetworkOfWindows(Network, Generic[Member]):
         )
 
     def _up_to_end(self, pieces: list[Tensor]) -> Tensor:
-        """Join the pieces of all windows, and append pieces for the time after the last window.
+        """Join the boxes of all windows, and append boxes for the time after the last window.
 
         Nothing is appended if the last window ends at the end of the time.
 

@@ -76,7 +76,7 @@ class CellLayer(Layer):
         return Regions(self.sides.cpu())
 
     def divide(self, regions: Regions) -> None:
-        """Set the regions of the domain.
+        """Set the regions into which interfaces divide the domain.
 
         If the regions change, each box gets a new cell for each region, with zero coefficients.
         """
@@ -87,7 +87,7 @@ class CellLayer(Layer):
             self.reset(tree, tree.boxes, like.new_zeros(len(tree), *like.shape[1:]))
 
     def go_around(self, axes: frozenset[int]) -> None:
-        """Make the coordinates `axes` periodic, and no other coordinates."""
+        """Make the coordinates `axes` periodic, and all other coordinates not periodic."""
         self.around, self._tree = axes, None
 
     @torch.no_grad()
@@ -191,14 +191,14 @@ class CornerLayer(nn.Module):
     A singular function is added only in the cells near its corner or edge.
 
     Args:
-        corners: for each of C corners or edges the d coordinates of x₀ in the bounding box
-            [-1, 1]^d, then Re κ, Im κ, σ and the highest degree of Legendre polynomials, see
-            `CornerFunctions`, (C, 4 d + 1).
-        boxes: boxes around the corners; the cells in a box get the singular functions of its
-            corner. Each row has the index of the corner, then the lower and the upper corner of
-            the box in [-1, 1]^d, (B, 1 + 2 d).
-        powers: for each of P powers w^a w̄^n (ln w)^l, see `Power`, the index of its corner, Re a,
-            Im a, n and l, (P, 5).
+        corners: a table (C, 4 d + 1) with a row for each of C corners or edges: the d coordinates
+            of x₀ in the bounding box [-1, 1]^d, then Re κ, Im κ, σ (d numbers each) and the highest
+            degree of Legendre polynomials, see `CornerFunctions`.
+        boxes: a table (B, 1 + 2 d) of boxes around the corners; the cells in a box get the singular
+            functions of its corner. Each row has the index of the corner, then the lower and the
+            upper corner of the box in [-1, 1]^d.
+        powers: a table (P, 5) with a row for each power w^a w̄^n (ln w)^l, see `Power`: the index
+            of its corner, Re a, Im a, n and l.
         fields: the number m of fields.
 
     Attributes:
@@ -219,7 +219,7 @@ class CornerLayer(nn.Module):
 
     @property
     def functions(self) -> list[CornerFunctions]:
-        """The functions of each corner or edge."""
+        """The singular functions of each corner or edge."""
         found = []
         for number, (*place, degree) in enumerate(self.corners.tolist()):
             _, real, imaginary, along = torch.tensor(place, dtype=torch.float64).chunk(4)
@@ -540,7 +540,7 @@ class Cells(Network):
 
     @torch.no_grad()
     def follow_numbers(self, directions: Tensor) -> None:
-        """Store the derivatives of the m fields by K parameters, as polynomials in the cells.
+        """Store the derivatives of the m fields by K unknown parameters, as polynomials in cells.
 
         The parameters are the coefficients of the network `coefficient`, if there is one, then the
         unknown numbers.
@@ -663,7 +663,7 @@ def require_cells(network: Network) -> Cells:
 def beside_functions(
     directions: Jet, network: Network, coordinates: Jet | Coordinates, count: int
 ) -> Jet:
-    """The derivatives of the fields in cells and of the coefficient fields by K parameters.
+    """The derivatives by K unknown parameters of the fields in cells and the coefficient fields.
 
     The first parameters are the coefficients of the output layers of the coefficient fields'
     network. The coefficient fields are linear in these parameters, and do not depend on the other

@@ -39,10 +39,10 @@ def legendre_at(x: Tensor, degree: int, order: int) -> list[Tensor]:
 
 @lru_cache(maxsize=100)
 def _to_legendre(degree: int) -> list[Tensor]:
-    """For each order of the derivative from 0 to 4, a matrix (k + 1, k + 1).
+    """The derivatives of orthonormal polynomials as Legendre series, (k + 1, k + 1) for each order.
 
-    The rows have the coefficients, in Legendre polynomials, of the derivatives of the orthonormal
-    polynomials P_0 … P_k.
+    The list has a matrix for each order of the derivative from 0 to 4. Its row i has the Legendre
+    coefficients of the derivative of the orthonormal polynomial P_i.
     """
     highest, scale = 4, np.diag(np.sqrt(np.arange(degree + 1) + 0.5))
     found = []
@@ -121,9 +121,11 @@ class LocalPolynomials:
 
         @cache
         def table(axis: int, order: int) -> Tensor:
+            """A derivative of each polynomial's factor in one coordinate, at all points, (L, n)."""
             return tables[axis][order].index_select(0, columns[axis])
 
         def derivative(orders: tuple[int, ...]) -> Tensor:
+            """The partial derivative of all polynomials with the given order in each coordinate."""
             return reduce(torch.mul, [table(*one) for one in enumerate(orders)])
 
         every = derivatives_of_parts(channels)
@@ -158,6 +160,7 @@ class LocalPolynomials:
 
         @cache
         def derivative(orders: tuple[int, ...]) -> Tensor:
+            """The partial derivative with the given order in each coordinate, (c, q, m)."""
             found = first[orders[0]]
             for own, order in zip(tables[1:], orders[1:], strict=True):
                 found = (own[order][..., None] * found.unflatten(2, (side, -1))).sum(dim=2)
@@ -248,7 +251,7 @@ class LocalPolynomials:
         return self.powers @ (self.degree + 1) ** torch.arange(self.dim - 1, -1, -1)
 
     def _in_square(self, coefficients: Tensor) -> Tensor:
-        """Place coefficients (c, L, m) in the array of all (k + 1)^d products, zero elsewhere."""
+        """Pad coefficients (c, L, m) with zeros to those of all products, (c, (k + 1)^d, m)."""
         count, _, fields = coefficients.shape
         found = coefficients.new_zeros(count, (self.degree + 1) ** self.dim, fields)
         found[:, self._places.to(found.device)] = coefficients

@@ -207,8 +207,9 @@ class CellProblem:
     def flux_sizes(self, piece: Piece, at: Points) -> tuple[float, float]:
         """The sizes of the flux coefficients inside and outside of a piece of an interface.
 
-        A size is the largest slope of the conditions on fluxes there, linearised about zero, by any
-        derivative of a field on this side; it is zero without a condition on the piece.
+        The conditions on fluxes there are linearised about zero. The size on a side is the largest
+        coefficient of a derivative of a field on this side. It is zero without a condition on the
+        piece.
 
         Args:
             piece: the piece.
@@ -257,7 +258,7 @@ class CellProblem:
 
     @property
     def undecided_corners(self) -> list[tuple[tuple[float, float], float]]:
-        """The coordinates of corners with solutions r^λ that remain undecided, each with this λ.
+        """The corners with undecided solutions r^λ, each as its coordinates and the exponent λ.
 
         The equation neither admits nor excludes these solutions, see `CornerOperators.undecided`.
         The list is empty except in the plane.
@@ -465,6 +466,7 @@ class ConditionsAt(ABC, Generic[C]):
         """
 
     def _jet(self, term: ResidualTerm, *, random: bool) -> Jet:
+        """The jet of zero, or of a random function, at the corner, for the fields of a term."""
         jet = zero_jet(term.channels, self._at, self.fields)
         return _some(jet) if random else jet
 
@@ -483,6 +485,9 @@ class ConditionsAt(ABC, Generic[C]):
         inside = Points(self._at + part * self._near * inward, self.equation.channels.names)
 
         def symbol(terms: Sequence[ResidualTerm], points: Points) -> Symbol:
+            """The coefficients of derivatives by w and w̄ in several terms, linearised at a
+            point.
+            """
             linear = [
                 Linearised.at(one.equation, points, self._jet(one, random=random)) for one in terms
             ]
@@ -496,11 +501,12 @@ class ConditionsAt(ABC, Generic[C]):
     def is_kinked(self, operators: CornerOperators) -> bool:
         """Return whether the data at the corner are continuous but fit no linear function.
 
-        Data fit a linear function if it satisfies the equation and the conditions at the corner up
-        to first order. If the data fit no linear function, and if 1 is an exponent, solutions are
-        like r ln r, as where a load ends at a free side. If the data fit a linear function, the
-        exponent 1 belongs to linear functions, such as rotations, which are not singular. Data that
-        are infinite at the corner, or have an infinite derivative there, fit no linear function.
+        Data fit a linear function if this function satisfies the equation and the conditions at the
+        corner up to first order. Suppose that 1 is an exponent at the corner. If the data fit a
+        linear function, the exponent belongs to linear functions, such as rotations, which are not
+        singular. If the data fit none, solutions are like r ln r, as where a load ends at a free
+        side. Data that are infinite at the corner, or have an infinite derivative there, fit no
+        linear function.
 
         Args:
             operators: the operators of the equation and the conditions, linearised about zero.
@@ -563,6 +569,7 @@ class ConditionsAt(ABC, Generic[C]):
             return True  # such as y ln y at y = 0
 
         def misfit(chosen: Sequence[tuple[Tensor, Tensor]]) -> float:
+            """The least residual norm of the chosen rows over all linear functions."""
             matrix, right = (torch.cat(parts) for parts in zip(*chosen, strict=True))
             if not len(right):
                 return 0.0
@@ -570,6 +577,7 @@ class ConditionsAt(ABC, Generic[C]):
             return float((matrix @ found - right[:, None]).norm())
 
         def size(chosen: Sequence[tuple[Tensor, Tensor]]) -> float:
+            """The norm of the right-hand sides of the chosen rows."""
             return float(torch.cat([right for _, right in chosen]).norm())
 
         if not values or misfit(values) > near * size(values):
@@ -713,7 +721,7 @@ class CornerConditions(ConditionsAt[PlaneCorner]):
 
 
 def _some(jet: Jet) -> Jet:
-    """A jet of the same shape with random parts."""
+    """A jet of the same shape as a given jet, with random parts."""
     generator = torch.Generator().manual_seed(0)
     return jet.map(lambda part: torch.rand(part.shape, generator=generator, dtype=part.dtype))
 

@@ -161,10 +161,11 @@ def graded_rules(
 ) -> Iterator[Rule]:
     """Yield Gauss rules on a curve that are accurate for singularities at the curve's ends.
 
-    The parts of the curve at its ends are divided, each time to a quarter. On the last quarter at
-    an end with the exponent λ, the integrand is assumed to be like r^(λ - 1) with the distance r
-    from the end. A regular part of the integrand is thus weighted wrongly by the factor 1/λ on
-    4^-levels of the half of the first part: 1e-6 of it for 10 levels, 1e-12 for 20.
+    The first and the last part of the curve are divided again and again; each division separates
+    the quarter next to the end. On the last quarter at an end with the exponent λ, the integrand is
+    assumed to be like r^(λ - 1) with the distance r from the end. A regular part of the integrand
+    has a wrong weight there, by the factor 1/λ. The length of the last quarter is 4^-levels of the
+    first part: about 1e-6 of it for 10 levels, 1e-12 for 20.
 
     Args:
         curve: the curve.

@@ -99,7 +99,7 @@ def keys_of(roots: Sequence[int], level: Any, place: Any, keys: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """The leaves of a tree of boxes in [-1, 1]^d.
+    """A mesh of boxes in [-1, 1]^d that are made by halving: the leaves of a tree of boxes.
 
     Each box of the tree is a leaf, or is halved in one or more coordinates. Where interfaces divide
     the domain into regions, a box has a leaf for each region that meets the box.
@@ -209,7 +209,7 @@ class Tree:
         return ((middles > low) & (middles < high)).all(dim=2).any(dim=1)
 
     def everywhere(self, cells: Tensor) -> Tensor:
-        """The mask `cells` of leaves, (N,), repeated for all coordinates: a mask (N, d)."""
+        """Repeat a mask of leaves, (N,), for all coordinates: a mask (N, d)."""
         return cells[:, None].expand(-1, self.dim)
 
     def count_when_split(self, chosen: Tensor) -> int:
@@ -331,7 +331,7 @@ class Tree:
 
 
 def gaps(tree: Tree) -> tuple[Tensor, Tensor]:
-    """The levels and places of boxes that fill the part of [-1, 1]^d without leaves, (n, d) each.
+    """Levels and places of boxes that fill the part of [-1, 1]^d without leaves, (n, d) each.
 
     Starting with the roots, a box that contains smaller leaves is halved in a coordinate in which
     all these leaves are smaller than the box. There is always such a coordinate, because the leaves

@@ -35,7 +35,7 @@ def in_trees(domain: Domain, coords: Tensor) -> Tensor:
 
 
 class CellSide(ABC):
-    """A part of a cell's side that is a face of the cell.
+    """A face of a cell: a cell's side, or the part of it where the cell meets one neighbour.
 
     Attributes:
         axis: the coordinate that is constant on the side.
@@ -47,7 +47,7 @@ class CellSide(ABC):
 
     @abstractmethod
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        """The derivatives of a cell's polynomials across the face, of the orders 0 to `orders` - 1.
+        """The normal derivatives of a cell's polynomials on the face, of orders 0 to `orders` - 1.
 
         The derivatives are by the cell's own coordinate.
 
@@ -110,9 +110,9 @@ class SidePart(CellSide):
 def restriction(
     polynomials: LocalPolynomials, low: tuple[float, ...], high: tuple[float, ...]
 ) -> Tensor:
-    """The coefficients of a box's polynomials in the polynomials of a part of the box, (L, L).
+    """Write the polynomials of a box in the polynomials of a part of the box, (L, L).
 
-    The matrix has a row for each of the box's polynomials.
+    Row i of the result has the coefficients of the box's polynomial i.
 
     Args:
         polynomials: the polynomials.
@@ -126,7 +126,7 @@ def restriction(
 
 @lru_cache(maxsize=1000)
 def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) -> list[Tensor]:
-    """The derivatives, at a side, of each polynomial's factor in the coordinate `axis`.
+    """At a side, the derivatives of each polynomial's factor in the coordinate across the side.
 
     A polynomial is a product of factors, one in each coordinate.
 
@@ -173,10 +173,10 @@ def derivatives_across(
 
 @lru_cache(maxsize=100)
 def _along(polynomials: LocalPolynomials, axis: int) -> Tensor:
-    """The index of each polynomial's factor along a side, among the face's polynomials, (L,).
+    """For each polynomial, the index of its factor along a side among the face's polynomials, (L,).
 
-    A polynomial is a product of a polynomial along the side and of a factor in the coordinate
-    across the side.
+    A polynomial of the cell is a product of a polynomial of the face and of a factor in the
+    coordinate across the side.
 
     Args:
         axis: the coordinate that is constant on the side.
@@ -261,8 +261,8 @@ class SideTrace:
         face: the index of the face whose smaller cell determines the weight of differences from
             the trace.
         area: the area of the part, divided by the area of [-1, 1]^(d-1).
-        within: the corners of the part in coordinates in which the side with the shared trace is
-            [-1, 1]^(d-1); None for the trace of a single face.
+        within: the corners of the part in coordinates in which the side of the larger cell is [-1,
+            1]^(d-1), if the trace is shared; None for the trace of a single face.
         width: the width of the smaller cell across the face.
         unit: the width h in the unknowns h^j ∂^j u of the trace: the width of the larger cell
             if the trace is shared, otherwise the width of the smaller cell.
@@ -360,7 +360,7 @@ class CellGeometry:
         return found
 
     def _ends(self, cells: Tensor) -> list[Ends]:
-        """The corners of each face in a cell's own coordinates.
+        """The lower and upper corner of each face, in the own coordinates of one of its cells.
 
         The coordinate across the face is left out.
 
@@ -412,7 +412,7 @@ class CellGeometry:
         yield from ()
 
     def across(self, cells: Tensor, normals: Tensor) -> Tensor:
-        """The widths of cells along unit normals, (c,); normals: (c, d)."""
+        """The widths of cells along given unit normals, (c,)."""
         return 1 / (normals / self.widths[cells]).norm(dim=1)
 
     def coords(self, cells: Tensor, local: Tensor) -> Tensor:
@@ -431,7 +431,7 @@ class CellGeometry:
 
 
 def joined_regions(parts: Sequence[CellGeometry]) -> dict[str, Any]:
-    """The arguments of `CellGeometry`, by name, for the cells of all regions.
+    """Join the cells of all regions; return the arguments of `CellGeometry` by name.
 
     The cells of the first region come first, then those of the second region, and so on.
 
@@ -481,7 +481,7 @@ class CellPoints:
         return self.local if self.alike else self.local[place]
 
     def some(self, places: Tensor) -> "CellPoints":
-        """The points of some of the cells; places: the cells' indices in `cells`, (k,)."""
+        """The points of k of the cells, given by their indices in `cells`, (k,)."""
         count = self.weights.shape[1]
         rows = (places[:, None] * count + torch.arange(count)).flatten()
         local = self.local if self.alike else self.local[places]
@@ -567,7 +567,7 @@ class InterfaceParts:
 def gauss_inside(
     geometry: CellGeometry, cells: Tensor, contains: Callable[[Tensor], Tensor], count: int
 ) -> Iterator[CellPoints]:
-    """Yield those quadrature points of cells that are in a domain, in batches of cells.
+    """Yield the Gauss points of cells that are inside a domain, in batches of cells.
 
     The cells of a batch have similar numbers of points. Padding points of weight 0 make these
     numbers equal.

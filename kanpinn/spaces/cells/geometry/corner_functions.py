@@ -117,15 +117,15 @@ class CornerFunctions:
 
 
 def _most(parts: Sequence[Sequence[tuple[tuple[int, int, int], complex]]]) -> int:
-    """The highest order of derivatives along an edge in the parts of a jet."""
+    """The highest order k of derivatives by s (along an edge) in the result of `by_conjugates`."""
     return max((orders[2] for terms in parts for orders, _ in terms), default=0)
 
 
 def _legendre(s: Tensor, degree: int, order: int) -> Tensor:
-    """The derivatives of one order of the Legendre polynomials of degrees up to `degree`.
+    """A derivative of the Legendre polynomials of degrees up to `degree`, (n, degree + 1).
 
     Args:
-        s: n numbers, (n,). The result has the shape (n, degree + 1).
+        s: the arguments of the polynomials, (n,).
     """
     factors = s.new_zeros(degree + 1, degree + 1)  # of the powers of s in each polynomial
     for number, row in enumerate(np.eye(degree + 1)):
@@ -137,7 +137,7 @@ def _legendre(s: Tensor, degree: int, order: int) -> Tensor:
 def _derivatives(
     powers: Sequence[Power], w: Tensor, log: Tensor, of_w: int, of_conjugate: int
 ) -> Tensor:
-    """The derivatives ∂^i/∂w^i ∂^j/∂w̄^j of the complex functions of `powers`, (n, powers).
+    """The derivatives ∂^i/∂w^i ∂^j/∂w̄^j of complex powers of w at n points, (n, powers).
 
     Args:
         w, log: the numbers w and ln w, (n, 1) each.

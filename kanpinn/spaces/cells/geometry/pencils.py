@@ -77,7 +77,14 @@ def _orders(symbol: Symbol) -> Array:
 
 
 def _principal(symbol: Symbol, rows: Array, fields: Array) -> Symbol:
-    """The terms of a symbol whose order is rows[i] + fields[j], for equation i and field j."""
+    """The principal part of a symbol: the terms of the order rows[i] + fields[j].
+
+    Here i is the index of the equation, and j the index of the field.
+
+    Args:
+        symbol: the symbol of e equations for m fields.
+        rows, fields: the orders of the equations, (e,), and of the fields, (m,).
+    """
     total = rows[:, None] + fields
     return {
         orders: np.where(total == sum(orders), one, 0.0)
@@ -130,8 +137,8 @@ class CornerOperators:
         """The orders t_j of the fields relative to each other, (m,); the largest order is zero.
 
         All orders are zero if all equations have one order and all fields have one highest order.
-        Otherwise orders from -2 to 0 are tried. The orders are chosen for which the sum of all t_j
-        and of the orders of all equations (see `orders`) is least.
+        Otherwise all combinations of orders from -2 to 0 are tried. The combination with the least
+        sum of all t_j and of the orders of all equations (see `orders`) is chosen.
         """
         orders = _orders(self.equation)
         if np.ptp(orders.max(axis=1)) == 0 == np.ptp(orders.max(axis=0)):
@@ -241,7 +248,7 @@ class CornerOperators:
 
     @property
     def margin(self) -> float:
-        """The difference c - Re λ of the nearest exponent with Re λ ≤ c; at most 4.
+        """The difference c - Re λ for the largest exponent with Re λ ≤ c; at most 4.
 
         It is 0 if there is an exponent c, such as that of constants and ln r, or of ∇θ for electric
         fields.
@@ -253,7 +260,7 @@ class CornerOperators:
 
     @property
     def undecided(self) -> float | None:
-        """The least Re λ ≤ c of solutions that the equation neither admits nor excludes, or None.
+        """The least Re λ ≤ c of solutions r^λ that the equation neither admits nor excludes.
 
         The conditions that both sides of the corner have in common are added to the equation, as
         further equations. The number c of this larger system may be less by 1. Then solutions r^λ
@@ -278,7 +285,7 @@ class CornerOperators:
         return found[0].real if found else None
 
     def _spectrum(self, near: float) -> list[complex] | None:
-        """The eigenvalues that are the same, up to `near`, for both numbers of polynomials.
+        """The eigenvalues of the boundary pencil that are equal, up to `near`, for both `counts`.
 
         The result is None if `multiplicity` or the angle is 0, or if there are fewer equations and
         conditions than unknown functions.

@@ -75,7 +75,9 @@ class Outline:
 
     @cached_property
     def breaks(self) -> list[Tensor]:
-        """For each curve the parameters, from 0 to 1, that divide it into monotone parts."""
+        """For each curve the parameters, from 0 to 1, that divide it into parts monotone in x
+        and y.
+        """
         count = 64  # intervals, in each of which a coordinate turns at most once
         near = 1e-9  # breaks closer to an end of the curve than this are dropped
         ts, result = torch.linspace(0, 1, count + 1, dtype=torch.float64), []
@@ -94,7 +96,7 @@ class Outline:
 
     @cached_property
     def interior_angles(self) -> list[tuple[int, float]]:
-        """For each curve the index of the next curve, and the interior angle between the curves.
+        """For each curve the index of the next curve, and the interior angle where the two meet.
 
         The angles are in radians.
         """
@@ -138,9 +140,11 @@ def _crossings(curve: Curve, breaks: Tensor, lines: Sequence[Tensor]) -> list[Te
     first, last = (at[part + more].gather(1, which)[:, 0] for more in (0, 1))
 
     def gap(t: Tensor) -> Tensor:
+        """The signed distance of the curve's points at parameters t from their grid lines."""
         return curve.at(t).gather(1, which)[:, 0] - value
 
     def slope(t: Tensor) -> Tensor:
+        """The derivative of `gap` by t."""
         return curve.velocity(t).gather(1, which)[:, 0]
 
     found = _zeros(gap, breaks[part], breaks[part + 1], last > first, slope)
@@ -245,7 +249,7 @@ class CutGeometry(CellGeometry):
 
 
 def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The arcs between a cell of one region and a cell of the other region.
+    """The arcs of an interface between a cell of one region and a cell of another region.
 
     Arcs beside a sliver, a part of a box that is too thin to be a cell, are left out.
 
@@ -436,10 +440,11 @@ class CellCutter:
         return replace(faces, corners=in_trees(self.domain, corners)).some(inside)
 
     def too_large(self, tree: Tree) -> Tensor:
-        """A mask (N,) of the cells in `too_wide` or, if there are none, of the cells in `too_bent`.
+        """A mask (N,) of the cells that are too large for the boundary.
 
         Args:
-            tree: the cells, all of them in the region.
+            tree: the cells, all of them in the region. The mask is that of `too_wide` or, if this
+                has no cells, that of `too_bent`.
         """
         wide = self.too_wide(tree)
         return wide if bool(wide.any()) else self.too_bent(tree)

@@ -112,9 +112,9 @@ class Regions:
         return found.clamp_min(0)
 
     def _enclosing(self, x: Tensor) -> Tensor:
-        """The index of the region that contains each point, (n, 2) → (n,); -1 for no region.
+        """The index of the region in the plane that contains each point, (n,); -1 for no region.
 
-        The index is found by winding numbers.
+        The index is found by winding numbers. The points x have the shape (n, 2).
         """
         number, sides = self.sides[:, 0].long(), self.sides[:, 1:].T
         best = windings(sides, number, x, self.count).max(dim=1)

@@ -32,7 +32,7 @@ Goal = Callable[[CellGeometry], Tensor]  # a mask (N, d), true where cells are t
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Singularity:
-    """What corners in the plane and edges in space have in common: solutions there are like r^λ.
+    """A corner in the plane or an edge in space, at which solutions are like r^λ (a base class).
 
     Args:
         angle: the interior angle ω in radians.
@@ -147,7 +147,7 @@ class SolidEdge(Singularity):
 
     @cached_property
     def _sides(self) -> tuple[Tensor, Tensor]:
-        """Unit vectors across the edge, in the direction θ = 0 and in the direction θ = π/2.
+        """Two unit vectors (3,) across the edge, in the directions θ = 0 and θ = π/2.
 
         The interior angle is below 180°: each face turns away from the normal of the other face.
         """
@@ -157,10 +157,10 @@ class SolidEdge(Singularity):
         return e_1 / e_1.norm(), -normal
 
     def across(self, start: float) -> tuple[complex, ...]:
-        """The derivatives of w by x, y and z, where w is real and positive in the direction start.
+        """The derivatives of w = r e^(i(θ - start)) by x, y and z.
 
         Args:
-            start: the angle θ of the direction in radians.
+            start: the angle θ, in radians, of the direction in which w is real and positive.
         """
         turn = complex(math.cos(start), -math.sin(start))
         e_1, e_2 = (one.tolist() for one in self._sides)
@@ -178,7 +178,7 @@ class SolidEdge(Singularity):
         return CornerFunctions(across, tuple(slopes), self.powers(top), self.degree)
 
     def boxes(self, roots: Sequence[int], bounds: tuple[Tensor, Tensor]) -> Tensor:
-        """The box of the cells of level 0 at an edge of a box, in [-1, 1]³, (1, 2, 3).
+        """The box that consists of all cells of level 0 at an edge of a box, (1, 2, 3).
 
         Args:
             roots, bounds: see `PlaneCorner.boxes`.
@@ -241,9 +241,10 @@ class PlaneCorner(Singularity):
         return found
 
     def _beyond(self, points: Tensor) -> Tensor:
-        """The part of a curve from where the curve comes back to the corner or turns too far.
+        """The points of a curve from the point on at which the curve comes back or turns too far.
 
-        The curve starts at the corner. The part is empty if the curve does neither.
+        The curve starts at the corner, and comes back where it approaches the corner again. The
+        result is empty if the curve neither comes back nor turns too far.
 
         Args:
             points: points along the curve, (n, 2).
@@ -318,8 +319,9 @@ class SingularCorners:
         exponents: the exponent λ of each corner, (c,).
         orders: the order o of the equation at each corner, (c,).
         centres: the number c of each corner, (c,).
-        margins: the difference of c and the next exponent below, whose functions are no solutions,
-            (c,). It is λ for Laplace's equation with given values, and 0 with given fluxes.
+        margins: the difference of c and the next exponent below, (c,). The functions of that
+            exponent have infinite energy, and so are no solutions. The margin is λ for Laplace's
+            equation with given values, and 0 with given fluxes.
         others: further points, (p, d), at which pieces of the boundary or interfaces meet.
         power: the power β.
         contraction: the largest fraction of the error at a corner that one refinement may leave.
@@ -380,7 +382,7 @@ class SingularCorners:
 
     @property
     def rate(self) -> float:
-        """The power p: relative errors of eigenvalues are like F^p with the functional F.
+        """The power p such that relative errors of eigenvalues are like F^p, for the functional F.
 
         For β = 5/4 and cells of the width h at a corner the least-squares functional of a mode,
         divided by its value at 0, is like h^(2λ + 1/2), but the error of the eigenvalue is like
@@ -422,8 +424,8 @@ class SingularCorners:
 
         Where the second derivatives of the solution are not square integrable, the minimisers on
         smaller and smaller cells may converge to a wrong function. A wrong limit depends on the
-        weights, but the solution does not. So the minimiser with other weights, the witness, shows
-        a wrong limit.
+        weights, but the solution does not. So the minimiser with other weights, here called the
+        witness, shows whether the limit is wrong.
 
         Args:
             geometry: the cells.
@@ -461,7 +463,7 @@ class SingularCorners:
         return 2.0 ** nearest.log2().round()
 
     def _gaps(self, geometry: CellGeometry) -> Tensor:
-        """The distances of cells from corners, in units of the cells' widths, (N, c)."""
+        """The distance of each cell from each corner, in units of the cell's width, (N, c)."""
         tree, at = geometry.tree, in_trees(geometry.domain, self.points)
         below, above = (tree.boxes[:, i, None] for i in (0, 1))
         gaps = torch.maximum(below - at, at - above).clamp_min(0) / tree.widths[:, None]
@@ -544,6 +546,7 @@ class SingularCorners:
         goal = goal.clamp_max(self.finest(geometry.tree) + spare)
 
         def coarse(geometry: CellGeometry) -> Tensor:
+            """A mask (N, d), true where cells close to a corner are above the wanted level."""
             close = self._gaps(geometry) <= near
             return (close[..., None] & (geometry.tree.level[:, None] < goal[:, None])).any(dim=1)
 
@@ -551,7 +554,7 @@ class SingularCorners:
 
 
 def farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
-    """The distance of each cell's farthest corner from the nearest segment, (N,).
+    """For each cell, the largest distance of its corners from the nearest segment, (N,).
 
     Args:
         corners: the corners of the cells, (N, 8, 3).
@@ -702,7 +705,7 @@ class SingularEdges:
 
     @cached_property
     def _across(self) -> Tensor:
-        """A mask (s, 3) of the coordinates across each edge.
+        """A mask (s, 3) of the coordinates across each edge, in which cells at the edge are halved.
 
         These are all three coordinates for an edge that is parallel to no axis.
         """
@@ -788,6 +791,7 @@ class SingularEdges:
         goal = goal.clamp_max(self._finest(tree) + spare)
 
         def coarse(after: CellGeometry) -> Tensor:
+            """A mask (N, d), true where cells at an edge are wider across it than wanted."""
             before = tree.locate(after.tree.boxes.mean(dim=1), after.tree.region)
             touched = (self._touched(after)[:, thin, None] & self._across[thin]).any(dim=1)
             return touched & (after.tree.level < goal[before])

@@ -79,7 +79,7 @@ class CellPart:
 def narrowed(
     solid: SolidPart, low: Tensor, high: Tensor, step: Tensor, nodes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Shrink rectangles to the parts of them that have the solid on both sides.
+    """Shrink F rectangles in space to their parts that have the solid on both sides.
 
     Args:
         solid: the solid.
@@ -155,7 +155,7 @@ class SampledSide(CellSide):
 
         The functions on the face are the same for both cells. They are polynomials that are
         orthonormal in the weighted sum over the face's points. The traces at up to 32 faces are
-        computed together, which is several times as fast, and are kept until they are asked for.
+        computed together, which is several times as fast, and are kept for later calls.
         """
         together, kept, geometry = 32, self.geometry.kept_traces, self.geometry
         if (self.row, self.upper, polynomials, orders) not in kept:
@@ -223,7 +223,7 @@ class SolidGeometry(CellGeometry):
     def traces_across(
         self, rows: Tensor, axis: int, upper: bool, polynomials: LocalPolynomials, orders: int
     ) -> list[Tensor]:
-        """The traces at s sampled faces, for each order a tensor (s, L, face functions).
+        """The normal derivatives at s sampled faces, (s, L, face functions) for each order.
 
         Args:
             rows: the indices of the faces in `sampled_numbers`, (s,).
@@ -448,7 +448,7 @@ class SolidCutter:
     bounded: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
     def bounding(self, number: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        """Quadrature rules on the parts of a sheet that bound the solid's parts in cells.
+        """Quadrature rules on a sheet of the boundary, in each cell whose solid part it bounds.
 
         Args:
             number: the index of the sheet, a smooth surface of the boundary or an interface.
@@ -479,7 +479,7 @@ class SolidCutter:
         return own
 
     def _framed(self, boxes: Tensor, bounding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes around the solid's parts in cut cells.
+        """The bounding boxes of the solid's parts in cut cells.
 
         Args:
             boxes: the corners of the cells, (c, 2, 3).

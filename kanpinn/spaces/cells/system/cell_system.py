@@ -45,7 +45,7 @@ Size = tuple[tuple[int, ...], float, float]
 
 @dataclass(frozen=True, eq=False)
 class CellGroup:
-    """A group of cells whose rows have equal matrices, or a single cell.
+    """A group of c cells whose least-squares rows have equal matrices, or a single cell.
 
     A block of unknowns is the trace on a face or at an interface, or the coefficients of the shared
     functions of one kind. A cell has t unknowns of traces and q coefficients of shared functions.
@@ -98,7 +98,7 @@ class CellSolutions:
         return replace(self.functions, coefficients=coefficients, numbers=numbers)
 
     def corrected(self, change: "CellSolutions") -> "CellSolutions":
-        """The sums of the solutions and of corrections.
+        """The sums of the solutions and of corrections, from iterative refinement.
 
         Args:
             change: the corrections, with the contributions of cells to the functional after the
@@ -281,6 +281,7 @@ class CellSystem:
             return found
 
         def residual(group: CellGroup) -> Array:
+            """The residuals of a group's rows at the solution `found`, (c, rows, n)."""
             own = self._of_group(group, values)
             cells, rows, each = own.shape
             inner = found.coefficients[group.cells].flatten(1, 2).numpy()
@@ -294,7 +295,7 @@ class CellSystem:
         return found.corrected(self._solved(reduced, faces, None, enough))
 
     def _reduced(self, of_group: Callable[[CellGroup], Array], kept: bool) -> list[Reduced]:
-        """The right-hand sides after the elimination of the cells, for each group.
+        """Eliminate the coefficients of all cells; return each group's remaining right-hand sides.
 
         Args:
             of_group: gives the right-hand sides of the rows of a group's cells, (c, rows, n).
@@ -319,6 +320,11 @@ class CellSystem:
         return self._solver(100)
 
     def _solver(self, times: int) -> FaceSolver:
+        """The solver for the traces, from the rows T y of all cells of this rank.
+
+        Args:
+            times: the expected number of solves with the same factors.
+        """
         fronts = {
             cell: BlockRows(blocks, self._triangles[group.model][2], group.factor)
             for group in self.groups
@@ -495,8 +501,9 @@ class CellSystem:
         """The matrices of a cell's rows, as the arguments of `CellElimination.of`.
 
         Returns:
-            The transformation of the equation's rows to a triangle; the other rows of the
-            coefficients, B and D; and the columns of shared functions, None if the cell has none.
+            Five results: the transformation of the equation's rows to a triangle; the other rows of
+                the coefficients; the matrices B and D; the columns of shared functions, None if the
+                cell has none.
         """
         equation, *conditions = self.terms[cell]
         rows = [*(one.rows() for one in conditions), self._without_right(cell)]
@@ -521,11 +528,11 @@ class CellSystem:
         return found + self._of_shared(cell) @ outer[count:] if len(outer) > count else found
 
     def _without_right(self, cell: int) -> Tensor:
-        """The matrix of a cell's coefficients in further rows, (rows, L m).
+        """The coefficient matrix of rows that are added to a cell for uniqueness, (rows, L m).
 
         The right-hand sides of these rows are zero. The first rows fix the constants of
-        `free_fields`; only cell 0 has such rows. The other rows are `_bounds`, in which the cell's
-        own coefficients have the factor zero.
+        `free_fields`; only cell 0 has such rows. The other rows are those of `_bounds`, which
+        contain only shared functions, so that their part of this matrix is zero.
         """
         equation = self.terms[cell][0]
         count = len(self.free_fields) if cell == 0 else 0
@@ -770,15 +777,17 @@ class CellSystem:
     def _coarse(self) -> Array:
         """A mask (unknowns,) of the coarse unknowns.
 
-        The coarse unknowns are the traces' coefficients up to a low degree, and all coefficients of
-        shared functions. The low degree is 3 in the plane and 2 in space. It is higher if a cell
-        contains several waves, and lower if there would be too many coarse unknowns.
+        The coarse unknowns form the coarse level of `TwoLevel`. They are the traces' coefficients
+        up to a low degree, and all coefficients of shared functions. The low degree is 3 in the
+        plane and 2 in space. It is higher if a cell contains several waves, and lower if there
+        would be too many coarse unknowns.
         """
         own, plane = self.geometry.traces, self.polynomials.dim < 3
         low, most = (3, 400_000) if plane else (2, 40_000)  # most: coarse unknowns
         low += math.ceil(max(0.0, min(self.coupling.phase, self.polynomials.degree / 2 - low)))
 
         def chosen(low: int) -> Array:
+            """The mask of the traces' coefficients up to the degree `low`."""
             single, shared = (self.traces.coarse(low, one) for one in (False, True))
             faces = [np.tile(single, own.single), np.tile(shared, len(own.shared))]
             return np.concatenate([*faces, *(rows.coarse(low) for rows in self.interface_rows)])
@@ -826,11 +835,12 @@ def _joined(rows: Sequence[Tensor]) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class ShiftedCells:
-    """Solves K u + M u' = b or K u + M u' + N u'' = b in cells for derivatives u' = σ u - s.
+    """Solves K u + M u' = b, or K u + M u' + N u'' = b, in cells, with the rule u' = σ u - s.
 
-    K, M and N are the linear operators of the equation, and s is given. The factors are kept for
-    each rate σ that has occurred. The steps of a march in time are such problems. With K = L and
-    M = -1, such a problem applies the inverse of L - σ.
+    K, M and N are the linear operators of the equation. The number σ and the function s are given,
+    so that u is the only unknown. For order 2 the rule is (u, u')' = σ (u, u') - s, with two
+    functions s. The factors are kept for each rate σ that has occurred. The steps of a march in
+    time are such problems. With K = L and M = -1, such a problem applies the inverse of L - σ.
 
     Args:
         base: the linearised equation and conditions for m fields followed by their derivatives in
@@ -853,12 +863,16 @@ class ShiftedCells:
         return [*self.base.equation, *self.base.boundary]
 
     def system(self, rate: complex) -> CellSystem:
-        """The least-squares problem (K + σ M + σ² N) u = b for m fields; rate: the rate σ.
+        """The least-squares problem (K + σ M + σ² N) u = b for m fields.
 
         K, M and N are the linear operators of the class.
+
+        Args:
+            rate: the rate σ, real or complex.
         """
 
         def at_rate(term: SampledTerm) -> SampledTerm:
+            """The term with u' = σ u and u'' = σ² u in place of the time derivatives."""
             value, *others = term.slopes.chunk(self.order + 1, dim=-1)
             for power, one in enumerate(others, 1):
                 value = value + rate**power * one

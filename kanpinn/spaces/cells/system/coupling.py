@@ -56,7 +56,7 @@ class Coupling:
 
     @cached_property
     def of_polynomials(self) -> Tensor:
-        """The size c_r / h^r of each term for a polynomial of the size 1, (N, d, orders, m).
+        """The size c_r / h^r of each term of the equation, for u of the size 1, (N, d, orders, m).
 
         The term of order r has a coefficient of the size c_r, and h is the width of the cell.
         """
@@ -108,9 +108,9 @@ class Coupling:
     def errors(self) -> Tensor:
         """The error of each cell for a residual of the size 1, up to a common factor, (N,).
 
-        This error is the size of a polynomial whose derivatives in the equation have the size 1. If
-        the equation contains derivatives of a field, the term without derivatives does not count:
-        the term k² u of a wave does not bound errors.
+        The error is the size of a polynomial in the cell for which the terms of the equation have
+        the size 1. If the equation contains derivatives of a field, the term without derivatives
+        does not count: the term k² u of a wave does not bound errors.
         """
         values, *others = self.of_polynomials.amax(dim=1).unbind(dim=1)  # (N, m) each
         derivatives = torch.stack(others or [values]).amax(dim=0)
@@ -243,10 +243,10 @@ class Traces:
 class InterfaceRows:
     """The rows that couple cells at the arcs or patches of an interface: forms minus traces.
 
-    A form is a linear combination of a jet's parts. The value and the normal derivative of a field
-    are forms, which have the same trace on both sides. The share of each side in a prescribed flux
-    is a form too: a flux condition is share inside + share outside = data. The trace of a flux is
-    the share outside, so that the trace enters the rows inside with the opposite sign.
+    A form is a linear combination of a jet's parts at one side of the interface. There are two
+    kinds. The value and the normal derivative of a field have the same trace on both sides. A flux
+    condition is (form inside) + (form outside) = data; its trace is the form outside, so that the
+    trace enters the rows inside with the opposite sign.
 
     Args:
         interface: the arcs or patches, and the fluxes there.

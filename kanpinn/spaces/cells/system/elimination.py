@@ -39,11 +39,11 @@ class CellElimination:
 
     Before the transformation the rows are A c + P s = b for the cell's terms, and B c + O s - D y =
     b on the cell's faces. Here c are the L m coefficients of the cell, y the t unknowns of the
-    traces on its faces, and s the q coefficients of functions that cells share. First the rows of
-    the equation are reduced to a triangle, then this triangle with the rows of the conditions, and
-    then with the rows of B, which alone contain the traces. After the transformation s is a part of
-    y. Since s is in all rows, s also remains in rows from which c has been eliminated; these rows
-    are reduced to a triangle as well.
+    traces on its faces, and s the q coefficients of functions that cells share. The rows are
+    reduced to a triangle in three steps: the rows of the equation; the resulting triangle together
+    with the rows of the conditions; the resulting triangle together with the rows of B, the only
+    rows with traces. After the transformation y includes s. Rows from which c and the traces have
+    been eliminated may still contain s. These rows are reduced to a triangle as well.
 
     Args:
         equation: the transformation of the rows of the equation.
@@ -103,7 +103,7 @@ class CellElimination:
         return replace(found, left=left, rest=np.hstack([rest, own]), traces=traces)
 
     def _moved(self, known: Array) -> tuple[Array, Array, Array]:
-        """Apply the transformation of the cell's rows to n columns; known: the columns, (r + t, n).
+        """Apply the transformation of the cell's rows to n columns, (r + t, n).
 
         Returns:
             The transformed columns in three parts: in the rows R c + S y, (L m, n); in the first t
@@ -245,10 +245,12 @@ class FaceSolver:
 
     @cached_property
     def _two_level(self) -> TwoLevel:
+        """The solver by conjugate gradients."""
         return TwoLevel(self._tree, self._fronts, self._coarse)
 
     @cached_property
     def _dissected(self) -> Dissected:
+        """The solver by elimination, which keeps its factors."""
         return Dissected(self._tree, self._fronts)
 
     def solve(

@@ -266,11 +266,11 @@ class CellNorms:
 
     @cached_property
     def _roots(self) -> list[Tensor]:
-        """For each cell a matrix R such that ‖R a‖ is the L2 norm of a function.
+        """For each cell a matrix R such that ‖R a‖ is the L2 norm of a polynomial in the cell.
 
-        Here a are the coefficients of the function in the cell. Each group of c cells has a tensor
-        (c, L, L), or (c, 1, 1) for whole cells, where polynomials are orthonormal. A small multiple
-        of the unit matrix makes R regular if functions vanish at the points.
+        Here a are the coefficients of the polynomial. Each group of c cells has a tensor (c, L, L),
+        or (c, 1, 1) for whole cells, where polynomials are orthonormal. A small multiple of the
+        unit matrix makes R regular if functions vanish at the points.
         """
         found, tiny = [], 1e-6
         for at in self.places:

@@ -17,7 +17,7 @@ from kanpinn.spaces.cells.tree import TensorTable
 
 @dataclass(frozen=True, eq=False)
 class Boxes(TensorTable):
-    """Boxes of one level, which are parts of cells.
+    """Boxes of one level, which are parts of cells, with the moments of a source in them.
 
     Args:
         root: the index of the cell of each box, (b,).
@@ -170,7 +170,7 @@ class MomentsInBoxes:
 
 
 def _rest(changes: list[Tensor]) -> Tensor:
-    """Extrapolate the sum of the changes by all further halvings, (c, L, e).
+    """Extrapolate the changes by all further halvings; return their sum, (c, L, e).
 
     In cells where the last two changes are nearly parallel, further changes are taken to decrease
     by the ratio of these two changes. In other cells the sum is zero.
@@ -239,7 +239,7 @@ class SourceMoments:
         return result
 
     def apart(self, geometry: CellGeometry, term: SampledTerm) -> Tensor:
-        """The squared L2 norms in cells of the difference of the two corrections, (c,).
+        """The squared L2 norms in cells of the difference of the corrections in `known`, (c,).
 
         The arguments are those of `corrections`.
         """

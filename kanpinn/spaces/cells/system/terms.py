@@ -97,7 +97,7 @@ class SampledTerm:
         return self.about.of(coefficients).jets(self.at, self.term.channels, self._jets)
 
     def of_rates(self, rates: Tensor) -> Tensor:
-        """The slopes times the jets of n functions' time derivatives, (c, q, equations, n).
+        """The linearised residuals of n functions' time derivatives, (c, q, equations, n).
 
         The last p m fields of the term are time derivatives.
 
