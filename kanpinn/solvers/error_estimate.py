@@ -465,15 +465,15 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
 
 
 def _ratio_of_limits(solution: Solution, finer: Solution) -> float | None:
-    """Return the ratio of the errors to which two marches in time have kept, finer to coarser.
+    """Return the ratio of the error limits of two marches in time, finer to coarser.
 
     A march controls its error, and its residual need not decrease with it: where initial and
     boundary values disagree the residual is not square integrable, and in fast transitions it
     decreases much faster or more slowly than the error of the time at which they happen.
 
     Returns:
-        The ratio; None unless both solves have converged to such limits, the finer one to a smaller
-        limit.
+        The ratio; None unless both solves are converged marches with error limits, the finer march
+        with a clearly smaller limit.
     """
     limits = [one.optimizers[-1].error_limit for one in (solution, finer)]
     kept = all(one.status.startswith(CONVERGED) for one in (solution, finer))

@@ -380,6 +380,11 @@ class Fitted(Solved):
         return self._view().plot(self, target, error=error, ax=ax)
 
     def _logits(self, inputs: Points | Tensor) -> Tensor:
+        """The logits of all classes at inputs, (n, classes).
+
+        Raises:
+            InputError: if the targets are numbers.
+        """
         if not self.data.train.classes:
             raise InputError("the targets are numbers, not classes: call the fit for its values")
         return full_logits(self(inputs))
@@ -477,6 +482,7 @@ def fit(
         return residuals_of(points[rows.to(points.coords.device)])
 
     def measure(evaluate: JetFunction, until: float | None = None) -> dict[str, float]:
+        """The scores of all parts of the data, by names such as "validation_rmse"."""
         names = ("cross_entropy", "accuracy") if train.classes else ("rmse",)
         scores = scores_of(data, evaluate)
         return {f"{part}_{n}": getattr(s, n) for part, s in scores.items() for n in names}

@@ -318,6 +318,12 @@ def _take_step(
 
 
 def _fail(state: SolverState, why: str) -> None:
+    """End the solve as failed, with an earlier network if the present loss is too large.
+
+    Args:
+        state: the state of the solve.
+        why: the reason, in words.
+    """
     kept = state.go_back() or f"the state after step {state.progress.step} is kept"
     state.status = f"failed: {why}; {kept}"
 

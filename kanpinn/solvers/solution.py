@@ -567,6 +567,7 @@ class Solution(Solved):
         value = sum_over(rules, self._density(density))
 
         def others() -> Tensor:
+            """The integrals computed in `ROWS` other ways, see `compared`."""
             coarse = self._rules(over, max(1, 2 * nodes // 3), time, finer=False)
             return compared(value, rules, coarse, self._density(density), self._compare(density))
 
@@ -636,6 +637,7 @@ class Solution(Solved):
 
     @cached_property
     def _cell_rules(self) -> CellRules | None:
+        """The quadrature rules in the cells of the solution; None without such rules."""
         return CellRules.of(self.residuals)
 
     def _density(
@@ -652,6 +654,8 @@ class Solution(Solved):
             return used
 
         def values(p: Points) -> Tensor:
+            """The values of the density at n points, (n, m)."""
+
             def evaluate(channels: Channels) -> Tensor:
                 found = density(p, *used.evaluate(p, channels).components())
                 return stack_equations(found, len(p), "density")
@@ -744,6 +748,7 @@ class Solution(Solved):
         value = self._defined(p, evaluate(p))
 
         def others() -> Tensor:
+            """The values changed by the better solution, at the points and nearby, (ROWS, n, m)."""
             rows = value.expand(ROWS, *value.shape).clone()
             found = self._compare(density)
             if found is None:
@@ -826,6 +831,7 @@ class Solution(Solved):
         found_value = self.at(place, density)[0, 0]
 
         def others() -> Tensor:
+            """The largest value computed in other ways, including the error of the search."""
             rows = found_value.others().clone()
             rows[-1] += unresolved
             return rows

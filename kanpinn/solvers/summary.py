@@ -122,6 +122,7 @@ def estimate_rows(estimate: Estimate) -> Rows:
 
 
 def _of_solution(solution: Any) -> Iterator[Fact]:
+    """Yield the remarks on a solution of a PDE."""
     errors, estimate = solution.errors, solution.estimate
     if errors is not None and errors.rule_error > 0.05:
         yield "error", f"the quadrature error of these norms is about {errors.rule_error:.0%}"

@@ -76,6 +76,7 @@ def scan_data(discretization: Discretization) -> DataScan:
     jets = random_jets(problem.equation, sample(domain, 5, "uniform"), len(problem.columns))
 
     def values(coords: Tensor) -> Tensor:
+        """The residuals at points for all random jets, (n, equations · jets)."""
         found = []
         for part in coords.split(8 * CHUNK):
             p = Batch.made_of(Points(part, domain.names))

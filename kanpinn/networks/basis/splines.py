@@ -281,16 +281,18 @@ def offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
 
 
 def _position(piece: Tensor, shape: torch.Size) -> Tensor:
-    """Return the positions of coefficients in the flattened part of a table for one power.
+    """Return where each argument's coefficients are in a table that is flattened for one power.
 
-    The flattened part runs over the m functions, then the inputs, then the pieces.
+    The table has a coefficient for each input, piece of the spline, power and function. For one
+    power, the flattened coefficients are ordered by function, then by input, then by piece.
 
     Args:
         piece: the index of the piece that contains each argument, (..., n_in).
         shape: the shape of the table, (n_in, pieces, degree + 1, m).
 
     Returns:
-        The positions, (m, ..., n_in).
+        For each of the m functions and each argument an index into the flattened coefficients,
+        (m, ..., n_in).
     """
     n_in, pieces, _, m = shape
     position = piece + torch.arange(0, n_in * pieces, pieces, device=piece.device)

@@ -270,19 +270,20 @@ PLACE = "·"  # stands in labels for the list component that varies
 
 @dataclass(frozen=True, eq=False)
 class Dimension:
-    """A quantity that varies in a study, with a label for each row and, if numeric, a number.
+    """A quantity that varies between the rows of a study, such as network.degree.
 
-    A varied key is one dimension. If its values are lists of numbers, the dimension is the last
-    component that varies. If other components vary independently of the last, the key has a second
-    dimension with labels such as "grid [4, ·]".
+    A varied key is one dimension. The values of a key may be lists of numbers, such as network.grid
+    = [4, 8]. Then the dimension is the last component of the lists that varies, together with the
+    components that depend on it. Components that vary independently of this component make a second
+    dimension of the same key, with labels such as "grid [4, ·]".
 
     Args:
         key: the varied key.
         labels: a label for each row.
-        whole: a label for each row with the key's whole value.
-        numbers: a number for each row, None if the values are not numeric.
-        places: the indices of the list components that vary together with the number.
-        form: the list with "·" for these components, "[4, ·]".
+        whole: for each row the key's whole value, as text.
+        numbers: for each row the number that varies; None if the values are not numeric.
+        places: the indices of the list components that vary together with this number.
+        form: the list as text, with "·" in place of these components, such as "[4, ·]".
     """
 
     key: str
@@ -311,11 +312,11 @@ class Dimension:
 
     @property
     def logarithmic(self) -> bool:
-        """True if the axis is logarithmic: the numbers are positive and no degrees."""
+        """True if the axis is logarithmic in plots: the numbers are positive and no degrees."""
         return self.numbers is not None and min(self.numbers) > 0 and self.name != "degree"
 
     def follows(self, other: "Dimension") -> bool:
-        """Return True if the labels of the other dimension determine those of this dimension."""
+        """Return whether the labels of another dimension determine those of this dimension."""
         return determined(self.labels, other.labels)
 
 

@@ -52,6 +52,7 @@ def steepness(problem: Problem) -> tuple[bool, float]:
     p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
 
     def residual(channels: Channels) -> Tensor:
+        """The residual of the equation for zero fields with the given derivatives."""
         return problem.equation(p, zero_jet(channels, p.coords, fields))
 
     channels, _ = find_channels(residual, p.names)
@@ -195,6 +196,7 @@ def _uneven(domain: Domain) -> bool:
     low, high = domain.bounds
 
     def scaled(number: int, sampler: str) -> Tensor:
+        """Points in the domain, in coordinates in which the bounding box is a cube."""
         return (sample(domain, number, sampler).coords - low) / (high - low)
 
     places, gaps = scaled(600, "uniform"), []
@@ -272,6 +274,12 @@ class Choice:
         return replace(denser, work=self.work * counts[0] / counts[1])
 
     def _with_points(self, inside: float, around: float) -> "Choice":
+        """Return this choice with other numbers of points.
+
+        Args:
+            inside, around: the ratios of the new to the old number of interior and of boundary
+                points.
+        """
         interior = math.ceil(inside * self.points.interior)
         boundary = math.ceil(around * self.points.boundary)
         return replace(self, points=replace(self.points, interior=interior, boundary=boundary))
@@ -309,6 +317,7 @@ class Choice:
 
 
 def _without_type(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a table of settings, except "type"."""
     return {name: value for name, value in table.items() if name != "type"}
 
 

@@ -191,7 +191,7 @@ def noise_of(solution: Solution, count: int = 200) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """Two successive trials of the same form, with the error estimates from their comparison.
+    """Two successive trials with the same form of the loss, and the errors from their comparison.
 
     Args:
         first: the first trial; None if there was none to compare with.
@@ -407,15 +407,16 @@ class TrialSearch:
     in space this fraction is 0.6.
 
     The errors of two successive solutions are estimated from their comparison. Let the residual of
-    the second solution at fresh points be ρ times the residual of the first. Then the error of the
-    first solution is the distance of the solutions divided by 1 - ρ. The error of the second
-    solution is ρ^0.8 times the first error, since errors decrease more slowly than residuals. If ρ
-    > 0.7 or a solution is overfitted, the errors are not known. The second error is a guess that
-    may be 100 times too high. So if the guess is within the tolerance, or at the end, and if time
-    is left, the second solution is compared with one with 1.25 times the hidden units, as in
-    `estimate_error`. Networks in cells estimate their own errors; if no time is left to compare a
-    solution in cells with a better one, the status is "stopped". For energies, ρ is the ratio of
-    successive distances, and the second error is ρ times the first error.
+    the second solution at fresh points (points that no solve has used) be ρ times the residual of
+    the first. Then the error of the first solution is the distance of the solutions divided by 1 -
+    ρ. The error of the second solution is ρ^0.8 times the first error, since errors decrease more
+    slowly than residuals. If ρ > 0.7 or a solution is overfitted, the errors are not known. The
+    second error is only a rough estimate, which may be 100 times too high. So if this estimate is
+    within the tolerance, and also at the end of the search, the second solution is compared with a
+    solution with 1.25 times the hidden units, as in `estimate_error`, provided that time is left.
+    Networks in cells estimate their own errors; if no time is left to compare a solution in cells
+    with a better one, the status is "stopped". For energies, ρ is the ratio of successive
+    distances, and the second error is ρ times the first error.
 
     An overfitted trial is repeated with more points. With noisy data, the search keeps the smallest
     network that fits the data as well as the next larger network, and its error estimate includes
@@ -601,6 +602,13 @@ class TrialSearch:
         return None, late
 
     def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
+        """Solve with a choice, and return the trial with its solution.
+
+        Args:
+            choice: the choice.
+            why: the name of its family.
+            known: an earlier trial, from which the solve starts; None for the first trial.
+        """
         begun, last = self.seconds, list[SolverState]()
         network = choice.network(self.seed, self.dtype, self.device)
         with together():
@@ -712,15 +720,18 @@ class TrialSearch:
         return replace(judged, confirmed=True)
 
     def _consider(self, trial: Trial) -> None:
+        """Store a trial as `best` if it is better than the best trial so far."""
         best = self.best  # `trial` may be the best trial with a new estimate
         if best is None or best.choice is trial.choice or trial.better_than(best):
             self.best = trial
 
     @property
     def _left(self) -> float:
+        """The seconds left of the budget."""
         return self.budget - self.seconds
 
     def _is_over(self) -> bool:
+        """Return whether the search ends: tolerance reached, budget used up, or interrupted."""
         if self.best is None:
             return False  # there is at least one trial
         return self.best.error <= self.tolerance or self._left <= 0 or self.interrupted
@@ -759,9 +770,9 @@ class TrialSearch:
 class Climb:
     """The trials of one family, from small networks to larger networks.
 
-    A climb is idle if its last trials have lowered the residual little. Then other families are
-    tried. If time is left after them, an idle climb goes on: once with other points, then with
-    larger networks.
+    The name means that each trial has a larger network than the trial before. A climb is idle if
+    its last trials have lowered the residual little. Then other families are tried. If time is left
+    after them, an idle climb goes on: once with other points, then with larger networks.
 
     Args:
         family: the family whose choices are tried.

@@ -165,6 +165,7 @@ class ShiftStage(EigenStage):
         return Step(loss, finished=CONVERGED if done else None, words=words)
 
     def _spectrum(self) -> spectrum.Spectrum:
+        """All eigenpairs of the pencil for the present shift."""
         return spectrum.pencil_spectrum(*self.pencil, self.shift, self.search.near, self.up)
 
     def _first(self, found: spectrum.Spectrum) -> Tensor:
@@ -403,10 +404,10 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return CellFunctions(self.geometry, self.network.polynomials, self.block)
 
     def _about_zero(self, functions: CellFunctions, *, witness: bool = False) -> ShiftedCells:
-        """Return the system of the evolution L u - M u' = 0 in cells, to be used with any shift.
+        """Return the operators L and M in cells, as a system that is solved for any shift.
 
         Args:
-            functions: functions in the cells.
+            functions in the cells, whose cells and polynomials the system has.
             witness: whether the weights of cells at singular corners are the weights for an error
                 estimate, see `SingularCorners.weights`.
         """
@@ -503,7 +504,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         self._show()
 
     def _show(self) -> None:
-        """Give the network the present cells, with the zero function."""
+        """Store the present cells in the network, with the zero function, for observers."""
         layer, geometry = self.network.layer, self.geometry
         size = (len(geometry.tree), *layer.coefficients.shape[1:])
         layer.reset(geometry.tree, geometry.frames, torch.zeros(size))
@@ -1204,7 +1205,7 @@ def _bounds(
 def terms_of(
     discretization: Discretization[EigenProblem], surrogate: Surrogate, values: Tensor
 ) -> list[Term]:
-    """Return the loss terms of all modes: L u - λ M u, and conditions that do not hold exactly.
+    """Return the loss terms of all modes: L u - λ M u, and the conditions that do not hold exactly.
 
     Args:
         discretization: the discretization of the eigenvalue problem.

@@ -151,6 +151,7 @@ def channels_at(
     probe = points[:PROBE_POINTS]
 
     def run(channels: Channels) -> list[Tensor]:
+        """The values of all equations at the points, with the given derivatives."""
         jet = surrogate.jet(probe, channels)
         return [equation(probe, jet) for equation in equations]
 
@@ -236,6 +237,8 @@ def pencil(
     share = len(points) / float(points.data.sum())
 
     def weighted(equation: ResidualFunction) -> ResidualTerm:
+        """The loss term of an equation at the quadrature points, with the quadrature weights."""
+
         def scaled(p: Points, u: Jet) -> Tensor:
             assert p.data is not None
             return (share * p.data).sqrt() * equation(p, u)
@@ -244,6 +247,7 @@ def pencil(
         return ResidualTerm("interior", points, weight, channels, scaled)
 
     def rows(terms: Sequence[Term]) -> Tensor:
+        """The Jacobian of the rows of terms by the output layer's coefficients, (rows, P)."""
         chunks = Residuals(surrogate, terms).rows(surrogate.network.output_layers)
         return torch.cat([rows.T for rows, _ in chunks], dim=1).T
 
@@ -325,15 +329,16 @@ def magnitude_of_waves(
 def end_of_spectrum(
     problem: EigenProblem, surrogate: Surrogate, points: Points
 ) -> tuple[bool, float]:
-    """Return at which end the spectrum is bounded, and a number near the eigenvalues at that end.
+    """Return at which end the spectrum is bounded, and an estimate of the extreme eigenvalue there.
 
-    If the eigenvalues of waves of high frequency have a positive real part, the spectrum is bounded
-    from below, if they have a negative real part, from above.
+    Plane waves of high frequency have eigenvalues λ of the linearised problem at each point. If
+    these have positive real parts, the spectrum is bounded from below; if negative, from above.
 
-    The number is an estimate for wells of the potential V in -Δu + V u = λ u. A mode in a well of
-    the width w has an eigenvalue of about the mean of V over the well plus (π/w)². The number is
-    the minimum of the mean plus (π/w)² / 4 over the regions where V is lowest, but at most 0. It is
-    lower if a boundary condition attracts modes, see `attracted`.
+    The estimate is for equations like -Δu + V u = λ u with a potential V. The lowest mode is
+    concentrated in a well, a region where V is low. In a well of the width w its eigenvalue is
+    about (mean of V over the well) + (π/w)². The well is not known, so all regions {V < level} are
+    tried as wells. For a safe distance, a quarter of (π/w)² is taken. The estimate is the minimum
+    over these regions and 0, or less if a boundary condition attracts modes, see `attracted`.
 
     Args:
         problem: the problem.
@@ -341,8 +346,8 @@ def end_of_spectrum(
         points: a quadrature rule in the domain.
 
     Returns:
-        Whether the spectrum is bounded from below, and the number; if the spectrum is bounded from
-        above, all signs are reversed.
+        True if the spectrum is bounded from below, False if it is bounded from above; and the
+        estimate. For a spectrum that is bounded from above, it is minus the estimate for -L.
 
     Raises:
         InputError: if the real parts of the waves' eigenvalues have both signs, as for a wave
@@ -709,6 +714,7 @@ def orthonormal_modes(
 
 
 def _symmetric(matrix: Tensor) -> Tensor:
+    """The symmetric part of a square matrix."""
     return (matrix + matrix.T) / 2
 
 
@@ -787,11 +793,14 @@ def problem_in_time(discretization: Discretization[EigenProblem]) -> CellProblem
     )
 
     def evolution(p: Points, u: Jet) -> Tensor:
+        """The residual L u - M u' for the jet of u and u', or L u for the jet of u."""
         values, *rates = u.groups(fields)
         found = problem.operator_values(p, values)
         return found - problem.mass_values(p, rates[0]) if rates else found
 
     def condition(term: ResidualTerm) -> ResidualTerm:
+        """A condition of the eigenvalue problem as a condition of the evolution."""
+
         def evolving(p: Points, u: Jet) -> Tensor:
             values, *rates = u.groups(fields)
             found = term.equation(p, values)
@@ -938,6 +947,7 @@ def nearest_pairs(
     norms, fields = cells.base.norms, cells.fields
 
     def apply(x: Tensor) -> Tensor:
+        """The inverse operator T for columns of coordinates, (N L m, p)."""
         return norms.coordinates(cells.solve(shift, -norms.coefficients(x, fields))[0])
 
     best = torch.inf
