@@ -11,12 +11,15 @@ of ten, from 1e-4 to 1e4: the errors of solves by trials must be the same to a f
 which are compared with the true errors: they must hold.
 `numbers`: integrals, fluxes, forces, values at points and maxima of random problems in cells, whose
 solutions are known: their true errors must be at most three times the estimated errors.
+`drawn`: elastic bodies and conductors with conditions of all kinds in random order, on boxes,
+polygons, slits and domains with holes, some with coefficients that jump, are solved with nothing
+chosen. Finite elements on meshes that are graded to all corners know their solutions.
 
 How: a section that has been measured by the same sources of kanpinn, with the same options, is not
 measured again. trust_files.py does the same for what kanpinn says of files.
 
-How long: some three hours on one core; --only SECTION ... measures some of the sections; --smoke:
-half a minute of the processor.
+How long: some five hours on one core; --only SECTION ... measures some of the sections; --smoke:
+a minute of the processor.
 
 Writes to --output: trust.json, failures.md, and tables of the solves.
 """
@@ -26,6 +29,7 @@ from pathlib import Path
 from hostile import ill_posed, units
 from hostile.adversarial import figures as adversarial
 from hostile.bounds import figures as bounded
+from hostile.drawn import figures as drawn
 from hostile.numbers import figures as numbered
 from hostile.sections import Section, measure
 
@@ -44,6 +48,13 @@ SECTIONS = {
     "units": Section(units.figures, {"units": (2, 1, "drawn for each problem of the library")}),
     "bounds": Section(bounded, {"bounded": (150, 2, "random problems with bounds")}),
     "numbers": Section(numbered, {"numbers": (100, 1, "random problems with known numbers")}),
+    "drawn": Section(
+        drawn,
+        {
+            "drawn": (60, 1, "conductors, as many bodies, and an eighth as many solids"),
+            "drawn_budget": (15, 1, "seconds of each solve"),
+        },
+    ),
 }
 
 if __name__ == "__main__":

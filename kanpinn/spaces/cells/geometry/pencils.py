@@ -95,10 +95,10 @@ def _principal(symbol: Symbol, rows: Array, fields: Array) -> Symbol:
 
 def _same(one: Symbol, other: Symbol) -> bool:
     """Return whether two symbols are equal up to rounding."""
-    size = max((np.abs(part).max() for part in one.values()), default=0.0)
+    size = max((np.abs(part).max(initial=0) for part in one.values()), default=0.0)
     near = 1e3 * ROUNDING * size
     return all(
-        np.abs(one.get(orders, 0) - other.get(orders, 0)).max() <= near
+        np.abs(one.get(orders, 0) - other.get(orders, 0)).max(initial=0) <= near
         for orders in one.keys() | other.keys()
     )
 
@@ -156,10 +156,14 @@ class CornerOperators:
 
         Equations without any term are left out.
         """
-        rows = self.orders(symbol)
-        kept = np.isfinite(rows)
-        own = {orders: one[kept] for orders, one in symbol.items()}
-        return rows[kept], _principal(own, rows[kept], self.fields)
+        rows, own = self.orders(symbol), self._with_terms(symbol)
+        rows = rows[np.isfinite(rows)]
+        return rows, _principal(own, rows, self.fields)
+
+    def _with_terms(self, symbol: Symbol) -> Symbol:
+        """A symbol without the equations that have no terms, such as n · (n × σn) = 0."""
+        kept = np.isfinite(self.orders(symbol))
+        return {orders: one[kept] for orders, one in symbol.items()}
 
     def orders(self, symbol: Symbol) -> Array:
         """The order of each equation or condition of a symbol, (e,).
@@ -206,7 +210,7 @@ class CornerOperators:
     def is_homogeneous(self) -> bool:
         """True if the equation and the conditions have no terms below the highest order."""
         every = (self.equation, *self.sides)
-        return all(_same(self._rows(one)[1], one) for one in every)
+        return all(_same(self._rows(one)[1], self._with_terms(one)) for one in every)
 
     def equals(self, other: "CornerOperators") -> bool:
         """Return whether the equations and conditions of two corners are equal up to rounding."""

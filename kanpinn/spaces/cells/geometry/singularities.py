@@ -855,8 +855,10 @@ def junctions(
     """The points of interfaces at which solutions are like r^λ φ(θ), each with its least λ.
 
     The exponents follow from `least_exponent`. Left out are points at which several parts of one
-    region meet, as where two curves touch, and points with λ = 1 or with no λ < 1.9, where
-    solutions are not singular.
+    region meet, as where two curves touch, points with no λ < 1.9, and points inside the domain
+    with λ = 1, such as those of a smooth interface. Where an interface ends at the boundary and λ
+    is 1, as at a right angle, solutions are like r ln r unless the data there are those of a
+    function that is linear in each region.
 
     Args:
         division: the regions.
@@ -880,7 +882,7 @@ def junctions(
             for end in ends
         ]
         exponent = least_exponent([(one.angle, one.coefficient) for one in around], given)
-        if exponent is not None and abs(exponent - 1) > 1e-3:
+        if exponent is not None and (ends or abs(exponent - 1) > 1e-3):
             found.append(((x, y), exponent))
     return found
 
