@@ -209,6 +209,7 @@ class Sphere(MappedPiece):
     gauss = Region.gauss
 
     def _at(self, normals: Coords) -> Points:
+        """The points of the sphere with given unit normals (n, d)."""
         center = normals.new_tensor(self.ball.center)
         return Points(center + self.ball.radius * normals, self.names, normals)
 

@@ -158,6 +158,7 @@ class Face(MappedPiece):
 
     @property
     def _end(self) -> float:
+        """The value of the coordinate that is constant on the face."""
         _, *ends = self.box.ranges[self.axis]
         return ends[self.upper]
 

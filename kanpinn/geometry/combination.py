@@ -352,7 +352,7 @@ def _face_parts(
 def _bounds(
     keep: Keep, operand: Domain, step: float, axis: int, value: float, way: int, flat: Tensor
 ) -> Mask:
-    """Return a mask (n,) of the points of a plane on a face of both an operand and a combination.
+    """Return a mask (n,) of points of a plane on a face of an operand and of the combination.
 
     Args:
         keep: a function that determines which points of the plane bound the combination, see
@@ -553,6 +553,14 @@ def _kept(kind: str, which: int, curve: Curve, inside: bool, shared: int) -> Cur
 
 
 def _renamed(mine: Sequence[Curve], other: Sequence[Curve], tolerance: float) -> list[Curve]:
+    """Rename those curves of the second boundary whose names belong to other curves of the first.
+
+    Args:
+        mine: the curves of the first boundary.
+        other: the curves of the second boundary, which are returned in order; a renamed curve has
+            the suffix "_2" or the next free number.
+        tolerance: a quarter of the distance within which curves lie on one line or ellipse.
+    """
     taken = {curve.name for curve in (*mine, *other)}
     names: dict[str, str] = {}
     for name in {curve.name: None for curve in other}:

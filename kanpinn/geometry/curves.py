@@ -189,7 +189,7 @@ class Curve(MappedPiece):
 
     @abstractmethod
     def extent(self, coords: Coords) -> Column | None:
-        """Return values (n, 1) at points (n, 2) that tell the curve from its whole line or ellipse.
+        """Return values (n, 1) at points (n, 2) that separate the curve from its line or ellipse.
 
         At points of the line or ellipse, the values are > 0 on the curve and < 0 beyond its ends.
         None for a closed curve.
@@ -380,6 +380,7 @@ class Segment(Curve):
         return [Side.between(first, last, middle=base, slope=slope)]
 
     def _point(self, t: float) -> Pair:
+        """The point γ(t); the ends are exact."""
         if t in (0.0, 1.0):
             return self.b if t else self.a
         (ax, ay), (bx, by) = self.a, self.b
@@ -528,6 +529,7 @@ class Arc(Curve):
         return self.to_local @ (np.array(point) - self.center)
 
     def _at_angles(self, theta: Weights) -> Coords:
+        """The points of the ellipse at eccentric angles θ (n,), (n, 2)."""
         wheel = torch.stack([theta.cos(), theta.sin()], dim=1)
         return theta.new_tensor(self.center) + wheel @ theta.new_tensor(self.frame)
 
@@ -849,6 +851,12 @@ def _curves_whole(
 
 
 def _lines(a: Segment, b: Segment, tolerance: float) -> list[Pair]:
+    """The point where the lines of two segments cross, as a list; empty for parallel lines.
+
+    Args:
+        a, b: the segments; the point may be outside of them.
+        tolerance: not used; the functions for the other kinds of curves have this argument.
+    """
     p, q = np.array(a.a), np.array(b.a)
     along, other = np.array(a.b) - p, np.array(b.b) - q
     sine = along[0] * other[1] - along[1] * other[0]
@@ -935,6 +943,13 @@ def _angles(cosines: tuple[float, float], sines: tuple[float, float]) -> list[fl
 
 
 def _zeros(value: Callable[[float], float], turning: list[float], contact: float) -> list[float]:
+    """The zeros of a function of period 2π whose turning points are known.
+
+    Args:
+        value: the function.
+        turning: the angles at which its derivative is zero.
+        contact: a value up to this size at a turning point counts as zero.
+    """
     from scipy.optimize import brentq  # the import takes a quarter of a second
 
     values = [value(t) for t in turning]

@@ -24,7 +24,7 @@ Sphere = tuple[tuple[float, ...], float]  # centre and radius
 
 @dataclass(frozen=True)
 class Locus:
-    """A sphere, or its intersection circle with a plane, in slices with given first coordinates.
+    """A sphere, or the circle in which it meets a plane, in slices with given first coordinates.
 
     Args:
         axis: the number of coordinates that are given in a slice. This is also the index of the
@@ -156,7 +156,7 @@ Inside = Callable[[Coords], Mask]
 
 @dataclass(frozen=True)
 class Limit:
-    """An end of an interval on an axis, as a function of the coordinates before that axis.
+    """An end of an interval on an axis, as a function of the coordinates before this axis.
 
     Args:
         value: the end, if the end is constant; then `locus` is None.
@@ -314,6 +314,7 @@ class CellSet:
 
 
 def _intervals(cells: Sequence[Cell]) -> Iterator[list[tuple[float, float]]]:
+    """Yield, for each cell of the last axis, its intervals (low, high) on the axes of the cells."""
     for cell in cells:
         for others in _intervals(cell.within) if cell.within else [[]]:
             yield [(cell.low.value, cell.high.value), *others]

@@ -104,6 +104,7 @@ def _cut(
     on_outer, on_cuts = common_points(every, curves, tolerance)
 
     def divided(edges: Sequence[DivisionEdge], met: Sequence[list[Pair]]) -> list[DivisionEdge]:
+        """The edges, divided at the points in which they meet other edges."""
         least = 16 * tolerance  # the least length of a part
         return [
             replace(edge, curve=part)
@@ -209,6 +210,7 @@ def _parts(loops: Sequence[list[DivisionEdge]], scale: float) -> list[list[Divis
 
 
 def _area(loop: Sequence[DivisionEdge]) -> float:
+    """The signed area inside a closed loop of edges, which is negative for a clockwise loop."""
     return math.fsum(edge.curve.moment(loop[0].curve.start) for edge in loop)
 
 

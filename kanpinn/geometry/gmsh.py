@@ -435,6 +435,7 @@ def _round_together(
     """
 
     def on_one_circle(one: list[int], other: list[int]) -> bool:
+        """Return whether the nodes of two curves lie on one circle."""
         i, j = one[-1], other[0]
         drawn = domain.entities[i] > 0 and domain.entities[j] > 0
         if not drawn or domain.names[i] != domain.names[j]:
@@ -567,6 +568,7 @@ class MshFile:
         return contents
 
     def _read_sections(self) -> None:
+        """Read all sections of the file, and store nodes, elements and names."""
         sections = {
             "MeshFormat": self._format,
             "PhysicalNames": self._physical_names,
@@ -592,6 +594,7 @@ class MshFile:
             raise InputError(f"no section of a mesh begins with {line.decode(errors='replace')!r}")
 
     def _line(self) -> bytes:
+        """The next line of the file."""
         end = self._data.index(b"\n", self._position)
         line, self._position = self._data[self._position : end], end + 1
         return line
@@ -620,6 +623,7 @@ class MshFile:
         return np.array(words, dtype=bytes).astype(wide)
 
     def _bytes(self, count: int, kind: np.dtype) -> np.ndarray:
+        """The next numbers of a binary file, (count,), of a NumPy type."""
         if not 0 <= count * kind.itemsize <= len(self._data) - self._position:
             raise InputError("the file ends too early")
         found = np.frombuffer(self._data, kind, count, self._position)
@@ -627,6 +631,7 @@ class MshFile:
         return found
 
     def _ints(self, count: int) -> list[int]:
+        """The next integers of 32 bits in binary files."""
         return self._next(count, "i4").tolist()
 
     def _sizes(self, count: int) -> np.ndarray:
@@ -634,9 +639,11 @@ class MshFile:
         return self._next(count, f"u{self._size}")
 
     def _count(self) -> int:
+        """The next number, as the length of a list."""
         return int(self._sizes(1)[0])
 
     def _format(self) -> None:
+        """Read the version, and whether the file is binary, with which byte order."""
         version, binary, size = self._line().split()
         if version not in (b"2", b"2.2", b"4.1"):
             remedy = "save it as MSH 4.1 or 2.2 (Gmsh's option Mesh.MshFileVersion)"
@@ -646,11 +653,13 @@ class MshFile:
             self._order = ">"
 
     def _physical_names(self) -> None:
+        """Read the names of the physical groups."""
         for _ in range(int(self._line())):
             dim, tag, name = self._line().split(maxsplit=2)
             self.names[int(dim), int(tag)] = name.strip().strip(b'"').decode()
 
     def _entities(self) -> None:
+        """Read which physical groups contain each geometrical entity (MSH 4.1)."""
         self._begin()
         for dim, count in enumerate(self._sizes(4).tolist()):
             for _ in range(count):
@@ -661,6 +670,7 @@ class MshFile:
                     self._ints(self._count())  # the entities that bound this entity
 
     def _nodes(self) -> None:
+        """Read the nodes: their numbers and coordinates."""
         tags, coords = [np.zeros(0, dtype=np.int64)], [np.zeros((0, 3))]
         count = int(self._line()) if self._legacy else 0
         self._begin()
@@ -688,6 +698,7 @@ class MshFile:
         self.coords = points[first]
 
     def _elements(self) -> None:
+        """Read the elements, and store them in `blocks`."""
         for block in self._legacy_elements() if self._legacy else self._element_blocks():
             nodes = np.searchsorted(self._tags, block.nodes)
             known = np.append(self._tags, -1)[nodes] == block.nodes
@@ -697,6 +708,7 @@ class MshFile:
             self.blocks.append(replace(block, nodes=nodes))
 
     def _element_blocks(self) -> Iterator[Block]:
+        """Yield the elements of MSH 4.1, which the file lists in blocks."""
         self._begin()
         for _ in range(int(self._sizes(4)[0])):
             dim, entity, kind = self._ints(3)
@@ -705,6 +717,7 @@ class MshFile:
             yield Block(kind, entity, self._groups.get((dim, entity), ()), nodes)
 
     def _legacy_elements(self) -> list[Block]:
+        """The elements of MSH 2.2, grouped by type, geometrical entity and physical groups."""
         left = int(self._line())
         self._begin()
         rows: dict[tuple[int, int, int], list[list[int]]] = defaultdict(list)

@@ -373,6 +373,7 @@ class Planar(Domain):
 
     @cached_property
     def _slabs(self) -> list[Slab]:
+        """The horizontal slabs into which the domain is divided for Gauss rules."""
         parts = slabs(self.sides)
         filled = math.fsum(
             cell.right.integral(cell.low, cell.high) - cell.left.integral(cell.low, cell.high)
@@ -384,6 +385,7 @@ class Planar(Domain):
 
     @cached_property
     def _box(self) -> tuple[Pair, Pair]:
+        """The lower left and the upper right corner of the domain's bounding box."""
         low = np.min([curve.bounds[0] for curve in self.curves], axis=0)
         high = np.max([curve.bounds[1] for curve in self.curves], axis=0)
         return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
@@ -540,6 +542,15 @@ def rectangle(box: Box) -> Planar:
 
 
 def _corners(name: str, vertices: Any) -> list[Pair]:
+    """Check and convert the corners of a polygon; a repeated last corner is dropped.
+
+    Args:
+        name: the name of the argument, for messages.
+        vertices: three or more pairs of numbers.
+
+    Raises:
+        InputError: for fewer corners, or entries that are not pairs of finite numbers.
+    """
     try:
         corners = [pair(f"{name}[{i}]", corner) for i, corner in enumerate(vertices)]
     except TypeError:

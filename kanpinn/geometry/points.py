@@ -60,6 +60,11 @@ class Points:
             raise InputError(f"data must have shape (n, m) with n = {shape[0]}, got {given}")
 
     def __getattr__(self, name: str) -> Column:
+        """Return the column (n, 1) of a coordinate or an unknown number by its name.
+
+        Raises:
+            AttributeError: for another name.
+        """
         # Read __dict__, because copy and pickle request attributes before the fields exist.
         names, numbers = self.__dict__.get("names", ()), self.__dict__.get("numbers", {})
         if name in numbers:

@@ -205,6 +205,7 @@ class End(Piece):
         return self._at(self.product.space.gauss(n))
 
     def _at(self, points: Points) -> Points:
+        """Points in space as points of the piece, with its time and normals."""
         placed = at_one_time(points, self.at_time, self.product.time_name)
         normals = torch.zeros_like(placed.coords)
         normals[:, -1] = 1 if self.late else -1
@@ -253,4 +254,5 @@ def _joined(points: Points, times: Tensor, name: str) -> Points:
 
 
 def _in_space(function: Callable[[Coords], Column], coords: Coords) -> Column:
+    """The values of a function of space at points (n, d + 1) in space and time."""
     return function(coords[:, :-1])

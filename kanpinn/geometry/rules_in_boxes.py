@@ -151,6 +151,7 @@ def cast(
     unit, weights = gauss_product(nodes, 2)
 
     def met(chosen: Tensor, boxes: Tensor) -> RulesInBoxes:
+        """The rules in k boxes with the numbers `chosen` (k,) and the corners `boxes` (k, 2, 3)."""
         first, size = boxes[:, 0, others], (boxes[:, 1] - boxes[:, 0])[:, others]
         line, coords, normals = hits(first[:, None] + unit * size[:, None], chosen)
         place, along = line // len(unit), coords[:, axis]

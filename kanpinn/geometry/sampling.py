@@ -177,10 +177,12 @@ _Draw = Callable[[int, int, Generator], Coords]
 
 
 def _uniform(n: int, dim: int, generator: Generator) -> Coords:
+    """Independent uniform points of the unit cube, (n, dim)."""
     return torch.rand(n, dim, dtype=torch.float64, generator=generator)
 
 
 def _sobol(n: int, dim: int, generator: Generator) -> Coords:
+    """Scrambled Sobol points of the unit cube, (n, dim)."""
     seed = int(torch.randint(2**31, (), generator=generator))
     engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
     most = 2**20  # points drawn at once: the engine makes copies of them, which need memory
@@ -191,6 +193,7 @@ def _sobol(n: int, dim: int, generator: Generator) -> Coords:
 
 
 def _halton(n: int, dim: int, generator: Generator) -> Coords:
+    """Scrambled Halton points of the unit cube, (n, dim)."""
     from scipy.stats import qmc  # the import takes half a second
 
     seed = int(torch.randint(2**31, (), generator=generator))
@@ -199,6 +202,7 @@ def _halton(n: int, dim: int, generator: Generator) -> Coords:
 
 
 def _grid(n: int, dim: int, generator: Generator) -> Coords:
+    """The centres of equal cells of the unit cube, (k, dim) with k ≥ n."""
     axes = [torch.arange(count, dtype=torch.float64) for count in axis_counts(n, dim)]
     return tensor_grid([(axis + 0.5) / len(axis) for axis in axes])
 
@@ -294,6 +298,11 @@ def r3(current: Points, domain: Domain, sampler: str, sizes: Sizes, generator: G
 
 
 def _finite(size: Tensor) -> Tensor:
+    """Return the absolute residuals, (n,).
+
+    Raises:
+        NumericalError: if a residual is not finite.
+    """
     bad = int((~size.isfinite()).sum())
     if bad:
         where = f"at {bad} of {len(size)} candidates"

@@ -202,6 +202,7 @@ class Surface(Domain):
 
     @cached_property
     def _corners(self) -> Tensor:
+        """The corners of all triangles, (f, 3, 3)."""
         return self.vertices[self.faces]
 
     @cached_property
@@ -403,15 +404,18 @@ class Patch(MappedPiece):
 
     @cached_property
     def _corners(self) -> Tensor:
+        """The corners of the triangles with an area above 0, in Morton order, (f, 3, 3)."""
         corners = self.triangles[area_vectors(self.triangles).norm(dim=1) > 0]
         return corners[morton_order(corners.mean(dim=1))]
 
     @cached_property
     def _areas(self) -> Weights:
+        """The areas of the triangles, (f,)."""
         return area_vectors(self._corners).norm(dim=1)
 
     @cached_property
     def _normals(self) -> Coords:
+        """The outward unit normals of the triangles, (f, 3)."""
         return area_vectors(self._corners) / self._areas[:, None]
 
 
@@ -494,6 +498,7 @@ def _pairs(coords: Coords, low: Tensor, high: Tensor) -> Iterator[tuple[Tensor, 
     size = min(max(round(len(low) ** 0.5), 1), 512)
 
     def cells(rows: Tensor) -> Tensor:
+        """The grid cells that contain points with coordinates (n, 3), as two indices, (n, 2)."""
         return ((rows[:, :2] - start) / (stop - start) * size).long().clamp(0, size - 1)
 
     corner, spans = cells(low), cells(high) - cells(low) + 1

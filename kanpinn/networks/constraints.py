@@ -102,6 +102,7 @@ def polynomial_lift(
 
 
 def _values(parts: list[tuple[Points, Values]]) -> tuple[Tensor, Tensor]:
+    """The coordinates of all points, (n, d), and the data at these points, (n, m)."""
     values = torch.cat([function(points) for points, function in parts])
     return torch.cat([points.coords for points, _ in parts]), values
 
@@ -136,6 +137,13 @@ def check_smooth(data: Sequence[Prescribed], rough: bool) -> None:
 
 
 def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, ...]) -> bool:
+    """Return whether data are smooth, and differentiable by autograd, on the chord from a to b.
+
+    Args:
+        a, b: the ends of the chord, (d,) each.
+        function: the data, a function of points.
+        names: the names of the coordinates.
+    """
     centre, half = (a + b) / 2, (b - a) / 2
     for order in (16, 32, 64, 128, 256):
         angles = torch.pi * (torch.arange(order, dtype=torch.float64) + 0.5) / order
@@ -309,6 +317,7 @@ def on_faces(box: Domain, data: Mapping[Side, Values | None]) -> ExactDirichlet:
 
 
 def _negative(level: OfCoords, coords: Coords) -> Tensor:
+    """Minus the values of a level function at coordinates (n, d)."""
     return -level(coords)
 
 
@@ -360,6 +369,7 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
 
 
 def _same(a: Piece, b: Piece) -> bool:
+    """Return whether two pieces are the same set of points."""
     if a == b or a.name != b.name or type(a) is not type(b):
         return a == b
     p, q = a.gauss(64).coords, b.gauss(64).coords
@@ -668,9 +678,11 @@ def periodic_numbers(problem: BoundaryValueProblem, output: OutputMap | None) ->
         return periodic
 
     def holds(index: int) -> bool:
+        """Return whether the output map satisfies the periodic condition with the given index."""
         points = conditions[index].few_points()
 
         def residual(channels: Channels) -> torch.Tensor:
+            """The residual of the condition for the output map of the constant function 1."""
             ones = zero_jet(channels, points.coords, len(problem.fields)) + 1
             return conditions[index].stacked_residual(points, output.apply(points, ones))
 

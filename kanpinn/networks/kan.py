@@ -45,6 +45,7 @@ class ProductLayer(Layer):
 
     @property
     def bases(self) -> Sequence[BSplines]:
+        """The B-splines of each input."""
         return cast(Sequence[BSplines], self._bases)
 
     @property
@@ -54,6 +55,7 @@ class ProductLayer(Layer):
 
     @property
     def sizes(self) -> tuple[int, ...]:
+        """The number of splines of each input."""
         return tuple(basis.size for basis in self.bases)
 
     def reset(self, bases: Sequence[BSplines] | None = None, outputs: int | None = None) -> None:
@@ -583,6 +585,16 @@ class KAN(Network):
 
 
 def _per_layer(name: str, value: int | Sequence[int], layers: int) -> list[int]:
+    """Return a setting as a list with one number for each layer.
+
+    Args:
+        name: the name of the setting, for messages.
+        value: a number for all layers, or a number for each layer.
+        layers: the number of layers.
+
+    Raises:
+        InputError: for anything else.
+    """
     if isinstance(value, (list, tuple)):
         if len(value) != layers:
             raise InputError(f"{name} must be one number or {layers}, one per layer, got {value!r}")

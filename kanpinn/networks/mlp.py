@@ -41,6 +41,7 @@ class DenseLayer(Layer):
         weights = self.coefficients[:-1]
 
         def linear(channel: Tensor) -> Tensor:
+            """The linear map applied to one tensor of the jet, (n, …, n_out)."""
             if channel.stride(0):
                 return channel @ weights
             equal = channel[:1] @ weights  # all rows are equal
@@ -50,6 +51,7 @@ class DenseLayer(Layer):
         return replace(jet, value=jet.value + self.coefficients[-1])
 
     def _activated(self, h: Jet | Coordinates) -> Jet:
+        """The jet of σ(ω h) for the jet h of the inputs."""
         jet = h.dense()
         if self.activation == "identity":
             return jet

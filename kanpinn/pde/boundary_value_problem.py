@@ -82,6 +82,7 @@ class BoundaryValueProblem(ABC):
         """
 
         def placed(some: Sequence[Condition]) -> tuple[Condition, ...]:
+            """Copies of conditions with the names of the fields and a title for messages."""
             return tuple(
                 altered(c, all_fields=self.fields, title=f"conditions()[{i}]")
                 for i, c in enumerate(some)

@@ -110,7 +110,7 @@ class Fault:
 
 
 class ProbedEquation:
-    """An equation or a condition at a few points, with two random jets of m fields at the points.
+    """An equation or a condition at a few points, evaluated for two random jets of m fields.
 
     Args:
         residual: the residual of the equation or condition, from points and a jet.
@@ -130,9 +130,10 @@ class ProbedEquation:
         return self.residual(self.points, self.jets[0]).shape[1]
 
     def sees(self, field: int) -> bool:
-        """Return whether adding 1 to a field changes the residual by more than rounding.
+        """Return whether the residual depends on the values of a field.
 
-        A residual or a change that is NaN counts as a change.
+        It does if adding 1 to the field changes the residual by more than rounding. A residual or a
+        change that is NaN counts as a change.
 
         Args:
             field: the index of the field.
@@ -331,10 +332,11 @@ class Probe:
 
     @cached_property
     def forward(self) -> int:
-        """The direction of an evolution in time, from the pieces that have conditions.
+        """The direction of an evolution in time: 1, -1 or 0.
 
-        1 if the solution evolves from the first time on, -1 if it evolves backwards from the last
-        time, 0 if there are conditions at both times, or periodic conditions in time.
+        It follows from the pieces that have conditions: 1 if the solution evolves from the first
+        time on, -1 if it evolves backwards from the last time, 0 if there are conditions at both
+        times, or periodic conditions in time.
         """
         ends = [p for p in self.domain.boundary.pieces if p.side and p.side[0] == self.time]
         given = {piece for condition in self.conditions for piece in condition.pieces}
@@ -383,9 +385,10 @@ class Probe:
         return least
 
     def degree_inside(self, normal: Tensor) -> int:
-        """Return the number of independent solutions along a direction (d,), in the domain.
+        """Return the order of the equation along a direction (d,), inside the domain.
 
-        This is the order of the equation in this direction, for a system the sum of the orders.
+        It is the number of independent solutions that vary along this direction; for a system it is
+        the sum of the orders of its equations.
         """
         rows = range(len(self.inside.slopes))
         tried = (each for row in rows for each in self._solutions(self.inside, row, normal))
@@ -654,6 +657,7 @@ def excess_conditions(probe: Probe) -> str:
 
 
 def _counted(count: int) -> str:
+    """The number of conditions in words, such as "no condition" or "2 conditions"."""
     return f"{count or 'no'} condition{'s' * (count > 1)}"
 
 
@@ -711,7 +715,10 @@ def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
     turns = [2 * torch.pi if name in periodic else 2.0 for name in probe.domain.names]
 
     def values(residual: ResidualFunction, p: Points) -> Tensor:
+        """The residual at points for the wave v, (n, 1)."""
+
         def wave(x: Tensor) -> Tensor:
+            """The values of the wave v at coordinates x (n, d), (n, 1)."""
             angles = torch.tensor(turns).to(x) * (x - low) / lengths + shift
             return height * torch.sin(angles).prod(dim=1, keepdim=True)
 

@@ -238,6 +238,7 @@ class Condition(ABC):
         return self._stacked(self.mass, p, u)
 
     def _stacked(self, function: Callable[..., Any], p: Points, u: Jet) -> Tensor:
+        """The result of `residual` or `mass` as one tensor, (rows, equations)."""
         columns, fields = u.components(), self.all_fields
         assert fields, "residuals are those of conditions of a problem that is stated"
         if self.numbers:

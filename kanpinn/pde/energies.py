@@ -37,7 +37,7 @@ Levels = Sequence[Sequence[Tensor]]  # for each order r the derivatives of each 
 
 @dataclass(frozen=True, eq=False)
 class Integrand:
-    """An energy density at n points, with the tensors with respect to which it is differentiated.
+    """An energy density at n points, with the tensors by which it is differentiated.
 
     Args:
         density: the values of the density, (n, 1).
@@ -328,6 +328,7 @@ class Natural(OnBoundary):
         return False  # the condition follows from the energy itself
 
     def _of_all(self, p: Points, u: Jet) -> Tensor:
+        """The residual for the jet of all fields and unknown numbers, as `stacked_residual`."""
         return self.residual(p, *u.components())
 
     stacked_residual = _of_all

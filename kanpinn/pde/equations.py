@@ -368,6 +368,14 @@ class Equation(Problem):
         return [Neumann(boundary, NormalDerivative(self._exact(name)) if datum is None else value)]
 
     def _exact(self, name: str) -> Function:
+        """The exact solution.
+
+        Args:
+            name: the name of the datum that is derived from it, for the message.
+
+        Raises:
+            InputError: if there is no exact solution.
+        """
         if self.exact is None:
             raise InputError(f"{name} has no value, and there is no exact solution to take it from")
         return self.exact

@@ -93,7 +93,7 @@ class Node:
     constant: float | bool | None = None
 
     def walk(self) -> "Iterator[Node]":
-        """Yield the node and all nodes below it, in the order of the formula's text."""
+        """Yield the node and all nodes below it, parents before their arguments."""
         yield self
         for argument in self.arguments:
             yield from argument.walk()
@@ -164,6 +164,11 @@ def parse(text: str, parameters: Mapping[str, float]) -> Node:
 
 
 def _read(text: str) -> ast.expr:
+    """Parse a text as a Python expression.
+
+    Raises:
+        Refused: if the text is no expression of Python.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Python only warns of some faults, such as 2if
@@ -198,6 +203,10 @@ def _node(tree: ast.expr, values: Mapping[str, float], truth: bool) -> Node:
 
 
 def _any_node(tree: ast.expr, values: Mapping[str, float]) -> Node:
+    """Translate Python's syntax tree into a formula's tree, whether a number or a condition.
+
+    The arguments are those of `_node`.
+    """
     match tree:
         case ast.Constant() if type(tree.value) in (int, float):
             try:

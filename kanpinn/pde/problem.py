@@ -223,6 +223,7 @@ def derived_source(problem: "Problem", p: Points) -> Tensor:
     def residual(
         s: float, points: Points, known: Channels | None = None
     ) -> tuple[Channels, Tensor]:
+        """The derivatives in the residual of `exact` for a constant source s, and the residual."""
         fields = len(problem.fields)
         view = altered(problem, source=lambda q: q.coords.new_full((len(q), fields), s))
         return find_channels(lambda c: view.equation(points, jet(points, c)), p.names, known)
@@ -313,6 +314,7 @@ class Problem(BoundaryValueProblem):
 
     @property
     def _energy(self) -> Energy:
+        """The energy from which the equation and the natural conditions are derived."""
         name = f"{type(self).__name__}.energy"
         return Energy(self.energy, name, self.fields, len(self.columns))
 

@@ -78,6 +78,7 @@ def modes(polynomial: numpy.ndarray, neutral: float) -> BoundaryModes | None:
     left, right = _companion(polynomial)
 
     def decays(alpha: numpy.ndarray, beta: numpy.ndarray) -> numpy.ndarray:
+        """A mask of the eigenvalues ζ = alpha / beta that belong to decaying solutions."""
         finite = abs(alpha) < infinite * abs(beta)
         zeta = numpy.divide(alpha, beta, out=numpy.zeros_like(alpha), where=finite)
         return finite & (zeta.real < -straight * abs(zeta)) & (abs(zeta) > neutral)

@@ -79,7 +79,7 @@ class Basis(nn.Module, ABC):
         """
 
     def living(self, x: Tensor, order: int = 0) -> tuple[Tensor, Tensor]:
-        """Return the indices and the values of the k functions that do not vanish near x.
+        """Return the indices and the values of the k basis functions that do not vanish near x.
 
         Args:
             x, order: see `values`.

@@ -91,7 +91,7 @@ def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) ->
 
 
 def contains_breaks(old: Tensor, new: Tensor, degree: int) -> bool:
-    """Return whether every inner break of the old grid that lies in the new grid is a new knot.
+    """Return whether the new knots contain all inner breaks of the old grid in the new grid.
 
     Then old splines are also new splines on the new grid, and a refinement is exact.
 
@@ -116,9 +116,9 @@ def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
     With the old splines B_j and the new splines B'_i, Σ_j c_j B_j = Σ_i (A c)_i B'_i exactly on the
     intersection of both grids. The new knots must contain every inner break of the old knots that
     lies in the new grid. Knots may be inserted, and the grid may become shorter or longer; on a
-    longer grid the polynomials of the end intervals continue. A_ij is the weight of c_j in the
-    blossom (polar form) of the old piece in the support of B'_i, evaluated at the new knots
-    t'_{i+1} … t'_{i+k}.
+    longer grid the polynomials of the end intervals continue. The coefficient (A c)_i is the
+    blossom (polar form, see `_blossom`) of an old polynomial piece in the support of B'_i, with the
+    new knots t'_{i+1} … t'_{i+k} as arguments.
 
     Args:
         old, new: the old and the new knots, (n_in, n + degree + 1) each, with different n.
