@@ -527,9 +527,9 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _compared(self, solved: cell_errors.SolvedTree, errors: Tensor) -> Tensor:
         enough, better = self.tolerance * solved.size, self._better(solved)
         given = self.problem, solved, better, enough, self.settings.accuracy
-        errors = cell_errors.errors_by_comparison(*given) / solved.size
-        shown = cell_errors.with_means_of(solved, better)
-        self.network.compare_with(shown, cell_errors.beyond(solved, better))
+        errors, factor = cell_errors.errors_by_comparison(*given)
+        errors = errors / solved.size
+        self.network.compare_with(cell_errors.with_means_of(solved, better), factor)
         self.error.compare(float(errors.norm()))
         unseen = cell_errors.errors_by_missed_residuals(solved) / solved.size
         if float(unseen.norm()) > self.tolerance:
