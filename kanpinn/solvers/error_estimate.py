@@ -70,10 +70,12 @@ def estimate_error(
     There is no estimate (`Estimate.errors` is None) if one of the solutions is overfitted
     (`Verification`), or if ρ is between 0.7 and 2 and the first residual is not mere rounding
     error. There is also no estimate if the relative error of the second solution, taken as ρ times
-    the error of the first solution, is above 0.3. Networks in cells are an exception: if ρ > 0.7,
-    as at corners where residuals grow without limit, the estimate is that of the adaptive solve. A
-    solution in cells with coefficient fields has no estimate, since the second solve would refine
-    the cells only.
+    the error of the first solution, is above 0.3, or if the second residual is above a tenth of the
+    terms of a nonlinear equation: both solutions may then be near a minimum of the residual that is
+    no solution, such as one with a layer at a wrong place. Networks in cells are an exception: if
+    ρ > 0.7, as at corners where residuals grow without limit, the estimate is that of the adaptive
+    solve. A solution in cells with coefficient fields has no estimate, since the second solve would
+    refine the cells only.
 
     For an energy there is no ρ, and the estimate may be somewhat low. The estimate then includes
     the misfit of penalised conditions; if this misfit is above 0.3 of the solution, there is no
@@ -263,7 +265,11 @@ def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
     ended = solution.status.removeprefix("stopped: ")
     after = "" if ended.startswith(CONVERGED) else f" ({ended})"
     if errors is None:
-        word = "stopped" if solution.estimate.reason == LATE else FAILED
+        # A comparison with a poorer solution says nothing about a solution with a small residual.
+        part, own = solution.estimate.contraction or 0.0, solution.verification
+        poorer = own is not None and own.small and CLEARLY <= part < math.inf
+        unknown = solution.estimate.reason == LATE or poorer
+        word = "stopped" if unknown else FAILED
         status = f"{word}: the error is not known: {solution.estimate.reason}{after}"
     else:
         kind, error = "relative", errors.l2_relative
@@ -516,6 +522,10 @@ def _doubt(
     if its.overfitted:
         return f"{_named(finer)} is overfitted, {its.words}"
     newton = all(one.output_layer_only for one in finer.optimizers)
+    measured = not finer.network.estimates_error and finer.optimizers[-1].error_limit is None
+    forward = not finer.problem.unknowns
+    if measured and forward and not its.small and not _is_affine(finer):
+        return f"{_named(finer)} leaves {its.relative:.0%} of the terms of a nonlinear equation"
     if not mine.is_rounding:
         if not sampled:
             return f"the mean squared residual is known to {mine.error / mine.fresh:.0%} only"
@@ -540,11 +550,16 @@ def _is_unsolved(solution: Solution) -> bool:
     """
     if not solution.network.estimates_error or own_error(solution) is not None:
         return False
+    return not _is_affine(solution)
+
+
+def _is_affine(solution: Solution) -> bool:
+    """Return whether the residual of a problem's equation is affine in the solution."""
     term = solution.residuals.terms[0]
     assert isinstance(term, ResidualTerm)
     points = Batch.made_of(term.points[:16])
     jet = solution.surrogate.evaluate(points, term.channels)
-    return not Linearised.at(term.equation, points, jet).is_affine()
+    return Linearised.at(term.equation, points, jet).is_affine()
 
 
 def _named(finer: Solution) -> str:

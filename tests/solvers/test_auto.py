@@ -17,6 +17,7 @@ from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.checkpoint import read_checkpoint, write_checkpoint
 from kanpinn.runs.results.folder import TRIALS as FILE_OF_TRIALS
 from kanpinn.runs.results.folder import config_to_resume
+from kanpinn.solvers import error_estimate
 from kanpinn.solvers.auto.choices import (
     Choice,
     Family,
@@ -410,6 +411,29 @@ def test_an_overfitted_network_leaves_the_error_that_cells_estimate():
     verdict = judge(first, second)
     assert verdict.second.error == second.own_error
     assert 1 / 3 < verdict.first.error / few.errors.l2_relative < 3
+
+
+def test_a_trial_in_cells_that_is_poorer_does_not_raise_the_error_before():
+    problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(6*x)")
+    good, poor = (
+        kp.solve(problem, kp.Cells([1, 1], degree, 2), kp.AdaptiveLeastSquares(aim))
+        for degree, aim in ((12, 1e-6), (3, 1e-2))
+    )
+    first, second = (Trial(first_choice(problem), one, seconds=0.1) for one in (good, poor))
+    known = first.estimated(error_estimate.own_errors(good), None)
+    assert judge(known, second).first is known
+    # Without an estimate of its own, the first error is the distance plus the second error.
+    network = kp.solve(problem, kp.KAN([1, 1], degree=5))
+    verdict = judge(Trial(first_choice(problem), network, seconds=0.1), second)
+    assert verdict.first.error > second.own_error
+
+
+def test_families_in_one_dimension_draw_other_points_for_each_network():
+    """Else all of them would see a jump of the source at the same wrong place."""
+    problem = kp.Poisson(kp.Box(x=(0, 1)), source="1", boundary="0")
+    for family in families(Traits(problem)):
+        counts = [one.points.interior for one in family.choices if one.kind is kp.KAN]
+        assert len(set(counts)) == len(counts)
 
 
 def test_the_same_solution_found_again_has_the_error_that_its_solve_estimates():

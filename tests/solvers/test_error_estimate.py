@@ -10,6 +10,7 @@ from cases import Known, Manufactured, Stated, Waves, formulas
 from commands import solved
 
 import kanpinn as kp
+from kanpinn.accuracy import Estimate
 from kanpinn.solvers import error_estimate
 from kanpinn.solvers.auto.choices import first_choice
 from kanpinn.solvers.auto.search import Trial, judge
@@ -81,6 +82,27 @@ def test_a_nonlinear_solve_that_has_not_converged_gives_no_estimate():
     other = kp.solve(CUBIC, kp.Cells([2, 1], 10, 2), kp.AdaptiveLeastSquares(1e-12, steps=1))
     assert other.estimated_error is None
     assert "have not converged" in error_estimate.compare(one, other).doubt
+
+
+def test_two_wrong_minima_of_a_nonlinear_residual_give_no_estimate():
+    """ε u'' + u'² = 1: coarse networks agree on a kink that turns the wrong way."""
+    line = kp.Box(x=(0, 1))
+    values = kp.Dirichlet(line.boundary, lambda p: 0.5 * p.x)
+
+    def equation(p, u):
+        return 1e-3 * kp.laplacian(u) + kp.partial(u, "x") ** 2 - 1
+
+    problem = Stated(line, equation, [values])
+    pair = [kp.solve(problem, kp.KAN([1, 1], 9, grid), seed=0) for grid in (8, 32)]
+    found = error_estimate.compare(*pair)
+    assert found.contraction < 0.7 and "terms of a nonlinear equation" in found.doubt
+
+
+def test_a_poorer_solution_of_unknown_error_is_no_failure():
+    solution = kp.solve(Known(), kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
+    unknown = Estimate(None, 3.0, 0.0, "a finer network leaves 3 times the residual")
+    judged = judged_by_tolerance(dataclasses.replace(solution, estimate=unknown), 1e-6)
+    assert judged.status.startswith("stopped: the error is not known: ")
 
 
 def test_an_estimate_keeps_to_the_budget_and_a_late_one_is_no_failure(monkeypatch):

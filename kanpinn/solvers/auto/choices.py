@@ -513,7 +513,7 @@ def _random(
     choices = []
     for units, degree, grid in sizes:
         splines = units * (grid + (degree if isinstance(degree, int) else degree[1]))
-        points = _points(traits, max(1024, math.ceil(1.5 * splines)))
+        points = _points(traits, max(1024 + splines // 2, math.ceil(1.5 * splines)))
         choices.append(_kan(traits, [units], degree, [4, grid], splines, points))
     return tuple(choices)
 
@@ -549,7 +549,7 @@ def _splines(traits: Traits, grids: Sequence[int]) -> tuple[Choice, ...]:
     choices = []
     for grid in grids:
         unknowns = traits.inputs * traits.fields * (9 + grid)
-        points = _points(traits, max(256, math.ceil(1.5 * (9 + grid))))
+        points = _points(traits, 256 + math.ceil(1.5 * (9 + grid)))
         # The Jacobian is sparse, but its triangular factor is not. Measured for n unknowns: n³ for
         # the dense factor, n² for the rows, and a constant that equals n³ for n = 1000.
         work = 1e9 + 2e3 * unknowns**2 + unknowns**3

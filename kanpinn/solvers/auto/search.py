@@ -242,23 +242,29 @@ def _by_own_error(
 
     Residuals say little about solutions that are singular at corners, since residuals grow without
     limit there. The second error is therefore the error that its solve has estimated. The first
-    error is the distance of the two solutions or, for a first trial in cells, its own estimate if
-    that is larger. H1 errors are not known at corners that point inwards, since they are largest in
-    the smallest cells there.
+    error is at most the distance of the two solutions plus the second error. This sum is its
+    estimate or, for a first trial in cells, its own estimate if that is larger. H1 errors are not
+    known at corners that point inwards, since they are largest in the smallest cells there.
 
     Args:
         one: the first trial.
         other: the second trial, in cells.
         distance: the comparison of the two solutions.
-        error: the relative L2 error that the solve of the second trial has estimated.
+        error: the relative L2 error that the solve of the second trial has estimated. If it exceeds
+            the first error, and the second residual is clearly larger, the first error stays as it
+            was: the distance is the error of the second trial, as where rounding in small cells
+            has made it poorer.
     """
+    if distance.poorer and one.error < error:
+        errors = error_estimate.own_errors(other.solution)
+        return Verdict(one, other.estimated(errors, None), distance.contraction or math.inf)
     norms, nan, ratio = distance.norms, math.nan, distance.contraction
     if not norms.l2_relative:  # both trials have found the same solution
         norms = error_estimate.own_errors(other.solution) or norms
     if distance.doubt or is_reentrant(one.solution.problem.domain):
         norms = replace(norms, h1=nan, h1_relative=nan, h1_squared=nan)
     gap = max(norms.l2_relative, torch.finfo(torch.float64).tiny)
-    before = max(one.own_error or 0.0, gap)
+    before = max(one.own_error or 0.0, distance.norms.l2_relative + error)
     first, second = (
         replace(trial.estimated(norms.scaled(its / gap), ratio), confirmed=True)
         for trial, its in ((one, before), (other, error))
