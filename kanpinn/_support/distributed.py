@@ -198,6 +198,7 @@ def tree(own: Tensor, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
 
 
 def _reduce(values: Tensor, operation: Any) -> Tensor:
+    """Return the values combined over all processes by an operation, such as their sum."""
     values, here = _travelling(values.contiguous()), values.device
     with _answering():
         dist.all_reduce(values, operation)
@@ -211,6 +212,7 @@ def _travelling(values: Tensor) -> Tensor:
 
 @contextmanager
 def _answering() -> Iterator[None]:
+    """Raise a `NumericalError` if another process has ended or does not answer."""
     try:
         yield
     except RuntimeError as error:

@@ -68,6 +68,7 @@ class Outcome(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "Outcome | None":
+        """Return the outcome whose value is the first word of a text, such as a run's status."""
         word = re.split(r"\W", str(value), maxsplit=1)[0]
         return next((one for one in cls if one.value == word), None)
 

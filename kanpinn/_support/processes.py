@@ -46,6 +46,7 @@ class Processes(Executor):
         return self._dispatch.submit(self._call, call, *args, **kwargs)
 
     def _call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a call in the worker process of this thread; if the process has ended, remove it."""
         worker = self._worker()
         try:
             return worker.call(call, args, kwargs)
@@ -56,6 +57,7 @@ class Processes(Executor):
             raise
 
     def _worker(self) -> "_Worker":
+        """Return the worker process of this thread, which is started on first use."""
         me = threading.get_ident()
         with self._lock:
             if self._ended:
@@ -110,6 +112,7 @@ class _Worker:
         return result
 
     def _end(self) -> str:
+        """Return a message that says how the worker process ended."""
         self.kill()  # a process that no longer replies may still be running
         code = self._process.wait()
         if code < 0:
@@ -117,6 +120,7 @@ class _Worker:
         return f"a worker process ended with exit code {code}"
 
     def kill(self) -> None:
+        """End the worker process at once."""
         self._process.kill()
 
     def close(self) -> None:
@@ -151,6 +155,7 @@ def _receive(calls: Any, waiting: "queue.SimpleQueue[bytes]") -> None:
 
 
 def _answer(message: bytes) -> bytes:
+    """Run a pickled call, and return the pickled pair (result, exception), of which one is None."""
     try:
         call, args, kwargs = pickle.loads(message)
         return pickle.dumps((call(*args, **kwargs), None))

@@ -90,6 +90,7 @@ class Shown:
         return html
 
     def _view(self) -> Any:
+        """Return the module with the functions that show the object, imported on first use."""
         return import_module(self.shown_by)
 
 

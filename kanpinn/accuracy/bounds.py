@@ -262,6 +262,7 @@ def operator_of(problem: Problem) -> Operator:
 
 
 def _lengths(problem: Problem) -> Tensor:
+    """Return the lengths of the sides of a domain's bounding box, (d,)."""
     low, high = problem.domain.bounds
     return high - low
 
@@ -314,14 +315,17 @@ def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients,
         raise Unsuitable("the domain is too thin for differences of the coefficients")
 
     def read(x: Tensor) -> Coefficients:
+        """Return the coefficients of L at points (n, d)."""
         terms = read_coefficients(problem.equation, Points(x, domain.names), "the residual")
         return terms.times(sign)
 
     def drift(x: Tensor, h: Tensor) -> Tensor:
+        """Return b = B + div A, (n, d), at points (n, d), by differences with the steps h, (d,)."""
         slopes = _slopes(lambda y: read(y).second, x, h)  # (n, axis, d, d)
         return read(x).first - torch.einsum("naab->nb", slopes)
 
     def divergence(x: Tensor, h: Tensor) -> Tensor:
+        """Return div b, (n,), at points (n, d), by differences with the steps h, (d,)."""
         return torch.einsum("naa->n", _slopes(lambda y: drift(y, h), x, h))
 
     b, coarse = drift(coords, step / 2), drift(coords, step)
@@ -537,6 +541,11 @@ def constants_of(problem: Problem, operator: Operator, sides: Sides) -> Inequali
 
 
 def _side(piece: Piece) -> tuple[int, bool]:
+    """Return the axis of the box's side on which a piece lies, and True for the upper side.
+
+    Raises:
+        Unsuitable: if the piece is no side of a box.
+    """
     side = piece.side
     if side is None:
         raise Unsuitable(f"{piece.name} is no side of a box")
@@ -556,6 +565,7 @@ def _least_wave(length: float, low: float, high: float) -> float:
     from scipy.optimize import brentq  # the import takes a tenth of a second
 
     def excess(k: float) -> float:
+        """Return the left minus the right side of the equation for k; it increases with k."""
         return k * length - math.pi + math.atan2(k, low) + math.atan2(k, high)
 
     if low == high == 0:
@@ -1205,6 +1215,7 @@ class Majorant:
 
     @cached_property
     def _barrier(self) -> float:
+        """A bound of max |w| for all w with |Lw| ≤ 1, see `barrier`."""
         return barrier(self.problem.domain, self.operator)
 
     def _largest(self, dual: _Dual) -> float:
@@ -1226,6 +1237,7 @@ class Majorant:
 
     @property
     def _has_maximum_principle(self) -> bool:
+        """Return whether the maximum principle holds: c ≥ 0 and prescribed values everywhere."""
         return self.operator.potential[0] >= 0 and not self.sides.natural
 
     def _remaining(self, dual: _Dual, phi: Extension) -> Norms:
@@ -1271,6 +1283,7 @@ class Majorant:
         return phi.flux + lower
 
     def _dual(self, v: Approximate) -> _Dual:
+        """Bound the dual norm of the residual and the flux misfits of an approximate solution v."""
         measure, friedrichs = self.problem.domain.measure, self.constants.friedrichs
         safety = 3  # the number of standard errors
         square, flux, largest = measure * (v.mean_square + safety * v.error), math.inf, math.nan

@@ -571,9 +571,15 @@ class Covariance:
 
     @property
     def _measured(self) -> list[Term]:
+        """Return the terms of the loss that belong to data."""
         return [term for term in self.residuals.terms if term.measured]
 
     def _half_widths(self, gradients: Tensor) -> Tensor:
+        """Return the half-widths (q,) of the 95% bounds, with the error of the network added.
+
+        Args:
+            gradients: derivatives of the quantities by the P coefficients, (q, P).
+        """
         return self.margins(gradients) + self.approximation_errors(gradients)
 
     def numbers(self) -> dict[str, Estimated]:

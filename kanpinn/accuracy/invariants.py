@@ -282,6 +282,7 @@ def _densities(
     points = points.to(like.dtype, like.device)
 
     def evaluate(p: Points, channels: Channels) -> dict[str, Tensor]:
+        """Return the densities at points by name, from jets of the solution with these channels."""
         return densities_at(what, densities, p, surrogate.evaluate(p, channels))
 
     channels, _ = find_channels(partial(evaluate, points[:1]), points.names)

@@ -169,6 +169,11 @@ class _Line:
 
     @staticmethod
     def through(x: numpy.ndarray, y: numpy.ndarray) -> "_Line":
+        """Return the least-squares line through the points with coordinates x and y, (n,) each.
+
+        Raises:
+            InputError: if all x are equal.
+        """
         about = x - x.mean()
         spread = float(about @ about)
         if not (x != x[0]).any():
@@ -178,6 +183,7 @@ class _Line:
         return _Line(slope, float(x.mean()), float(y.mean()), spread, float(rest @ rest), len(x))
 
     def __call__(self, x: float) -> float:
+        """Return the second coordinate of the line's point with the first coordinate x."""
         return self.y + self.slope * (x - self.x)
 
 
@@ -211,6 +217,12 @@ def _squares(y: numpy.ndarray) -> float:
 def _logarithms(
     sizes: Sequence[float | int], errors: Sequence[float | int]
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Return the logarithms of k sizes and of their k errors, (k,) each.
+
+    Raises:
+        InputError: if there are not as many errors as sizes, or a number is not positive and
+            finite.
+    """
     if len(sizes) != len(errors) or not len(sizes):
         raise InputError(f"expected as many sizes as errors, got {len(sizes)} and {len(errors)}")
     for name, values in (("sizes", sizes), ("errors", errors)):

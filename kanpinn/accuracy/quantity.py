@@ -65,9 +65,11 @@ class Quantity:
 
     @cached_property
     def _others(self) -> Tensor:
+        """The result of `others`, computed on first access."""
         return self.others()
 
     def _is_ready(self) -> bool:
+        """Return whether the error can be computed without a further solve."""
         return "_others" in vars(self) or self.ready()
 
     @property
@@ -123,6 +125,7 @@ class Quantity:
         most = max(self.value.ndim, other.value.ndim)
 
         def others() -> Tensor:
+            """Return the function's values for the `others` of both operands, (ROWS, …)."""
             both = [
                 rows.view(len(rows), *(1,) * (most + 1 - rows.ndim), *rows.shape[1:])
                 for rows in (self._others, other._others)

@@ -74,6 +74,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
+    """Yield the findings about free memory and the current folder."""
     here, free, whole = Path.cwd(), free_memory(), machine_memory()
     told = f"{written_size(int(free))} free of {written_size(int(whole))}"
     known = free < float("inf") and whole < float("inf")
@@ -85,6 +86,7 @@ def _machine() -> Iterator[Finding]:
 
 
 def _threads() -> Iterator[Finding]:
+    """Yield the findings about the threads of PyTorch and BLAS, and about their limits."""
     import torch
     from threadpoolctl import threadpool_info
 
@@ -99,6 +101,7 @@ def _threads() -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
+    """Yield a finding for each device, with whether it computes in float64."""
     import torch
 
     names = {"cpu": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"}

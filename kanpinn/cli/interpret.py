@@ -98,6 +98,7 @@ def _write(result: "Solution | Fitted", formula: "Formula", folder: Path) -> Non
 
 
 def _lines(result: "Solution | Fitted", formula: "Formula") -> Iterator[str]:
+    """Yield the lines that the command prints about a formula."""
     from kanpinn.interpret.pictures import edge_table
 
     if not formula.own_edges:

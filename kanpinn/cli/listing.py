@@ -42,6 +42,7 @@ def list_command(
 
 
 def _show(title: str, rows: list[tuple[str, ...]]) -> None:
+    """Print a titled table; "none" if it has no rows."""
     typer.echo(f"{title}:" if rows else f"{title}: none")
     if rows:
         typer.echo(plain_table(rows, left=True))
@@ -58,6 +59,7 @@ def _cut(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
 
 
 def _problems(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the table of problems: the name of each TOML file and its first comment."""
     from kanpinn.runs.config import Config
 
     for path in sorted(folder.glob("*.toml")):
@@ -131,4 +133,5 @@ def _errors(rows: Sequence[dict[str, Any]], kind: str) -> list[str]:
 
 
 def _seconds(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the total time of the rows, such as "12.3 s"."""
     return f"{sum(row['seconds'] or 0 for row in rows):.1f} s"

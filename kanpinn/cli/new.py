@@ -14,6 +14,7 @@ EQUATIONS = ("poisson", "helmholtz", "heat", "wave", "advection_diffusion")
 
 
 def _names() -> list[str]:
+    """Return the names of the problems in the library."""
     from kanpinn.runs.library import library
 
     return [one.name for one in library()]

@@ -21,6 +21,7 @@ def note(text: str) -> None:
 
 
 def _fail(error: Exception, code: int) -> None:
+    """Print the message of an error, shortened if it is long, and exit with the code."""
     most, longest, written = 1400, 300, 0  # characters of the message and of a line
     lines = str(error).splitlines()
     for number, line in enumerate(lines):
@@ -58,6 +59,7 @@ def reporting(quiet: bool = False) -> Iterator[None]:
     said: set[str] = set()
 
     def say(message: Warning | str, *_: Any, **__: Any) -> None:
+        """Print a warning, unless it was printed before or the run is quiet."""
         text = " ".join(str(message).split())
         if text not in said and not quiet:
             said.add(text)

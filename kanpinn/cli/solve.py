@@ -166,10 +166,12 @@ def _run(job: "Job", folder: "RunFolder", quiet: bool) -> "Result":
     from kanpinn.runs.progress import Progress
 
     def interrupt(*_: object) -> None:  # before and after the solve loop, which has its own handler
+        """Write a checkpoint, if the steps have ended, and raise KeyboardInterrupt."""
         folder.keep()
         raise KeyboardInterrupt
 
     def announce(choice: "Choice", why: str, state: Mapping[str, Any]) -> None:
+        """Record the choice of a trial solve in the folder, and print it unless `quiet` is set."""
         folder.adopt(choice, why, state)
         if not quiet:
             note(f"{why}: {choice}")
@@ -223,6 +225,7 @@ def _finish(job: Any, result: Any, folder: "RunFolder") -> Any:
 
 
 def _say_interrupted(folder: "RunFolder") -> None:
+    """Print where the last checkpoint of an interrupted run is."""
     note(f"interrupted; the last checkpoint, if there is one, is in {folder.path}")
 
 
@@ -261,6 +264,7 @@ def warned_defects(job: Any) -> "list[Defect]":
 
 
 def _fit_preview(config: "Config", job: Any) -> Iterator[Line]:
+    """Yield the lines (name, text) that describe a fit before it starts."""
     job.preview()  # refuses settings that do not fit together
     train = job.data.train
     counts = ", ".join(f"{len(table)} rows {part}" for part, table in job.data.parts.items())
@@ -326,12 +330,14 @@ def _preview(config: "Config", job: Any) -> Iterator[Line]:
 
 
 def _network(config: "Config", job: "Job") -> Line:
+    """Return the line (name, text) about the network."""
     network, run = job.network, config.file.run
     size = f"{list(network.width)}, {network.parameter_count} parameters"
     return "network", f"{type(network).__name__} {size}, {run.dtype} on {run.device}"
 
 
 def _threads(config: "Config") -> Line:
+    """Return the line (name, text) about the seed and the threads."""
     import torch
 
     threads = torch.get_num_threads()

@@ -227,6 +227,7 @@ def normal_form(graph: Graph) -> Rounded:
 
 
 def _times(curve: Symbolic, factor: float) -> Symbolic:
+    """Return an edge function c f(a x + b) + d multiplied by a factor."""
     return replace(curve, c=factor * curve.c, d=factor * curve.d)
 
 

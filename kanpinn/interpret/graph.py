@@ -88,6 +88,7 @@ class Spline:
 
     @cached_property
     def _splines(self) -> BSplines:
+        """Return the B-splines on the knots."""
         return BSplines(self.knots[None], self.degree)
 
     @property
@@ -200,6 +201,7 @@ class Graph:
         return self.units(x, key[0])[-1][:, key[1]]
 
     def _entering(self, layer: int) -> list[Key]:
+        """Return the keys of the edges of a layer."""
         return [key for key in self.edges if key[0] == layer]
 
     def jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -346,6 +348,7 @@ def covering(graph: Graph, x: Tensor) -> Graph:
 
 
 def _loss(graph: Graph, x: Tensor, y: Tensor) -> float:
+    """Return the sum of squared errors of a graph at inputs x with outputs y, or infinity."""
     loss = float((graph(x) - y).square().sum())
     return loss if math.isfinite(loss) else math.inf
 

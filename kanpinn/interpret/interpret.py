@@ -526,6 +526,10 @@ class Search:
         near = 1.5 * max([EXACT, *sorted(s.error for s in self.snapped)[:1]])
 
         def rank(snapped: Snapped) -> tuple[float, float, float]:
+            """Return the key by which candidates are sorted: error, complexity, error again.
+
+            Errors up to `near` count as equal in the first place.
+            """
             curves = snapped.graph.formulas().values()
             complexity = sum(float(curve.function.complexity) for curve in curves)
             return max(snapped.error, near), complexity, snapped.error
@@ -563,6 +567,7 @@ class Search:
         return False
 
     def _refit(self, graph: Graph, steps: int) -> Graph:
+        """Return the graph with its parameters fitted to the rows, in at most `steps` steps."""
         return refit(graph, self.rows.x, self.rows.y, steps, deadline=self.deadline)
 
     def _candidates(self, graph: Graph, key: Key, error: float) -> tuple[Candidate, ...]:
@@ -705,6 +710,10 @@ def _is_it(formula: Formula, noise: float) -> bool:
 
 
 def _rank(formula: Formula) -> tuple[bool, float, int]:
+    """Return the key by which formulas are sorted: exact solutions first, then the error.
+
+    Formulas with equal errors are sorted by complexity.
+    """
     return not formula.is_identity, max(formula.error, EXACT), formula.complexity
 
 
@@ -800,11 +809,13 @@ class Reading:
         return formula_of(snapped.graph, self.rows, self.problem, self.origin, own_edges=True)
 
     def _check(self, *key: int) -> None:
+        """Refuse a key (layer, input, output) of an edge that the graph does not have."""
         if key not in self.graph.edges:
             known = ", ".join(map(str, sorted(self.graph.edges)))
             raise InputError(f"there is no edge {key}: (layer, input, output) is of {known}")
 
     def _with(self, graph: Graph) -> "Reading":
+        """Return a reading with another graph, whose parameters are fitted to the rows."""
         return replace(self, graph=refit(graph, self.rows.x, self.rows.y, steps=40))
 
 

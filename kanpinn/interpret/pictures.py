@@ -81,6 +81,7 @@ class Layout:
         """
 
         def middle(k: int) -> tuple[float, ...]:
+            """Return the key by which edges are sorted: the middle of the units, then the units."""
             source, target = ends[k]
             low, high = self.unit(layer, source)[0], self.unit(layer + 1, target)[0]
             return low + high, low, high
@@ -107,6 +108,7 @@ class Layout:
         return rows, min(ROOMY, self.across / math.ceil(max(1, count) / rows))
 
     def _level(self, level: int) -> float:
+        """Return the height of a level of units above the inputs, in inches."""
         return sum(math.prod(self._rows(layer)) for layer in range(level)) + 2 * self._gap * level
 
     def turns(self, names: Sequence[str]) -> bool:
@@ -344,6 +346,13 @@ def _sample(
 
 
 def _draw(ax: Axes, fields: GridFields, number: int) -> None:
+    """Draw the values of an output of a formula on axes, as a curve or in colours.
+
+    Args:
+        ax: the axes.
+        fields: the values of the formula on a grid.
+        number: the number of the output.
+    """
     values, label = fields.values[str(number)], "formula"
     if len(fields.fields) > 1:
         label = f"formula of output {number}"
@@ -369,6 +378,7 @@ def card(formula: Formula) -> cards.Card:
 
 
 def _facts(formula: Formula) -> Iterator[tuple[str, str]]:
+    """Yield the rows (name, text) of a formula's notebook card."""
     yield "text", "; ".join(map(str, formula.expressions))
     yield "relative error", f"{formula.error:.2e}, on rows that no constant was fitted to"
     yield "constants", "all are exact" if formula.exact_constants else "some are decimal numbers"

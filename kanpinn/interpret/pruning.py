@@ -444,6 +444,7 @@ def prune_greedily(
 
 
 def _check(scores: EdgeScores, threshold: float | int) -> None:
+    """Refuse a threshold that would remove all edges into the outputs, and a constant network."""
     strongest = float(scores.edges[-1].max())
     if strongest == 0:
         raise InputError("the network is constant on the points: there is nothing to keep")

@@ -32,7 +32,9 @@ class Samples:
     """Samples (x, y) of an edge, sorted by x, and standardised samples (t, z), t in [-1, 1].
 
     x = middle + half · t and y = mean + deviation · z. The weights w sum to 1. The weighted mean of
-    z is 0, and the weighted mean of z² is 1, or 0 for a constant.
+    z is 0, and the weighted mean of z² is 1, or 0 for a constant.  Attributes:     x, y: the
+    arguments and values of the n samples.     w: the weights.     t, z: the standardised arguments
+    and values.     middle, half, mean, deviation: the constants of the two maps.
     """
 
     x: Float[Array, " n"]
@@ -285,6 +287,13 @@ def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -
 
 
 def _fits(function: Univariate, windows: Array, samples: Samples) -> Fits:
+    """Return the fits of a function for k windows, with the best c and d for each window.
+
+    Args:
+        function: the function f.
+        windows: the windows (left, right), (k, 2).
+        samples: the samples.
+    """
     left, right = windows[:, :1], windows[:, 1:]
     u = left * (1 - samples.t) / 2 + right * (1 + samples.t) / 2
     with numpy.errstate(all="ignore"):
@@ -487,6 +496,12 @@ class Rating:
         return Candidate(Symbolic(function, *parameters), unexplained, score, uncertainty, note)
 
     def _parameters(self, function: Univariate, fits: Fits) -> Parameters:
+        """Return the parameters a, b, c and d of a function on the edge.
+
+        Args:
+            function: the function f.
+            fits: a single fit of f to the standardised samples.
+        """
         edge, (left, right) = self.edge, fits.windows[0]
         a = (right - left) / 2 / edge.half
         b = (left + right) / 2 - a * edge.middle
@@ -505,12 +520,19 @@ class Rating:
         return a, choices[int(numpy.argmin(left_over))], c, d
 
     def _left_over(self, function: Univariate, parameters: Parameters) -> float:
+        """Return the weighted mean square of y - c f(a x + b) - d, or infinity."""
         a, b, c, d = parameters
         f, _ = value_and_slope(function, a * self.edge.x + b)
         left_over = float(self.edge.w @ (self.edge.y - c * f - d) ** 2)
         return left_over if math.isfinite(left_over) else math.inf
 
     def _score(self, unexplained: float, complexity: float | int) -> float:
+        """Return the score of a fit, which is lower for a better fit and a simpler function.
+
+        Args:
+            unexplained: the mean square residual, relative to the variance of the samples.
+            complexity: the complexity of the function.
+        """
         return math.log10(unexplained + self.accuracy**2) + self.price * complexity
 
     def _uncertainty(

@@ -53,6 +53,7 @@ def periodic(period: float, sign: float = 1.0) -> Gauge:
     """Return the gauge for f(u + period) = sign f(u), which makes |b| at most period/2."""
 
     def reduce(a: float, b: float, c: float, d: float) -> Parameters:
+        """Return equivalent parameters, with b reduced by whole periods."""
         turns = round(b / period)
         return a, b - turns * period, c * sign**turns, d
 
@@ -272,6 +273,7 @@ class _Bessel(torch.autograd.Function):
 
     @staticmethod
     def _slope(ctx: Any) -> Tensor:
+        """Return the derivative of the Bessel function at the saved arguments."""
         (u,), n = ctx.saved_tensors, ctx.order
         return (_bessel(n - 1)(u) - _bessel(n + 1)(u)) / 2 if n else -_bessel(1)(u)
 
@@ -294,6 +296,7 @@ bessel_j0 = _bessel(0)
 
 
 def _sympy(name: str) -> Callable[[Any], Any]:
+    """Return the function of SymPy with this name."""
     # Imported on first use, since importing sympy takes as long as a small fit.
     return lambda u: getattr(importlib.import_module("sympy"), name)(u)
 
@@ -316,6 +319,7 @@ def _known(
 
 
 def _power(name: str, degree: int, complexity: int) -> Univariate:
+    """Return the function u ↦ u^degree for the library."""
     gauges, power = (homogeneous(degree), ODD if degree % 2 else EVEN), lambda u: u**degree
     pole = 0.0 if degree < 0 else None
     return _known(name, power, power, complexity, *gauges, pole=pole, free="b")

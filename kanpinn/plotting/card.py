@@ -73,6 +73,10 @@ class Card:
         return made
 
     def _picture(self) -> dict[str, Any] | None:
+        """Return the picture as PNG in base64, with its width in pixels and its description.
+
+        None without a picture, and if drawing it fails; the reason is then kept for the card.
+        """
         if self.draw is None:
             return None
         try:

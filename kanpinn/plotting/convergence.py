@@ -92,6 +92,7 @@ class ErrorCurve:
         n, at, e = (numpy.array(v, dtype=float) for v in (sizes, sizes if x is None else x, errors))
 
         def fitted(rows: numpy.ndarray) -> Fit | None:
+            """Return the order fitted to the chosen rows; None if their sizes are all the same."""
             different = len(numpy.unique(at[rows])) > 1
             return fit_order(at[rows].tolist(), e[rows].tolist()) if different else None
 

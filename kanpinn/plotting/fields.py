@@ -108,10 +108,12 @@ def _traced(domain: Domain, fields: GridFields) -> Path | None:
     axes = fields.axes.values()
 
     def place(indices: numpy.ndarray) -> numpy.ndarray:
+        """Return the coordinates, (n, 2), of n places given by fractional indices on the grid."""
         columns = [a[0] + i * (a[1] - a[0]) for a, i in zip(axes, indices.T, strict=True)]
         return numpy.stack(columns, axis=1)
 
     def contains(indices: numpy.ndarray) -> numpy.ndarray:
+        """Return whether points, given as in `place`, lie in the domain, (n,)."""
         places = dict(zip(fields.axes, place(indices).T, strict=True))
         fixed = {name: numpy.full(len(indices), value) for name, value in fields.fixed.items()}
         coords = numpy.stack([(places | fixed)[name] for name in domain.names], axis=1)

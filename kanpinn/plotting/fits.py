@@ -87,6 +87,7 @@ def scores_figure(fitted: Fitted) -> Figure:
 
 
 def _curves(score: str) -> list[HistoryCurve]:
+    """Return the curves of a score during a fit, one for each part of the data."""
     return [HistoryCurve(f"{part}_{score}", part, *look) for part, look in PARTS.items()]
 
 

@@ -253,6 +253,7 @@ def cut_title(fixed: Mapping[str, float]) -> str:
 
 
 def _escaped(name: str) -> str:
+    """Return a name in which characters are escaped that Matplotlib reads as mathematics."""
     return "".join(SPECIAL.get(letter, letter) for letter in name)
 
 

@@ -226,6 +226,15 @@ class DataColumns(Recipe):
         return GridData(axes, values, self.degree, self.source, self.error, around)
 
     def _numbers(self, name: str, cells: Cells) -> ndarray:
+        """Return a column as an array of floats.
+
+        Args:
+            name: the name of the column, for messages.
+            cells: the column.
+
+        Raises:
+            InputError: if a cell is no number.
+        """
         return numbers(self.title, name, cells)
 
     def _needed(self, problem: Problem, columns: Mapping[str, Any]) -> tuple[str, ...]:
@@ -244,6 +253,11 @@ class DataColumns(Recipe):
         return needed
 
     def _check_finite(self, name: str, values: ndarray) -> None:
+        """Refuse values of a column that are not finite.
+
+        Raises:
+            InputError: with the number of such values and the position of the first.
+        """
         bad = numpy.argwhere(~numpy.isfinite(values))
         if len(bad):
             several = values.ndim > 1

@@ -161,6 +161,9 @@ class FromSource(SourceFileLoader):
     """A loader of modules from their source alone: a cached `.pyc` may be of another source."""
 
     def path_stats(self, path: str) -> Mapping[str, Any]:
+        """Raise OSError, so that modules are compiled from their source, without cached
+        bytecode.
+        """
         raise OSError(f"the cache of {path} is not used")
 
 
@@ -171,11 +174,13 @@ def importing_beside(folder: Path) -> Iterator[None]:
     finder_of = FileFinder.path_hook(*kinds)
 
     def hook(path: str) -> Any:
+        """Return the finder for a path in the folder; raise ImportError for any other path."""
         if not Path(path).is_relative_to(folder):
             raise ImportError(f"{path} is not in {folder}")
         return finder_of(path)
 
     def forget() -> None:
+        """Remove the finders of paths in the folder from Python's cache of finders."""
         for path in [p for p in sys.path_importer_cache if Path(p).is_relative_to(folder)]:
             del sys.path_importer_cache[path]
 

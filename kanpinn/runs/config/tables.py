@@ -658,6 +658,7 @@ class FormulaTable(DataTable):
             raise InputError(f"{path}.formula: {error}") from None
 
         def values(p: Points) -> Tensor:
+            """Return the values of the formulas at n points, one column each."""
             columns = [formula(p) for formula in formulas]
             return torch.cat([column.expand(len(p), 1) for column in columns], dim=1)
 
@@ -684,6 +685,17 @@ def data_files(table: dict[str, Any]) -> list[str]:
 
 
 def _rows(section: FileTable, file: str, directory: Path, classes: Sequence[str] | None) -> Rows:
+    """Return the rows of a data file.
+
+    Args:
+        section: the table `[data]`, whose settings say which columns are inputs and targets.
+        file: the path of the file, relative to the directory.
+        directory: the directory of the TOML file.
+        classes: the names of the classes of a classification; None if the file determines them.
+
+    Raises:
+        InputError: if there is no such file, or its columns do not fit the settings.
+    """
     path = directory / file
     if not path.is_file():
         beside = path.parent.iterdir() if path.parent.is_dir() else ()

@@ -147,6 +147,7 @@ def override(data: dict[str, Any], changes: Sequence[Override]) -> dict[str, Any
 
 
 def _path(key: str) -> KeyPath:
+    """Return the parts of a dotted key: "a.b[0]" becomes ("a", "b", 0)."""
     parts = re.findall(r"[\w-]+", key)
     return tuple(int(p) if p.isdigit() and i else p for i, p in enumerate(parts))
 

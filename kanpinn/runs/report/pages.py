@@ -280,6 +280,7 @@ def _curves(
     name = re.sub(r"\W+", "_", against if len(alike) > 1 and not measured else name).strip("_")
 
     def plot(ax: Axes, error: str) -> Axes:
+        """Draw the curves of an error norm on axes, and return the axes."""
         own = made[error][:MOST]
         return plot_curves(ax, own, x, TITLES[error], logarithmic=logarithmic, theory=theory)
 
@@ -289,9 +290,17 @@ def _curves(
 
 
 def _spreads(study: Study, found: Sequence[Dimension], errors: tuple[str, ...]) -> Picture:
+    """Return the picture of the errors of all runs, grouped by setting, as ticks with their range.
+
+    Args:
+        study: the study.
+        found: the dimensions of the study that vary.
+        errors: the names of the error norms.
+    """
     labels = setting_labels(found, None, len(study.rows))
 
     def plot(ax: Axes, error: str) -> Axes:
+        """Draw the errors of the runs in one norm on axes, and return the axes."""
         samples: dict[str, list[float]] = {}
         for row, label in zip(study.rows, labels, strict=True):
             if usable(row, error):
@@ -731,6 +740,11 @@ def plot(
 
 
 def _picture_over(study: table.Study, over: str | None) -> Picture:
+    """Return the picture of a study whose x axis is `over`; by default the first picture.
+
+    Raises:
+        InputError: if no run has an error yet, or if there is no picture over `over`.
+    """
     drawn = list(pictures(study))
     if not drawn:
         raise InputError(f"{study.path}: there is nothing to draw, no run has an error yet")
@@ -766,6 +780,7 @@ def card(study: table.Study) -> Card:
     facts.append(("folder", str(study.path)))
 
     def draw() -> Drawing:
+        """Draw the first picture of the study, with its description."""
         picture = _picture_over(study, None)
         ax = picture.plot(new_figure(*_size(picture)).subplots(), picture.errors[0])
         ax.tick_params(labelsize=STYLE.letter)

@@ -322,6 +322,7 @@ class EigenContents(Contents[Eigensolution]):
 
 
 def _column(entries: list[dict[str, Any]], key: str) -> Tensor | None:
+    """Return the numbers under a key of all entries, (n,), NaN for None; None if all are None."""
     values = [entry[key] for entry in entries]
     if values and all(value is None for value in values):
         return None
@@ -330,6 +331,16 @@ def _column(entries: list[dict[str, Any]], key: str) -> Tensor | None:
 
 
 def _numbers(entries: list[dict[str, Any]], real: str, imaginary: str) -> Tensor | None:
+    """Return the numbers with given real and imaginary parts, (n,).
+
+    Args:
+        entries: the n entries of the record.
+        real, imaginary: the keys of the two parts.
+
+    Returns:
+        The numbers, real if all imaginary parts are 0; None if all entries have None for one of the
+        parts.
+    """
     first, second = (_column(entries, key) for key in (real, imaginary))
     if first is None or second is None:
         return None

@@ -90,6 +90,7 @@ def dask_workers(address: str | None = None, workers: int | None = None) -> Iter
         _connected(distributed, address).close()
 
     def start() -> "Client":
+        """Return a client of the scheduler at the address, or of a local cluster started here."""
         if address is not None:
             return _connected(distributed, address)
         with dask.config.set(OWN_SCHEDULER), _deaf_to_ctrl_c():
@@ -155,7 +156,14 @@ def closing(executor: Executor) -> Iterator[Executor]:
 
 
 def _connected(distributed: ModuleType, address: str) -> "Client":
+    """Return a client of the Dask scheduler at an address.
+
+    Raises:
+        InputError: if no scheduler replies there within `TIMEOUT` seconds.
+    """
+
     async def knock() -> None:  # a Client waits for ever if the server never answers
+        """Open a connection to the address and close it; raise an error if none is possible."""
         arguments = distributed.Security().get_connection_args("client")
         async with asyncio.timeout(TIMEOUT):
             comm = await distributed.comm.core.connect(address, TIMEOUT, **arguments)
@@ -251,9 +259,11 @@ def batch_workers(
     dask, distributed = needed("dask"), needed("distributed")
 
     async def submitted(cluster: Any) -> None:
+        """Wait until all jobs of a cluster have been submitted."""
         await cluster
 
     def start() -> "Client":
+        """Submit the workers' jobs to the batch system, and return a client of their cluster."""
         with dask.config.set(OWN_SCHEDULER):
             quiet = {"silence_logs": logging.CRITICAL}
             dashboard = {"scheduler_options": {"dashboard_address": ":0"}}
@@ -297,5 +307,6 @@ def _complete(system: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cluster_class(system: str) -> Any:
+    """Return the cluster class of dask_jobqueue for the batch system "slurm" or "pbs"."""
     module = needed("dask_jobqueue")
     return module.SLURMCluster if system == "slurm" else module.PBSCluster

@@ -132,6 +132,7 @@ def version() -> str | None:
 
 
 def _digest(value: Any) -> str:
+    """Return the SHA-256 of a value written as JSON."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -150,6 +151,11 @@ def _maker(base: Base, directory: Path) -> tuple[Callable[[dict[str, Any]], Conf
         return config.vary, config.to_dict()
 
     def called(values: dict[str, Any]) -> Config:
+        """Return the configuration of the sections that the base function returns for these values.
+
+        Raises:
+            InputError: if the function does not take the values, or does not return a dict.
+        """
         try:
             inspect.signature(base).bind(**values)
         except TypeError as error:
@@ -207,6 +213,7 @@ def _check_value(at: str, value: Any) -> None:
 
 
 def _short(value: Any) -> str:
+    """Return a short text for a value of a dimension, such as "4-8-1" for a list."""
     match value:
         case list():
             return "-".join(map(_short, value))
@@ -472,6 +479,15 @@ class Sweep:
             raise
 
     def _submit(self, executor: futures.Executor | None, index: int) -> None:
+        """Submit the run of a row to the executor.
+
+        Args:
+            executor: the executor.
+            index: the number of the row.
+
+        Raises:
+            InputError: if the executor accepts no runs.
+        """
         assert executor is not None
         try:
             self._pending[executor.submit(execute, self.tasks[index])] = index
@@ -540,6 +556,7 @@ class Sweep:
         return study
 
     def _kept(self) -> str:
+        """Return text for messages: how many runs are finished, and how to continue the study."""
         finished = f"{len(self.done)} of {len(self.rows)} runs are finished and kept"
         return f"{finished}; the study continues from there if it is repeated"
 

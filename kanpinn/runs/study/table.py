@@ -444,6 +444,7 @@ def full(value: Any, but: Container[str] = ()) -> str:
 
 
 def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the tables in a value: the value itself if it is a table, or those in a list."""
     match value:
         case Mapping():
             yield value
@@ -453,12 +454,14 @@ def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _cut(text: str) -> str:
+    """Return a text on one line, cut to 40 characters."""
     text = " ".join(text.split())
     longest = 40  # characters of a label
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 
 
 def _json(value: Any) -> str:
+    """Return a value as JSON text with sorted keys; equal values have equal texts."""
     return json.dumps(value, sort_keys=True, default=str)
 
 
@@ -521,10 +524,12 @@ def settings_table(study: Study, ranges: bool = False, lines: int = 1000) -> Sho
 
 
 def _converged(runs: Sequence[Row]) -> int:
+    """Return the number of runs that converged."""
     return sum(run["status"].startswith(CONVERGED) for run in runs)
 
 
 def _known_values(runs: Iterable[Row], column: str) -> list[Any]:
+    """Return the values of a column in the runs that have not failed, without missing values."""
     return [run[column] for run in runs if not has_failed(run) and run[column] is not None]
 
 
