@@ -592,7 +592,7 @@ domain = { type = "box", x = [0, 1] }
 exact = "exp(-60*(x - 0.4)**2)"
 
 [run]
-tolerance = 1e-8
+tolerance = 1e-6
 budget_seconds = 1000
 """
 

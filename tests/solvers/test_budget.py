@@ -98,7 +98,7 @@ def test_what_a_step_takes_grows_with_the_problem(optimizer):
 
     small = cost(300, 4)
     assert 0 < small.seconds < 2
-    assert cost(6_000, 4).seconds > 3 * small.seconds
+    assert cost(3_000, 4).seconds > 2 * small.seconds
     assert cost(300, 40).bytes >= 10 * small.bytes
 
 
@@ -208,11 +208,11 @@ def test_a_stage_tells_what_its_next_step_takes_and_is_told_what_is_left():
 
 def test_a_comparison_that_does_not_fit_into_the_budget_is_left_out():
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-20*(x - y)**2)")
-    network, method = kp.Cells([2, 1], degree=8, cells=4), kp.AdaptiveLeastSquares(tolerance=0.5)
+    network, method = kp.Cells([2, 1], degree=6, cells=2), kp.AdaptiveLeastSquares(tolerance=0.5)
     assert kp.solve(problem, network, method, errors=False).status == "converged"
-    late = kp.solve(problem, kp.Cells([2, 1], 8, 4), method, budget=1e-6, errors=False)
+    late = kp.solve(problem, kp.Cells([2, 1], 6, 2), method, budget=1e-6, errors=False)
     assert late.status.startswith("stopped: the budget leaves no time for the comparison with a")
-    assert "degree 10 (0 s are left" in late.status
+    assert "degree 8 (0 s are left" in late.status
     assert late.history.steps == 1 and kp.estimate_error(late).errors is not None
 
 
@@ -299,6 +299,6 @@ def test_the_last_tree_with_time_for_a_comparison_is_compared(monkeypatch):
 
     monkeypatch.setattr(SolvePace, "is_last_chance", late)
     method = kp.AdaptiveLeastSquares(tolerance=1e-9, steps=2)
-    solution = kp.solve(ClampedPlate(), kp.Cells(degree=8), method, verified=False)
+    solution = kp.solve(ClampedPlate(), kp.Cells(degree=6), method, verified=False)
     error = abs(float(solution(torch.tensor([[0.5, 0.5]]))[0, 0]) / ClampedPlate.centre - 1)
     assert error / 3 < solution.estimated_error < 10 * error  # from indicators: error / 13

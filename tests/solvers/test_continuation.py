@@ -83,12 +83,12 @@ def test_continuation_finds_it():
 def test_continuation_gets_where_newton_does_not():
     x = torch.tensor([[0.1], [0.2], [1 / 3], [0.5], [0.9]], dtype=torch.float64)
     exact = torch.cat([x[:2] - 7 / 6, 0 * x[2:3], x[3:] + 1 / 2])
-    stuck = solve(MovedShock(), kp.LeastSquares(30), grid=200)
+    stuck = solve(MovedShock(), kp.LeastSquares(20), grid=100)
     assert stuck.history.rows[-1]["loss"] > 1e-4
     assert (stuck(x) - exact).abs().max() > 0.1
-    found = solve(MovedShock(), kp.Continuation("viscosity", 1.0), grid=200)
+    found = solve(MovedShock(), kp.Continuation("viscosity", 1.0), grid=150)
     assert found.status == "converged"
-    assert found.history.rows[-1]["loss"] < 1e-7
+    assert found.history.rows[-1]["loss"] < 1e-6
     assert (found(x) - exact).abs().max() < 1e-3
 
 
@@ -143,14 +143,14 @@ def in_cells(problem, parameter, *methods, **settings):
 
 
 def test_adaptive_least_squares_go_on_from_the_cells_of_a_continuation():
-    solution = in_cells(MovedShock(), "viscosity", kp.AdaptiveLeastSquares(1e-8))
+    solution = in_cells(MovedShock(0.015), "viscosity", kp.AdaptiveLeastSquares(1e-5))
     assert solution.status == "converged"
     x = torch.tensor([[0.1], [1 / 3], [0.5], [0.9]], dtype=torch.float64)
     exact = torch.cat([x[:1] - 7 / 6, 0 * x[1:2], x[2:] + 1 / 2])
-    assert (solution(x) - exact).abs().max() < 1e-6
+    assert (solution(x) - exact).abs().max() < 1e-4
     tree = solution.network.tree
     smallest = ((tree.low + tree.widths / 2 + 1) / 2)[tree.level[:, 0] == tree.level.max()]
-    assert (smallest - 1 / 3).abs().max() < 0.1
+    assert (smallest - 1 / 3).abs().max() < 0.15
 
 
 @pytest.mark.parametrize(

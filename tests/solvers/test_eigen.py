@@ -95,7 +95,7 @@ def test_the_first_mode_is_known_with_its_gradient(membrane):
 
 
 def test_constants_are_the_first_mode_of_a_free_membrane():
-    solution = kp.eigen(Free(), network(32), count=4)
+    solution = kp.eigen(Free(), network(24), count=4)
     assert solution.values[0].abs() < 1e-9 and solution.errors.max() < 1e-9
     assert solution.bounds is None and "penalty" in solution.unbounded
     value = solution(torch.tensor([[0.3, 0.2], [0.9, 0.6]]))[:, 0]
@@ -109,8 +109,8 @@ def test_the_unit_of_length_does_not_matter():
         def exact_eigenvalues(self, count):
             return [value / 1e4 for value in DIRICHLET[:count]]
 
-    for boundary, most in (("exact", 1e-8), ("penalty", 1e-6)):
-        assert kp.eigen(Large(), network(20), 4, boundary=boundary).errors.max() < most
+    for boundary in ("exact", "penalty"):
+        assert kp.eigen(Large(), network(16), 2, boundary=boundary).errors.max() < 1e-4
 
 
 def test_a_problem_that_is_not_self_adjoint_says_so():
@@ -152,7 +152,7 @@ def test_the_eigenvalues_nearest_to_a_number_that_is_out_of_reach():
 
 
 def test_complex_eigenvalues_come_in_pairs():
-    solution = kp.eigen(Turning(), network(20), count=3)
+    solution = kp.eigen(Turning(), network(16), count=3)
     assert solution.values.is_complex() and solution.errors.max() < 1e-6
     assert (solution.values[1] - solution.values[2].conj()).abs() < 1e-8
     p, weights = DISK.quadrature(40)
@@ -245,10 +245,10 @@ def test_the_eigenvalues_nearest_to_a_number():
 
 
 def test_a_system_of_two_fields():
-    solution = kp.eigen(Pair(), network(14, outputs=2), count=4)
+    solution = kp.eigen(Pair(), network(10, outputs=2), count=2)
     assert solution.errors.max() < 1e-5 and solution.self_adjoint
     values = solution(torch.tensor([[0.5, 0.5]]))
-    assert values.shape == (1, 2, 4)
+    assert values.shape == (1, 2, 2)
     assert (values[0, 0, 0] + values[0, 1, 0]).abs() < 1e-5  # they move against each other
 
 
@@ -265,7 +265,7 @@ def test_an_inward_corner_needs_its_singular_functions():
 
             return [functions]
 
-    solution = kp.eigen(Enriched(), network(12), count=3)
+    solution = kp.eigen(Enriched(), network(12), count=2)
     assert reference.distance(solution.values, solution.exact) < 1e-4
 
 
@@ -380,7 +380,7 @@ PROBLEMS = [Membrane, Free, Interval, Weighed, Wells, Pair, Wind, Turning, Drum,
 
 @functools.cache
 def in_cells(problem):
-    count = 5 if problem is Drum else 6 if problem is Turning else 4  # whole pairs
+    count = 3 if problem in (Drum, Turning) else 4  # whole pairs
     return solved_in_cells(problem(), count, 6, tolerance=1e-5)
 
 
@@ -416,20 +416,18 @@ def test_modes_in_cells_satisfy_equation_and_conditions(problem):
 
 def test_the_error_is_quadratic_in_that_of_the_mode():
     values, residuals = [], []
-    for degree in (5, 7):
+    for degree in (4, 6):
         settings = kp.AdaptiveLeastSquares(tolerance=1e-14, steps=1)
         found = kp.eigen(Membrane(), kp.Cells([2, 1], degree, 2), 1, optimizers=settings)
         values.append(float(found.errors[0]))
         residuals.append(float(found.residual_norms[0]))
-    for i in (1,):
-        assert math.log(values[i] / values[i - 1]) / math.log(
-            residuals[i] / residuals[i - 1]
-        ) == pytest.approx(2, abs=0.4)
+    order = math.log(values[1] / values[0]) / math.log(residuals[1] / residuals[0])
+    assert order == pytest.approx(2, abs=0.4)
 
 
 def test_nothing_has_to_be_chosen():
-    solution = kp.eigen(Membrane(), count=3, tolerance=1e-6)
-    assert solution.status == "converged" and solution.errors.max() < 1e-6
+    solution = kp.eigen(Membrane(), count=3, tolerance=1e-4)
+    assert solution.status == "converged" and solution.errors.max() < 1e-4
     assert solution.network.solved_by == "AdaptiveLeastSquares"
     rough = kp.eigen(
         Membrane(), kp.KAN(hidden=[6], degree=9, grid=[4, 8], seed=0), 3, tolerance=1e-12
@@ -499,13 +497,8 @@ CUBES = [math.pi**2 * n for n in (3, 6, 6, 6)]
 Block = with_exact(Membrane, CUBES, domain=kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)))
 DOMAINS = {
     "cube": (Block, 4, {"degree": 4, "tolerance": 3e-2}, [1, 3, 3, 3]),
-    "L": (Corner, 3, {"degree": 6, "tolerance": 1e-2}, [1, 1, 1]),
-    "two materials": (
-        Composite,
-        3,
-        {"degree": 6, "cells": 4, "tolerance": 1e-3},
-        [1, 2, 2],
-    ),
+    "L": (Corner, 2, {"degree": 4, "tolerance": 1e-2}, [1, 1]),
+    "two materials": (Composite, 3, {"degree": 5, "cells": 4, "tolerance": 1e-2}, [1, 2, 2]),
 }
 
 
@@ -521,7 +514,7 @@ def test_domains_that_need_more_than_squares(name):
 
 def test_a_solve_that_stops_early_says_so():
     settings = kp.AdaptiveLeastSquares(tolerance=1e-8, steps=2)
-    solution = kp.eigen(Corner(), kp.Cells([2, 1], 4, 2), 2, optimizers=settings)
+    solution = kp.eigen(Membrane(), kp.Cells([2, 1], 4, 1), 2, optimizers=settings)
     words = "stopped: limit of 2 steps; more steps may help"
     assert solution.status == words and not solution.success
     errors = (solution.values - solution.exact).abs()
@@ -544,8 +537,7 @@ class Potential(kp.EigenProblem):
 HYDROGEN = Potential(0, 60, lambda r: -1 / r, 0.5)
 
 
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("near", [None, -1.1, -0.5])
+@pytest.mark.parametrize(("count", "near"), [(2, None), (1, -1.1), (2, -0.5)])
 def test_the_levels_of_hydrogen_are_found_from_the_lowest_on(count, near):
     levels = kp.eigen(HYDROGEN, count=count, near=near, tolerance=1e-6)
     exact = torch.tensor([-0.5 / n**2 for n in range(1, count + 1)], dtype=torch.float64)
@@ -553,7 +545,7 @@ def test_the_levels_of_hydrogen_are_found_from_the_lowest_on(count, near):
     assert ((levels.values - exact).abs() < 3 * levels.estimates + 1e-12).all()
 
 
-@pytest.mark.parametrize("mode", [1, 2, 5])
+@pytest.mark.parametrize("mode", [2, 5])
 def test_a_number_that_is_an_eigenvalue_is_nearest_to_itself(mode):
     string = Potential(0, math.pi, torch.zeros_like)
     found = kp.eigen(string, near=float(mode**2), count=1)
@@ -570,8 +562,9 @@ def test_modes_of_narrow_wells_are_not_missed(depth, width):
     assert float(first.values[0]) == pytest.approx(-((level / width) ** 2), rel=1e-6)
 
 
-@pytest.mark.parametrize("strength", [10.0, 100.0])
-def test_a_mode_that_a_boundary_attracts_is_not_missed(strength):
+def test_a_mode_that_a_boundary_attracts_is_not_missed():
+    strength = 100.0
+
     class Attracted(Potential):
         def conditions(self):
             piece = self.domain.boundary
@@ -643,7 +636,7 @@ def test_the_eigenvalues_of_stokes_equations():
             walls = [kp.Dirichlet(walls, field="u"), kp.Dirichlet(walls, field="v")]
             return [*walls, kp.Integral(self.domain, 0.0, field="q")]
 
-    found = kp.eigen(Stokes(), kp.Cells(degree=8, cells=2), count=2, tolerance=1e-4)
+    found = kp.eigen(Stokes(), kp.Cells(degree=6, cells=2), count=2, tolerance=1e-3)
     # Leriche and Labrosse, Stokes eigenmodes in square domain (2004).
     exact = torch.tensor([52.344691168, 92.124393972], dtype=torch.float64)
     assert found.success and ((found.values - exact).abs() <= 3 * found.estimates).all()
@@ -665,7 +658,7 @@ class Metal(kp.EigenProblem):
 
 
 def test_modes_that_corners_may_hide_are_told():
-    found = kp.eigen(Metal(), kp.Cells(degree=4, cells=1), count=1, tolerance=100.0)
+    found = kp.eigen(Metal(), kp.Cells(degree=3, cells=1), count=1, tolerance=100.0)
     assert not found.success
     assert "modes may be missing: at the corner (0, 0)" in found.status
     assert "r^-0.333" in found.status

@@ -70,16 +70,16 @@ def test_a_march_has_an_estimate():
 def test_marches_from_a_jump_are_compared_by_their_limits_as_the_residual_does_not_decrease():
     jump, box = "where(x > 0, 1, -1)", kp.Box(x=(-1, 1), t=(0, 0.1))
     problem = kp.Heat(box, initial=jump, boundary=jump)
-    marches = kp.March(3e-2), kp.March(6e-3)
+    marches = kp.March(5e-2), kp.March(1e-2)
     pair = [kp.solve(problem, kp.Windows(degree=5), march) for march in marches]
     found = error_estimate.compare(*pair)
     assert not found.doubt and found.contraction == pytest.approx(0.2)
-    assert 6e-5 < found.norms.l2_relative < 3e-2
+    assert 1e-4 < found.norms.l2_relative < 5e-2
 
 
 def test_a_nonlinear_solve_that_has_not_converged_gives_no_estimate():
-    one = kp.solve(CUBIC, kp.Cells([2, 1], 4, 2), kp.AdaptiveLeastSquares(1e-12, steps=1))
-    other = kp.solve(CUBIC, kp.Cells([2, 1], 10, 2), kp.AdaptiveLeastSquares(1e-12, steps=1))
+    one = kp.solve(CUBIC, kp.Cells([2, 1], 3, 2), kp.AdaptiveLeastSquares(1e-12, steps=1))
+    other = kp.solve(CUBIC, kp.Cells([2, 1], 6, 2), kp.AdaptiveLeastSquares(1e-12, steps=1))
     assert other.estimated_error is None
     assert "have not converged" in error_estimate.compare(one, other).doubt
 
@@ -201,7 +201,7 @@ def test_a_solve_in_cells_knows_its_error_at_a_corner(monkeypatch):
     """Residuals of r^(2/3) grow without limit with the degree, but the solve has an estimate."""
     monkeypatch.setattr(ProblemInPlane, "corner_patches", lambda *_: [])  # polynomials alone
     problem = library.class_of("reentrant_corner", "ReentrantCorner")()
-    solution = kp.solve(problem, kp.Cells([2, 1], 5, 2), kp.AdaptiveLeastSquares(tolerance=3e-2))
+    solution = kp.solve(problem, kp.Cells([2, 1], 4, 2), kp.AdaptiveLeastSquares(tolerance=5e-2))
     found = kp.estimate_error(solution)
     own = solution.history.rows[-1]["estimated_error"]
     assert found.errors is not None and found.errors.l2_relative == own
@@ -212,8 +212,8 @@ def test_a_solve_in_cells_knows_its_error_at_a_corner(monkeypatch):
 def test_an_estimate_does_not_read_the_exact_solution():
     found = []
     for problem in (Known(), Waves()):
-        network = kp.KAN([2, 8, 1], degree=7, grid=[2, 4])
-        solution = kp.solve(problem, network, points=kp.Collocation(400, 80))
+        network = kp.KAN([2, 6, 1], degree=5, grid=[2, 4])
+        solution = kp.solve(problem, network, points=kp.Collocation(200, 40))
         found.append(estimate_error(solution))
     with_exact, without = (dataclasses.replace(e, seconds=0.0) for e in found)
     assert with_exact.contraction == without.contraction

@@ -171,7 +171,7 @@ def test_fluxes_through_a_periodic_boundary_are_integrated():
 def test_the_largest_of_two_maxima_on_a_round_boundary_is_found():
     # On the unit circle u is 1.1 cos 2θ + 0.001 cos θ: the maximum is 1.101 at (1, 0).
     problem = kp.Poisson(kp.Disk((0, 0), 1), exact="1.1 * (x**2 - y**2) + 0.001 * x")
-    solution = kp.solve(problem, kp.Cells(degree=4), tolerance=1e-6, errors=False)
+    solution = kp.solve(problem, kp.Cells(degree=4, cells=2), tolerance=1e-4, errors=False)
     value, place = solution.largest()
     assert float(value) == pytest.approx(1.101, abs=1e-10)
     assert place.coords[0].tolist() == pytest.approx([1, 0], abs=1e-5)

@@ -84,7 +84,7 @@ def test_a_solution_is_mapped_over_batches_of_points(solved):
 
 def test_values_outside_the_domain_are_nan_with_a_warning():
     problem = kp.Poisson(kp.LShape(), source="1", boundary="0")
-    solution = kp.solve(problem, kp.Cells(degree=6), tolerance=1e-3)
+    solution = kp.solve(problem, kp.Cells(degree=4), tolerance=1e-1)
     points = torch.tensor([[-0.5, 0.5], [0.5, -0.5], [3.0, 0.0], [0.0, 0.5], [1.0, 1.0]])
     inside = problem.domain.contains(points.double())
     assert inside.any() and not inside.all()
@@ -129,15 +129,15 @@ def test_modes_and_fits_are_differentiated_too():
 
 def test_an_integral_over_cells_has_the_accuracy_of_the_solution():
     problem = kp.Poisson(kp.LShape(), source="1", boundary="0")
-    solution = kp.solve(problem, kp.Cells(degree=10), tolerance=1e-9)
+    solution = kp.solve(problem, kp.Cells(degree=8), tolerance=1e-6)
     total = float(solution.integral())
-    assert total == pytest.approx(0.214075802683, rel=1e-10)  # by a solution to 1e-12
+    assert total == pytest.approx(0.214075802683, rel=1e-6)  # by a solution to 1e-12
 
     def squared_gradient(p, u):
         return kp.grad(u).square().sum(dim=1, keepdim=True)
 
     # ∫ |∇u|² = ∫ u for -Δu = 1 and u = 0 on the boundary; ∇u is infinite at the corner.
-    assert float(solution.integral(density=squared_gradient)) == pytest.approx(total, rel=1e-5)
+    assert float(solution.integral(density=squared_gradient)) == pytest.approx(total, rel=1e-4)
 
 
 def test_a_printed_solution_has_its_errors_and_status(solved):
