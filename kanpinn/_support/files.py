@@ -120,7 +120,11 @@ class FolderLock:
                 raise
 
     def release(self, folder: Path) -> None:
-        """Release the lock and remove its file; folder: the current path of the locked folder."""
+        """Release the lock and remove its file.
+
+        Args:
+            folder: the current path of the locked folder.
+        """
         if self._lock.is_locked:
             with suppress(PermissionError):  # Windows does not remove a file that is open
                 (folder / LOCK).unlink(missing_ok=True)

@@ -43,6 +43,7 @@ class Processes(Executor):
         self._lock = threading.Lock()
 
     def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """Run a call in a worker process, and return its future."""
         return self._dispatch.submit(self._call, call, *args, **kwargs)
 
     def _call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -173,6 +173,7 @@ def check_invariants(problem: Problem) -> None:
         def stacked(
             p: Points, u: Jet, what: str = f"{kind}.{method}", of: Any = densities
         ) -> Tensor:
+            """Return the densities of a method at points, side by side, and add them to `tried`."""
             tried.update(densities_at(what, of, p, u))  # noqa: B023
             return torch.stack([*tried.values()], dim=1)  # noqa: B023
 

@@ -123,7 +123,11 @@ def _devices() -> Iterator[Finding]:
 
 
 def _self_test(expected: float = 1e-10) -> Finding:
-    """Solve a small Poisson problem; expected: the bound of its relative L2 error."""
+    """Solve a small Poisson problem, and return the finding.
+
+    Args:
+        expected: the bound of the solution's relative L2 error.
+    """
     try:
         domain = kanpinn.Box(x=(0, 1), y=(0, 1))
         problem = kanpinn.Poisson(domain, exact="sin(pi*x) * sin(2*pi*y)")

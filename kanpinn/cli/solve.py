@@ -35,7 +35,12 @@ Line = tuple[str, str]
 
 
 def _command(name: str, about: str) -> Callable[..., None]:
-    """Return the command `kanpinn solve` or `kanpinn fit`; about: its help text."""
+    """Return the command `kanpinn solve` or `kanpinn fit`.
+
+    Args:
+        name: the name of the command.
+        about: its help text.
+    """
 
     def command(
         file: options.ProblemFile = None,
@@ -209,6 +214,7 @@ def _finish(job: Any, result: Any, folder: "RunFolder") -> Any:
     """
 
     def interrupt(*_: object) -> None:
+        """Write a checkpoint, print where it is, and end the process."""
         folder.keep()
         _say_interrupted(folder)
         leave()
@@ -433,6 +439,15 @@ def _joined(store: Any) -> Iterator[None]:
 
 
 def _same_code(store: Any, code: int, first: bool) -> int:
+    """Return the exit code of rank 0 on all ranks of a run by torchrun.
+
+    Rank 0 stores its code and waits until the other ranks have read it, at most 5 seconds.
+
+    Args:
+        store: the key-value store that the processes share.
+        code: the exit code of this rank.
+        first: True on rank 0.
+    """
     if first:
         # Flushed before the other ranks exit: torchrun kills all processes once one has failed.
         sys.stdout.flush()

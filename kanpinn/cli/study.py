@@ -123,6 +123,7 @@ def _sweep(
     from kanpinn.runs.study import sweep
 
     def interrupt(*_: object) -> None:  # the table is written; the next Ctrl-C ends at once
+        """End the study with KeyboardInterrupt; the next Ctrl-C ends the process at once."""
         signal.signal(signal.SIGINT, leave)
         raise KeyboardInterrupt
 

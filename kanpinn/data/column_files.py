@@ -109,6 +109,11 @@ def numbers(path: Path | str, name: str, cells: Cells) -> numpy.ndarray:
 
 
 def _read_csv(path: Path) -> Mapping[str, Cells]:
+    """Return the columns of a CSV file by name.
+
+    Raises:
+        InputError: if the file is no CSV file in UTF-8, or two columns have one name.
+    """
     try:
         names, columns, texts = _csv_columns(path, frozenset())
         if texts:  # read again: in a column with texts, numbers in earlier rows are texts as well
@@ -164,6 +169,11 @@ def _csv_columns(
 
 
 def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
+    """Return the arrays of a NumPy archive by name.
+
+    Raises:
+        InputError: if the file is no such archive, or its arrays do not fit into the free memory.
+    """
     try:
         # The file is opened here because numpy leaves a broken file open. Pickled objects are
         # refused, which is numpy's default, because they could execute code.
@@ -183,6 +193,7 @@ def _read_npz(path: Path) -> Mapping[str, numpy.ndarray]:
 
 
 def _read_hdf5(path: Path) -> Mapping[str, numpy.ndarray]:
+    """Return the datasets of an HDF5 file by name, without those in groups."""
     import h5py
 
     with h5py.File(path) as file:
@@ -195,6 +206,11 @@ def _read_hdf5(path: Path) -> Mapping[str, numpy.ndarray]:
 
 
 def _read_mesh(path: Path) -> Mapping[str, numpy.ndarray]:
+    """Return the columns of a mesh file that meshio reads, by name.
+
+    Raises:
+        InputError: if meshio is not installed, or cannot read the file.
+    """
     try:
         import meshio
     except ImportError as error:

@@ -918,6 +918,7 @@ def _conics(arcs: Sequence[Arc], tolerance: float) -> list[Pair]:
     mean = offset @ offset + (uu + vv) / 2 - 1
 
     def value(t: float) -> float:
+        """Return F(t)."""
         twice = (uu - vv) / 2 * math.cos(2 * t) + uv * math.sin(2 * t)
         return float(mean + c * math.cos(t) + s * math.sin(t) + twice)
 

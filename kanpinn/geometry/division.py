@@ -252,7 +252,7 @@ class SolidPart:
         return next(number for number, (_, one) in enumerate(self.sheets) if one is piece)
 
     def contains(self, coords: Coords, tolerance: float = 0.0) -> Mask:
-        """Return a mask (n,) of the points (n, d) in the part; tolerance: see `Domain.contains`."""
+        """Return a mask (n,) of the points (n, d) in the part, as `Domain.contains` does."""
         inside = self.domain.contains(coords, tolerance)
         if self.within is not None:
             inside = inside & self.within.contains(coords, tolerance)

@@ -519,7 +519,7 @@ class Edges:
         return cls(nothing, nothing[:, 0, 0], torch.zeros(0, dtype=torch.bool))
 
     def some(self, chosen: Tensor) -> "Edges":
-        """Return some of the edges; chosen: a mask (s,)."""
+        """Return the edges that a mask (s,) chooses."""
         return Edges(self.segments[chosen], self.angles[chosen], self.straight[chosen])
 
     @property

@@ -99,7 +99,7 @@ class _Filling:
     middles: np.ndarray
 
     def nodes(self, faces: Sequence[int]) -> np.ndarray:
-        """Return the coordinates (n, d) of all nodes of some faces; faces: their indices."""
+        """Return the coordinates (n, d) of all nodes of the faces with these indices."""
         middles = self.middles[faces]
         found = np.unique(np.concatenate([self.faces[faces].ravel(), middles[middles >= 0]]))
         return self.coords[found]

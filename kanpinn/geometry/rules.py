@@ -128,6 +128,7 @@ def sobol(seed: int) -> Draw:
     """
 
     def draw(n: int, dim: int) -> Coords:
+        """Return n points of the scrambled Sobol sequence in the unit cube, (n, dim)."""
         engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed)
         return engine.draw(n, dtype=torch.float64)
 

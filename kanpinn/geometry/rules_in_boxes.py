@@ -27,7 +27,7 @@ class RulesInBoxes:
 
     @classmethod
     def none(cls, names: tuple[str, ...]) -> "RulesInBoxes":
-        """Return rules without points; names: the names of the coordinates."""
+        """Return rules without points, for coordinates with these names."""
         none = torch.zeros(0, len(names), dtype=torch.float64)
         return cls(torch.zeros(0, dtype=torch.long), Points(none, names, none), none[:, 0])
 
@@ -48,7 +48,7 @@ class RulesInBoxes:
         return self.points.outward
 
     def some(self, kept: Tensor) -> "RulesInBoxes":
-        """Return the rules with some of the points; kept: a mask (n,) or indices of points."""
+        """Return the rules with some of the points, given by a mask (n,) or by indices."""
         return RulesInBoxes(self.box[kept], self.points[kept], self.weights[kept])
 
     def numbered(self, numbers: Tensor) -> "RulesInBoxes":
@@ -60,13 +60,20 @@ class RulesInBoxes:
         return RulesInBoxes(self.box, self.points.turned(), self.weights)
 
     def counts(self, boxes: int) -> Tensor:
-        """Return the number of points in each box, (boxes,); boxes: the number of boxes."""
+        """Return the number of points in each box, (boxes,).
+
+        Args:
+            boxes: the number of boxes.
+        """
         return torch.bincount(self.box, minlength=boxes)
 
     def extents(self, boxes: int) -> Tensor:
         """Return the lowest and the highest coordinates of the points in each box, (boxes, 2, d).
 
-        They are inf and -inf for boxes without points. boxes: the number of boxes.
+        They are inf and -inf for boxes without points.
+
+        Args:
+            boxes: the number of boxes.
         """
         coords = self.points.coords
         own = self.box[:, None].expand_as(coords)

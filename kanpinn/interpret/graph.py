@@ -321,6 +321,7 @@ def refit(
         start, chosen = graph.parameters, slice(None) if free is None else free
 
         def moved(d: float) -> Graph:
+            """Return the graph after a step with the damping d."""
             parameters = start.clone()  # noqa: B023
             parameters[chosen] += moves.step(d)  # noqa: B023
             return graph.moved(parameters)  # noqa: B023

@@ -205,7 +205,11 @@ class Jet:
         return [self.map(lambda t, i=i: t[..., i : i + fields]) for i in starts]  # type: ignore[misc]
 
     def rows(self, index: Tensor | slice) -> "Jet":
-        """The jet at some of the points; index: their indices, a mask or a slice."""
+        """The jet at some of the points.
+
+        Args:
+            index: the indices of the points, a mask or a slice.
+        """
         return self.map(lambda t: t[index])
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Jet":
@@ -453,7 +457,11 @@ class Coordinates:
         return [self.value]
 
     def rows(self, index: Tensor | slice) -> "Coordinates":
-        """The coordinates of some of the points; index: their indices, a mask or a slice."""
+        """The coordinates of some of the points.
+
+        Args:
+            index: the indices of the points, a mask or a slice.
+        """
         return replace(self, value=self.value[index])
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Coordinates":
@@ -521,6 +529,7 @@ def _forward_jet(function: Callable[[Tensor], Tensor], x: Tensor, channels: Chan
     """The jet of a function by forward-mode differentiation, with the arguments of `jet_of`."""
 
     def along(f: Callable[[Tensor], Tensor], v: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the derivative of f in the direction v, a function of points."""
         return lambda y: torch.func.jvp(f, (y,), (v.expand_as(y),))[1]
 
     axes = torch.eye(channels.dim).to(x)
@@ -569,7 +578,10 @@ def _line(u: Tensor, x: Tensor, step: Tensor, order: int) -> Tensor:
 def _derivative(u: Tensor, x: Tensor, *, further: bool) -> Tensor:
     """The gradient (n, d) of the values u (n, 1) by the points x (n, d); zero if u is constant.
 
-    further: whether the gradient is differentiated, too.
+    Args:
+        u: the values.
+        x: the points.
+        further: whether the gradient is differentiated, too.
     """
     if not u.requires_grad:
         return torch.zeros_like(x)
@@ -678,6 +690,7 @@ def derivatives_of_parts(channels: Channels) -> list[list[tuple[MultiIndex, floa
     units = [tuple(int(i == axis) for i in range(dim)) for axis in range(dim)]
 
     def both(first: int, other: int) -> tuple[int, ...]:
+        """Return the orders of the second derivative along two axes."""
         return tuple(a + b for a, b in zip(units[first], units[other], strict=True))
 
     parts: list[list[tuple[tuple[int, ...], float]]] = [[((0,) * dim, 1.0)]]

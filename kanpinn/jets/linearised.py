@@ -81,6 +81,7 @@ def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet
     """
 
     def jet(channels: Channels, seed: int = 0) -> Jet:
+        """Return a random jet with these channels."""
         generator, zero = Generator().manual_seed(seed), zero_jet(channels, points.coords, m)
         return zero.map(lambda t: 0.5 + torch.rand(t.shape, generator=generator, dtype=t.dtype))
 

@@ -411,10 +411,16 @@ def _solved(
     waiting, starts = dict(right_sides), np.cumsum(tree.sizes) - tree.sizes
 
     def forward(steps: Iterable[Step]) -> list[SolvedBlocks]:
+        """Eliminate unknowns in each step.
+
+        Returns:
+            For each step with eliminated unknowns the node, its blocks and the right-hand sides.
+        """
         both = ((node, step.eliminated, step.forward(waiting)) for node, step in steps)
         return [(node, blocks, right) for node, blocks, right in both if blocks is not None]
 
     def substitute(blocks: EliminatedBlocks, right: Array) -> None:
+        """Write the unknowns of a step into `solution`, from the unknowns already known."""
         inner, outer = (
             columns_of_blocks(part, starts, tree.sizes) for part in (blocks.inner, blocks.outer)
         )

@@ -356,11 +356,13 @@ def _over_ranks(factor: Tensor) -> Tensor:
     upper = torch.ones(size, size, dtype=torch.bool, device=factor.device).triu()
 
     def whole(packed: Tensor) -> Tensor:
+        """Return the square matrix whose upper triangle is given as a vector."""
         square = factor.new_zeros(size, size)
         square[upper] = packed
         return square
 
     def combined(one: Tensor, other: Tensor) -> Tensor:
+        """Return the triangular factor of the rows of two factors, all as vectors."""
         below = whole(other)
         return triangular_factor([(below[:, :-1], below[:, -1])], whole(one))[upper]
 

@@ -143,10 +143,13 @@ def inverse_root(matrix: Array) -> Array:
 
 
 def _runs(places: Array) -> list[tuple[slice, slice]]:
-    """Split an array of places into runs of consecutive places.
+    """Split an array of integers into runs of consecutive integers, such as 4, 5, 6.
+
+    Args:
+        places: the integers, here indices of rows, (n,).
 
     Returns:
-        For each run the slice of its places, and the slice of their positions in the array.
+        For each run two slices: its integers, and their positions in the array.
     """
     ends = np.flatnonzero(np.diff(places) != 1) + 1
     bounds = zip([0, *ends.tolist()], [*ends.tolist(), len(places)], strict=True)

@@ -299,6 +299,7 @@ def density_hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
     q = u.stacked().detach().requires_grad_()
 
     def slopes(of: Tensor) -> Tensor:
+        """Return the gradient of a scalar at each point by the entries q, (n, len(q))."""
         if not of.requires_grad:
             return torch.zeros_like(q).flatten(1)
         (gradient,) = torch.autograd.grad(of.sum(), q, create_graph=True, materialize_grads=True)
@@ -354,6 +355,7 @@ def energy_terms(
         def equation(
             p: Points, u: Jet, density: Callable[..., Tensor] = density, what: str = what
         ) -> Tensor:
+            """Return the density at points, (n, 1)."""
             values = stack_equations(density(p, *u.components()), len(p), what)
             if values.shape[1] != 1:
                 raise InputError(f"{what} must have shape (n, 1), got {tuple(values.shape)}")

@@ -265,7 +265,7 @@ class KANLayer(Layer):
 
     @torch.no_grad()
     def add_constants(self, constants: Tensor) -> None:
-        """Add a constant to each edge function; constants: (n_in, n_out)."""
+        """Add constants, (n_in, n_out), to the edge functions."""
         self.coefficients[:, : self.basis.size] += self.basis.one()[:, None] * constants[:, None]
 
     @torch.no_grad()

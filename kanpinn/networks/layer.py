@@ -232,7 +232,12 @@ def get_coefficients(layers: Sequence[Layer]) -> Tensor:
 
 @torch.no_grad()
 def set_coefficients(layers: Sequence[Layer], vector: Tensor) -> None:
-    """Set the coefficients of the layers; vector: all coefficients, see `get_coefficients`."""
+    """Set the coefficients of the layers.
+
+    Args:
+        layers: the layers.
+        vector: all coefficients, in the order of `get_coefficients`.
+    """
     parts = vector.split([layer.coefficients.numel() for layer in layers])
     for layer, part in zip(layers, parts, strict=True):
         layer.coefficients.copy_(part.view_as(layer.coefficients))
@@ -307,6 +312,7 @@ class Known:
         """
 
         def values(x: Tensor) -> Tensor:
+            """Return the known values at coordinates x."""
             return self.values(Points(x, points.names))
 
         return points.once((self, channels), lambda: jet_of(values, points.coords, channels))

@@ -59,6 +59,7 @@ def best_damping(
     least, most = 1e-20, 1e6  # an undamped step in double precision, and practically no step
 
     def at(damping: float) -> float:
+        """Return the loss for a damping, infinite for NaN; each damping is tried only once."""
         if damping not in known:
             loss = loss_at(damping)
             known[damping] = math.inf if math.isnan(loss) else loss

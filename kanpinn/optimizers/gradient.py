@@ -127,6 +127,7 @@ class TorchStage(Stage):
         losses = []
 
         def closure() -> float:
+            """Compute the loss and its gradient, and return the loss, as torch's `step` asks."""
             losses.append(self.residuals.backward())
             return losses[-1]
 
@@ -492,6 +493,7 @@ class SSBroydenStage(Stage):
         gradients: dict[float, Tensor] = {}
 
         def at(length: float) -> LinePoint:
+            """Return loss and slope after a step of this length, and store the gradient."""
             self._set(start + length * direction)
             loss, gradient = self._evaluate()
             gradients[length] = gradient

@@ -334,6 +334,7 @@ class LeastSquaresStage(Stage):
         for start in other_starts(len(points.names), fields):
 
             def distance(p: Points, u: Jet, start: Start = start) -> Tensor:
+                """Return the fields minus the values of the start, which has scaled coordinates."""
                 return u.value - start((2 * p.coords - low - high) / (high - low))
 
             values = ResidualTerm("values", points, 1.0, Channels(points.names), distance)

@@ -93,6 +93,7 @@ class LevenbergMarquardtStage(Stage):
         start = {name: t.clone() for name, t in self.network.state_dict().items()}
 
         def loss_at(damping: float) -> float:
+            """Return the loss after the step with this damping."""
             self._move(start, steps.step(damping))
             return self.residuals.loss()
 

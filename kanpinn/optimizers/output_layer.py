@@ -374,6 +374,7 @@ class _Reduced:
         steps = TriangularFactor(torch.linalg.qr(outside_range(fields, rest), mode="r").R).damped()
 
         def at(damping: float) -> float:
+            """Return the loss after the step with this damping."""
             change = torch.zeros_like(old)
             change[self.unknown] = steps.step(damping)
             return self.follow(old + self.parameters.limited(old, change))

@@ -33,6 +33,7 @@ def other_starts(dim: int, fields: int) -> Iterator[Start]:
             shares: Tensor = shares,
             offset: float = offset,
         ) -> Tensor:
+            """Return the values of the start at scaled coordinates x."""
             return offset + torch.sin(x @ kappa.to(x) + phases.to(x)) @ shares.to(x)
 
         yield start

@@ -138,6 +138,7 @@ class Projection:
         reached: dict[float, tuple[Tensor, Tensor]] = {}
 
         def loss_at(damping: float) -> float:
+            """Return the loss after the step with this damping, with the best output layer."""
             # All trials start from the same output layer, so that f does not depend on the order
             # of the dampings.
             loss = self(start[0] + steps.step(damping), start[1])

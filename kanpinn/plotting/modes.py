@@ -140,7 +140,11 @@ def plot(
 
 
 def _numbers(solution: Eigensolution, mode: int | Sequence[int] | None) -> list[int]:
-    """Return the numbers of the modes to draw, from 1; mode: None for the first twelve modes.
+    """Return the numbers of the modes to draw, from 1.
+
+    Args:
+        solution: the modes.
+        mode: the number or the numbers of modes; None for the first twelve modes.
 
     Raises:
         InputError: if there is no mode, or a number is not from 1 to the number of modes.

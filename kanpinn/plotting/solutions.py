@@ -209,7 +209,12 @@ class WindowsTried:
 
     @classmethod
     def of(cls, history: History, begin: float) -> "WindowsTried":
-        """Read the windows of a march from its history; begin: the first moment of the march."""
+        """Read the windows of a march from its history.
+
+        Args:
+            history: the history.
+            begin: the first moment of the march.
+        """
         rows = History([row for row in history.rows if "window" in row])
         reached, number = rows.column("time"), rows.column("window")
         starts = numpy.concatenate([[begin], reached[:-1]])

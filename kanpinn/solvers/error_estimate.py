@@ -350,6 +350,7 @@ def start_from(known: Solution, discretization: Discretization) -> None:
     inside, names = discretization.points()[0], discretization.problem.domain.names
 
     def distance(p: Points, u: Jet) -> Tensor:
+        """Return the fields minus the known values."""
         return u.value - known(p)
 
     term = ResidualTerm("values", inside, 1.0, Channels(names), distance)

@@ -215,6 +215,7 @@ def loss_term(table: Table, points: Points, deviation: Tensor | None) -> Term:
         return CrossEntropy("data", points, 1.0, channels)
 
     def residual(p: Points, u: Jet) -> Tensor:
+        """Return the outputs minus the targets, in units of the deviations."""
         assert p.data is not None
         return (u.value - p.data) / deviation
 
@@ -471,6 +472,7 @@ def fit(
     extra = [] if sparsity is None else [sparsity.term(surrogate, points)]
 
     def residuals_of(rows: Points) -> Residuals:
+        """Return the loss of the rows, with the further terms."""
         return Residuals(surrogate, [loss_term(train, rows, deviation), *extra])
 
     def residuals(epoch: int) -> Residuals:

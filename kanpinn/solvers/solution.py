@@ -155,6 +155,7 @@ class Solved(Shown, Ended):
         points = self._points(coords)
 
         def evaluate(points: Points, channels: Channels) -> Tensor:
+            """Return the partial derivatives of the fields at points; without names the values."""
             jet = self.surrogate.evaluate(points, channels)
             return partial(jet, *names) if names else jet.value
 
@@ -247,6 +248,7 @@ def _pulled_inside(domain: Domain, best: Tensor, moved: Tensor) -> Tensor:
     """
 
     def contains(coords: Tensor) -> Tensor:
+        """Return whether points are in the domain: (a, b, d) to a mask (a, b, 1)."""
         return domain.contains(coords.flatten(0, 1)).view(coords.shape[:2])[..., None]
 
     inside, halvings = contains(moved), 30
@@ -657,6 +659,7 @@ class Solution(Solved):
             """The values of the density at n points, (n, m)."""
 
             def evaluate(channels: Channels) -> Tensor:
+                """Return the density at the points, from jets with these channels."""
                 found = density(p, *used.evaluate(p, channels).components())
                 return stack_equations(found, len(p), "density")
 
@@ -673,6 +676,7 @@ class Solution(Solved):
         """
 
         def normal(p: Points, *fields: Jet) -> Tensor:
+            """Return the normal derivatives of the fields at points, one column each."""
             return torch.cat([normal_derivative(u, p) for u in fields], dim=1)
 
         return self.integral(boundary or self.problem.domain.boundary, normal, nodes)
@@ -715,6 +719,7 @@ class Solution(Solved):
         space = [i for i, name in enumerate(domain.names) if name != domain.time_name]
 
         def density(p: Points, *fields: Jet) -> Tensor:
+            """Return the traction at points and, if `about` is given, the torque after it."""
             t = stack_equations(given(p, *fields), len(p), "traction")
             if not 2 <= t.shape[1] == len(space) <= 3:
                 expected = "2 or 3 components, as many as space has dimensions"
@@ -807,6 +812,7 @@ class Solution(Solved):
         generator = torch.Generator().manual_seed(0)
 
         def evaluate(coords: Tensor) -> Tensor:
+            """Return the density at coordinates, (n,), minus infinity for NaN."""
             p = self._points(coords)
             return self._density(density)(p)[:, 0].to(low).nan_to_num(nan=-math.inf)
 

@@ -626,6 +626,11 @@ class SolverState:
         }
 
     def _load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Load a checkpoint, and check its values.
+
+        Raises:
+            ValueError: if a value of the checkpoint has a wrong type.
+        """
         counts = [state[name] for name in ("stage_index", "stage_step", "step")]
         if any(type(count) is not int or count < 0 for count in counts):
             raise ValueError(f"the numbers of stages and steps are {counts}")

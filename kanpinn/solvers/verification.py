@@ -792,6 +792,7 @@ def _hessian(
         )
 
         def flat(of: Tensor) -> Tensor:
+            """Return the derivatives of a density by all parts of the jet, side by side."""
             _, by_levels = at.slopes(of.view(-1, 1))
             return torch.cat([slope for level in by_levels for slope in level], dim=1)
 

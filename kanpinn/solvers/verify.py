@@ -129,6 +129,7 @@ class Verified(Shown, Ended):
         """Return errors, residuals and status for a JSON file; unknown numbers are None."""
 
         def norms(e: Errors) -> dict[str, float | None]:
+            """Return error norms by name, with None for norms that are not finite."""
             pairs = {"l2": e.l2, "l2_relative": e.l2_relative, "h1": e.h1}
             pairs["h1_relative"] = e.h1_relative
             return {name: x if math.isfinite(x) else None for name, x in pairs.items()}

@@ -123,6 +123,7 @@ def problem_in_space(
     space, start = space_of(domain), domain.time_span[0]
 
     def in_space(piece: Piece) -> Piece | None:
+        """The piece of the space's boundary to which a piece of the product's boundary belongs."""
         # A condition on the whole boundary also has pieces at the first and the last moment, for
         # which the result is None.
         if isinstance(piece, PieceOverTime):

@@ -914,6 +914,7 @@ class DirectSystem(System[ElementSpace]):
 
     @cached_property
     def layout(self) -> MatrixLayout:
+        """The storage of the system's matrices: bands if these are narrow, otherwise dense."""
         space = self.space
         fields, unknowns = space.fields, space.size * space.fields
         numbers = (space.index[:, :, None] * fields + torch.arange(fields)).flatten(1).numpy()

@@ -73,6 +73,15 @@ def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
     dim, channels = space.channels.dim, space.channels
 
     def combined(part: Tensor, order: int) -> Tensor:
+        """Combine a part of the jets of the φ_b, (P, …, b·m), with derivatives of the T_b by time.
+
+        Args:
+            part: the part of the jets.
+            order: the order of the derivatives by time.
+
+        Returns:
+            The combined part at all places and times, (k·P, …, m).
+        """
         split = part.unflatten(-1, (-1, fields)).movedim(-2, 0)
         sums = rates[order] @ split.flatten(1)
         return sums.view(len(sums), *split.shape[1:]).flatten(0, 1)

@@ -475,6 +475,7 @@ def _on_side(
             factors[index[d]] = float(slope[0, field])
 
         def data(times: Tensor, equation: int = equation) -> Tensor:
+            """The prescribed values of an equation at k times, (k, places)."""
             return -linearised(times).values[:, equation].unflatten(0, (len(times), -1))
 
         yield SideCondition(d, end, field, tuple(factors), data)

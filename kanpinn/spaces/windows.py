@@ -452,6 +452,10 @@ class Windows(NetworkOfWindows[Separable]):
 
     @property
     def at_scattered_points(self) -> bool:  # type: ignore[override]
+        """True if the conditions are evaluated at scattered places on the boundary.
+
+        A march uses each place on the boundary once; points at several times share places.
+        """
         # A march uses each place on the boundary once, so points at several times share places.
         return self.in_space and not self.of_splines
 

@@ -505,6 +505,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             return
 
         def after(share: float) -> CellFunctions:
+            """The functions after a share of the full step."""
             return system.about.towards(full, share)
 
         share, _ = shortened(lambda share: system.misfit(after(share)), before)

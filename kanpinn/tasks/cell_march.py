@@ -505,6 +505,11 @@ def compared_in_space(
     scheme, length, moment = equations.stages, equations.length, equations.start
 
     def solved(functions: CellFunctions) -> tuple[CellFunctions, CellNorms]:
+        """The result of the step in the fine cells, and the norms of functions there.
+
+        Args:
+            functions: the states at the start and at the stages, (N, L, p m, 1 + s).
+        """
         # Return the result of the step in the fine cells, and the norms of functions there.
         # functions: the states at the start and at the stages, (N, L, p m, 1 + s).
         initial, *others = (one.contiguous() for one in functions.coefficients.unbind(-1))

@@ -69,6 +69,7 @@ def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
     """
 
     def rates_of(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
+        """The negative derivatives of a term's rows by the parameters."""
         assert isinstance(term.equation, WithParameters)
         return -term.equation.rates(p, u)
 

@@ -107,6 +107,7 @@ class March(MarchSettings, Method):
 
     @property
     def error_limit(self) -> float | None:  # type: ignore[override]
+        """The tolerance, if the march follows it; otherwise None."""
         return self.tolerance if self.follows else None
 
     def check(self, network: Network) -> None:

@@ -76,6 +76,7 @@ def free_start(
     base, directions = base.view(order, fields), null.unflatten(0, (order, fields))
 
     def equation(p: Points, u: Jet) -> Tensor:
+        """The fields, and for second order their rates, minus the values of the shifted start."""
         state = base + directions @ shift
         found = [u.value[:, :fields] - state[0]]  # unknown numbers may follow the fields
         if order == 2:
@@ -119,6 +120,14 @@ def window_sensitivities(
         terms.append((term, by_fields, equation.rates(points, jet)))
 
     def rows(starts: Tensor, unknowns: Tensor, sources: bool = True) -> Tensor:
+        """The rows of the linearised equations at all stages, (K, s, n·m).
+
+        Args:
+            starts: the derivatives at the start of the window, as for `window_sensitivities`.
+            unknowns: the derivatives at the stages.
+            sources: whether the rows include the derivatives of the equations by the unknown
+                numbers.
+        """
         # The rows of the linearised equations at all stages, (K, s, n·m); with `sources` they
         # include the derivatives of the equations themselves by the unknown numbers.
         states, changes = torch.cat([starts, unknowns]), []

@@ -121,7 +121,7 @@ class Basis(nn.Module, ABC):
         return self.fit(x, torch.ones_like(x)[..., None])[0, :, 0]
 
     def of_inputs(self, inputs: Sequence[int]) -> Self:
-        """Return the basis of some of the inputs; inputs: the indices of these inputs."""
+        """Return the basis of the inputs with the given indices."""
         return self.on(self.breaks[inputs])
 
     def finer(self, intervals: int, low: Tensor, high: Tensor) -> Self:

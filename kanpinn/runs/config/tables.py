@@ -91,7 +91,13 @@ def check_network(kind: type[Network], table: Mapping[str, Any], path: str) -> N
 
 
 def left_out(key: str, value: Any, reason: str) -> str:
-    """Return the message for a key that must be left out; reason: why it has no meaning."""
+    """Return the message for a key that must be left out.
+
+    Args:
+        key: the dotted key.
+        value: its value in the file.
+        reason: why the key has no meaning.
+    """
     return f"{key} = {show(value)}: expected to be left out, since {reason}"
 
 

@@ -256,6 +256,14 @@ def pictures(study: Study) -> Iterator[Picture]:
 def _curves(
     study: Study, found: Sequence[Dimension], against: str, errors: tuple[str, ...]
 ) -> Picture:
+    """Return the picture of the errors of a study's runs as curves.
+
+    Args:
+        study: the study.
+        found: the dimensions of the study that vary.
+        against: what the x axis shows: a dimension, or a measured number such as "seconds".
+        errors: the names of the error norms.
+    """
     made = {error: curves(study, against, error) for error in errors}
     path, measured = path_of(study, found, against), against in MEASURED
     some = max(made.values(), key=len)
@@ -466,7 +474,12 @@ def problem_toml(settings: Mapping[str, Any]) -> str:
 
 
 def study_toml(study: table.Study, base: str) -> str:
-    """Return the text of a study file with the runs of a study; base: the problem file's path."""
+    """Return the text of a study file with the runs of a study.
+
+    Args:
+        study: the study.
+        base: the path of the problem file.
+    """
     lists = {kind: lists for kind, lists in study_lists(study).items() if lists}
     return problem_toml({"study": {"base": base, "name": study.name, **lists}})
 

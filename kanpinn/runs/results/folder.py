@@ -532,7 +532,11 @@ class RunFolder:
         self.write_record()
 
     def write_record(self, **found: Any) -> None:
-        """Write run.json; found: entries that are known only when the run has ended."""
+        """Write run.json.
+
+        Args:
+            found: entries that are known only when the run has ended.
+        """
         settings = self.sources.settings
         known = {
             "name": self.config.name,
@@ -549,7 +553,11 @@ class RunFolder:
         self.record = write_record(self.path / RECORD, known | found)
 
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """Write checkpoint.pt; state: the solver's `state_dict`."""
+        """Write checkpoint.pt.
+
+        Args:
+            state: the `state_dict` of the solver.
+        """
         write_checkpoint(self.path, state, self.sources.settings, self.earlier)
 
     def checkpoint(self, run: SolverState) -> None:

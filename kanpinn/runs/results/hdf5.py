@@ -47,7 +47,11 @@ def write_scaled(
 ) -> None:
     """Write arrays to a group, with `axes` as the HDF5 dimension scales of their dimensions.
 
-    options: the options of h5py's `create_dataset` for the arrays.
+    Args:
+        group: the group of the file.
+        axes: the coordinates along each dimension of the arrays, by name.
+        arrays: the arrays by name.
+        options: the options of h5py's `create_dataset` for the arrays.
     """
     for name, axis in axes.items():
         group[name] = axis

@@ -38,6 +38,7 @@ class DaskExecutor(Executor):
         self._client: Client | None = None
 
     def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """Run a call on a worker, and return its future; the first call starts the workers."""
         if self._client is None:
             self._client = self._start()
             self._calls = self._client.get_executor(pure=False)

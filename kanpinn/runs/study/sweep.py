@@ -339,9 +339,13 @@ def _disk_full(error: BaseException | None, study: Path) -> bool:
 
 
 def _solve(task: Task, path: Path) -> None:
-    """Do a run in its folder; path: the final path of the folder.
+    """Do a run in its folder.
 
     The run is resumed if the folder has a checkpoint, otherwise it starts in a new folder.
+
+    Args:
+        task: the run.
+        path: the final path of the folder.
     """
     partial = path.with_name(path.name + PARTIAL)
     if (partial / CHECKPOINT).is_file() or (partial / TRIALS).is_file():
@@ -569,6 +573,11 @@ class Sweep:
         self.rows[index] |= {k: v for k, v in columns.items() if k not in self.varied}
 
     def _observe(self, executor: futures.Executor | None) -> None:
+        """Report the present `Tally` of the study to the observer.
+
+        Args:
+            executor: the executor of the runs; None if there is none.
+        """
         running = getattr(executor, "running", None)  # a method of `DaskExecutor` alone
         busy = running() if running else sum(future.running() for future in self._pending)
         seconds, errors = time.monotonic() - self.started, table.ERRORS[self.kind]

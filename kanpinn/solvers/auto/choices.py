@@ -611,6 +611,7 @@ def _in_many_dimensions(traits: Traits) -> Iterator[Family]:
     def least_squares(
         hidden: list[int], degree: int | list[int], grid: int, splines: int
     ) -> Choice:
+        """Return the choice of a KAN that is solved by `LeastSquares` at scattered points."""
         points = _scattered(max(1024, math.ceil(1.5 * splines)))
         return _kan(traits, hidden, degree, grid, splines, points, LeastSquares())
 

@@ -1216,9 +1216,11 @@ def terms_of(
     sides = problem.operator_values, problem.mass_values
 
     def residual(operator: ResidualFunction, mass: ResidualFunction) -> ResidualFunction:
+        """Return the residual L u - λ M u of all modes, as real columns."""
         left, right = (spectrum.each(one, m) for one in (operator, mass))
 
         def equation(p: Points, u: Jet) -> Tensor:
+            """Return the residuals of all modes, (n, columns), real parts first."""
             lhs, rhs = (spectrum.as_modes(one(p, u), values) for one in (left, right))
             rest = (lhs - values * rhs).flatten(1)
             return torch.cat([rest.real, rest.imag], dim=1) if rest.is_complex() else rest
@@ -1226,6 +1228,7 @@ def terms_of(
         return equation
 
     def of_modes(term: ResidualTerm) -> ResidualTerm:
+        """Return the term of a condition for all modes."""
         if term.mass is None:
             flat = spectrum.each(term.equation, m)
             return replace(term, equation=lambda p, u: flat(p, u).flatten(1))

@@ -240,6 +240,7 @@ def pencil(
         """The loss term of an equation at the quadrature points, with the quadrature weights."""
 
         def scaled(p: Points, u: Jet) -> Tensor:
+            """The equation's values times the roots of the quadrature weights."""
             assert p.data is not None
             return (share * p.data).sqrt() * equation(p, u)
 
@@ -802,6 +803,7 @@ def problem_in_time(discretization: Discretization[EigenProblem]) -> CellProblem
         """A condition of the eigenvalue problem as a condition of the evolution."""
 
         def evolving(p: Points, u: Jet) -> Tensor:
+            """The condition's residual for the jet of u and u', as for `evolution`."""
             values, *rates = u.groups(fields)
             found = term.equation(p, values)
             return found - term.mass(p, rates[0]) if rates and term.mass else found

@@ -689,6 +689,7 @@ def beside_functions(
         set_coefficients(layers, present)
 
     def joined(one: Tensor, other: Tensor) -> Tensor:
+        """Join a part of the jet `directions` and the same part of the coefficient fields' jets."""
         by_number = other.unflatten(-1, (-1, outputs))
         zeros = by_number.new_zeros(*by_number.shape[:-2], count - by_number.shape[-2], outputs)
         every = torch.cat([by_number, zeros], dim=-2)

@@ -666,6 +666,7 @@ class CornerConditions(ConditionsAt[PlaneCorner]):
 
     @cached_property
     def _curves(self) -> list[Curve]:
+        """The two curves of the boundary that meet at the corner: after it and before it."""
         curves = self.corner.outline.domain.curves
         return [curves[self.corner.after], curves[self.corner.before]]
 

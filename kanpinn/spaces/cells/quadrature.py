@@ -64,6 +64,11 @@ class CellRules:
         return _complete(list(self._inside(more)), self.problem.domain.measure)
 
     def _inside(self, more: int) -> Iterator[Rule]:
+        """Yield the quadrature rules: for whole cells of each region, then for cut cells.
+
+        Args:
+            more: the degree of exactness beyond the degree of the polynomials.
+        """
         whole, regions = ~self.geometry.is_cut, self.geometry.tree.region
         for region in range(1 + int(regions.max())):
             cells = (whole & (regions == region)).nonzero()[:, 0]

@@ -14,7 +14,11 @@ class TensorTable:
     """A base class for dataclasses whose fields are tensors of equal length, columns of a table."""
 
     def some(self, kept: Tensor) -> Self:
-        """The table of some rows; kept: a mask of the rows, or their indices."""
+        """The table with some of its rows.
+
+        Args:
+            kept: a mask of the rows, or their indices.
+        """
         make, names = cast(Any, type(self)), [one.name for one in fields(cast(Any, self))]
         made: Self = make(*(getattr(self, name)[kept] for name in names))
         return made
@@ -248,7 +252,11 @@ class Tree:
         return Tree(self.roots, level, place, self.region[parents], self.around), parents
 
     def only(self, kept: Tensor) -> "Tree":
-        """The tree without some of its leaves; kept: a mask (N,)."""
+        """The tree with some of its leaves only.
+
+        Args:
+            kept: a mask of these leaves, (N,).
+        """
         return Tree(self.roots, self.level[kept], self.place[kept], self.region[kept], self.around)
 
     def divided(self, count: int) -> "Tree":

@@ -376,7 +376,13 @@ class CellGeometry:
         ]
 
     def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
-        """The part of a cell's side that is a face; whole: a rectangle around the part."""
+        """The part of a cell's side that is a face.
+
+        Args:
+            cell: the index of the cell.
+            face: the index of the face.
+            whole: a rectangle around the part.
+        """
         return whole
 
     @cached_property

@@ -146,6 +146,7 @@ class CornerOperators:
         tried = itertools.product((0, -1, -2), repeat=orders.shape[1])
 
         def total(fields: tuple[int, ...]) -> tuple[float, int]:
+            """The sum of the orders of fields and equations, and the negative sum of the t_j."""
             rows = (orders - np.array(fields)).max(axis=1)
             return float(rows.sum() + sum(fields)), -sum(fields)
 

@@ -56,9 +56,13 @@ class Regions:
 
     @classmethod
     def in_space(cls, division: SolidDivision, bounds: tuple[Tensor, Tensor]) -> "Regions":
-        """The regions of a divided solid; bounds: the corners of its bounding box, (3,) each.
+        """The regions of a divided solid.
 
         Boxes are enlarged by 1e-9 where they end at the solid's boundary, because of rounding.
+
+        Args:
+            division: the division of the solid.
+            bounds: the corners of the solid's bounding box, (3,) each.
         """
         low, high = bounds
         rows, near = [], 1e-9

@@ -294,7 +294,12 @@ class CellNorms:
         return found.flatten(0, 2)
 
     def coefficients(self, coordinates: Tensor, fields: int) -> Tensor:
-        """The inverse of `coordinates`: (N·L·m, n) to (N, L, m, n); fields: the number m."""
+        """The inverse of `coordinates`: the coefficients, (N, L, m, n).
+
+        Args:
+            coordinates: the coordinates in the orthonormal basis, (N·L·m, n).
+            fields: the number of fields m.
+        """
         parts = coordinates.unflatten(0, (-1, self.polynomials.size, fields))
         found = torch.empty_like(parts)
         for at, root in zip(self.places, self._roots, strict=True):
