@@ -382,10 +382,15 @@ def sizes_of(values: Sequence[Any]) -> list[Size] | None:
 
 
 def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
-    """Return the index of the component that is the size, and the indices that vary with it.
+    """Return which component of lists of numbers counts as the size, such as a width of a network.
 
-    All lists have the same length. The second value contains the index of the size and the indices
-    of the components that the size determines.
+    Args:
+        lists: the lists, all of the same length, such as the values of network.width.
+
+    Returns:
+        The index of the last component that varies, which is the size; if none varies, the index of
+        the largest component. Then the indices of the size and of all components that it
+        determines.
     """
     columns = list(zip(*lists, strict=True))
     varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]

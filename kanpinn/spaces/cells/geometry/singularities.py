@@ -429,10 +429,10 @@ class SingularCorners:
 
         Args:
             geometry: the cells.
-            witness: whether to return the weights of the witness. Its power is β + 1/2, but at most
-                o - 1 - c + m for the margin m, at corners with weights; for m = 0 it is between
-                that number and β. The power is 1/2 at corners with singular functions and at the
-                points `others`, which otherwise have no weights.
+            witness: whether to return the weights of the witness, which have another power of r. At
+                corners with weights this power is β + 1/2, but at most b + m, with the margin m and
+                b = o - 1 - c; if m is 0, it is the mean of b and β. At corners with singular
+                functions and at the points `others`, which otherwise have no weights, it is 1/2.
         """
         corners = physical(geometry.domain, geometry.frames)
         weak = self.exponents < 2  # not corners with singular functions
@@ -688,12 +688,13 @@ class SingularEdges:
     def pollution(self, geometry: CellGeometry) -> Tensor:
         """For each cell the ratio of the error that it causes everywhere to its own error, (N,).
 
-        As at a corner in the plane, the ratio is h^(λ - 1) for cells of the width h at an edge. At
-        vertices the ratio is 1, but at least `unresolved` is returned. The reason is that error
-        indicators exceed errors by a larger factor in cells whose polynomials resolve the solution
-        than in cells at vertices. For u = R^(1/2) at the vertex of a cube without an octant and
-        degrees 5 to 7, this factor was 3 to 24 times as large. With `unresolved` cells at vertices
-        become small before larger cells are halved.
+        For a cell of the width h at an edge with the exponent λ the ratio is h^(λ - 1), as at a
+        corner in the plane. For all other cells it is 1, except for cells at vertices: these get at
+        least `unresolved`, so that they become small before larger cells are halved. Without this
+        factor they would be halved too late: error indicators exceed errors by a larger factor in
+        cells whose polynomials resolve the solution than in cells at vertices. The ratio of the two
+        factors was 3 to 24 for u = R^(1/2) at the vertex of a cube without an octant and degrees 5
+        to 7.
         """
         found, touched = torch.ones(len(geometry.tree)).double(), self._touched(geometry)
         for number, exponent in enumerate(self.exponents.tolist()):

@@ -322,6 +322,9 @@ class CellSystem:
     def _solver(self, times: int) -> FaceSolver:
         """The solver for the traces, from the rows T y of all cells of this rank.
 
+        Each cell has such rows of traces y after the elimination of its coefficients, see
+        `CellElimination`.
+
         Args:
             times: the expected number of solves with the same factors.
         """
@@ -623,9 +626,11 @@ class CellSystem:
         return found
 
     def _shared_at_side(self, cell: int, at: SideTrace) -> Tensor:
-        """The matrix of q shared functions in the rows at a part of a cell's side, (rows, q).
+        """The columns of a cell's q shared functions in the rows at part of its side, (rows, q).
 
-        A function has zeros if both cells at the side have it, as it is smooth there.
+        The rows demand that the solution is smooth across the side. A shared function (a singular
+        function of several cells) is smooth there if both cells at the side have it; then its
+        column is zero.
 
         Args:
             cell: the index of the cell.
