@@ -67,9 +67,10 @@ class Locus:
 
 
 def circles(axis: int, carriers: Carriers) -> list[Locus]:
-    """Return the circles in which spheres meet each other or planes orthogonal to later axes.
+    """Return the circles in which spheres meet each other, or meet planes.
 
-    Circles in planes that are orthogonal to `axis` or an earlier axis are left out.
+    Only planes orthogonal to a coordinate axis with an index above `axis` count. Circles in planes
+    orthogonal to `axis` or to an earlier axis are left out.
 
     Args:
         axis: the number of coordinates that are given in a slice, see `Locus`.

@@ -33,13 +33,18 @@ class ProblemFamily(Protocol):
 
     @property
     def counted(self) -> Sequence[int]:
-        """The indices of the fields whose errors count."""
+        """The indices of the fields that error norms include."""
 
     def parameter(self, name: str) -> float:
         """The value that a parameter has in the problem."""
 
     def varied(self, name: str, value: float) -> Sequence[Term]:
-        """The loss terms for another value of the parameter, at the same collocation points."""
+        """The loss terms for another value of the parameter, at the same collocation points.
+
+        Args:
+            name: the name of the parameter.
+            value: its value.
+        """
 
 
 class Residuals:

@@ -116,7 +116,8 @@ def _best_comparison(
 ) -> tuple[Estimate, Solution | None]:
     """Return the most reliable estimate of `estimate_error`, and the finer solution behind it.
 
-    The finer networks are solved in turn until ρ ≤ 0.1. The most reliable estimate is the one with
+    The finer networks are solved in turn until ρ ≤ 0.1, where ρ is the root mean square residual of
+    the finer solution divided by that of the solution. The most reliable estimate is the one with
     the smallest ρ among the estimates that have errors; if none has errors, it is the last one.
 
     Args:

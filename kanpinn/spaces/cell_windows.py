@@ -113,7 +113,7 @@ def problem_in_space(
     Args:
         terms: the terms of the evolution.
         domain: the domain in space and time.
-        counted: the indices of the fields whose errors count.
+        counted: the indices of the fields that error norms include.
         fields: the number of fields m.
         order: p, the order of the evolution in time.
 

@@ -497,7 +497,8 @@ def compared_in_space(
         equations: the equations of the window.
         states: states at the stages near the solution, (s, N, L, p m).
         probe: the step whose result is compared, `early_step` or `last_step`.
-        probed: the result of this step in the present cells.
+        probed: the result of this step in the present cells, the state (N, L, p m) and the cells'
+            indicators (N,).
     """
     (before, indicators), cells = probed, equations.cells
     present = cells.base.about

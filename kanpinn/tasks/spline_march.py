@@ -245,7 +245,7 @@ class SplineMarch(TimeState[SplineAttempt]):
             if not (window.converged and window.error <= allowed):
                 if window.converged and window.error < 0.1 and state is start:
                     self._go_on(replace(state, latest=window))  # for a guess in the next attempt
-                return SplineAttempt(window, *_told(space), state, state.error)
+                return SplineAttempt(window, *_intervals_in_words(space), state, state.error)
             size = max(state.size, window.size)
             done = self._judged(state, window, newton, size)
             if state is not start and not start.is_first:  # the state has been projected
@@ -277,7 +277,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         errors, lifetimes = newton.splines(window)
         if not float(errors.sum()) < 1e100:
             unsolved = replace(window, converged=False)
-            return SplineAttempt(unsolved, *_told(state.space), state, state.error)
+            return SplineAttempt(unsolved, *_intervals_in_words(state.space), state, state.error)
         space, part = state.space, 0.1 * (self.end - self.begin)
         passed = window.start + window.length - self.begin
         error = newton.propagated_error(window, state.error, size or 1.0, lifetimes)
@@ -294,7 +294,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         squares += window.length * most**2
         size = size or math.inf
         relative, squares = space.error(felt) / size, squares / size**2
-        told = _told(space, relative)
+        told = _intervals_in_words(space, relative)
         return SplineAttempt(window, *told, state, error, errors, felt, relative, squares)
 
     def member(self, done: SplineAttempt) -> Separable:
@@ -347,7 +347,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         self._go_on(SplineState(space=space, latest=latest, **state["solution"]))
 
 
-def _told(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, float]]:
+def _intervals_in_words(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, float]]:
     """The intervals in words, such as "8 × 8 intervals", and as numbers for the history.
 
     Args:

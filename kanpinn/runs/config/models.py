@@ -590,7 +590,7 @@ def read_table(model: type[T], data: Any, path: str = "") -> T:
         return model.model_validate_json(text)
     except pydantic.ValidationError as error:
         faults = error.errors(include_url=False)
-        lines = [_told(model, one["type"], one["loc"], data, path) for one in faults[:most]]
+        lines = [_message_of(model, one["type"], one["loc"], data, path) for one in faults[:most]]
         lines += [f"there are {len(faults) - most} faults more"] if len(faults) > most else []
         raise InputError("\n".join(dict.fromkeys(lines))) from None
 
@@ -630,7 +630,7 @@ def _not_plain(value: Any, path: str) -> Iterator[str]:
         yield f"{path} = {value}: expected a number, a text, a list or a table"
 
 
-def _told(
+def _message_of(
     table: type[TomlTable], kind: str, location: tuple[int | str, ...], value: Any, path: str
 ) -> str:
     """Return the message for a fault that pydantic has found.

@@ -136,28 +136,28 @@ class SolveContents(Contents[Solution]):
     def record(self, result: Solution) -> dict[str, Any]:
         """Return the entries of run.json for a solve.
 
-        errors: the norms of the error against the exact solution or the reference; None if the
-        problem has neither.
-        reference: the source of the reference solution and its own relative L2 error.
-        estimate: the norms of the error, estimated without an exact solution or a reference. If a
-        norm is not known, it is null, and the entry "reason" says why. The entry "bound" has
-        guaranteed bounds of the norms, null if unknown or infinite, or the reason why there are no
-        bounds.
-        verification: the loss at fresh points, and the loss at the points of the solve.
-        estimated: each unknown number with its 95% confidence bounds (null if infinite), the change
-        that one more step would make (`step`), whether this change is small (`arrived`), whether
-        the network's own error is known (`resolved`), and the names of the other numbers from which
-        the data do not tell the number apart (`confounded`).
-        dependences: pairs of unknown numbers that the data hardly tell apart.
-        spreads: the half-widths of the confidence bounds of each unknown field over the domain.
-        noise: the estimated noise of the data, None without unknowns.
-        invariants: for each invariant its value at the first moment, its drift, and the drift
-        relative to the integral of the density's absolute value.
-        quantities: the numbers that the problem computes from its solution, by name; null if the
-        problem's function fails.
-        auto: the log of the trials of `TrialSearch`, empty if no trials were made.
-        seconds: the times of the whole solve ("total"), of each optimizer, and of the reference;
-        "total" excludes the estimate and the computation of the reference.
+        - errors: the norms of the error against the exact solution or the reference; None if the
+          problem has neither.
+        - reference: the source of the reference solution and its own relative L2 error.
+        - estimate: the norms of the error, estimated without an exact solution or a reference. If a
+          norm is not known, it is null, and the entry "reason" says why. The entry "bound" has
+          guaranteed bounds of the norms, null if unknown or infinite, or the reason why there are
+          no bounds.
+        - verification: the loss at fresh points, and the loss at the points of the solve.
+        - estimated: each unknown number with its 95% confidence bounds (null if infinite), the
+          change that one more step would make (`step`), whether this change is small (`arrived`),
+          whether the network's own error is known (`resolved`), and the names of the other numbers
+          from which the data do not tell the number apart (`confounded`).
+        - dependences: pairs of unknown numbers that the data hardly tell apart.
+        - spreads: the half-widths of the confidence bounds of each unknown field over the domain.
+        - noise: the estimated noise of the data, None without unknowns.
+        - invariants: for each invariant its value at the first moment, its drift, and the drift
+          relative to the integral of the density's absolute value.
+        - quantities: the numbers that the problem computes from its solution, by name; null if the
+          problem's function fails.
+        - auto: the log of the trials of `TrialSearch`, empty if no trials were made.
+        - seconds: the times of the whole solve ("total"), of each optimizer, and of the reference;
+          "total" excludes the estimate and the computation of the reference.
         """
         errors: Any = None if result.errors is None else asdict(result.errors)
         estimate: Any = None if result.estimate is None else asdict(result.estimate)
@@ -268,10 +268,11 @@ class EigenContents(Contents[Eigensolution]):
     def record(self, result: Eigensolution) -> dict[str, Any]:
         """Return the entries of run.json that only eigenvalue problems have.
 
-        eigenvalues: for each mode the real part, the imaginary part, the multiplicity and the
-        residual; also the bound, the estimate, the exact eigenvalue (exact_real, exact_imaginary)
-        and the relative error, each None if unknown. unbounded: why the errors have no bound;
-        None if there are bounds. unresolved: the number of modes that were left out.
+        - eigenvalues: for each mode the real part, the imaginary part, the multiplicity and the
+          residual; also the bound, the estimate, the exact eigenvalue (exact_real, exact_imaginary)
+          and the relative error, each None if unknown;
+        - unbounded: why the errors have no bound; None if there are bounds;
+        - unresolved: the number of modes that were left out.
         """
         worst = None if result.errors is None else float(result.errors.max())
         entries = []
@@ -353,8 +354,8 @@ class FitContents(Contents[Fitted]):
     def record(self, result: Fitted) -> dict[str, Any]:
         """Return the entries of run.json for a fit.
 
-        errors: the scores of each part of the data. data: names of inputs, targets and classes, and
-        the number of rows of each part.
+        - errors: the scores of each part of the data;
+        - data: the names of inputs, targets and classes, and the number of rows of each part.
         """
         train = result.data.train
         return {

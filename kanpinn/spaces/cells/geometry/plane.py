@@ -105,11 +105,11 @@ class Outline:
         tangents = torch.stack([curve.velocity(ts) for curve in curves])
         ends = torch.tensor([[curve.start, curve.stop] for curve in curves], dtype=torch.float64)
         after = torch.cdist(ends[:, 1], ends[:, 0]).argmin(dim=1)
-        angles = math.pi - turned(tangents[:, 1], tangents[after, 0])
+        angles = math.pi - angles_between(tangents[:, 1], tangents[after, 0])
         return list(zip(after.tolist(), angles.tolist(), strict=True))
 
 
-def turned(vectors: Tensor, others: Tensor) -> Tensor:
+def angles_between(vectors: Tensor, others: Tensor) -> Tensor:
     """The angles from `vectors` to `others`, (n, 2) each, from -π to π, (n,)."""
     (x, y), (p, q) = vectors.T, others.T
     return torch.atan2(x * q - y * p, x * p + y * q)
@@ -345,7 +345,7 @@ class CellCutter:
                 values(both.flatten()).unflatten(0, both.shape)
                 for values in (curve.at, curve.velocity)
             )
-            turns = turned(along[:, 0], along[:, 1]).abs()
+            turns = angles_between(along[:, 0], along[:, 1]).abs()
             found.append((torch.full_like(at, number), first, last, cells[at], ends, turns))
         arcs = Arcs(*(torch.cat(same) for same in zip(*found, strict=True)))
         return arcs, [torch.cat(one) for one in meets]
@@ -530,7 +530,7 @@ def bends(domain: Planar) -> tuple[Tensor, Tensor]:
     points, radii = [torch.zeros(0, 2, dtype=torch.float64)], [ts[:0]]
     for curve in domain.curves:
         at, along = curve.at(ts), curve.velocity(ts)
-        turns = -turned(along[:-1], along[1:])  # the domain is on the left
+        turns = -angles_between(along[:-1], along[1:])  # the domain is on the left
         bent = turns > 1e-3
         points.append(curve.at((ts[1:] + ts[:-1]) / 2)[bent])
         radii.append((at.diff(dim=0).norm(dim=1) / turns)[bent])

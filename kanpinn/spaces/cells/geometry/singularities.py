@@ -369,9 +369,10 @@ class SingularCorners:
 
     @property
     def least_powers(self) -> Tensor:
-        """The numbers o - 1 - c at each corner, (c,).
+        """The number b = o - 1 - c at each corner, (c,).
 
-        They are the powers β that functions like r^c need, whose energy is just infinite.
+        Functions like r^c have an energy that is just infinite. With weights of a power β > b,
+        their derivatives of the order o are square integrable.
         """
         return self.orders - 1 - self.centres
 

@@ -239,9 +239,10 @@ class SourceMoments:
         return result
 
     def apart(self, geometry: CellGeometry, term: SampledTerm) -> Tensor:
-        """The squared L2 norms in cells of the difference of the corrections in `known`, (c,).
+        """The squared L2 norm in each cell of the difference of its two corrections, (c,).
 
-        The arguments are those of `corrections`.
+        The two corrections of a cell are those in `known`; the arguments are those of
+        `corrections`.
         """
         found = torch.zeros(len(term.at.cells), dtype=torch.float64)
         for place, one in enumerate(self._in_cells(geometry, term)):
