@@ -21,11 +21,13 @@ from kanpinn.jets.jet import stack as stack
 from kanpinn.jets.jet import stack_equations as stack_equations
 from kanpinn.jets.jet import total as total
 from kanpinn.jets.jet import zero_jet as zero_jet
+from kanpinn.jets.linearised import CHANGES as CHANGES
 from kanpinn.jets.linearised import JetFunction as JetFunction
 from kanpinn.jets.linearised import Linearised as Linearised
 from kanpinn.jets.linearised import ResidualFunction as ResidualFunction
 from kanpinn.jets.linearised import find_channels as find_channels
 from kanpinn.jets.linearised import random_jets as random_jets
+from kanpinn.jets.linearised import refusing_changes as refusing_changes
 from kanpinn.jets.operators import biharmonic as biharmonic
 from kanpinn.jets.operators import directional as directional
 from kanpinn.jets.operators import div as div

@@ -1,6 +1,7 @@
 """Equations as functions of jets: the derivatives that they use, and their linearisations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self, TypeVar
@@ -16,7 +17,29 @@ from kanpinn.jets.jet import Channels, Jet, MissingChannel, parts_of_wave, zero_
 ROUNDING = 1e-9  # relative difference of two values that are equal but for rounding
 ResidualFunction = Callable[[Points, Jet], Tensor]  # gives (n, equations) at n points
 JetFunction = Callable[[Points, Channels], Jet]  # gives the jet of fields at points
+CHANGES = (
+    "changes its points or fields in place, as p.x.mul_(2) does: write an expression with a new "
+    "result, such as 2 * p.x"
+)
 T = TypeVar("T")
+
+
+@contextmanager
+def refusing_changes(what: str) -> Iterator[None]:
+    """Turn PyTorch's error about tensors that were changed in place into an InputError.
+
+    Args:
+        what: the name of the user's function that the block calls, for the message.
+
+    Raises:
+        InputError: if a tensor was changed from which derivatives are taken.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "in-place" in str(error) or "inplace" in str(error):
+            raise InputError(f"{what} {CHANGES}") from error
+        raise
 
 
 def find_channels(
@@ -117,7 +140,7 @@ class Linearised:
             equation, points, jet: see the class.
         """
         parts = [part.detach().requires_grad_() for part in jet.parts()]
-        with torch.enable_grad():
+        with torch.enable_grad(), refusing_changes("the residual"):
             values = equation(points, jet.with_parts(parts))
             if values.requires_grad:
                 slopes = [

@@ -33,6 +33,7 @@ from kanpinn.geometry.points import Batch
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import (
+    CHANGES,
     Channels,
     Jet,
     Linearised,
@@ -41,9 +42,11 @@ from kanpinn.jets import (
     jet_of,
     largest_of_orders,
     random_jets,
+    stack_equations,
 )
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.conditions import Condition
+from kanpinn.pde.problem import Problem
 from kanpinn.pde.symbols import BoundaryModes, modes
 
 
@@ -168,10 +171,7 @@ class ProbedEquation:
         before = [self._coords, *(part.clone() for part in jet.parts())]
         first = self.residual(points, jet)
         if any(not torch.equal(a, b) for a, b in zip(given, before, strict=True)):
-            return (
-                "changes its points or fields in place, as p.x.mul_(2) does: write an expression "
-                "with a new result, such as 2 * p.x"
-            )
+            return CHANGES
         if first.dtype != points.coords.dtype:
             return (
                 f"computes in {str(first.dtype).removeprefix('torch.')}, its points are in "
@@ -259,6 +259,14 @@ class Probe:
     def equation(self) -> ProbedEquation:
         """The `ProbedEquation` of the problem's equation at a few points of the domain."""
         return self.tried(self.problem.equation, sample(self.domain, 5, "uniform"))
+
+    def energy(self, problem: Problem) -> ProbedEquation:
+        """Return the `ProbedEquation` of the energy density of the problem, in the domain."""
+
+        def column(p: Points, u: Jet) -> Tensor:
+            return stack_equations(problem.energy(p, *u.components()), len(p), "energy")
+
+        return self.tried(column, sample(self.domain, 5, "uniform"))
 
     @cached_property
     def trials(self) -> list[ProbedEquation]:
@@ -431,6 +439,9 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
         strong: the argument `strong` of `check_well_posed`.
     """
     problem, fields, name = probe.problem, probe.fields, probe.name
+    if isinstance(problem, Problem) and (not strong or problem.is_from_energy):
+        if fault := probe.energy(problem).fault():
+            yield Fault(f"the energy of {name} {fault}")
     if strong and (fault := probe.equation.fault()):
         yield Fault(f"the equation of {name} {fault}")
     for condition, trial in zip(probe.conditions, probe.trials, strict=True):

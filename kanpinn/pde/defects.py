@@ -69,8 +69,12 @@ def warn_of_contradictions(problem: Problem) -> None:
     few, name = sample(problem.domain, 64, "sobol"), type(problem).__name__
     try:
         values = None if problem.exact is None else exact_jet(problem, few, Channels(few.names))
-        if values is not None and not bool(values.value.isfinite().any(dim=0).all()):
-            warnings.warn(f"{name}.exact is not finite: errors are not known", stacklevel=3)
+        measured = [problem.fields.index(one) for one in problem.error_fields or problem.fields]
+        if values is not None and (
+            bad := int((~values.value[:, measured].isfinite()).any(dim=1).sum())
+        ):
+            words = f"{name}.exact is not finite at {bad} of {len(few)} points"
+            warnings.warn(f"{words}: errors are not known", stacklevel=3)
             return
         wrong = [one for one in exact_defects(problem) if one.relative > 1e-6]
     except Exception:  # the user's own functions may fail at these points, but not at others

@@ -27,7 +27,15 @@ from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, Jet, MissingChannel, partial, random_jets, stack_equations
+from kanpinn.jets import (
+    Channels,
+    Jet,
+    MissingChannel,
+    partial,
+    random_jets,
+    refusing_changes,
+    stack_equations,
+)
 from kanpinn.pde.conditions import Condition, OnBoundary
 
 Density = Callable[..., Tensor]
@@ -74,7 +82,8 @@ class Integrand:
         while True:
             levels = [[_entry(_derivatives(u, r)) for u in fields] for r in range(order + 1)]
             try:
-                values = density(traced, *_jets(levels, directions))
+                with refusing_changes(what):
+                    values = density(traced, *_jets(levels, directions))
                 break
             except MissingChannel as missing:
                 needed = missing.needed

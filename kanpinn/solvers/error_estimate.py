@@ -45,6 +45,7 @@ CLEARLY = 2.0  # for a larger ρ the finer network has clearly given the poorer 
 LARGEST_ERROR = 0.3  # the largest relative error of a finer solution that serves as reference
 LATE = "the budget leaves no time for the solve of a finer network"
 UNSOLVED = "the steps of the finer solve have not converged: more of them help"
+STRONGER = 3.0  # the ratio of the penalties of the finer and of the first solve, for energies
 ENDED = (FAILED, STOPPED_BY_USER)  # the statuses of solves whose solutions give no estimate
 
 
@@ -77,10 +78,12 @@ def estimate_error(
     solve. A solution in cells with coefficient fields has no estimate, since the second solve would
     refine the cells only.
 
-    For an energy there is no ρ, and the estimate may be somewhat low. The estimate then includes
-    the misfit of penalised conditions; if this misfit is above 0.3 of the solution, there is no
-    estimate. The second solve determines the output layer only, which takes a fraction of the
-    training time; networks in time windows are marched through time again.
+    For an energy there is no ρ, and the estimate may be somewhat low. The second solve then has
+    penalties three times as large: since the error by a penalty is proportional to its inverse, the
+    distance of the solutions is 2/3 of this error, and the estimate is 3/2 times the distance. If
+    the misfit of penalised conditions is above 0.3 of the solution, there is no estimate. The
+    second solve determines the output layer only, which takes a fraction of the training time;
+    networks in time windows are marched through time again.
 
     Args:
         solution: the solution whose errors are estimated.
@@ -155,8 +158,8 @@ def _best_comparison(
         unresolved = part > LARGEST_CONTRACTION and not against.overfitted
         estimate = Estimate(None, against.contraction, 0.0, against.doubt)
         if not against.doubt:
-            factor = 1 / (1 - (0.0 if against.is_rounding else part))
-            estimate = replace(estimate, errors=against.with_misfit(against.norms.scaled(factor)))
+            factor = 1.0 if against.is_rounding else beyond_distance(solution, part)
+            estimate = replace(estimate, errors=against.norms.scaled(factor))
         elif against.poorer and not solution.network.estimates_error:
             estimate = replace(estimate, errors=against.norms, reason="")
         elif unresolved and not solution.problem.unknowns and (errors := own_errors(solution)):
@@ -172,7 +175,8 @@ def better_surrogate(solution: Solution) -> tuple[Surrogate, float] | None:
     """Return a better solution of the same problem, with which numbers are compared.
 
     A method that estimates errors itself already has a better solution. For other methods a finer
-    network is solved, as for `estimate_error`.
+    network is solved, as for `estimate_error`, in at most three times the seconds of the solve, or
+    ten seconds.
 
     Returns:
         The surrogate of the better solution, and the factor by which errors of numbers may exceed
@@ -187,11 +191,26 @@ def better_surrogate(solution: Solution) -> tuple[Surrogate, float] | None:
             return None
         network, factor = found
         return solution.surrogate.with_network(network), factor
-    estimate, finer = _best_comparison(solution)
+    budget = max(10.0, 3 * solution.seconds)
+    estimate, finer = _best_comparison(solution, budget=budget)
     if finer is None or estimate.errors is None:
         return None
-    part = estimate.contraction or 0.0
-    return finer.surrogate, 1 / (1 - part) if part <= LARGEST_CONTRACTION else 1.0
+    return finer.surrogate, beyond_distance(solution, estimate.contraction or 0.0)
+
+
+def beyond_distance(solution: Solution, contraction: float) -> float:
+    """Return the factor by which errors may exceed the distance from the finer solution.
+
+    It is 1 / (1 - ρ) for the contraction ρ up to 0.7, otherwise 1. For energies ρ is the ratio of
+    the penalties.
+
+    Args:
+        solution: the solution whose errors are estimated.
+        contraction: ρ; 0 for energies.
+    """
+    if solution.discretization.loss.form == "energy":
+        contraction = 1 / STRONGER
+    return 1 / (1 - contraction) if contraction <= LARGEST_CONTRACTION else 1.0
 
 
 def finer_solutions(
@@ -305,6 +324,8 @@ def finer_solves(
     """
     network, first = solution.network, solution.discretization
     loss = replace(first.loss, balance=None if first.scales is None else "sizes")
+    if loss.form == "energy":
+        loss = replace(loss, boundary=STRONGER * loss.boundary)
     settings = SolveSettings(points=first.collocation, loss=loss)
     if (refined := network.refined()) is not None:
         yield refined, [solution.optimizers[-1].finer()], settings
@@ -393,8 +414,8 @@ class Comparison:
         overfitted: whether the reason is that one of the solutions is overfitted.
         poorer: whether the reason is that the residual of the finer solution is clearly larger.
         misfit: for energies, the root mean square misfit of penalised conditions relative to the
-            root mean square of the finer solution. Both solutions have this misfit, so their
-            distance does not show it.
+            root mean square of the finer solution. If both solutions have the same penalties, both
+            have this misfit, so that their distance does not show it.
     """
 
     norms: Errors

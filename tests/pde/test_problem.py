@@ -545,7 +545,8 @@ LINE = kp.Box(x=(0, 1))
     [
         (lambda p: p.x**2 - p.x, r"does not satisfy Stated\.residual"),
         (lambda p: (p.x - p.x**2) / 2 + 1, r"does not satisfy Stated\.conditions\(\)\[0\]"),
-        (lambda p: p.x * math.nan, r"exact is not finite"),
+        (lambda p: p.x * math.nan, r"exact is not finite at 64 of 64"),
+        (lambda p: torch.log(0.9 - p.x), r"exact is not finite at \d of 64"),
     ],
 )
 def test_an_exact_solution_that_is_none_is_warned_of(exact, words):
@@ -586,6 +587,29 @@ def test_residual_is_refused_unless_it_is_a_function_of_points_and_fields(residu
     problem = Stated(UNIT, residual, zero_on(UNIT))
     with pytest.raises(kp.InputError, match=words):
         kp.solve(problem, kp.KAN(hidden=[4], degree=5))
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        (lambda p, u: u.value.mean(), "other points"),
+        (lambda p, u: u.value.detach(), "detach"),
+        (lambda p, u: u.value + 0 * p.x.mul_(2), "in place"),
+    ],
+)
+@pytest.mark.parametrize("form", ["strong", "energy"])
+def test_energy_is_refused_unless_it_is_a_function_of_points_and_fields(load, words, form):
+    class Loaded(kp.Problem):
+        domain = UNIT
+
+        def energy(self, p, u):
+            return kp.grad(u).square().sum(dim=1, keepdim=True) / 2 - load(p, u)
+
+        def conditions(self):
+            return zero_on(UNIT)
+
+    with pytest.raises(kp.InputError, match=f"energy.*{words}"):
+        kp.solve(Loaded(), kp.KAN(hidden=[4], degree=5), loss=kp.Loss(form=form))
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,12 @@ def test_a_small_budget_allows_the_first_trial_only():
     assert "0 s are left" in solution.log[-1] or "ends here" in solution.log[-1]
 
 
+def test_families_in_very_many_dimensions_have_choices():
+    box = kp.Box(**{f"x{i}": (0, 1) for i in range(45)})
+    found = list(families(Traits(kp.Poisson(box, source="x0", boundary="0"))))
+    assert found and all(family.choices for family in found)
+
+
 def test_ctrl_c_keeps_the_best_trial():
     def interrupt(run):
         run.interrupted = True

@@ -130,6 +130,24 @@ def test_a_network_is_compared_with_a_finer_one():
     assert abs(float(found) - (math.e - 1)) <= 3 * float(found.error) < 1e-3
 
 
+def test_numbers_of_an_energy_know_the_error_by_the_penalty():
+    class Load(kp.Problem):
+        """-Δu = 1 on the unit disk, u = 0 on its rim: the integral of u is π/8."""
+
+        domain = kp.Disk((0, 0), 1)
+
+        def energy(self, p, u):
+            return kp.grad(u).square().sum(dim=1, keepdim=True) / 2 - u.value
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    network, form = kp.KAN(hidden=[16], degree=5), kp.Loss(form="energy")
+    found = kp.solve(Load(), network, loss=form, boundary="penalty").integral()
+    error = abs(float(found) - math.pi / 8)
+    assert error > 1e-3 and 0.5 < error / float(found.error) < 2
+
+
 def test_rules_on_a_boundary_are_accurate_for_singularities_at_its_corners():
     solution = kp.solve(
         kp.Poisson(kp.LShape(), source="1", boundary="0"),

@@ -622,8 +622,9 @@ def _in_many_dimensions(traits: Traits) -> Iterator[Family]:
     most, pairs = 4000, n * (n + 1) // 2
     sizes = [(math.ceil(factor * pairs), k) for factor, k in ((1.2, 3), (1.2, 5), (2.4, 7))]
     directions = [(units, k, units * (k + 1)) for units, k in sizes if units * (k + 1) <= most]
-    linear = (least_squares([units], [1, k], 1, splines) for units, k, splines in directions)
-    yield Family("random directions", tuple(linear))
+    if directions:
+        linear = (least_squares([units], [1, k], 1, splines) for units, k, splines in directions)
+        yield Family("random directions", tuple(linear))
     projected = []
     for units, degree, grid, rounds, starts in (
         (2, [9, 2], [1, 1], 10, 20),

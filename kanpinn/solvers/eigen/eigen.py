@@ -282,7 +282,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         """Compute the eigenpairs on the present tree.
 
         The Krylov space is enlarged until its errors are a hundredth of the errors by the cells, or
-        of the tolerance.
+        of the tolerance, or until the budget is used up.
 
         Returns:
             The eigenpairs, and the contributions of the N cells to the relative errors of the
@@ -299,12 +299,13 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
                 values = values[spectrum.order(values, None, self.up)]
                 closer = spectrum.closer_shift(values, self.shift, self.up)
                 unsure = float((shares.sum(dim=0) * found.distances[: self.count]).max())
-                if closer is not None and abs(closer - float(values[0].real)) > 5 * unsure:
+                moves = closer is not None and abs(closer - float(values[0].real)) > 5 * unsure
+                if closer is not None and moves and not self._is_late():
                     self.shift = closer
                     pairs = self._nearest(replace(pairs.cells), tolerance)
                     shares = pairs.shares(self.count)
             enough = max(least, 1e-2 * float(shares.sum(dim=0).max()))
-            if enough >= tolerance:
+            if enough >= tolerance or self._is_late():
                 return pairs, shares * self._factors(pairs)
             tolerance = enough
             pairs = self._nearest(pairs.cells, tolerance)
@@ -386,7 +387,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         pairs = self._nearest(cells, tolerance)
         for _ in range(tries):
             better = spectrum.better_shift(pairs.spectrum, self.near)
-            if better is None:
+            if better is None or self._is_late():
                 break
             before, moved = (self.shift, self.block, self.leading, pairs), abs(better - self.shift)
             far = moved > float(pairs.spectrum.distances[: self.count].max())
@@ -436,8 +437,12 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             tolerance: the relative error of the Krylov space.
         """
         return spectrum.nearest_pairs(
-            cells, self.shift, self.near, self.up, block, self.count, tolerance
+            cells, self.shift, self.near, self.up, block, self.count, tolerance, late=self._is_late
         )
+
+    def _is_late(self) -> bool:
+        """Return whether the present step has used up the budget."""
+        return self.pace.spent > self.seconds_left
 
     def _sizes(self, values: Tensor) -> Tensor:
         """Return the sizes by which errors of eigenvalues λ (k,) are divided, (k,).

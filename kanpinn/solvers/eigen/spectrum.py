@@ -927,12 +927,13 @@ def nearest_pairs(
     count: int,
     tolerance: float,
     least: int = 0,
+    late: Callable[[], bool] = lambda: False,
 ) -> CellPairs:
     """Compute eigenpairs of the inverse operator T = (L - σM)⁻¹ M in cells, in a Krylov space.
 
     The Krylov space grows until the relative errors of the first `count` eigenvalues μ = 1/(λ - σ)
-    are below the tolerance. The errors are about r (r + δ) for relative residuals r, where δ is the
-    relative size of the part of T that is not normal.
+    are below the tolerance, or until it is late. The errors are about r (r + δ) for relative
+    residuals r, where δ is the relative size of the part of T that is not normal.
 
     Args:
         cells: the evolution L u - M u' = 0 in the cells.
@@ -944,6 +945,7 @@ def nearest_pairs(
         count: the number of eigenpairs.
         tolerance: the largest acceptable relative error of an eigenvalue μ.
         least: the smallest dimension of the Krylov space.
+        late: returns whether there is no time to enlarge a Krylov space of 2 · `count` dimensions.
     """
     most = max(12 * block.shape[-1], 100)  # the dimension at which a new Krylov space is started
     norms, fields = cells.base.norms, cells.fields
@@ -960,11 +962,11 @@ def nearest_pairs(
             error = float(errors.max())
             if columns >= min(most, len(space.basis) // 2):
                 break
-            if error <= tolerance and columns >= least:
+            if (error <= tolerance and columns >= least) or (columns >= 2 * count and late()):
                 break
         basis = norms.coefficients(space.basis, fields).flatten(0, 2)
         pairs = CellPairs(replace(found, basis=basis), cells, errors)
-        if error <= tolerance or error > 0.5 * best:
+        if error <= tolerance or error > 0.5 * best or late():
             break
         best, block = error, pairs.block(block.shape[-1])
     return pairs
