@@ -425,7 +425,8 @@ class Coordinates:
     """The jet of the (scaled) coordinates; its gradient ∂_a x_i = scale_i δ_ai is not stored.
 
     Args:
-        value: (n, d).
+        channels: the derivatives that the jet has.
+        value: the coordinates of n points, (n, d).
         scale: the constant derivative of each coordinate, (d,).
     """
 

@@ -121,11 +121,13 @@ class _Rows:
         return sizes.where(sizes.isfinite(), torch.zeros_like(sizes))
 
     def _tried(self, fields: Tensor) -> tuple[Channels, Tensor]:
-        """Evaluate the residual for random fields; return the channels it uses, and its values.
+        """Evaluate the residual for random fields.
 
         Args:
-            fields: the sizes of the random fields, (m,). The values have the shape (rows,
-                equations).
+            fields: the sizes of the random fields, (m,).
+
+        Returns:
+            The derivatives that the residual uses, and its values, (rows, equations).
         """
         return find_channels(
             lambda channels: self.residual(self.points, self._jet(fields, channels)),

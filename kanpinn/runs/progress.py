@@ -33,9 +33,13 @@ class NotebookLine:
         self._waiting: tuple[str, float | None] | None = None
 
     def show(self, text: str, part: float | None = None) -> None:
-        """Replace the line's text, now or, within `interval` of the last update, at a later call.
+        """Replace the text of the line.
+
+        If the last update was less than `interval` seconds ago, the text is shown by a later call
+        of `show` or `flush`.
 
         Args:
+            text: the new text.
             part: the fraction of the work that is done, shown as a bar; None for no bar.
         """
         self._waiting = text, part

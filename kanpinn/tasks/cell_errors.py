@@ -27,8 +27,8 @@ def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tenso
 
     Args:
         polynomials: the functions of each cell.
-        coefficients: the coefficients of a solution in N cells of L polynomials for m fields, (N,
-            L, m).
+        coefficients: the coefficients of a solution in N cells of L polynomials for m fields,
+            (N, L, m).
         volumes: the volumes of the boxes on which the cells' polynomials are defined, (N,).
     """
     slowest = 0.9  # the largest factor per degree
@@ -70,10 +70,11 @@ class SolvedTree:
 
     @property
     def left_out(self) -> float:
-        """The relative error of the counted fields due to missing terms above the highest degree.
+        """The relative error due to the missing polynomials of degrees above the highest degree.
 
-        It is the Euclidean norm of the estimates of the function `left_out` in all cells, divided
-        by `size`. Counted are the fields whose errors the user asks for.
+        The function `left_out` in this module estimates this error in each cell. The result is the
+        Euclidean norm of these estimates, divided by `size`. Only the fields that error norms
+        include count.
         """
         system, geometry = self.system, self.system.geometry
         own = self.solution.coefficients[..., list(system.counted)]

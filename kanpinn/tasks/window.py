@@ -146,8 +146,8 @@ class Newton(ABC):
         choice: the numbers of stages that windows may have with the method.
         stages: the collocation method of the window, with s stages.
         start, length: the first moment of the window and its length.
-        initial: the coefficients of the value, and for second order the rate, at the start, (order,
-            n, m), for m fields and n functions of space.
+        initial: the coefficients of the value, and for second order the rate, at the start of the
+            window, (order, n, m), for m fields and n functions of space.
     """
 
     is_linear: ClassVar[bool] = True

@@ -41,7 +41,7 @@ class Chebyshev(Basis):
         self._count()
 
     def _count(self) -> None:
-        """Set the attributes that depend on the number of polynomials."""
+        """Set `size`, `intervals` and `piece_degree` from the number of polynomials."""
         self.size = len(self.degrees)
         self.intervals, self.piece_degree = self.size - self.degree, self.size - 1
 

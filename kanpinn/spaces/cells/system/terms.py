@@ -246,7 +246,10 @@ class PlacedTerm:
 
     @property
     def slopes(self) -> Tensor:
-        """The slopes times `weights` at points of nonzero weight, (q, equations, parts, m)."""
+        """The derivatives of weighted residuals by the parts of the jet, (q, equations, parts, m).
+
+        The residuals are multiplied by `weights`; points of weight zero are left out.
+        """
         return self.term.slopes[self.place][self.used] * self.weights[self.used][..., None, None]
 
     @property
