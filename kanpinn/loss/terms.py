@@ -141,11 +141,11 @@ def condition_terms(
 ) -> list[ResidualTerm]:
     """The loss terms of those conditions that have collocation points.
 
-    The weight of a term is `weight` times the weight of its condition. For a condition on the
-    boundary it is also multiplied by the condition's share of all boundary points, so that the
-    conditions on the boundary share one mean. For measurements of a problem with unknowns it is
-    multiplied by n / Σ N/σ² instead, where n is the number of values of the condition, and the sum
-    is over all measurements with N values and the noise σ.
+    The weight of a term is the product of `weight`, the weight of the condition and a share. For a
+    condition on the boundary the share is the condition's fraction of all boundary points, so that
+    all conditions on the boundary form one mean. For measurements of a problem with unknowns the
+    share is n / S: n is the number of values of the condition, and S is the sum of N/σ² over all
+    conditions with measurements, each with N values and the noise σ. For other conditions it is 1.
 
     Args:
         problem: gives the conditions.

@@ -199,14 +199,16 @@ def better_surrogate(solution: Solution) -> tuple[Surrogate, float] | None:
 
 
 def beyond_distance(solution: Solution, contraction: float) -> float:
-    """Return the factor by which errors may exceed the distance from the finer solution.
+    """Return the largest expected ratio of the error to the distance from the finer solution.
 
-    It is 1 / (1 - ρ) for the contraction ρ up to 0.7, otherwise 1. For energies ρ is the ratio of
-    the penalties.
+    The ratio is 1 / (1 - ρ) if the error of the finer solution is ρ times the error. ρ is the
+    contraction, or for an energy 1/3: the errors are then due to the penalties, and the penalty of
+    the finer solve is three times as large. For a contraction above 0.7 the result is 1.
 
     Args:
         solution: the solution whose errors are estimated.
-        contraction: ρ; 0 for energies.
+        contraction: the root mean square residual of the finer solution divided by that of the
+            solution; not used for energies.
     """
     if solution.discretization.loss.form == "energy":
         contraction = 1 / STRONGER
