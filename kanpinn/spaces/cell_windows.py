@@ -123,9 +123,11 @@ def problem_in_space(
     space, start = space_of(domain), domain.time_span[0]
 
     def in_space(piece: Piece) -> Piece | None:
-        """The piece of the space's boundary to which a piece of the product's boundary belongs."""
-        # A condition on the whole boundary also has pieces at the first and the last moment, for
-        # which the result is None.
+        """The piece of the space's boundary to which a piece of the product's boundary belongs.
+
+        The result is None for the pieces at the first and the last moment, which a condition on the
+        whole boundary has as well.
+        """
         if isinstance(piece, PieceOverTime):
             return piece.piece
         return next((wall for wall in space.boundary.pieces if wall.side == piece.side), None)

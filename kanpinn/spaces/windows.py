@@ -456,7 +456,6 @@ class Windows(NetworkOfWindows[Separable]):
 
         A march uses each place on the boundary once; points at several times share places.
         """
-        # A march uses each place on the boundary once, so points at several times share places.
         return self.in_space and not self.of_splines
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:

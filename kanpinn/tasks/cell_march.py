@@ -511,8 +511,6 @@ def compared_in_space(
         Args:
             functions: the states at the start and at the stages, (N, L, p m, 1 + s).
         """
-        # Return the result of the step in the fine cells, and the norms of functions there.
-        # functions: the states at the start and at the stages, (N, L, p m, 1 + s).
         initial, *others = (one.contiguous() for one in functions.coefficients.unbind(-1))
         states = torch.stack(others)
         state_and_rate = with_rates(*state_at(scheme, length, initial, states, 0.5), cells.fields)

@@ -128,8 +128,6 @@ def window_sensitivities(
             sources: whether the rows include the derivatives of the equations by the unknown
                 numbers.
         """
-        # The rows of the linearised equations at all stages, (K, s, n·m); with `sources` they
-        # include the derivatives of the equations themselves by the unknown numbers.
         states, changes = torch.cat([starts, unknowns]), []
         split = states.unflatten(-1, (-1, fields)).permute(0, 2, 1, 3)  # (b, K, n, m)
         count = split.shape[1]
