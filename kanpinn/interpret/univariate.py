@@ -22,35 +22,40 @@ Gauge = Callable[[float, float, float, float], Parameters]
 
 
 def linear(a: float, b: float, c: float, d: float) -> Parameters:
-    """The gauge for f(u) = u, which makes a = 1 and b = 0."""
+    """Return parameters of the same c f(a x + b) + d for f(u) = u, with a = 1 and b = 0."""
     return 1.0, 0.0, c * a, d + c * b
 
 
 def exponential(a: float, b: float, c: float, d: float) -> Parameters:
-    """The gauge for f(u + s) = exp(s) f(u), which makes b = 0, unless |b| is so large that exp(b)
-    would overflow or underflow.
+    """Return parameters of the same c f(a x + b) + d for f = exp, with b = 0.
+
+    The function has the symmetry f(u + s) = exp(s) f(u). If |b| is so large that exp(b) would
+    overflow or underflow, the parameters are returned unchanged.
     """
     largest_exponent = 300.0
     return (a, b, c, d) if abs(b) > largest_exponent else (a, 0.0, c * math.exp(b), d)
 
 
 def logarithmic(a: float, b: float, c: float, d: float) -> Parameters:
-    """The gauge for f(λu) = f(u) + log λ with λ > 0, which makes a = ±1."""
+    """Return parameters of the same c f(a x + b) + d for f = log, with a = ±1.
+
+    The function has the symmetry f(λu) = f(u) + log λ for λ > 0.
+    """
     return math.copysign(1.0, a), b / abs(a), c, d + c * math.log(abs(a))
 
 
 def homogeneous(degree: float | int) -> Gauge:
-    """Return the gauge for f(λu) = λ^degree f(u) with λ > 0, which makes a = ±1."""
+    """Return a gauge for functions with f(λu) = λ^degree f(u) for λ > 0: it makes a = ±1."""
     return lambda a, b, c, d: (math.copysign(1.0, a), b / abs(a), c * abs(a) ** degree, d)
 
 
 def reflected(sign: float, shift: float = 0.0) -> Gauge:
-    """Return the gauge for f(-u) = sign f(u) + shift, which makes a positive."""
+    """Return a gauge for functions with f(-u) = sign f(u) + shift: it makes a positive."""
     return lambda a, b, c, d: (-a, -b, sign * c, d + shift * c) if a < 0 else (a, b, c, d)
 
 
 def periodic(period: float, sign: float = 1.0) -> Gauge:
-    """Return the gauge for f(u + period) = sign f(u), which makes |b| at most period/2."""
+    """Return a gauge for functions with f(u + period) = sign f(u): it makes |b| ≤ period/2."""
 
     def reduce(a: float, b: float, c: float, d: float) -> Parameters:
         """Return equivalent parameters, with b reduced by whole periods."""

@@ -101,6 +101,15 @@ class SparsityTerm(Term):
         return self.settings.l1 * s.sum() - self.settings.entropy * (p * p.log()).sum()
 
     def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
+        """The Gauss–Newton residuals of the class docstring, as a column (rows, 1).
+
+        The last row is the constant residual. The Jacobian of the other rows is √(|w|/2s) L.
+
+        Args:
+            surrogate: the solution, whose network is a KAN.
+            points: some of the term's points.
+            tape: records the layers whose Jacobian is wanted.
+        """
         layers = set(surrogate.network.layers)
         parts = [self._rows(layer, points, layer in layers) for layer in tape.layers]
         counts = [len(signs) for _, signs in parts]

@@ -123,7 +123,10 @@ class Layer(nn.Module, ABC):
         return math.prod(self.coefficients.shape[::2])
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
-        """Return the output jet, computed in the fastest way that need not permit a Jacobian."""
+        """Return the output jet for the input jet h, without what a Jacobian needs.
+
+        Subclasses may compute the jet faster than by `product` and `combine`.
+        """
         return self.combine(self.product(h, self.coefficients)[1], h)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
