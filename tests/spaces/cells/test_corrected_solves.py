@@ -184,7 +184,7 @@ def test_both_methods_have_the_same_solution(iterations, choose):
 
 
 def test_the_number_of_iterations_does_not_grow_with_that_of_cells(iterations, choose):
-    few, many = 5, 7
+    few, many = 4, 6
     choose(by_elimination=False)
     solved(waves(0.0), few)
     small = max(iterations)
@@ -223,9 +223,9 @@ def test_a_single_cell_is_eliminated_however_many_unknowns_it_has(iterations, mo
 
 def solved_similar_cells(c):
     """-Δu + c u = f in a square, with a narrow peak as the solution."""
-    peak = "exp(-300 * ((x - 0.3)**2 + (y - 0.3)**2))"
+    peak = "exp(-100 * ((x - 0.3)**2 + (y - 0.3)**2))"
     problem = Manufactured(SQUARE, lambda p, u: c * u.value - kp.laplacian(u), peak)
-    solution = solved_in_cells(problem, 4, 4, tolerance=1e-2, steps=9)
+    solution = solved_in_cells(problem, 4, 2, tolerance=1e-2, steps=9)
     assert error_of(solution) < 1e-2
     return solution.network.layer.coefficients.detach().numpy()
 

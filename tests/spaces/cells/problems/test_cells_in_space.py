@@ -16,6 +16,8 @@ OCTANT = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
 BITTEN = kp.Ball((0, 0, 0), 1) - kp.Ball((1.0, 0.2, 0), 0.6, name="bite")
 
 
+# Which cells are halved is asked, and not how well they resolve the solution.
+quadratic = pytest.mark.filterwarnings("ignore:network.degree = 2 equals the order of residual")
 CUBIC = "x**2 * y - 2 * z**2 * x + y**3 + 0.3 * z"
 
 
@@ -65,9 +67,10 @@ def test_points_represent_volumes_and_areas(domain):
         assert area == pytest.approx(piece.measure, rel=0.02)
 
 
+@quadratic
 def test_small_cells_at_a_vertex_that_points_inwards():
     exact = "(x**2 + y**2 + z**2)**0.25"
-    tree = solved(CUBE - OCTANT, exact, 3, 2, tolerance=0.05, steps=2).network.tree
+    tree = solved(CUBE - OCTANT, exact, 2, 2, tolerance=0.05, steps=2).network.tree
     at_vertex = ((tree.boxes[:, 0] <= 0) & (tree.boxes[:, 1] >= 0)).all(dim=1)
     assert (tree.level[at_vertex] == tree.level.max()).all()
     assert tree.level.max() >= 4
@@ -148,12 +151,13 @@ def test_a_sphere_of_triangles_is_one_sheet_and_a_box_has_six():
         assert len(piece.sheets) == count
 
 
+@quadratic
 def test_cells_at_an_edge_that_points_inwards_are_thin_and_long():
     """u = r^(2/3) sin(2θ/3) cos z at the edge of an L-shaped prism."""
     block = kp.Box(x=(0, 1), y=(-1, 0), z=(0, 1))
     prism, theta = kp.Box(x=(-1, 1), y=(-1, 1), z=(0, 1)) - block, "(pi + atan2(-y, -x))"
     exact = f"(x**2 + y**2)**(1 / 3) * sin(2 / 3 * {theta}) * cos(z)"
-    solution = solved(prism, exact, 3, [2, 2, 1], tolerance=1e-3, steps=2)
+    solution = solved(prism, exact, 2, [2, 2, 1], tolerance=1e-3, steps=2)
     tree = solution.network.tree
     at_edge = ((tree.boxes[:, 0] <= 0) & (tree.boxes[:, 1] >= 0))[:, :2].all(dim=1)
     assert tree.level[at_edge, :2].min() >= 5 and tree.level[at_edge, 2].max() == 0

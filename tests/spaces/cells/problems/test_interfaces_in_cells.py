@@ -1,5 +1,6 @@
 """Coefficients that jump across curves inside the domain: cells with a part on either side."""
 
+import library
 import pytest
 import torch
 from cases import Layered, check_estimate, error_of, part, solved_in_cells
@@ -16,7 +17,6 @@ def in_plane(domain, *parts, **settings):
 
 
 DIVIDED = {
-    "a disk": (SQUARE, part(kp.Disk((0.07, -0.12), 0.31), 10.0)),
     "a disk beside a hole": (
         kp.Disk((0, 0), 1) - kp.Disk((0.5, 0.4), 0.2),
         part(kp.Disk((-0.2, 0), 0.3), 30.0),
@@ -101,27 +101,6 @@ def test_the_estimate_is_honest_for_any_ratio_of_coefficients(ratio):
     assert solution.network.count < 160  # soft inclusions take no more cells than stiff ones
 
 
-def test_the_flux_is_continuous_and_the_slope_is_not():
-    solution = solved_in_cells(Cylinder(10.0), 10, 4)
-    rim = kp.Disk(Cylinder.center, Cylinder.radius).boundary.quadrature(20)[0]
-    both = rim.on_both_sides(SQUARE.bounds)
-    slopes = (solution.gradient(both) * both.normals).sum(dim=1)
-    assert torch.allclose(10 * slopes[0::2], slopes[1::2], atol=1e-4)
-    values = solution(both)
-    assert torch.allclose(values[0::2], values[1::2], atol=1e-5)
-
-
-def test_a_network_knows_the_sides_of_an_interface_after_saving():
-    solution = solved_in_cells(Cylinder(10.0), 6, 4)
-    other = solution.network.refined()
-    assert torch.equal(other.layer.sides, solution.network.layer.sides)
-    fresh = kp.Cells([2, 1], 6, 4)
-    fresh.load_state_dict(solution.network.state_dict())
-    x = 2 * torch.rand(500, 2, dtype=F) - 1
-    assert torch.equal(fresh(x), solution.network(x))
-    assert torch.allclose(other(x), fresh(x), rtol=1e-12)
-
-
 class Wave(Cylinder):
     """Two fields, the flux of one of which is continuous, and the slope of the other."""
 
@@ -145,8 +124,30 @@ class Wave(Cylinder):
         ]
 
 
-def test_fields_without_a_flux_have_continuous_slopes():
-    assert error_of(solved_in_cells(Wave(10.0), 10, 4)) < 1e-5
+def check_saved(solution, cells):
+    """A network that takes the state of a solution's network has its values at both sides."""
+    network = solution.network
+    fresh = kp.Cells(network.width, network.degree, cells)
+    fresh.load_state_dict(network.state_dict())
+    x = 2 * torch.rand(500, network.width[0], dtype=F) - 1
+    assert torch.equal(fresh(x), network(x))
+    return x
+
+
+def test_the_flux_of_one_field_and_the_slope_of_the_other_are_continuous():
+    """Also in the network after it is saved, and in its refinement."""
+    solution = solved_in_cells(Wave(10.0), 10, 4)
+    assert error_of(solution) < 1e-5
+    rim = kp.Disk(Cylinder.center, Cylinder.radius).boundary.quadrature(20)[0]
+    both = rim.on_both_sides(SQUARE.bounds)
+    slopes = torch.einsum("npm,np->nm", solution.gradient(both), both.normals)
+    factors = torch.tensor([10.0, 1.0], dtype=F)
+    assert torch.allclose(factors * slopes[0::2], slopes[1::2], atol=1e-4)
+    values = solution(both)
+    assert torch.allclose(values[0::2], values[1::2], atol=1e-5)
+    x, other = check_saved(solution, 4), solution.network.refined()
+    assert torch.equal(other.layer.sides, solution.network.layer.sides)
+    assert torch.allclose(other(x), solution.network(x), rtol=1e-12)
 
 
 def test_what_cells_do_not_take_is_said_in_words():
@@ -204,46 +205,15 @@ def test_the_estimate_is_honest_and_cells_are_halved():
     check_estimate(solution, 1e-3, 0.2)
 
 
-class Sphere(kp.Problem):
-    """A dielectric ball in a uniform field: ∇·(a ∇u) = 0, a = 10 inside and 1 outside."""
-
-    domain, centre, radius, ratio = CUBE, (0.07, -0.12, 0.03), 0.6, 10.0
-
-    def square(self, p):
-        return sum((x - c) ** 2 for x, c in zip((p.x, p.y, p.z), self.centre, strict=True))
-
-    def a(self, p):
-        return torch.where(self.square(p) < self.radius**2, p.x.new_tensor(self.ratio), 1.0)
-
-    def residual(self, p, u):
-        return self.a(p) * kp.laplacian(u)
-
-    def exact(self, p):
-        x, square = p.x - self.centre[0], self.square(p)
-        weak = (self.ratio - 1) / (self.ratio + 2)
-        outer = x * (1 - weak * (self.radius**2 / square.clamp_min(1e-9)) ** 1.5)
-        return torch.where(square < self.radius**2, 3 / (2 + self.ratio) * x, outer)
-
-    def conditions(self):
-        surface = kp.Ball(self.centre, self.radius).boundary
-        return [
-            kp.Dirichlet(self.domain.boundary, self.exact),
-            kp.Interface(self.domain, surface, self.a),
-        ]
-
-
-def test_a_network_knows_the_sides_of_a_sphere_after_saving():
-    solution = solved_in_cells(Sphere(), 4, 2)
+def test_the_flux_is_continuous_across_a_sphere_also_after_saving():
+    problem = library.class_of("dielectric_ball", "DielectricBall")(10.0)
+    solution = solved_in_cells(problem, 4, 2)
     assert error_of(solution) < 2e-2
-    sphere = kp.Ball(Sphere.centre, Sphere.radius).boundary.quadrature(9)[0]
-    both = sphere.on_both_sides(CUBE.bounds)
+    both = problem.ball.boundary.quadrature(9)[0].on_both_sides(CUBE.bounds)
     slopes = (solution.gradient(both) * both.normals).sum(dim=1)
     assert torch.allclose(10 * slopes[0::2], slopes[1::2], atol=0.5)
     assert slopes[1::2].abs().max() > 2
-    fresh = kp.Cells([3, 1], 4, 2)
-    fresh.load_state_dict(solution.network.state_dict())
-    x = 2 * torch.rand(500, 3, dtype=F) - 1
-    assert torch.equal(fresh(x), solution.network(x))
+    check_saved(solution, 2)
 
 
 REFUSED = {
