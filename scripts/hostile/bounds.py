@@ -203,7 +203,7 @@ def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdi
     for number in numbers:
         case = drawn(number)
         if options.smoke:
-            width = [case.problem.domain.dim, 3, 1]
+            width = [case.problem.domain.dim, 2, 1]
             case = replace(case, network=kp.KAN(width, degree=4, grid=2), points=None)
         one = _judged(case)
         judged.append(one)

@@ -136,7 +136,7 @@ def test_what_cannot_be_read_is_refused(solution, generator):
     with pytest.raises(kp.InputError, match="this is a MLP"):
         read(other)
     with pytest.raises(kp.InputError, match="no formula was found"):
-        interpret(other, ["tanh"], seconds=1)
+        interpret(other, ["tanh"], seconds=0.1)
 
 
 def test_classes_have_no_formula(generator):

@@ -128,10 +128,10 @@ def test_a_limit_on_time_holds(generator):
     wide = fit(kp.KAN([4, 3, 2], degree=3, grid=4), Table(x, y), kp.LeastSquares())
     began = time.process_time()
     try:
-        interpret(wide, seconds=1)
+        interpret(wide, seconds=0.5)
     except kp.InputError as error:
-        assert "1 s of processor time" in str(error)
-    assert time.process_time() - began < 20  # without the limit it takes minutes
+        assert "0.5 s of processor time" in str(error)
+    assert time.process_time() - began < 10  # without the limit it takes minutes
 
 
 @pytest.mark.parametrize("seconds", [0, -1.0, float("nan")])

@@ -191,7 +191,7 @@ def test_a_travelling_front_is_found_from_random_starts_with_one_hidden_unit():
     )
     network = kp.KAN([2, 1, 1], degree=[2, 9], grid=[1, 24])
     optimizer = kp.VariableProjection(rounds=3, starts=10, coarse=12, tolerance=1e-4)
-    points = kp.Collocation(225, 60, "gauss")
+    points = kp.Collocation(144, 40, "gauss")
     settings = {"boundary": "penalty", "errors": False, "verified": False}
     solution = kp.solve(front, network, optimizer, points, **settings)
     assert solution.status == "converged" and solution.parameters == 39
@@ -336,11 +336,11 @@ def test_only_kans_with_a_hidden_layer_have_inner_functions():
 def test_a_search_that_is_broken_off_leaves_its_best_start():
     def broken_off(steps):
         network = kp.KAN([2, 3, 1], degree=[3, 7], grid=[1, 12], seed=0)
-        optimizer = kp.VariableProjection(steps=steps, tolerance=1e-30)
+        optimizer = kp.VariableProjection(steps=steps, starts=8, tolerance=1e-30)
         settings = {"boundary": "penalty", "errors": False, "verified": False}
         return kp.solve(Waves(), network, optimizer, kp.Collocation(200, 50), **settings)
 
-    few, more = broken_off(3), broken_off(14)
+    few, more = broken_off(3), broken_off(9)
     for solution in (few, more):
         assert solution.status.startswith("stopped: limit")
         assert solution.network.layers[-1].basis.intervals == 12
