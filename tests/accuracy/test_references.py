@@ -28,10 +28,7 @@ CUBIC = "exp(x) * cos(y) + x * y**2"
 KNOWN = {
     "values": Manufactured(kp.Box(x=(0, 1), y=(0, 1.5)), variable, "sin(2 * x + 0.3) * cos(3 * y)"),
     "flux and Robin's condition": Manufactured(
-        RING,
-        lambda p, u: kp.laplacian(u) - u.value,
-        CUBIC,
-        {"hole": "neumann", "outer": "robin"},
+        RING, lambda p, u: kp.laplacian(u) - u.value, CUBIC, {"hole": "neumann", "outer": "robin"}
     ),
     "up to a constant": Manufactured(
         RING, lambda p, u: kp.laplacian(u), CUBIC, "neumann", free_constant=("u",)

@@ -155,10 +155,7 @@ def constant(fit):
         (lambda: prune(hasty(), 0.0), "threshold must be .* above 0, got 0.0"),
         (lambda: prune(hasty(), 1.5), "threshold must be at most 1, got 1.5"),
         (lambda: prune(hasty(), 1.0), "threshold = 1 would remove every edge: .* is 0"),
-        (
-            lambda: prune(constant(hasty())),
-            "constant on the points: there is nothing to keep",
-        ),
+        (lambda: prune(constant(hasty())), "constant on the points: there is nothing to keep"),
         (lambda: prune_greedily(hasty(), 0.5), "factor must be .* at least 1, got 0.5"),
     ],
 )

@@ -234,10 +234,7 @@ def test_the_biharmonic_operator_agrees_with_torch_func(sample_of_jet):
         (kp.laplacian, Channels(XYZ, second="laplacian")),
         (lambda u: kp.laplacian(u) + u.value, Channels(XYZ, second="laplacian")),
         (lambda u: partial(u, "z", "z"), Channels(XYZ, second="diagonal")),
-        (
-            lambda u: partial(u, "z", "z") + kp.laplacian(u),
-            Channels(XYZ, second="diagonal"),
-        ),
+        (lambda u: partial(u, "z", "z") + kp.laplacian(u), Channels(XYZ, second="diagonal")),
         (lambda u: partial(u, "x", "z"), Channels(XYZ, second="hessian")),
         (
             lambda u: partial(u, "y", "y", "y"),

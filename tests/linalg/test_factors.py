@@ -9,11 +9,7 @@ from numpy.testing import assert_allclose
 
 from kanpinn.linalg import qr as fronts
 from kanpinn.linalg.arnoldi import krylov_spaces
-from kanpinn.linalg.elimination_tree import (
-    EliminationTree,
-    order_of_least_fill,
-    shared_subtrees,
-)
+from kanpinn.linalg.elimination_tree import EliminationTree, order_of_least_fill, shared_subtrees
 from kanpinn.linalg.nested_dissection import BlockRows, Dissected, solve_dissected
 from kanpinn.linalg.qr import column_scale, fold
 from kanpinn.linalg.two_level import TwoLevel

@@ -171,10 +171,7 @@ def random_surrogate(problem, boundary="exact"):
     m = len(problem.fields)
     network = kp.KAN([problem.domain.dim, 4, m], degree=5, grid=3, seed=0)
     discretization = discretize(
-        problem,
-        network,
-        SolveSettings(points=kp.Collocation(60, 60), boundary=boundary),
-        0,
+        problem, network, SolveSettings(points=kp.Collocation(60, 60), boundary=boundary), 0
     )
     discretization.prepare()
     return discretization.surrogate
@@ -186,9 +183,7 @@ CASES = {
         HOLE, kp.Dirichlet(HOLE.boundary["circle"], smooth), kp.Neumann(HOLE.boundary["hole"])
     ),
     "constants": Poisson(
-        HOLE,
-        kp.Dirichlet(HOLE.boundary["circle"], 1.0),
-        kp.Dirichlet(HOLE.boundary["hole"], 0.0),
+        HOLE, kp.Dirichlet(HOLE.boundary["circle"], 1.0), kp.Dirichlet(HOLE.boundary["hole"], 0.0)
     ),
     "initial": Poisson(SPACE_TIME, kp.Initial(SPACE_TIME, steady)),
     "initial and wall": Poisson(

@@ -281,10 +281,7 @@ def test_refining_an_mlp_is_refused():
         ),
         (lambda: kp.LeastSquares(rcond=1.0), "rcond must be below 1"),
         (lambda: kp.Collocation(9, 8, "sobol", 5, "radd"), "one of rad, r3, got 'radd'"),
-        (
-            lambda: kp.Collocation(9, 8, "sobol", adapt="rad"),
-            "needs resample > 0, .* resample = 0",
-        ),
+        (lambda: kp.Collocation(9, 8, "sobol", adapt="rad"), "needs resample > 0, .* resample = 0"),
         (lambda: kp.VariableProjection(rounds=-1), "rounds.*got -1"),
         (lambda: kp.VariableProjection(starts=0), "starts.*got 0"),
         (lambda: kp.VariableProjection(follow=0), "follow.*got 0"),

@@ -100,9 +100,7 @@ def test_derived_boundary_data_are_those_by_hand():
         (kp.Dirichlet, ("x_min",)),
     ]
     for condition, by_hand in zip(
-        conditions,
-        ["2*cos(2*x+y)", "x*sin(2*x+y) - 2*cos(2*x+y)", WAVY, WAVY],
-        strict=True,
+        conditions, ["2*cos(2*x+y)", "x*sin(2*x+y) - 2*cos(2*x+y)", WAVY, WAVY], strict=True
     ):
         p = condition.boundary.quadrature(5)[0]
         torch.testing.assert_close(condition.value(p), kp.Expression(by_hand)(p))

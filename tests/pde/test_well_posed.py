@@ -232,10 +232,7 @@ def test_only_equations_in_divergence_form_have_a_balance():
 
 
 UNIT = kp.Box(x=(0, 1), y=(0, 1))
-FORMS = (
-    lambda x: torch.sin(2 * x[:, :1] + x[:, 1:]),
-    lambda x: torch.exp(x[:, :1] * x[:, 1:] / 2),
-)
+FORMS = (lambda x: torch.sin(2 * x[:, :1] + x[:, 1:]), lambda x: torch.exp(x[:, :1] * x[:, 1:] / 2))
 HESSIAN = Channels(("x", "y"), second="hessian")
 
 
@@ -305,8 +302,7 @@ def test_second_derivatives_of_a_density_give_those_of_the_moments(generator):
 
     wanted = jet_of(moments, p.coords, HESSIAN)
     _, found = find_channels(
-        lambda c: Energy(density, "e", "u", 1).equation(p, [jet_of(FORMS[0], p.coords, c)]),
-        p.names,
+        lambda c: Energy(density, "e", "u", 1).equation(p, [jet_of(FORMS[0], p.coords, c)]), p.names
     )
     bend, twist = wanted[0], wanted[1]
     torch.testing.assert_close(found, kp.laplacian(bend) + kp.partial(twist, "x", "y"))

@@ -320,8 +320,7 @@ def test_result_h5_has_history_fields_and_network(settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("problem", "counts"),
-    [("Line", (11, 1, 1)), ("Square", (9, 9, 1)), ("Brick", (5, 5, 5))],
+    ("problem", "counts"), [("Line", (11, 1, 1)), ("Square", (9, 9, 1)), ("Brick", (5, 5, 5))]
 )
 def test_vtkhdf_is_as_the_format_says(settings, tmp_path, problem, counts):
     solution = settings(problem).build().run()

@@ -35,15 +35,7 @@ from kanpinn._support.files import FolderLock, Locked
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.study import StudyFile, Tally
-from kanpinn.runs.study.sweep import (
-    LOCKS,
-    Entry,
-    RunOutcome,
-    Task,
-    execute,
-    plan,
-    version,
-)
+from kanpinn.runs.study.sweep import LOCKS, Entry, RunOutcome, Task, execute, plan, version
 from kanpinn.runs.study.table import RUNS, empty
 
 

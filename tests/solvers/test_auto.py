@@ -18,13 +18,7 @@ from kanpinn.runs.results.checkpoint import read_checkpoint, write_checkpoint
 from kanpinn.runs.results.folder import TRIALS as FILE_OF_TRIALS
 from kanpinn.runs.results.folder import config_to_resume
 from kanpinn.solvers import error_estimate
-from kanpinn.solvers.auto.choices import (
-    Choice,
-    Family,
-    Traits,
-    families,
-    first_choice,
-)
+from kanpinn.solvers.auto.choices import Choice, Family, Traits, families, first_choice
 from kanpinn.solvers.auto.search import (
     Climb,
     Trial,
@@ -87,11 +81,7 @@ def choices(solution):
     return [line.partition(", least squares")[0] for line in solution.log]
 
 
-TOLERANCES = {
-    "cubic": (CUBIC, 1e-5),
-    "sum": (SUM, 1e-5),
-    "front": (FRONT, 1e-3),
-}
+TOLERANCES = {"cubic": (CUBIC, 1e-5), "sum": (SUM, 1e-5), "front": (FRONT, 1e-3)}
 
 
 @pytest.mark.parametrize(("problem", "tolerance"), TOLERANCES.values(), ids=TOLERANCES)
