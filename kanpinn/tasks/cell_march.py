@@ -660,7 +660,7 @@ class CellMarch(TimeState[CellAttempt]):
         self._take_initial()
         tries, part = 30, 0.25  # part: of the tolerance
         allowed = part * self.settings.tolerance * self.size
-        while tries and float(self.first_errors.norm()) > allowed:
+        while tries and float(self.first_errors.norm()) > allowed and not self.is_late:
             if not self._refine(self.first_errors, allowed, self.equations(scheme, length)):
                 break
             tries -= 1
@@ -684,12 +684,14 @@ class CellMarch(TimeState[CellAttempt]):
         Returns:
             The attempt. It has no error in space if Newton's method has failed or the error in time
             exceeds `allowed`, since the window cannot be accepted then. None if the march must stop
-            because of the number of cells or of memory, with the reason in `stopped`.
+            because of the number of cells or of memory, with the reason in `stopped`, or if
+            `deadline` has passed.
         """
         tries = 20
         while True:
             self._resolve_early(scheme, length)
-            if self.stopped or self._is_too_large(self.equations(scheme, length)):
+            late = self.is_late
+            if self.stopped or late or self._is_too_large(self.equations(scheme, length)):
                 return None
             window, equations = self._tried(scheme, length)
             named, notes = f"{self.count} cells", {"cells": float(self.count)}
@@ -718,14 +720,15 @@ class CellMarch(TimeState[CellAttempt]):
     def _resolve_early(self, scheme: Stages, length: float) -> None:
         """Refine cells until they resolve `early_step` of a window, before the window is solved.
 
-        If there are too many cells, or too little memory, the reason is stored in `stopped`.
+        It ends at `deadline`. If there are too many cells, or too little memory, the reason is
+        stored in `stopped`.
 
         Args:
             scheme: the stages of the window.
             length: the length of the window.
         """
         tries, good = 20, not self.settings.follows
-        while tries and not good:
+        while tries and not good and not self.is_late:
             equations = self.equations(scheme, length)
             if self._is_too_large(equations):
                 return

@@ -3,6 +3,7 @@ errors.
 """
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -206,14 +207,18 @@ class MarchStage(Stage):
 
     def step(self) -> Step:
         control, state = self.control, self.state
+        state.deadline = time.perf_counter() + self.seconds_left
         length, last = self._length()
         scheme = stages(control.stages, self.settings.scheme)
         if not self.begun:
             state.start(scheme, length)
             if growth := unbounded_growth(state):
                 raise InputError(f"march cannot solve this problem: {growth}")
-            self.begun = True
+            self.begun = not state.is_late
         done = None if state.stopped else state.attempt(scheme, length, control.allowed)
+        if done is None and not state.stopped:
+            words = f"the budget ends before the window from {self._at(state.time)} on is resolved"
+            return Step(self.spent**2, words=words, until=state.time)
         if done is None:
             finished = (
                 f"{FAILED}: from {self._at(state.time)} on the solution is not resolved to the "

@@ -2,11 +2,14 @@
 and an attempt to solve the next window.
 """
 
+import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from kanpinn._support.distributed import from_first
 from kanpinn._support.errors import InputError, integer, number
 from kanpinn.geometry import Points
 from kanpinn.jets import Jet
@@ -101,6 +104,7 @@ class TimeState(Kept, ABC, Generic[Tried]):
         latest: the last window that has been solved; None at the first moment.
         limited: whether the space has been too coarse for the tolerance.
         stopped: the reason, in words, why no further window can be tried; "" if there is none.
+        deadline: the reading of `time.perf_counter` at which the step must end, by the budget.
         choice: the numbers of stages that windows may have.
         keeps_factors: whether windows of the same length share the factors of their matrices.
         watches_growth: whether waves that grow without bound are searched for after each window.
@@ -111,6 +115,7 @@ class TimeState(Kept, ABC, Generic[Tried]):
     latest: Window | None = None
     limited: bool = False
     stopped: str = ""
+    deadline: float = math.inf
     choice: StageChoice
     keeps_factors: ClassVar[bool] = False
     watches_growth: ClassVar[bool] = True
@@ -130,6 +135,11 @@ class TimeState(Kept, ABC, Generic[Tried]):
         self.settings, self.surrogate, self.terms = settings, residuals.surrogate, terms
         self.begin, self.end = self.surrogate.domain.time_span
         self.time = self.begin
+
+    @property
+    def is_late(self) -> bool:
+        """True if `deadline` has passed by the clock of rank 0, which all ranks read together."""
+        return from_first(time.perf_counter()) > self.deadline
 
     @abstractmethod
     def start(self, scheme: Stages, length: float) -> None:
@@ -152,7 +162,8 @@ class TimeState(Kept, ABC, Generic[Tried]):
         """Try to solve the next window.
 
         The space is refined until it resolves the window, unless the error in time is too large.
-        The result is None if no window can be tried, with the reason in `stopped`.
+        The result is None if no window can be tried, with the reason in `stopped`, or if `deadline`
+        has passed.
 
         Args:
             scheme: the stages of the window.

@@ -293,6 +293,16 @@ class ClampedPlate(kp.Problem):
         return [kp.Dirichlet(self.domain.boundary), kp.Neumann(self.domain.boundary)]
 
 
+@pytest.mark.filterwarnings("ignore:the values prescribed")
+def test_a_window_of_a_march_in_cells_ends_with_the_budget():
+    """Data that disagree take many refinements in the first window."""
+    problem = kp.Heat(kp.Disk((0, 0), 1).over(t=(0, 1)), initial="1", boundary="0")
+    few = {"budget": 1e-3, "errors": False, "verified": False}
+    solution = kp.solve(problem, kp.CellWindows(degree=6, cells=2), **few)
+    assert solution.status.startswith("stopped: the budget of 0.001 s")
+    assert "window" not in solution.history.rows[-1]  # none was finished
+
+
 def test_the_last_tree_with_time_for_a_comparison_is_compared(monkeypatch):
     def late(pace, system, following, left):
         return not pace.dearer and len(system.geometry.tree) > 50
