@@ -33,16 +33,29 @@ def plot_command(folder: RunOrStudy, trust: Trust = False) -> None:
             from kanpinn.runs.report import draw_study
             from kanpinn.runs.study import Study
 
-            paths = draw_study(Study.read(folder))
+            study = Study.read(folder)
+            paths = draw_study(study, _figures(study.path))
         else:
             from kanpinn.plotting import draw_figures
             from kanpinn.runs.results import load
             from kanpinn.runs.results.record import run_folder
 
             found = run_folder(folder)
-            paths = draw_figures(load(found, trust=trust), found / "figures")
+            paths = draw_figures(load(found, trust=trust), _figures(found))
         for path in paths:
             typer.echo(path)
+
+
+def _figures(folder: Path) -> Path:
+    """Return the subfolder of the figures of a run or a study.
+
+    Raises:
+        InputError: if it is a link, which could lead out of the folder.
+    """
+    found = folder / "figures"
+    if found.is_symlink():
+        raise InputError(f"{found} is a link: figures are written into the folder itself")
+    return found
 
 
 def report_command(folder: RunOrStudy, output: OutputFile = None) -> None:

@@ -290,7 +290,8 @@ def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
         # A comparison with a poorer solution says nothing about a solution with a small residual.
         part, own = solution.estimate.contraction or 0.0, solution.verification
         poorer = own is not None and own.small and CLEARLY <= part < math.inf
-        unknown = solution.estimate.reason == LATE or poorer
+        late = solution.estimate.reason == LATE or solution.status.startswith(OUT_OF_TIME)
+        unknown = late or poorer
         word = "stopped" if unknown else FAILED
         status = f"{word}: the error is not known: {solution.estimate.reason}{after}"
     else:

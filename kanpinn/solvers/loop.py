@@ -109,6 +109,8 @@ def solve_discretized(
         if verified and status != STOPPED_BY_USER:
             facts["status"], verification = judged(discretization, state, status, values, scan)
         whole = state.surrogate.evaluate
+        if not state.progress.step and facts["status"].startswith(FAILED):
+            norm = None  # without any step there is no solution whose errors could be measured
         return Solution(
             discretization=discretization,
             errors=None if norm is None else norm.converged(whole, network.pieces),

@@ -266,6 +266,9 @@ def test_list_plot_and_export_know_fits() -> None:
     result = kanpinn("export", str(run))
     assert result.exit_code == 2 and "a fit has no fields on a grid: --format npz" in result.stderr
     assert kanpinn("plot", str(run)).exit_code == 0
+    (run / "figures").symlink_to(Path.cwd())
+    linked = kanpinn("plot", str(run))
+    assert linked.exit_code == 2 and "figures is a link" in linked.stderr
 
 
 # Studies

@@ -71,7 +71,7 @@ def test_a_first_step_that_would_take_far_too_long_is_not_taken(budget, expected
     assert solution.history.steps == taken
     if not taken:
         words = "failed: the budget of 2 s is too small: a step takes some 5 s and 2 GB"
-        assert solution.status == words and not solution.success
+        assert solution.status == words and not solution.success and solution.errors is None
 
 
 def test_the_first_step_of_a_later_optimizer_is_foreseen():

@@ -103,6 +103,11 @@ def test_a_poorer_solution_of_unknown_error_is_no_failure():
     unknown = Estimate(None, 3.0, 0.0, "a finer network leaves 3 times the residual")
     judged = judged_by_tolerance(dataclasses.replace(solution, estimate=unknown), 1e-6)
     assert judged.status.startswith("stopped: the error is not known: ")
+    ended = "stopped: the budget of 1 s leaves no time for another step"
+    doubted = dataclasses.replace(unknown, contraction=1.0)
+    for status, word in ((solution.status, "failed"), (ended, "stopped")):
+        one = dataclasses.replace(solution, estimate=doubted, status=status)
+        assert judged_by_tolerance(one, 1e-6).outcome == word
 
 
 def test_an_estimate_keeps_to_the_budget_and_a_late_one_is_no_failure(monkeypatch):
