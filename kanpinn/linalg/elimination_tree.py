@@ -190,9 +190,10 @@ def shared_subtrees(
 ) -> dict[int, int]:
     """Choose disjoint subtrees that together have all leaves, and a rank for each of them.
 
-    The largest subtree is replaced by its two halves again and again, which gives one choice of
-    subtrees after the other. The choice with which the root is ready first is returned. A choice
-    with more subtrees must be faster by more than 2 %, as more fronts have to be sent.
+    The first choice is the whole tree, for one rank. Each further choice divides the largest
+    subtree of the choice before at its root. The choice with which the whole tree is eliminated
+    first is returned. A choice with more subtrees must be faster by more than 2 %, since more
+    fronts have to be sent.
 
     Args:
         pairs: the two children of each node that is not a leaf.
@@ -304,10 +305,11 @@ class UnknownsOfRank:
     """The unknowns that a rank (process) stores: those of its own fronts, and all shared unknowns.
 
     Args:
-        sizes: the numbers of these unknowns in all blocks, (B,): 0 in blocks that this rank lacks.
-        places: the places of these m unknowns among all N unknowns, ascending, (m,).
+        sizes: the number of the rank's unknowns in each block, (B,).
+        places: the places of the rank's m unknowns among all N unknowns, ascending, (m,).
         shared: the indices, among the m unknowns, of the unknowns that all ranks have, (s,).
-        counted: a mask of the unknowns that a sum over the ranks takes from this rank, (m,).
+        counted: a mask of the unknowns that this rank counts in sums over all N unknowns, (m,).
+            Only one rank counts a shared unknown.
         total: the number N of all unknowns.
     """
 

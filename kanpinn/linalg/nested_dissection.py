@@ -90,7 +90,7 @@ class LeafElimination(Elimination):
     def of(
         cls, number: int, leaf: BlockRows, tree: EliminationTree
     ) -> tuple["LeafElimination", BlockRows]:
-        """Make a leaf a front.
+        """Transform the rows of a leaf to an upper triangle, which is the front of the leaf.
 
         Args:
             number: the number of the leaf.

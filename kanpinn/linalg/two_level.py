@@ -16,7 +16,7 @@ from kanpinn.linalg.reflections import Array
 
 
 class Scratch:
-    """Memory for matrices that is used again: to allocate it takes as long as a product.
+    """Memory for one matrix after the other: to allocate a matrix takes as long as a product.
 
     Args:
         dtype: the type of the numbers.
@@ -157,22 +157,24 @@ def _runs(places: Array) -> list[tuple[slice, slice]]:
 
 
 class FrontalInverse:
-    """The inverse of a sum of Hermitian matrices without negative eigenvalues.
+    """The inverse of a sum of positive semidefinite Hermitian matrices.
 
-    Each matrix belongs to a leaf of a tree and has the unknowns of the leaf's blocks. A front is a
-    sum of some of these matrices, without eliminated unknowns. Leaves are merged in the order of
-    the tree, and unknowns are eliminated when no other front has them. A subtree with few unknowns
-    is merged at once: this adds little work, and makes matrices large enough for fast products.
-    In directions in which a matrix is singular up to rounding, the result is zero.
+    The sum is eliminated along a tree. Each leaf of the tree has one matrix, in the unknowns of the
+    leaf's blocks. An unknown of several leaves is eliminated at the first node above all of these
+    leaves, an unknown of one leaf at the root. The matrix that is left after the elimination is the
+    front of the node. The leaves of a small subtree are merged in one step: this adds little work,
+    and makes matrices large enough for fast products. If the matrix of the unknowns that a step
+    eliminates is singular up to rounding, its pseudo-inverse is used.
 
-    With several ranks (processes), each rank has the leaves of its subtrees and eliminates their
-    inner unknowns by itself. All ranks get the fronts of all subtrees, and eliminate the remaining
-    unknowns redundantly.
+    With several ranks (processes), each rank eliminates the unknowns that only one of its subtrees
+    has. Then all ranks get the fronts of all subtrees, and each rank eliminates all of the
+    remaining unknowns.
 
     Args:
         tree: the order of the merges.
-        sizes: the numbers of this rank's unknowns in all blocks, (B,). They may be smaller than in
-            the tree. A rank has all unknowns in which fronts of several ranks overlap.
+        sizes: the number of this rank's unknowns in each block, (B,). It is less than the number in
+            `tree.sizes` if the matrices contain only some of the block's unknowns. It is 0 if the
+            block belongs to another rank only.
         leaf: a function from the number of one of this rank's leaves to the leaf's matrix, (c, c),
             for the c unknowns of its blocks `tree.blocks[number]`, one block after the other.
         dtype: the type of the matrices, float or complex.
@@ -280,7 +282,7 @@ class FrontalInverse:
     def _step(
         self, node: int, parts: Sequence[HermitianFront], waiting: dict[int, HermitianFront]
     ) -> Iterator[Eliminated]:
-        """Yield the step that merges fronts to the front of a node; nothing if none is eliminated.
+        """Yield the step that merges fronts to the front of a node, if it eliminates any unknown.
 
         Args:
             node: the node. The root eliminates all unknowns that are left.

@@ -25,8 +25,9 @@ class Projection:
 
     The output layer's coefficients c are the least-squares solution for given inner functions,
     found by damped Gauss–Newton steps if the residual r is nonlinear in c. Some changes of the
-    coefficients do not change the function, as constant shifts from one edge into a hidden unit to
-    another edge, or a scale and shift of the unit. This freedom, called the gauge, is removed
+    coefficients leave the function unchanged. For example, a constant can be added to one edge of a
+    hidden unit and subtracted from another edge of this unit. The value of a unit can also be
+    scaled and shifted, if the next layer undoes it. This freedom, called the gauge, is removed
     before each solve, since its directions would dominate the step.
 
     Args:

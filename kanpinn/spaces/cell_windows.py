@@ -98,7 +98,7 @@ def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
 
 
 def at_moment(term: ResidualTerm, time: float) -> ResidualTerm:
-    """The same term at another moment, for a term in space that `problem_in_space` made."""
+    """Move a term in space, which `problem_in_space` made, to another moment."""
     assert isinstance(term.equation, AtMoment)
     return replace(term, equation=replace(term.equation, time=time))
 

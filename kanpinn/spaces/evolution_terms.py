@@ -332,9 +332,9 @@ def _samples(
         most: the largest number of places.
 
     Returns:
-        A table (k, c), with a column for each residual of zero and for each difference of a
-        residual of the wave from it, in units of the column's range. Constant and infinite
-        residuals are left out.
+        A table (k, c). Its columns are the residuals of the zero fields, then the residuals of the
+        wave minus those of the zero fields. Each column is in units of its range. Constant and
+        infinite residuals are left out.
     """
     chosen = torch.randperm(term.rows, generator=torch.Generator().manual_seed(0))[:most]
     places, count, rounding = term.chosen(chosen).points, len(times), 1e-9

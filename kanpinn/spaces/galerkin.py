@@ -355,8 +355,8 @@ class System(ABC, Generic[Space]):
     def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
         """The right-hand sides of steps of Newton's method with conditions imposed, (k, n·m).
 
-        They are the residuals of the equation tested with all functions. Where conditions determine
-        unknowns, the residuals of the conditions replace them.
+        They are the residuals of the equation, tested with all functions. Where a condition
+        determines an unknown, the residual of the condition replaces the tested equation.
 
         Args:
             residual: the residual of the equation, (k, places, m).
@@ -497,9 +497,11 @@ class System(ABC, Generic[Space]):
         """
 
     def with_splines(self, error: Tensor, splines: Tensor) -> Tensor:
-        """Raise an estimated error where the error of the splines in an element is larger.
+        """Raise an estimated error to at least the error that the splines in space make.
 
-        The splines of a window add their error also where the equation has damped earlier errors.
+        In an element where the error in a window's splines is larger than the estimated error, the
+        estimate is raised to about the error in the splines. This is needed where the equation has
+        damped the errors of earlier windows: the window's own splines still make their error there.
 
         Args:
             error: the coefficients of the error of the value and, for second order, of the rate,
@@ -748,7 +750,7 @@ class OutputFunctions:
         return self._space(points, weights[None], functions, index, spread)
 
     def at_places(self, points: Points, channels: Channels, spread: Tensor) -> ElementSpace:
-        """The functions of a space at single places, each of which is an element.
+        """The functions of a space at single places, with an element for each place.
 
         Args:
             points: the places.

@@ -112,7 +112,7 @@ class CellLayer(Layer):
         Args:
             polynomials: the polynomials of each cell.
             tree: the cells.
-            frames: the lower and upper corners of the cells' frames, (N, 2, d).
+            frames: the frame of each cell, see `CellLayer.frames`, (N, 2, d).
             coefficients: the coefficients of n_out outputs, (N, L, n_out).
         """
         made = CellLayer(tree, polynomials, coefficients.shape[2]).to(self.coefficients)
@@ -450,9 +450,9 @@ class Cells(Network):
         return Imposition(None, met=frozenset(around))
 
     def refined(self) -> "Cells":
-        """A network with the same function on the same cells, of a degree higher by 2.
+        """A network with the cells and the function of this network, of a degree higher by 2.
 
-        Its degree is at most 30.
+        The degree of the new network is at most 30.
         """
         polynomials = LocalPolynomials(min(self.highest, self.degree + 2), self.polynomials.dim)
         padded = polynomials.padded(self.layer.coefficients.detach())
@@ -514,7 +514,9 @@ class Cells(Network):
         Args:
             polynomials: the polynomials of each cell.
             tree: the cells.
-            frames: the lower and upper corners of the cells' frames, (N, 2, d).
+            frames: for each cell the lower and the upper corner of its frame, (N, 2, d). The frame
+                is the cell itself or, if a boundary cuts the cell, the bounding box of the cell's
+                part in the domain.
             coefficients: the coefficients of the fields, (N, L, m).
         """
         made = deepcopy(self)

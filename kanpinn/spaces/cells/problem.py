@@ -88,7 +88,8 @@ def set_constants(
         surrogate: the surrogate whose network has the solution.
         means: terms that prescribe a single number each, such as an integral, and so determine the
             constant of a field. A field on which no term depends gets the mean zero.
-        numbers: for each kind of functions that cells share their coefficients, (count,) each.
+        numbers: the coefficients of the functions that cells share, a tensor (count,) for each kind
+            of these functions.
 
     Raises:
         InputError: if a term depends on no field that is determined only up to a constant.
@@ -119,7 +120,7 @@ def set_constants(
 def refuse_free_data(
     system: CellSystem, surrogate: Surrogate, data: Sequence[ResidualTerm]
 ) -> None:
-    """Check that no data are of a field that is determined only up to a constant.
+    """Refuse data that are values of a field that is determined only up to a constant.
 
     Args:
         system: the least-squares problem, which tells which fields these are.
@@ -178,12 +179,13 @@ class CellProblem:
             computed.
 
     Attributes:
-        more: the number of quadrature points along each coordinate minus the degree, in whole
-            cells.
-        many: the same difference in the frames of cut cells.
-        most: the largest number of refinements before the first solve.
-        tiny: the words about the boundary's details in the error message if `most` refinements are
-            too few.
+        more: the number of quadrature points along each coordinate of a whole cell, minus the
+            degree of the polynomials.
+        many: the number of quadrature points along each coordinate of a cut cell's bounding box,
+            minus the degree of the polynomials. Points outside of the domain are then left out.
+        most: the largest number of refinements of cells at the boundary before the first solve.
+        tiny: how small the details of the boundary are that need more than `most` refinements, in
+            words for the error message.
     """
 
     domain: Domain
@@ -207,9 +209,9 @@ class CellProblem:
     def flux_sizes(self, piece: Piece, at: Points) -> tuple[float, float]:
         """The sizes of the flux coefficients inside and outside of a piece of an interface.
 
-        The conditions on fluxes there are linearised about zero. The size on a side is the largest
-        coefficient of a derivative of a field on this side. It is zero without a condition on the
-        piece.
+        The conditions on fluxes at the piece are linearised about zero. The size on a side is the
+        largest coefficient of a derivative of a field on this side. It is zero if no condition is
+        given at the piece.
 
         Args:
             piece: the piece.
@@ -249,10 +251,7 @@ class CellProblem:
 
     @cached_property
     def singularities(self) -> SingularCorners | SingularEdges:
-        """The points, and in space the edges, at which solutions are singular.
-
-        Cells become small there.
-        """
+        """The points and, in space, edges with singular solutions, where cells become small."""
         ends = zip(*(bound.tolist() for bound in self.domain.bounds), strict=True)
         return SingularCorners.of([], list(itertools.product(*ends)), self.domain.dim)
 

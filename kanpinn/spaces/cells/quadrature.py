@@ -55,8 +55,8 @@ class CellRules:
     def inside(self, more: int) -> list[Rule] | None:
         """A rule over the domain, in groups of points.
 
-        The result is None if the sum of its weights is not the measure of the domain, as where
-        parts of cells are missing.
+        The result is None if the sum of its weights is not the measure of the domain, for example
+        because parts of cells are missing.
 
         Args:
             more: the number of points along each coordinate minus the degree.
@@ -86,12 +86,11 @@ class CellRules:
 
         Args:
             boundary: the pieces.
-            more: the number of points along each coordinate, above the usual number. Without
-                more points, rules go closer to corners.
+            more: a number that is added to the usual number of points along each coordinate. If it
+                is 0, the points come closer to corners.
 
         Returns:
-            The rule; None unless all pieces are sides of cells, which ends of a periodic coordinate
-            are not.
+            The rule; None if a piece is no side of cells, such as an end of a periodic coordinate.
         """
         if not set(self.problem.domain.boundary.pieces).issuperset(boundary.pieces):
             return None

@@ -116,10 +116,11 @@ class CornerOperators:
 
     Args:
         angle: the interior angle ω in radians.
-        equation: the equation. It has as many rows as fields, or more rows, as -ΔE = f together
-            with div E = 0.
+        equation: the equation. It has as many rows as fields, or more rows, such as -ΔE = f
+            together with div E = 0.
         sides: the conditions at θ = 0 and at θ = ω.
-        counts: two numbers of polynomials in θ; eigenvalues count if they are the same for both.
+        counts: two numbers of polynomials in θ. Eigenvalues are computed with each of the two, and
+            eigenvalues on which the two results do not agree are left out.
 
     Reference: Kondratiev, Boundary value problems for elliptic equations in domains with conical
     points (1967); Costabel and Dauge, Construction of corner singularities for Agmon–Douglis–
@@ -181,8 +182,8 @@ class CornerOperators:
         """The number k for which solutions are sums of w^(λ - n) w̄^n, n < k, and conjugates.
 
         The number is 1 for Laplace's equation, 2 for elasticity, Stokes flow and plates. It is 0 if
-        the equation is not elliptic, or if solutions are other functions, as for a conductivity
-        that depends on the direction.
+        the equation is not elliptic, or if solutions are other functions, for example for a
+        conductivity that depends on the direction.
         """
         every = itertools.chain(*(one.values() for one in (self.equation, *self.sides)))
         if not self.equation or not all(np.isfinite(one).all() for one in every):

@@ -241,10 +241,11 @@ class PlaneCorner(Singularity):
         return found
 
     def _beyond(self, points: Tensor) -> Tensor:
-        """The points of a curve from the point on at which the curve comes back or turns too far.
+        """The rest of a curve, from where it first approaches the corner again or turns too far.
 
-        The curve starts at the corner, and comes back where it approaches the corner again. The
-        result is empty if the curve neither comes back nor turns too far.
+        The curve starts at the corner. It turns too far where a point of the curve, seen from the
+        corner, is nearer to the direction opposite to `direction` than to the side of the corner.
+        The result is empty if the curve neither comes back nor turns too far.
 
         Args:
             points: points along the curve, (n, 2).
@@ -319,9 +320,9 @@ class SingularCorners:
         exponents: the exponent λ of each corner, (c,).
         orders: the order o of the equation at each corner, (c,).
         centres: the number c of each corner, (c,).
-        margins: the difference of c and the next exponent below, (c,). The functions of that
-            exponent have infinite energy, and so are no solutions. The margin is λ for Laplace's
-            equation with given values, and 0 with given fluxes.
+        margins: for each corner the difference of c and the largest exponent of at most c, (c,).
+            The functions of this exponent have infinite energy, and so are no solutions. The margin
+            is λ for Laplace's equation with given values, and 0 with given fluxes.
         others: further points, (p, d), at which pieces of the boundary or interfaces meet.
         power: the power β.
         contraction: the largest fraction of the error at a corner that one refinement may leave.
@@ -716,9 +717,9 @@ class SingularEdges:
         return ~straight
 
     def distances(self, geometry: CellGeometry) -> Tensor:
-        """Ones, (N,), in place of the distances of cells from corners in the plane.
+        """The distance 1 for each cell, (N,): equations get no factors of the distance from edges.
 
-        So the factors of the equations stay the same near edges in space.
+        The factors are those of `CellSystem.equation_factors`.
         """
         return torch.ones(len(geometry.tree), dtype=torch.float64)
 

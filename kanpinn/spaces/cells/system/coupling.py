@@ -19,17 +19,20 @@ from kanpinn.spaces.cells.system.interfaces import Interface
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
-    """The weights in least squares of jumps of fields and their derivatives between cells.
+    """The weights in the least-squares functional of jumps of fields and derivatives at faces.
 
-    The equation is Σ_r c_r ∂^r u, of the order o, the degree is k, and h is the width of the
-    smaller cell across a face. On the face the normal derivative ∂^j u of a cell, j < o, differs
-    from an unknown trace. The square of this difference has the weight Σ_(r>j) c_r² k^(2(r-j))
-    h^(2j+1-2r). With equal weights on both sides, the squared jump has half of this weight. For -Δu
-    the weights are k⁴/h³ for the value and k²/h for the normal derivative. Then the least-squares
-    functional is equivalent to the norm, in each cell, of the solution whose source is the
-    residual. Errors were 1.6 to 4 times the error of the best approximation for all degrees, on
-    uniform and on graded cells. With smaller weights errors were larger by orders of magnitude,
-    with larger weights by a factor of up to 10.
+    Let Σ_r c_r ∂^r u = f be the equation and o its order, let k be the degree of the polynomials in
+    cells, and let h be the width of the smaller of the two cells at a face, across the face. On the
+    face a trace, which is an unknown polynomial, stands for each normal derivative ∂^j u with
+    j < o. In each of the two cells ∂^j u differs from the trace, and the square of this difference
+    has the weight Σ_(r>j) c_r² k^(2(r-j)) h^(2j+1-2r). If the weights in both cells are equal, the
+    sum of the two terms for the best trace is the squared jump of ∂^j u times half of the weight.
+    For -Δu the weights are k⁴/h³ for the value and k²/h for the normal derivative.
+
+    These weights make the least-squares functional equivalent to a squared norm: in each cell, that
+    of the solution whose source is the residual. Errors were 1.6 to 4 times the error of the best
+    approximation for all degrees, on uniform and on graded cells. With smaller weights errors were
+    larger by orders of magnitude, with larger weights by a factor of up to 10.
 
     If c_0 u is large compared with c_r ∂^r u, as for the time derivative in short intervals of
     time, c_r (c_r + c_0 h^r / k^(r-1)) replaces c_r². Otherwise jumps cost little compared with the
@@ -243,10 +246,10 @@ class Traces:
 class InterfaceRows:
     """The rows that couple cells at the arcs or patches of an interface: forms minus traces.
 
-    A form is a linear combination of a jet's parts at one side of the interface. There are two
-    kinds. The value and the normal derivative of a field have the same trace on both sides. A flux
-    condition is (form inside) + (form outside) = data; its trace is the form outside, so that the
-    trace enters the rows inside with the opposite sign.
+    A form is a linear combination of a jet's parts at one side of the interface: the value of a
+    field, its normal derivative, or a flux. Values and normal derivatives have the same trace on
+    both sides. Fluxes satisfy (form inside) + (form outside) = data. The trace of a flux is the
+    form outside, so that it enters the rows inside with the opposite sign.
 
     Args:
         interface: the arcs or patches, and the fluxes there.

@@ -21,9 +21,9 @@ from kanpinn.spaces.cells.tree import Tree
 def for_each_field(jets: Tensor, fields: int) -> Tensor:
     """Copy the jets of scalar functions to each of m fields, (n, parts, m, count·m).
 
-    Each scalar function becomes m functions. Each of these is the scalar function in one field, and
-    zero in the other fields. The last index runs over the m copies of the first function, then the
-    m copies of the second function, and so on.
+    Each scalar function has m copies. A copy equals the scalar function in one of the m fields, and
+    is zero in the other fields. The last index runs over the m copies of the first function, then
+    the m copies of the second function, and so on.
 
     Args:
         jets: the jets of the scalar functions, (n, parts, count).

@@ -72,8 +72,8 @@ class MomentsInBoxes:
 
         Returns:
             For each cell two corrections, (2, L, e): the correction extrapolated to infinitely many
-            halvings, and the same plus its change by the last halving. None if the cell needs no
-            correction.
+            halvings, and this correction plus its change by the last halving. None if the cell
+            needs no correction.
         """
         (count, dim), boxes = self.at.scale.shape, self.boxes
         if not count or not float(total):

@@ -97,9 +97,9 @@ class SampledTerm:
         return self.about.of(coefficients).jets(self.at, self.term.channels, self._jets)
 
     def of_rates(self, rates: Tensor) -> Tensor:
-        """The linearised residuals of n functions' time derivatives, (c, q, equations, n).
+        """The part of linearised residuals that is due to time derivatives, (c, q, equations, n).
 
-        The last p m fields of the term are time derivatives.
+        The last p m fields of the term are the time derivatives of its other fields.
 
         Args:
             rates: the coefficients of the time derivatives, (N, L, p m, n); real or complex.
