@@ -21,6 +21,7 @@ from kanpinn._support.errors import (
 )
 from kanpinn.accuracy import Bound, ErrorNorm, Errors, Estimate
 from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
+from kanpinn.accuracy.certificates import Given, certificate
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
@@ -90,7 +91,7 @@ def estimate_error(
         wider: the ratio of the numbers of hidden units and points in the second and the first
             solve.
         bound: whether guaranteed bounds are computed too, see `error_bound`. If there is no
-            estimate of the errors, bounds are computed in any case.
+            estimate of the errors, bounds are computed in any case, unless there are several cells.
         budget: the most seconds for the steps of the finer solves; None for no limit.
 
     Returns:
@@ -108,7 +109,8 @@ def estimate_error(
     begun = time.perf_counter()
     best, reference = _best_comparison(solution, wider, budget)
     limits: Bound | None = None
-    if bound or best.errors is None:
+    in_cells = solution.network.pieces is not None and len(solution.network.pieces) > 1
+    if bound or (best.errors is None and not in_cells):  # bounds in cells take a solve
         is_better = best.contraction is not None and best.contraction < 0.5
         limits = error_bound(solution, reference if is_better else None)
     return replace(best, seconds=time.perf_counter() - begun, bound=limits)
@@ -602,8 +604,13 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     There are bounds for elliptic and parabolic linear equations of second order for one field,
     -div(A∇u) + b·∇u + c u = f. The equation must be coercive: c - div(b)/2 must be above -λ, where
     λ is a lower bound of the least eigenvalue of -div(A∇u). The bounds hold for all
-    continuous networks, however they were trained; networks in time windows and in several cells
-    are not continuous. `Bound` says which parts of a bound are proved and which parts are computed.
+    continuous networks, however they were trained; networks in time windows are not continuous.
+    `Bound` says which parts of a bound are proved and which parts are computed.
+
+    A solution in several cells is compared with a continuous function v on triangles, whose error
+    is bounded by a flux on these triangles (`kanpinn.accuracy.certificates`). This is for equations
+    with b = 0 and c ≥ 0 in the plane, in domains with straight sides, with values, fluxes or Robin
+    conditions on the sides and interfaces where A jumps.
 
     Args:
         solution: the solution whose errors are bounded.
@@ -624,13 +631,20 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     """
     if solution.network.in_windows:
         return Bound(reason="the network is not one function but one for each window of time")
-    if solution.network.pieces is not None and len(solution.network.pieces) > 1:
-        return Bound(reason="the solution jumps between cells, and a bound needs a continuous one")
     try:
+        if solution.network.pieces is not None and len(solution.network.pieces) > 1:
+            return certificate(solution.problem, _given(solution)).bound()
         known = None if finer is None else _approximate(finer)
         return Majorant(solution.problem)(_approximate(solution), known)
     except Unsuitable as found:
         return Bound(reason=str(found))
+
+
+def _given(solution: Solution) -> tuple[Given, Given]:
+    """Return a solution at the points of two rules that follow its cells, the finer one first."""
+    rules = (solution._rules(None, 48, None, finer=finer) for finer in (True, False))
+    fine, coarse = (Given.of(rule, solution.surrogate.evaluate) for rule in rules)
+    return fine, coarse
 
 
 def _approximate(solution: Solution) -> Approximate:

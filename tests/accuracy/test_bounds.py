@@ -21,6 +21,7 @@ from kanpinn.accuracy.bounds import (
     residual_of,
     sides_of,
 )
+from kanpinn.accuracy.certificates import Given, certificate
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated
@@ -296,3 +297,56 @@ def test_the_bounds_of_a_scaled_loss_use_the_residual_itself():
     points = sample(solution.problem.domain, 4096, "sobol")
     mean = float(solution.residual(points).square().mean())
     assert _approximate(solution).mean_square == pytest.approx(mean, rel=0.5)
+
+
+L_SHAPE, HOLE = kp.LShape(), kp.Polygon([(0.5, 0.3), (1.1, 0.4), (0.8, 0.7)])
+ROBIN = dict(zip(SQUARE.boundary.names, ("robin", "dirichlet", "neumann", "robin"), strict=True))
+
+
+def given(problem, function, nodes=24):
+    """A function at the points of a rule; the coarser rule is the same one."""
+    points, weights = problem.domain.quadrature(nodes)
+    values = lambda x: function(kp.Points(x, problem.domain.names))  # noqa: E731
+    one = Given.of([(points, weights)], lambda p, c: jet_of(values, p.coords, c))
+    return one, one
+
+
+@pytest.mark.parametrize(
+    ("problem", "most"),
+    [
+        (known(poisson, kp.Polygon([(0, 0), (2, 0), (1.5, 1), (0, 1)])), 2.5),
+        (known(poisson, SQUARE - HOLE), 4),
+        (known(reaction, walls=ROBIN), 2.5),
+        (known(variable, walls=ROBIN), 300),
+        (known(skew), 2.5),
+    ],
+)
+def test_a_flux_on_triangles_bounds_the_energy_error_of_the_conforming_function(problem, most):
+    found = certificate(problem, given(problem, problem.exact), most=10)
+    assert 1 <= found.total / found.distance[0] < most
+
+
+def test_a_bound_on_triangles_sees_the_error_at_a_corner_and_a_jump_between_cells():
+    """A harmonic function with infinite slopes at a corner, and a constant in a part of the L."""
+
+    def corner(p):
+        angle = math.tau - (-torch.atan2(p.y, p.x)) % math.tau
+        return (p.x**2 + p.y**2) ** (1 / 3) * torch.sin(2 / 3 * (angle - math.pi / 2))
+
+    problem = Stated(L_SHAPE, poisson, [kp.Dirichlet(L_SHAPE.boundary, corner)])
+    found = certificate(problem, given(problem, lambda p: corner(p) + 0.1 * (p.x > 0)), most=40)
+    assert 0.1 < math.sqrt(3) * found.bound().l2 < 0.2 and found.total < 0.1
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (known(convection), "convection"),
+        (known(little_helmholtz), "c is negative"),
+        (known(poisson, walls="neumann"), "neither a value nor c"),
+        (known(poisson, kp.Disk((0, 0), 1)), "straight sides"),
+    ],
+)
+def test_there_is_no_flux_on_triangles_where_no_theory_gives_bounds(problem, reason):
+    with pytest.raises(Unsuitable, match=reason):
+        certificate(problem, given(problem, problem.exact), most=10)

@@ -177,10 +177,12 @@ def test_a_nonlinear_problem_has_no_bounds_but_the_reason():
     )
 
 
-def test_a_function_that_jumps_between_cells_has_no_bound():
+def test_the_bound_of_a_function_that_jumps_between_cells_holds():
     # A constant other than zero in one of the cells has no residual at any point.
-    solution = kp.solve(Known(), kp.Cells(degree=3, cells=2), tolerance=1, errors=False)
-    assert "the solution jumps between cells" in kp.error_bound(solution).reason
+    solution = kp.solve(Known(), kp.Cells(degree=3, cells=2), tolerance=1)
+    bound = kp.error_bound(solution)
+    # The rule of the true errors crosses the cells, and is right to 1 or 2 %.
+    assert 0.98 <= bound.l2 / solution.errors.l2 < 2 and 0.98 <= bound.h1 / solution.errors.h1 < 1.5
 
 
 def test_few_units_are_compared_with_a_finer_grid():

@@ -1,0 +1,1107 @@
+"""Certificates of errors of -div(A∇u) + c u = f in polygons, as data of piecewise polynomials.
+
+A continuous function v and a flux q with a continuous normal component are computed on triangles.
+Prager and Synge's theorem bounds the energy norm of u - v by q - A∇v and f - c v + div q.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import shapely
+import torch
+from numpy.polynomial import chebyshev
+from scipy import sparse
+from scipy.sparse.linalg import eigsh, splu
+from torch import Tensor
+
+from kanpinn.accuracy.bounds import Unsuitable, flux_factor, read_coefficients
+from kanpinn.accuracy.errors import Bound
+from kanpinn.geometry import Points, Segment
+from kanpinn.geometry.rules import gauss_legendre, simplex_rule
+from kanpinn.jets import Channels, JetFunction, grad
+from kanpinn.pde.boundary_value_problem import jumps, stated
+from kanpinn.pde.conditions import Condition, Interface, values_of
+from kanpinn.pde.problem import Problem
+from kanpinn.spaces.cells.geometry.regions import divided
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Triangulation:
+    """A conforming mesh of triangles.
+
+    Args:
+        vertices: the vertices, (V, 2).
+        triangles: the vertices of the triangles, counter-clockwise, (T, 3). Edge j of a triangle
+            goes from its vertex j to the next one. A triangle is bisected at its edge 0.
+        region: the number of the part of the domain that contains each triangle, (T,).
+        marks: a mapping from the two vertices of each edge on the domain's boundary, in ascending
+            order, to the number of the boundary's piece.
+        parent: the triangle of the mesh before that contains each triangle, (T,).
+    """
+
+    vertices: Array
+    triangles: Array
+    region: Array
+    marks: dict[tuple[int, int], int]
+    parent: Array | None = None
+
+    @cached_property
+    def corners(self) -> Array:
+        """The corners of the triangles, (T, 3, 2)."""
+        return self.vertices[self.triangles]
+
+    @cached_property
+    def _edges(self) -> tuple[Array, Array]:
+        pairs = np.stack([self.triangles, np.roll(self.triangles, -1, axis=1)], axis=2)
+        ends, number = np.unique(np.sort(pairs, axis=2).reshape(-1, 2), axis=0, return_inverse=True)
+        return ends, number.reshape(-1, 3)
+
+    @property
+    def ends(self) -> Array:
+        """The two vertices of each edge in ascending order, (E, 2)."""
+        return self._edges[0]
+
+    @property
+    def edges(self) -> Array:
+        """The edges of the triangles, (T, 3)."""
+        return self._edges[1]
+
+    @cached_property
+    def reverse(self) -> Array:
+        """Whether edge j of a triangle runs from the larger vertex to the smaller one, (T, 3)."""
+        return self.triangles > np.roll(self.triangles, -1, axis=1)
+
+    @cached_property
+    def piece(self) -> Array:
+        """The number of the boundary's piece that contains an edge; -1 inside the domain, (E,)."""
+        return np.array([self.marks.get((int(a), int(b)), -1) for a, b in self.ends])
+
+    @cached_property
+    def normals(self) -> Array:
+        """The outward normals of the edges of the triangles, as long as the edges, (T, 3, 2)."""
+        along = np.roll(self.corners, -1, axis=1) - self.corners
+        return np.stack([along[..., 1], -along[..., 0]], axis=2)
+
+    @cached_property
+    def lengths(self) -> Array:
+        """The lengths of the edges of the triangles, (T, 3)."""
+        return np.linalg.norm(self.normals, axis=2)
+
+    @cached_property
+    def areas(self) -> Array:
+        """The areas of the triangles, (T,)."""
+        (a, b), (c, d) = np.moveaxis(self.corners[:, 1:] - self.corners[:, :1], 0, -1)
+        return (a * d - b * c) / 2
+
+    @cached_property
+    def slopes(self) -> Array:
+        """The gradients of the three barycentric coordinates in each triangle, (T, 3, 2)."""
+        return -np.roll(self.normals, -1, axis=1) / (2 * self.areas[:, None, None])
+
+    def refined(self, marked: Array) -> "Triangulation":
+        """Bisect triangles, and others as far as needed for a conforming mesh.
+
+        Args:
+            marked: a mask of the triangles of which all edges are halved, (T,).
+
+        Reference: Mitchell, A comparison of adaptive refinement techniques (1989).
+        """
+        edges, halved = self.edges, np.zeros(len(self.ends), bool)
+        halved[edges[marked]] = True
+        while True:  # the edge at which a triangle is bisected is halved first
+            more = halved[edges].any(axis=1) & ~halved[edges[:, 0]]
+            if not more.any():
+                break
+            halved[edges[more, 0]] = True
+        middle = np.full(len(halved), -1)
+        middle[halved] = len(self.vertices) + np.arange(halved.sum())
+        new, marks = self.vertices[self.ends[halved]].mean(axis=1), dict(self.marks)
+        for (a, b), between in zip(
+            self.ends[halved].tolist(), middle[halved].tolist(), strict=True
+        ):
+            if (piece := marks.pop((a, b), None)) is not None:
+                marks[a, between] = marks[b, between] = piece
+        (a, b, c), (m, n, o) = self.triangles.T, middle[edges].T
+        whole, number = m < 0, np.arange(len(m))
+        parts = [(self.triangles[whole], number[whole])]
+        for own, start, end in ((n, b, c), (o, c, a)):
+            # The half with the edge from `start` to `end` has the vertices start, end, m.
+            once, twice = ~whole & (own < 0), ~whole & (own >= 0)
+            parts.append((np.stack([start, end, m], axis=1)[once], number[once]))
+            both = [(m, start, own), (end, m, own)]
+            parts += [(np.stack(one, axis=1)[twice], number[twice]) for one in both]
+        vertices = np.concatenate([self.vertices, new])
+        triangles, parent = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return Triangulation(vertices, triangles, self.region[parent], marks, parent)
+
+
+def triangulated(problem: Problem) -> Triangulation:
+    """Return a coarse mesh of the domain of a problem, with the interfaces among its edges.
+
+    Raises:
+        Unsuitable: unless the domain is in the plane, with straight sides and interfaces.
+    """
+    domain = problem.domain
+    if domain.dim != 2:
+        raise Unsuitable("bounds with a flux on triangles are for domains in the plane")
+    kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
+    division = divided(domain, kinks)
+    pieces, vertices = list(domain.boundary.pieces), dict[tuple[float, float], int]()
+    marks, triangles, region = dict[tuple[int, int], int](), [], []
+
+    def number(point: Sequence[float]) -> int:
+        found = (float(point[0]), float(point[1]))
+        for known, index in vertices.items():
+            if math.dist(known, found) < 1e-11 * size:
+                return index
+        return vertices.setdefault(found, len(vertices))
+
+    size = float((domain.bounds[1] - domain.bounds[0]).max())
+    for index, (part, edges) in enumerate(zip(division.domains, division.edges, strict=True)):
+        if not all(isinstance(edge.curve, Segment) for edge in edges):
+            raise Unsuitable("bounds with a flux on triangles need straight sides and interfaces")
+        for edge in edges:
+            a, b = number(edge.curve.start), number(edge.curve.stop)
+            if edge.interface < 0:
+                marks[min(a, b), max(a, b)] = pieces.index(edge.piece)
+        lines = [shapely.LineString([e.curve.start, e.curve.stop]) for e in edges]
+        whole = min(shapely.polygonize(lines).geoms, key=lambda one: abs(one.area - part.measure))
+        for one in shapely.constrained_delaunay_triangles(whole).geoms:
+            corners = shapely.get_coordinates(one.normalize())[:3]
+            at = [number(corner) for corner in corners[::-1]]
+            sides = [math.dist(corners[::-1][j], corners[::-1][j - 2]) for j in range(3)]
+            first = sides.index(max(sides))
+            triangles.append(at[first:] + at[:first])
+            region.append(index)
+    mesh = Triangulation(np.array([*vertices]), np.array(triangles), np.array(region), marks)
+    if mesh.areas.min() <= 0:
+        raise Unsuitable("the triangles of the domain degenerate")
+    return mesh
+
+
+def exponents(degree: int, parts: int) -> Array:
+    """Return the exponents (n, parts) of the Bernstein polynomials of a degree."""
+    if parts == 1:
+        return np.array([[degree]])
+    rest = [(a, exponents(degree - a, parts - 1)) for a in range(degree, -1, -1)]
+    return np.concatenate([np.insert(one, 0, a, axis=1) for a, one in rest])
+
+
+def bernstein(degree: int, shares: Array) -> Array:
+    """Return the values (k, n) of the Bernstein polynomials at k points.
+
+    Args:
+        degree: the degree.
+        shares: the barycentric coordinates of the points, (k, 3), or (k, 2) on an edge.
+    """
+    powers = exponents(degree, shares.shape[1])
+    factors = [math.factorial(degree) / math.prod(map(math.factorial, row)) for row in powers]
+    table = np.ones((degree + 1, *shares.shape))
+    for k in range(degree):
+        table[k + 1] = table[k] * shares
+    found = np.array(factors) * np.ones((len(shares), 1))
+    for part in range(shares.shape[1]):
+        found *= table[:, :, part].T[:, powers[:, part]]
+    return found
+
+
+def bernstein_slopes(degree: int, shares: Array) -> Array:
+    """Return the derivatives (k, n, parts) of the polynomials by the barycentric coordinates."""
+    powers, parts = exponents(degree, shares.shape[1]), shares.shape[1]
+    lower, found = bernstein(degree - 1, shares), np.zeros((len(shares), len(powers), parts))
+    place = {tuple(row): i for i, row in enumerate(exponents(degree - 1, parts).tolist())}
+    for i, row in enumerate(powers):
+        for part in np.flatnonzero(row):
+            found[:, i, part] = (
+                degree * lower[:, place[tuple((row - np.eye(parts, dtype=int)[part]).tolist())]]
+            )
+    return found
+
+
+def on_edge(shares: Array, edge: int) -> Array:
+    """Return the barycentric coordinates, (k, 3), of points (k, 2) on an edge of a triangle."""
+    found = np.zeros((len(shares), 3))
+    found[:, [edge, (edge + 1) % 3]] = shares
+    return found
+
+
+EXTRA = 3  # the degree of data above that of the flux
+
+
+class Rules:
+    """The polynomials of a flux of degree m, and what belongs to it, at quadrature points.
+
+    The rules are exact up to the degree 2 m + 9 in triangles and on edges. The polynomials q, s, t,
+    v and d are those of the flux, of its multipliers in triangles and on edges, of the conforming
+    function and of the data, with the degrees m + 1, m, m, m + 1 and m + 3.
+
+    Args:
+        m: the degree of the flux.
+    """
+
+    def __init__(self, m: int) -> None:
+        self.m, nodes = m, m + 5
+        self.degrees = {"q": m + 1, "s": m, "t": m, "v": m + 1, "d": m + EXTRA}
+        shares, weights = simplex_rule(nodes, 2)
+        self.shares, self.weights = shares.numpy(), weights.numpy()
+        t, along = (one.numpy() for one in gauss_legendre(nodes))
+        self.line, self.along = np.stack([1 - t, t], axis=1), along
+        self.of = {name: bernstein(k, self.shares) for name, k in self.degrees.items()}
+        self.slopes = {name: bernstein_slopes(k, self.shares) for name, k in self.degrees.items()}
+        self.edge = {name: bernstein(k, self.line) for name, k in self.degrees.items()}
+        self.edge_slopes = {
+            name: bernstein_slopes(k, self.line) @ [-1.0, 1.0] for name, k in self.degrees.items()
+        }
+        sides = [on_edge(self.line, j) for j in range(3)]
+        self.sides = {
+            name: np.stack([bernstein(k, side) for side in sides])
+            for name, k in self.degrees.items()
+        }  # (3, k, n)
+        self.fit = np.linalg.pinv(self.of["d"])  # coefficients of data from their values
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The data of -div(A∇u) + c u = f on a mesh, by polynomials of the degree m + 3.
+
+    On an edge of the boundary either u = g, or A∂u/∂n + α u = g.
+
+    Args:
+        diffusion: the coefficients of A, (T, n, 2, 2).
+        reaction: those of c, (T, n).
+        source: those of f, (T, n).
+        fixed: whether u is prescribed on an edge, (E,).
+        given: the coefficients of g on edges, from the smaller to the larger vertex, (E, n).
+        robin: those of α, (E, n).
+        lost: the parts of f, of c, of A and of b = 0 that the polynomials miss, see `read_data`,
+            (4, T).
+        lost_given: the L2 norms on edges of the part of g that they miss, and of its derivative
+            where u is prescribed, (E, 2).
+        names: the names of the coordinates.
+    """
+
+    diffusion: Array
+    reaction: Array
+    source: Array
+    fixed: Array
+    given: Array
+    robin: Array
+    lost: Array
+    lost_given: Array
+    names: tuple[str, ...]
+
+    @cached_property
+    def least(self) -> Array:
+        """A lower bound of the least eigenvalue of A in each triangle, (T,)."""
+        return np.linalg.eigvalsh(self.diffusion)[..., 0].min(axis=1)
+
+    @cached_property
+    def most(self) -> Array:
+        """An upper bound of the largest eigenvalue of A in each triangle, (T,)."""
+        return np.linalg.eigvalsh(self.diffusion)[..., 1].max(axis=1)
+
+
+def lobatto(degree: int) -> Array:
+    """Return degree + 1 Chebyshev points from 0 to 1, with both ends."""
+    found: Array = (1 - np.cos(np.pi * np.arange(degree + 1) / degree)) / 2
+    return found
+
+
+def _line(t: Array) -> Array:
+    return np.stack([1 - t, t], axis=1)
+
+
+class Reader:
+    """Reads the data of a problem on meshes.
+
+    Args:
+        problem: the problem.
+        rules: the polynomials.
+
+    Raises:
+        Unsuitable: for a problem that is no linear diffusion with reaction, see the module.
+    """
+
+    def __init__(self, problem: Problem, rules: Rules) -> None:
+        self.problem, self.rules, self.names = stated(problem), rules, problem.domain.names
+        if len(problem.columns) != 1 or problem.unknowns:
+            raise Unsuitable("the problem has several fields or unknowns")
+        if reasons := jumps(problem):
+            raise Unsuitable(f"the solution has an infinite energy: {reasons[0]}")
+        self.coarse, pieces = triangulated(problem), problem.domain.boundary.pieces
+        self.conditions: list[Condition] = []
+        conditions = self.problem.conditions()
+        self.interfaces = [c for c in conditions if isinstance(c, Interface)]
+        for condition in conditions:
+            called = type(condition).__name__
+            if condition.kinks:
+                if not isinstance(condition, Interface) or condition.flux != 0:
+                    raise Unsuitable("at an interface the flux is not continuous")
+            elif not condition.pieces or any(one not in pieces for one in condition.pieces):
+                raise Unsuitable(f"{called} does not hold on a side of the domain")
+        for piece in pieces:
+            held = [c for c in conditions if piece in c.pieces]
+            if len(held) != 1:
+                words = "are several conditions" if held else "is no condition"
+                raise Unsuitable(f"there {words} on {piece.name}")
+            self.conditions += held
+
+    def __call__(self, mesh: Triangulation) -> Data:
+        """Return the data on a mesh."""
+        rules, area = self.rules, mesh.areas
+        values = self._inside(mesh, rules.shares)
+        coefficients = [np.einsum("nq,tq...->tn...", rules.fit, one) for one in values[:3]]
+        other = simplex_rule(rules.m, 2)
+        shares, weights = other[0].numpy(), other[1].numpy()
+        basis, found = bernstein(rules.degrees["d"], shares), self._inside(mesh, shares)
+        gaps = [
+            np.einsum("qn,tn...->tq...", basis, a) - b
+            for a, b in zip(coefficients, found, strict=False)
+        ]
+        lost_a = np.linalg.norm(gaps[0], axis=(2, 3)).max(axis=1)
+        lost_c = abs(gaps[1]).max(axis=1)
+        lost_f = np.sqrt(area * (gaps[2] ** 2 @ weights))
+        slopes = np.einsum(
+            "qnk,tkb->tqnb", bernstein_slopes(rules.degrees["d"], shares), mesh.slopes
+        )
+        divergence = np.einsum("tqna,tnab->tqb", slopes, coefficients[0])
+        drift = np.linalg.norm(found[3] + divergence, axis=2).max(axis=1)
+        lost = 2 * np.stack([lost_f, lost_c, lost_a, drift])
+        size = abs(coefficients[0]).max(axis=(1, 2, 3))
+        lost[2:] *= lost[2:] > 1e-11 * np.stack([size, size / np.sqrt(area)])
+        fixed, given, robin, lost_given = self._edges(mesh)
+        a, c, f = coefficients
+        return Data(a, c, f, fixed, given, robin, lost, lost_given, self.names)
+
+    def _inside(self, mesh: Triangulation, shares: Array) -> list[Array]:
+        """Return A, c, f and b - div A at points of the triangles, (T, Q, …)."""
+        coords = np.einsum("qk,tkd->tqd", shares, mesh.corners)
+        flat, parts = torch.from_numpy(coords.reshape(-1, 2)), []
+        for chunk in flat.split(2**15):
+            parts.append(
+                read_coefficients(self.problem.equation, Points(chunk, self.names), "the residual")
+            )
+        second, first, zeroth, rest = (
+            torch.cat([getattr(one, name) for one in parts])
+            .numpy()
+            .reshape(*coords.shape[:2], *shape)
+            for name, shape in (("second", (2, 2)), ("first", (2,)), ("zeroth", ()), ("rest", ()))
+        )
+        sign = -1.0 if np.einsum("tqaa->tq", second).sum() > 0 else 1.0
+        for one in self.interfaces:
+            given = values_of(one.coefficient, Points(flat, self.names), 1, "a").numpy()
+            a = given.reshape(*coords.shape[:2], 1, 1) * np.eye(2)
+            if not np.allclose(a, -sign * second, 1e-9, 1e-12):
+                raise Unsuitable("the coefficient at an interface is not that of the equation")
+        return [-sign * second, sign * zeroth, -sign * rest, sign * first]
+
+    def _at_sides(self, mesh: Triangulation, number: int, t: Array) -> tuple[Array, Array | None]:
+        """Return g and, for a flux, α on the edges of a piece of the boundary, (edges, k).
+
+        Args:
+            mesh: the mesh.
+            number: the number of the piece.
+            t: k parameters of the edges, (k,).
+        """
+        edges = np.flatnonzero(mesh.piece == number)
+        name = f"the condition on {self.problem.domain.boundary.pieces[number].name}"
+        normals = np.zeros((len(mesh.ends), 2))
+        normals[mesh.edges] = mesh.normals / mesh.lengths[..., None]
+        coords = np.einsum("qk,ekd->eqd", _line(t), mesh.vertices[mesh.ends[edges]])
+        outward = torch.from_numpy(np.repeat(normals[edges], len(t), axis=0))
+        p = Points(torch.from_numpy(coords.reshape(-1, 2)), self.names, outward)
+        terms = read_coefficients(self.conditions[number].stacked_residual, p, name)
+
+        def table(values: Tensor) -> Array:
+            found: Array = values.numpy().reshape(len(edges), -1)
+            return found
+
+        if not bool(terms.first.any()) and bool((terms.zeroth != 0).all()):
+            return table(-terms.rest / terms.zeroth), None
+        second = read_coefficients(self.problem.equation, p, "the residual").second
+        sign = -1.0 if float(second.diagonal(dim1=1, dim2=2).sum()) > 0 else 1.0
+        kappa = flux_factor(terms, -sign * second, p)
+        if kappa is None:
+            raise Unsuitable(f"{name} prescribes neither a value nor a flux")
+        alpha = table(terms.zeroth / kappa)
+        if alpha.min() < -1e-12 * abs(alpha).max():
+            raise Unsuitable(f"{name} is not coercive: α is {alpha.min():.3g}")
+        return table(-terms.rest / kappa), alpha
+
+    def _edges(self, mesh: Triangulation) -> tuple[Array, Array, Array, Array]:
+        """Return `fixed`, `given`, `robin` and `lost_given` of `Data`."""
+        degree, count = self.rules.degrees["d"], len(mesh.ends)
+        fixed, lost = np.zeros(count, bool), np.zeros((count, 2))
+        given, robin = np.zeros((count, degree + 1)), np.zeros((count, degree + 1))
+        lengths = np.linalg.norm(np.diff(mesh.vertices[mesh.ends], axis=1)[:, 0], axis=1)
+        for number in np.unique(mesh.piece[mesh.piece >= 0]).tolist():
+            edges = np.flatnonzero(mesh.piece == number)
+            values, alpha = self._at_sides(mesh, number, self.rules.line[:, 1])
+            if alpha is None:  # interpolation, so that both sides of a vertex agree
+                t, fine = lobatto(degree), lobatto(2 * degree)
+                fixed[edges] = True
+                nodal = self._at_sides(mesh, number, t)[0]
+                given[edges] = nodal @ np.linalg.inv(bernstein(degree, _line(t))).T
+                given[edges, 0], given[edges, -1] = nodal[:, 0], nodal[:, -1]
+                gap = self._at_sides(mesh, number, fine)[0]
+                gap -= given[edges] @ bernstein(degree, _line(fine)).T
+                wave = chebyshev.chebvander(2 * fine - 1, len(fine) - 1)
+                slopes = chebyshev.chebder(np.linalg.solve(wave, gap.T))
+                steep = 2 * chebyshev.chebval(2 * fine - 1, slopes)
+                lost[edges, 1] = 2 * abs(steep).max(axis=1) / np.sqrt(lengths[edges])
+            else:
+                fit = np.linalg.pinv(self.rules.edge["d"]).T
+                given[edges], robin[edges] = values @ fit, alpha @ fit
+                t = lobatto(degree + 2)[1:-1]
+                gap = self._at_sides(mesh, number, t)[0]
+                gap -= given[edges] @ bernstein(degree, _line(t)).T
+            lost[edges, 0] = 2 * abs(gap).max(axis=1) * np.sqrt(lengths[edges])
+        return fixed, given, robin, lost
+
+
+def _condensed(
+    matrices: Array, right: Array, outer: Array, count: int, known: Array, values: Array
+) -> Array:
+    """Solve an assembled system of which each triangle has inner unknowns of its own.
+
+    Args:
+        matrices: the matrices of the triangles, with the k outer unknowns first, (T, N, N).
+        right: the right-hand sides, (T, N, r).
+        outer: the numbers of the outer unknowns of each triangle, (T, k).
+        count: the number of outer unknowns.
+        known: a mask of the outer unknowns that are known, (count,).
+        values: their values, (count, r).
+
+    Returns:
+        The unknowns of each triangle, (T, N, r).
+    """
+    k, r = outer.shape[1], right.shape[2]
+    columns = np.concatenate([matrices[:, k:, :k], right[:, k:]], axis=2)
+    inner = np.linalg.solve(matrices[:, k:, k:], columns)
+    reduced = matrices[:, :k, :k] - matrices[:, :k, k:] @ inner[..., :k]
+    load = right[:, :k] - matrices[:, :k, k:] @ inner[..., k:]
+    rows = np.broadcast_to(outer[:, :, None], reduced.shape).ravel()
+    places = np.broadcast_to(outer[:, None, :], reduced.shape).ravel()
+    matrix = sparse.csc_array((reduced.ravel(), (rows, places)), shape=(count, count))
+    total = np.zeros((count, r))
+    np.add.at(total, outer, load)
+    free, found = np.flatnonzero(~known), np.where(known[:, None], values, 0.0)
+    if len(free):
+        total -= matrix @ found
+        factors = splu(matrix[free][:, free])
+        found[free] = factors.solve(total[free])
+        found[free] += factors.solve((total - matrix[:, free] @ found[free])[free])
+    at = found[outer]
+    return np.concatenate([at, inner[..., k:] - inner[..., :k] @ at], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """A conforming function v and a flux q near A∇v, with multipliers s and λ near v.
+
+    Args:
+        v: the coefficients of v in each triangle, the same on both sides of an edge, (T, n).
+        q: those of q, (T, n, 2).
+        s: those of s, (T, n).
+        trace: those of λ on edges, from the smaller to the larger vertex, (E, n).
+    """
+
+    v: Array
+    q: Array
+    s: Array
+    trace: Array
+
+
+class Discrete:
+    """The finite elements for the conforming function and for the flux on a mesh.
+
+    The conforming function is Galerkin's solution of the degree m + 1. The flux minimises the
+    complementary energy among the fluxes of Raviart and Thomas with -div q + c s = f up to the
+    degree m. Its normal component is made continuous by multipliers on edges.
+
+    Args:
+        mesh: the mesh.
+        data: the data on it.
+        rules: the polynomials.
+
+    Reference: Brezzi and Fortin, Mixed and Hybrid Finite Element Methods (1991), chapter V.
+    """
+
+    def __init__(self, mesh: Triangulation, data: Data, rules: Rules) -> None:
+        self.mesh, self.data, self.rules = mesh, data, rules
+        self.names = data.names
+        at = rules.of["d"]
+        self.diffusion = np.einsum("qn,tnab->tqab", at, data.diffusion)
+        self.reaction, self.source = data.reaction @ at.T, data.source @ at.T
+        self.inverse = np.linalg.inv(self.diffusion)
+
+    def flipped(self, coefficients: Array) -> Array:
+        """Return coefficients on edges, (E, n), in the direction of each triangle, (T, 3, n)."""
+        at = coefficients[self.mesh.edges]
+        return np.where(self.mesh.reverse[..., None], at[..., ::-1], at)
+
+    def solve(self) -> Fields:
+        """Return the conforming function and the flux."""
+        return Fields(self._conforming(), *self._flux())
+
+    def _on_sides(self) -> tuple[Array, Array, Array]:
+        """Return where a flux is prescribed, (T, 3), and g and α on all edges, (T, 3, k)."""
+        natural = (self.mesh.piece >= 0) & ~self.data.fixed
+        basis = self.rules.edge["d"].T
+        return (
+            natural[self.mesh.edges],
+            self.flipped(self.data.given) @ basis,
+            self.flipped(self.data.robin) @ basis,
+        )
+
+    def _flux(self) -> tuple[Array, Array, Array]:
+        """Return the coefficients of q, (T, n, 2), of s, (T, n), and of λ on edges, (E, n)."""
+        mesh, rules = self.mesh, self.rules
+        size = np.sqrt(2 * mesh.areas)  # q is scaled by it, so that all entries are near 1
+        q, s, trace = rules.of["q"], rules.of["s"], rules.edge["t"]
+        n, k, edge = q.shape[1], s.shape[1], trace.shape[1]
+        natural, g, alpha = self._on_sides()
+        own = mesh.lengths[..., None] * natural[..., None] * rules.along
+        span = self._raviart_thomas()
+        mass, divergence = np.zeros((len(size), 2 * n, 2 * n)), np.zeros((len(size), k, 2 * n))
+        sides = np.zeros((len(size), 3 * edge, 2 * n))
+        table = np.einsum("q,qa,qnk->kan", rules.weights, s, rules.slopes["q"])
+        moments = np.einsum("q,qa,jqn->jan", rules.along, trace, rules.sides["q"])
+        for a in range(2):
+            at = slice(a * n, (a + 1) * n)
+            for b in range(2):
+                mass[:, at, b * n : (b + 1) * n] = self._mass(self.inverse[..., a, b] / 2, q)
+            steep = mesh.slopes[:, :, a] * (mesh.areas / size)[:, None]
+            divergence[:, :, at] = (steep @ table.reshape(3, -1)).reshape(-1, k, n)
+            scaled = (mesh.normals[:, :, a] / size[:, None])[..., None, None] * moments
+            sides[:, :, at] = scaled.reshape(-1, 3 * edge, n)
+        mass = span.transpose(0, 2, 1) @ mass @ span
+        divergence, sides = divergence @ span, sides @ span
+        count, both = 3 * edge, 3 * edge + span.shape[2]
+        matrix = np.zeros((len(size), both + k, both + k))
+        right = np.zeros((len(size), both + k, 1))
+        for j in range(3):
+            place = slice(j * edge, (j + 1) * edge)
+            factors = own[:, j] * alpha[:, j]
+            matrix[:, place, place] = -(trace.T @ (factors[..., None] * trace))
+            right[:, place, 0] = -(own[:, j] * g[:, j]) @ trace
+        matrix[:, :count, count:both], matrix[:, both:, count:both] = -sides, divergence
+        matrix[:, count:both, :count] = -sides.transpose(0, 2, 1)
+        matrix[:, count:both, both:] = divergence.transpose(0, 2, 1)
+        matrix[:, count:both, count:both] = mass
+        matrix[:, both:, both:] = -self._mass(mesh.areas[:, None] * self.reaction, s)
+        right[:, both:, 0] = -(mesh.areas[:, None] * rules.weights * self.source) @ s
+        along = np.arange(edge)
+        number = mesh.edges[..., None] * edge
+        number = number + np.where(mesh.reverse[..., None], along[::-1], along)
+        number = number.reshape(len(matrix), -1)
+        known, root = np.repeat(self.data.fixed, edge), np.sqrt(rules.along)
+        fit = np.linalg.pinv(root[:, None] * trace) * root
+        values = (self.data.given @ rules.edge["d"].T @ fit.T).reshape(-1, 1)
+        found = _condensed(matrix, right, number, len(known), known, values)[..., 0]
+        traces = np.zeros(len(known))
+        traces[number] = found[:, :count]
+        flux = (span @ found[:, count:both, None])[..., 0].reshape(-1, 2, n).transpose(0, 2, 1)
+        return flux / size[:, None, None], found[:, both:], traces.reshape(-1, edge)
+
+    def _raviart_thomas(self) -> Array:
+        """Return the functions of Raviart and Thomas as vectors of two polynomials of degree m + 1.
+
+        They are vectors of two polynomials of the degree m, and x times homogeneous ones of this
+        degree in coordinates from the third corner.
+
+        Returns:
+            The coefficients, those of the first component first, (T, 2 n, functions).
+        """
+        m, powers = self.rules.m, exponents(self.rules.m, 3)
+        place = {tuple(row): i for i, row in enumerate(exponents(m + 1, 3).tolist())}
+        lift = np.zeros((len(place), len(powers)))
+        for column, row in enumerate(powers):
+            for part, raised in enumerate(row + np.eye(3, dtype=int)):
+                lift[place[tuple(raised.tolist())], column] = (row[part] + 1) / (m + 1)
+        n, k = lift.shape
+        span = np.zeros((len(self.mesh.areas), 2 * n, 2 * k + m + 1))
+        away = self.mesh.corners[:, :2] - self.mesh.corners[:, 2:]
+        away = away / np.sqrt(2 * self.mesh.areas)[:, None, None]
+        for a in range(2):
+            span[:, a * n : (a + 1) * n, a * k : (a + 1) * k] = lift
+            for i in range(m + 1):
+                column = 2 * k + i
+                span[:, a * n + place[i + 1, m - i, 0], column] += away[:, 0, a] * (i + 1) / (m + 1)
+                last = away[:, 1, a] * (m + 1 - i) / (m + 1)
+                span[:, a * n + place[i, m + 1 - i, 0], column] += last
+        return span
+
+    def _mass(self, factors: Array, basis: Array) -> Array:
+        """Return the matrices Σ w · factor · basis ⊗ basis of all triangles, (T, n, n)."""
+        products = np.einsum("q,qa,qb->qab", self.rules.weights, basis, basis)
+        if np.ptp(factors, axis=1).max() <= 1e-13 * abs(factors).max():
+            return factors[:, :1, None] * products.sum(axis=0)
+        found: Array = (factors @ products.reshape(len(basis), -1)).reshape(-1, *products.shape[1:])
+        return found
+
+    def _conforming(self) -> Array:
+        mesh, rules, p = self.mesh, self.rules, self.rules.degrees["v"]
+        values = rules.of["v"]
+        slopes = np.einsum("qnk,tkd->tqnd", rules.slopes["v"], mesh.slopes)
+        weighted = np.einsum(
+            "q,tqab,tqnb->tqna", rules.weights, self.diffusion, slopes, optimize=True
+        )
+        count = values.shape[1]
+
+        def flat(x: Array) -> Array:
+            return x.transpose(0, 2, 1, 3).reshape(len(x), count, -1)
+
+        matrix = flat(slopes) @ flat(weighted).transpose(0, 2, 1) + self._mass(
+            self.reaction, values
+        )
+        right = (rules.weights * self.source) @ values
+        matrix *= mesh.areas[:, None, None]
+        right *= mesh.areas[:, None]
+        natural, g, alpha = self._on_sides()
+        own = mesh.lengths[..., None] * natural[..., None] * rules.along
+        for j in range(3):
+            side = rules.sides["v"][j]
+            right += (own[:, j] * g[:, j]) @ side
+            some = natural[:, j] & (abs(alpha[:, j]).max(axis=1) > 0)
+            factors = (own[:, j] * alpha[:, j])[some]
+            matrix[some] += side.T @ (factors[..., None] * side)
+        outer, number, total = numbering(mesh, p)
+        inner = np.setdiff1d(np.arange(count), outer)
+        order = np.concatenate([outer, inner])
+        known, given = np.zeros(total, bool), np.zeros((total, 1))
+        t = lobatto(p)
+        nodal = self.data.given[self.data.fixed] @ bernstein(rules.degrees["d"], _line(t)).T
+        at_edge = nodal @ np.linalg.inv(bernstein(p, _line(t))).T
+        at_edge[:, [0, -1]] = self.data.given[self.data.fixed][:, [0, -1]]
+        on = edge_numbers(mesh, p)[self.data.fixed]
+        known[on], given[on, 0] = True, at_edge
+        found = _condensed(
+            matrix[:, order][:, :, order], right[:, order, None], number, total, known, given
+        )
+        result: Array = found[:, np.argsort(order), 0]
+        return result
+
+
+def edge_numbers(mesh: Triangulation, degree: int) -> Array:
+    """Return the numbers of a continuous function's coefficients on edges, (E, degree + 1)."""
+    inner = len(mesh.vertices) + np.arange(len(mesh.ends) * (degree - 1)).reshape(-1, degree - 1)
+    return np.concatenate([mesh.ends[:, :1], inner, mesh.ends[:, 1:]], axis=1)
+
+
+def numbering(mesh: Triangulation, degree: int) -> tuple[Array, Array, int]:
+    """Return which coefficients of a triangle lie on its edges, their numbers, and how many.
+
+    Returns:
+        The k places among the coefficients of a triangle; the numbers, (T, k); their count.
+    """
+    powers, on = exponents(degree, 3), edge_numbers(mesh, degree)
+    places = np.flatnonzero((powers == 0).any(axis=1))
+    numbers = np.zeros((len(mesh.triangles), len(powers)), int)
+    for j in range(3):
+        row = np.flatnonzero(powers[:, (j + 2) % 3] == 0)
+        along = powers[row, (j + 1) % 3]
+        along = np.where(mesh.reverse[:, [j]], degree - along, along)
+        numbers[:, row] = np.take_along_axis(on[mesh.edges[:, j]], along, axis=1)
+    total = len(mesh.vertices) + len(mesh.ends) * (degree - 1)
+    return places, numbers[:, places], total
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The parts of a bound of the energy norm of u - v in each triangle, (T,) each.
+
+    Args:
+        misfit: ‖A^(-1/2) (q - A∇v)‖, and the oscillation of f and of fluxes on sides.
+        lower: the norm of √c (s - v), with √α (λ - v) on sides.
+        extension: the energy norm of an extension of u - v on sides with prescribed values.
+        rounding: a bound of the part by which rounding spoils the equilibrium, a number.
+        square: the squared energy norm of v.
+    """
+
+    misfit: Array
+    lower: Array
+    extension: Array
+    rounding: float
+    square: Array
+
+    @property
+    def indicator(self) -> Array:
+        """The squares of the triangles' contributions, (T,)."""
+        return self.misfit**2 + self.lower**2 + self.extension**2
+
+    @property
+    def total(self) -> float:
+        """The bound of the energy norm."""
+        inner = math.sqrt(float((self.misfit**2 + self.lower**2).sum())) + self.rounding
+        return math.hypot(inner, math.sqrt(float((self.extension**2).sum())))
+
+
+def judged(found: Discrete, fields: Fields, friedrichs: float) -> Judged:
+    """Bound the energy norm of u - v by a flux q.
+
+    Args:
+        found: the mesh, the data and the polynomials.
+        fields: v, q and the multipliers.
+        friedrichs: C in ‖w‖ ≤ C |||w||| for all w that vanish where u is prescribed.
+
+    Reference: Prager and Synge, Approximations in elasticity based on the concept of function space
+    (1947); Payne and Weinberger, An optimal Poincaré inequality for convex domains (1960).
+    """
+    mesh, data, rules, areas = found.mesh, found.data, found.rules, found.mesh.areas
+    root, reach = np.sqrt(data.least), mesh.lengths.max(axis=1)
+
+    def norm(values: Array) -> Array:
+        found: Array = np.sqrt(areas * (values @ rules.weights))
+        return found
+
+    values = {name: getattr(fields, name) @ rules.of[name].T for name in ("v", "s")}
+    gradient = _gradient(mesh, rules, "v", fields.v)
+    flux = np.einsum("qn,tnd->tqd", rules.of["q"], fields.q)
+    conormal = np.einsum("tqab,tqb->tqa", found.diffusion, gradient)
+    gap = flux - conormal
+    misfit = norm(np.einsum("tqa,tqab,tqb->tq", gap, found.inverse, gap, optimize=True))
+    divergence = np.einsum("tqdd->tq", _gradient(mesh, rules, "q", fields.q))
+    rest = found.source - found.reaction * values["s"] + divergence
+    misfit += reach / math.pi / root * norm(rest**2)
+    lost_f, lost_c, lost_a, drift = data.lost
+    steep = norm((gradient**2).sum(axis=2))
+    misfit += (reach / math.pi * lost_f + lost_a * steep) / root
+    misfit += friedrichs * (drift * steep + lost_c * norm(values["v"] ** 2))
+    lower = areas * ((found.reaction * (values["s"] - values["v"]) ** 2) @ rules.weights)
+    square = (conormal * gradient).sum(axis=2) + found.reaction * values["v"] ** 2
+    square = areas * (square @ rules.weights)
+    spoilt = friedrichs * math.sqrt(float((areas * (rest @ rules.weights) ** 2).sum()))
+    # Traces on an edge E of a triangle T: ‖w‖² ≤ |E|/|T| (‖w‖² + h ‖w‖ ‖∇w‖).
+    edge = rules.edge["d"].T
+    natural, g, alpha = found._on_sides()
+    trace = found.flipped(fields.trace) @ rules.edge["t"].T
+    jumps_of_flux = np.zeros((len(mesh.ends), len(rules.along)))
+    extension, lost = np.zeros(len(areas)), data.lost_given[mesh.edges]
+    fixed, given = data.fixed[mesh.edges], found.flipped(data.given)
+    for j in range(3):
+        length = mesh.lengths[:, j]
+        side = rules.sides["q"][j]
+        normal = np.einsum("qn,tnd,td->tq", side, fields.q, mesh.normals[:, j] / length[:, None])
+        on_v = fields.v @ rules.sides["v"][j].T
+        some = natural[:, j]
+        ratio = length / areas
+        constant = reach * np.sqrt(ratio * (1 / math.pi**2 + 1 / math.pi)) / root
+        left = g[:, j] - alpha[:, j] * trace[:, j] - normal
+        size = np.sqrt(length * (left**2 @ rules.along)) + lost[:, j, 0]
+        misfit += some * constant * size
+        own = length * (alpha[:, j] * (trace[:, j] - on_v) ** 2 @ rules.along)
+        lower += some * own
+        square += some * length * (alpha[:, j] * on_v**2 @ rules.along)
+        signed = np.where(some[:, None], left, normal)
+        turned = np.where(mesh.reverse[:, [j]], signed[:, ::-1], signed)
+        np.add.at(jumps_of_flux, mesh.edges[some | ~fixed[:, j], j], turned[some | ~fixed[:, j]])
+        # u - v on the edge is continued to the opposite corner, like a power k of the distance.
+        high, at = 2 / ratio, fixed[:, j]
+        slope_v = fields.v @ (_side_slopes(rules, j)).T
+        gaps = given[:, j] @ edge - on_v, given[:, j] @ rules.edge_slopes["d"].T - slope_v
+        value = np.sqrt(length * (gaps[0] ** 2 @ rules.along)) + lost[:, j, 0]
+        along = np.sqrt(gaps[1] ** 2 @ rules.along / length) + lost[:, j, 1]
+        steep, flat = along**2 * (1 + 2 * (reach / high) ** 2), 2 * (value / high) ** 2 + 1e-300
+        power = np.maximum(np.sqrt(steep / flat), 1)
+        spread = high / 2 * (steep / power + flat * power)
+        most = found.reaction.max(axis=1)
+        extension += at * np.sqrt(data.most * spread + most * high / 4 * value**2)
+    # what is left of the flux through edges is the same on both sides but for rounding
+    inner = ~data.fixed
+    ratio = np.zeros(len(mesh.ends))
+    ratio[mesh.edges.ravel()] = (mesh.lengths**2 / areas[:, None]).ravel()
+    squares = ratio[inner & (mesh.piece < 0)] * (
+        jumps_of_flux[inner & (mesh.piece < 0)] ** 2 @ rules.along
+    )
+    factor = friedrichs**2 + reach.max() * friedrichs / root.min()
+    spoilt += math.sqrt(3 * factor * float(squares.sum()))
+    spoilt += 1e-13 * math.sqrt(float(square.sum()))
+    return Judged(misfit, np.sqrt(lower), extension, spoilt, square)
+
+
+def _gradient(mesh: Triangulation, rules: Rules, name: str, coefficients: Array) -> Array:
+    """Return the gradients of polynomials, (T, n, …), at the points of the rule, (T, Q, …, 2)."""
+    local = np.einsum("qnk,tn...->tqk...", rules.slopes[name], coefficients)
+    return np.einsum("tqk...,tkd->tq...d", local, mesh.slopes)
+
+
+def _side_slopes(rules: Rules, edge: int) -> Array:
+    """Return the derivatives (k, n) of the basis of v along an edge, by its parameter."""
+    p = rules.degrees["v"]
+    table = bernstein_slopes(p, on_edge(rules.line, edge))
+    found: Array = table[..., (edge + 1) % 3] - table[..., edge]
+    return found
+
+
+def friedrichs_constant(mesh: Triangulation, fixed: Array, least: float, reaction: float) -> float:
+    """Return C in ‖w‖ ≤ C |||w||| for functions w that vanish on some edges of the boundary.
+
+    It follows from a lower bound of the least eigenvalue of -Δ, λ / (1 + (0.1893 h)² λ), where λ is
+    the least eigenvalue with elements of Crouzeix and Raviart.
+
+    Args:
+        mesh: a mesh.
+        fixed: whether w vanishes on an edge of the mesh, (E,).
+        least: a lower bound of the eigenvalues of A.
+        reaction: a lower bound of c.
+
+    Raises:
+        Unsuitable: if neither a value nor c fixes a constant.
+
+    Reference: Liu, A framework of verified eigenvalue bounds for self-adjoint differential
+    operators (2015).
+    """
+    bound = 0.0
+    if fixed.any():
+        slopes = -2 * np.roll(mesh.slopes, -2, axis=1)  # of the function of each edge
+        local = np.einsum("tad,tbd,t->tab", slopes, slopes, mesh.areas)
+        rows = np.broadcast_to(mesh.edges[:, :, None], local.shape).ravel()
+        columns = np.broadcast_to(mesh.edges[:, None, :], local.shape).ravel()
+        matrix = sparse.csc_array((local.ravel(), (rows, columns)), shape=(len(fixed),) * 2)
+        mass = np.zeros(len(fixed))
+        np.add.at(mass, mesh.edges, np.repeat(mesh.areas[:, None] / 3, 3, axis=1))
+        free = np.flatnonzero(~fixed)
+        scale = sparse.diags_array(1 / np.sqrt(mass[free]))
+        reduced = (scale @ matrix[free][:, free] @ scale).tocsc()
+        start = np.ones(len(free))
+        found = float(eigsh(reduced, 1, sigma=0.0, v0=start, return_eigenvectors=False)[0])
+        found *= 1 - 1e-8  # rounding
+        bound = least * found / (1 + (0.1893 * float(mesh.lengths.max())) ** 2 * found)
+    if bound + reaction <= 0:
+        raise Unsuitable("the problem is not coercive: neither a value nor c fixes a constant")
+    return 1 / math.sqrt(bound + max(reaction, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A function at the points of a rule.
+
+    Args:
+        points: the points, (n, 2).
+        weights: the weights, (n,).
+        values: the values, (n,).
+        slopes: the gradients, (n, 2).
+    """
+
+    points: Array
+    weights: Array
+    values: Array
+    slopes: Array
+
+    @classmethod
+    def of(cls, rule: Sequence[tuple[Points, Tensor]], jet: JetFunction) -> "Given":
+        """Evaluate a function at the points of a rule.
+
+        Args:
+            rule: groups of points with their weights.
+            jet: returns the jet of the function.
+        """
+        jets = [jet(p, Channels(p.names, True)) for p, _ in rule]
+        parts = (
+            [p.coords for p, _ in rule],
+            [weights for _, weights in rule],
+            [u.value[:, 0] for u in jets],
+            [grad(u) for u in jets],
+        )
+        return cls(*(torch.cat(part).detach().double().numpy() for part in parts))
+
+    def distance(
+        self, meshes: Sequence[Triangulation], found: Discrete, v: Array
+    ) -> tuple[float, float]:
+        """Return the energy norm and the L2 norm of v minus this function.
+
+        Args:
+            meshes: the meshes from the coarsest one on, each refined from the one before.
+            found: the data on the last mesh.
+            v: the coefficients of v, (T, n).
+        """
+        mesh, degrees = meshes[-1], found.rules.degrees
+        number, shares = located(meshes, self.points)
+        squares = np.zeros(2)
+        for at in np.array_split(np.arange(len(number)), 1 + len(number) // 2**15):
+            own, here = number[at], shares[at]
+            local = np.einsum("pnk,pn->pk", bernstein_slopes(degrees["v"], here), v[own])
+            steep = np.einsum("pk,pkd->pd", local, mesh.slopes[own]) - self.slopes[at]
+            gap = (bernstein(degrees["v"], here) * v[own]).sum(axis=1) - self.values[at]
+            data = bernstein(degrees["d"], here)
+            diffusion = np.einsum("pn,pnab->pab", data, found.data.diffusion[own])
+            energy = np.einsum("pa,pab,pb->p", steep, diffusion, steep)
+            energy += (data * found.data.reaction[own]).sum(axis=1) * gap**2
+            squares += np.stack([energy, gap**2]) @ self.weights[at]
+        return math.sqrt(float(squares[0])), math.sqrt(float(squares[1]))
+
+
+def located(meshes: Sequence[Triangulation], points: Array) -> tuple[Array, Array]:
+    """Return the triangles of the last mesh that contain n points, (n,).
+
+    Args:
+        meshes: the meshes from the coarsest one on, each refined from the one before.
+        points: the points, (n, 2).
+
+    Returns:
+        The numbers of the triangles, and the barycentric coordinates of the points, (n, 3).
+    """
+
+    def shares(mesh: Triangulation, own: Array) -> Array:
+        """Return the barycentric coordinates of the points in triangles, (n, k, 3)."""
+        away = points[:, None] - mesh.corners[own].mean(axis=2)
+        found: Array = 1 / 3 + np.einsum("nkd,nkjd->nkj", away, mesh.slopes[own])
+        return found
+
+    number = np.zeros(len(points), int)
+    for mesh in meshes:
+        if mesh.parent is None:
+            children = np.arange(len(mesh.triangles))[None]
+        else:
+            order = np.argsort(mesh.parent, kind="stable")
+            starts = np.searchsorted(mesh.parent[order], np.arange(mesh.parent.max() + 2))
+            count = np.diff(starts)[:, None]
+            children = order[starts[:-1, None] + np.minimum(np.arange(count.max()), count - 1)]
+        several = children[number]
+        best = shares(mesh, several).min(axis=2).argmax(axis=1)
+        number = several[np.arange(len(points)), best]
+    return number, shares(meshes[-1], number[:, None])[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """A bound of the energy norm of u - v, with all that is needed to check it.
+
+    Args:
+        found: the mesh, the data and the polynomials.
+        fields: v, q and the multipliers.
+        parts: the parts of the bound.
+        friedrichs: the constant in Friedrichs' inequality.
+        distance: the norm of v minus the given solution in the energy norm and in L2.
+    """
+
+    found: Discrete
+    fields: Fields
+    parts: Judged
+    friedrichs: float
+    distance: tuple[float, float]
+
+    @property
+    def stretch(self) -> float:
+        """A factor for what the polynomials miss of A and of the condition that b is 0."""
+        data = self.found.data
+        lost = (
+            self.friedrichs * data.lost[3] / np.sqrt(data.least) + data.lost[2] / data.least
+        ).max()
+        return 1 / (1 - float(lost)) if lost < 1 else math.inf
+
+    @property
+    def total(self) -> float:
+        """The bound of the energy norm of u - v."""
+        return self.stretch * self.parts.total
+
+    def bound(self) -> Bound:
+        """Return bounds of the errors of the given solution."""
+        area, data = float(self.found.mesh.areas.sum()), self.found.data
+        least, (far, near) = float(data.least.min()), self.distance
+        extended = math.sqrt(float((self.parts.extension**2).sum()))
+        energy, l2 = self.total + far, self.friedrichs * (self.total + extended) + near
+        if extended:
+            l2 += extended * float(self.found.mesh.lengths.max()) / math.sqrt(least)
+        values = self.fields.v @ self.found.rules.of["v"].T
+        squares = self.found.mesh.areas * (values**2 @ self.found.rules.weights)
+        sizes = {
+            "l2": math.sqrt(float(squares.sum())),
+            "energy": math.sqrt(float(self.parts.square.sum())),
+        }
+        slopes = _gradient(self.found.mesh, self.found.rules, "v", self.fields.v)
+        steep = self.found.mesh.areas * ((slopes**2).sum(axis=2) @ self.found.rules.weights)
+        sizes["h1"] = math.sqrt(float((squares + steep).sum()))
+        norms: dict[str, Any] = {}
+        for name, whole in {
+            "l2": l2,
+            "h1": math.hypot(l2, energy / math.sqrt(least)),
+            "energy": energy,
+        }.items():
+            norms[name] = whole / math.sqrt(area)
+            left = sizes[name] - whole
+            norms[f"{name}_relative"] = whole / left if left > 0 else math.inf
+        theorem = "equilibrated flux on triangles (Prager and Synge 1947), "
+        theorem += "Payne and Weinberger's constants"
+        known = {
+            "friedrichs": self.friedrichs,
+            "diffusion": least,
+            "triangles": float(len(squares)),
+        }
+        return Bound(**norms, theorem=theorem, constants=known)
+
+
+DEGREE = 6  # the degree of the flux
+MOST = 800  # triangles
+
+
+def certificate(problem: Problem, given: tuple[Given, Given], most: int = MOST) -> Certificate:
+    """Return a bound of the error of a solution, on a mesh that is refined where it is needed.
+
+    The mesh is refined until the bound of u - v is a quarter of the distance of v and the solution.
+
+    Args:
+        problem: the problem.
+        given: the solution at the points of a rule, and at those of a coarser rule.
+        most: the number of triangles above which the mesh is not refined further.
+
+    Raises:
+        Unsuitable: if there is no bound for the problem.
+    """
+    rules = Rules(DEGREE)
+    reader = Reader(problem, rules)
+    meshes = [reader.coarse]
+    for _ in range(4):
+        meshes.append(meshes[-1].refined(np.ones(len(meshes[-1].triangles), bool)))
+    coarse, meshes = meshes[4], meshes[:3]
+    fixed = coarse.piece >= 0
+    prescribed = {int(n) for n, c in enumerate(reader.conditions) if c.prescribed(problem.fields)}
+    fixed &= np.isin(coarse.piece, [*prescribed])
+    far = (math.inf, math.inf)
+    while True:
+        mesh = meshes[-1]
+        data = reader(mesh)
+        if bool((bad := data.least <= 1e-9 * data.most).any()):
+            if len(mesh.triangles) > most:
+                raise Unsuitable("the equation is not elliptic")
+            meshes.append(mesh.refined(bad))
+            continue
+        reach = mesh.lengths.max(axis=1)
+        if bool(
+            ((data.lost[2] < 1e-6 * data.least) & (data.lost[3] * reach > 1e-3 * data.least)).any()
+        ):
+            raise Unsuitable("the equation has convection")
+        found = Discrete(mesh, data, rules)
+        if found.reaction.min() < -1e-10 * abs(found.reaction).max():
+            raise Unsuitable("c is negative somewhere")
+        least = float(found.reaction.min())
+        friedrichs = friedrichs_constant(coarse, fixed, float(data.least.min()), least)
+        fields = found.solve()
+        parts = judged(found, fields, friedrichs)
+        if parts.total <= far[0] / 2:
+            far = given[0].distance(meshes, found, fields.v)
+        made = Certificate(found, fields, parts, friedrichs, far)
+        enough = made.total <= far[0] / 4 or parts.rounding > parts.total / 3
+        if enough or len(mesh.triangles) > most:
+            break
+        meshes.append(mesh.refined(_marked(parts.indicator)))
+    if math.isinf(made.stretch):
+        raise Unsuitable("the coefficients are not smooth")
+    (a, c), (b, d) = (one.distance(meshes, found, fields.v) for one in given)
+    return replace(made, distance=(a + abs(a - b), c + abs(c - d)))
+
+
+def _marked(indicator: Array) -> Array:
+    """Return a mask of the triangles with the largest contributions, 0.8 of the sum (Dörfler)."""
+    order = np.argsort(-indicator, kind="stable")
+    count = int(np.searchsorted(np.cumsum(indicator[order]), 0.8 * indicator.sum())) + 1
+    marked = np.zeros(len(indicator), bool)
+    marked[order[:count]] = True
+    return marked
