@@ -118,13 +118,14 @@ def second_of_diagonal(diagonal: Tensor, kind: str) -> Tensor:
 class Jet:
     """A field of m components in d coordinates, with its derivatives at n points.
 
+    Arithmetic with jets and numbers gives jets. Arithmetic with a plain tensor, whose derivatives
+    are not known, gives a plain tensor of values.
+
     Args:
         value: (n, m).
         gradient: (n, d, m).
         second: (n, s, m) with s = 1, d or d², depending on `channels.second`.
         lines: (n, directions, order, m), the derivatives ∂_v, ∂_v², … along each direction.
-            Arithmetic with jets and numbers gives jets. Arithmetic with a plain tensor, whose
-            derivatives are not known, gives a plain tensor of values.
 
     Example:
         >>> import torch

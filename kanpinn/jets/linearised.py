@@ -59,8 +59,8 @@ def find_channels(
 
     Raises:
         InputError: if the residual takes a derivative of something else than the solution's jet;
-            the channel is then still missing after it has been added. Also if the residual reads
-            derivatives from a jet that does not carry them, as `u.gradient`.
+            the channel is then still missing after it has been added. Also if the residual reads a
+            derivative, such as `u.gradient`, from a jet that does not carry it.
     """
     channels = known or Channels(names)
     while True:

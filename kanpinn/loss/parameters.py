@@ -182,7 +182,7 @@ class Measurements:
 
         Args:
             terms: the terms of the loss.
-            surrogate: the solution, whose fields the data are of.
+            surrogate: the solution, with whose fields the data are compared.
         """
         measured = [one for one in terms if one.measured and isinstance(one, ResidualTerm)]
         counts, spreads = [], []

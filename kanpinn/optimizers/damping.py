@@ -1,4 +1,4 @@
-"""Which steps count: shortened and damped steps, by the loss before and after them."""
+"""The choice among shortened and damped steps, by the loss before and after each step."""
 
 import math
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def shortened(loss_at: Callable[[float], float], before: float) -> tuple[float, 
 def best_damping(
     loss_at: Callable[[float], float], start: float, before: float
 ) -> tuple[float, float, list[float]]:
-    """Search for the damping after which the loss has a local minimum, in factors of ten.
+    """Search, in factors of ten, for a damping with a local minimum of the loss after the step.
 
     Args:
         loss_at: returns the loss after a step with a given damping; it is called once for each

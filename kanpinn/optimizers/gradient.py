@@ -411,8 +411,8 @@ class SSBroydenStage(Stage):
         gradient: the gradient of the loss at the present coefficients, (P,); None before the first
             step.
         count: the number of iterations so far.
-        mark: the loss after the last multiple of fifty iterations; infinite if there is none since
-            the points changed.
+        mark: the loss after the latest iteration whose number is a multiple of fifty; infinite
+            before the first of these iterations since the points have changed.
         points: the collocation points of each loss term at the last evaluation.
         factors: the factor of each loss term at the last evaluation.
     """

@@ -101,8 +101,8 @@ class SeveralStarts(Stage):
         """Take a step of the first descent, or a step that continues the best descent.
 
         If the first descent ends, or has been slow in several steps, without fitting the data, the
-        next step of the stage tries another start. So it does if the step breaks down, which leaves
-        the coefficients as they were.
+        next step of the stage tries another start. The next step also tries another start if the
+        present step breaks down. The coefficients then stay as they were.
 
         Raises:
             LinAlgError: if the step breaks down, and no other start is to be tried.

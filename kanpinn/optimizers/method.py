@@ -238,7 +238,7 @@ class Method(ABC):
         fits_points: whether the method lowers the residual at the collocation points of the solve.
         cheap_steps: whether the error is measured after some steps only, about 250 in all.
         error_limit: the largest relative error that a step adds, if the method chooses its steps
-            and its space by this limit, as a march in time; otherwise None.
+            and its space by this limit, like a march in time; otherwise None.
         advice: a remedy, which is part of the status if the limit of steps ends the method.
 
     Example:

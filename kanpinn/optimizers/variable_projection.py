@@ -336,7 +336,7 @@ class VariableProjectionStage(Stage):
         """Draw a round of random starts on the coarse grid; begin a descent from the best start.
 
         Further rounds are drawn until a start has a finite loss, up to the largest number of
-        rounds. If no start has one, the best descent of earlier rounds goes on.
+        rounds. If no start has a finite loss, the best descent of earlier rounds goes on.
 
         Raises:
             LinAlgError: if no start of any round had a finite loss.

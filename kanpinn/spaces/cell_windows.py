@@ -188,7 +188,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
     """Cells in space for each window of time; the scaled time is the last input. For `March`.
 
     In each window the output is Σ_j P_j(τ) φ_j(x): Legendre polynomials of the window's time τ in
-    [-1, 1], and functions φ_j of space that are polynomials of total degree k in each cell, as
+    [-1, 1], and functions φ_j of space that are polynomials of total degree k in each cell, like
     those of `Cells`. The cells are boxes of a tree over the domain in space, which is a box or any
     domain in the plane. `March` adds one window after another, each with cells of its own, and
     halves cells where the error is large. After the last window the output is constant in time. A

@@ -374,8 +374,8 @@ class SideCondition:
         end: the value of x on the side.
         field: the index f of the field.
         factors: the γ_r.
-        data: a function of k times (k,) that gives g at the products of the other coordinates'
-            places, (k, places).
+        data: a function of k times (k,) that gives g on the side at these times, (k, places). The
+            places are all combinations of the quadrature places of the other coordinates.
     """
 
     axis: int
@@ -444,7 +444,7 @@ def _on_side(
                 raise _refusal(term, "it holds on a part of a side of the box")
 
     def linearised(times: Tensor) -> Linearised:
-        """The linearised term at products of the other coordinates' places, at each of k times."""
+        """The linearised term at all quadrature places of the side, at each of k times."""
         places = [torch.tensor([end]).double() if i == d else o.places for i, o in enumerate(line)]
         grid = tensor_grid(places)
         moments = times.repeat_interleave(len(grid))[:, None]

@@ -45,7 +45,7 @@ class Separable(Network):
         return product_in_time(super().jet(self.places(coordinates), tape), coordinates, self.modes)
 
     def with_outputs(self, modes: int, count: int) -> Self:
-        """A network with the same functions of space, and other outputs, which are zero.
+        """A network with the basis functions of this network, and with new outputs, all zero.
 
         The two networks share the tables of their bases.
 

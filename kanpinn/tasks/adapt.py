@@ -42,8 +42,9 @@ def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
     """The fraction of the sum of squared errors that the cells marked for halving account for.
 
     The fraction is 1 - 0.7 (tolerance / estimate)², so that the other cells account for 0.7 of the
-    squared tolerance; it is at least 0.5. If the estimate exceeds 100 times the tolerance, it is at
-    most `most`. Otherwise more cells are halved at once, since each further mesh costs a solve.
+    squared tolerance, but at least 0.5. If the estimate exceeds 100 times the tolerance, the
+    fraction is at most `most`. For smaller estimates it may be larger, since each further mesh
+    costs a solve.
 
     Args:
         tolerance, estimate: the wanted error and the estimated error.
@@ -196,8 +197,8 @@ class ErrorProgress:
         shown: the ratio that the latest comparison with a better solution has shown; 0 before it.
         is_known: whether a solution was compared with a better solution, on this or on an earlier
             mesh. Without a comparison, errors by indicators do not count as estimates: the ratio
-            from the change between two meshes may be 50 times too small, as where the solutions on
-            both meshes are wrong.
+            from the change between two meshes may be 50 times too small, for example if the
+            solutions on both meshes are wrong.
         compared: whether a solution has been compared with a better solution because its error
             seemed to be within the tolerance; then all later solutions are compared as well.
         supposed: the error that is assumed from indicators if there is no estimate.
@@ -238,9 +239,10 @@ class ErrorProgress:
     def extrapolate(self, indicated: float, change: float, rest: float = 0.0) -> None:
         """Estimate the error on a mesh, as its indicator times a ratio of error to indicator.
 
-        The change from the solution on the previous mesh serves as the error there. Divided by the
-        indicator of the previous mesh it gives the latest ratio. The estimate uses the largest of
-        this ratio, the ratio before it and `shown`. Without an indicator of a previous mesh (on the
+        The change from the solution on the previous mesh to the present solution serves as the
+        error on the previous mesh. Divided by the indicator of the previous mesh, it gives the
+        latest ratio. The estimate uses the largest of the latest ratio, the ratio before it and
+        `shown`. Without an indicator of a previous mesh (on the
         first mesh, or after `forget`) it uses `ratio`; if no ratio is known, `estimate` stays
         infinite.
 

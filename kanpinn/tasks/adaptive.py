@@ -268,7 +268,7 @@ class NewtonProgress:
 
     @property
     def stagnates(self) -> bool:
-        """True if the last steps have converged slowly, as on a mesh that is far too coarse.
+        """True if the last steps have converged slowly, for example on a mesh far too coarse.
 
         Convergence counts as slow if the mean rate exceeds 0.75. Far from the solution of u³ = f
         the rate is 2/3, which is fast enough.

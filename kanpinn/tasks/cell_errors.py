@@ -186,17 +186,20 @@ def with_means_of(solved: SolvedTree, better: SolvedTree) -> CellFunctions:
 def beyond(solved: SolvedTree, after: Tensor, parts: Tensor) -> float:
     """The factor by which the error may exceed the distance from the better solution.
 
-    If the functional of the better solution is q times the functional of the present solution, the
-    error in the norm of the functional is (1 - q)^(-1/2) times the distance, since least-squares
+    Let the functional of the better solution be q times the functional of the present solution. In
+    the norm of the functional, the error is (1 - q)^(-1/2) times the distance, since least-squares
     solutions are orthogonal projections. In L2 the error falls more slowly, and the factor is 1 /
     (1 - q), at most 10. With q = 0.5 at √x in the Thomas–Fermi equation errors were 1.3 to 2.8
-    times the distance. Where the functional rises, as at a corner layer that the rules of the
-    coarser solution do not see, errors were 7 times the distance. The share of a cell in the
-    functional counts as much as the cell shows of the error that this share indicates. At the ends
-    of a sliding lid nearly the whole functional is in two cells, where the weights of the better
-    solution make it larger. But these cells show 3e-6 of the indicated error, and the error was
-    1.1 times the distance. The factor is 1 if cells at singular corners have weights of their own:
-    the better solution has smaller cells and other weights there, and its functional need not fall.
+    times the distance. Where the functional rises, for example at a corner layer that the rules of
+    the coarser solution do not see, errors were 7 times the distance.
+
+    In both functionals the contribution of each cell is multiplied by the cell's entry of `parts`,
+    or by 1 if this is larger. At the ends of a sliding lid nearly the whole functional is in two
+    cells, and the weights of the better solution make it larger. But these cells show only 3e-6 of
+    the error that their contributions indicate, and the error was 1.1 times the distance.
+
+    The factor is 1 if cells at singular corners have weights of their own: the better solution has
+    smaller cells and other weights at these corners, and its functional need not fall.
 
     Args:
         solved: the present solution.

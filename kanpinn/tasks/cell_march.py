@@ -190,10 +190,10 @@ class CellNewton(Newton):
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
         """The error in time, from the least-squares problem of the real eigenvalue.
 
-        Arguments and result are those of `Newton.error`. That error follows from a linear problem
-        in which the time derivative of the error e is ω'/ω e. It is estimated at the moment at
-        which ω'/ω is λ/h for the real eigenvalue λ: then this problem is the least-squares problem
-        of λ, whose factors are known.
+        Arguments and result are those of `Newton.error`. As described there, the error e at a
+        moment follows from a linear problem with the time derivative ω'/ω e. Here the moment is the
+        one at which ω'/ω is λ/h for the real eigenvalue λ. Then the linear problem is the
+        least-squares problem of λ, whose factors are known.
         """
         form, states = error_form_of_ratio(self.stages, self.real), self.at_stages(unknowns)
         gap = self.corrected(states, form.moment)[0] - self.at(states, form.moment)[0]
@@ -439,10 +439,11 @@ class SpaceError:
 def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
     """The result of one implicit step in a window: a weighted mean of the states at the stages.
 
-    Its error in space is estimated before the window is solved. The step is the least-squares
-    problem of the real eigenvalue, divided by the sum of the eigenvalue's row of V⁻¹ (see
-    `Stages`). So the result is the mean of the states with the weights of this row, which are
-    largest at early stages. If the equation is linear, the result does not depend on `states`.
+    The error in space of this mean is estimated before the window is solved. The step solves the
+    least-squares problem of the real eigenvalue, and divides the solution by the sum of the
+    eigenvalue's row of V⁻¹ (see `Stages`). So the result is the mean of the states with the weights
+    of this row, which are largest at early stages. If the equation is linear, the result does not
+    depend on `states`.
 
     Args:
         equations: the equations of a window.
@@ -674,7 +675,7 @@ class CellMarch(TimeState[CellAttempt]):
         return moment.at(term.at.points, term.jet(self.places.about.of(self.state_and_rate)))
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> CellAttempt | None:
-        """Try to solve a window, again with smaller cells while its error in space is too large.
+        """Try to solve a window; refine cells and try again while the error in space is too large.
 
         Args:
             scheme: the stages of the window.
@@ -883,7 +884,7 @@ class CellMarch(TimeState[CellAttempt]):
         return CellNewton(self.linearised.cells, scheme, self.time, length, value)
 
     def _tried(self, scheme: Stages, length: float) -> tuple[Window, CellNewton]:
-        """Solve a window; if this fails with an old linearisation, solve it again with a new one.
+        """Solve a window; if Newton's method fails with an old linearisation, linearise anew.
 
         Args:
             scheme: the stages of the window.

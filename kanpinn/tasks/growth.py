@@ -82,7 +82,8 @@ def fastest_wave(
 
     Returns:
         The index of the point; the wave vector of the wave, without the factor 2π, scaled to one
-        period in the domain, (d - 1,); and the real part of its exponent σ with a thousand periods.
+        period in the domain, (d - 1,); and the real part of the exponent σ of the wave with a
+        thousand periods in the domain.
     """
     fastest, largest, axes = None, 0.0, torch.diag(1 / lengths[:-1])
     directions = list(axes)  # each with one period in the domain

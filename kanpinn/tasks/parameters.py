@@ -627,10 +627,10 @@ class ShootingStage(Stage):
     def _judged(self, now: Path) -> Step:
         """Choose the data and the tolerance of the next step, and return this step's result.
 
-        Nothing changes until the fit `now` cannot be improved. Then, if it fits a part of the data,
-        more data are fitted next. If it fits all data, the marches get the full tolerance. With the
-        full tolerance the search ends. If it does not fit the present data, `_failed` chooses how
-        to continue.
+        Nothing changes until the fit `now` cannot be improved. Then, if `now` fits the present data
+        and these are a part of all data, more data are fitted next. If it fits all data, the
+        marches get the full tolerance, and with the full tolerance the search ends. If `now` does
+        not fit the present data, `_failed` chooses how to continue.
 
         Args:
             now: the latest accepted fit.
@@ -660,7 +660,7 @@ class ShootingStage(Stage):
         return Step(now.loss, 1, finished, notes, f"{data}, {len(now.pieces)} windows")
 
     def _failed(self, now: Path | None = None) -> Step:
-        """Choose how to continue after the present data are not fitted, and return the result.
+        """Choose how to continue if no parameters fit the present data; return the step's result.
 
         The first possible continuation is chosen: the data of a shorter time; other start values;
         the best result of all searches, with the full tolerance. The search ends if there is no

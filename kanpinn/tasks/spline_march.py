@@ -146,8 +146,9 @@ class SplineAttempt(Attempt):
             (order, n, m).
         errors: the root mean square error of splines in each of their E intervals, the largest over
             the window, (E,); empty for other functions.
-        felt: for each interval the error of the splines together with the error of the state at the
-            start, each weighted by the time for which it lasts, (E,).
+        felt: for each interval the root of the sum of two squares, (E,): the error of the splines,
+            and the error of the state at the start. Each is weighted by the time for which it
+            lasts.
         splines: the relative error `felt` of all intervals together.
         squares: the integral over time of squared relative errors: those of the window, and those
             of the state at the start as long as they last.
@@ -223,7 +224,7 @@ class SplineMarch(TimeState[SplineAttempt]):
         return points, system.interior.jet(points, moments, states)
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> SplineAttempt:
-        """Try to solve a window, again on finer intervals while errors of splines are too large.
+        """Try to solve a window; refine intervals and try again while the splines err too much.
 
         Args:
             scheme: the stages of the window.

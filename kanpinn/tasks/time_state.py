@@ -54,7 +54,10 @@ class MarchSettings:
 
     @property
     def collocation(self) -> Stages:
-        """The stages of a window; 3 stages if their number is chosen, which is always odd then."""
+        """The collocation method of a window, with 3 stages if the march chooses their number.
+
+        The numbers that the march chooses are odd.
+        """
         return stages(self.stages or 3, self.scheme)
 
     def precision(self, method: type[Newton]) -> float:
@@ -91,7 +94,7 @@ Tried = TypeVar("Tried", bound=Attempt)
 
 
 class TimeState(Kept, ABC, Generic[Tried]):
-    """The state of a march: the solution at the end of the windows so far, and the space around it.
+    """The state of a march: the solution at the end of the windows so far, in a function space.
 
     Args:
         settings: the settings of the march.
@@ -123,10 +126,10 @@ class TimeState(Kept, ABC, Generic[Tried]):
 
     @classmethod
     def check(cls, settings: MarchSettings) -> None:
-        """Refuse settings of a march that these functions of space do not permit.
+        """Refuse settings of a march that are not possible with this kind of function space.
 
         Raises:
-            InputError: for such settings.
+            InputError: for settings that are not possible.
         """
 
     def __init__(

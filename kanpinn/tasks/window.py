@@ -197,7 +197,8 @@ class Newton(ABC):
         """Solve again for other initial values that hardly change the solution.
 
         Args:
-            window: the present solution, whose `states` begin with the other initial values.
+            window: the present solution; the other initial values have already replaced its own at
+                the beginning of `states`.
             size: the root mean square of the solution.
             precision: the error to reach, relative to `size`.
 
@@ -574,8 +575,8 @@ class CoupledNewton(GalerkinNewton):
 
     Attributes:
         fields: the number of fields m.
-        parts: for each part of a field's stacked jet, the order of a derivative in time and a
-            factor, whose product is the part.
+        parts: for each part of a field's stacked jet the order of a derivative in time, and the
+            factor by which this derivative is multiplied to give the part.
         from_states: the matrix from a field's coefficients `Window.states` to the parts of its jet
             at all moments, (s + 1, parts, order + s).
         by_unknowns: the columns of this matrix for the s unknowns, (s + 1, 1, s, parts).
@@ -776,7 +777,7 @@ class Control(Kept):
         e^-2. So the ratio is √(e^-2 / rate), which is huge for the rate 0.
 
         Args:
-            tried: this window.
+            tried: the present window.
         """
         return (math.exp(-2) / max(tried.rate, 1e-300)) ** 0.5
 
@@ -798,11 +799,11 @@ class Control(Kept):
     def _factor(self, tried: Window, stages: int) -> float:
         """The ratio (next length / present length) for the error that is aimed at.
 
-        It follows from the formula for the error in the docstring of the class. It is infinite if
-        the error is small enough for any length.
+        The ratio follows from the formula for the error in the docstring of the class. It is
+        infinite if the error is small enough for any length.
 
         Args:
-            tried: this window.
+            tried: the present window.
             stages: the number of stages of the next window.
         """
         decay, least = self._decay(tried), 1e-6  # least: fraction of the allowed error

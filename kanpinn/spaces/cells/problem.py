@@ -503,9 +503,9 @@ class ConditionsAt(ABC, Generic[C]):
         Data fit a linear function if this function satisfies the equation and the conditions at the
         corner up to first order. Suppose that 1 is an exponent at the corner. If the data fit a
         linear function, the exponent belongs to linear functions, such as rotations, which are not
-        singular. If the data fit none, solutions are like r ln r, as where a load ends at a free
-        side. Data that are infinite at the corner, or have an infinite derivative there, fit no
-        linear function.
+        singular. If the data fit no linear function, solutions are like r ln r, for example where a
+        load ends at a free side. The result is also true for data that are infinite at the corner,
+        or have an infinite derivative there.
 
         Args:
             operators: the operators of the equation and the conditions, linearised about zero.

@@ -67,7 +67,7 @@ class CellRules:
         """Yield the quadrature rules: for whole cells of each region, then for cut cells.
 
         Args:
-            more: the degree of exactness beyond the degree of the polynomials.
+            more: as for `inside`.
         """
         whole, regions = ~self.geometry.is_cut, self.geometry.tree.region
         for region in range(1 + int(regions.max())):
