@@ -86,11 +86,12 @@ def scan_data(discretization: Discretization) -> DataScan:
 
     found = values(points)
     finite = found.isfinite().all(dim=1)
-    points, found = points[finite], found[finite]
+    if not bool(finite.all()):
+        points, found = points[finite], found[finite]
     if not len(points):
         return DataScan(points, ())
     if domain.dim == 1:  # to see jumps between boxes, each box gets the first point of the next box
-        order = points[:, 0].argsort()
+        order = torch.from_numpy(points[:, 0].numpy().argsort())  # four times as fast as torch's
         points, found = points[order], found[order]
     per_axis = max(2, round((len(points) / 8) ** (1 / domain.dim)))
     cells = ((points - low) / (high - low) * per_axis).long().clamp(0, per_axis - 1)

@@ -132,7 +132,7 @@ def test_it_is_a_spline(basis, generator):
 @pytest.mark.parametrize("name", BASES)
 def test_a_problem_is_solved_and_refined(name):
     """Random inner functions and one solve, then a finer output layer: the error falls."""
-    network = kp.KAN([2, 40, 1], degree=7, grid=[2, 2], basis=name, seed=0)
+    network = kp.KAN([2, 24, 1], degree=7, grid=[2, 2], basis=name, seed=0)
     settings, stages = {"errors": False}, [kp.LeastSquares(), kp.Refine([2, 8]), kp.LeastSquares()]
     coarse = kp.solve(Known(), copy.deepcopy(network), **settings)
     fine = kp.solve(Known(), network, stages, **settings)

@@ -261,11 +261,12 @@ def test_a_smooth_solution_is_found_in_the_form_that_is_chosen(name):
     problem = Poisson(SOLVED[name], kp.Dirichlet(SOLVED[name].boundary, smooth))
     chosen = ("auto", "exact") if name != "L-shape" else ("auto",)
     for boundary in chosen:
-        network = kp.KAN([2, 28, 1], degree=9, grid=[2, 6], seed=0)
-        solution = kp.solve(problem, network, boundary=boundary, verified=False)
+        network = kp.KAN([2, 24, 1], degree=9, grid=[2, 6], seed=0)
+        points = kp.Collocation(500, 100)
+        solution = kp.solve(problem, network, points=points, boundary=boundary, verified=False)
         # Non-zero data off boxes are a penalty unless they are asked to be exact.
         assert (solution.surrogate.output is None) == (boundary == "auto")
-        assert solution.errors.h1_relative < 1e-7
+        assert solution.errors.h1_relative < 1e-6
 
 
 FORMS = [

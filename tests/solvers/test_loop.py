@@ -539,19 +539,19 @@ PLANE = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="sin(3*x) * exp(y)")
 @pytest.mark.parametrize(
     ("network", "width"),
     [
-        (kp.KAN(hidden=[16], degree=7), (2, 16, 1)),
-        (kp.MLP(hidden=[40]), (2, 40, 1)),
-        (kp.Cells(degree=6), (2, 1)),
+        (kp.KAN(hidden=[8], degree=5, grid=3), (2, 8, 1)),
+        (kp.MLP(hidden=[24]), (2, 24, 1)),
+        (kp.Cells(degree=4), (2, 1)),
     ],
 )
 def test_a_width_that_is_left_out_follows_from_the_problem(network, width):
-    solution = kp.solve(PLANE, network, tolerance=1e-3)
+    solution = kp.solve(PLANE, network, tolerance=1e-1)
     assert solution.network is network and network.width == width
-    assert solution.outcome is kp.Outcome.CONVERGED and solution.errors.l2_relative < 1e-3
+    assert solution.outcome is kp.Outcome.CONVERGED and solution.errors.l2_relative < 1e-1
 
 
 def test_a_tolerance_that_is_not_reached_is_said():
-    solution = kp.solve(PLANE, kp.KAN(hidden=[2]), tolerance=1e-12)
+    solution = kp.solve(PLANE, kp.KAN(hidden=[2], degree=3, grid=2), tolerance=1e-12)
     assert solution.outcome == "stopped" and "above the tolerance 1.0e-12" in solution.status
 
 

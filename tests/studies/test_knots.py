@@ -42,7 +42,7 @@ def test_the_reach_is_chosen_without_rows_to_test_with(study, made_up) -> None:
     data = study.only(made_up.split(0, False, 0.2), study.TRANSLATIONS)
     blind = kp.Data(data.train, data.validation)
     width = [3, 1, len(data.train.classes)]
-    size = study.Size(warm=40, steps=3)
+    size = study.Size(warm=15, steps=2)
     (one, fitted), (other, _) = (study.fit_starts(d, width, 0, size) for d in (data, blind))
     assert one == other and one in study.REACHES
     assert fitted.scores["test"].accuracy > 0.4
