@@ -68,7 +68,7 @@ class Quantity:
         """The result of `others`, computed on first access."""
         return self.others()
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Return whether the error can be computed without a further solve."""
         return "_others" in vars(self) or self.ready()
 
@@ -79,7 +79,7 @@ class Quantity:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Quantity":
         """Apply a function of PyTorch, such as `torch.sqrt`, to each number."""
-        return Quantity(function(self.value), lambda: function(self._others), self._is_ready)
+        return Quantity(function(self.value), lambda: function(self._others), self.is_ready)
 
     def item(self) -> float:
         """Return a single number as a float."""
@@ -101,7 +101,7 @@ class Quantity:
     def __getitem__(self, index: Any) -> "Quantity":
         several = index if isinstance(index, tuple) else (index,)
         own = self.value[index]
-        return Quantity(own, lambda: self._others[(slice(None), *several)], self._is_ready)
+        return Quantity(own, lambda: self._others[(slice(None), *several)], self.is_ready)
 
     def __array__(self, *args: Any, **options: Any) -> Any:
         return self.value.numpy().__array__(*args, **options)
@@ -132,7 +132,7 @@ class Quantity:
             ]
             return function(*both)
 
-        both = self._is_ready, other._is_ready
+        both = self.is_ready, other.is_ready
         return Quantity(function(self.value, other.value), others, lambda: all(f() for f in both))
 
     def __add__(self, other: Any) -> "Quantity":
@@ -190,7 +190,7 @@ class Quantity:
         return with_error(float(self), float(self.error))
 
     def __repr__(self) -> str:
-        if self._is_ready():
+        if self.is_ready():
             return str(self)
         told = f"{self.tolist()}" if self.value.ndim else f"{float(self):.10g}"
         return f"{told} (its error takes another solve: print it, or ask for .error)"

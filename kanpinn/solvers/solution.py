@@ -456,14 +456,8 @@ class Solution(Solved):
             InputError: unless the problem's `quantities` returns a dict from names to real numbers,
                 or to tensors or quantities with one real element.
         """
-        problem = self.problem
-        if problem.quantities is None:
-            return {}
-        found, where = problem.quantities(self), f"{type(problem).__name__}.quantities"
-        if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
-            raise InputError(f"{where} must return a dict from names to numbers, got {found!r}")
-        numbers: dict[str, float] = {}
-        for name, value in found.items():
+        where, numbers = f"{type(self.problem).__name__}.quantities", dict[str, float]()
+        for name, value in self._computed.items():
             number: Any = value
             if isinstance(value, Tensor | Quantity) and value.shape.numel() == 1:
                 number = value.item()
@@ -471,6 +465,26 @@ class Solution(Solved):
                 raise InputError(f"{where}: {name} must be a real number, got {value!r}")
             numbers[name] = float(number)
         return numbers
+
+    @cached_property
+    def _computed(self) -> Mapping[str, Any]:
+        """What the problem's `quantities` returns; empty if the problem has no such method."""
+        problem = self.problem
+        if problem.quantities is None:
+            return {}
+        found: Any = problem.quantities(self)
+        if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+            where = f"{type(problem).__name__}.quantities"
+            raise InputError(f"{where} must return a dict from names to numbers, got {found!r}")
+        return found
+
+    @cached_property
+    def quantity_errors(self) -> dict[str, float]:
+        """The estimated errors of `quantities`, by name, as far as they need no further solve."""
+        known = {
+            k: q for k, q in self._computed.items() if isinstance(q, Quantity) and q.is_ready()
+        }
+        return {name: float(number.error.item()) for name, number in known.items()}
 
     def interval(self, points: Points | Tensor, field: str | None = None) -> tuple[Tensor, Tensor]:
         """Return the ends of the pointwise 95% confidence interval of a field.

@@ -4,13 +4,14 @@ A result is a `Solution`, an `Eigensolution`, a `Fitted`, or a result that was r
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from kanpinn._support.shown import plain_table
 from kanpinn.accuracy.errors import Errors, Estimate
+from kanpinn.accuracy.quantity import with_error
 
 ABSENT = "-"
 ERROR_HEAD = ("error", "absolute", "relative", "squared")
@@ -170,13 +171,19 @@ def unknowns(solution: Any) -> Iterator[str]:
 def quantities(solution: Any) -> Iterator[str]:
     """Yield a line for each number that the problem computes from its solution.
 
+    Numbers whose errors need no further solve are told with their errors.
+
     There are no lines if the problem's function fails; the failure is logged when the run folder is
     written.
     """
-    numbers: Mapping[str, float] = {}
+    numbers, errors = dict[str, float](), dict[str, float]()
     with suppress(Exception):
         numbers = solution.quantities
-    yield from (f"{name} = {value:.10g}" for name, value in numbers.items())
+        errors = getattr(solution, "quantity_errors", {})  # run.json has none
+    for name, value in numbers.items():
+        error = errors.get(name, math.nan)
+        told = with_error(value, error) if math.isfinite(error) else f"{value:.10g}"
+        yield f"{name} = {told}"
 
 
 def _eigenvalues(solution: Any) -> ShownTable:

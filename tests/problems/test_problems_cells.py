@@ -1,6 +1,7 @@
 """The problems solved in cells: their exact solutions, and their files with larger tolerances."""
 
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,6 +86,7 @@ def test_the_clamp_of_the_beam_bears_its_load():
     assert found["tip"] == pytest.approx(-2.0682302, rel=1e-4)  # finite elements of degree 5
     assert found["reaction"] == pytest.approx(1e-3, rel=2e-3)
     assert found["moment"] == pytest.approx(8e-3, rel=2e-3)
+    assert re.search(r"tip = -2\.068\d* ± \de-0\d", str(solution))
     around = solution.force(about=(1, 2))
     assert bool((around.value.abs() <= 3 * around.error).all())
     with pytest.raises(kp.InputError, match="about must have 2 coordinates"):
