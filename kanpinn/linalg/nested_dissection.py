@@ -52,7 +52,7 @@ class EliminatedBlocks:
 
 
 class Elimination(ABC):
-    """A step of an elimination, which transforms right-hand sides in the same way as the rows.
+    """A step of an elimination, kept so that it can be applied to further right-hand sides.
 
     Attributes:
         eliminated: the rows of the blocks that the step eliminates; None if it eliminates no block.

@@ -42,7 +42,7 @@ class TriangularFactor:
         return float(total @ total) + self.constant
 
     def towards(self, gradient: Tensor, loss: float) -> "TriangularFactor":
-        """Return a quadratic with the same R, but another gradient and value at x = 0.
+        """Return the quadratic with this R that has a given gradient and value at x = 0.
 
         The target z solves 2 Rᵀz = gradient in the directions whose singular values exceed 1e-4 of
         the largest. The eigenvalues of RᵀR, half the Hessian, are the squares of these singular

@@ -380,7 +380,7 @@ class AlikeFronts:
 
 
 def alike_fronts(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[AlikeFronts]:
-    """Group the fronts whose rows are the same array in memory; return one group for each array.
+    """Group fronts by the array in memory that holds their rows; return a group for each array.
 
     Args:
         sizes: the numbers of unknowns of the blocks, (B,).
@@ -411,7 +411,7 @@ def _applied(matrix: Array, vectors: Array) -> Array:
 class _BlockInverses:
     """The inverses of AᴴA in some diagonal blocks, for the least-squares problem ‖A x - b‖.
 
-    The blocks have either the same matrix up to a factor, or matrices of their own.
+    Either all blocks have one matrix up to a factor, or each block has a matrix of its own.
 
     Args:
         columns: the unknowns of each block, (b, s).

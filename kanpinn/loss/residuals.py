@@ -197,8 +197,8 @@ class Residuals:
         """The weighted rows of the loss, batch by batch: Σ r² is the loss, J = ∂r/∂coefficients.
 
         For an energy term, JᵀJ is half the energy's Hessian, and r must not be used. With several
-        ranks (processes), each rank gets the rows of its points. If there are no rows, as without
-        points or for an energy without curvature, one empty batch is yielded.
+        ranks (processes), each rank gets the rows of its points. If there are no rows, for example
+        without points or for an energy without curvature, one empty batch is yielded.
 
         Args:
             layers: the layers whose coefficients are the columns of J.

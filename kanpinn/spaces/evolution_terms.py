@@ -143,7 +143,7 @@ def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Te
 
     Args:
         term: the term, which contains no other derivatives.
-        points: n points at the first moment; the normals there point backwards in time.
+        points: n points at the first moment, with normals that point backwards in time.
         fields: the number of fields m.
 
     Returns:
@@ -217,7 +217,7 @@ def _wave(points: Points, channels: Channels, fields: int, in_time: float = 1.0)
     Args:
         points: the points; scale_i is their largest |x_i|.
         channels: the derivatives that the jet carries.
-        fields: the number of fields, which are all the same.
+        fields: the number of fields, all of which are this function.
         in_time: 1, or 0 for a wave in space that is constant in time.
     """
     factors = 1 / points.coords.abs().amax(dim=0).clamp_min(1e-300)

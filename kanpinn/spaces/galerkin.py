@@ -203,7 +203,7 @@ class MatrixLayout:
 
 @dataclass(frozen=True, eq=False)
 class MomentsInTime:
-    """Some times, with the values and derivatives of a window's polynomials there.
+    """Some times, with the values and derivatives of a window's polynomials at these times.
 
     Args:
         times: the k times, (k,).
@@ -294,7 +294,7 @@ class System(ABC, Generic[Space]):
 
     Args:
         interior: the equation in the trial space.
-        boundary: the conditions on the boundary that are not built in, at single places there.
+        boundary: the conditions that are not built in, at single places on the boundary.
         order: the order of the equation in time, 1 or 2.
     """
 
@@ -322,9 +322,9 @@ class System(ABC, Generic[Space]):
         return [at_times(term.space.places, moments.times) for term in terms]
 
     def at_start(self, time: float, state: Tensor) -> tuple[MomentsInTime, Tensor]:
-        """A moment and coefficients of polynomials in time that have given values and rates there.
+        """Polynomials in time that have a given value and rate at a moment, and the moment.
 
-        The unknowns of the polynomials do not matter at this moment; they are set to zero.
+        Their other coefficients do not matter at this moment, and are set to zero.
 
         Args:
             time: the moment.
@@ -447,7 +447,7 @@ class System(ABC, Generic[Space]):
 
     @torch.no_grad()
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
-        """The root mean square errors in space in each interval, from the residual there.
+        """The root mean square error in space in each interval, from the residual in the interval.
 
         The error of splines is taken to be a wave with a period of one interval. Its size follows
         from the residual, which is the linearised equation applied to the error. The error of other

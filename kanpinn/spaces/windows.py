@@ -45,7 +45,7 @@ class Separable(Network):
         return product_in_time(super().jet(self.places(coordinates), tape), coordinates, self.modes)
 
     def with_outputs(self, modes: int, count: int) -> Self:
-        """A network with the basis functions of this network, and with new outputs, all zero.
+        """A copy of the network with another number of outputs, whose coefficients are zero.
 
         The two networks share the tables of their bases.
 
@@ -514,7 +514,7 @@ class Windows(NetworkOfWindows[Separable]):
         directions: Sequence[Separable],
         sensitivities: Sensitivities,
     ) -> None:
-        """Replace all windows by those of a march for the present values of unknown numbers.
+        """Replace all windows by the windows of a march for the present values of the unknowns.
 
         Args:
             ends: the ends of the windows in scaled time, from 0 up to 2.

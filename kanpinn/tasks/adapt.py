@@ -290,8 +290,8 @@ class SolvePace:
         cells, seconds: the number of cells of the last mesh, and the seconds of a solve on it.
         power: the exponent p such that the time of a solve is proportional to (number of cells)^p,
             determined from the last two meshes.
-        dearer: the time of the last comparison divided by the time of the solve on the same mesh; 0
-            if there was no comparison.
+        dearer: the time of the last comparison, divided by the time of the solve on its mesh; 0 if
+            there was no comparison.
         begun: the start of the present step, by `time.perf_counter`.
     """
 
@@ -361,7 +361,7 @@ class SolvePace:
         self.dearer = (self.spent - before) / self.seconds
 
     def _comparison(self, system: CellSystem) -> float:
-        """The expected time of a comparison, divided by the time of a solve on the same mesh.
+        """The expected time of a comparison on a mesh, divided by the time of a solve on the mesh.
 
         After the first comparison it is `dearer`. Before, it is (L' / L)², where L' and L are the
         numbers of polynomials per cell of the better and of the present solution.

@@ -415,7 +415,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         """The least-squares problem, linearised about the present solution.
 
         Before the first step the solution is zero. If the equation is not finite at zero, or its
-        linearisation there does not depend on the fields, other functions replace zero.
+        linearisation at zero does not depend on the fields, other functions replace zero.
 
         Raises:
             LinAlgError: if the equation is not finite at any of these functions.

@@ -38,8 +38,8 @@ def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> T
     """The right-hand side b of a term linearised at a state and rate, (c, q, equations).
 
     For the residual r with the derivative r' and the jet u of the state and rate, b is r' u - r(u),
-    at q points in each of c cells. The derivative is that of `term`, which may belong to another
-    state.
+    at q points in each of c cells. The derivative r' is taken from `term`, which may be linearised
+    at another state.
 
     Args:
         term: the linearised term.
@@ -220,7 +220,7 @@ class CellNewton(Newton):
         return with_rates(states, rates, self.cells.fields)
 
     def at(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
-        """The polynomial in time at a moment, and its time derivative there, (N, L, p m) each.
+        """The value and the derivative of the polynomial in time at a moment, (N, L, p m) each.
 
         Args:
             states: the states at the stages, (s, N, L, p m).
@@ -329,7 +329,7 @@ class CellNewton(Newton):
 def state_at(
     stages: Stages, length: float, initial: Tensor, states: Tensor, moment: float
 ) -> tuple[Tensor, Tensor]:
-    """A window's polynomial in time at a moment, and its time derivative there, (N, L, p m) each.
+    """The value and the derivative of a window's polynomial at a moment, (N, L, p m) each.
 
     Args:
         stages, length: the stages and the length of the window.
@@ -507,7 +507,7 @@ def compared_in_space(
     scheme, length, moment = equations.stages, equations.length, equations.start
 
     def solved(functions: CellFunctions) -> tuple[CellFunctions, CellNorms]:
-        """The result of the step in the fine cells, and the norms of functions there.
+        """The result of the step in the fine cells, and norms of functions in these cells.
 
         Args:
             functions: the states at the start and at the stages, (N, L, p m, 1 + s).
@@ -965,8 +965,8 @@ class CellMarch(TimeState[CellAttempt]):
     def follow(self, control: Control, window: Window) -> None:
         """Choose the length and the number of stages of the next window; store them in `control`.
 
-        They stay those of the last window if the length that `control` finds best is 0.92 to 1.6
-        times the present length, and if Newton's method is not slow with the kept linearisation.
+        Both stay as in the last window if the length that `control` finds best is 0.92 to 1.6 times
+        the present length, and if Newton's method is not slow with the kept linearisation.
 
         Args:
             control: the control of the march.

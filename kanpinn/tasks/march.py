@@ -54,8 +54,9 @@ class March(MarchSettings, Method):
     window, sources, coefficients and data on the boundary are sampled at 2048 moments and 16
     places. Windows are short where these functions change fast, so that no pulse is missed between
     two stages, unless the pulse is shorter than about 1/2000 of the time or zero at the 16 places.
-    The residual in each interval of splines gives the error there, by which intervals in space are
-    graded. Fields of which no equation has a derivative in time follow from the stages alone.
+    The residual in each interval of splines gives the error in this interval, and the errors
+    determine the grading of the intervals. Fields of which no equation has a derivative in time
+    follow from the stages alone.
 
     With cells in space (`CellWindows`) each step of Newton's method solves a few least-squares
     problems in cells. Their factors are kept for further windows of the same length while Newton's
@@ -69,7 +70,7 @@ class March(MarchSettings, Method):
             polynomials in time, and by its splines in space, in the root mean square. The
             linearised equation propagates these errors to later windows, and may damp or amplify
             them. The status tells the sum of all errors if this sum is much larger than the
-            tolerance; where the equation amplifies errors much, as in chaos, the sum is an upper
+            tolerance; where the equation amplifies errors much, like in chaos, the sum is an upper
             estimate. The functions of a network with hidden layers are not adapted: the status
             tells if they do not reach the tolerance.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
@@ -146,7 +147,7 @@ class MarchStage(Stage):
 
     Attributes:
         state: the solution at the end of the windows so far.
-        begin, duration: the first moment, and the time from there to the last moment.
+        begin, duration: the first moment, and the time from the first to the last moment.
         control: the control that chooses the length and the stages of the next window.
         scales: the time scales of the data, which limit the length of the next window unless the
             number of windows is prescribed.

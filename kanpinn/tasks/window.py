@@ -162,7 +162,7 @@ class Newton(ABC):
         """The Newton step, to be subtracted from the unknowns, (s, n, m); None if not finite."""
 
     def is_settled(self, unknowns: Tensor) -> bool:
-        """True if further corrections would only be rounding errors, as for linear equations.
+        """True if further corrections would be rounding errors, for example for linear equations.
 
         By default this is not known, and the result is False.
 
@@ -232,8 +232,8 @@ class Newton(ABC):
         The iteration ends without convergence as soon as a step is more than twice as long as the
         step before, or if the steps shrink too slowly to converge in time. The iteration also
         counts as converged if the steps are small and rounding keeps them from shrinking. If the
-        norm of the unknowns after the first step exceeds `size`, this norm is used instead, as for
-        a solution that starts from zero.
+        norm of the unknowns after the first step exceeds `size`, this norm is used instead, for
+        example for a solution that starts from zero.
 
         Args:
             unknowns: the guess of the unknowns of the stages, (s, n, m).

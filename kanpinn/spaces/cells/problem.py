@@ -317,8 +317,8 @@ class CellProblem:
     def marked_by_boundary(self, tree: Tree) -> Tensor:
         """A mask (N, d) of the coordinates in which cells must be halved because of the boundary.
 
-        Such cells are too large for the boundary or, unless the domain is a box, over twice as wide
-        as a neighbour.
+        A cell must be halved if it is too large for the boundary or, unless the domain is a box,
+        over twice as wide as a neighbour.
         """
         found = torch.zeros(len(tree), dtype=torch.bool)
         for cutter in self.cutters:
@@ -584,12 +584,12 @@ class ConditionsAt(ABC, Generic[C]):
         return misfit([*values, *slopes]) > near * size(slopes)
 
     def _solved(self, top: float) -> tuple[C, bool]:
-        """The corner, completed by the exponents λ < `top` of solutions like r^λ there.
+        """The corner, completed by the exponents λ < `top` of solutions r^λ at the corner.
 
         The equation is linearised about zero and about a random function, since a coefficient may
-        depend on the solution. The exponents are those for zero, or those for the random function
-        if the former cannot be computed. If neither can be computed, the least exponent of
-        Laplace's equation is used. The exponent 1 is left out unless the data are kinked, see
+        depend on the solution. The exponents are computed from the linearisation about zero or, if
+        this is not possible, about the random function. If neither is possible, the least exponent
+        of Laplace's equation is used. The exponent 1 is left out unless the data are kinked, see
         `is_kinked`.
 
         Returns:
@@ -709,7 +709,7 @@ class CornerConditions(ConditionsAt[PlaneCorner]):
         return [curve.points_at(torch.tensor([t], dtype=torch.float64)) for curve, t in ends]
 
     def solved(self, top: float) -> PlaneCorner:
-        """The corner, completed by the exponents λ < `top` of solutions like r^λ there."""
+        """The corner, completed by the exponents λ < `top` of solutions r^λ at the corner."""
         found, alike = self._solved(top)
         alike = alike and all(isinstance(curve, Segment) for curve in self._curves)
         # If there are several kinds of functions, products with polynomials would be too many.
@@ -730,8 +730,8 @@ def _some(jet: Jet) -> Jet:
 class ProblemInPlane(CellProblem):
     """The equation and the conditions of a problem in a domain in the plane.
 
-    The domain may also be a box. Without interfaces, all cells of a box are whole, but its corners
-    are treated like those of other domains.
+    The domain may also be a box. Without interfaces, all cells of a box are whole, but the corners
+    of a box are treated like the corners of other domains.
 
     Attributes:
         top: the bound of the degrees of singular functions in cells at corners.
@@ -766,7 +766,7 @@ class ProblemInPlane(CellProblem):
     def own_corners(self) -> list[PlaneCorner]:
         """The corners of the domain at which solutions are like r^λ with λ below a limit.
 
-        At a right angle λ is 2, and solutions are like r² ln r unless the source is zero there. In
+        At a right angle λ is 2; solutions are like r² ln r unless the source is zero at it. In
         polygons the limit is `top`, so that right angles are included. In domains with curved
         sides, such as small holes, the limit is `convex`. Such domains need many cells, and then
         conjugate gradients converge slowly if polynomials nearly represent the singular functions.
@@ -888,10 +888,10 @@ class ProblemInSpace(CellProblem):
     def own_edges(self) -> list[SolidEdge]:
         """The edges of the solid at which solutions are like r^λ with λ < 1, or like r ln r.
 
-        In boxes the exponents are those of the equation and the conditions. If all conditions at a
-        right angle are on values, there are no such exponents. For other solids, and for equations
-        of other orders than two, the edges are those that point inwards, with the least exponent of
-        Laplace's equation.
+        In boxes the exponents follow from the equation and the conditions. An edge between two
+        faces with conditions on values is left out, since it has no exponent λ < 1. For other
+        solids, and for equations of other orders than two, the edges are those that point inwards,
+        with the least exponent of Laplace's equation.
         """
         if not self.is_whole:
             return SolidEdge.reentrant(self.domain.edges)

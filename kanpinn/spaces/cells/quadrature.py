@@ -27,8 +27,8 @@ class CellRules:
 
     Args:
         problem: the problem.
-        geometry: the cells. Cells at singular corners have been halved until they leave a
-            thousandth of the error there, or in space a quarter.
+        geometry: the cells. At singular corners cells have been halved until a thousandth of the
+            error at the corners is left, or in space a quarter.
         polynomials: the polynomials of the solution.
     """
 
@@ -168,8 +168,8 @@ def graded_rules(
     The first and the last part of the curve are divided again and again; each division separates
     the quarter next to the end. On the last quarter at an end with the exponent λ, the integrand is
     assumed to be like r^(λ - 1) with the distance r from the end. A regular part of the integrand
-    has a wrong weight there, by the factor 1/λ. The length of the last quarter is 4^-levels of the
-    first part: about 1e-6 of it for 10 levels, 1e-12 for 20.
+    is weighted wrongly on the last quarter, by the factor 1/λ. The length of the last quarter is
+    4^-levels of the first part: about 1e-6 of it for 10 levels, 1e-12 for 20.
 
     Args:
         curve: the curve.

@@ -253,7 +253,7 @@ class FaceTraces:
 
 @dataclass(frozen=True)
 class SideTrace:
-    """A part of a cell's side, and the trace there.
+    """A part of a cell's side, and the trace (unknown polynomial) on it.
 
     Args:
         side: the part.
@@ -479,7 +479,7 @@ class CellPoints:
 
     @property
     def alike(self) -> bool:
-        """True if the points have the same coordinates in each cell's own coordinate system."""
+        """True if the points have equal coordinates in the own coordinate systems of all cells."""
         return self.local.ndim == 2
 
     def at(self, place: int) -> Tensor:
@@ -537,7 +537,7 @@ class CellPoints:
         Args:
             geometry: the cells of the tree.
             cells: the indices of the cells, (c,).
-            side: the side, or a part of it, the same in the own coordinates of all cells.
+            side: the side or a part of it, in the own coordinates of each of the cells.
             nodes: the points of the rule, (q, d - 1).
             weights: the weights of the rule, (q,).
         """

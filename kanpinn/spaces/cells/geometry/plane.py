@@ -443,8 +443,10 @@ class CellCutter:
         """A mask (N,) of the cells that are too large for the boundary.
 
         Args:
-            tree: the cells, all of them in the region. The mask is that of `too_wide` or, if this
-                has no cells, that of `too_bent`.
+            tree: the cells, all of them in the region.
+
+        Returns:
+            The mask of `too_wide` or, if it is nowhere true, the mask of `too_bent`.
         """
         wide = self.too_wide(tree)
         return wide if bool(wide.any()) else self.too_bent(tree)
@@ -522,7 +524,7 @@ def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor
 
 
 def bends(domain: Planar) -> tuple[Tensor, Tensor]:
-    """Points (n, 2) where the boundary is concave, and the radii of curvature there, (n,).
+    """Points (n, 2) at which the boundary is concave, and the radius of curvature at each, (n,).
 
     The boundary of a round hole is concave everywhere, the boundary of a disk nowhere.
     """

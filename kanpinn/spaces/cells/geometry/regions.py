@@ -159,11 +159,11 @@ def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
 
 
 def pieces_of_curves(plane: Planar, domain: Domain) -> Sequence[Piece]:
-    """For each curve of a planar domain, the piece of the user's domain that is the same curve.
+    """For each curve of a planar domain, the piece of the user's domain on this curve.
 
     Args:
         plane: the planar domain.
-        domain: the same domain as the user gave it, either `plane` itself or a box.
+        domain: the domain in the form that the user gave, either `plane` itself or a box.
     """
     if plane is domain:
         return plane.curves

@@ -1,5 +1,5 @@
 """Points and edges at which solutions are singular: the exponents of the solutions, the refinement
-of cells there, and the weights of the least-squares rows of cells.
+of cells at these points and edges, and the weights of the least-squares rows of cells.
 """
 
 import itertools
@@ -357,8 +357,8 @@ class SingularCorners:
         With b = o - 1 - c and the margin m, β is b plus the smaller of m / 2 and `power` - 1; for
         m = 0 it is b - (λ - c) / 12. So for Laplace's equation β is `power`, or less for a small
         margin. If β > 1 + m, functions like r^(-m) have rows that vanish in the limit of small
-        cells, so that least squares do not exclude these functions. For m = 0.1 such functions
-        spoiled the solution, and for m = 0 ln r did so.
+        cells, so that least squares do not exclude these functions. Functions like r^(-0.1) spoiled
+        the solution for m = 0.1, and ln r spoiled it for m = 0.
         """
         wide = (self.margins / 2).clamp_max(self.power - 1)
         return self.least_powers + torch.where(self.margins > 0, wide, -self.excess / 12)
@@ -690,13 +690,13 @@ class SingularEdges:
     def pollution(self, geometry: CellGeometry) -> Tensor:
         """For each cell the ratio of the error that it causes everywhere to its own error, (N,).
 
-        For a cell of the width h at an edge with the exponent λ the ratio is h^(λ - 1), as at a
-        corner in the plane. For all other cells it is 1, except for cells at vertices: these get at
-        least `unresolved`, so that they become small before larger cells are halved. Without this
-        factor they would be halved too late: error indicators exceed errors by a larger factor in
-        cells whose polynomials resolve the solution than in cells at vertices. The ratio of the two
-        factors was 3 to 24 for u = R^(1/2) at the vertex of a cube without an octant and degrees 5
-        to 7.
+        For a cell of the width h at an edge with the exponent λ the ratio is h^(λ - 1), like at a
+        corner in the plane. For a cell at a vertex the ratio is at least `unresolved`, so that the
+        cell becomes small before larger cells are halved. For all other cells it is 1. Without the
+        factor `unresolved`, cells at vertices would be halved too late: there the polynomials do
+        not resolve the solution, and the indicator of a cell exceeds its error by a smaller factor
+        than in other cells. The ratio of the two factors was 3 to 24 for u = R^(1/2) at the vertex
+        of a cube without an octant and degrees 5 to 7.
         """
         found, touched = torch.ones(len(geometry.tree)).double(), self._touched(geometry)
         for number, exponent in enumerate(self.exponents.tolist()):
@@ -812,7 +812,7 @@ def least_exponent(
     Args:
         sectors: the angle and the coefficient a of each sector, from one boundary to the other, or
             all around the point.
-        fluxes: for each of the two boundaries true if the flux is given there, false if the value
+        fluxes: for each of the two boundaries true if the flux is given on it, false if the value
             is given; empty if the sectors go all around the point.
     """
     exponents = np.linspace(0.02, 1.9, 400)
@@ -857,11 +857,12 @@ def junctions(
 ) -> list[tuple[tuple[float, float], float]]:
     """The points of interfaces at which solutions are like r^λ φ(θ), each with its least λ.
 
-    The exponents follow from `least_exponent`. Left out are points at which several parts of one
-    region meet, as where two curves touch, points with no λ < 1.9, and points inside the domain
-    with λ = 1, such as those of a smooth interface. Where an interface ends at the boundary and λ
-    is 1, as at a right angle, solutions are like r ln r unless the data there are those of a
-    function that is linear in each region.
+    The exponents follow from `least_exponent`. Three kinds of points are left out: points at which
+    several parts of one region meet, such as points where two curves touch; points without an
+    exponent λ < 1.9; points inside the domain with λ = 1, such as those of a smooth interface. A
+    point where an interface ends at the boundary with λ = 1, for example at a right angle, is not
+    left out: solutions are like r ln r there unless the data are those of a function that is linear
+    in each region.
 
     Args:
         division: the regions.

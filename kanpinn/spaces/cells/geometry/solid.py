@@ -134,9 +134,9 @@ def on_rectangles(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class SampledSide(CellSide):
-    """A side of a cell at a face of which only a part is in the solid.
+    """A side of a cell at a sampled face: a face of which only a part is in the solid.
 
-    Such a face is described by sample points, and is called a sampled face.
+    A sampled face is described by sample points.
 
     Args:
         axis: the coordinate that is constant on the side.
@@ -153,9 +153,9 @@ class SampledSide(CellSide):
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
         """The derivatives of the cell's polynomials across the face, as in `CellSide.traces`.
 
-        The functions on the face are the same for both cells. They are polynomials that are
-        orthonormal in the weighted sum over the face's points. The traces at up to 32 faces are
-        computed together, which is several times as fast, and are kept for later calls.
+        The functions on the face are polynomials that are orthonormal in the weighted sum over the
+        face's points, and so do not depend on the cell. The traces at up to 32 faces are computed
+        together, which is several times as fast, and are kept for later calls.
         """
         together, kept, geometry = 32, self.geometry.kept_traces, self.geometry
         if (self.row, self.upper, polynomials, orders) not in kept:
@@ -356,8 +356,8 @@ class SolidGeometry(CellGeometry):
     def _pairs(self, piece: InterfacePiece) -> set[tuple[int, int]]:
         """Pairs of a cell inside and a cell outside that may meet at a piece of an interface.
 
-        Two such cells are in the same box of the tree, or they are neighbours whose common side is
-        on the piece. The smaller of the two neighbours may be inside or outside. Therefore
+        The two cells of a pair are in one box of the tree, or they are neighbours whose common side
+        is on the piece. The smaller of the two neighbours may be inside or outside. Therefore
         neighbours are searched from sample points in the cells inside, then from sample points in
         the cells outside.
         """
@@ -379,7 +379,7 @@ class SolidGeometry(CellGeometry):
         """Pairs of a cell of one region and a cell of another region, across an interface.
 
         Sample points of the interface in the first cell are moved across the interface by a small
-        step. The second cell contains such a point.
+        step. The second cell contains at least one of the moved points.
 
         Args:
             piece: the piece of the interface.
@@ -435,8 +435,9 @@ class SolidCutter:
 
     Attributes:
         sliver: parts that are thinner than this fraction of a cell's width are ignored.
-        nodes: the number of sample points along each coordinate. Parts that are thinner than about
-            1/nodes² of a cell may be missed; there the polynomials of neighbouring cells are used.
+        nodes: the number of sample points along each coordinate. A part of the solid thinner than
+            about 1/nodes² of a cell may be missed; the polynomials of a neighbouring cell are then
+            used in this part.
     """
 
     sliver: ClassVar[float] = 1e-6

@@ -322,7 +322,7 @@ class CellSystem:
     def _solver(self, times: int) -> FaceSolver:
         """The solver for the traces, from the rows T y of all cells of this rank.
 
-        Each cell has such rows of traces y after the elimination of its coefficients, see
+        The rows T y of a cell are left after the elimination of its coefficients, see
         `CellElimination`.
 
         Args:
@@ -533,9 +533,9 @@ class CellSystem:
     def _without_right(self, cell: int) -> Tensor:
         """The coefficient matrix of rows that are added to a cell for uniqueness, (rows, L m).
 
-        The right-hand sides of these rows are zero. The first rows fix the constants of
-        `free_fields`; only cell 0 has such rows. The other rows are those of `_bounds`, which
-        contain only shared functions, so that their part of this matrix is zero.
+        The right-hand sides of these rows are zero. The first rows, which only cell 0 has, fix the
+        constants of `free_fields`. The other rows are those of `_bounds`. They contain only shared
+        functions, so that their part of this matrix is zero.
         """
         equation = self.terms[cell][0]
         count = len(self.free_fields) if cell == 0 else 0
@@ -616,8 +616,8 @@ class CellSystem:
     def _crossing(self) -> Tensor:
         """A mask (kinds, traces), true where only one of the two cells has the shared functions.
 
-        There the trace is the trace of the whole solution. Elsewhere it is the trace of the
-        polynomials alone, since the shared functions are smooth across faces.
+        Where the mask is true, the trace is that of the whole solution. Elsewhere it is the trace
+        of the polynomials alone, since the shared functions are smooth across faces.
         """
         faces, own, members = self.geometry.faces, self.geometry.traces, self.about.members
         found = torch.zeros(len(members), len(own), dtype=torch.bool)
@@ -629,8 +629,8 @@ class CellSystem:
         """The columns of a cell's q shared functions in the rows at part of its side, (rows, q).
 
         The rows demand that the solution is smooth across the side. A shared function (a singular
-        function of several cells) is smooth there if both cells at the side have it; then its
-        column is zero.
+        function of several cells) is smooth across the side if the cells on both sides have it.
+        Then its column is zero.
 
         Args:
             cell: the index of the cell.
@@ -733,10 +733,12 @@ class CellSystem:
 
         The rows of similar groups differ only by a factor, the ratio of their sizes, so that all
         these groups need only one elimination. Cells of different widths are similar if all
-        derivatives of a field in the equation are of one order, as in Poisson's equation, and if
-        the weights of cells are powers of a distance, as at corners. Two groups are recognised as
-        similar if the sizes of all parts of their rows have the same ratios. The ratios are
-        compared as binary logarithms, rounded to multiples of a small unit.
+        derivatives of a field in the equation are of one order, like in Poisson's equation, and if
+        the weights of cells are powers of a distance, like at corners. Each part of the rows has a
+        size. Two groups count as similar if the size of one group's part, divided by the size of
+        the other group's part, is the same number for all parts. In each group the sizes are
+        divided by the first of them; the binary logarithms of the quotients are compared, rounded
+        to multiples of a small unit.
 
         Args:
             equal: the indices of equal cells, by key. The key is the tuple on which the rows
@@ -784,8 +786,8 @@ class CellSystem:
 
         The coarse unknowns form the coarse level of `TwoLevel`. They are the traces' coefficients
         up to a low degree, and all coefficients of shared functions. The low degree is 3 in the
-        plane and 2 in space. It is higher if a cell contains several waves, and lower if there
-        would be too many coarse unknowns.
+        plane and 2 in space. It is higher if a cell contains several waves, and lower if the number
+        of coarse unknowns would be too large.
         """
         own, plane = self.geometry.traces, self.polynomials.dim < 3
         low, most = (3, 400_000) if plane else (2, 40_000)  # most: coarse unknowns
@@ -844,8 +846,8 @@ class ShiftedCells:
 
     K, M and N are the linear operators of the equation. The number σ and the function s are given,
     so that u is the only unknown. For order 2 the rule is (u, u')' = σ (u, u') - s, with two
-    functions s. The factors are kept for each rate σ that has occurred. The steps of a march in
-    time are such problems. With K = L and M = -1, such a problem applies the inverse of L - σ.
+    functions s. The factors are kept for each rate σ that has occurred. Each step of a march in
+    time solves such problems. With K = L and M = -1, the solution is (L - σ)⁻¹ (b - s).
 
     Args:
         base: the linearised equation and conditions for m fields followed by their derivatives in

@@ -34,12 +34,12 @@ class Coupling:
     approximation for all degrees, on uniform and on graded cells. With smaller weights errors were
     larger by orders of magnitude, with larger weights by a factor of up to 10.
 
-    If c_0 u is large compared with c_r ∂^r u, as for the time derivative in short intervals of
-    time, c_r (c_r + c_0 h^r / k^(r-1)) replaces c_r². Otherwise jumps cost little compared with the
-    residual, and solutions in intervals of time that are short for the size of the cells are
-    unstable: errors grew by factors of up to 10^130. With c_0 (h / k)^r in place of
-    c_0 h^r / k^(r-1), solutions were still unstable where advection is strong; with c_0 h^r, errors
-    in the plane were twice as large.
+    If c_0 u is large compared with c_r ∂^r u, c_r (c_r + c_0 h^r / k^(r-1)) replaces c_r². An
+    example is the time derivative in short intervals of time. Otherwise jumps cost little compared
+    with the residual, and solutions in intervals of time that are short for the size of the cells
+    are unstable: errors grew by factors of up to 10^130. With c_0 (h / k)^r in place of c_0 h^r /
+    k^(r-1), solutions were still unstable where advection is strong; with c_0 h^r, errors in the
+    plane were twice as large.
 
     Args:
         sizes: the sizes c_r of the coefficients, for each field in each cell and derivatives along
@@ -252,7 +252,7 @@ class InterfaceRows:
     form outside, so that it enters the rows inside with the opposite sign.
 
     Args:
-        interface: the arcs or patches, and the fluxes there.
+        interface: the arcs or patches, and the conditions on fluxes at them.
         coupling: the weights of jumps.
 
     Attributes:

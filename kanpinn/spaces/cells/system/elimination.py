@@ -208,12 +208,12 @@ class FaceSolver:
     """Solves the least-squares problem of the traces (unknown polynomials) on all faces.
 
     The traces are found by elimination, or to a given accuracy by conjugate gradients on two
-    levels. Conjugate gradients are used if an elimination needs many operations, as in space from
-    some hundred cells on, or more memory than the machine has. If factors are kept for further
+    levels. Conjugate gradients are used if an elimination needs more memory than the machine has,
+    or many operations (in space from some hundred cells on). If factors are kept for further
     right-hand sides, elimination is faster up to some thousand cells. Elimination is also faster if
-    most unknowns are coarse, as for low degrees in the plane, since the coarse matrix has to be
-    factored anyway. If conjugate gradients converge slowly, as for many waves in a cell,
-    elimination takes over.
+    most unknowns are coarse, for example for low degrees in the plane, since the coarse matrix has
+    to be factored anyway. If conjugate gradients converge slowly, for example for many waves in a
+    cell, elimination takes over.
 
     Args:
         tree: the order of the elimination.

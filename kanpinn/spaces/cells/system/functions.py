@@ -137,11 +137,11 @@ class CellFunctions:
         return torch.cat([none, *(one.members(self.geometry)[None] for one in self.shared)])
 
     def of(self, coefficients: Tensor) -> "CellFunctions":
-        """Functions in the same cells with the given coefficients, without shared functions."""
+        """Functions in the present cells with given coefficients, without shared functions."""
         return CellFunctions(self.geometry, self.polynomials, coefficients)
 
     def on(self, geometry: CellGeometry) -> "CellFunctions":
-        """The same functions in smaller cells, each a part of a present cell."""
+        """These functions, written on smaller cells, each of which is a part of a present cell."""
         if geometry is self.geometry:
             return self
         (low, high), coarse = geometry.frames.unbind(1), self.geometry
@@ -153,7 +153,7 @@ class CellFunctions:
         return replace(self, geometry=geometry, coefficients=moved.unflatten(2, own.shape[2:]))
 
     def nearest_to(self, function: Callable[[Tensor], Tensor]) -> "CellFunctions":
-        """The polynomials in the same cells that are nearest to a function in the L2 norm.
+        """The polynomials in the present cells that are nearest to a function in the L2 norm.
 
         The norm of a cell is over its frame. The coefficients of shared functions are zero.
 
@@ -187,7 +187,7 @@ class CellFunctions:
 
     @property
     def richer(self) -> "CellFunctions":
-        """The same functions, written as polynomials of a degree higher by 2."""
+        """These functions, written with polynomials of a degree higher by 2."""
         richer, own = self.polynomials.richer, self.coefficients
         padded = richer.padded(own.flatten(2)).unflatten(2, own.shape[2:])
         return replace(self, polynomials=richer, coefficients=padded)

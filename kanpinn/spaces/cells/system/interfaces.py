@@ -1,4 +1,4 @@
-"""Interfaces between the regions of a domain, and the linearised fluxes there."""
+"""Interfaces between the regions of a domain, and the linearised conditions on fluxes at them."""
 
 from collections.abc import Sequence
 from functools import reduce

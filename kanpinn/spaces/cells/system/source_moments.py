@@ -200,8 +200,8 @@ class SourceMoments:
     inaccurate Gauss rule, a polynomial is added to the source at the Gauss points, so that the rule
     gives accurate integrals. The accurate integrals come from rules on the halves of the cell, the
     halves of the halves, and so on. Boxes are halved as long as a halving changes the solution by
-    more than a tenth of the error that the cell has anyway. Cells in which the changes are spread
-    evenly and hardly decrease are not halved further: such changes are rounding errors.
+    more than a tenth of the error that the cell has anyway. Changes that are spread evenly over a
+    cell and hardly decrease are rounding errors; they do not lead to further halvings.
 
     Args:
         halvings: the largest number of halvings in the plane, where a line crosses 2^n boxes after
@@ -224,8 +224,8 @@ class SourceMoments:
 
         Args:
             geometry: the cells.
-            term: the equation at the points of a rule, the same in each cell's own coordinates. The
-                source is the negative residual of zero fields.
+            term: the equation at the points of a rule, which have equal own coordinates in all
+                cells. The source is the negative residual of zero fields.
             limit: whether to use the second correction in `known`, for an estimate of the error.
         """
         missing = enumerate(self._in_cells(geometry, term))
