@@ -683,7 +683,11 @@ class TwoLevel:
         return np.stack([self._added(column) for column in np.concatenate(flat).T], axis=1)
 
     def _added(self, values: Array) -> Array:
-        """For each unknown, the sum of one column of its values in all fronts, (m,)."""
+        """For each unknown, the sum of its values in all fronts, (m,).
+
+        Args:
+            values: the values of all fronts' unknowns, one front after the other.
+        """
         if np.iscomplexobj(values):
             return self._added(values.real) + 1j * self._added(values.imag)
         return np.bincount(self._columns, values, len(self._unknowns.places))

@@ -217,7 +217,7 @@ def _wave(points: Points, channels: Channels, fields: int, in_time: float = 1.0)
     Args:
         points: the points; scale_i is their largest |x_i|.
         channels: the derivatives that the jet carries.
-        fields: the number of fields, all of which are this function.
+        fields: the number of fields; all of them are equal.
         in_time: 1, or 0 for a wave in space that is constant in time.
     """
     factors = 1 / points.coords.abs().amax(dim=0).clamp_min(1e-300)

@@ -39,7 +39,7 @@ def dorfler_marking(errors: Tensor, part: float) -> Tensor:
 
 
 def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
-    """The fraction of the sum of squared errors that the cells marked for halving account for.
+    """The fraction of Dörfler marking: the part of the squared errors that is in marked cells.
 
     The fraction is 1 - 0.7 (tolerance / estimate)², so that the other cells account for 0.7 of the
     squared tolerance, but at least 0.5. If the estimate exceeds 100 times the tolerance, the
@@ -204,7 +204,8 @@ class ErrorProgress:
         supposed: the error that is assumed from indicators if there is no estimate.
         before: the previous estimate; if the error hardly falls below it, rounding limits the
             error.
-        usual: the largest usual ratio of an error to its indicator, assumed if none is known.
+        usual: an upper bound of most ratios of an error to its indicator; it is assumed if no ratio
+            is known.
     """
 
     estimate: float = math.inf

@@ -647,7 +647,7 @@ class AdaptiveLeastSquares(Method):
             )
 
     def finer(self) -> "AdaptiveLeastSquares":
-        """The method for a check with a network of higher degree: one solve, no halving."""
+        """The method for a solve with a network of higher degree, as a check: no cell is halved."""
         return replace(self, steps=1)
 
     def better(self, residuals: Residuals) -> tuple[Network, float] | None:

@@ -355,7 +355,7 @@ def with_rates(states: Tensor, rates: Tensor, fields: int) -> Tensor:
 
 
 def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
-    """The f families of a tree, each as the indices of the leaves of a halved box, (f, 2^d).
+    """The families of a tree: for each box halved into 2^d leaves, their indices, (f, 2^d).
 
     Args:
         tree: the tree.

@@ -103,7 +103,7 @@ class ParameterSearch(Kept, Generic[Fit]):
         self.idle, self.predicted, self.expected = 0, math.inf, False
 
     def judge(self, fit: Fit | None, noise: float = 0.0) -> None:
-        """Accept or refuse the fit of the data with the parameters after a step or at the start.
+        """Accept or refuse the fit for the first parameters, or for the parameters after a step.
 
         A fit is refused if it is None or if its loss exceeds the loss of the latest accepted fit by
         more than `noise`; the damping then becomes ten times as large, at least 0.01. The damping

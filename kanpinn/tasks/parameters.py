@@ -495,7 +495,7 @@ class Shooting(Method):
         integer("starts", self.starts, least=0)
 
     def march(self, factor: float) -> March:
-        """The march with `factor` times the tolerance, but at most 1e-2 unless the factor is 1."""
+        """A march with `factor` times the tolerance; at most 1e-2, unless the factor is 1."""
         return March(self.tolerance if factor == 1 else min(factor * self.tolerance, 1e-2))
 
     def check(self, network: Network) -> None:

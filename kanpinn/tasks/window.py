@@ -816,10 +816,10 @@ class Control(Kept):
 
 
 def windows_left(ends: Sequence[float], most: int) -> float | None:
-    """Return how many windows are still needed if these are far too many; otherwise None.
+    """Return the number of windows that are still needed if it is far too large; otherwise None.
 
-    They are far too many if two conditions hold: windows have not become twice as long over the
-    last 50 windows, and at their present length the march needs more than ten times `most` windows.
+    It is far too large if two conditions hold: the length of windows has not doubled over the last
+    50 windows, and at the present length the march needs more than ten times `most` windows.
 
     Args:
         ends: the ends of all windows, from the beginning, in units of the whole time.

@@ -190,7 +190,7 @@ def graded_rules(
 
 
 def slabs_in_cells(geometry: CutGeometry, regions: Sequence[Planar]) -> list[Slab]:
-    """The parts of cut cells that are in the domain, divided into slabs.
+    """The parts of cut cells that are in the domain, divided into parts left(y) < x < right(y).
 
     Args:
         geometry: the cells.

@@ -54,12 +54,12 @@ class Faces(TensorTable):
 def overlapping(
     roots: Sequence[int], level: np.ndarray, place: np.ndarray, above: np.ndarray, below: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Yield pairs of boxes that meet at planes of one constant coordinate, as arrays (2, n).
+    """Yield pairs of boxes that are neighbours along one coordinate, as arrays (2, n).
 
-    The upper side of the first box and the lower side of the second box lie in the same plane and
+    The upper side of the first box and the lower side of the second box lie in one plane and
     overlap. If two sides overlap, then in each of the other coordinates the interval of one side
-    contains the interval of the other side. So the two sides have the same place in the grid of the
-    coarser level.
+    contains the interval of the other side. So both sides are in one interval of the coarser level,
+    by which the pairs are found.
 
     Args:
         roots: the numbers of boxes of level 0 along the other d - 1 coordinates.

@@ -456,7 +456,7 @@ class SingularCorners:
     def distances(self, geometry: CellGeometry) -> Tensor:
         """The distances of the cells' far sides from the nearest strong corner, (N,).
 
-        The unit is half the domain's width. Distances are powers of two, and at most 1.
+        The unit is half the domain's width. Distances are rounded to powers of two, and at most 1.
         """
         corners = physical(geometry.domain, geometry.frames)
         gaps = (corners[:, :, None] - self.points[self.strong]).abs().amax(dim=1).norm(dim=2)
