@@ -479,8 +479,9 @@ class ConditionsAt(ABC, Generic[C]):
                 otherwise about zero.
         """
         angle, across = self.corner.angle, self._across
-        turn = complex(math.cos(angle / 2), -math.sin(angle / 2))
-        inward = self._at.new_tensor([[(turn * one).real for one in across]])
+        parts = self._at.new_tensor([[one.real, one.imag] for one in across])
+        middle = self._at.new_tensor([[math.cos(angle / 2), math.sin(angle / 2)]])
+        inward = middle @ torch.linalg.pinv(parts)
         inside = Points(self._at + part * self._near * inward, self.equation.channels.names)
 
         def symbol(terms: Sequence[ResidualTerm], points: Points) -> Symbol:
@@ -583,7 +584,7 @@ class ConditionsAt(ABC, Generic[C]):
             return False
         return misfit([*values, *slopes]) > near * size(slopes)
 
-    def _solved(self, top: float) -> tuple[C, bool]:
+    def _solved(self, top: float, parts: tuple[float, float] = (1.0, 0.5)) -> tuple[C, bool]:
         """The corner, completed by the exponents λ < `top` of solutions r^λ at the corner.
 
         The equation is linearised about zero and about a random function, since a coefficient may
@@ -592,11 +593,16 @@ class ConditionsAt(ABC, Generic[C]):
         of Laplace's equation is used. The exponent 1 is left out unless the data are kinked, see
         `is_kinked`.
 
+        Args:
+            top: the bound of the exponents.
+            parts: where the equation is linearised about zero and about the random function, see
+                `operators`.
+
         Returns:
             The corner, and whether the equation and the conditions consist of their terms of
             highest order alone, with constant coefficients.
         """
-        tried = [self.operators(1.0, random=False), self.operators(0.5, random=True)]
+        tried = [self.operators(parts[0], random=False), self.operators(parts[1], random=True)]
         known = ((one, own) for one in tried if (own := one.exponents(top)) is not None)
         operators, exponents = next(known, (None, None))
         if operators is None or exponents is None:
@@ -696,9 +702,7 @@ class CornerConditions(ConditionsAt[PlaneCorner]):
 
     @property
     def _across(self) -> tuple[complex, ...]:
-        start = self.corner.direction - self.corner.angle / 2
-        turned = complex(math.cos(start), -math.sin(start))
-        return turned, 1j * turned
+        return self.corner.across(0.0)
 
     @property
     def _near(self) -> float:
@@ -708,9 +712,26 @@ class CornerConditions(ConditionsAt[PlaneCorner]):
         ends = zip(self._curves, (step, 1 - step), strict=True)
         return [curve.points_at(torch.tensor([t], dtype=torch.float64)) for curve, t in ends]
 
+    @property
+    def _conformal(self) -> "CornerConditions":
+        """The same conditions with the number μ of the corner for which `multiplicity` is not 0.
+
+        The conditions themselves are returned if μ is 0 or if there is no such number.
+        """
+        corner = self.corner
+        if not corner.angle or self.operators(1.0, random=False).multiplicity:
+            return self
+        dilatation = self.operators(0.0, random=False).dilatation
+        dilated = corner.dilated(dilatation * corner.start**2)
+        found = replace(self, corner=dilated)
+        return found if found.operators(0.0, random=False).multiplicity else self
+
     def solved(self, top: float) -> PlaneCorner:
         """The corner, completed by the exponents λ < `top` of solutions r^λ at the corner."""
-        found, alike = self._solved(top)
+        conformal, parts = self._conformal, (1.0, 0.5)
+        if conformal is not self:  # the equation at the corner itself is that of `conformal`
+            parts = (0.0, 0.0)
+        found, alike = conformal._solved(top, parts)
         alike = alike and all(isinstance(curve, Segment) for curve in self._curves)
         # If there are several kinds of functions, products with polynomials would be too many.
         return replace(

@@ -42,10 +42,11 @@ class CornerFunctions:
     """The singular functions at a corner in the plane or at a straight edge in space.
 
     The functions are powers of w = κ · (x - x₀), times the Legendre polynomials P_0, P_1, … of
-    s = σ · (x - x₀). Here x₀ is the corner, or a point of the edge. The vector κ is complex: its
-    real and its imaginary part are orthogonal, of equal length, and orthogonal to the edge. The
-    functions jump where w is negative, which is outside the domain. In the plane σ is zero, and P_0
-    is the only polynomial.
+    s = σ · (x - x₀). Here x₀ is the corner, or a point of the edge. The vector κ is complex, and
+    orthogonal to the edge. Its real and its imaginary part are orthogonal and of equal length,
+    except at a corner where the equation is anisotropic, see `in_plane`. The functions jump where w
+    is negative, which is outside the domain. In the plane σ is zero, and P_0 is the only
+    polynomial.
 
     Args:
         across: the d components of κ.
@@ -61,17 +62,27 @@ class CornerFunctions:
 
     @classmethod
     def in_plane(
-        cls, direction: float, radius: float, powers: Sequence[Power]
+        cls, direction: float, radius: float, powers: Sequence[Power], dilatation: complex = 0j
     ) -> "CornerFunctions":
-        """The functions with w = e^(-iφ) (z - z₀) / R at the corner z₀, for z = x + i y.
+        """The functions with w = e^(-iφ) (ζ + μ ζ̄) / ((1 + |μ|) R) at a corner, for ζ = z - z₀.
+
+        Here z = x + i y, and z₀ is the corner. If the second derivatives are those of div(A ∇u)
+        with a symmetric matrix A, and if κᵀ A κ = 0, then functions of w satisfy the equation, as
+        those of z satisfy Laplace's equation.
 
         Args:
-            direction: the angle φ of the line that bisects the interior angle, in radians.
+            direction: the angle φ in radians. For μ = 0 it is the angle of the line that bisects
+                the interior angle.
             radius: the length R that scales distances from the corner.
             powers: the powers of w.
+            dilatation: the number μ, the complex dilatation, with |μ| < 1; 0 if the second
+                derivatives are a multiple of the Laplacian.
+
+        Reference: Ahlfors, Lectures on Quasiconformal Mappings (1966), chapter 1.
         """
-        turned = complex(math.cos(direction), -math.sin(direction)) / radius
-        return cls((turned, 1j * turned), (0.0, 0.0), tuple(powers))
+        turned = complex(math.cos(direction), -math.sin(direction)) / radius / (1 + abs(dilatation))
+        across = turned * (1 + dilatation), 1j * turned * (1 - dilatation)
+        return cls(across, (0.0, 0.0), tuple(powers))
 
     @property
     def count(self) -> int:

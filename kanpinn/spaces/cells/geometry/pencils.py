@@ -182,8 +182,8 @@ class CornerOperators:
         """The number k for which solutions are sums of w^(λ - n) w̄^n, n < k, and conjugates.
 
         The number is 1 for Laplace's equation, 2 for elasticity, Stokes flow and plates. It is 0 if
-        the equation is not elliptic, or if solutions are other functions, for example for a
-        conductivity that depends on the direction.
+        the equation is not elliptic, or if solutions are other functions, such as those of w + μ w̄
+        for a conductivity that depends on the direction, see `dilatation`.
         """
         every = itertools.chain(*(one.values() for one in (self.equation, *self.sides)))
         if not self.equation or not all(np.isfinite(one).all() for one in every):
@@ -207,6 +207,21 @@ class CornerOperators:
         # The order of the pole of the inverse matrix at b = 0.
         few = [float(np.linalg.norm(np.linalg.pinv(at(1.0, small)))) for small in (1e-2, 1e-3)]
         return max(1, round(math.log10(few[1] / few[0])))
+
+    @property
+    def dilatation(self) -> complex:
+        """The number μ with |μ| < 1 for which functions of w + μ w̄ may satisfy the equation.
+
+        It is the root of the polynomial Σ c_ij μ^j, where c_ij are the coefficients of the
+        derivatives ∂^i/∂w^i ∂^j/∂w̄^j of highest order of the first field in the first equation.
+        If several roots have sizes below 1, the result is their mean; it is 0 if there is none.
+        """
+        symbol = self._rows(self.equation)[1]
+        found = {j: one[0, 0] for (_, j), one in symbol.items() if len(one)}
+        ordered = [found.get(j, 0.0) for j in range(max(found, default=0), -1, -1)]
+        every = np.roots(ordered if np.isfinite(ordered).all() else [0.0])
+        inside = every[np.abs(every) < 1]
+        return complex(inside.mean()) if len(inside) else 0j
 
     @property
     def is_homogeneous(self) -> bool:

@@ -5,7 +5,7 @@ of cells at these points and edges, and the weights of the least-squares rows of
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -202,11 +202,14 @@ class PlaneCorner(Singularity):
     Args:
         outline: the boundary.
         before, after: the indices of the curves that end and that start at the corner.
+        dilatation: the number μ, see `CornerFunctions.in_plane`. The interior angle is that of
+            z + μ z̄.
     """
 
     outline: Outline
     before: int
     after: int
+    dilatation: complex = 0j
 
     @property
     def at(self) -> tuple[float, float]:
@@ -214,17 +217,40 @@ class PlaneCorner(Singularity):
         return self.outline.domain.curves[self.before].stop
 
     @property
-    def direction(self) -> float:
-        """The angle of the line that bisects the interior angle, in radians."""
+    def start(self) -> complex:
+        """The tangent of the curve `after` at the corner, a complex number of size 1."""
         along = self.outline.domain.curves[self.after].velocity(torch.zeros(1).double())[0]
-        return math.atan2(float(along[1]), float(along[0])) + self.angle / 2
+        return complex(*along.tolist()) / float(along.norm())
+
+    def across(self, start: float) -> tuple[complex, ...]:
+        """The derivatives of w by x and y, where w is real and positive in the direction θ = start.
+
+        The angle θ is that of z + μ z̄, from the curve `after` on.
+        """
+        along = self.start + self.dilatation * self.start.conjugate()
+        direction = math.atan2(along.imag, along.real) + start
+        return CornerFunctions.in_plane(direction, 1.0, (), self.dilatation).across
+
+    def dilated(self, dilatation: complex) -> "PlaneCorner":
+        """The corner with the number μ and the interior angle of z + μ z̄.
+
+        The present μ is 0.
+        """
+        turns = (1 + dilatation * t.conjugate() ** 2 for t in (self.start, self._stop))
+        first, last = (math.atan2(one.imag, one.real) for one in turns)
+        return replace(self, dilatation=dilatation, angle=self.angle + last - first)
+
+    @property
+    def _stop(self) -> complex:
+        """The tangent of the curve `before` away from the corner, a complex number of size 1."""
+        return self.start * complex(math.cos(self.angle), math.sin(self.angle))
 
     @cached_property
     def reach(self) -> float:
         """The radius of a disk around the corner in which the domain is like a sector.
 
         No other part of the boundary is in the disk, and the two curves at the corner stay away
-        from the direction opposite to `direction`.
+        from the direction θ = ω/2 + π.
         """
         count = 129  # the number of points on a curve
         ts, found = torch.linspace(0, 1, count, dtype=torch.float64), math.inf
@@ -244,7 +270,7 @@ class PlaneCorner(Singularity):
         """The rest of a curve, from where it first approaches the corner again or turns too far.
 
         The curve starts at the corner. It turns too far where a point of the curve, seen from the
-        corner, is nearer to the direction opposite to `direction` than to the side of the corner.
+        corner, is nearer to the direction θ = ω/2 + π than to the side of the corner.
         The result is empty if the curve neither comes back nor turns too far.
 
         Args:
@@ -252,8 +278,8 @@ class PlaneCorner(Singularity):
         """
         gaps = points - points.new_tensor(self.at)
         back = gaps.norm(dim=1).diff(prepend=-gaps.new_ones(1)) <= 0
-        turned = torch.atan2(gaps[:, 1], gaps[:, 0]) - self.direction
-        turned = torch.remainder(turned + math.pi, 2 * math.pi) - math.pi
+        real, imaginary = gaps.new_tensor([[k.real, k.imag] for k in self.across(self.angle / 2)]).T
+        turned = torch.atan2(gaps @ imaginary, gaps @ real)
         far = turned.abs() > (math.pi + self.angle / 2) / 2  # half way to the opposite direction
         far[0] = False
         stop = (back | far).nonzero()[:, 0]
@@ -262,7 +288,8 @@ class PlaneCorner(Singularity):
     def functions(self, top: float) -> CornerFunctions:
         """The singular functions of degrees below `top`, see `Singularity.powers`."""
         radius = min(1.0, self.reach)
-        return CornerFunctions.in_plane(self.direction, radius, self.powers(top))
+        across = tuple(one / radius for one in self.across(self.angle / 2))
+        return CornerFunctions(across, (0.0, 0.0), self.powers(top))
 
     def boxes(self, roots: Sequence[int], bounds: tuple[Tensor, Tensor]) -> Tensor | None:
         """The largest boxes of a tree around the corner that are within the distance `reach`.

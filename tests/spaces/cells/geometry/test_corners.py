@@ -117,6 +117,31 @@ def test_singular_solutions_are_found_with_honest_estimates(domain, at, flux):
     check_estimate(solution, 1e-2, 1 / 3)
 
 
+def test_an_anisotropic_equation_at_a_corner_is_that_of_laplace_in_other_coordinates():
+    """div(M Mᵀ ∇u) = 0 is Laplace's equation in the coordinates M⁻¹ x."""
+    ends = [(0, 0), (1, 0), (1, 1), (-1, 1), (-1, -1), (0, -1)]
+    corner = kp.Corner(kp.Polygon(ends), (0, 0), 1)
+    matrix = torch.tensor([[2.0, 0.8], [-0.3, 0.5]], dtype=torch.float64)
+    (a, b), (_, c) = (matrix @ matrix.T).tolist()
+    domain = kp.Polygon((matrix @ torch.tensor(ends).T.double()).T.tolist())
+
+    def residual(p, u):
+        mixed = 2 * b * kp.partial(u, "x", "y")
+        return a * kp.partial(u, "x", "x") + mixed + c * kp.partial(u, "y", "y")
+
+    def exact(p):
+        r, theta = corner.polar(torch.cat([p.x, p.y], dim=1) @ matrix.inverse().T)
+        return r ** (2 / 3) * torch.sin(2 * theta / 3)
+
+    problem = Stated(domain, residual, [kp.Dirichlet(domain.boundary, exact)], exact=exact)
+    corners = cells_of(problem, kp.Cells(degree=6, cells=2)).own_corners
+    inward = next(one for one in corners if one.at == (0, 0))
+    assert inward.exponent == pytest.approx(2 / 3) and inward.multiplicity == 1
+    x, y = inward.across(0.0)
+    assert abs(a * x**2 + 2 * b * x * y + c * y**2) < 1e-12
+    check_estimate(solved_in_cells(problem, 6, 2, tolerance=1e-3, steps=3), 1e-3, 1 / 3)
+
+
 def test_errors_at_a_corner_are_of_twice_the_order_of_the_solution(monkeypatch):
     monkeypatch.setattr(ProblemInPlane, "corner_patches", lambda *_: [])  # polynomials alone
     problem = at_corner_of(kp.LShape(), (0, 0))
