@@ -12,6 +12,7 @@ from cases import Manufactured, OnWalls, Stated, error_of, formulas
 import kanpinn as kp
 from kanpinn.accuracy import Estimate
 from kanpinn.jets import Channels
+from kanpinn.optimizers.method import StepCost
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.checkpoint import read_checkpoint, write_checkpoint
@@ -146,6 +147,13 @@ def test_a_small_budget_allows_the_first_trial_only():
     assert solution.status.endswith("(the budget of 0.001 s ended the search)")
     assert solution.errors.l2_relative < 1e-2 and not solution.success
     assert "0 s are left" in solution.log[-1] or "ends here" in solution.log[-1]
+
+
+def test_a_budget_that_is_too_small_is_named(monkeypatch):
+    monkeypatch.setattr(kp.LeastSquares, "cost", lambda *_: StepCost(9.0, 1))
+    monkeypatch.setattr(TrialSearch, "_left", -1.0)
+    solution = kp.solve(Ripple(), budget=2)
+    assert solution.status == "failed: the budget of 2 s is too small for a first trial"
 
 
 def test_families_in_very_many_dimensions_have_choices():

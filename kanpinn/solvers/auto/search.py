@@ -755,7 +755,9 @@ class TrialSearch:
         if self.interrupted:
             return replace(solution, status=STOPPED_BY_USER)
         if status.startswith(FAILED):
-            return solution
+            if status.startswith(f"{FAILED}: the budget"):  # what was left of the budget
+                status = f"{FAILED}: the budget of {self.budget:g} s is too small for a first trial"
+            return replace(solution, status=status)
         ended, uncompared = "", UNCOMPARED in status
         if self._left <= 0 or self.late or status.startswith(OUT_OF_TIME):
             ended = f"the budget of {self.budget:g} s ended the search"
