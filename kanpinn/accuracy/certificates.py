@@ -4,6 +4,7 @@ A continuous function v and a flux q with a continuous normal component are comp
 Prager and Synge's theorem bounds the energy norm of u - v by q - A∇v and f - c v + div q.
 """
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -970,6 +971,14 @@ def located(meshes: Sequence[Triangulation], points: Array) -> tuple[Array, Arra
     return number, shares(meshes[-1], number[:, None])[:, 0]
 
 
+def digest(arrays: dict[str, Array]) -> str:
+    """Return the SHA-256 digest of arrays with their names, without an earlier digest."""
+    found = hashlib.sha256()
+    for name in sorted(set(arrays) - {"digest"}):
+        found.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
+    return found.hexdigest()
+
+
 @dataclass(frozen=True, eq=False)
 class Certificate:
     """A bound of the energy norm of u - v, with all that is needed to check it.
@@ -980,6 +989,8 @@ class Certificate:
         parts: the parts of the bound.
         friedrichs: the constant in Friedrichs' inequality.
         distance: the norm of v minus the given solution in the energy norm and in L2.
+        coarse: the mesh for the constant in Friedrichs' inequality, and whether u is prescribed on
+            its edges.
     """
 
     found: Discrete
@@ -987,6 +998,21 @@ class Certificate:
     parts: Judged
     friedrichs: float
     distance: tuple[float, float]
+    coarse: tuple[Triangulation, Array]
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the data that `scripts/check_certificate.py` needs, with their digest, by name."""
+        mesh, data, coarse = self.found.mesh, self.found.data, self.coarse[0]
+        names = ("diffusion", "reaction", "source", "fixed", "given", "robin", "lost", "lost_given")
+        found = {name: getattr(data, name) for name in names}
+        found |= {name: getattr(self.fields, name) for name in ("v", "q", "s", "trace")}
+        found |= {"vertices": mesh.vertices, "triangles": mesh.triangles}
+        found |= {"coarse_vertices": coarse.vertices, "coarse_triangles": coarse.triangles}
+        found |= {"coarse_fixed": self.coarse[1], "degree": np.array(self.found.rules.m)}
+        # Sums in another order, and A⁻¹ at other points, change the bound a little.
+        claimed = 1.001 * self.total + 1e-13 * math.sqrt(float(self.parts.square.sum()))
+        found |= {"bound": np.array(claimed), "distance": np.array(self.distance)}
+        return found | {"digest": np.array(digest(found))}
 
     @property
     def stretch(self) -> float:
@@ -1058,9 +1084,9 @@ def certificate(problem: Problem, given: tuple[Given, Given], most: int = MOST) 
     rules = Rules(DEGREE)
     reader = Reader(problem, rules)
     meshes = [reader.coarse]
-    for _ in range(4):
+    while len(meshes) < 3 or len(meshes[-1].triangles) < 256:
         meshes.append(meshes[-1].refined(np.ones(len(meshes[-1].triangles), bool)))
-    coarse, meshes = meshes[4], meshes[:3]
+    coarse, meshes = meshes[-1], meshes[:3]
     fixed = coarse.piece >= 0
     prescribed = {int(n) for n, c in enumerate(reader.conditions) if c.prescribed(problem.fields)}
     fixed &= np.isin(coarse.piece, [*prescribed])
@@ -1087,7 +1113,7 @@ def certificate(problem: Problem, given: tuple[Given, Given], most: int = MOST) 
         parts = judged(found, fields, friedrichs)
         if parts.total <= far[0] / 2:
             far = given[0].distance(meshes, found, fields.v)
-        made = Certificate(found, fields, parts, friedrichs, far)
+        made = Certificate(found, fields, parts, friedrichs, far, (coarse, fixed))
         enough = made.total <= far[0] / 4 or parts.rounding > parts.total / 3
         if enough or len(mesh.triangles) > most:
             break

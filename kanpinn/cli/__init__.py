@@ -34,6 +34,7 @@ for _name, _command in (
     ("report", figures.report_command),
     ("list", listing.list_command),
     ("export", figures.export_command),
+    ("certify", figures.certify_command),
     ("schema", solve.schema_command),
     ("new", new.new_command),
     ("doctor", doctor.doctor_command),

@@ -18,10 +18,11 @@ from kanpinn._support.errors import (
     OUT_OF_TIME,
     OVERFITTED,
     STOPPED_BY_USER,
+    InputError,
 )
 from kanpinn.accuracy import Bound, ErrorNorm, Errors, Estimate
 from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
-from kanpinn.accuracy.certificates import Given, certificate
+from kanpinn.accuracy.certificates import Certificate, Given, certificate
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
@@ -638,6 +639,20 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
         return Majorant(solution.problem)(_approximate(solution), known)
     except Unsuitable as found:
         return Bound(reason=str(found))
+
+
+def certified(solution: Solution) -> Certificate:
+    """Return a certificate of the error of a solution, which `scripts/check_certificate.py` checks.
+
+    Raises:
+        InputError: if there is no certificate for the problem.
+    """
+    try:
+        if solution.network.in_windows:
+            raise Unsuitable("the network is not one function but one for each window of time")
+        return certificate(solution.problem, _given(solution))
+    except Unsuitable as found:
+        raise InputError(f"there is no certificate: {found}") from None
 
 
 def _given(solution: Solution) -> tuple[Given, Given]:

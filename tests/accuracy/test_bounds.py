@@ -3,9 +3,11 @@
 import dataclasses
 import math
 
+import numpy
 import pytest
 import torch
 from cases import Manufactured, Stated
+from library import script
 
 import kanpinn as kp
 from kanpinn.accuracy.bounds import (
@@ -21,7 +23,7 @@ from kanpinn.accuracy.bounds import (
     residual_of,
     sides_of,
 )
-from kanpinn.accuracy.certificates import Given, certificate
+from kanpinn.accuracy.certificates import Given, certificate, digest
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated
@@ -336,6 +338,22 @@ def test_a_bound_on_triangles_sees_the_error_at_a_corner_and_a_jump_between_cell
     problem = Stated(L_SHAPE, poisson, [kp.Dirichlet(L_SHAPE.boundary, corner)])
     found = certificate(problem, given(problem, lambda p: corner(p) + 0.1 * (p.x > 0)), most=40)
     assert 0.1 < math.sqrt(3) * found.bound().l2 < 0.2 and found.total < 0.1
+
+
+def test_a_script_with_numpy_alone_proves_a_certificate_and_finds_out_a_changed_one():
+    checker = script("check_certificate")
+    problem = known(variable, walls=ROBIN)
+    found = certificate(problem, given(problem, problem.exact), most=10)
+    arrays = found.arrays()
+    assert checker.check(arrays)[0] == pytest.approx(found.total, rel=2e-3)
+    for name, words in (("v", "not continuous"), ("q", "but"), ("source", "but"), ("robin", "but")):
+        changed = arrays | {name: arrays[name].copy()}
+        changed[name][0] += 1e-3
+        with pytest.raises(checker.Wrong, match="digest"):
+            checker.check(changed)
+        changed["digest"] = numpy.array(digest(changed))
+        with pytest.raises(checker.Wrong, match=words):
+            checker.check(changed)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy
 import pytest
 from commands import kanpinn, refused, run_folders
 from forks import Command
+from library import script
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
@@ -216,6 +217,16 @@ def test_plot_and_export_write_files_from_a_run(folder: Path) -> None:
         x, y = numpy.meshgrid(fields["x"], fields["y"], indexing="ij")
         assert numpy.allclose(fields["u"], x**2 + y**2, atol=1e-6)
     assert kanpinn("export", run).stdout.strip() == str(Path(run).absolute() / "fields.vtkhdf")
+
+
+def test_certify_writes_a_certificate_or_says_why_there_is_none(folder: Path) -> None:
+    run = kanpinn("solve", "square.toml", "--quiet").stdout.strip()
+    certified = kanpinn("certify", run, "--output", "bound.npz")
+    assert certified.exit_code == 0 and "guaranteed relative bounds" in certified.stdout
+    with numpy.load("bound.npz") as arrays:
+        assert script("check_certificate").check(dict(arrays))[0] < 1e-6
+    missing = kanpinn("certify", run, "--output", "no/bound.npz")
+    assert missing.exit_code == 2 and "there is no folder" in missing.stderr
 
 
 def test_what_new_writes_runs_as_it_is(folder: Path) -> None:
