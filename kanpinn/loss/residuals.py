@@ -79,9 +79,10 @@ class Residuals:
     def batches(self, term: Term) -> list[Batch]:
         """This rank's points of a term, in batches that every evaluation uses again.
 
-        The Jacobian of a batch has at most 2²⁰ entries if batches of 1024 rows stay below this
-        number, because reusing mapped memory is faster. A batch is planned for at least 256 rows,
-        since smaller batches are slow, and for at most 4096.
+        A batch has at most 1024 rows, or up to 4096 if its Jacobian has at most 2²⁰ entries then:
+        a larger Jacobian would need newly mapped memory, which is slower. If 1024 rows have more
+        than `most_entries` entries, a batch has fewer rows, but at least 256, since smaller batches
+        are slow.
         """
         part = share(term.rows)
         count = part.stop - part.start

@@ -312,8 +312,8 @@ def density_hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
 def _root(hessian: Tensor, flat: float = 1e-12) -> Tensor:
     """Return L (n, k, q) with LᵀL = H, where negative eigenvalues of H are replaced by zero.
 
-    The eigenvalues of H at each point are sorted. An eigenvalue with the same number at all points
-    is left out if it is rounding error at all of them; k is the number of eigenvalues that remain.
+    The eigenvalues of H at each point are sorted. The i-th eigenvalue is left out if it is rounding
+    error at all points; k is the number of eigenvalues that remain.
 
     Args:
         hessian: H at each point, (n, q, q).

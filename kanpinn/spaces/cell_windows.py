@@ -123,10 +123,10 @@ def problem_in_space(
     space, start = space_of(domain), domain.time_span[0]
 
     def in_space(piece: Piece) -> Piece | None:
-        """The piece of the space's boundary to which a piece of the product's boundary belongs.
+        """The piece of the boundary in space that belongs to a piece of the boundary in space-time.
 
         The result is None for the pieces at the first and the last moment, which a condition on the
-        whole boundary has as well.
+        whole boundary in space and time has as well.
         """
         if isinstance(piece, PieceOverTime):
             return piece.piece

@@ -124,7 +124,7 @@ def _symbols(
 ) -> Tensor:
     """The linearised residuals of waves with the amplitude 1 in a single field, (G, equations, m).
 
-    These are the matrices S of `errors_of_waves`, which also has the arguments.
+    They are the matrices S of `errors_of_waves`, which also describes the arguments.
     """
     kappa = wave.new_zeros(len(wave), channels.dim)
     kappa[:, axis], kappa[:, -1] = wave, rate
@@ -476,8 +476,8 @@ class System(ABC, Generic[Space]):
     def lifetimes(self, linearised: Tensor) -> Tensor:
         """The times for which errors of splines in each interval last, (intervals,).
 
-        In such a time the squared error falls by the factor e. The times are infinite for equations
-        of second order in time, and for functions that are not splines.
+        Within this time the squared error of an interval falls by the factor e. It is infinite for
+        equations of second order in time, and for functions that are not splines.
 
         Args:
             linearised: the linearised equation, (equations, E, q, parts, m), as

@@ -73,9 +73,10 @@ class Axis:
     def free(cls, basis: BSplines, low: float, high: float, periodic: bool) -> Self:
         """The splines without conditions at the ends.
 
-        Measured: with two Gauss places in each interval, and more near the ends, where more splines
-        meet, the error of an L2 projection is that of an exact rule. A cubic term needs twice as
-        many places as functions. The errors of splines show only at more places than functions.
+        The numbers of places in the quadrature rule were found by measurements. With two Gauss
+        places in each interval, and more near the ends, where more splines meet, the error of an L2
+        projection is that of an exact rule. A cubic term needs twice as many places as functions.
+        The errors of splines show only at more places than functions.
 
         Args:
             basis: the splines, whose knots are in scaled coordinates from -1 to 1.

@@ -160,7 +160,7 @@ Member = TypeVar("Member", bound=Network)
 def like(member: Member, tensor: Tensor) -> Member:
     """Return a network with the device and the precision of a tensor.
 
-    This is the network itself if it has them already, otherwise a copy.
+    A network that has them already is returned itself, another network as a copy.
     """
     present = member.layers[-1].coefficients
     if (present.device, present.dtype) == (tensor.device, tensor.dtype):
@@ -431,9 +431,9 @@ class Windows(NetworkOfWindows[Separable]):
     def pieces(self) -> Tensor:  # type: ignore[override]
         """The parts of a box in space and time on which the output is smooth, (c, 2, 1 or 2).
 
-        They are the lower and upper corners as fractions of the box. The parts are the windows in
-        time, divided by the intervals of splines if there is one coordinate in space. If there are
-        more than 2^14 parts, neighbouring intervals are joined.
+        The result holds the lower and the upper corner of each part, as fractions of the box. The
+        parts are the windows in time, divided by the intervals of splines if there is one
+        coordinate in space. If there are more than 2^14 parts, neighbouring intervals are joined.
         """
         most, parts = 2**14, []
         ends = self.ends.cpu() / 2
@@ -454,7 +454,8 @@ class Windows(NetworkOfWindows[Separable]):
     def at_scattered_points(self) -> bool:  # type: ignore[override]
         """True if the conditions are evaluated at scattered places on the boundary.
 
-        A march uses each place on the boundary once; points at several times share places.
+        A march uses each place on the boundary once, however many of the given points have this
+        place at different times. Scattered points give more places than a grid.
         """
         return self.in_space and not self.of_splines
 

@@ -651,7 +651,7 @@ class AdaptiveLeastSquares(Method):
         return replace(self, steps=1)
 
     def better(self, residuals: Residuals) -> tuple[Network, float] | None:
-        """Return the better solution of the last comparison, and the factor for its distance.
+        """Return the better solution of the last comparison, and a factor.
 
         The error of the present solution is at most about the factor times the distance of the two
         solutions, see `cell_errors.beyond`. After a run is loaded, the comparison is made again,

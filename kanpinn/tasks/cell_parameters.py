@@ -55,9 +55,9 @@ class CellFit(MisfitModel):
 def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
     """The right-hand sides of the least-squares problem, for the solution and its K derivatives.
 
-    The solution and its derivatives by K parameters solve the same problem with different
-    right-hand sides. For the derivatives these are minus the derivatives of the residuals by the
-    parameters.
+    The solution and its derivatives by K parameters solve one problem with different right-hand
+    sides. The right-hand side for a derivative is minus the derivative of the residuals by the
+    parameter.
 
     Args:
         system: the least-squares problem; the equations of all its terms are `WithParameters`.
@@ -183,7 +183,7 @@ class ParametersInCells(Kept):
         return replace(found, coefficients=fields), shares
 
     def _stepped(self, fit: CellFit) -> Tensor:
-        """Make a step from a new fit or, if the search refuses it, a shorter step from the last.
+        """Make a step from a new fit or, if it is refused, a shorter step from the accepted fit.
 
         `settled` and `moved` are updated. If the search has settled at parameters that do not fit
         the data, another search begins from random parameters, if any are left.

@@ -568,10 +568,10 @@ class ShootingStage(Stage):
         return self.until >= self.end
 
     def _lengthen(self, growth: float) -> None:
-        """Multiply the time up to which data have been fitted by a factor, and store it in `until`.
+        """Set `until` to the time up to which data have been fitted, times a factor.
 
-        The whole time is taken if the product exceeds it, or, for a factor of at least 2, if the
-        product exceeds 0.8 of it.
+        If this product exceeds the whole time, `until` becomes the whole time. For a factor of at
+        least 2 this is done if the product exceeds 0.8 of the whole time.
 
         Args:
             growth: the factor.

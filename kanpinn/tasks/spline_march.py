@@ -170,8 +170,9 @@ class SplineMarch(TimeState[SplineAttempt]):
     intervals are refined as soon as the errors exceed `tolerated`, well before they reach
     `allowed`, half of the tolerance.
 
-    Kinks of the initial values are resolved only as far as their errors last: where the equation
-    damps short waves, the errors are gone after a small part of the whole time.
+    An error at a kink of the initial values counts only for the time for which it lasts. Where the
+    equation damps short waves, this is a small part of the whole time, and intervals at the kink
+    may be larger.
 
     The arguments are those of `TimeState`.
     """

@@ -195,7 +195,7 @@ class LocalPolynomials:
     def rule(self, more: int = 1) -> tuple[Tensor, Tensor]:
         """Gauss points of [-1, 1]^d, (q, d), and their weights, (q,).
 
-        From more = 1 on, the rule is exact for products of two of the polynomials.
+        If `more` is at least 1, the rule is exact for products of two of the polynomials.
 
         Args:
             more: the number of points along each coordinate minus the degree k.

@@ -86,9 +86,9 @@ def overlapping(
 
 
 def keys_of(roots: Sequence[int], level: Any, place: Any, keys: Any) -> Any:
-    """An integer for each box, different for each pair of place and entry of `keys`, (k,).
+    """For each box an integer that identifies its place together with its entry of `keys`, (k,).
 
-    The boxes have the same level. The integers serve to sort boxes and to find them.
+    All boxes are of one level. The integers serve to sort boxes and to find them.
 
     Args:
         roots: the numbers of boxes of level 0 along each coordinate.

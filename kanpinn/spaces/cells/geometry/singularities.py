@@ -518,8 +518,8 @@ class SingularCorners:
     def finest(self, tree: Tree) -> int:
         """The level of the smallest cells at corners.
 
-        They are about as wide as the domain after `bits` halvings. With R boxes of level 0 along a
-        coordinate, their level is `bits` - ⌈log2 R⌉, for the largest R.
+        The smallest cells are about 2^-`bits` times as wide as the domain. Their level is
+        `bits` - ⌈log2 R⌉, where R is the largest number of boxes of level 0 along a coordinate.
 
         Args:
             tree: the tree of the cells.

@@ -297,7 +297,7 @@ class SolidGeometry(CellGeometry):
                 yield CellPoints.of(self, some, Batch.made_of(points), weights)
 
     def _lost_parts(self, cutter: "SolidCutter", number: int) -> Iterator[RulesInBoxes]:
-        """Yield points on a sheet of the boundary that are in no cell, as points of nearest cells.
+        """Yield quadrature points of the parts of a sheet that are in no cell, for nearest cells.
 
         The points are in the boxes `lost`. These boxes are halved until they are about as small as
         the cells that are nearest to the points.

@@ -614,7 +614,7 @@ class CellSystem:
 
     @cached_property
     def _crossing(self) -> Tensor:
-        """A mask (kinds, traces), true where only one of the two cells has the shared functions.
+        """A mask (kinds, traces): true if just one of a trace's two cells has the shared functions.
 
         Where the mask is true, the trace is that of the whole solution. Elsewhere it is the trace
         of the polynomials alone, since the shared functions are smooth across faces.

@@ -155,7 +155,8 @@ class CellFunctions:
     def nearest_to(self, function: Callable[[Tensor], Tensor]) -> "CellFunctions":
         """The polynomials in the present cells that are nearest to a function in the L2 norm.
 
-        The norm of a cell is over its frame. The coefficients of shared functions are zero.
+        In each cell the norm is an integral over the cell's frame. The coefficients of shared
+        functions are zero.
 
         Args:
             function: maps coordinates (n, d), in which the domain's bounding box is [-1, 1]^d, to

@@ -68,8 +68,8 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
 def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> str:
     """Return the reason, as text, why a solution of a degree higher by 2 needs too much memory.
 
-    That solution would be compared with the present solution. The text is empty if there is enough
-    memory.
+    The solution of the higher degree would be compared with the present solution. The text is empty
+    if there is enough memory.
 
     Args:
         system: the system of the solution.
