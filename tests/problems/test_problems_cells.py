@@ -31,10 +31,10 @@ def test_the_bracket_is_the_domain_of_its_drawing():
 
 
 def test_the_file_of_the_bracket_solves_it_as_accurately_as_is_asked():
-    pairs = ["run.tolerance=3e-2", "network.degree=6", "run.estimate=false"]
+    pairs = ["run.tolerance=5e-2", "network.degree=5", "run.estimate=false"]
     solution = Config.read(PROBLEMS / "bracket.toml", pairs).build().run(())
     assert solution.status == "converged"
-    assert solution.errors.l2_relative <= 0.06
+    assert solution.errors.l2_relative <= 0.05
     # The bolts bear the load.
     p, weights = solution.problem.domain.boundary["bolts"].quadrature(24)
     (u_x, v_x), (u_y, v_y) = solution.gradient(p).permute(1, 2, 0)
@@ -199,8 +199,8 @@ def test_known_functions_have_one_column_for_each_function():
 def test_the_cavity_in_cells_agrees_with_published_numbers():
     solution = kp.solve(
         build("cavity", "Cavity"),
-        kp.Cells([2, 3], 7, 4),
-        kp.AdaptiveLeastSquares(1e-2),
+        kp.Cells([2, 3], 6, 4),
+        kp.AdaptiveLeastSquares(2e-2),
         verified=False,
         errors=False,
     )
