@@ -66,9 +66,9 @@ OSCILLATOR = PROBLEMS / "oscillator.toml"
 
 
 def test_the_oscillator_has_its_levels():
-    solution = Config.read(OSCILLATOR, []).build().run()
+    solution = Config.read(OSCILLATOR, ["eigen.count=6"]).build().run()
     assert solution.status == "converged" and solution.self_adjoint
-    assert solution.multiplicities == [1, 2, 2, 3, 3, 3, 4, 4, 4, 4]
+    assert solution.multiplicities == [1, 2, 2, 3, 3, 3]
     errors = (solution.values - solution.exact).abs()
     assert solution.errors.max() < 1e-10 and (errors < 2 * solution.estimates).all()
 

@@ -182,7 +182,7 @@ def solved(problem, network, points, optimizer=None, **weights):
 def unseen(surrogate, generator):
     """The network's input at random points of the box, many more than a solve uses."""
     domain = surrogate.domain
-    unit = torch.rand(2**15, domain.dim, generator=generator, dtype=torch.float64)
+    unit = torch.rand(2**13, domain.dim, generator=generator, dtype=torch.float64)
     return surrogate.coordinates(domain.image(unit), Channels(domain.names))
 
 
@@ -219,12 +219,12 @@ def test_coupled_dimensions_need_inner_functions_that_are_found(generator):
     assert holds(network.layers[1], h)
 
 
-@pytest.mark.parametrize("name", ["poisson5d", "poisson10d", "poisson100d"])
+@pytest.mark.parametrize("name", ["poisson5d", "poisson100d"])
 def test_hidden_grids_hold_activations_that_no_collocation_point_has(name, generator):
     problem = load(name)
     d = problem.domain.dim
     network = kp.KAN([d, 12, 6, 1], degree=3, grid=6, seed=0)
-    points = kp.Collocation(1000, 500, "sobol")
+    points = kp.Collocation(300, 150, "sobol")
     discretization = discretize(problem, network, SolveSettings(points=points, boundary="penalty"))
     discretization.prepare()
     h = unseen(discretization.surrogate, generator)

@@ -317,9 +317,12 @@ def _solved(domain, broken=False):
     return found.status, error_of(found), network.layer.coefficients.detach().numpy()
 
 
+alone = functools.cache(_solved)
+
+
 @pytest.mark.parametrize(("domain", "size"), [("a box", 2), ("a box without a disk", 3)])
 def test_ranks_find_what_one_process_finds(ranks, domain, size):
-    status, error, wanted = _solved(domain)
+    status, error, wanted = alone(domain)
     assert status == "converged" and error < 1e-3
     answers = ranks.run(size, _solved, domain)
     for status, error, found in answers:
@@ -369,7 +372,7 @@ def _solved_by_gradients(domain):
 
 
 def test_ranks_take_the_same_conjugate_gradients(ranks):
-    _, _, wanted = _solved("a box")
+    _, _, wanted = alone("a box")
     answers = ranks.run(2, _solved_by_gradients, "a box")
     for status, error, found in answers:
         assert status == "converged" and error < 1e-3
