@@ -306,8 +306,8 @@ class Jet:
 
         Args:
             outer: φ, φ', φ'', … at h, in any layout that `apply` takes.
-            apply: the product of a derivative of φ and a part of the jet of h, for the layouts of
-                both.
+            apply: multiplies a derivative of φ, in the layout of `outer`, by a part of the jet of
+                h.
         """
         gradient = second = lines = None
         if self.gradient is not None:

@@ -52,7 +52,7 @@ def find_channels(
     Args:
         evaluate: evaluates the residual with jets of the given channels.
         names: the names of the coordinates.
-        known: channels that it uses, if some are known.
+        known: channels that the residual uses, if some are known.
 
     Returns:
         The channels, and the result of `evaluate` with them.

@@ -77,8 +77,8 @@ class LeafElimination(Elimination):
 
     Args:
         number: the number of the front.
-        size: the number c of its unknowns.
-        reflections: the transformation of its rows.
+        size: the number c of the front's unknowns.
+        reflections: the transformation of the leaf's rows to the upper triangle.
     """
 
     number: int
@@ -130,7 +130,7 @@ class MergeElimination(Elimination):
             first front has as well.
         size: the number of unknowns of the merged front.
         inner: the transformation of both fronts' rows for the blocks that are eliminated.
-        solvable: the transformation with which the rows of these blocks can be solved.
+        solvable: the transformation with which the rows of the eliminated blocks can be solved.
         outer: the transformation of the merged front together with the rows that are left over;
             None if no rows are left over.
         eliminated: the rows of the eliminated blocks. If no block is eliminated, `inner`,
@@ -223,7 +223,7 @@ class RootElimination(Elimination):
 
     Args:
         number: the number of the front.
-        solvable: the transformation with which its rows can be solved.
+        solvable: the transformation with which the rows of the front can be solved.
         eliminated: the rows of the blocks.
     """
 

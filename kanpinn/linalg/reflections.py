@@ -129,8 +129,8 @@ class Solvable:
     Args:
         triangle: R, with rows of the unit matrix for the x_i that are set to zero, (c, c).
         kept: a mask of the x_i that are not set to zero, (c,).
-        reflections: the transformation that makes the columns of these x_i an upper triangle again;
-            None if no x_i is set to zero.
+        reflections: the transformation that makes the columns of the kept x_i an upper triangle
+            again; None if no x_i is set to zero.
     """
 
     triangle: Array

@@ -213,7 +213,7 @@ class FrontalInverse:
 
         Args:
             right: the vectors in this rank's unknowns, (m, n).
-            numbers: numbers of this rank for each column, (n,).
+            numbers: for each column a number of this rank, which is summed over the ranks, (n,).
 
         Returns:
             The product in this rank's unknowns, (m, n), and for each column the sum over the ranks

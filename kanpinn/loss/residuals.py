@@ -43,7 +43,7 @@ class ProblemFamily(Protocol):
 
         Args:
             name: the name of the parameter.
-            value: its value.
+            value: the other value.
         """
 
 

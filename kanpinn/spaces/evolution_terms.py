@@ -42,7 +42,7 @@ def as_residual_term(term: Term, method: str) -> ResidualTerm:
 
     Args:
         term: a term of the loss.
-        method: the name of the method that needs such a term, for the error message.
+        method: the name of the method that needs a sum of squares, for the error message.
 
     Raises:
         InputError: for an energy.

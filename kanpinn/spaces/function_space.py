@@ -341,7 +341,8 @@ class FunctionSpace:
         Args:
             errors: the present errors on each interval, (Σ G,): for each coordinate its G
                 intervals, one coordinate after another.
-            error: the error to aim at, with a part 1 / √d of it in each of the d coordinates.
+            error: the error to aim at. In each of the d coordinates, 1 / √d of this error is aimed
+                at.
             smooth: whether the error falls like that of splines for smooth functions; otherwise it
                 is taken to be proportional to the width of an interval.
         """

@@ -784,7 +784,7 @@ class OutputFunctions:
 
         Args:
             terms: the equation and the conditions.
-            space: a trial space of these functions.
+            space: a trial space of the output layer's functions.
             order: the order of the equation in time.
 
         Raises:
@@ -846,7 +846,8 @@ def condition_rows(
     Args:
         boundary: the conditions.
         unknowns: the number of unknowns, n·m.
-        moments, states: the moment and the polynomials in time about which they are linearised.
+        moments, states: the moment and the polynomials in time about which the conditions are
+            linearised.
 
     Returns:
         For each r the matrix of all conditions, (rows, n·m).

@@ -38,9 +38,9 @@ class Stages:
         nodal: the Legendre series of a multiple of Π (τ - c_i) on the window, (s + 1,).
         slopes: D, (s, s).
         eigenvalues: the k eigenvalues of D with imaginary parts of at least 0, (k,).
-        vectors: the columns of V for these eigenvalues, (s, k), multiplied by 2 for a conjugate
+        vectors: the columns of V for the k eigenvalues, (s, k), multiplied by 2 for a conjugate
             pair.
-        rows: the rows of V⁻¹ for these eigenvalues, (k, s).
+        rows: the rows of V⁻¹ for the k eigenvalues, (k, s).
 
     Reference: Butcher, On the implementation of implicit Runge-Kutta methods (1976); Bickart
     (1977); Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8.

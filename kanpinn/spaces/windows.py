@@ -402,7 +402,7 @@ class Windows(NetworkOfWindows[Separable]):
 
         Args:
             modes: the number of Legendre polynomials.
-            copies: the number of copies of the fields among its outputs.
+            copies: the number of copies of the fields among the network's outputs.
         """
         (_, *hidden, fields), inputs = self._width, self._width[0] - 1
         outputs = fields * copies * modes

@@ -72,7 +72,7 @@ class LinearisedCells(Kept):
         about: the state and rate (N, L, (p + 1) m), and the moment, at which they are linearised.
         window: the number of stages and the length of the windows.
         served: the number of windows that have been solved with this linearisation.
-        rate: the rate of Newton's method in the first of these windows.
+        rate: the rate of Newton's method in the first window with this linearisation.
         slow: whether Newton's method is expected to be too slow in the next window.
     """
 

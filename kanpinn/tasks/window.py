@@ -197,8 +197,8 @@ class Newton(ABC):
         """Solve again for other initial values that hardly change the solution.
 
         Args:
-            window: the present solution; the other initial values have already replaced its own at
-                the beginning of `states`.
+            window: the present solution, but with the other initial values at the beginning of
+                `states`.
             size: the root mean square of the solution.
             precision: the error to reach, relative to `size`.
 
@@ -579,7 +579,7 @@ class CoupledNewton(GalerkinNewton):
             factor by which this derivative is multiplied to give the part.
         from_states: the matrix from a field's coefficients `Window.states` to the parts of its jet
             at all moments, (s + 1, parts, order + s).
-        by_unknowns: the columns of this matrix for the s unknowns, (s + 1, 1, s, parts).
+        by_unknowns: the columns of `from_states` for the s unknowns, (s + 1, 1, s, parts).
         copies: the s + 1 moments, repeated for each equation, as points.
         seeds: the gradients with which the backward pass starts, (m (s + 1), m); row block e
             selects the equation e.
@@ -696,8 +696,9 @@ class Control(Kept):
         least: the smallest number of stages.
         gain: the factor by which the cost must fall for another number of stages.
         safety: the ratio of the error that a window aims at to the allowed error.
-        distances: the distances d of the last windows, at most three. If they grow steadily, as
-            where a solution becomes stationary, the next distance is assumed to grow as well.
+        distances: the distances d of the last windows, at most three. If they grow steadily, for
+            example where a solution becomes stationary, the next distance is assumed to grow as
+            well.
 
     Reference: Trefethen, Approximation Theory and Approximation Practice (2013), chapter 8.
     """

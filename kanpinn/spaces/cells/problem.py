@@ -123,7 +123,8 @@ def refuse_free_data(
     """Refuse data that are values of a field that is determined only up to a constant.
 
     Args:
-        system: the least-squares problem, which tells which fields these are.
+        system: the least-squares problem, which tells which fields are determined only up to a
+            constant.
         surrogate: the surrogate whose network has the solution.
         data: the terms of the data.
 

@@ -37,8 +37,8 @@ class Faces(TensorTable):
 
     Args:
         axis: the coordinate that is constant on each face, (F,).
-        lower, upper: the indices of the cells below and above each face in this coordinate, (F,)
-            each.
+        lower, upper: the indices of the cells below and above each face in its coordinate `axis`,
+            (F,) each.
         corners: the lower and the upper corner of each face, (F, 2, d).
     """
 
@@ -255,7 +255,7 @@ class Tree:
         """The tree with some of its leaves only.
 
         Args:
-            kept: a mask of these leaves, (N,).
+            kept: a mask of the leaves that are kept, (N,).
         """
         return Tree(self.roots, self.level[kept], self.place[kept], self.region[kept], self.around)
 

@@ -971,7 +971,7 @@ def edges_of_boxes(division: SolidDivision, fluxes: FluxSizes) -> tuple[Tensor, 
 
     Args:
         division: the regions of the solid.
-        fluxes: the flux coefficients on both sides of interfaces.
+        fluxes: a function that gives the flux coefficients on both sides of an interface.
 
     Returns:
         The ends of the edges, (s, 2, 3), the exponent λ of each edge, (s,), and the vertices of

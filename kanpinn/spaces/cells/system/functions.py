@@ -377,7 +377,8 @@ class CellNorms:
 
         Args:
             one: the function.
-            fields: the indices of these fields; without fields the function itself is returned.
+            fields: the indices of the fields from which means are subtracted. If there are none,
+                the function itself is returned.
         """
         if not fields:
             return one
