@@ -34,7 +34,7 @@ class Scratch:
 
 @dataclass(frozen=True, eq=False)
 class HermitianFront:
-    """A Hermitian matrix in some of the unknowns.
+    """A front of an elimination: a Hermitian matrix in some of the unknowns.
 
     Args:
         places: the places of its c unknowns in the order of elimination, (c,).

@@ -133,7 +133,7 @@ def problem_in_space(
         return next((wall for wall in space.boundary.pieces if wall.side == piece.side), None)
 
     def moved(term: ResidualTerm) -> ResidualTerm:
-        """The term in space at the first moment that belongs to a term in space and time."""
+        """A term in space and time at the first moment, as a term in space."""
         coords, normals = term.points.coords[:, :-1], term.points.normals
         return replace(
             term,
@@ -297,7 +297,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         return Imposition(None, met=frozenset(around), follows=follows)
 
     def anew(self) -> "CellWindows":
-        """A new network with the same settings."""
+        """A new network with the settings of this network."""
         network = CellWindows(
             self.width, self.polynomials.degree, self.start.roots, dtype=self.ends.dtype
         )

@@ -224,7 +224,7 @@ class NetworkOfWindows(Network, Generic[Member]):
         return sum(layer.coefficients.numel() for layer in layers)
 
     def _take_order(self, problem: BoundaryValueProblem, form: str) -> None:
-        """Set the order in time by a problem: 2 with initial rates, 1 without.
+        """Set the order in time for a problem: 2 with initial rates, 1 without.
 
         Args:
             problem: the problem.
@@ -250,7 +250,7 @@ class NetworkOfWindows(Network, Generic[Member]):
 
     @abstractmethod
     def anew(self) -> Self:
-        """A new network with the same settings."""
+        """A new network with the settings of this network."""
 
     @abstractmethod
     def member(self, modes: int) -> Member:
@@ -503,7 +503,7 @@ class Windows(NetworkOfWindows[Separable]):
         return Imposition(None, met=frozenset(around), follows=follows)
 
     def anew(self) -> "Windows":
-        """A new network with the same settings."""
+        """A new network with the settings of this network."""
         settings = self._settings | {"dtype": self.ends.dtype}
         return Windows(self.width, seed=self.seed, **settings).to(self.ends.device)
 

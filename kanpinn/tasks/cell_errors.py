@@ -143,7 +143,7 @@ def errors_by_comparison(
         factor = beyond(solved, in_cells(better.unweighted), shown / indicated.clamp_min(1e-300))
 
     def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
-        """Solve near `before`; return the squared L2 norm of the change, and the solution."""
+        """Solve, linearised about `before`; return the squared change in L2, and the solution."""
         after = _solved_near(before, problem, accuracy)
         return _difference(after, before).square().sum(), after.solution
 

@@ -884,7 +884,7 @@ class CellMarch(TimeState[CellAttempt]):
         return CellNewton(self.linearised.cells, scheme, self.time, length, value)
 
     def _tried(self, scheme: Stages, length: float) -> tuple[Window, CellNewton]:
-        """Solve a window; if Newton's method fails with an old linearisation, linearise anew.
+        """Solve a window; if this fails with an old linearisation, linearise anew and solve again.
 
         Args:
             scheme: the stages of the window.

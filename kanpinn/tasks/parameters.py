@@ -76,7 +76,7 @@ def free_start(
     base, directions = base.view(order, fields), null.unflatten(0, (order, fields))
 
     def equation(p: Points, u: Jet) -> Tensor:
-        """The fields, and for second order their rates, minus the values of the shifted start."""
+        """The fields, and for second order their rates, minus base + Σ_k y_k directions_k."""
         state = base + directions @ shift
         found = [u.value[:, :fields] - state[0]]  # unknown numbers may follow the fields
         if order == 2:
@@ -495,7 +495,10 @@ class Shooting(Method):
         integer("starts", self.starts, least=0)
 
     def march(self, factor: float) -> March:
-        """A march with `factor` times the tolerance; at most 1e-2, unless the factor is 1."""
+        """A march with `factor` times the tolerance of the search, or 1e-2 if this is less.
+
+        For the factor 1 the tolerance is always that of the search.
+        """
         return March(self.tolerance if factor == 1 else min(factor * self.tolerance, 1e-2))
 
     def check(self, network: Network) -> None:

@@ -715,9 +715,10 @@ class CornerConditions(ConditionsAt[PlaneCorner]):
 
     @property
     def _conformal(self) -> "CornerConditions":
-        """The same conditions with the number μ of the corner for which `multiplicity` is not 0.
+        """The conditions with another number μ of the corner, for which `multiplicity` is not 0.
 
-        The conditions themselves are returned if μ is 0 or if there is no such number.
+        These conditions are returned unchanged if their `multiplicity` is not 0 with the present μ,
+        or if no μ is found.
         """
         corner = self.corner
         if not corner.angle or self.operators(1.0, random=False).multiplicity:
@@ -822,7 +823,7 @@ class ProblemInPlane(CellProblem):
 
     @cached_property
     def corner_conditions(self) -> list[CornerConditions]:
-        """The equation and conditions at each corner, also where conditions change on a line."""
+        """The equation and conditions at each corner and each point where conditions change."""
         plane, found = planar(self.domain), []
         assert plane is not None
         outline, pieces = Outline(plane), pieces_of_curves(plane, self.domain)

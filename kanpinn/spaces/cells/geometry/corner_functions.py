@@ -67,8 +67,8 @@ class CornerFunctions:
         """The functions with w = e^(-iφ) (ζ + μ ζ̄) / ((1 + |μ|) R) at a corner, for ζ = z - z₀.
 
         Here z = x + i y, and z₀ is the corner. If the second derivatives are those of div(A ∇u)
-        with a symmetric matrix A, and if κᵀ A κ = 0, then functions of w satisfy the equation, as
-        those of z satisfy Laplace's equation.
+        with a symmetric matrix A, and if κᵀ A κ = 0, then functions of w satisfy the equation, just
+        as functions of z satisfy Laplace's equation.
 
         Args:
             direction: the angle φ in radians. For μ = 0 it is the angle of the line that bisects

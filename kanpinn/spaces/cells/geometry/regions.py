@@ -78,7 +78,7 @@ class Regions:
 
     @property
     def count(self) -> int:
-        """The number of regions: 1 for an empty table; in space 1 more than balls and boxes."""
+        """The number of regions: 1 for an empty table; in space the number of rows plus 1."""
         if self.sides.shape[1] == 7:
             return 1 + len(self.sides)
         return 1 + int(self.sides[:, 0].max()) if len(self.sides) else 1

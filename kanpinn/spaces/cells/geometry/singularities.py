@@ -119,7 +119,7 @@ class SolidEdge(Singularity):
 
     @classmethod
     def at_faces(cls, edges: Edges, faces: Sequence[Piece]) -> "list[SolidEdge]":
-        """The edges at which two flat faces of a convex solid meet, without exponents.
+        """The edges at which two flat faces of a convex solid meet, with empty lists of exponents.
 
         Args:
             edges: the edges of the solid.
@@ -199,11 +199,13 @@ class SolidEdge(Singularity):
 class PlaneCorner(Singularity):
     """A corner of a domain in the plane, where solutions are like r^λ.
 
+    The distance r, the angle θ and the interior angle are those of the complex coordinate z + μ z̄,
+    for z = x + i y. The angle θ is 0 on the curve `after`.
+
     Args:
         outline: the boundary.
         before, after: the indices of the curves that end and that start at the corner.
-        dilatation: the number μ, see `CornerFunctions.in_plane`. The interior angle is that of
-            z + μ z̄.
+        dilatation: the number μ, see `CornerFunctions.in_plane`.
     """
 
     outline: Outline
@@ -223,18 +225,16 @@ class PlaneCorner(Singularity):
         return complex(*along.tolist()) / float(along.norm())
 
     def across(self, start: float) -> tuple[complex, ...]:
-        """The derivatives of w by x and y, where w is real and positive in the direction θ = start.
-
-        The angle θ is that of z + μ z̄, from the curve `after` on.
-        """
+        """The derivatives of w by x and y; w is real and positive in the direction θ = `start`."""
         along = self.start + self.dilatation * self.start.conjugate()
         direction = math.atan2(along.imag, along.real) + start
         return CornerFunctions.in_plane(direction, 1.0, (), self.dilatation).across
 
     def dilated(self, dilatation: complex) -> "PlaneCorner":
-        """The corner with the number μ and the interior angle of z + μ z̄.
+        """The corner with another number μ, for a corner with μ = 0.
 
-        The present μ is 0.
+        Args:
+            dilatation: the other number μ.
         """
         turns = (1 + dilatation * t.conjugate() ** 2 for t in (self.start, self._stop))
         first, last = (math.atan2(one.imag, one.real) for one in turns)
@@ -242,7 +242,7 @@ class PlaneCorner(Singularity):
 
     @property
     def _stop(self) -> complex:
-        """The tangent of the curve `before` away from the corner, a complex number of size 1."""
+        """The tangent of the curve `before` at the corner, away from it, as `start`."""
         return self.start * complex(math.cos(self.angle), math.sin(self.angle))
 
     @cached_property
@@ -270,8 +270,8 @@ class PlaneCorner(Singularity):
         """The rest of a curve, from where it first approaches the corner again or turns too far.
 
         The curve starts at the corner. It turns too far where a point of the curve, seen from the
-        corner, is nearer to the direction θ = ω/2 + π than to the side of the corner.
-        The result is empty if the curve neither comes back nor turns too far.
+        corner, is nearer to the direction θ = ω/2 + π than to the side of the corner. The result is
+        empty if the curve neither comes back nor turns too far.
 
         Args:
             points: points along the curve, (n, 2).
@@ -575,7 +575,7 @@ class SingularCorners:
         goal = goal.clamp_max(self.finest(geometry.tree) + spare)
 
         def coarse(geometry: CellGeometry) -> Tensor:
-            """A mask (N, d), true where cells close to a corner are above the wanted level."""
+            """A mask (N, d), true where cells close to a corner are larger than wanted."""
             close = self._gaps(geometry) <= near
             return (close[..., None] & (geometry.tree.level[:, None] < goal[:, None])).any(dim=1)
 

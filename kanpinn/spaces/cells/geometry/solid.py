@@ -449,7 +449,7 @@ class SolidCutter:
     bounded: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
     def bounding(self, number: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        """Quadrature rules on a sheet of the boundary, in each cell whose solid part it bounds.
+        """For each cell in which a sheet of the boundary bounds the solid, a rule on the sheet.
 
         Args:
             number: the index of the sheet, a smooth surface of the boundary or an interface.
