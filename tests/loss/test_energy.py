@@ -50,13 +50,13 @@ def rod():
 def test_the_minimum_of_an_energy_is_the_solution(boundary):
     solution = kp.solve(
         diffusion(),
-        kp.KAN([2, 24, 1], degree=7, grid=[2, 4]),
-        points=kp.Collocation(1600, 60),
+        kp.KAN([2, 16, 1], degree=7, grid=[2, 4]),
+        points=kp.Collocation(900, 60),
         boundary=boundary,
         loss=kp.Loss(form="energy"),
     )
     assert solution.status == "converged" and solution.history.steps == 1
-    assert solution.errors.h1_relative < (1e-4 if boundary == "exact" else 1e-2)
+    assert solution.errors.h1_relative < (1e-3 if boundary == "exact" else 1e-2)
     names = [term.name for term in solution.residuals.terms]
     assert names == ["interior", "energy[0]"] + ["boundary"] * (boundary == "penalty")
 
