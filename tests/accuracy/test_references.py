@@ -57,8 +57,8 @@ def true_error(problem, reference):
 
 @pytest.mark.parametrize("problem", KNOWN.values(), ids=KNOWN)
 def test_the_stated_error_is_the_true_one_or_above(problem):
-    found = kp.ReferenceSolution(tolerance=1e-3).build(problem)
-    assert true_error(problem, found).l2_relative < 3 * found.error < 3e-3
+    found = kp.ReferenceSolution(tolerance=1e-2).build(problem)
+    assert true_error(problem, found).l2_relative < 3 * found.error < 3e-2
 
 
 def test_the_torsion_of_the_l_shape():

@@ -558,8 +558,7 @@ FILE = """
 [problem]
 equation = "poisson"
 domain = { type = "box", x = [0, 1], y = [0, 1] }
-source = "2 * pi**2 * sin(pi*x) * sin(pi*y)"
-boundary = "0"
+exact = "sin(pi*x) * sin(pi*y)"
 """
 MINE = """
 import numpy as np

@@ -351,8 +351,8 @@ def test_what_lies_between_the_rows_and_the_bounds_is_fitted_as_the_rows_are():
     corner, errors = torch.ones(1, 2, dtype=torch.float64), []
     for bounds in (None, dict.fromkeys(NAMES, (-1, 1))):
         network = kp.KAN([2, 2, 1], degree=3, grid=1, seed=1)
-        stages = [kp.VariableProjection(steps=100, prune=False), kp.LevenbergMarquardt(steps=30)]
-        fitted = kp.fit(network, rows(200), stages, bounds=bounds)
+        stages = [kp.VariableProjection(steps=60, prune=False), kp.LevenbergMarquardt(steps=30)]
+        fitted = kp.fit(network, rows(120), stages, bounds=bounds)
         errors.append(float((fitted(corner) - 1).abs()))
     assert errors[1] < 1e-9 < 1e-4 < errors[0]
 
