@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import ClassVar
 
+import numpy as np
+import shapely
 import torch
 from torch import Tensor
 
-from kanpinn.geometry.curves import Curve
+from kanpinn.geometry.curves import Curve, Segment
 from kanpinn.geometry.division import DivisionEdge
 from kanpinn.geometry.domain import Domain, Piece
 from kanpinn.geometry.planar import Planar
@@ -488,7 +491,69 @@ class CellCutter:
         at_corner = torch.stack([arcs.first == 0, arcs.last == 1], dim=1) & sharp
         ends = torch.zeros(len(tree), dtype=torch.long)
         ends = ends.index_add(0, arcs.cell, at_corner.sum(dim=1))
-        return (turns > 1.0) | (ends > 2)
+        return (turns > 1.0) | (ends > 2) | self._apart(arcs, tree)
+
+    def _apart(self, arcs: Arcs, tree: Tree) -> Tensor:
+        """A mask (N,) of cells in which a slit or a notch divides the region in several parts.
+
+        One polynomial in both parts would tie the solutions on the two sides of the slit. Parts
+        that are closer than 1/512 of the domain's width do not count, since too many cells would
+        be needed, and neither do cells close to a corner that points inwards, which never become
+        small enough.
+
+        Args:
+            arcs: the boundary's arcs in the cells.
+            tree: the cells.
+        """
+        tiny, found = 1e-4, torch.zeros(len(tree), dtype=torch.bool)
+        narrow = self._size / 512
+        cells = (arcs.cell.bincount(minlength=len(tree)) > 1).nonzero()[:, 0]
+        low, high = physical(self.domain, tree.boxes[cells]).unbind(1)
+        boxes = shapely.box(*low.T.numpy(), *high.T.numpy())
+        away = np.full(len(boxes), True)
+        for corner, radius in self._concave:
+            away &= shapely.distance(boxes, corner) > radius
+        together = shapely.intersection(self._area, boxes[away])
+        widths = (high - low).amax(dim=1).numpy()[away]
+        for cell, width, whole in zip(cells[away].tolist(), widths, together, strict=True):
+            parts = [one for one in shapely.get_parts(whole) if one.area > tiny * width**2]
+            gaps = [float(one.distance(other)) for one, other in combinations(parts, 2)]
+            found[cell] = min(gaps, default=0.0) > narrow
+        return found
+
+    @cached_property
+    def _lines(self) -> list[shapely.LineString]:
+        """The curves as lines; those that bend are chords."""
+        few = 33  # points on a curve
+        ts = torch.linspace(0, 1, few, dtype=torch.float64)
+        curves = self.outline.domain.curves
+        steps = [few - 1 if isinstance(one, Segment) else 1 for one in curves]
+        each = zip(curves, steps, strict=True)
+        return [shapely.LineString(one.at(ts[::step]).numpy()) for one, step in each]
+
+    @cached_property
+    def _area(self) -> shapely.Geometry:
+        """The region, whose curved sides are chords."""
+        together = shapely.MultiLineString(self._lines)
+        return shapely.build_area(shapely.set_precision(together, 1e-9 * self._size))
+
+    @property
+    def _size(self) -> float:
+        """The larger width of the domain."""
+        low, high = self.domain.bounds
+        return float((high - low).max())
+
+    @cached_property
+    def _concave(self) -> list[tuple[shapely.Point, float]]:
+        """The corners that point inwards, with a quarter of the distance from other curves."""
+        found = []
+        for curve, (after, angle) in enumerate(self.outline.interior_angles):
+            if angle > math.pi + self.outline.sharp:
+                corner = shapely.Point(self.outline.domain.curves[curve].stop)
+                rest = [one for i, one in enumerate(self._lines) if i not in (curve, after)]
+                gaps = [float(one.distance(corner)) for one in rest]
+                found.append((corner, min(gaps, default=0.0) / 4))
+        return found
 
 
 def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:

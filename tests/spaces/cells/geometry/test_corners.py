@@ -272,6 +272,27 @@ def test_the_tip_of_a_cantilever_is_that_of_finite_elements():
     assert tip == pytest.approx(-0.3770892, rel=2e-4)
 
 
+def test_cells_do_not_tie_the_two_sides_of_a_slit():
+    """u = r^λ sin λθ is 0 on the lower side of the slit, and its flux is 0 on the upper side."""
+    tip, low, high = (0.1, 0.05), (1, 0.02), (1, 0.09)
+    domain = kp.Polygon([(-1, -1), (1, -1), low, tip, high, (1, 1), (-1, 1)])
+    lower, upper = (math.atan2(y - 0.05, 0.9) for _, y in (low, high))
+    power = math.pi / 2 / (2 * math.pi + lower - upper)
+
+    def exact(p):
+        x, y = p.x - tip[0], p.y - tip[1]
+        turned = torch.remainder(lower - torch.atan2(y, x) + 1e-9, 2 * math.pi) - 1e-9
+        return (x**2 + y**2) ** (power / 2) * torch.sin(power * turned)
+
+    given = [
+        kp.Dirichlet(domain.boundary[tuple(f"edge_{i}" for i in (0, 1, 2, 4, 5, 6))], exact),
+        kp.Neumann(domain.boundary["edge_3"], 0.0),
+    ]
+    problem = Stated(domain, lambda p, u: kp.laplacian(u), given, exact=exact)
+    solution = kp.solve(problem, kp.Cells(degree=6, cells=2), kp.AdaptiveLeastSquares(steps=1))
+    assert error_of(solution) < 1e-3
+
+
 # --- Edges of interfaces in space: the exponents there, and the cells at them
 
 
