@@ -283,7 +283,8 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
     for leaf in fronts:
         add_pairs(leaf, (other for other in beside(leaf) if leaf < other))
     while len(fronts) > 1:
-        # If no fronts have a common block, as in separate parts of the domain, any two are merged.
+        # If no fronts have a common block, such as those of separate parts of the domain, any two
+        # are merged.
         first, second = heapq.heappop(pairs)[1:] if pairs else (*fronts,)[:2]
         if first not in fronts or second not in fronts:
             continue

@@ -218,7 +218,7 @@ class Measurements:
         return term.points.coords[:, -1].view(-1, term.sites).amax(dim=1)
 
     def until(self, time: float) -> "Measurements":
-        """The measurements up to a time, with weights reduced in proportion to the rows."""
+        """The measurements up to a time; a term's factor becomes the fraction of its rows left."""
         terms, counts, spreads = [], [], []
         for term, count, spread in zip(self.terms, self.counts, self.spreads, strict=True):
             rows = (self.times(term) <= time).nonzero()[:, 0]

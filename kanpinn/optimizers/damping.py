@@ -16,7 +16,7 @@ def falls_short(before: float, predicted: float, loss: float) -> bool:
 
 
 def shortened(loss_at: Callable[[float], float], before: float) -> tuple[float, float]:
-    """Try 1, 1/2, 1/4, … of a step, until the loss rises again after it has fallen.
+    """Shorten a step: try 1, 1/2, 1/4, … of it, until the loss rises after it has fallen.
 
     Args:
         loss_at: returns the loss after a share of the step.

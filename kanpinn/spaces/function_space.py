@@ -176,7 +176,7 @@ def breaks_with(breaks: Tensor, kinks: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class FunctionSpace:
-    """The functions of space of some windows, and the equations tested with these functions.
+    """The functions of space in one or several windows, and the equations tested with them.
 
     Args:
         network: the network in windows.

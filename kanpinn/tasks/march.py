@@ -285,8 +285,8 @@ class MarchStage(Stage):
             state.lighten(done, control.length)
         growth = ""
         if state.watches_growth:
-            # After each window another place is examined, and all places if waves grow there:
-            # errors of the solution may change the sign of a vanishing coefficient.
+            # After each window another place is examined, and all places if waves grow at the one
+            # place: errors of the solution may change the sign of a vanishing coefficient.
             golden, visible = 0.618, 1e-3
             if unbounded_growth(state, places=1, shift=golden * self.accepted % 1):
                 growth = unbounded_growth(state, negligible=visible)

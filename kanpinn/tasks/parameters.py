@@ -417,7 +417,7 @@ class ParametrisedMarch:
         return PathPiece(space, window, directions, error)
 
     def give(self, network: Windows, pieces: Sequence[PathPiece], errors: Tensor) -> None:
-        """Store in a network the solution in all given windows, and the errors of the parameters.
+        """Give a network the solution in all of the given windows, and the parameters' errors.
 
         Args:
             network: the network.

@@ -473,7 +473,7 @@ class CellSystem:
     def _size(self, cell: int) -> Size:
         """The levels of a cell, its weight, and its distance from the nearest corner.
 
-        The rows of a term that is alike in all cells depend only on these.
+        If a term is alike in all cells, its rows in a cell depend only on these numbers.
         """
         levels = tuple(self.geometry.tree.level[cell].tolist())
         return levels, float(self.weights[cell]), float(self.distances[cell])
