@@ -426,6 +426,8 @@ class ConditionsAt(ABC, Generic[C]):
         equation: the equation.
         sides: the conditions on the side θ = 0, then the conditions on the side θ = ω.
         fields: the number of fields.
+        parts: where the equation is linearised about zero, then about a random function, see
+            `operators`.
 
     Attributes:
         counts: the numbers of polynomials in θ, see `CornerOperators`.
@@ -436,6 +438,7 @@ class ConditionsAt(ABC, Generic[C]):
     equation: ResidualTerm
     sides: Sides
     fields: int
+    parts: tuple[float, float] = (1.0, 0.5)
 
     @property
     @abstractmethod
@@ -585,7 +588,13 @@ class ConditionsAt(ABC, Generic[C]):
             return False
         return misfit([*values, *slopes]) > near * size(slopes)
 
-    def _solved(self, top: float, parts: tuple[float, float] = (1.0, 0.5)) -> tuple[C, bool]:
+    @cached_property
+    def _tried(self) -> list[CornerOperators]:
+        """The operators of linearisations about zero, then about a random function."""
+        both = zip(self.parts, (False, True), strict=True)
+        return [self.operators(part, random=random) for part, random in both]
+
+    def _solved(self, top: float) -> tuple[C, bool]:
         """The corner, completed by the exponents λ < `top` of solutions r^λ at the corner.
 
         The equation is linearised about zero and about a random function, since a coefficient may
@@ -594,16 +603,11 @@ class ConditionsAt(ABC, Generic[C]):
         of Laplace's equation is used. The exponent 1 is left out unless the data are kinked, see
         `is_kinked`.
 
-        Args:
-            top: the bound of the exponents.
-            parts: where the equation is linearised about zero and about the random function, see
-                `operators`.
-
         Returns:
             The corner, and whether the equation and the conditions consist of their terms of
             highest order alone, with constant coefficients.
         """
-        tried = [self.operators(parts[0], random=False), self.operators(parts[1], random=True)]
+        tried = self._tried
         known = ((one, own) for one in tried if (own := one.exponents(top)) is not None)
         operators, exponents = next(known, (None, None))
         if operators is None or exponents is None:
@@ -721,19 +725,17 @@ class CornerConditions(ConditionsAt[PlaneCorner]):
         or if no μ is found.
         """
         corner = self.corner
-        if not corner.angle or self.operators(1.0, random=False).multiplicity:
+        if not corner.angle or self._tried[0].multiplicity:
             return self
         dilatation = self.operators(0.0, random=False).dilatation
         dilated = corner.dilated(dilatation * corner.start**2)
-        found = replace(self, corner=dilated)
-        return found if found.operators(0.0, random=False).multiplicity else self
+        # The equation is Laplace's at the corner itself, and not beside it if coefficients vary.
+        found = replace(self, corner=dilated, parts=(0.0, 0.0))
+        return found if found._tried[0].multiplicity else self
 
     def solved(self, top: float) -> PlaneCorner:
         """The corner, completed by the exponents λ < `top` of solutions r^λ at the corner."""
-        conformal, parts = self._conformal, (1.0, 0.5)
-        if conformal is not self:  # the equation at the corner itself is that of `conformal`
-            parts = (0.0, 0.0)
-        found, alike = conformal._solved(top, parts)
+        found, alike = self._conformal._solved(top)
         alike = alike and all(isinstance(curve, Segment) for curve in self._curves)
         # If there are several kinds of functions, products with polynomials would be too many.
         return replace(
