@@ -21,9 +21,9 @@ from torch import Tensor
 
 from kanpinn.accuracy.bounds import Unsuitable, flux_factor, read_coefficients
 from kanpinn.accuracy.errors import Bound
-from kanpinn.geometry import Points, Segment
+from kanpinn.geometry import Domain, Points, Segment
 from kanpinn.geometry.rules import gauss_legendre, simplex_rule
-from kanpinn.jets import Channels, JetFunction, grad
+from kanpinn.jets import Channels, JetFunction, ResidualFunction, grad
 from kanpinn.pde.boundary_value_problem import jumps, stated
 from kanpinn.pde.conditions import Condition, Interface, values_of
 from kanpinn.pde.problem import Problem
@@ -142,8 +142,12 @@ class Triangulation:
         return Triangulation(vertices, triangles, self.region[parent], marks, parent)
 
 
-def triangulated(problem: Problem) -> Triangulation:
+def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
     """Return a coarse mesh of the domain of a problem, with the interfaces among its edges.
+
+    Args:
+        problem: the problem.
+        part: a part of the domain whose boundary is among the edges, too.
 
     Raises:
         Unsuitable: unless the domain is in the plane, with straight sides and interfaces.
@@ -152,6 +156,7 @@ def triangulated(problem: Problem) -> Triangulation:
     if domain.dim != 2:
         raise Unsuitable("bounds with a flux on triangles are for domains in the plane")
     kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
+    kinks += [] if part is None else part.boundary.pieces
     division = divided(domain, kinks)
     pieces, vertices = list(domain.boundary.pieces), dict[tuple[float, float], int]()
     marks, triangles, region = dict[tuple[int, int], int](), [], []
@@ -264,7 +269,9 @@ class Rules:
             name: np.stack([bernstein(k, side) for side in sides])
             for name, k in self.degrees.items()
         }  # (3, k, n)
-        self.fit = np.linalg.pinv(self.of["d"])  # coefficients of data from their values
+        root = np.sqrt(self.weights)
+        # The coefficients of data from their values: what they miss has no mean.
+        self.fit = np.linalg.pinv(root[:, None] * self.of["d"]) * root
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,24 +325,49 @@ def _line(t: Array) -> Array:
     return np.stack([1 - t, t], axis=1)
 
 
+@dataclass(frozen=True)
+class Number:
+    """The integral of a density over a part of the domain.
+
+    Args:
+        density: density(p, u), linear in u and without derivatives.
+        over: the part; None for the whole domain.
+    """
+
+    density: ResidualFunction
+    over: Domain | None = None
+
+    def read(self, points: Points) -> tuple[Tensor, Tensor]:
+        """Return j and r of a density j u + r at points, (n,) each; both are 0 outside the part."""
+        found = read_coefficients(self.density, points, "the density")
+        if bool(found.second.any()) or bool(found.first.any()):
+            raise Unsuitable("the density of the number has derivatives")
+        inside = torch.ones(len(points), dtype=torch.bool)
+        if self.over is not None:
+            inside = self.over.contains(points.coords)
+        return inside * found.zeroth, inside * found.rest
+
+
 class Reader:
     """Reads the data of a problem on meshes.
 
     Args:
         problem: the problem.
         rules: the polynomials.
+        number: a number that is bounded, too; its part of the domain is resolved.
 
     Raises:
         Unsuitable: for a problem that is no linear diffusion with reaction, see the module.
     """
 
-    def __init__(self, problem: Problem, rules: Rules) -> None:
+    def __init__(self, problem: Problem, rules: Rules, number: "Number | None" = None) -> None:
         self.problem, self.rules, self.names = stated(problem), rules, problem.domain.names
         if len(problem.columns) != 1 or problem.unknowns:
             raise Unsuitable("the problem has several fields or unknowns")
         if reasons := jumps(problem):
             raise Unsuitable(f"the solution has an infinite energy: {reasons[0]}")
-        self.coarse, pieces = triangulated(problem), problem.domain.boundary.pieces
+        self.coarse = triangulated(problem, None if number is None else number.over)
+        pieces = problem.domain.boundary.pieces
         self.conditions: list[Condition] = []
         conditions = self.problem.conditions()
         self.interfaces = [c for c in conditions if isinstance(c, Interface)]
@@ -913,6 +945,11 @@ class Given:
         )
         return cls(*(torch.cat(part).detach().double().numpy() for part in parts))
 
+    def number(self, number: Number, names: tuple[str, ...]) -> float:
+        """Return a number of this function, by the rule."""
+        j, r = number.read(Points(torch.from_numpy(self.points), names))
+        return float(self.weights @ (j.numpy() * self.values + r.numpy()))
+
     def distance(
         self, meshes: Sequence[Triangulation], found: Discrete, v: Array
     ) -> tuple[float, float]:
@@ -991,6 +1028,7 @@ class Certificate:
         distance: the norm of v minus the given solution in the energy norm and in L2.
         coarse: the mesh for the constant in Friedrichs' inequality, and whether u is prescribed on
             its edges.
+        interval: bounds of a number; NaN without one.
     """
 
     found: Discrete
@@ -999,6 +1037,7 @@ class Certificate:
     friedrichs: float
     distance: tuple[float, float]
     coarse: tuple[Triangulation, Array]
+    interval: tuple[float, float] = (math.nan, math.nan)
 
     def arrays(self) -> dict[str, Array]:
         """Return the data that `scripts/check_certificate.py` needs, with their digest, by name."""
@@ -1061,14 +1100,73 @@ class Certificate:
             "diffusion": least,
             "triangles": float(len(squares)),
         }
-        return Bound(**norms, theorem=theorem, constants=known)
+        return Bound(**norms, theorem=theorem, constants=known, interval=self.interval)
 
 
 DEGREE = 6  # the degree of the flux
 MOST = 800  # triangles
 
 
-def certificate(problem: Problem, given: tuple[Given, Given], most: int = MOST) -> Certificate:
+def _interval(
+    found: Discrete,
+    fields: Fields,
+    parts: Judged,
+    number: Number,
+    stretch: float,
+    friedrichs: float,
+) -> tuple[tuple[float, float], Array]:
+    """Bound a number J(u) from both sides by the adjoint problem -div(A∇z) + c z = j.
+
+    J(u) = J(v) + R(z_h) + a(u - v, z - z_h) for functions v and z_h with all prescribed values and
+    the residual R of v. The last term is at most the product of the two bounds of energy norms.
+
+    Returns:
+        The bounds, and the squares of the triangles' contributions to the adjoint bound, (T,).
+
+    Reference: Prager and Synge (1947); Pierce and Giles, Adjoint recovery of superconvergent
+    functionals from PDE approximations (2000).
+    """
+    mesh, data, rules = found.mesh, found.data, found.rules
+    coords = np.einsum("qk,tkd->tqd", rules.shares, mesh.corners)
+    read = number.read(Points(torch.from_numpy(coords.reshape(-1, 2)), found.names))
+    j, r = (one.numpy().reshape(coords.shape[:2]) for one in read)
+    density = j @ rules.fit.T
+    lost = data.lost.copy()
+    gap = j - density @ rules.of["d"].T
+    lost[0] = 2 * np.sqrt(mesh.areas * (gap**2 @ rules.weights))
+    none = np.zeros_like(data.given)
+    adjoint = replace(
+        data, source=density, given=none, lost=lost, lost_given=np.zeros_like(data.lost_given)
+    )
+    dual = Discrete(mesh, adjoint, rules)
+    z = dual.solve()
+    dual_parts = judged(dual, z, friedrichs)
+    gradients = [_gradient(mesh, rules, "v", one.v) for one in (fields, z)]
+    on_v, on_z = (one.v @ rules.of["v"].T for one in (fields, z))
+    inner = j * on_v + r + (found.source - found.reaction * on_v) * on_z
+    inner -= np.einsum("tqa,tqab,tqb->tq", gradients[0], found.diffusion, gradients[1])
+    middle = float(mesh.areas @ (inner @ rules.weights))
+    natural, g, alpha = found._on_sides()
+    for side in range(3):
+        basis = rules.sides["v"][side].T
+        values = (g[:, side] - alpha[:, side] * (fields.v @ basis)) * (z.v @ basis)
+        middle += float((natural[:, side] * mesh.lengths[:, side]) @ (values @ rules.along))
+    extension = parts.extension
+    spread = extension @ np.sqrt(dual_parts.square)
+    size = np.sqrt(mesh.areas * (j**2 @ rules.weights))
+    spread += (extension * mesh.lengths.max(axis=1) / np.sqrt(data.least)) @ size
+    primal = parts.total + math.sqrt(float((extension**2).sum()))
+    half = float(stretch**2 * primal * dual_parts.total + spread)
+    half += 1e-13 * float(mesh.areas @ (abs(inner) @ rules.weights))
+    return (middle - half, middle + half), dual_parts.indicator
+
+
+def certificate(
+    problem: Problem,
+    given: tuple[Given, Given],
+    most: int = MOST,
+    number: Number | None = None,
+) -> Certificate:
     """Return a bound of the error of a solution, on a mesh that is refined where it is needed.
 
     The mesh is refined until the bound of u - v is a quarter of the distance of v and the solution.
@@ -1077,12 +1175,13 @@ def certificate(problem: Problem, given: tuple[Given, Given], most: int = MOST) 
         problem: the problem.
         given: the solution at the points of a rule, and at those of a coarser rule.
         most: the number of triangles above which the mesh is not refined further.
+        number: a number that is bounded from both sides, too.
 
     Raises:
         Unsuitable: if there is no bound for the problem.
     """
     rules = Rules(DEGREE)
-    reader = Reader(problem, rules)
+    reader = Reader(problem, rules, number)
     meshes = [reader.coarse]
     while len(meshes) < 3 or len(meshes[-1].triangles) < 256:
         meshes.append(meshes[-1].refined(np.ones(len(meshes[-1].triangles), bool)))
@@ -1115,9 +1214,19 @@ def certificate(problem: Problem, given: tuple[Given, Given], most: int = MOST) 
             far = given[0].distance(meshes, found, fields.v)
         made = Certificate(found, fields, parts, friedrichs, far, (coarse, fixed))
         enough = made.total <= far[0] / 4 or parts.rounding > parts.total / 3
+        indicator = parts.indicator / parts.indicator.sum()
+        if number is not None and not math.isinf(made.stretch):
+            interval, dual = _interval(found, fields, parts, number, made.stretch, friedrichs)
+            made = replace(made, interval=interval)
+            indicator = indicator + dual / dual.sum()
+            low, high = interval
+            enough = parts.rounding > parts.total / 3 or (
+                enough
+                and high - low <= abs(given[0].number(number, found.names) - (low + high) / 2)
+            )
         if enough or len(mesh.triangles) > most:
             break
-        meshes.append(mesh.refined(_marked(parts.indicator)))
+        meshes.append(mesh.refined(_marked(indicator)))
     if math.isinf(made.stretch):
         raise Unsuitable("the coefficients are not smooth")
     (a, c), (b, d) = (one.distance(meshes, found, fields.v) for one in given)

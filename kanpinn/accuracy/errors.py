@@ -124,6 +124,7 @@ class Bound:
             min B(w, w) / |||w|||² for the weak form B, "trace" is T in ‖w‖ ≤ T |||w||| on sides
             with prescribed fluxes, and "barrier" is max |e| for a residual of 1.
         reason: the reason why there are no bounds, as text; empty if there are bounds.
+        interval: a lower and an upper bound of a number of the exact solution; NaN without one.
 
     Example:
         >>> import kanpinn as kp
@@ -144,6 +145,7 @@ class Bound:
     theorem: str = ""
     constants: dict[str, float] = field(default_factory=dict)
     reason: str = ""
+    interval: tuple[float, float] = (math.nan, math.nan)
 
     def __str__(self) -> str:
         if self.reason:

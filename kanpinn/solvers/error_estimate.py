@@ -22,13 +22,13 @@ from kanpinn._support.errors import (
 )
 from kanpinn.accuracy import Bound, ErrorNorm, Errors, Estimate
 from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
-from kanpinn.accuracy.certificates import Certificate, Given, certificate
+from kanpinn.accuracy.certificates import Certificate, Given, Number, certificate
 from kanpinn.accuracy.references import FunctionReference
-from kanpinn.geometry import Points
+from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.quadrature import rule_of_pieces
 from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
-from kanpinn.jets import Channels, Jet, Linearised
+from kanpinn.jets import Channels, Jet, Linearised, ResidualFunction
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import KAN, Network, Surrogate
 from kanpinn.networks.kan import random_like
@@ -599,7 +599,12 @@ def _named(finer: Solution) -> str:
 
 
 @torch.no_grad()
-def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
+def error_bound(
+    solution: Solution,
+    finer: Solution | None = None,
+    density: ResidualFunction | None = None,
+    over: Domain | None = None,
+) -> Bound:
     """Bound the errors of a solution by its residual.
 
     There are bounds for elliptic and parabolic linear equations of second order for one field,
@@ -616,6 +621,11 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     Args:
         solution: the solution whose errors are bounded.
         finer: a more accurate solution of the same problem, which may make the bounds smaller.
+        density: a function density(p, u), linear in u and without derivatives, (n, 1). The integral
+            of the exact solution's density is bounded from both sides (`Bound.interval`), for the
+            problems that are taken in several cells; `finer` is not used then.
+        over: the part of the domain over which the density is integrated, with straight sides that
+            lie inside the domain; by default the whole domain.
 
     Returns:
         The bounds, or the reason why there are none.
@@ -633,8 +643,10 @@ def error_bound(solution: Solution, finer: Solution | None = None) -> Bound:
     if solution.network.in_windows:
         return Bound(reason="the network is not one function but one for each window of time")
     try:
-        if solution.network.pieces is not None and len(solution.network.pieces) > 1:
-            return certificate(solution.problem, _given(solution)).bound()
+        number = None if density is None else Number(density, over)
+        several = solution.network.pieces is not None and len(solution.network.pieces) > 1
+        if number is not None or several:
+            return certificate(solution.problem, _given(solution), number=number).bound()
         known = None if finer is None else _approximate(finer)
         return Majorant(solution.problem)(_approximate(solution), known)
     except Unsuitable as found:

@@ -23,7 +23,7 @@ from kanpinn.accuracy.bounds import (
     residual_of,
     sides_of,
 )
-from kanpinn.accuracy.certificates import Given, certificate, digest
+from kanpinn.accuracy.certificates import Given, Number, certificate, digest
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated
@@ -338,6 +338,23 @@ def test_a_bound_on_triangles_sees_the_error_at_a_corner_and_a_jump_between_cell
     problem = Stated(L_SHAPE, poisson, [kp.Dirichlet(L_SHAPE.boundary, corner)])
     found = certificate(problem, given(problem, lambda p: corner(p) + 0.1 * (p.x > 0)), most=40)
     assert 0.1 < math.sqrt(3) * found.bound().l2 < 0.2 and found.total < 0.1
+
+
+@pytest.mark.parametrize(
+    ("problem", "over"),
+    [
+        (known(reaction, walls=ROBIN), None),
+        (known(poisson), kp.Box(x=(0.5, 1.25), y=(0.25, 0.5))),
+        (known(skew), None),
+    ],
+)
+def test_a_number_is_bounded_from_both_sides_by_the_adjoint_problem(problem, over):
+    number = Number(lambda p, u: p.x * u.value - 1, over)
+    found = certificate(problem, given(problem, problem.exact), most=10, number=number)
+    points, weights = (over or problem.domain).quadrature(24)
+    true = float(weights @ (points.x * problem.exact(points) - 1)[:, 0])
+    low, high = found.interval
+    assert low <= true <= high and high - low < 1e-7
 
 
 def test_a_script_with_numpy_alone_proves_a_certificate_and_finds_out_a_changed_one():
