@@ -549,13 +549,14 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         most = self.pace.cells_within(self.seconds_left)
         geometry, singular = solved.system.geometry, self.problem.singularities
         steep = coordinates_to_refine(solved.system.polynomials, solved.solution.coefficients)
-        steep, divisible = singular.coordinates(geometry, steep), singular.divisible(geometry)
+        steep = singular.coordinates(geometry, steep)
+        divisible = singular.divisible(geometry) & solved.is_above_rounding
         shares = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35) if math.isfinite(most) else (1.0,)
         masks = [dorfler_marking(errors * divisible, s * part)[:, None] & steep for s in shares]
         few = (one for one in masks if geometry.tree.count_when_split(one) <= most)
         self.marked = next(few, masks[0])
         if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
-            return "cells at a singular corner are as small as rounding permits"
+            return "the cells with the largest errors are as small as rounding permits"
         return why_too_many(solved.system, self.marked, self.most, kept=self.kept_systems)
 
 

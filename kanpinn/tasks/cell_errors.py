@@ -68,6 +68,24 @@ class SolvedTree:
         """
         return self.system.indicators(self.shares) / self.size
 
+    @cached_property
+    def is_above_rounding(self) -> Tensor:
+        """A mask (N,) of the cells whose halves would have larger residuals than rounding errors.
+
+        The absolute rounding error of each coefficient is about eps times the largest coefficient
+        of its field in the cell. In the equation, of the order r, it grows like h^-r in cells of
+        the width h. Below some width a refinement raises the functional: a beam with a load that
+        jumps was right to 2e-7 with 15 cells, and wrong by 98 % with 1500.
+        """
+        own, found = self.solution.coefficients, torch.zeros_like(self.shares)
+        draws = torch.randn(own.shape, generator=torch.Generator().manual_seed(0), dtype=own.dtype)
+        noise = torch.finfo(own.dtype).eps * own.abs().amax(dim=1, keepdim=True) * draws
+        for term, factors in zip(self.system.equation, self.system.equation_factors, strict=True):
+            halved = 2**term.term.channels.derivative_order * term.of_rates(noise[..., None])
+            squares = term.at.weights, factors.square(), halved.square()
+            found[term.at.cells] += torch.einsum("cq,ce,cqen->c", *squares)
+        return found <= self.shares
+
     @property
     def left_out(self) -> float:
         """The relative error due to the missing polynomials of degrees above the highest degree.

@@ -319,3 +319,25 @@ def test_an_unresolved_corner_layer_does_not_pass_for_converged():
     solution = kp.solve(problem, kp.Cells(degree=8), tolerance=1e-6)
     estimated = solution.history.rows[-1]["estimated_error"]
     assert solution.success and solution.errors.l2_relative < 2 * estimated < 2e-6
+
+
+@pytest.mark.filterwarnings("ignore:the source or a coefficient jumps")
+def test_cells_at_a_jump_do_not_become_so_small_that_rounding_spoils_the_solution():
+    """A beam on hinges with a load for x > a: fourth derivatives lose digits like h^-4."""
+    line, a = kp.Box(x=(0, 1)), 0.37
+    b = 1 - a
+
+    def exact(p):
+        ramp, slope = (p.x - a).clamp_min(0), b**2 / 12 - b**4 / 24
+        return slope * p.x - b**2 / 12 * p.x**3 + ramp**4 / 24
+
+    def load(p, u):
+        return kp.partial(u, "x", "x", "x", "x") - (p.x > a).to(p.x)
+
+    ends = line.boundary
+    hinges = kp.Constraint(ends, lambda p, u: kp.laplacian(u))
+    problem = Stated(line, load, [kp.Dirichlet(ends, 0.0), hinges], exact=exact)
+    method = kp.AdaptiveLeastSquares(1e-9)
+    solution = kp.solve(problem, kp.Cells([1, 1], 14, 4), method, budget=30)
+    assert "as small as rounding permits" in solution.status
+    assert solution.errors.l2_relative < min(1e-4, 3 * solution.estimated_error)
