@@ -509,6 +509,8 @@ def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdi
     first, budget = 1000 * options.seed, float(options.drawn_budget)
     counts = {"conductor": options.drawn, "body": options.drawn, "solid": -(-options.drawn // 8)}
     rows: list[dict[str, Any]] = []
+    if options.smoke:
+        assert drawn("body", 6).shape.words == "L"  # other shapes than those solved for are drawn
     for kind, seed in [(kind, first + i) for kind, n in counts.items() for i in range(n)]:
         done = forked(partial(judge, kind, seed, budget, options.smoke), 20 * budget + 200)
         *_, last = done.said.strip().splitlines() or ["killed"]
