@@ -124,7 +124,10 @@ def typed(hint: Any, saved: Any, absent: float = math.nan) -> Any:
     if kind is dict:
         inner = typing.get_args(hint)[1]
         return {key: typed(inner, one, absent) for key, one in saved.items()}
-    return kind(saved) if kind in (bool, int, tuple) else saved
+    if kind is tuple:
+        inner = (*typing.get_args(hint), Any)[0]
+        return tuple(typed(inner, one, absent) for one in saved)
+    return kind(saved) if kind in (bool, int) else saved
 
 
 ESTIMATE = ("contraction", "seconds", "reason")  # entries of an estimate besides its errors
