@@ -7,11 +7,19 @@ all of whose parts are computed again. The polynomials that stand for the data, 
 what they miss (`lost`), are taken as given.
 
     python check_certificate.py certificate.npz
+
+--smoke: some seconds; kanpinn solves and certifies a problem of its library, in coarse cells.
+
+Writes to --output: check_certificate.json, the number of files that are wrong.
 """
 
+import argparse
 import hashlib
+import json
 import math
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -229,10 +237,26 @@ def check(file):
     return claimed, math.sqrt(square.sum())
 
 
+def certified(folder):
+    """The certificate of a solve in coarse cells by kanpinn, whose run folder is in `folder`."""
+    kanpinn = [sys.executable, "-m", "kanpinn"]
+    coarse = ["--set", "network.degree=4", "--set", "run.tolerance=0.01", "--output", str(folder)]
+    problem = Path(__file__).parents[1] / "problems" / "reentrant_corner.toml"
+    solve = [*kanpinn, "solve", str(problem), "--quiet", *coarse]
+    run = subprocess.run(solve, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    subprocess.run([*kanpinn, "certify", run], check=True)
+    return Path(run, "certificate.npz")
+
+
 def main():
     """Check the files that are named on the command line; the exit code is 1 if one is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--smoke", action="store_true", help="check a certificate made by kanpinn")
+    parser.add_argument("--output", type=Path, help="a folder for the number of wrong files")
+    given = parser.parse_args()
     wrong = 0
-    for path in sys.argv[1:]:
+    for path in given.files + [certified(given.output or Path("results"))] * given.smoke:
         try:
             with np.load(path, allow_pickle=False) as file:
                 bound, norm = check(dict(file))
@@ -241,8 +265,12 @@ def main():
             )
         except (Wrong, OSError, KeyError, ValueError, IndexError) as error:
             print(f"{path}: WRONG, {error}")
-            wrong = 1
-    return wrong
+            wrong += 1
+    if given.output:
+        given.output.mkdir(parents=True, exist_ok=True)
+        found = {"wrong files": {"value": wrong, "target": "0", "met": wrong == 0}}
+        (given.output / "check_certificate.json").write_text(json.dumps(found))
+    return int(wrong > 0)
 
 
 if __name__ == "__main__":
