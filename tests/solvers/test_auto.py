@@ -560,7 +560,7 @@ def spread():
 def test_what_products_of_splines_refuse_is_left_to_other_networks():
     problem = spread()
     assert first_choice(problem).kind is kp.Windows
-    solution = kp.solve(problem, tolerance=1e-1, budget=1e-3)
+    solution = kp.solve(problem, tolerance=1e-1, budget=1)
     assert not isinstance(solution.network, kp.Windows)
     assert solution.errors.l2_relative < 0.3
 
