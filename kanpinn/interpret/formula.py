@@ -281,10 +281,10 @@ NULL = 1e-9  # singular values below this share of the largest count as zero
 def rounded(state: Rounded, x: Tensor, y: Tensor) -> Rounded:
     """Recognise as many constants of a graph in normal form as the data allow.
 
-    If a family of formulas gives the same function, the data do not determine some constants: these
-    are first set to simple values. Then constants that are close to an exact number are set to this
-    number. After each change the other constants are refit; a change that raises the error too much
-    is undone.
+    If a family of formulas gives the same function, the data do not determine some constants. These
+    constants are first set to simple values. Then constants that are close to an exact number are
+    set to this number. After each change the other constants are refit; a change that raises the
+    error too much is undone.
 
     Args:
         state: the normal form of a graph, all of whose edges are formulas.
@@ -318,11 +318,14 @@ class _Rounding:
         self.refused: set[Name] = set()
 
     def accepts(self, values: dict[Name, Any], move: Tensor | None = None) -> bool:
-        """Fix the given constants and refit the others; return whether the change was accepted.
+        """Fix the given constants and refit the others, if the error stays small enough.
 
         Args:
             values: the values of the constants, by (edge, name).
             move: the change of all parameters that is made first, (parameters,); None for none.
+
+        Returns:
+            Whether the change was made.
         """
         steps = 40
         graph = self.state.graph
@@ -358,8 +361,8 @@ class _Rounding:
         """Set a constant that the data do not determine to a simple value.
 
         Returns:
-            Whether a constant was set; False if the data determine all of them, or if simple values
-            of the others make the graph worse.
+            Whether a constant was set; False if the data determine all constants, or if every
+            simple value of an undetermined constant makes the graph worse.
         """
         import sympy
 
@@ -483,8 +486,8 @@ def simplest(expression: Any) -> Any:
 
     The edges of a network make products by detours, which the transformations undo: sums of cosines
     and differences of squares become products, exponentials of logarithms become powers. A sequence
-    of transformations ends at a form of more than 200 operations, since this would not become the
-    shortest form, and sympy may take hours to factor it.
+    of transformations ends at a form of more than 200 operations: it would not lead to the shortest
+    form, and sympy may take hours to factor it.
     """
     import sympy
 

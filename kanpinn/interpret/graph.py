@@ -135,8 +135,8 @@ class Graph:
     Args:
         width: the number of units of each layer, inputs first.
         edges: the curve of each edge (layer, input, output); a missing edge contributes nothing.
-        products: the units that multiply, each as (layer, output) of the edges into it; all other
-            units add.
+        products: the units that multiply, as pairs (layer, output) of the edges into the unit; all
+            other units add.
 
     Example:
         >>> import torch
@@ -209,7 +209,8 @@ class Graph:
 
         For an edge e from unit i to unit o with the curve φ_e and the parameters θ_e,
         ∂y/∂θ_e = (∂y/∂h_o) ∂φ_e(h_i)/∂θ_e, where h are the values of units. This is computed layer
-        by layer from the outputs. If unit o is a product, ∂y/∂θ_e also has the other factors of o.
+        by layer from the outputs. If unit o is a product, ∂y/∂θ_e is also multiplied by the values
+        of the other edges into o.
         """
         units = self.units(x)
         m = self.width[-1]
@@ -349,7 +350,7 @@ def covering(graph: Graph, x: Tensor) -> Graph:
 
 
 def _loss(graph: Graph, x: Tensor, y: Tensor) -> float:
-    """Return the sum of squared errors of a graph at inputs x with outputs y, or infinity."""
+    """Return the sum of squared errors of a graph for data (x, y), infinity if it is not finite."""
     loss = float((graph(x) - y).square().sum())
     return loss if math.isfinite(loss) else math.inf
 
@@ -379,7 +380,7 @@ class Rows:
 
 
 def own_graph(surrogate: Surrogate) -> Graph | None:
-    """Return the graph of a surrogate with its affine scalings of inputs and outputs.
+    """Return a surrogate's network as a graph that includes the scalings of inputs and outputs.
 
     The result is None if the network is not a KAN of splines alone (without base terms and
     enrichment), if the network's inputs are functions of the coordinates, or if the output map is

@@ -52,14 +52,19 @@ IDENTITY = Symbolic(LIBRARY["x"], 1.0, 0.0, 1.0, 0.0)
 
 
 def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
-    """Refit a graph on finer and finer grids; a grid is kept if it reduces the error to below 30 %.
+    """Refine the grids of a graph and refit it, as long as this lowers the error enough.
 
-    The grid intervals of single layers are halved first, then the intervals of all layers together.
+    Each round halves the grid intervals of each layer in turn, then those of all layers together. A
+    refinement is kept if it lowers the error to below 30 %. The rounds end when no refinement is
+    kept.
 
     Args:
         graph: the graph.
         rows: the rows for fits and for judging.
         deadline: the time after which no further fit begins.
+
+    Returns:
+        The refined graph.
     """
     gain = 0.3  # a finer grid is kept if its error is below this share of the error before
     fit_to_rows = partial(refit, x=rows.x, y=rows.y, steps=STEPS, deadline=deadline)
@@ -80,14 +85,19 @@ def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
 
 
 def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
-    """Remove edges one by one, each time the edge without which a refit has the least error.
+    """Remove edges of a graph one by one, as long as refits make up for the removals.
 
-    The removals end when the next removal would more than double the error of the graph.
+    In each round every spline into a unit that adds several edges is removed on trial, and the
+    other edges are refit. The removal that leaves the least error is made. The rounds end when the
+    next removal would more than double the error.
 
     Args:
         graph: the graph.
         rows: the rows for fits and for judging.
         deadline: the time after which no further fit begins.
+
+    Returns:
+        The graph with fewer edges.
     """
     cost = 2.0  # factor by which the removal of an edge may raise the error
     while True:
@@ -116,7 +126,7 @@ def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
 def connected(graph: Graph) -> Graph:
     """Return the graph without the edges into hidden units that have no edge out of them.
 
-    Units that lose their last edge out of them in this way lose the edges into them, too.
+    A hidden unit whose last outgoing edge is removed by this loses its incoming edges, too.
     """
     for layer in reversed(range(graph.depth - 1)):
         leads = {key[1] for key in graph.edges if key[0] == layer + 1}
@@ -223,8 +233,8 @@ def sparse_skeleton(
 
     The KAN is first fitted with a penalty on the L1 norm and the entropy of its edges (`Sparsity`),
     and edges with low scores are removed. It is then trained without the penalty, and edges and
-    units are removed one by one as long as the loss stays below four times its value before, or
-    below 1e-6.
+    units are removed one by one as long as the loss stays below four times its value before the
+    removals, or below 1e-6.
 
     Args:
         table: the data.
@@ -293,11 +303,11 @@ class Shape:
 
 
 def shapes_of(width: tuple[int, ...]) -> list[Shape]:
-    """Return the shapes to try for KANs of a width, in their order.
+    """Return the shapes to try for KANs of a width, the first shape to try first.
 
-    A function can be written as a KAN in many ways; shapes with simple inner functions come first,
-    since the simplest way is wanted. Quadratic outer functions make products, as in
-    xy = ((x + y)² - (x - y)²) / 4.
+    Many KANs can give one function, and the simplest one is wanted: shapes with simple inner
+    functions are first. Quadratic outer functions make products, as in xy =
+    ((x + y)² - (x - y)²) / 4.
     """
     if len(width) == 2:
         return [Shape(width, (7,), (12,), 0)]
@@ -408,10 +418,10 @@ def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[G
     KANs.
 
     Args:
-        table: the rows as a table.
-        rows: the rows of data to which the graphs are fitted, and by which they are judged.
+        table: the data to which KANs are fitted.
+        rows: the rows for fits and for judging; the table has the rows for fits.
         seed: the seed of the fits.
-        deadline: the end of the time for the fits.
+        deadline: the time after which no further fit begins.
     """
     d, m = table.inputs.shape[1], table.targets.shape[1]
     additive = (torch.ones(d, m, dtype=torch.bool),)
@@ -423,12 +433,12 @@ def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[G
 
 
 def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
-    """Refine graphs in turn; return the first with a relative error up to 1e-5, else the best.
+    """Refine graphs in turn; return the first with a relative error up to 1e-5, else the best one.
 
     Args:
         fits: the graphs.
-        rows: the rows of data to which the graphs are fitted, and by which they are judged.
-        deadline: the end of the time for the fits.
+        rows: the rows for fits and for judging.
+        deadline: the time after which no further fit begins.
     """
     clear = 1e-5  # relative error below which a fit is taken to have the function's structure
     refined = []
@@ -440,7 +450,7 @@ def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
 
 
 def _grown(graph: Graph, rows: Rows, deadline: Deadline) -> Graph:
-    """Refine the grids, replace superfluous inner edges by the identity, and refine again."""
+    """Refine the grids of a graph, simplify it by `straightened`, and refine the result again."""
     graph = grown(graph, rows, deadline)
     straight = straightened(graph, rows.x)
     return graph if straight is graph else grown(straight, rows, deadline)
@@ -526,9 +536,9 @@ class Search:
         near = 1.5 * max([EXACT, *sorted(s.error for s in self.snapped)[:1]])
 
         def rank(snapped: Snapped) -> tuple[float, float, float]:
-            """Return the key by which candidates are sorted: error, complexity, error again.
+            """Return the key by which the graphs are sorted: error, complexity, error again.
 
-            Errors up to `near` count as equal in the first place.
+            In the first place, errors up to `near` count as equal.
             """
             curves = snapped.graph.formulas().values()
             complexity = sum(float(curve.function.complexity) for curve in curves)
@@ -589,12 +599,19 @@ class Search:
         return candidates
 
     def snapping(self, graph: Graph, key: Key, error: float) -> Snapping:
-        """Fit functions to one edge of a graph, over the arguments that the edge gets in the rows.
+        """Fit each candidate function to the spline on one edge of a graph, and rank the fits.
+
+        A fit compares the two functions at the arguments that the edge gets for the rows of data.
+        The candidates are the functions that fitted this edge best in the first call of
+        `_candidates`, if there was one, otherwise all functions that the search allows.
 
         Args:
             graph: the graph.
             key: the edge, (layer, input, output).
             error: the relative error of the graph, which is taken as the accuracy of the edge.
+
+        Returns:
+            The fits, best first, and the functions that could not be fitted.
         """
         price = 0.7  # powers of ten that one unit of complexity must take off 1 - R²
         u, names = self._arguments(graph, key), self._likely.get(key) or self.names
@@ -602,7 +619,7 @@ class Search:
         return snap(u, graph.edges[key](u), names, accuracy=accuracy, price=price)
 
     def _arguments(self, graph: Graph, key: Key) -> Tensor:
-        """Return at most `SAMPLES` of the edge's arguments in the rows for fits, sorted."""
+        """Return arguments that an edge gets for the rows for fits: at most `SAMPLES`, sorted."""
         u = graph.arguments(key, self.rows.x)
         at = torch.linspace(0, len(u) - 1, min(SAMPLES, len(u))).round().long()
         return u.sort().values[at]

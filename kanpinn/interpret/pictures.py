@@ -81,7 +81,7 @@ class Layout:
         """
 
         def middle(k: int) -> tuple[float, ...]:
-            """Return the key by which edges are sorted: the middle of the units, then the units."""
+            """Return the key by which edges are sorted: the midpoint of an edge, then its units."""
             source, target = ends[k]
             low, high = self.unit(layer, source)[0], self.unit(layer + 1, target)[0]
             return low + high, low, high
@@ -102,7 +102,7 @@ class Layout:
         return 0.4 + 0.05 * self.across
 
     def _rows(self, layer: int) -> tuple[int, float]:
-        """Return the number of rows of boxes, and the side of a box with half its gaps."""
+        """Return the number of rows of boxes, and the side of the square for a box and its gaps."""
         count = len(self.ends[layer])
         rows = max(1, math.ceil(count * TIGHT / self.across))
         return rows, min(ROOMY, self.across / math.ceil(max(1, count) / rows))

@@ -26,12 +26,13 @@ CHUNK = 2048
 
 @dataclass(frozen=True, eq=False)
 class EdgeScores:
-    """Scores of edges and units: B_e = A_o E_e / √(Σ E²) for an edge e from i to o, A_i = Σ B_e.
+    """Scores of the edges and units of a KAN, which say how much they contribute to the outputs.
 
-    E is the standard deviation of an edge's values on the data. The sum under the root is over all
-    edges into the unit o, the sum of B over all edges out of the unit i; A is 1 for an output. The
-    scores are computed for each output of the network; `edges` and `units` have the largest score
-    over the outputs.
+    E_e is the standard deviation of the values of edge e on the data. The score of an edge e from
+    unit i to unit o is B_e = A_o E_e / √(Σ E²), with the sum over all edges into o. The score of
+    unit i is A_i = Σ B, with the sum over all edges out of i; an output has the score 1. The scores
+    are computed for each output of the network; `edges` and `units` have the largest score over the
+    outputs.
 
     Args:
         means: the mean values of each layer's edges, (n_in, n_out).
@@ -142,8 +143,8 @@ def copy_of(surrogate: Surrogate) -> Surrogate:
 def kept_edges(network: KAN, scores: EdgeScores, chosen: Sequence[Tensor]) -> list[Tensor]:
     """Return masks of the edges to keep, (n_in, n_out) for each layer.
 
-    A unit without a kept edge out of it is idle, and no edge into an idle unit is kept. The edge
-    with the largest deviation into every other unit is kept even if this edge is not chosen.
+    A unit without a kept edge out of it is idle, and no edge into an idle unit is kept. For every
+    other unit, the incoming edge with the largest deviation is kept even if it is not chosen.
 
     Args:
         network: the KAN.
@@ -163,7 +164,7 @@ def kept_edges(network: KAN, scores: EdgeScores, chosen: Sequence[Tensor]) -> li
 
 
 def _strongest(kept: Tensor, deviations: Tensor) -> Tensor:
-    """Return the input unit of the strongest kept edge into each unit, (n_out,)."""
+    """Return, for each unit, the input of its kept edge with the largest deviation, (n_out,)."""
     return deviations.masked_fill(~kept, -1).argmax(dim=0)
 
 
@@ -186,7 +187,7 @@ class Cutter:
 
     @torch.no_grad()
     def cut(self, scores: EdgeScores, keep: Sequence[Tensor]) -> None:
-        """Remove edges, and the hidden units that have no edge out of them any more.
+        """Remove edges, and then the hidden units that no edge leaves.
 
         The mean of a removed edge is added to the strongest edge into the same unit.
 
@@ -338,7 +339,7 @@ def loss_of(residuals: Residuals) -> Residuals:
 
 
 def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
-    """Return a copy without the edges whose score is below the threshold, and without idle units.
+    """Return a copy of a KAN without edges whose score is below a threshold and without idle units.
 
     An idle unit is a hidden unit without an edge out of it. The mean value of a removed edge is
     added to the strongest edge into the same unit. The strongest edge into a unit is kept as long
@@ -376,7 +377,7 @@ def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
 def prune_greedily(
     result: Result, factor: float | int = 2.0, *, steps: int = 10, enough: float = 0.0
 ) -> Pruned:
-    """Return a copy from which edges and units are removed one by one, the weakest first.
+    """Return a copy of a KAN from which edges and units are removed one by one, the weakest first.
 
     Each removal is followed by a few Levenberg–Marquardt steps. If the loss is still too high, the
     removal is undone, and this edge or unit is not tried again.

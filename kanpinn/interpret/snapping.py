@@ -32,9 +32,13 @@ class Samples:
     """Samples (x, y) of an edge, sorted by x, and standardised samples (t, z), t in [-1, 1].
 
     x = middle + half · t and y = mean + deviation · z. The weights w sum to 1. The weighted mean of
-    z is 0, and the weighted mean of z² is 1, or 0 for a constant.  Attributes:     x, y: the
-    arguments and values of the n samples.     w: the weights.     t, z: the standardised arguments
-    and values.     middle, half, mean, deviation: the constants of the two maps.
+    z is 0, and the weighted mean of z² is 1, or 0 for a constant.
+
+    Attributes:
+        x, y: the arguments and values of the n samples.
+        w: the weights.
+        t, z: the standardised arguments and values.
+        middle, half, mean, deviation: the constants of the two maps.
     """
 
     x: Float[Array, " n"]
@@ -71,7 +75,7 @@ class Samples:
 
     @property
     def steepest(self) -> float:
-        """The largest slope in t, for starts of fits, of the argument a x + b of a function f.
+        """The largest slope, with respect to t, of the argument of f at which fits start.
 
         With n different x, evenly spaced, samples of sin(s t) resolve slopes s up to the Nyquist
         limit π (n - 1) / 2. The result is half of this limit.
@@ -110,9 +114,10 @@ _GAPS = numpy.concatenate([[0.0], numpy.logspace(-6, 3, 46)])
 
 
 def starts(function: Univariate, z: Float[Array, " m"], steepest: float, count: int) -> Array:
-    """Return the `count` windows (left, right) in which f correlates best with the samples.
+    """Return the `count` windows in which a function f correlates best with given values.
 
-    The windows, (count, 2), come from different parts of the lattice of windows.
+    A window (left, right) has the arguments of f at the first and the last sample. The windows,
+    (count, 2), come from different parts of the lattice of windows.
 
     Args:
         function: the function f.
@@ -252,10 +257,10 @@ class Fits:
 
 
 def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -> Fits:
-    """Run k fits of a function at once, and return them.
+    """Fit a function to samples from k starts at once, and return the k fits.
 
-    All fits end as soon as one is exact up to rounding. Fits that still change then, or after the
-    largest number of steps, are not `settled`.
+    All fits end as soon as one is exact up to rounding. A fit that still changes at this time, or
+    after the largest number of steps, is not `settled`.
 
     Args:
         function: the function f.

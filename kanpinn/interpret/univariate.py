@@ -1,7 +1,8 @@
-"""Functions f of one variable for edges c f(a x + b) + d, and the library of these functions.
+"""Functions f of one variable for edge functions c f(a x + b) + d, and the library of functions f.
 
-If f has a symmetry, different (a, b, c, d) give the same edge. A gauge is a rule that fixes the
-redundant parameters by a symmetry: it takes (a, b, c, d) and returns equivalent parameters.
+If f has a symmetry, several parameters (a, b, c, d) give one function c f(a x + b) + d. A gauge is
+a rule that replaces parameters by parameters in a normal form, such as a = 1, that give the same
+function.
 """
 
 import importlib
@@ -22,43 +23,61 @@ Gauge = Callable[[float, float, float, float], Parameters]
 
 
 def linear(a: float, b: float, c: float, d: float) -> Parameters:
-    """Return parameters of the same c f(a x + b) + d for f(u) = u, with a = 1 and b = 0."""
+    """Rescale c (a x + b) + d so that a = 1 and b = 0; the function does not change.
+
+    Returns:
+        The new parameters (a, b, c, d).
+    """
     return 1.0, 0.0, c * a, d + c * b
 
 
 def exponential(a: float, b: float, c: float, d: float) -> Parameters:
-    """Return parameters of the same c f(a x + b) + d for f = exp, with b = 0.
+    """Rescale the parameters of c exp(a x + b) + d so that b = 0; the function does not change.
 
-    The function has the symmetry f(u + s) = exp(s) f(u). If |b| is so large that exp(b) would
-    overflow or underflow, the parameters are returned unchanged.
+    Since exp(u + b) = exp(b) exp(u), the addend b of the argument becomes the factor exp(b) of c.
+    If |b| is above 300, where exp(b) might overflow or underflow, the parameters are not changed.
+
+    Returns:
+        The new parameters (a, b, c, d).
     """
     largest_exponent = 300.0
     return (a, b, c, d) if abs(b) > largest_exponent else (a, 0.0, c * math.exp(b), d)
 
 
 def logarithmic(a: float, b: float, c: float, d: float) -> Parameters:
-    """Return parameters of the same c f(a x + b) + d for f = log, with a = ±1.
+    """Rescale the parameters of c log(a x + b) + d so that a = ±1; the function does not change.
 
-    The function has the symmetry f(λu) = f(u) + log λ for λ > 0.
+    Since log(λu) = log(u) + log(λ) for λ > 0, the factor |a| of the argument becomes the addend
+    c log|a| of d.
+
+    Returns:
+        The new parameters (a, b, c, d).
     """
     return math.copysign(1.0, a), b / abs(a), c, d + c * math.log(abs(a))
 
 
 def homogeneous(degree: float | int) -> Gauge:
-    """Return a gauge for functions with f(λu) = λ^degree f(u) for λ > 0: it makes a = ±1."""
+    """Return a gauge that makes a = ±1 in c f(a x + b) + d.
+
+    It is for functions with f(λu) = λ^degree f(u) for λ > 0: the factor |a| of the argument becomes
+    the factor |a|^degree of c.
+    """
     return lambda a, b, c, d: (math.copysign(1.0, a), b / abs(a), c * abs(a) ** degree, d)
 
 
 def reflected(sign: float, shift: float = 0.0) -> Gauge:
-    """Return a gauge for functions with f(-u) = sign f(u) + shift: it makes a positive."""
+    """Return a gauge that makes a ≥ 0 in c f(a x + b) + d, for f(-u) = sign f(u) + shift."""
     return lambda a, b, c, d: (-a, -b, sign * c, d + shift * c) if a < 0 else (a, b, c, d)
 
 
 def periodic(period: float, sign: float = 1.0) -> Gauge:
-    """Return a gauge for functions with f(u + period) = sign f(u): it makes |b| ≤ period/2."""
+    """Return a gauge that makes |b| ≤ period/2 in c f(a x + b) + d.
+
+    It is for functions with f(u + period) = sign f(u).
+    """
 
     def reduce(a: float, b: float, c: float, d: float) -> Parameters:
-        """Return equivalent parameters, with b reduced by whole periods."""
+        """Return parameters of the same function, with b reduced by whole periods."""
         turns = round(b / period)
         return a, b - turns * period, c * sign**turns, d
 
@@ -92,8 +111,9 @@ class Twin:
 class Univariate:
     """A function f of one variable, for torch and for sympy, with the properties that a fit needs.
 
-    A user-defined function needs a name, `compute`, `symbol` and a `complexity`. Fits start from
-    arguments near 0, so the characteristic features of f should lie there.
+    An edge function is c f(a x + b) + d with parameters a, b, c and d. A user-defined function
+    needs a name, `compute`, `symbol` and a `complexity`. Fits start from arguments near 0, so the
+    characteristic features of f should lie there.
 
     Args:
         name: the name of the function, such as "sin".
@@ -103,10 +123,11 @@ class Univariate:
         domain: the interval in which f is smooth, except possibly at its ends.
         pole: a point where f is not defined, repeated with `period`; None without a pole.
         period: the period of f; None if f is not periodic.
-        free: which of a and b are not redundant when c and d are free: "", "a", "b" or "ab".
+        free: the names of those of a and b that changes of c and d cannot replace: "", "a", "b" or
+            "ab".
         even_or_odd: whether f(-u) = f(u) or f(-u) = -f(u).
         jumps: whether f is piecewise constant with one jump, at 0.
-        gauges: the rules that fix redundant parameters, applied in this order.
+        gauges: the rules that bring a, b, c and d into a normal form, applied in this order.
         twin: the relation to a function whose fits are also fits of f; None if there is none.
 
     Raises:
@@ -163,12 +184,16 @@ class Univariate:
         return inside & (first == last) & ((low - self.pole) % self.period > 0)
 
     def canonical(self, a: float, b: float, c: float, d: float) -> Parameters:
-        """Return equivalent (a, b, c, d) with redundant parameters fixed, such as a = 1 for x².
+        """Return parameters in normal form of the function c f(a x + b) + d.
 
-        If a is 0, and a or b is a free parameter of f, the parameters are not changed.
+        The function does not change, but, for example, a is 1 for f(u) = u². If a is 0, and a or b
+        is a free parameter of f, the parameters are not changed.
 
         Args:
-            a, b, c, d: the parameters of c f(a x + b) + d.
+            a, b, c, d: the parameters.
+
+        Returns:
+            The new parameters (a, b, c, d).
         """
         if self.free and a == 0:
             return a, b, c, d
@@ -313,7 +338,7 @@ POSITIVE, UNIT = (0.0, math.inf), (-1.0, 1.0)
 def _known(
     name: str, compute: Any, symbol: Any, complexity: int, *gauges: Gauge, **more: Any
 ) -> Univariate:
-    """Return a function of the library.
+    """Return a function of the library, with `even_or_odd` set by its gauges.
 
     The arguments are those of `Univariate`, except that `symbol` may be the name of a function of
     sympy.
