@@ -55,8 +55,8 @@ def together() -> Iterator[None]:
     """Raise an exception of one rank on all ranks, at the end of a block that every rank enters.
 
     The failed rank raises its own exception when all ranks have reached the end of the block; the
-    other ranks raise an exception of the same kind (see `KINDS`) with its text. Without this, the
-    other ranks would wait for the failed rank in the next reduction. In the block, an operation
+    other ranks raise an exception of the same kind (see `KINDS`) with its text. Without the block,
+    the other ranks would wait for the failed rank in the next reduction. In the block, an operation
     that may fail on one rank must not follow any communication.
     """
     failure: Exception | None = None

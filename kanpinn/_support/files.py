@@ -149,7 +149,7 @@ class Pace:
     def is_due(self) -> bool:
         """True if the file should be written now.
 
-        The first time is `interval` seconds after this object was made.
+        The file is first due `interval` seconds after this object was made.
         """
         pause = max(self.interval, self._cost / self.share)
         return time.monotonic() - self._written >= pause

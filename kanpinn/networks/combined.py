@@ -138,7 +138,7 @@ class Sum(Network):
 
 @torch.no_grad()
 def with_more_functions(network: Network, outputs: Sequence[int], seed: int) -> Sum:
-    """Return the sum of a network and a new KAN of about the same size, whose output is zero.
+    """Return the sum of a network and a new KAN of about the same size that is zero at first.
 
     In one dimension the KAN has no hidden layer. If the network has no hidden layer either, the KAN
     has twice as many grid intervals as the network; otherwise it has twice as many intervals as the

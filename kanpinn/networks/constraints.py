@@ -179,11 +179,11 @@ Side = tuple[int, bool]  # a side of a box, see `Piece.side`
 
 @dataclass(frozen=True, eq=False)
 class ExactDirichlet:
-    """Output map u = g + D·N, where u equals the data on certain pieces for every network N.
+    """Output map u = g + D·N, which equals data on pieces of the boundary for every network N.
 
     Args:
-        distance: D, (n, d) → (n, 1), which vanishes to first order on these pieces, and only there.
-        lift: g, (n, d) → (n, 1), which equals the data on these pieces; None for zero data.
+        distance: D, (n, d) → (n, 1), which vanishes to first order on the pieces, and nowhere else.
+        lift: g, (n, d) → (n, 1), which equals the data on the pieces; None for zero data.
 
     Reference: Lagaris, Likas and Fotiadis, Artificial neural networks for solving ordinary and
     partial differential equations (1998).
@@ -232,12 +232,14 @@ class Distance:
 
 @dataclass(frozen=True, eq=False)
 class BooleanSum:
-    """g = G + Σ_e w_e (u_e - G at e) for data u_e at one or both ends e of a coordinate.
+    """A function g that equals given data at one or both ends of a coordinate.
 
-    G equals data on other pieces of the boundary. If these data agree with u_e, the sum over the
-    ends vanishes on the other pieces. The weights w_e are linear in the coordinate, or 1 if there
-    are data at one end only. Applied to one coordinate of a box after another, the formula is the
-    transfinite interpolation of the data on the faces of the box.
+    With the data u_e at the end e, it is g = G + Σ_e w_e (u_e - G_e), where G is a function that
+    equals data on other pieces of the boundary, and G_e is its value at the end e. If the data u_e
+    agree with G on the other pieces, the sum vanishes there, and g equals all data. The weights w_e
+    are linear in the coordinate, or 1 if there are data at one end only. Applied to one coordinate
+    of a box after another, the formula is the transfinite interpolation of the data on the faces of
+    the box.
 
     Args:
         inner: G, (n, d) → (n, m); None for zero.
@@ -382,9 +384,9 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Ex
     Args:
         domain: the domain.
         data: the data of the field on each piece.
-        rough: whether second derivatives may be unbounded at corners, as in the energy form. If no
-            smooth distance D is found and the pieces are the whole boundary of a planar domain, D
-            is then the domain's level function, which is not smooth at corners.
+        rough: whether second derivatives may be unbounded at corners, as in the energy form. If
+            they may, no smooth distance D is found, and the pieces are the whole boundary of a
+            planar domain, D is the domain's level function, which is not smooth at corners.
 
     Raises:
         NotExact: if no distance D or no polynomial g is found, or data at the first or last time
@@ -493,11 +495,12 @@ def choose_imposition(
 
     The choice is based on measurements on disks, annuli, disks with a hole, pentagons and squares
     with a notch. With zero data, "exact" is 10 to 400 times more accurate than "penalty", for small
-    and large networks. With non-zero data the same holds for small networks only; for large
-    networks, at errors of 1e-8 and below, either choice may be better, and "penalty" by a factor of
-    up to 1e7. At a reentrant corner there is no smooth function that vanishes on the two sides
-    only. A function that joins the distances from the two sides has unbounded second derivatives at
-    the corner: on an L-shape the error is 2e-3 with this function, and 1e-11 with "penalty".
+    and large networks. With non-zero data, "exact" is more accurate for small networks only; for
+    large networks, at errors of 1e-8 and below, either choice may be better, and "penalty" by a
+    factor of up to 1e7. At a reentrant corner there is no smooth function that vanishes on the two
+    sides only. A function that joins the distances from the two sides has unbounded second
+    derivatives at the corner: on an L-shape the error is 2e-3 with such a function, and 1e-11 with
+    "penalty".
 
     Args:
         problem: the problem; its `conditions()` should return the same conditions at each call.

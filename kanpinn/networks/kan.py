@@ -339,8 +339,8 @@ class KAN(Network):
     The grids start on [-1, 1]; `prepare` places the grids of hidden layers over their activations,
     the inputs of these layers. Edge functions of hidden layers start as random smooth polynomials
     on their grids, so that the activations fill the grids of a network of any depth. Initialization
-    factors that preserve the variance of the activations, as of Rigas et al., would have no effect:
-    the next layer's grid is scaled with the activations.
+    factors that preserve the variance of the activations, such as those of Rigas et al., would have
+    no effect: the next layer's grid is scaled with the activations.
 
     Args:
         width: the number of units of each layer, inputs first, such as [2, 64, 1]. If `hidden` is
@@ -483,12 +483,16 @@ class KAN(Network):
         return even.on(breaks)
 
     def _beyond(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a range of activations, above three dimensions widened by 0.3 of it at each end.
+        """Return the ranges that grids should cover, given the sampled ranges of the activations.
 
-        Above three dimensions samples of the domain miss the extremes of the activations.
+        In more than three dimensions, samples of the domain miss the extremes of the activations: a
+        range is widened by 0.3 of its length at each end. Otherwise it is not changed.
 
         Args:
-            low, high: the ends of the sampled range, (n_in,) each.
+            low, high: the ends of the sampled ranges, (n_in,) each.
+
+        Returns:
+            The ends of the ranges to cover, (n_in,) each.
         """
         unseen = self._unseen * (high - low)
         return low - unseen, high + unseen

@@ -79,7 +79,8 @@ class Layer(nn.Module, ABC):
 
     Attributes:
         coefficients: C.
-        resizable: whether a saved layer may have tensors of other shapes.
+        resizable: whether a saved layer of this class may have tensors of other shapes than this
+            layer.
     """
 
     coefficients: nn.Parameter
@@ -123,7 +124,7 @@ class Layer(nn.Module, ABC):
         return math.prod(self.coefficients.shape[::2])
 
     def evaluate(self, h: Jet | Coordinates) -> Jet:
-        """Return the output jet for the input jet h, without what a Jacobian needs.
+        """Return the output jet for the input jet h, without the tensors that a Jacobian needs.
 
         Subclasses may compute the jet faster than by `product` and `combine`.
         """
@@ -247,11 +248,12 @@ def set_coefficients(layers: Sequence[Layer], vector: Tensor) -> None:
 
 
 class Sensitivities(Layer):
-    """Σ_k a_k ∂u/∂q_k, added to the fields u of a network that solves its equation for numbers q.
+    """A layer that adds Σ_k a_k ∂u/∂q_k to fields u, for the covariances of K numbers q_k.
 
-    The K numbers q are free initial values, if there are any, and the coefficients c of the unknown
-    numbers (see `Unknown`). The changes a of these numbers, (K,), are the layer's coefficients.
-    They are zero: the layer adds nothing to u, but its Jacobian serves to compute covariances.
+    The network computes u by solving the equation for given numbers q. The numbers are the free
+    initial values, if there are any, and the coefficients c of the unknown numbers (see `Unknown`).
+    The layer's coefficients are the changes a of the numbers, (K,). They are zero: the layer adds
+    nothing to u, but its Jacobian serves to compute covariances.
 
     Args:
         errors: the errors of the numbers q that are due to the network, (K,).
@@ -322,7 +324,7 @@ class Known:
 
 
 class Enrichment(Layer):
-    """Σ_j c_j s_j(x) with known functions s_j, added to the network's output.
+    """A layer that adds Σ_j c_j s_j(x), with known functions s_j, to the network's output.
 
     The coefficients c_j start at zero. A solve determines them together with the coefficients of
     the output layer.

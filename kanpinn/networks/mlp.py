@@ -99,7 +99,8 @@ class MLP(Network):
 
     Raises:
         InputError: for fewer than two widths, a width below 1, an unknown activation, or a
-            frequency that is not positive, of units other than sines, or together with a scale.
+            frequency that is not positive, is given for units other than sines, or is given
+            together with a scale.
 
     Reference: LeCun et al., Efficient backprop (1998), for the weights; Sitzmann et al., Implicit
     neural representations with periodic activation functions (2020), for the weights with a

@@ -83,7 +83,7 @@ class Imposition:
         met: the indices of those `conditions()` that hold for every network and therefore have no
             term in the loss.
         why: the reason why data are not built in, if the choice "auto" was made; otherwise empty.
-        follows: a clause for the warning of a jump in the data: its consequence for the solve.
+        follows: the consequence of a jump in the data for the solve, as a clause for the warning.
     """
 
     output: OutputMap | None
@@ -145,7 +145,7 @@ class Network(nn.Module, ABC):
         pieces: the corners of boxes in which the output is smooth, see `rule_of_pieces`, or None.
         better: the network of a better solution of the same problem, and the factor by which errors
             may exceed the differences between the two solutions; None if there is none.
-        levels: for each of n boxes `pieces` how often it was halved, (n,), or None.
+        levels: the number of times that each of the n boxes `pieces` was halved, (n,), or None.
         layers: the layers from input to output.
         enrichment: the layer of known functions that are added to the output, or None.
         constants: the layer of unknown numbers, or None.
@@ -242,8 +242,8 @@ class Network(nn.Module, ABC):
     def output_layers(self) -> list[Layer]:
         """The layers in whose coefficients the output is linear.
 
-        These are the last layer, then the layers `enrichment` and `constants`, if there are any. If
-        the network has `sensitivities`, these are the only such layer; their last coefficients are
+        These are the last layer, then the layers `enrichment` and `constants`, if there are any. A
+        network with `sensitivities` has this layer alone in the list; its last coefficients are
         changes of the unknown numbers.
         """
         if self.sensitivities is not None:

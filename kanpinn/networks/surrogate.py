@@ -102,7 +102,7 @@ class Surrogate(nn.Module):
         return Coordinates(channels, (points.coords - self.low) / half + self.first, 1 / half)
 
     def inputs_at(self, points: Points) -> Tensor:
-        """Return the values of the network's inputs at n points, (n, d), or (n, q) for `inputs`."""
+        """Return the values of the network's inputs at points, (n, q); q = d without `inputs`."""
         return self.coordinates(points, Channels(self.domain.names)).value
 
     @torch.no_grad()

@@ -75,7 +75,8 @@ class Card:
     def _picture(self) -> dict[str, Any] | None:
         """Return the picture as PNG in base64, with its width in pixels and its description.
 
-        None without a picture, and if drawing it fails; the reason is then kept for the card.
+        The result is None for a card without a picture, and if drawing the picture fails. The
+        reason of the failure is then kept for the card.
         """
         if self.draw is None:
             return None
@@ -184,7 +185,7 @@ class Place:
         Args:
             domain: the domain.
             along: the names of the one or two coordinates that vary, see `varying_names`; None for
-                all that are not fixed or, if these are more than two, for two of them.
+                all coordinates that are not fixed, or for two of them if there are more than two.
             cut: the two ends of a straight cut, in the coordinates that are not fixed; None for no
                 cut.
             at: the values of fixed coordinates, by name; None if no coordinate is fixed.

@@ -35,7 +35,7 @@ class ErrorRange:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """The runs of one size: the range of their values on the horizontal axis and of their errors.
+    """The ranges of x, the values on the horizontal axis, and of errors, over the runs of one size.
 
     Args:
         size: the size that all these runs have, such as the number of grid intervals.
@@ -53,8 +53,9 @@ class ErrorCurve:
     Args:
         label: the name of the setting.
         points: the errors at each size.
-        fit: the order fitted over x to the first `fitted` points, before the errors level off.
-        overall: the order fitted to all points; as `fit`, None if no order is fitted.
+        fit: the order fitted over x to the first `fitted` points, before the errors level off; None
+            if no order is fitted.
+        overall: the order fitted to all points; None if no order is fitted.
         theory: the theoretical orders in the sizes, if they are known.
     """
 

@@ -45,9 +45,9 @@ def edges_of(result: Solution | Fitted) -> list[list[Edge]]:
     """Return the edges of each KAN layer, ordered by input, then output; [] for other layers.
 
     The arguments of the first layer's edges are the unscaled coordinates or, if the problem defines
-    `inputs`, these inputs. `seen` is the range of the activations at the points of the first loss
-    term. The layers of networks side by side follow each other. The result is [] for networks in
-    time windows.
+    `inputs`, these inputs. `Edge.seen` is the range of the activations at the points of the first
+    loss term. The layers of networks side by side follow each other. The result is [] for networks
+    in time windows.
     """
     network, surrogate = result.network, result.surrogate
     chains: list[tuple[Network, list[str], str]] = [(network, list(result.fields), "")]

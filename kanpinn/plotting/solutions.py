@@ -130,7 +130,7 @@ def is_logarithmic(times: numpy.ndarray) -> bool:
 
 
 def components_figure(shown: GridFields) -> Figure:
-    """Return a figure of all fields over time; each has a panel if their sizes differ much.
+    """Return a figure of all fields over time, in one panel each if their sizes differ much.
 
     Args:
         shown: the fields, from `components`.
@@ -161,8 +161,8 @@ def components_figure(shown: GridFields) -> Figure:
 def phase_figure(shown: GridFields) -> Figure:
     """Return a figure of the path of two or three fields in phase space, coloured by time.
 
-    The figure is three-dimensional for three fields. Its colours are logarithmic in time if the
-    moments are.
+    The figure is three-dimensional for three fields. The colours are logarithmic in time if the
+    moments are dense near 0 (`is_logarithmic`).
 
     Args:
         shown: the fields over time, their only axis.

@@ -40,7 +40,10 @@ def figures(verified: Verified, fields: GridFields | None = None) -> Iterator[tu
 
 
 def _on_grid(verified: Verified) -> GridFields:
-    """Return the found fields, the known fields and their differences on a regular grid."""
+    """Return the verified fields, the fields that they are compared with, and their differences.
+
+    All of them are on a regular grid.
+    """
     problem = verified.problem
     grid = RegularGrid.over(problem.domain, plane_of(problem.domain))
     points, channels = grid.points, Channels(problem.domain.names)

@@ -18,8 +18,8 @@ def needed_files(source: Path) -> list[Path]:
 
     These files are imported modules that are single files, not packages, and meshes, surfaces and
     data files of at most 64 MiB. A mesh or data file is found if a text in a module is the file's
-    name, such as "part.msh". It is also found if it has the module's name, with an ending that is a
-    text in the module, as in `Path(__file__).with_suffix(".h5")`.
+    name, such as "part.msh". It is also found if it has the module's name, and its ending is a text
+    in the module, as in `Path(__file__).with_suffix(".h5")`.
     """
     found: list[Path] = []
     waiting = [source]

@@ -218,7 +218,7 @@ def shown_numbers(run: SolverState) -> str:
 
 
 def _part(run: SolverState) -> float:
-    """Return the fraction of a stage that is done; if unknown, its steps over their limit."""
+    """Return the fraction of a stage that is done; if unknown, the steps taken over their limit."""
     part = None if run.stage is None else run.stage.part
     return run.progress.stage_step / run.optimizer.steps if part is None else part
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Basis(nn.Module, ABC):
-    """Base class of bases: functions B_j of one variable for each of n_in inputs, on a grid each.
+    """Base class of bases: for each of n_in inputs, functions B_j of one variable on a grid.
 
     Outside its grid a function continues as its tangent (C¹). A basis is never changed in place:
     moving or refining a grid returns another basis, so that results computed from a basis stay
@@ -140,10 +140,11 @@ class Basis(nn.Module, ABC):
         return self.uniform(low, high, intervals, self.degree)
 
     def represented(self, coefficients: Tensor, new: "Basis") -> tuple[Tensor, float]:
-        """Represent functions in another basis: exactly if possible, otherwise by L2 projection.
+        """Return the coefficients of the L2 projections of functions onto another basis.
 
-        The integrals of the projection are exact: a Gauss rule is used on each interval between
-        neighbouring breaks of both grids.
+        A function that the other basis can represent does not change. The integrals of the
+        projection are exact: a Gauss rule is used on each interval between neighbouring breaks of
+        both grids.
 
         Args:
             coefficients: the coefficients of the functions in this basis, (n_in, size, m).

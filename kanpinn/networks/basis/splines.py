@@ -39,7 +39,8 @@ def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Ten
 
 
 def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
-    """Return the knots with given breaks, continued with the widths of the end intervals.
+    """Return knots with given breaks, continued outside the grid with the width of the end
+    interval.
 
     Args:
         breaks: the breaks, (n_in, G + 1).
@@ -55,7 +56,7 @@ def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
 
 
 def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) -> Tensor:
-    """Return breaks of one input with `intervals` intervals on the grid's part in [low, high].
+    """Return breaks of `intervals` intervals on the part of one input's grid in [low, high].
 
     Old breaks in the range [low, high] are kept, unless their distance from an end of the range is
     less than a quarter of an interval. Each interval between kept breaks is split into the same
@@ -91,9 +92,9 @@ def refined_breaks(breaks: Tensor, low: Tensor, high: Tensor, intervals: int) ->
 
 
 def contains_breaks(old: Tensor, new: Tensor, degree: int) -> bool:
-    """Return whether the new knots contain all inner breaks of the old grid in the new grid.
+    """Return whether the new knots have every inner break of the old grid that is in the new grid.
 
-    Then old splines are also new splines on the new grid, and a refinement is exact.
+    If so, every old spline is a sum of new splines on the new grid: the refinement is exact.
 
     Args:
         old, new: the old and the new knots, (n_in, n + degree + 1) each, with different n.
@@ -281,10 +282,10 @@ def offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
 
 
 def _position(piece: Tensor, shape: torch.Size) -> Tensor:
-    """Return where each argument's coefficients are in a table that is flattened for one power.
+    """Return the index of each argument's coefficient among all coefficients of one power.
 
-    The table has a coefficient for each input, piece of the spline, power and function. For one
-    power, the flattened coefficients are ordered by function, then by input, then by piece.
+    A table of piecewise polynomials has a coefficient for each input, piece, power and function.
+    The coefficients of one power are flattened, ordered by function, then by input, then by piece.
 
     Args:
         piece: the index of the piece that contains each argument, (..., n_in).

@@ -102,7 +102,7 @@ class Job(ABC):
         """
 
     def judged(self, result: Any) -> Any:
-        """Return a result; the errors of a solve are estimated first if the settings ask for it."""
+        """Return a result, for a solve with estimated errors if the settings ask for them."""
         return result
 
     @abstractmethod
@@ -150,8 +150,8 @@ class SolveJob(Job):
     def preview(self) -> Residuals:
         """Return the loss of the first step, without a step being taken.
 
-        The loss is built from the problem and the settings, which are checked against each other.
-        A problem that cannot be solved is so refused before the run.
+        The loss is built from the problem and the settings, which are checked against each other. A
+        problem that cannot be solved is thus refused before the run.
 
         Raises:
             InputError: if problem, network and settings do not fit together.
@@ -594,7 +594,7 @@ class EigenFile(ProblemFile):
 
     Args:
         problem: the operators with their domain and conditions.
-        eigen: the number of eigenvalues and, if given, the number nearest to which they lie.
+        eigen: the number of eigenvalues and, if given, the number to which they are nearest.
         network: the network; modes are linear combinations of its output layer's basis functions.
             By default the network that `kanpinn.eigen` chooses.
         points: the collocation points; by default as many as the network's output layer needs.
@@ -753,10 +753,10 @@ class Config:
         name: str | None = None,
         notes: Sequence[str] = (),
     ) -> "Config":
-        """Check the sections of a file that are given as plain values.
+        """Return a configuration from a dict of plain values, after checking all its sections.
 
         Args:
-            data: the sections, such as `to_dict` returns.
+            data: the sections of a configuration file as plain values, such as `to_dict` returns.
             directory: the folder in which files named by the settings are looked for.
             name: the name of the folder that holds the runs; by default the name of the problem.
             notes: one line for each key or section that no longer applies after overrides.

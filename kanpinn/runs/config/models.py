@@ -50,7 +50,7 @@ def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _writable(hint: Any) -> Any:
-    """Return the part of a type whose values TOML can have: no functions, lists for iterables."""
+    """Return the part of a type that TOML can hold: without functions, with lists for iterables."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, UnionType):
         kept = [_writable(part) for part in parts if typing.get_origin(part) is not Callable]
@@ -158,7 +158,7 @@ def _named(
 
 
 class FromSource(SourceFileLoader):
-    """A loader of modules from their source alone: a cached `.pyc` may be of another source."""
+    """A loader of modules from their sources, since a cached `.pyc` may be of another source."""
 
     def path_stats(self, path: str) -> Mapping[str, Any]:
         """Raise OSError, so that modules are compiled from their source, without cached
@@ -169,7 +169,7 @@ class FromSource(SourceFileLoader):
 
 @contextmanager
 def importing_beside(folder: Path) -> Iterator[None]:
-    """Let modules in a folder be imported in the block, from their sources."""
+    """Let code in the `with` block import the modules in a folder, from their sources."""
     kinds = (FromSource, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
     finder_of = FileFinder.path_hook(*kinds)
 

@@ -351,7 +351,8 @@ def missing(study: Study) -> Iterator[str]:
 def _explained(made: Mapping[str, Sequence[ErrorCurve]], against: str) -> str:
     """Return the caption that explains the orders in the legends.
 
-    If no order is fitted, the caption over the seconds says so, and other captions are "".
+    If no order is fitted, the caption of a picture over the seconds says so; the captions of other
+    pictures are empty.
 
     Args:
         made: the curves of each error.
@@ -495,7 +496,7 @@ def subject(settings: Mapping[str, Any]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Return a number of run.json as text: whole numbers in full, "–" for NaN and for no number.
+    """Return a value of run.json as text: whole numbers in full, "–" for NaN and for no number.
 
     Truth values become "yes" and "no".
     """

@@ -48,7 +48,10 @@ class Contents(ABC, Generic[R]):
         """Return the entries of run.json that only this kind of run has, or has in its own form."""
 
     def grid(self, result: R) -> GridFields | None:
-        """Return the fields on a regular grid; None for fits, above 3 dimensions, without modes."""
+        """Return the fields on a regular grid; None if there are none to draw.
+
+        There are none for a fit, for a solve in more than three dimensions, and without modes.
+        """
         return None
 
     @abstractmethod

@@ -509,7 +509,7 @@ class RunFolder:
     def adopt(self, choice: Choice, why: str, state: Mapping[str, Any]) -> None:
         """Observer of a `TrialSearch`: write its state to trials.pt and the choice to run.json.
 
-        The checkpoint.pt of the trial before is removed.
+        The checkpoint.pt of the previous trial is removed.
 
         Args:
             choice: the network, points and optimizers of the next trial or, at the end of the

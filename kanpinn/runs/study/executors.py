@@ -129,7 +129,7 @@ def needed(module: str) -> ModuleType:
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Block SIGINT in the threads and processes that are started in the block.
+    """Keep SIGINT from threads and processes that are started in the `with` block.
 
     A terminal sends Ctrl-C to the worker processes as well, which would print tracebacks. A SIGINT
     that arrives during the block reaches the calling thread at its end.

@@ -53,11 +53,11 @@ def kind_of(record: Mapping[str, Any]) -> str:
 
 
 def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """Return the columns of a finished run.
+    """Return the columns of a finished run in the table of its study.
 
     Args:
-        record: the contents of its run.json.
-        run: the name of its folder.
+        record: the contents of the run's run.json.
+        run: the name of the run's folder.
     """
     kind = kind_of(record)
     known = {
@@ -274,8 +274,8 @@ class Dimension:
 
     A varied key is one dimension. The values of a key may be lists of numbers, such as network.grid
     = [4, 8]. Then the dimension is the last component of the lists that varies, together with the
-    components that depend on it. Components that vary independently of this component make a second
-    dimension of the same key, with labels such as "grid [4, ·]".
+    components that it determines. Components that vary independently of it make a second dimension
+    of the same key, with labels such as "grid [4, ·]".
 
     Args:
         key: the varied key.
