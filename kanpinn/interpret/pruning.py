@@ -189,7 +189,8 @@ class Cutter:
     def cut(self, scores: EdgeScores, keep: Sequence[Tensor]) -> None:
         """Remove edges, and then the hidden units that no edge leaves.
 
-        The mean of a removed edge is added to the strongest edge into the same unit.
+        The mean value of a removed edge is added to the kept edge into the same unit whose values
+        vary most.
 
         Args:
             scores: the scores of the edges.
@@ -341,9 +342,9 @@ def loss_of(residuals: Residuals) -> Residuals:
 def prune(result: Result, threshold: float | int = 1e-2) -> Pruned:
     """Return a copy of a KAN without edges whose score is below a threshold and without idle units.
 
-    An idle unit is a hidden unit without an edge out of it. The mean value of a removed edge is
-    added to the strongest edge into the same unit. The strongest edge into a unit is kept as long
-    as the unit is kept, so that every output keeps an edge.
+    An idle unit is a hidden unit without an edge out of it. Of the edges into a unit, the edge
+    whose values vary most is kept as long as the unit is, so that every output keeps an edge. The
+    mean values of removed edges into the unit are added to this edge.
 
     Args:
         result: a `Solution` or a `Fitted` of a KAN; the scores are computed on its points.

@@ -384,9 +384,9 @@ def on_any_domain(domain: Domain, data: Sequence[Prescribed], rough: bool) -> Ex
     Args:
         domain: the domain.
         data: the data of the field on each piece.
-        rough: whether second derivatives may be unbounded at corners, as in the energy form. If
-            they may, no smooth distance D is found, and the pieces are the whole boundary of a
-            planar domain, D is the domain's level function, which is not smooth at corners.
+        rough: whether second derivatives may be unbounded at corners, as in the energy form. If so,
+            D may be the level function of a planar domain, which is not smooth at corners. It is
+            used if no smooth D is found and the pieces are the whole boundary.
 
     Raises:
         NotExact: if no distance D or no polynomial g is found, or data at the first or last time

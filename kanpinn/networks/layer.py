@@ -165,8 +165,9 @@ class Tape:
 
     Args:
         layers: the layers with respect to whose coefficients the Jacobian is computed.
-        records: for each evaluation of such a layer, in order, the layer, the tensor from which
-            `Layer.jacobian` computes Φᵀδ, and the product S = Φ C, a node of autograd's graph.
+        records: for each evaluation of one of `layers`, in order, a triple: the layer, the tensor
+            from which `Layer.jacobian` computes Φᵀδ, and the product S = Φ C, a node of autograd's
+            graph.
     """
 
     layers: Sequence[Layer]

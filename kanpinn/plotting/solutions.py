@@ -582,9 +582,10 @@ def plot(
 
 
 def _sample(solution: Solution, place: cards.Place, nodes: int | None, error: bool) -> GridFields:
-    """Evaluate the fields at a place; for errors and lines also the exact solution or reference.
+    """Evaluate the fields of a solution at a place.
 
-    If the reference solution is not computed yet, it is computed for errors only.
+    For errors and for lines, the exact solution or the reference is evaluated, too. A reference
+    that is not computed yet is computed for errors only.
 
     Args:
         solution: the solution.

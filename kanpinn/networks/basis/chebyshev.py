@@ -95,9 +95,9 @@ class Chebyshev(Basis):
         return type(self)(breaks, self.degree, self.intervals)
 
     def represented(self, coefficients: Tensor, new: Basis) -> tuple[Tensor, float]:
-        """Represent functions in another basis, see `Basis.represented`.
+        """Return the coefficients of functions in another basis, see `Basis.represented`.
 
-        On every range this is exact, unless the new basis has fewer polynomials.
+        On every range the functions do not change, unless the new basis has fewer polynomials.
         """
         if (n := new.size) < self.size:
             return super().represented(coefficients, new)

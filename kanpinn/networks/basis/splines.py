@@ -39,8 +39,7 @@ def uniform_knots(low: Tensor, high: Tensor, intervals: int, degree: int) -> Ten
 
 
 def knots_from_breaks(breaks: Tensor, degree: int) -> Tensor:
-    """Return knots with given breaks, continued outside the grid with the width of the end
-    interval.
+    """Return knots with given breaks, continued outside the grid with the spacing at its ends.
 
     Args:
         breaks: the breaks, (n_in, G + 1).
@@ -476,9 +475,9 @@ class BSplines(Basis):
         return self.on(torch.stack([refined_breaks(*row, intervals) for row in rows]))
 
     def represented(self, coefficients: Tensor, new: Basis) -> tuple[Tensor, float]:
-        """Represent functions in another basis, see `Basis.represented`.
+        """Return the coefficients of functions in another basis, see `Basis.represented`.
 
-        This is exact if the new knots contain all inner breaks of the old grid.
+        If the new knots contain all inner breaks of the old grid, the functions do not change.
         """
         if not isinstance(new, BSplines) or not contains_breaks(self.knots, new.knots, self.degree):
             return super().represented(coefficients, new)

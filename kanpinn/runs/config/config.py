@@ -321,7 +321,7 @@ class File(models.TomlTable):
 
     @classmethod
     def by_key(cls) -> dict[str, FieldInfo]:
-        """Return the sections by name; [[optimizer]] and [run], which every file may have, last."""
+        """Return the sections by name; [[optimizer]] and [run], common to all files, come last."""
         names = sorted(cls.model_fields, key=SHARED.__contains__)
         return {name: cls.model_fields[name] for name in names}
 

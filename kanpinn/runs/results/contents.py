@@ -329,7 +329,7 @@ class EigenContents(Contents[Eigensolution]):
 
 
 def _column(entries: list[dict[str, Any]], key: str) -> Tensor | None:
-    """Return the numbers under a key of all entries, (n,), NaN for None; None if all are None."""
+    """Return the values of a key in n entries, (n,), NaN for None; None if all values are None."""
     values = [entry[key] for entry in entries]
     if values and all(value is None for value in values):
         return None

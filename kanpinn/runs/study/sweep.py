@@ -673,8 +673,8 @@ def sweep(
 
     A finished run with the same settings, class files, data files and version of kanpinn is not
     repeated; a run that was killed continues from its last checkpoint. A run that fails is a row of
-    the table. Calls with other values for the same keys share one folder, whose table is that of
-    the last call.
+    the table. Calls with other values for the same keys share one folder, whose table has the runs
+    of the last call.
 
     Args:
         base: a problem file, its sections as a dict, or a function of the varied values that

@@ -544,7 +544,7 @@ def _foremost(study: Study) -> str:
 
 
 def summary_of(study: Study) -> dict[str, Any]:
-    """Return the name, the folder, the numbers of runs, the best run, and the failed runs.
+    """Return a summary of a study: its name, folder, counts of runs, best run and failed runs.
 
     Overfitted runs count as failed.
     """
