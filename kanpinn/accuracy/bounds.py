@@ -471,9 +471,10 @@ def _natural(operator: Operator, piece: Piece, condition: Condition) -> NaturalP
 
 
 class InequalityConstants(NamedTuple):
-    """The constants of the inequalities for functions w that vanish where values are prescribed.
+    """The constants of Friedrichs' inequality, of coercivity and of trace inequalities.
 
-    The energy norm of an equation -div(A∇u) + b·∇u + c u = f has the square
+    The inequalities are for functions w that vanish where values are prescribed. The energy norm of
+    an equation -div(A∇u) + b·∇u + c u = f has the square
     |||w|||² = ∫ A∇w·∇w + γ w² + ∫ α w², where γ is max(min(c - div(b)/2), 0). The last integral is
     over pieces with prescribed fluxes, and α is the number `alpha` of `NaturalPiece`.
 
@@ -491,11 +492,13 @@ class InequalityConstants(NamedTuple):
 
 
 def constants_of(problem: Problem, operator: Operator, sides: Sides) -> InequalityConstants:
-    """Return the constants of the inequalities for a problem.
+    """Return constants for a problem: of Friedrichs' and trace inequalities, and of coercivity.
 
-    In a box the constants follow from the least eigenvalue k² of -w'' on each axis, with the
-    conditions of the two sides at its ends. For another domain, functions that vanish on its whole
-    boundary are continued by 0 into the bounding box.
+    The inequalities, see `InequalityConstants`, are for functions w that vanish where values are
+    prescribed. In a box their constants follow from the least eigenvalue k² of -w'' on each axis,
+    with the conditions of the two sides at its ends. Another domain must have no prescribed fluxes.
+    The functions w are then continued by 0 into the bounding box, and the constants of this box are
+    returned.
 
     Args:
         problem: the problem.
@@ -553,10 +556,10 @@ def _side(piece: Piece) -> tuple[int, bool]:
 
 
 def _least_wave(length: float, low: float, high: float) -> float:
-    """Return the least wave number k of functions -w'' = k² w in an interval.
+    """Return the least k for which -w'' = k² w has a solution w other than 0 in an interval.
 
-    At the lower end ∂w/∂n = -low w, at the upper end ∂w/∂n = -high w. The result is the solution of
-    k·length = π - atan(k / low) - atan(k / high).
+    At the lower end ∂w/∂n = -low w, at the upper end ∂w/∂n = -high w. The result k is the solution
+    of k·length = π - atan(k / low) - atan(k / high).
 
     Args:
         length: the length of the interval.
@@ -626,8 +629,9 @@ class Grid:
             (cells, r).
         weights: the weights of the Gauss rule of a cell, (r,), whose sum is 1.
         touched: for each cell, whether it may intersect the domain; a mask of `shape`.
-        least, most: for each axis i a tensor of `shape`, with numbers for each cell, so that
-            diag(least) ≤ A ≤ diag(most) in the cell; infinite and 0 in cells that are not touched.
+        least, most: bounds diag(a) ≤ A ≤ diag(b) of the diffusion A in each cell. `least` is a
+            tensor of `shape` for each axis i, with the numbers a_i of all cells, and `most` has the
+            numbers b_i. In cells that are not `touched`, a_i is infinite and b_i is 0.
     """
 
     low: Tensor
@@ -737,7 +741,7 @@ def _most_nearby(values: Tensor) -> Tensor:
 
 
 class Norms(NamedTuple):
-    """The L2, H1 and energy norm of a function, or bounds of them, as integrals, not as means."""
+    """The L2, H1 and energy norm of a function, or bounds: roots of integrals, not of means."""
 
     l2: float
     h1: float
@@ -812,7 +816,7 @@ class Multilinear:
     nodes: Tensor
 
     def at(self, coords: Tensor) -> Tensor:
-        """Return the values at points (n, d), (n,)."""
+        """Return the values (n,) of the function at points (n, d)."""
         rows, columns, weights = _interpolation(self.grid, coords)
         values = torch.zeros(len(coords), dtype=torch.float64)
         return values.index_add(0, rows, weights * self.nodes.flatten()[columns])
@@ -836,7 +840,8 @@ class Multilinear:
 def _corners(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
     """Return slices of the array of nodes, for each of the 2^d corners that a cell has.
 
-    The slices of a corner select, for every cell, the node at this corner.
+    For example, the slices of the lower left corner select the nodes at the lower left corners of
+    all cells.
 
     Args:
         shape: the number of cells along each axis.
@@ -869,7 +874,7 @@ def _interpolation(grid: Grid, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         coords: the points, (n, d).
 
     Returns:
-        The row indices, the column indices and the values of its entries, (2^d n,) each.
+        The row indices, the column indices and the values of the matrix's entries, (2^d n,) each.
     """
     d, counts = len(grid.shape), torch.tensor(grid.shape)
     scaled = (coords - grid.low) / grid.h
@@ -1101,7 +1106,7 @@ def _solution(
 
 
 def _along(values: Tensor, axis: int, matrix: Tensor) -> Tensor:
-    """Return a tensor whose axis `axis` is multiplied by a matrix from the left."""
+    """Return Σ_j matrix[i, j] values[…, j, …], where j and i are the index along one axis."""
     return torch.tensordot(matrix, values, dims=([1], [axis])).movedim(0, axis)
 
 

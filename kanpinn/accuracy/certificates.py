@@ -1,7 +1,11 @@
-"""Certificates of errors of -div(A∇u) + c u = f in polygons, as data of piecewise polynomials.
+"""Certificates: bounds of errors for -div(A∇u) + c u = f in polygons, with the data to check them.
 
-A continuous function v and a flux q with a continuous normal component are computed on triangles.
-Prager and Synge's theorem bounds the energy norm of u - v by q - A∇v and f - c v + div q.
+A continuous function v near the exact solution u, and a flux q with a continuous normal component,
+are piecewise polynomials on triangles. Prager and Synge's theorem bounds the energy norm of u - v
+by norms of q - A∇v and f - c v + div q. On the boundary u = g, or A∂u/∂n + α u = g. The square of
+the energy norm is |||w|||² = ∫ A∇w·∇w + c w² + ∫ α w², with the last integral over the boundary.
+
+Shapes have V vertices, E edges and T triangles; n is the number of polynomials of a basis.
 """
 
 import hashlib
@@ -37,13 +41,14 @@ class Triangulation:
     """A conforming mesh of triangles.
 
     Args:
-        vertices: the vertices, (V, 2).
-        triangles: the vertices of the triangles, counter-clockwise, (T, 3). Edge j of a triangle
-            goes from its vertex j to the next one. A triangle is bisected at its edge 0.
+        vertices: the coordinates of the vertices, (V, 2).
+        triangles: the numbers of each triangle's vertices, counter-clockwise, (T, 3). Edge j of a
+            triangle goes from its vertex j to the next one. A triangle is bisected at its edge 0.
         region: the number of the part of the domain that contains each triangle, (T,).
-        marks: a mapping from the two vertices of each edge on the domain's boundary, in ascending
-            order, to the number of the boundary's piece.
-        parent: the triangle of the mesh before that contains each triangle, (T,).
+        marks: a mapping from the edges on the domain's boundary, each given by the numbers of its
+            two vertices in ascending order, to the numbers of the boundary pieces.
+        parent: for each triangle the number of the triangle that contains it in the mesh from which
+            this mesh was refined, (T,); None if this mesh was not refined from another one.
     """
 
     vertices: Array
@@ -54,7 +59,7 @@ class Triangulation:
 
     @cached_property
     def corners(self) -> Array:
-        """The corners of the triangles, (T, 3, 2)."""
+        """The coordinates of the corners of the triangles, (T, 3, 2)."""
         return self.vertices[self.triangles]
 
     @cached_property
@@ -65,33 +70,33 @@ class Triangulation:
 
     @property
     def ends(self) -> Array:
-        """The two vertices of each edge in ascending order, (E, 2)."""
+        """The numbers of the two vertices of each edge, in ascending order, (E, 2)."""
         return self._edges[0]
 
     @property
     def edges(self) -> Array:
-        """The edges of the triangles, (T, 3)."""
+        """The numbers of the three edges of each triangle, (T, 3)."""
         return self._edges[1]
 
     @cached_property
     def reverse(self) -> Array:
-        """Whether edge j of a triangle runs from the larger vertex to the smaller one, (T, 3)."""
+        """Whether an edge of a triangle runs from the larger vertex to the smaller, (T, 3)."""
         return self.triangles > np.roll(self.triangles, -1, axis=1)
 
     @cached_property
     def piece(self) -> Array:
-        """The number of the boundary's piece that contains an edge; -1 inside the domain, (E,)."""
+        """The number of the boundary piece that contains each edge, (E,); -1 for inner edges."""
         return np.array([self.marks.get((int(a), int(b)), -1) for a, b in self.ends])
 
     @cached_property
     def normals(self) -> Array:
-        """The outward normals of the edges of the triangles, as long as the edges, (T, 3, 2)."""
+        """Outward normals at the edges of each triangle, (T, 3, 2), each as long as its edge."""
         along = np.roll(self.corners, -1, axis=1) - self.corners
         return np.stack([along[..., 1], -along[..., 0]], axis=2)
 
     @cached_property
     def lengths(self) -> Array:
-        """The lengths of the edges of the triangles, (T, 3)."""
+        """The lengths of the three edges of each triangle, (T, 3)."""
         return np.linalg.norm(self.normals, axis=2)
 
     @cached_property
@@ -106,10 +111,12 @@ class Triangulation:
         return -np.roll(self.normals, -1, axis=1) / (2 * self.areas[:, None, None])
 
     def refined(self, marked: Array) -> "Triangulation":
-        """Bisect triangles, and others as far as needed for a conforming mesh.
+        """Return a finer mesh, in which all edges of marked triangles are halved.
+
+        Triangles are bisected. Further triangles are bisected to keep the mesh conforming.
 
         Args:
-            marked: a mask of the triangles of which all edges are halved, (T,).
+            marked: a mask of the marked triangles, (T,).
 
         Reference: Mitchell, A comparison of adaptive refinement techniques (1989).
         """
@@ -143,11 +150,11 @@ class Triangulation:
 
 
 def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
-    """Return a coarse mesh of the domain of a problem, with the interfaces among its edges.
+    """Return a coarse mesh of the domain of a problem, whose edges cover the interfaces.
 
     Args:
         problem: the problem.
-        part: a part of the domain whose boundary is among the edges, too.
+        part: a part of the domain, whose boundary is covered by edges, too; None for no part.
 
     Raises:
         Unsuitable: unless the domain is in the plane, with straight sides and interfaces.
@@ -192,7 +199,7 @@ def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
 
 
 def exponents(degree: int, parts: int) -> Array:
-    """Return the exponents (n, parts) of the Bernstein polynomials of a degree."""
+    """Return exponents (n, parts) of Bernstein polynomials in `parts` barycentric coordinates."""
     if parts == 1:
         return np.array([[degree]])
     rest = [(a, exponents(degree - a, parts - 1)) for a in range(degree, -1, -1)]
@@ -200,7 +207,7 @@ def exponents(degree: int, parts: int) -> Array:
 
 
 def bernstein(degree: int, shares: Array) -> Array:
-    """Return the values (k, n) of the Bernstein polynomials at k points.
+    """Return the values (k, n) of the n Bernstein polynomials of a degree at k points.
 
     Args:
         degree: the degree.
@@ -218,7 +225,12 @@ def bernstein(degree: int, shares: Array) -> Array:
 
 
 def bernstein_slopes(degree: int, shares: Array) -> Array:
-    """Return the derivatives (k, n, parts) of the polynomials by the barycentric coordinates."""
+    """Return derivatives (k, n, parts) of `bernstein` polynomials by barycentric coordinates.
+
+    Args:
+        degree: the degree of the n polynomials.
+        shares: the barycentric coordinates of k points, (k, parts).
+    """
     powers, parts = exponents(degree, shares.shape[1]), shares.shape[1]
     lower, found = bernstein(degree - 1, shares), np.zeros((len(shares), len(powers), parts))
     place = {tuple(row): i for i, row in enumerate(exponents(degree - 1, parts).tolist())}
@@ -241,14 +253,30 @@ EXTRA = 3  # the degree of data above that of the flux
 
 
 class Rules:
-    """The polynomials of a flux of degree m, and what belongs to it, at quadrature points.
+    """Quadrature rules in a triangle and on an edge, with Bernstein polynomials at their points.
 
-    The rules are exact up to the degree 2 m + 9 in triangles and on edges. The polynomials q, s, t,
-    v and d are those of the flux, of its multipliers in triangles and on edges, of the conforming
-    function and of the data, with the degrees m + 1, m, m, m + 1 and m + 3.
+    The rules have Q points in a triangle and k points on an edge, and are exact for polynomials up
+    to the degree 2 m + 9. There are bases of n Bernstein polynomials with these names: "q" of
+    degree m + 1 for the components of the flux q; "s" and "t" of degree m for the multipliers s in
+    triangles and λ on edges; "v" of degree m + 1 for the function v; and "d" of degree m + 3 for
+    the data A, c, f, g and α.
 
     Args:
-        m: the degree of the flux.
+        m: the degree of the Raviart–Thomas space of the flux.
+
+    Attributes:
+        degrees: the degree of each basis, by name; the tables below are by name, too.
+        shares: the barycentric coordinates of the points in a triangle, (Q, 3).
+        weights: their weights, (Q,), with the sum 1.
+        line: the barycentric coordinates of the points on an edge, (k, 2).
+        along: their weights, (k,), with the sum 1.
+        of: the values in a triangle, (Q, n).
+        slopes: the derivatives in a triangle by the barycentric coordinates, (Q, n, 3).
+        edge: the values on an edge of the polynomials in one variable, (k, n).
+        edge_slopes: their derivatives by the parameter of the edge, from 0 to 1, (k, n).
+        sides: the values of a triangle's polynomials on its three edges, (3, k, n).
+        fit: the matrix that maps values in a triangle to coefficients of "d" by least squares,
+            (n, Q).
     """
 
     def __init__(self, m: int) -> None:
@@ -276,21 +304,25 @@ class Rules:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The data of -div(A∇u) + c u = f on a mesh, by polynomials of the degree m + 3.
+    """The data A, c, f, g and α of a problem as polynomials of degree m + 3 on a mesh.
 
-    On an edge of the boundary either u = g, or A∂u/∂n + α u = g.
+    The polynomials are given by Bernstein coefficients. On edges these are in the order from the
+    vertex with the smaller number to the other vertex. On an edge of the boundary either u = g, or
+    A∂u/∂n + α u = g.
 
     Args:
-        diffusion: the coefficients of A, (T, n, 2, 2).
-        reaction: those of c, (T, n).
-        source: those of f, (T, n).
-        fixed: whether u is prescribed on an edge, (E,).
-        given: the coefficients of g on edges, from the smaller to the larger vertex, (E, n).
-        robin: those of α, (E, n).
-        lost: the parts of f, of c, of A and of b = 0 that the polynomials miss, see `read_data`,
-            (4, T).
-        lost_given: the L2 norms on edges of the part of g that they miss, and of its derivative
-            where u is prescribed, (E, 2).
+        diffusion: the coefficients of A in each triangle, (T, n, 2, 2).
+        reaction: the coefficients of c, (T, n).
+        source: the coefficients of f, (T, n).
+        fixed: a mask of the edges on which u is prescribed, (E,).
+        given: the coefficients of g on each edge, (E, n).
+        robin: the coefficients of α on each edge, (E, n).
+        lost: estimates of the errors of the polynomials in each triangle, (4, T): the L2 norm of
+            the error of f, the largest errors of c and of A, and the largest |b|, where b is the
+            convection that remains besides -div(A∇u) with the polynomial A. Each is twice the value
+            at sampled points.
+        lost_given: estimates of the L2 norm of the error of g on each edge and, where u is
+            prescribed, of the derivative of this error along the edge, (E, 2).
         names: the names of the coordinates.
     """
 
@@ -316,7 +348,7 @@ class Data:
 
 
 def lobatto(degree: int) -> Array:
-    """Return degree + 1 Chebyshev points from 0 to 1, with both ends."""
+    """Return degree + 1 Chebyshev points in [0, 1], which include 0 and 1."""
     found: Array = (1 - np.cos(np.pi * np.arange(degree + 1) / degree)) / 2
     return found
 
@@ -327,10 +359,10 @@ def _line(t: Array) -> Array:
 
 @dataclass(frozen=True)
 class Number:
-    """The integral of a density over a part of the domain.
+    """A number J(u): the integral of a density j u + r over a part of the domain.
 
     Args:
-        density: density(p, u), linear in u and without derivatives.
+        density: a function density(p, u), (n, 1), affine in u and without derivatives.
         over: the part; None for the whole domain.
     """
 
@@ -349,15 +381,24 @@ class Number:
 
 
 class Reader:
-    """Reads the data of a problem on meshes.
+    """Approximates the data of a problem by polynomials on a mesh; calling it returns `Data`.
 
     Args:
         problem: the problem.
-        rules: the polynomials.
-        number: a number that is bounded, too; its part of the domain is resolved.
+        rules: the bases of polynomials, and quadrature rules.
+        number: a number that is bounded besides the error. The edges of `coarse` then cover the
+            boundary of its part of the domain, too.
+
+    Attributes:
+        coarse: a coarse mesh of the domain.
+        conditions: the condition on each boundary piece.
+        interfaces: the conditions on interfaces.
 
     Raises:
-        Unsuitable: for a problem that is no linear diffusion with reaction, see the module.
+        Unsuitable: for several fields or unknowns, prescribed values that jump, a domain that is
+            not in the plane or has curved sides or interfaces, an interface with a jump of the
+            flux, a condition that holds neither on a side nor at an interface, or a side without
+            exactly one condition.
     """
 
     def __init__(self, problem: Problem, rules: Rules, number: "Number | None" = None) -> None:
@@ -386,7 +427,7 @@ class Reader:
             self.conditions += held
 
     def __call__(self, mesh: Triangulation) -> Data:
-        """Return the data on a mesh."""
+        """Return the data of the problem as polynomials on a mesh."""
         rules, area = self.rules, mesh.areas
         values = self._inside(mesh, rules.shares)
         coefficients = [np.einsum("nq,tq...->tn...", rules.fit, one) for one in values[:3]]
@@ -413,7 +454,12 @@ class Reader:
         return Data(a, c, f, fixed, given, robin, lost, lost_given, self.names)
 
     def _inside(self, mesh: Triangulation, shares: Array) -> list[Array]:
-        """Return A, c, f and b - div A at points of the triangles, (T, Q, …)."""
+        """Return A, c, f and b - div A at points in all triangles, (T, Q, …) each.
+
+        Args:
+            mesh: the mesh.
+            shares: the barycentric coordinates of Q points in a triangle, (Q, 3).
+        """
         coords = np.einsum("qk,tkd->tqd", shares, mesh.corners)
         flat, parts = torch.from_numpy(coords.reshape(-1, 2)), []
         for chunk in flat.split(2**15):
@@ -435,12 +481,15 @@ class Reader:
         return [-sign * second, sign * zeroth, -sign * rest, sign * first]
 
     def _at_sides(self, mesh: Triangulation, number: int, t: Array) -> tuple[Array, Array | None]:
-        """Return g and, for a flux, α on the edges of a piece of the boundary, (edges, k).
+        """Return g and α at points of the edges of a boundary piece, (edges, k) each.
+
+        Where u is prescribed, there is no α, and None is returned in its place.
 
         Args:
             mesh: the mesh.
-            number: the number of the piece.
-            t: k parameters of the edges, (k,).
+            number: the number of the boundary piece.
+            t: the parameters of k points on each edge, (k,), from 0 at the vertex with the smaller
+                number to 1 at the other vertex.
         """
         edges = np.flatnonzero(mesh.piece == number)
         name = f"the condition on {self.problem.domain.boundary.pieces[number].name}"
@@ -501,18 +550,21 @@ class Reader:
 def _condensed(
     matrices: Array, right: Array, outer: Array, count: int, known: Array, values: Array
 ) -> Array:
-    """Solve an assembled system of which each triangle has inner unknowns of its own.
+    """Solve a linear system that is the sum of systems of single triangles.
+
+    The N unknowns of a triangle are k outer unknowns, which it shares with other triangles, and
+    inner unknowns of its own, which are eliminated first (static condensation).
 
     Args:
-        matrices: the matrices of the triangles, with the k outer unknowns first, (T, N, N).
-        right: the right-hand sides, (T, N, r).
+        matrices: the matrix of each triangle, with the outer unknowns first, (T, N, N).
+        right: r right-hand sides of each triangle, (T, N, r).
         outer: the numbers of the outer unknowns of each triangle, (T, k).
-        count: the number of outer unknowns.
-        known: a mask of the outer unknowns that are known, (count,).
-        values: their values, (count, r).
+        count: the number of all outer unknowns.
+        known: a mask of the outer unknowns whose values are known, (count,).
+        values: the values of the known unknowns; other entries are ignored, (count, r).
 
     Returns:
-        The unknowns of each triangle, (T, N, r).
+        The values of the unknowns of each triangle, (T, N, r).
     """
     k, r = outer.shape[1], right.shape[2]
     columns = np.concatenate([matrices[:, k:, :k], right[:, k:]], axis=2)
@@ -536,13 +588,16 @@ def _condensed(
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """A conforming function v and a flux q near A∇v, with multipliers s and λ near v.
+    """A continuous function v and a flux q near A∇v, with multipliers s and λ near v.
+
+    The functions are given by coefficients for the Bernstein polynomials of `Rules`.
 
     Args:
-        v: the coefficients of v in each triangle, the same on both sides of an edge, (T, n).
-        q: those of q, (T, n, 2).
-        s: those of s, (T, n).
-        trace: those of λ on edges, from the smaller to the larger vertex, (E, n).
+        v: the coefficients of v in each triangle, (T, n).
+        q: the coefficients of both components of q in each triangle, (T, n, 2).
+        s: the coefficients of s in each triangle, (T, n).
+        trace: the coefficients of λ on each edge, (E, n), in the order from the vertex with the
+            smaller number to the other vertex.
     """
 
     v: Array
@@ -552,16 +607,22 @@ class Fields:
 
 
 class Discrete:
-    """The finite elements for the conforming function and for the flux on a mesh.
+    """The finite-element problems for a continuous function v and a flux q on a mesh.
 
-    The conforming function is Galerkin's solution of the degree m + 1. The flux minimises the
-    complementary energy among the fluxes of Raviart and Thomas with -div q + c s = f up to the
-    degree m. Its normal component is made continuous by multipliers on edges.
+    v is the Galerkin solution of degree m + 1. q belongs to the Raviart–Thomas space of degree m.
+    q and the multiplier s solve the mixed problem: in each triangle -div q + c s - f is orthogonal
+    to all polynomials of degree m. The multiplier λ on edges makes the normal component of q
+    continuous (hybridisation).
 
     Args:
         mesh: the mesh.
-        data: the data on it.
-        rules: the polynomials.
+        data: the data on the mesh.
+        rules: the bases of polynomials, and quadrature rules.
+
+    Attributes:
+        diffusion: A at the points of the rule in each triangle, (T, Q, 2, 2).
+        inverse: A⁻¹ at these points, (T, Q, 2, 2).
+        reaction, source: c and f at these points, (T, Q) each.
 
     Reference: Brezzi and Fortin, Mixed and Hybrid Finite Element Methods (1991), chapter V.
     """
@@ -575,16 +636,24 @@ class Discrete:
         self.inverse = np.linalg.inv(self.diffusion)
 
     def flipped(self, coefficients: Array) -> Array:
-        """Return coefficients on edges, (E, n), in the direction of each triangle, (T, 3, n)."""
+        """Return coefficients on edges (E, n) for the three edges of each triangle, (T, 3, n).
+
+        The result is in the order in which the edge runs in the triangle, see `Triangulation`.
+        """
         at = coefficients[self.mesh.edges]
         return np.where(self.mesh.reverse[..., None], at[..., ::-1], at)
 
     def solve(self) -> Fields:
-        """Return the conforming function and the flux."""
+        """Return the continuous function v and the flux q with its multipliers."""
         return Fields(self._conforming(), *self._flux())
 
     def _on_sides(self) -> tuple[Array, Array, Array]:
-        """Return where a flux is prescribed, (T, 3), and g and α on all edges, (T, 3, k)."""
+        """Return the boundary data on the three edges of each triangle.
+
+        Returns:
+            A mask of the edges with a prescribed flux, (T, 3); g and α at the k points of the rule
+            on an edge, in the direction in which the edge runs in the triangle, (T, 3, k) each.
+        """
         natural = (self.mesh.piece >= 0) & ~self.data.fixed
         basis = self.rules.edge["d"].T
         return (
@@ -644,13 +713,14 @@ class Discrete:
         return flux / size[:, None, None], found[:, both:], traces.reshape(-1, edge)
 
     def _raviart_thomas(self) -> Array:
-        """Return the functions of Raviart and Thomas as vectors of two polynomials of degree m + 1.
+        """Return a basis of the Raviart–Thomas space of degree m in each triangle.
 
-        They are vectors of two polynomials of the degree m, and x times homogeneous ones of this
-        degree in coordinates from the third corner.
+        With the position x relative to the third corner, the basis consists of vectors with one
+        component, a polynomial of degree m, and of x times homogeneous polynomials of degree m.
 
         Returns:
-            The coefficients, those of the first component first, (T, 2 n, functions).
+            The Bernstein coefficients of degree m + 1 of the basis functions, (T, 2 n, functions);
+            the n coefficients of the first component are first.
         """
         m, powers = self.rules.m, exponents(self.rules.m, 3)
         place = {tuple(row): i for i, row in enumerate(exponents(m + 1, 3).tolist())}
@@ -672,7 +742,14 @@ class Discrete:
         return span
 
     def _mass(self, factors: Array, basis: Array) -> Array:
-        """Return the matrices Σ w · factor · basis ⊗ basis of all triangles, (T, n, n)."""
+        """Return for each triangle the mass matrix Σ w · factor · basis ⊗ basis, (T, n, n).
+
+        The sum is over the Q points of the rule in a triangle, with the weights w.
+
+        Args:
+            factors: a factor at each point of each triangle, (T, Q).
+            basis: the values of n basis functions at the points, (Q, n).
+        """
         products = np.einsum("q,qa,qb->qab", self.rules.weights, basis, basis)
         if np.ptp(factors, axis=1).max() <= 1e-13 * abs(factors).max():
             return factors[:, :1, None] * products.sum(axis=0)
@@ -723,16 +800,21 @@ class Discrete:
 
 
 def edge_numbers(mesh: Triangulation, degree: int) -> Array:
-    """Return the numbers of a continuous function's coefficients on edges, (E, degree + 1)."""
+    """Number the coefficients of a continuous piecewise polynomial on edges, (E, degree + 1).
+
+    A coefficient at a vertex has the same number on all edges. On an edge the coefficients are in
+    the order from the vertex with the smaller number to the other vertex.
+    """
     inner = len(mesh.vertices) + np.arange(len(mesh.ends) * (degree - 1)).reshape(-1, degree - 1)
     return np.concatenate([mesh.ends[:, :1], inner, mesh.ends[:, 1:]], axis=1)
 
 
 def numbering(mesh: Triangulation, degree: int) -> tuple[Array, Array, int]:
-    """Return which coefficients of a triangle lie on its edges, their numbers, and how many.
+    """Number the coefficients of a continuous piecewise polynomial on the edges of all triangles.
 
     Returns:
-        The k places among the coefficients of a triangle; the numbers, (T, k); their count.
+        The k indices, among the coefficients of a triangle, of the coefficients on its edges, (k,);
+        the numbers of these coefficients, see `edge_numbers`, (T, k); the count of all numbers.
     """
     powers, on = exponents(degree, 3), edge_numbers(mesh, degree)
     places = np.flatnonzero((powers == 0).any(axis=1))
@@ -748,14 +830,19 @@ def numbering(mesh: Triangulation, degree: int) -> tuple[Array, Array, int]:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The parts of a bound of the energy norm of u - v in each triangle, (T,) each.
+    """The parts of a bound of the energy norm of u - v, for each triangle.
+
+    u is the exact solution. v, q, s and λ are those of `Fields`.
 
     Args:
-        misfit: ‖A^(-1/2) (q - A∇v)‖, and the oscillation of f and of fluxes on sides.
-        lower: the norm of √c (s - v), with √α (λ - v) on sides.
-        extension: the energy norm of an extension of u - v on sides with prescribed values.
-        rounding: a bound of the part by which rounding spoils the equilibrium, a number.
-        square: the squared energy norm of v.
+        misfit: ‖A^(-1/2) (q - A∇v)‖, plus bounds of what -div q + c s - f, the fluxes on sides and
+            the errors of the data contribute, (T,).
+        lower: the L2 norm of √c (s - v), together with that of √α (λ - v) on sides, (T,).
+        extension: a bound of the energy norm of a function that is equal to u - v on sides with
+            prescribed values, (T,).
+        rounding: a bound of what rounding errors of the flux's equilibrium contribute, one number
+            for all triangles.
+        square: the squared energy norm of v, (T,).
     """
 
     misfit: Array
@@ -766,21 +853,21 @@ class Judged:
 
     @property
     def indicator(self) -> Array:
-        """The squares of the triangles' contributions, (T,)."""
+        """The square of each triangle's contribution to the bound, (T,)."""
         return self.misfit**2 + self.lower**2 + self.extension**2
 
     @property
     def total(self) -> float:
-        """The bound of the energy norm."""
+        """The bound of the energy norm of u - v."""
         inner = math.sqrt(float((self.misfit**2 + self.lower**2).sum())) + self.rounding
         return math.hypot(inner, math.sqrt(float((self.extension**2).sum())))
 
 
 def judged(found: Discrete, fields: Fields, friedrichs: float) -> Judged:
-    """Bound the energy norm of u - v by a flux q.
+    """Bound the energy norm of u - v by a flux q, for the exact solution u and a function v.
 
     Args:
-        found: the mesh, the data and the polynomials.
+        found: the mesh with the data and the bases of polynomials.
         fields: v, q and the multipliers.
         friedrichs: C in ‖w‖ ≤ C |||w||| for all w that vanish where u is prescribed.
 
@@ -860,13 +947,20 @@ def judged(found: Discrete, fields: Fields, friedrichs: float) -> Judged:
 
 
 def _gradient(mesh: Triangulation, rules: Rules, name: str, coefficients: Array) -> Array:
-    """Return the gradients of polynomials, (T, n, …), at the points of the rule, (T, Q, …, 2)."""
+    """Return gradients of polynomials at the points of the rule in each triangle, (T, Q, …, 2).
+
+    Args:
+        mesh: the mesh.
+        rules: the bases of polynomials, and quadrature rules.
+        name: the name of the basis in `rules`.
+        coefficients: the coefficients of the polynomials, (T, n, …).
+    """
     local = np.einsum("qnk,tn...->tqk...", rules.slopes[name], coefficients)
     return np.einsum("tqk...,tkd->tq...d", local, mesh.slopes)
 
 
 def _side_slopes(rules: Rules, edge: int) -> Array:
-    """Return the derivatives (k, n) of the basis of v along an edge, by its parameter."""
+    """Return the derivatives (k, n) of the basis "v" along an edge, by the edge's parameter."""
     p = rules.degrees["v"]
     table = bernstein_slopes(p, on_edge(rules.line, edge))
     found: Array = table[..., (edge + 1) % 3] - table[..., edge]
@@ -876,17 +970,19 @@ def _side_slopes(rules: Rules, edge: int) -> Array:
 def friedrichs_constant(mesh: Triangulation, fixed: Array, least: float, reaction: float) -> float:
     """Return C in ‖w‖ ≤ C |||w||| for functions w that vanish on some edges of the boundary.
 
-    It follows from a lower bound of the least eigenvalue of -Δ, λ / (1 + (0.1893 h)² λ), where λ is
-    the least eigenvalue with elements of Crouzeix and Raviart.
+    The square of |||w||| is ∫ A∇w·∇w + c w². C is (a μ + max(γ, 0))^(-1/2) with lower bounds a of
+    the eigenvalues of A, γ of c, and μ of the least eigenvalue of -Δ. If w vanishes on no edge, μ
+    is 0. Otherwise μ is λ / (1 + (0.1893 h)² λ), where λ is the least eigenvalue of -Δ with
+    Crouzeix–Raviart elements, and h is the length of the longest edge.
 
     Args:
-        mesh: a mesh.
-        fixed: whether w vanishes on an edge of the mesh, (E,).
-        least: a lower bound of the eigenvalues of A.
-        reaction: a lower bound of c.
+        mesh: the mesh for the elements.
+        fixed: a mask of the edges on which w vanishes, (E,).
+        least: the number a.
+        reaction: the number γ.
 
     Raises:
-        Unsuitable: if neither a value nor c fixes a constant.
+        Unsuitable: if a μ + γ is not positive.
 
     Reference: Liu, A framework of verified eigenvalue bounds for self-adjoint differential
     operators (2015).
@@ -914,13 +1010,13 @@ def friedrichs_constant(mesh: Triangulation, fixed: Array, least: float, reactio
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """A function at the points of a rule.
+    """A function at the n points of a quadrature rule.
 
     Args:
         points: the points, (n, 2).
-        weights: the weights, (n,).
-        values: the values, (n,).
-        slopes: the gradients, (n, 2).
+        weights: the weights of the rule, (n,).
+        values: the values of the function, (n,).
+        slopes: the gradients of the function, (n, 2).
     """
 
     points: Array
@@ -930,7 +1026,7 @@ class Given:
 
     @classmethod
     def of(cls, rule: Sequence[tuple[Points, Tensor]], jet: JetFunction) -> "Given":
-        """Evaluate a function at the points of a rule.
+        """Evaluate a function and its gradient at the points of a quadrature rule.
 
         Args:
             rule: groups of points with their weights.
@@ -946,19 +1042,26 @@ class Given:
         return cls(*(torch.cat(part).detach().double().numpy() for part in parts))
 
     def number(self, number: Number, names: tuple[str, ...]) -> float:
-        """Return a number of this function, by the rule."""
+        """Return the number J(u) for this function u, integrated by the rule.
+
+        Args:
+            number: the number.
+            names: the names of the coordinates.
+        """
         j, r = number.read(Points(torch.from_numpy(self.points), names))
         return float(self.weights @ (j.numpy() * self.values + r.numpy()))
 
     def distance(
         self, meshes: Sequence[Triangulation], found: Discrete, v: Array
     ) -> tuple[float, float]:
-        """Return the energy norm and the L2 norm of v minus this function.
+        """Return the energy norm and the L2 norm of v minus this function, integrated by the rule.
+
+        The integral over the boundary is left out of the energy norm.
 
         Args:
             meshes: the meshes from the coarsest one on, each refined from the one before.
-            found: the data on the last mesh.
-            v: the coefficients of v, (T, n).
+            found: the last mesh with the data, which define the energy norm.
+            v: the coefficients in the basis "v" of a function v on the last mesh, (T, n).
         """
         mesh, degrees = meshes[-1], found.rules.degrees
         number, shares = located(meshes, self.points)
@@ -977,18 +1080,19 @@ class Given:
 
 
 def located(meshes: Sequence[Triangulation], points: Array) -> tuple[Array, Array]:
-    """Return the triangles of the last mesh that contain n points, (n,).
+    """Find for each of n points a triangle of the last mesh that contains the point.
 
     Args:
         meshes: the meshes from the coarsest one on, each refined from the one before.
         points: the points, (n, 2).
 
     Returns:
-        The numbers of the triangles, and the barycentric coordinates of the points, (n, 3).
+        The numbers of the triangles, (n,), and the barycentric coordinates of the points in these
+        triangles, (n, 3).
     """
 
     def shares(mesh: Triangulation, own: Array) -> Array:
-        """Return the barycentric coordinates of the points in triangles, (n, k, 3)."""
+        """Return each point's barycentric coordinates in k triangles (n, k), as (n, k, 3)."""
         away = points[:, None] - mesh.corners[own].mean(axis=2)
         found: Array = 1 / 3 + np.einsum("nkd,nkjd->nkj", away, mesh.slopes[own])
         return found
@@ -1009,7 +1113,7 @@ def located(meshes: Sequence[Triangulation], points: Array) -> tuple[Array, Arra
 
 
 def digest(arrays: dict[str, Array]) -> str:
-    """Return the SHA-256 digest of arrays with their names, without an earlier digest."""
+    """Return the SHA-256 digest of arrays with their names; the entry "digest" is left out."""
     found = hashlib.sha256()
     for name in sorted(set(arrays) - {"digest"}):
         found.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
@@ -1018,17 +1122,19 @@ def digest(arrays: dict[str, Array]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """A bound of the energy norm of u - v, with all that is needed to check it.
+    """A bound of the energy norm of u - v, with all data that are needed to check it.
+
+    u is the exact solution. v is a continuous piecewise polynomial near an approximate solution,
+    the given solution, whose error is bounded by the bound of u - v and the distance from v.
 
     Args:
-        found: the mesh, the data and the polynomials.
+        found: the mesh with the data and the bases of polynomials.
         fields: v, q and the multipliers.
         parts: the parts of the bound.
-        friedrichs: the constant in Friedrichs' inequality.
-        distance: the norm of v minus the given solution in the energy norm and in L2.
-        coarse: the mesh for the constant in Friedrichs' inequality, and whether u is prescribed on
-            its edges.
-        interval: bounds of a number; NaN without one.
+        friedrichs: the constant C of `friedrichs_constant`.
+        distance: the energy norm and the L2 norm of v minus the given solution.
+        coarse: the mesh on which C was computed, and a mask of its edges on which u is prescribed.
+        interval: a lower and an upper bound of a number J(u); NaN if no number was asked for.
     """
 
     found: Discrete
@@ -1055,7 +1161,7 @@ class Certificate:
 
     @property
     def stretch(self) -> float:
-        """A factor for what the polynomials miss of A and of the condition that b is 0."""
+        """The factor by which the errors of A and the convection b in `Data.lost` raise bounds."""
         data = self.found.data
         lost = (
             self.friedrichs * data.lost[3] / np.sqrt(data.least) + data.lost[2] / data.least
@@ -1117,11 +1223,22 @@ def _interval(
 ) -> tuple[tuple[float, float], Array]:
     """Bound a number J(u) from both sides by the adjoint problem -div(A∇z) + c z = j.
 
-    J(u) = J(v) + R(z_h) + a(u - v, z - z_h) for functions v and z_h with all prescribed values and
-    the residual R of v. The last term is at most the product of the two bounds of energy norms.
+    j is the factor of u in the density of J, and z_h is a finite-element solution of the adjoint
+    problem. J(u) = J(v) + R(z_h) + a(u - v, z - z_h) if v and z_h have all prescribed values. Here
+    a is the weak form, and R is the residual of v. The last term is at most the product of the
+    energy norms of u - v and z - z_h, for which there are bounds.
+
+    Args:
+        found: the mesh with the data and the bases of polynomials.
+        fields: v, q and the multipliers.
+        parts: the bound of the energy norm of u - v.
+        number: the number J.
+        stretch: the factor `Certificate.stretch`.
+        friedrichs: the constant C of `friedrichs_constant`.
 
     Returns:
-        The bounds, and the squares of the triangles' contributions to the adjoint bound, (T,).
+        The lower and the upper bound of J(u), and the square of each triangle's contribution to the
+        bound of z - z_h, (T,).
 
     Reference: Prager and Synge (1947); Pierce and Giles, Adjoint recovery of superconvergent
     functionals from PDE approximations (2000).
@@ -1167,15 +1284,18 @@ def certificate(
     most: int = MOST,
     number: Number | None = None,
 ) -> Certificate:
-    """Return a bound of the error of a solution, on a mesh that is refined where it is needed.
+    """Return a bound of the error of a given approximate solution, computed on an adaptive mesh.
 
-    The mesh is refined until the bound of u - v is a quarter of the distance of v and the solution.
+    u is the exact solution, and v is a finite-element solution. The mesh is refined until the bound
+    of u - v is at most a quarter of the distance of v from the given solution. With a number J, the
+    interval for J(u) must also be at most as long as the distance of its middle from the number of
+    the given solution. Refinement ends before that if rounding dominates the bound.
 
     Args:
         problem: the problem.
-        given: the solution at the points of a rule, and at those of a coarser rule.
+        given: the given solution at the points of a rule, and at the points of a coarser rule.
         most: the number of triangles above which the mesh is not refined further.
-        number: a number that is bounded from both sides, too.
+        number: a number J that is bounded from both sides, too; None for no number.
 
     Raises:
         Unsuitable: if there is no bound for the problem.
@@ -1234,7 +1354,7 @@ def certificate(
 
 
 def _marked(indicator: Array) -> Array:
-    """Return a mask of the triangles with the largest contributions, 0.8 of the sum (Dörfler)."""
+    """Return a mask (T,) of the fewest triangles with 0.8 of the sum of indicators (Dörfler)."""
     order = np.argsort(-indicator, kind="stable")
     count = int(np.searchsorted(np.cumsum(indicator[order]), 0.8 * indicator.sum())) + 1
     marked = np.zeros(len(indicator), bool)

@@ -33,8 +33,8 @@ class Estimated:
         low, high: the bounds; infinite if the data do not determine the number.
         exact: the true number; None if the problem does not give it.
         step: the change of the value by one more Gauss–Newton step.
-        arrived: True if this change is small. Otherwise the optimizer ended before the minimum of
-            the loss, and the bounds are infinite.
+        arrived: True if `step` is small. Otherwise the optimizer ended before the minimum of the
+            loss, and the bounds are infinite.
         resolved: False if the error of the network is visible beside the noise, but its size is not
             known; then the bounds are infinite, too.
         confounded: if the data do not determine the number, the names of the other numbers that are
@@ -137,7 +137,7 @@ class HalfWidths:
     Args:
         least, median, largest: statistics of the half-widths; infinite unless `arrived` is True.
         step: the root mean square of the field's change by one more Gauss–Newton step.
-        arrived: True if this change is small: the optimizer has reached the minimum of the loss.
+        arrived: True if `step` is small: the optimizer has reached the minimum of the loss.
         resolved: as for `Estimated`.
     """
 
@@ -625,8 +625,9 @@ class Covariance:
     def dependences(self) -> list[Dependence]:
         """Return the pairs of unknown numbers that the data hardly distinguish.
 
-        These are the pairs with a correlation of at least 0.99 in size. The result is empty if the
-        problem has no unknown numbers, or if the covariance could not be computed.
+        The errors of the two numbers of a pair have a correlation of at least 0.99 in absolute
+        value. The result is empty if the problem has no unknown numbers, or if the covariance could
+        not be computed.
         """
         constants = self.residuals.surrogate.network.constants
         if constants is None or self.failure:

@@ -93,9 +93,9 @@ class InvariantMoments:
     def rule(self, surrogate: Surrogate, number: int) -> tuple[Points, Tensor]:
         """Return a quadrature rule over space at one of the times.
 
-        For splines the rule is exact for products of three splines, in each of their intervals. For
-        other networks it is a Gauss rule with 48 nodes per axis. Without coordinates in space it is
-        a single point with the weight 1.
+        For splines in time windows the rule consists of Gauss rules on all grid intervals, which
+        are exact for products of three splines. For other networks it is a Gauss rule with 48 nodes
+        per axis. Without coordinates in space it is a single point with the weight 1.
 
         Args:
             surrogate: the solution.
@@ -158,8 +158,7 @@ def check_invariants(problem: Problem) -> None:
 
     Raises:
         InputError: if a method does not return a dict from names to columns, if `outflow` has a
-            name that `invariants` does not have, or if the domain has no
-            time as its last coordinate.
+            name that `invariants` does not have, or if time is not the domain's last coordinate.
     """
     _ = problem.domain.time_span  # refuses a time that is not the last coordinate
     if problem.domain.dim > 1:

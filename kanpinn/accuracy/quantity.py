@@ -18,19 +18,20 @@ ROWS = PARTS + 2
 class Quantity:
     """A number that is computed from a solution, with its estimated error.
 
-    The number is computed again from a better solution of the same problem, and by a coarser
-    quadrature rule. The error is estimated when it is first asked for. A solution in cells has the
-    better solution from its own solve; for other networks a finer network is solved then, as
-    `estimate_error` does. Arithmetic with quantities computes the errors as well, and takes into
-    account that errors of two numbers from the same solution may cancel. `float(quantity)` is the
-    number alone, which other functions use. `str` tells the number with its error; `repr`, which
-    consoles and notebooks show, leaves the error out while it would take another solve.
+    The error is estimated when `error` is first read. For this purpose the number is computed again
+    from a better solution of the same problem, and by a coarser quadrature rule. For a solution in
+    cells, its own solve has computed the better solution. For other networks, the first estimate
+    solves a finer network, as `estimate_error` does. Arithmetic with quantities computes the errors
+    as well, and takes into account that errors of two numbers from the same solution may cancel.
+    `float(quantity)` is the number alone, which other functions use. `str` tells the number with
+    its error; `repr`, which consoles and notebooks show, leaves the error out while it would take
+    another solve.
 
     Args:
         value: the number, (), or several numbers of any shape.
-        others: a function that returns the same numbers, computed in other ways, (ROWS, …): first
-            by the better solution everywhere; then by the better solution in one of `PARTS` parts
-            of the region, for each part; last by a coarser rule. They are NaN without a better
+        others: a function that returns the numbers computed in `ROWS` other ways, (ROWS, …). Row 0
+            uses the better solution everywhere. Each of the next `PARTS` rows uses it in one part
+            of the region only. The last row uses a coarser rule. All rows are NaN without a better
             solution.
         ready: a function that returns whether `others` needs no further solve.
 

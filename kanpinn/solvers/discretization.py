@@ -243,7 +243,10 @@ class Discretization(Generic[P]):
         return loss_terms.condition_terms(self.problem, self.surrogate, pieces, weight, self.scales)
 
     def residuals(self, epoch: int = 0, interior: Points | None = None) -> Residuals:
-        """Return the loss of an epoch, with the terms of `terms` and this object as its `family`.
+        """Return the loss of an epoch, with the loss terms that `terms` returns.
+
+        The loss has this object as its `family`, which evaluates the loss terms for other values of
+        the problem's parameters.
 
         Args:
             epoch: the number of the epoch, from 0.
@@ -309,12 +312,12 @@ def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
 def default_points(network: Network, each: float = 1.4) -> Collocation:
     """Return the default number of collocation points for a network, and their sampler.
 
-    The number of interior points is `each` times the number of coefficients of the output layer,
-    at least 1681. For up to three inputs the points are Gauss points, with 4 √(interior) points, at
-    least 164, on the boundary. For more inputs, where products of Gauss rules are too large, the
-    points are Sobol points, with a quarter as many points on the boundary as in the interior. For
-    networks in time windows with hidden layers the points are Sobol points too, and the number of
-    boundary points is twice the number of coefficients, at least 400.
+    The number N of interior points is `each` times the number of coefficients of the output layer,
+    at least 1681. For up to three inputs the points are Gauss points, with 4 √N points, at least
+    164, on the boundary. For more inputs, where products of Gauss rules are too large, the points
+    are Sobol points, with N / 4 points on the boundary. For networks in time windows with hidden
+    layers the points are Sobol points, too, and the number of boundary points is twice the number
+    of coefficients, at least 400.
     """
     coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
     interior = max(1681, math.ceil(each * coefficients))
@@ -328,9 +331,9 @@ def default_points(network: Network, each: float = 1.4) -> Collocation:
 def inputs_of(problem: BoundaryValueProblem, has_kinks: bool) -> Function | None:
     """Return the function that computes a network's inputs from points; None for coordinates.
 
-    A problem with interfaces may have input functions with kinks at the interfaces, so that the
-    network has kinks at the interfaces too. A network that has such kinks by itself gets the
-    coordinates as inputs.
+    A problem may have an input function with kinks at its interfaces, so that the network has kinks
+    at the interfaces, too. A network that has kinks at interfaces by itself does not need this
+    function and gets the coordinates as inputs.
 
     Args:
         problem: the problem.

@@ -183,8 +183,8 @@ def better_surrogate(solution: Solution) -> tuple[Surrogate, float] | None:
 
     Returns:
         The surrogate of the better solution, and the factor by which errors of numbers may exceed
-        the differences between the two solutions: 1 / (1 - ρ) with a finer network, or 1 for
-        ρ > 0.7. None if the solve has failed, or if the finer solve gives no estimate.
+        the differences between the two solutions; for a finer network see `beyond_distance`. None
+        if the solve has failed, or if the finer solve gives no estimate.
     """
     if solution.status.startswith(FAILED) or not solution.optimizers:
         return None
@@ -204,9 +204,9 @@ def better_surrogate(solution: Solution) -> tuple[Surrogate, float] | None:
 def beyond_distance(solution: Solution, contraction: float) -> float:
     """Return the largest expected ratio of the error to the distance from the finer solution.
 
-    The ratio is 1 / (1 - ρ) if the error of the finer solution is ρ times the error. ρ is the
-    contraction, or for an energy 1/3: the errors are then due to the penalties, and the penalty of
-    the finer solve is three times as large. For a contraction above 0.7 the result is 1.
+    If the error of the finer solution is ρ times the error of `solution`, the ratio is 1 / (1 - ρ).
+    The contraction is used as ρ. For an energy ρ is 1/3, since the errors are then due to the
+    penalties, and the finer solve has penalties three times as large. For ρ > 0.7 the result is 1.
 
     Args:
         solution: the solution whose errors are estimated.
@@ -413,12 +413,13 @@ class Comparison:
         norms: the norms of the distance of the two solutions.
         contraction: ρ, the root mean square residual of the finer solution divided by that of the
             solution, at points on which neither solution was trained; None for energies, which have
-            no residual. For marches ρ is at least the ratio of the errors to which they have kept,
-            and equal to it if the residual does not decrease, see `_ratio_of_limits`.
+            no residual. For two marches in time with error limits, ρ is at least the ratio of the
+            limits (`_ratio_of_limits`), and it is this ratio if the residual does not decrease.
         is_rounding: whether the solution's residual is rounding error.
         doubt: the reason why the distance does not measure the error, as text; empty if it does.
-        overfitted: whether the reason is that one of the solutions is overfitted.
-        poorer: whether the reason is that the residual of the finer solution is clearly larger.
+        overfitted: whether one of the two solutions is overfitted.
+        poorer: whether there is a `doubt` because the residual of the finer solution is clearly
+            larger.
         misfit: for energies, the root mean square misfit of penalised conditions relative to the
             root mean square of the finer solution. If both solutions have the same penalties, both
             have this misfit, so that their distance does not show it.
@@ -500,11 +501,11 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
 
 
 def _ratio_of_limits(solution: Solution, finer: Solution) -> float | None:
-    """Return the ratio of the error limits of two marches in time, finer to coarser.
+    """Return the error limit of a finer march in time, divided by that of a coarser march.
 
-    A march controls its error, and its residual need not decrease with it: where initial and
-    boundary values disagree the residual is not square integrable, and in fast transitions it
-    decreases much faster or more slowly than the error of the time at which they happen.
+    A march controls its error. The residual need not decrease in proportion to the error: where
+    initial and boundary values disagree, the residual is not square integrable, and in a fast
+    transition it decreases much faster or more slowly than the error of the transition's time.
 
     Returns:
         The ratio; None unless both solves are converged marches with error limits, the finer march
@@ -544,7 +545,8 @@ def _doubt(
             solution.
         distance: the norms of the difference of the two solutions.
         finer: the finer solution.
-        sampled: whether the solution's residual is known well enough for ρ.
+        sampled: whether the solution's mean squared residual at fresh points has a standard error
+            that is small enough to compute ρ.
     """
     if mine.overfitted:
         return mine.words
@@ -574,8 +576,8 @@ def _doubt(
 def _is_unsolved(solution: Solution) -> bool:
     """Return whether a nonlinear solve in cells has ended before Newton's method has converged.
 
-    Its error is then not estimated, and its residual says nothing about its distance from a
-    solution: a transition at a wrong place has a small residual.
+    The error of a solve that has ended too early is not estimated, and the residual does not show
+    the distance from the exact solution: a transition at a wrong place has a small residual.
     """
     if not solution.network.estimates_error or own_error(solution) is not None:
         return False
@@ -622,8 +624,9 @@ def error_bound(
         solution: the solution whose errors are bounded.
         finer: a more accurate solution of the same problem, which may make the bounds smaller.
         density: a function density(p, u), linear in u and without derivatives, (n, 1). The integral
-            of the exact solution's density is bounded from both sides (`Bound.interval`), for the
-            problems that are taken in several cells; `finer` is not used then.
+            of the exact solution's density is bounded from both sides (`Bound.interval`). The
+            problem must be one of those for which solutions in several cells have bounds. `finer`
+            is not used with a density.
         over: the part of the domain over which the density is integrated, with straight sides that
             lie inside the domain; by default the whole domain.
 
@@ -668,7 +671,10 @@ def certified(solution: Solution) -> Certificate:
 
 
 def _given(solution: Solution) -> tuple[Given, Given]:
-    """Return a solution at the points of two rules that follow its cells, the finer one first."""
+    """Return a solution at the points of a quadrature rule, and at those of a coarser rule.
+
+    For a solution in cells both rules have points in each cell.
+    """
     rules = (solution._rules(None, 48, None, finer=finer) for finer in (True, False))
     fine, coarse = (Given.of(rule, solution.surrogate.evaluate) for rule in rules)
     return fine, coarse

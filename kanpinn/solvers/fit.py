@@ -157,8 +157,8 @@ class CrossEntropy(Term):
     indices. The Gauss–Newton Hessian Jᵀ(diag p - ppᵀ)J, where J is the Jacobian of the logits, has
     the square root √p ∘ (J - pᵀJ). With the residual r = (p - e)/√p, where e is the unit vector of
     the class, the least-squares rows have the exact gradient Jᵀ(p - e). In the square roots, p is
-    replaced by (p + mixed · e) / (1 + mixed), since otherwise a row whose class has a probability
-    near zero would dominate all other rows.
+    replaced by (p + m e) / (1 + m) with the number m = `mixed`, since otherwise a row whose class
+    has a probability near zero would dominate all other rows.
 
     Reference: Schraudolph, Fast curvature matrix-vector products (2002).
     """
@@ -335,7 +335,7 @@ class Fitted(Solved):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of the outputs: targets or classes; a single logit is of the second class."""
+        """The names of the targets or classes; the second class only if there is a single logit."""
         train = self.data.train
         return train.classes[-self.network.width[-1] :] if train.classes else train.outputs
 
@@ -472,7 +472,7 @@ def fit(
     extra = [] if sparsity is None else [sparsity.term(surrogate, points)]
 
     def residuals_of(rows: Points) -> Residuals:
-        """Return the loss of the rows, with the further terms."""
+        """Return the loss of the rows, with the loss term of `sparsity` if it is given."""
         return Residuals(surrogate, [loss_term(train, rows, deviation), *extra])
 
     def residuals(epoch: int) -> Residuals:

@@ -195,8 +195,8 @@ class RegularGrid:
         """Return the value of a coordinate, (1,), for a cut with many points in the domain.
 
         The cut is through the centre of the bounding box, unless another cut has more than twice as
-        many points in the domain. The number of points of a cut is the smaller one of two cuts next
-        to it, since the cut itself may lie along a side of the domain.
+        many points in the domain. Since a cut may lie along a side of the domain, the points are
+        counted in two cuts close to it, one on either side, and the smaller number is taken.
 
         Args:
             domain: the domain.

@@ -320,7 +320,7 @@ def _take_step(
 
 
 def _fail(state: SolverState, why: str) -> None:
-    """End the solve as failed, with an earlier network if the present loss is too large.
+    """End the solve as failed, after `SolverState.go_back` if the loss has risen too much.
 
     Args:
         state: the state of the solve.

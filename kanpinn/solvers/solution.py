@@ -216,15 +216,15 @@ class Line:
 
 
 def _separate(scaled: Tensor, coords: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return up to 8 points with large values that are not close to each other.
+    """Return up to 8 of n points that have large values and are not close to each other.
 
     Args:
-        scaled: n points, divided by the widths of the domain, (n, d).
-        coords: the points, (n, d).
-        values: the values at the points, (n,).
+        scaled: the coordinates of the n points, divided by the domain's widths, (n, d).
+        coords: the coordinates of the n points, (n, d).
+        values: the values at the n points, (n,).
 
     Returns:
-        The coordinates of k points, (k, d), and their values, (k,).
+        The coordinates of the k ≤ 8 points, (k, d), and their values, (k,).
     """
     most, apart, chosen = 8, 0.1, list[int]()
     for number in values.argsort(descending=True)[:2048].tolist():
@@ -236,15 +236,16 @@ def _separate(scaled: Tensor, coords: Tensor, values: Tensor) -> tuple[Tensor, T
 
 
 def _pulled_inside(domain: Domain, best: Tensor, moved: Tensor) -> Tensor:
-    """Return the points with those outside the domain replaced by points on its boundary.
+    """Return k groups of points, with points outside the domain moved to its boundary.
 
-    A point outside is moved towards the mean of those inside that belong to the same start, until
-    it meets the boundary.
+    A point outside is moved on a straight line, up to the boundary, towards the mean of the points
+    of its group that are inside. If there are none, or if their mean is outside, it is moved
+    towards the point of `best` that belongs to the group.
 
     Args:
         domain: the domain.
-        best: a point inside for each of k starts, (k, d).
-        moved: points near each start, (k, count, d).
+        best: a point in the domain for each group, (k, d).
+        moved: the points of each group, which lie around its point of `best`, (k, count, d).
     """
 
     def contains(coords: Tensor) -> Tensor:
@@ -299,7 +300,7 @@ def compared(
         coarse: a coarser rule.
         density: the density of the solution, as a function of points.
         better: the density of the better solution, and the factor by which errors may exceed the
-            differences; None if there is no better solution.
+            differences between the two solutions; None if there is no better solution.
     """
     rows = value.expand(ROWS, *value.shape).clone()
     rows[-1] = sum_over(coarse, density)
@@ -537,10 +538,10 @@ class Solution(Solved):
 
     @cached_property
     def _better(self) -> tuple[Surrogate, float] | None:
-        """The surrogate of a better solution, and a factor; None without a better solution.
+        """The surrogate of a better solution, and the error factor; None if there is neither.
 
-        Errors of numbers may exceed the differences between the two solutions by this factor, see
-        `better_surrogate`.
+        An error of a number is at most about the error factor times the difference of the number
+        between the two solutions, see `better_surrogate`.
         """
         found: tuple[Surrogate, float] | None
         found = import_module(self.compared_by).better_surrogate(self)
@@ -594,8 +595,8 @@ class Solution(Solved):
     ) -> tuple[Callable[[Points], Tensor], float] | None:
         """Return a density of the better solution as a function of points, and the error factor.
 
-        The error factor is the factor by which errors may exceed the differences between the two
-        solutions. None without a better solution.
+        `_better` defines the better solution and the error factor. The result is None if there is
+        no better solution.
 
         Args:
             density: the density as a function of points and jets; None for the fields.
@@ -612,8 +613,8 @@ class Solution(Solved):
 
         Args:
             over, nodes, time: as for `integral`.
-            finer: whether rules in cells have the usual number of points, otherwise they are
-                coarser.
+            finer: whether rules in cells and rules of Sobol points have their usual numbers of
+                points; if False, they have fewer points.
         """
         domain = self.problem.domain
         if not isinstance(over, Boundary | Domain | None):
@@ -781,10 +782,10 @@ class Solution(Solved):
         return Quantity(value, others, self._is_compared)
 
     def _nearby(self, p: Points) -> Iterator[Points]:
-        """Yield `PARTS` times n points: one point near each of the n given points.
+        """Yield n random points, `PARTS` times: each time one point near each of n given points.
 
-        A point is moved in a random direction by 0.03 of the size of the domain's bounding box. It
-        is not moved if the moved point would be outside the domain.
+        Relative to the sides of the domain's bounding box, a point is moved by 0.03 in a random
+        direction. If the moved point would be outside the domain, the given point is used instead.
 
         Args:
             p: the n given points.
@@ -805,9 +806,9 @@ class Solution(Solved):
     ) -> tuple[Quantity, Points]:
         """Return the largest value of a density in the domain with its error, and its place.
 
-        Large values at many points in the domain and on its boundary, at most eight that are not
-        close to each other, are improved by random searches around their points. A maximum in a
-        region that contains none of the points is missed.
+        The density is evaluated at many points in the domain and on its boundary. Random searches
+        for larger values start from at most eight of these points, which have large values and are
+        not close to each other. A narrow maximum between the points is missed.
 
         Args:
             density: as for `at`, with one value at each point; by default the first field. For the

@@ -504,8 +504,8 @@ class SolverState:
             reason: why the optimizer has ended.
 
         Returns:
-            A description of the steps that are taken back; None if no steps are taken back, or if
-            the status contains the description.
+            The text of `go_back`; None if it has loaded no network, or if the status contains the
+            text.
         """
         back = self.go_back()
         if self.status is not None or self.progress.stage_index + 1 == len(self.optimizers):
@@ -530,7 +530,8 @@ class SolverState:
         """Load the network with the least loss if the present loss is more than ten times as large.
 
         Returns:
-            A description of the steps that are taken back; None if the network is unchanged.
+            A text that tells the step whose network is loaded, and how much the loss has risen
+            since; None if the network is unchanged.
         """
         least, network = self.least, self.surrogate.network
         lowered = self.optimizer.lowers_loss and least.step < self.progress.step

@@ -171,7 +171,7 @@ def unknowns(solution: Any) -> Iterator[str]:
 def quantities(solution: Any) -> Iterator[str]:
     """Yield a line for each number that the problem computes from its solution.
 
-    Numbers whose errors need no further solve are told with their errors.
+    A line contains the error of its number if the error needs no further solve.
 
     There are no lines if the problem's function fails; the failure is logged when the run folder is
     written.

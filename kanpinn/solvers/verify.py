@@ -58,9 +58,9 @@ class Verified(Shown, Ended):
         largest: the error at that point, relative to the largest value of the reference.
         defects: the residuals of the field in the equation and in the conditions; empty if PyTorch
             cannot differentiate the field, or if the problem has unknowns.
-        factor: the number by which the field must be multiplied to make its error at least 20 times
-            smaller, as if the field had other units; None if there is no such number outside of
-            0.5 to 2.
+        factor: a number that makes the error of the field at least 20 times smaller if the field
+            is multiplied by it, as for a field in other units; None if there is no such number,
+            or if it is between 0.5 and 2.
         tolerance: the largest acceptable relative L2 error; None without a tolerance.
         seconds: the time of the verification, in seconds.
 
@@ -368,8 +368,8 @@ def _converted(field: Callable[[Any], Any], dtype: torch.dtype, x: Tensor) -> An
 def _in_torch(field: Callable[[Any], Any], few: Tensor) -> Callable[[Tensor], Any] | None:
     """Return a field as a function of points in float64 that PyTorch differentiates.
 
-    None if it is no such function. Trained networks are often in float32; points are converted for
-    them.
+    The result is None if the field is no function that PyTorch can differentiate. If the field is a
+    trained network in float32, its points are converted to float32.
 
     Args:
         field: the function.
