@@ -187,10 +187,10 @@ class Sphere(MappedPiece):
         return RulesInBoxes.joined(parts)
 
     def _hits(self, axis: int, sign: int, lines: Tensor, boxes: Tensor) -> Hits:
-        """Return the points where lines along an axis meet a sixth of the sphere.
+        """Return the points where lines along an axis meet one of six equal parts of the sphere.
 
-        In this sixth the normals are larger along the axis than along the other axes. The lines are
-        numbered box by box.
+        In this part the normals are larger along the axis than along the other axes, and point in
+        the direction of `sign`. The lines are numbered box by box.
 
         Args:
             axis: the index of the axis.

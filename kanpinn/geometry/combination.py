@@ -542,7 +542,10 @@ def _kept(kind: str, which: int, curve: Curve, inside: bool, shared: int) -> Cur
     Args:
         kind: the kind of combination.
         which: 0 if the part is from the first operand's boundary, 1 if from the second operand's.
-        curve, inside, shared: the three entries of a `Part`.
+        curve: the part, a curve that does not cross the other operand's boundary.
+        inside: whether the curve lies inside the other operand.
+        shared: 1 or -1 if the curve lies on the other operand's boundary and runs in the same or in
+            the opposite direction, otherwise 0.
     """
     if shared:
         way = -1 if kind == "difference" else 1

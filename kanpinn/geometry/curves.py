@@ -775,8 +775,8 @@ def common_points(
     """Return for each curve of two lists its `crossings` with all curves of the other list.
 
     Returns:
-        For each curve of the first list the list of points, and the same for the second list. A
-        point is repeated if several curves meet in it.
+        Two lists, which have a list of points for each curve of `first` and for each curve of
+        `second`. A point is repeated if several curves meet in it.
     """
     of_first: list[list[Pair]] = [[] for _ in first]
     of_second: list[list[Pair]] = [[] for _ in second]
@@ -814,7 +814,8 @@ def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
     """Join consecutive curves with the same name on one line or ellipse; keep all other curves.
 
     Args:
-        tolerance: the distance within which points count as equal, up to a factor.
+        curves: the curves of a boundary, in any order.
+        tolerance: a sixteenth of the distance within which ends of curves count as equal.
     """
     curves = list(curves)
     pieces = Counter(curve.name for curve in curves)
@@ -838,7 +839,7 @@ def _curves_whole(
     Args:
         first, second: the two curves.
         curves: all curves of the boundary.
-        tolerance: the distance within which points count as equal, up to a factor.
+        tolerance: a sixteenth of the distance within which ends of curves count as equal.
     """
     joint, reach = first.stop, 16 * tolerance
     if math.dist(joint, second.start) > reach:
@@ -900,9 +901,9 @@ def _conics(arcs: Sequence[Arc], tolerance: float) -> list[Pair]:
     """Return the points where two ellipses a and b meet.
 
     They are the zeros θ of F(θ) = |γ_b(θ)|² - 1, with the point γ_b(θ) of b in local coordinates of
-    a. F is a trigonometric polynomial of degree 2 and monotone between neighbouring zeros of F'.
-    Between these, F has one zero if its signs at the two ends differ. At a zero of F' at which F is
-    0 the ellipses touch. The result is empty if the two ellipses are the same.
+    a. F is a trigonometric polynomial of degree 2. It is monotone between two neighbouring zeros of
+    F', and has one zero between them if its signs at them differ. Where F and F' are both 0, the
+    ellipses touch. The result is empty if the two ellipses are the same.
 
     Args:
         arcs: an arc of a and an arc of b; the points may lie outside the arcs.

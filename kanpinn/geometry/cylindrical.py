@@ -67,10 +67,11 @@ class Locus:
 
 
 def circles(axis: int, carriers: Carriers) -> list[Locus]:
-    """Return the circles in which spheres meet each other, or meet planes.
+    """Return the circles in which spheres meet each other, or meet coordinate planes.
 
-    Only planes orthogonal to a coordinate axis with an index above `axis` count. Circles in planes
-    orthogonal to `axis` or to an earlier axis are left out.
+    A circle in a coordinate plane is returned only if the plane is orthogonal to an axis with an
+    index above `axis`. The circle of two spheres is left out if the line through their centres is
+    orthogonal to all axes from `axis` on.
 
     Args:
         axis: the number of coordinates that are given in a slice, see `Locus`.
@@ -278,16 +279,19 @@ class CellSet:
 
     @cached_property
     def cuts(self) -> list[float]:
-        """The values of x at which slices of constant x change shape, see `arrangement_cuts`."""
+        """The values of x at which slices of constant x change shape, see `arrangement_cuts`.
+
+        The list is empty unless the dimension is 3 and a boundary is a sphere.
+        """
         curved = self.dim == 3 and self.carriers.spheres
         return arrangement_cuts(self.carriers, self.size) if curved else []
 
     def _graded(self, cell: Cell) -> list[Cell]:
-        """Divide a cell of the first axis until its length is at most about 60 times a distance.
+        """Divide a cell of the first axis if it is long compared with its distance from `cuts`.
 
-        The distance is that of the cell from the second nearest of the `cuts` on either side, at
-        which integrands have square-root singularities. The nearest cut does not count, because
-        `_along` removes its singularity by a substitution.
+        Integrands have square-root singularities at the cuts. The nearest cut on each side does not
+        count, because `_along` removes its singularity by a substitution. The length of each part
+        is at most about 60 times its distance from the second nearest cut on either side.
         """
         if not self.cuts or not cell.is_round:
             return [cell]

@@ -160,7 +160,7 @@ def _loops(edges: Sequence[DivisionEdge], scale: float) -> list[list[DivisionEdg
 
 
 def _turn(edge: DivisionEdge, after: DivisionEdge, scale: float) -> float:
-    """Return the clockwise angle, in radians from (0, 2π], between two edges at a common point.
+    """Return the clockwise angle, in radians in (0, 2π], between two edges at a common point.
 
     Args:
         edge: the edge that ends at the common point; the angle is measured from this edge.

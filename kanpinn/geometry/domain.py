@@ -205,9 +205,9 @@ class Piece(Region):
 
     @property
     def side(self) -> tuple[int, bool] | None:
-        """The index of a coordinate that is constant, and whether it has its largest value.
+        """The index of the coordinate that is constant on the piece, and True at its upper end.
 
-        None unless the piece is a face of a box, such a face over a time interval, or the piece
+        None unless the piece is a face of a box, a face of a box over a time interval, or the piece
         "initial" or "final" of space × time.
         """
         return None

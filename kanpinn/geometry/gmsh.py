@@ -270,7 +270,8 @@ def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
     """Return the node indices (k, d + 1) of all triangles or tetrahedra, in positive orientation.
 
     MSH 2.2 repeats an element that is in several physical groups; the element is returned once.
-    A quadrangle is divided along the diagonal for which the smaller triangle is larger.
+    A quadrangle is divided along one of its diagonals, so that the smaller one of the two triangles
+    is as large as possible.
 
     Args:
         blocks: the elements of dimension d.
@@ -397,8 +398,8 @@ def _circle_center(points: np.ndarray, near: float = math.inf) -> np.ndarray | N
 def _paths(domain: _Filling) -> Iterator[list[int]]:
     """Yield paths of boundary edges that follow each other, as lists of the edges' indices.
 
-    A path begins between two curves of the drawing where possible. It ends before a used edge, or
-    at a node at which several edges start.
+    A path begins between two curves of the drawing where possible. It ends before an edge that is
+    in a path already, or at a node at which several edges start.
     """
     starts, stops = domain.faces.T.tolist()
     starting = Counter(starts)
@@ -428,7 +429,8 @@ def _round_together(
     Args:
         domain: the triangles and the boundary edges.
         curves: the indices of the edges of each curve, in the order of the path.
-        near: the largest difference between the radii of nodes that count as on one circle.
+        near: nodes count as on one circle if their distances from its centre differ by at most this
+            number.
 
     Returns:
         The indices of the edges of each curve after joining.
@@ -466,7 +468,8 @@ def _centers(domain: _Filling, edges: Sequence[int], arcs: bool, near: float) ->
         domain: the triangles and the boundary edges.
         edges: the indices of the edges of the curve.
         arcs: False if all edges are to be straight.
-        near: the largest difference between the radii of nodes that count as on one circle.
+        near: nodes count as on one circle if their distances from its centre differ by at most this
+            number.
     """
     straight, known = np.full(2, np.nan), domain.nodes(edges)
     many = 5  # the four evenly spaced nodes of a symmetric curve lie on a circle in any case

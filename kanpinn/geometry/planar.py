@@ -174,7 +174,7 @@ def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, S
 
 
 def _cut(cell: Slab) -> list[Slab]:
-    """Cut a slab into parts; a singularity is at the end of a part or well outside the part."""
+    """Cut a slab so that singularities of its sides are at ends of parts or well outside them."""
     size = cell.high - cell.low
     below = [cell.low - side.branches[0] for side in (cell.left, cell.right)]
     above = [side.branches[1] - cell.high for side in (cell.left, cell.right)]

@@ -56,9 +56,8 @@ class _OverTime(Region):
     def gauss(self, n: int) -> Points:
         """Return Gauss points in space at Gauss points in time.
 
-        Each Gauss point in space is combined with each Gauss point of the time interval. There are
-        as many Gauss points in time as points on one axis of a Gauss rule with n points on a cube
-        of dimension `dim`.
+        Each Gauss point in space is combined with each Gauss point of the time interval. The number
+        of Gauss points in time is about n^(1/dim).
         """
         count = axis_counts(n, self.dim)[-1]
         points = self.base.gauss(math.ceil(n / count))

@@ -104,7 +104,7 @@ def simplex_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
 def axis_counts(n: int, dim: int) -> list[int]:
     """Return the numbers of points on dim axes for a product grid of at least n points.
 
-    Each number is m or m - 1. As few numbers as possible are m, and these come first.
+    Each number is m or m - 1 for the same m. As few numbers as possible are m; they come first.
     """
     if dim == 0:
         return []

@@ -52,7 +52,11 @@ class RulesInBoxes:
         return RulesInBoxes(self.box[kept], self.points[kept], self.weights[kept])
 
     def numbered(self, numbers: Tensor) -> "RulesInBoxes":
-        """Return the same rules with new, increasing numbers (B,) of the boxes 0, ..., B - 1."""
+        """Return the rules with other numbers of the boxes.
+
+        Args:
+            numbers: the new numbers of the boxes 0, ..., B - 1, in ascending order, (B,).
+        """
         return RulesInBoxes(numbers[self.box], self.points, self.weights)
 
     def turned(self) -> "RulesInBoxes":
@@ -84,7 +88,7 @@ class RulesInBoxes:
         return torch.stack(ends, dim=1)
 
     def around(self, boxes: Tensor, pad: float, axes: Sequence[int]) -> Tensor:
-        """Shrink each box to the extent of its points plus a margin; boxes without points remain.
+        """Shrink each box to the extent of its points plus a margin; keep boxes without points.
 
         Args:
             boxes: the lower and upper corners of the boxes, (B, 2, d).

@@ -94,10 +94,11 @@ class BoundaryValueProblem(ABC):
     def enrichment(self) -> Sequence[Callable[[Points], Tensor]]:
         """Return known functions that are added to the network, such as a `Corner`.
 
-        Each function returns the values (n, q) of q basis functions at n points. For each field
-        these have separate coefficients, which are determined together with the coefficients of the
-        network's output layer. If a function has a method `richer(factor)`, as `Corner` has, an
-        error estimate uses the result, which has `factor` times as many basis functions, instead.
+        Each function returns the values (n, q) of q basis functions at n points. Each field of the
+        solution has its own coefficients of the basis functions, which are determined together with
+        the coefficients of the network's output layer. A function may have a method
+        `richer(factor)`, as `Corner` has, which returns a function with `factor` times as many
+        basis functions. An error estimate then uses this function for its finer solution.
         """
         return ()
 

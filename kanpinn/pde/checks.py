@@ -314,10 +314,10 @@ class Probe:
 
     @cached_property
     def replaced_conditions(self) -> int:
-        """The number of conditions at the ends of an interval that regularity replaces.
+        """The number of conditions that an equation in an interval does not need at its ends.
 
         A field needs one condition less at an end where the coefficients of its highest derivative
-        vanish.
+        vanish: there the regularity of the solution replaces a condition.
         """
         vanishing, fields = 1e-9, range(len(self.fields))
         slopes = self.equation.largest_slopes()[:, fields]
@@ -625,9 +625,10 @@ def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
 def undetermined_number(probe: Probe) -> str | None:
     """Return the name of an unknown number that the conditions do not determine, or None.
 
-    The number of conditions shows whether they determine more than the field. Not examined are
-    problems with several fields, measurements, integrals or conditions in the domain, and
-    evolutions, in which conditions at the first and the last time may determine a number.
+    Conditions determine a number only if there are more of them than the field alone needs. The
+    result is None without a check for problems with several fields, measurements, integrals or
+    conditions in the domain, and for evolutions, in which conditions at the first and the last time
+    may determine a number.
     """
     numbers, conditions = getattr(probe.problem, "numbers", {}), probe.conditions
     if not numbers or probe.time is not None or len(probe.fields) > 1:

@@ -599,12 +599,13 @@ class ComponentDirichlet(OnBoundary):
         return torch.einsum("nkm,nm->nk", rows, u - value)
 
     def _values(self, plane: Tensor, row: Tensor, column: int, p: Points) -> Tensor:
-        """Return the values (n, 1) of the single field in one row of A, on a plane piece.
+        """Return the values (n, 1) that are prescribed for a single field on a plane piece.
 
         Args:
             plane: the unit normal of the piece, (d,).
-            row: the row of A (see `rows`), (m,), with a single entry that is not 0.
-            column: the index of the row.
+            row: a row of the matrix A that `rows` returns for this normal, (m,). Its only entry
+                that is not 0 belongs to the field.
+            column: the index of the row in A.
             p: n points of the piece.
         """
         target = self.target(Points(p.coords, p.names, plane.to(p.coords).expand_as(p.coords)))

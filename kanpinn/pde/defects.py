@@ -117,10 +117,10 @@ def _defect(
 ) -> Defect:
     """Return the defect of a function u in the equation or a condition.
 
-    The relative residual is the root mean square residual of u, divided by the largest of these
-    root mean squares: of the residuals of 0 and of 2u, which show the sizes of the terms, of u and
-    its derivatives at the points, and of u in the domain (`scale`). It is not divided if all of
-    them are 0.
+    The relative residual is the root mean square residual of u divided by the largest of several
+    root mean squares: the residual of the function 0, the residual of 2u, u and each of its
+    derivatives at the points, and u in the domain (`scale`). The residuals of 0 and 2u show the
+    sizes of the terms. If all these root mean squares are 0, the residual is not divided.
 
     Args:
         jet: returns the function's jet, see `defects_of`.

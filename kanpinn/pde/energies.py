@@ -202,7 +202,7 @@ class Energy:
     columns: int
 
     def equation(self, p: Points, columns: Sequence[Jet]) -> Tensor:
-        """Return the residual of the Euler–Lagrange equation at n points, (n, m), a column a field.
+        """Return the residuals of the m Euler–Lagrange equations of the fields at n points, (n, m).
 
         Args:
             p: the points.
@@ -405,7 +405,7 @@ def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str
 
 
 def _columns(at: Integrand) -> list[Tensor]:
-    """Return the derivatives of a density with respect to each derivative of each field, (n, 1).
+    """Return a density's derivatives by each partial derivative of each field, (n, 1) each.
 
     The list is ordered by the order of the field's derivative, then by the field, then by the
     coordinates. The values of the fields, which are derivatives of order 0, are left out.

@@ -29,8 +29,8 @@ from kanpinn.pde.energies import Energy
 class Unknown:
     """An unknown of an inverse problem, a number or a coefficient field.
 
-    The unknown is start + c or, if `positive` is True, start·exp(c). The solve determines c, which
-    is a scalar that starts at zero for a number, and an output of the network for a field.
+    The unknown is start + c or, if `positive` is True, start·exp(c). The solve determines c. For a
+    number c is a scalar, which is zero at first; for a field c is an output of the network.
 
     Args:
         start: the initial value.

@@ -30,13 +30,14 @@ class BoundaryModes:
     derivative: numpy.ndarray
 
     def rank(self, conditions: Sequence[numpy.ndarray]) -> int:
-        """Return how many independent equations conditions at τ = 0 are for decaying solutions.
+        """Return the rank of the linear map from decaying solutions to values of conditions.
 
-        This is the rank of the linear map from the decaying solutions to the conditions' values.
+        The values are those of B(d/dτ) u at τ = 0. The rank is the number of independent equations
+        that the conditions B(d/dτ) u = 0 are for the constants c of a decaying solution.
 
         Args:
-            conditions: for each set of k conditions B(d/dτ) u = 0 at τ = 0, the coefficients of the
-                polynomial B, the constant first, (r, k, m).
+            conditions: for each set of k conditions the coefficients of the matrix polynomial B,
+                the constant first, (r, k, m).
         """
         independent = 1e-9  # the least singular value that counts, for rows of size about 1
         rows = []
