@@ -184,15 +184,18 @@ class Rounded:
 
 
 def normal_form(graph: Graph) -> Rounded:
-    """Return a graph of the same function with constants in a normal form.
+    """Return a graph of the same function, in which redundant constants have fixed values.
 
-    An edge is c f(a x + b) + d. The value of a hidden unit may be shifted and scaled if the edges
-    out of the unit undo this. In the normal form:
+    An edge is c f(a x + b) + d. Different constants can give the same function: the value of a
+    hidden unit may be shifted and scaled if the edges out of the unit undo this, and factors or
+    summands may be moved between the edges into a unit. The normal form fixes these constants, and
+    the result lists them as `redundant`:
 
     - d = 0 on all edges into a hidden unit that adds;
-    - a = 1 on the first edge out of a hidden unit whose function has a free a, such as sin; if the
-      functions of all edges out of the unit are powers or logarithms, c = 1 on the first edge into
-      the unit instead;
+    - a = 1 on one edge out of each hidden unit. It is the first edge with a function such as sin,
+      in which no change of c and d can replace a change of a (see `Univariate.free`). If there is
+      no such edge, since all functions are for example powers or logarithms, then c = 1 on the
+      first edge into the unit instead;
     - c = 1 on all edges into a unit that multiplies, except the first;
     - d = 0 on all edges into an output that adds, except the first.
     """

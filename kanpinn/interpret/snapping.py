@@ -453,7 +453,15 @@ AT_END = "the data reach the end of its domain"
 
 @dataclass(frozen=True, eq=False)
 class Rating:
-    """Makes a `Candidate` from a fit to the samples of an edge; accuracy, price: as for `snap`."""
+    """Turns fits of functions to the samples of one edge into candidates with a score.
+
+    Args:
+        edge: the samples of the edge.
+        accuracy: the error of the edge itself, relative to the standard deviation of its values; a
+            reduction of the error below it hardly improves the score.
+        price: the powers of ten by which the mean square residual must fall to make up for one more
+            unit of complexity.
+    """
 
     edge: Samples
     accuracy: float

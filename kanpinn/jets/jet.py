@@ -654,11 +654,17 @@ def coefficients_along(slopes: Tensor, channels: Channels, axis: int, order: int
 
 
 def parts_of_wave(channels: Channels, kappa: Tensor) -> Tensor:
-    """The parts of the stacked jet of exp(κ·x) at x = 0, (s, parts).
+    """The value and the derivatives of the wave exp(κ·x) at x = 0, for s vectors κ.
+
+    They are powers and products of the components of κ, and stand side by side as in a stacked jet
+    (`Jet.stacked`): first the value 1, then the derivatives that the channels name.
 
     Args:
         channels: the derivatives that the jet carries.
-        kappa: s vectors κ, (s, d).
+        kappa: the s vectors κ, (s, d).
+
+    Returns:
+        (s, parts), with one part for the value and for each derivative.
     """
     parts = [torch.ones_like(kappa[:, :1])]
     if channels.gradient:

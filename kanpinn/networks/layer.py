@@ -117,9 +117,11 @@ class Layer(nn.Module, ABC):
 
     @property
     def numbers_at_point(self) -> int:
-        """The number of values that are computed at each point, one for each edge of a KAN layer.
+        """The number of values that an evaluation needs for each point, to bound its memory.
 
-        For an MLP it is one for each input, and one more.
+        The largest number in a network decides how many points are evaluated at once. By default it
+        is n_in · n_out, the number of edges, for a KAN layer, n_in + 1 for a layer of an MLP, and
+        the number of outputs for a layer of products of splines.
         """
         return math.prod(self.coefficients.shape[::2])
 

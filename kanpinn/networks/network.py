@@ -149,8 +149,9 @@ class Network(nn.Module, ABC):
         layers: the layers from input to output.
         enrichment: the layer of known functions that are added to the output, or None.
         constants: the layer of unknown numbers, or None.
-        sensitivities: the layer for the errors of unknown numbers, if the network solves the
-            equation for given values of these numbers; otherwise None.
+        sensitivities: the layer for the derivatives of the fields by the unknown numbers, from
+            which the covariances of these numbers are computed. None unless the fields were
+            computed by solving the equation for given values of the numbers.
         unsized: if the network has no width yet, the numbers of hidden units and the other
             arguments of its class; otherwise None.
     """

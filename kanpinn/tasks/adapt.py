@@ -356,7 +356,11 @@ class SolvePace:
 
     @contextmanager
     def comparing(self) -> Iterator[None]:
-        """A context that measures the time of a comparison on the last mesh, for `dearer`."""
+        """A context for the comparison of the last mesh's solution with a better solution.
+
+        At its end, `dearer` becomes the seconds spent in the context, divided by the seconds of the
+        solve on the last mesh.
+        """
         before = self.spent
         yield
         self.dearer = (self.spent - before) / self.seconds

@@ -349,18 +349,26 @@ class ParametrisedMarch:
     def _followed(
         self, path: Path, settings: March, parameters: Tensor
     ) -> tuple[list[PathPiece], float, bool] | None:
-        """Solve for other parameters in the windows of a path.
+        """Solve the evolution for other parameters, in the windows of a known solution.
+
+        Each window keeps its start, length, stages and functions of space. In each window Newton's
+        method starts from the known solution, changed linearly with the parameters.
 
         Args:
-            path: the path.
+            path: the known solution, for the parameters `path.parameters`.
             settings: the settings of the march.
-            parameters: the other values of the parameters, already assigned to the equations.
+            parameters: the new values of the parameters, (K,), already assigned to the equations.
 
         Returns:
-            The windows, the largest root mean square of the solution, and whether the functions of
-            space are too coarse to resolve the solution. None if Newton's method fails in a window,
-            if the error of a window exceeds both 3 times the tolerance and 2 times its error on the
-            path, or if the windows of the path are far shorter than the tolerance needs.
+            The windows with the new solution, the largest root mean square of the known and the new
+            solution, and whether the functions of space were too coarse for the known solution.
+            None if the windows do not suit the new parameters, so that a new march is needed:
+
+            - Newton's method fails in a window;
+            - the error of a window exceeds 3 times the tolerance, and also 2 times the error of the
+              known solution in this window;
+            - there are more than 8 windows, and their median error for the known parameters is
+              below 1/1000 of the tolerance: a new march would take fewer windows.
         """
         pieces, worse, wide = list[PathPiece](), 3.0, 1e-3
         change = parameters - path.parameters

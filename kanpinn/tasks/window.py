@@ -44,17 +44,20 @@ class Window:
         start, length: the first moment of the window and its length.
         states: the coefficients of m fields in n functions of space, (order + s, n, m). First come
             the coefficients of the value at the start and, for second order, of the rate (time
-            derivative) at the start; then the s unknowns. The comment above `at_stages` says how
-            the polynomial follows from them.
-        error: the estimated error that the window adds, relative to the size of the solution, in
-            the root mean square over the window; infinite if the window could not be solved.
-        lower: the error that two stages fewer would leave, 0 if it is not known.
+            derivative) at the start. Then comes one unknown for each stage: the change of the
+            value, or for second order of the rate, from the start to the stage. The comment above
+            `at_stages` says how the polynomial follows from them.
+        error: the estimate of the error that the window adds: its root mean square over the window,
+            relative to the size of the solution. It is infinite if the window could not be solved.
+        lower: the error, in the same measure, that two stages fewer would leave; 0 if not known.
         in_time: an estimate of the error in time of the value at the end, as coefficients (1, n,
             m), see `Newton.error`.
         size: the root mean square of the solution at the end.
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
-        rate: the mean ratio of the sizes of successive Newton steps, 0 where it is not constant.
+        rate: the mean ratio of the size of a Newton step to the size of the step before. It is 0 if
+            there was only one step, if a step was not finite, or if the method converges
+            quadratically, so that the ratio changes from step to step.
     """
 
     stages: Stages

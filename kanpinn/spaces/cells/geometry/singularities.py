@@ -744,9 +744,11 @@ class SingularEdges:
         return ~straight
 
     def distances(self, geometry: CellGeometry) -> Tensor:
-        """The distance 1 for each cell, (N,): equations get no factors of the distance from edges.
+        """For each cell the number 1, (N,): near edges no equation is scaled by a distance.
 
-        The factors are those of `CellSystem.equation_factors`.
+        `CellSystem.equation_factors` multiplies some equations by a power of the distance from the
+        nearest strongly singular corner. Such distances are used for corners in the plane only;
+        with the number 1 in their place the power has no effect.
         """
         return torch.ones(len(geometry.tree), dtype=torch.float64)
 

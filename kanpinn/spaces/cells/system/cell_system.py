@@ -70,12 +70,16 @@ class CellGroup:
 
 @dataclass(frozen=True, eq=False)
 class CellSolutions:
-    """The solutions of a least-squares problem in cells for n right-hand sides.
+    """The solutions of a least-squares problem in N cells, for n right-hand sides.
+
+    Each solution is a polynomial in each cell, plus known functions that several cells share, such
+    as singular functions at a corner, times coefficients (see `CellFunctions`).
 
     Args:
-        functions: the polynomials of the solutions, with coefficients (N, L, m, n).
-        traces: the traces on faces and interfaces, then the coefficients of shared functions,
-            (unknowns, n).
+        functions: the polynomials, with coefficients (N, L, m, n) for L polynomials and m fields.
+            The coefficients of the shared functions are not in it, but at the end of `traces`.
+        traces: all other unknowns, (unknowns, n): first the traces, which are the unknown
+            polynomials on faces and interfaces, then the coefficients of the shared functions.
         shares: the contribution of each cell to the functional, (N, n).
     """
 
