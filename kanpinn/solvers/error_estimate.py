@@ -623,7 +623,7 @@ def error_bound(
     Args:
         solution: the solution whose errors are bounded.
         finer: a more accurate solution of the same problem, which may make the bounds smaller.
-        density: a function density(p, u), linear in u and without derivatives, (n, 1). The integral
+        density: a function density(p, u), affine in u and without derivatives, (n, 1). The integral
             of the exact solution's density is bounded from both sides (`Bound.interval`). The
             problem must be one of those for which solutions in several cells have bounds. `finer`
             is not used with a density.
