@@ -51,11 +51,14 @@ class ElasticBlock(kp.Problem):
 
     def missing_traction(self, p, u, v, w):
         """The traction of displacements minus that of the exact ones."""
-        found = self.traction([[kp.partial(f, name) for name in "xyz"] for f in (u, v, w)], p)
-        exact = self.traction(self.exact_gradient(p), p)
-        return tuple(one - other for one, other in zip(found, exact, strict=True))
+        exact = self.traction_of(self.exact_gradient(p), p)
+        return tuple(a - b for a, b in zip(self.traction(p, u, v, w), exact, strict=True))
 
-    def traction(self, gradient, p):
+    def traction(self, p, u, v, w):
+        """σ n."""
+        return self.traction_of([[kp.partial(f, name) for name in "xyz"] for f in (u, v, w)], p)
+
+    def traction_of(self, gradient, p):
         """σ n from the derivatives of each displacement by each coordinate."""
         normal, around = p.normals.split(1, dim=1), range(3)
         volume = sum(gradient[i][i] for i in around)

@@ -82,7 +82,7 @@ class Mesh:
     """A conforming mesh; edge j of a triangle goes from its vertex j to the next one."""
 
     def __init__(self, vertices, triangles):
-        self.triangles, corners = triangles, vertices[triangles]
+        self.points, self.triangles, corners = vertices, triangles, vertices[triangles]
         self.along = np.roll(corners, -1, axis=1) - corners
         self.normals = np.stack([self.along[..., 1], -self.along[..., 0]], axis=2)
         self.lengths = np.linalg.norm(self.along, axis=2)
@@ -124,6 +124,18 @@ def friedrichs(file, least, reaction):
         known += least * lowest / (1 + (0.1893 * mesh.lengths.max()) ** 2 * lowest)
     require(known > 0, "neither a value nor c fixes a constant")
     return 1 / math.sqrt(known), mesh.areas.sum()
+
+
+def require_same_sides(coarse, fixed, mesh, held):
+    """Require that the coarse mesh has the same sides, and prescribed values on no others."""
+    own, outer = mesh.uses == 1, coarse.uses == 1
+    ends, held = mesh.points[mesh.ends[own]], held[own]
+    for (a, b), value in zip(coarse.points[coarse.ends[outer]], fixed[outer], strict=True):
+        side, away = b - a, ends - a
+        on = (abs(away @ [-side[1], side[0]]) < 1e-9 * (side @ side)).all(axis=1)
+        shared = abs(np.diff((away @ side / (side @ side)).clip(0, 1), axis=1))[:, 0] * on
+        require(abs(shared.sum() - 1) < 1e-9, "the meshes have different sides")
+        require(not value or held[shared > 1e-9].all(), "C is for other prescribed values")
 
 
 def check(file):
@@ -168,6 +180,8 @@ def check(file):
     require(reaction.min() >= -1e-10 * abs(reaction).max(), "c is negative")
     constant, area = friedrichs(file, least.min(), reaction.min())
     require(abs(area / mesh.areas.sum() - 1) < 1e-12, "the two meshes fill different domains")
+    coarse = Mesh(file["coarse_vertices"], file["coarse_triangles"])
+    require_same_sides(coarse, file["coarse_fixed"], mesh, fixed)
     root, reach = np.sqrt(least), mesh.lengths.max(axis=1)
 
     def norm(squares):
@@ -181,12 +195,16 @@ def check(file):
     rest = f @ at[3].T - reaction * multiplier + np.einsum("tqnd,tnd->tq", table, q)
     misfit += reach / math.pi / root * (norm(rest**2) + lost[0])
     steep = norm((gradient**2).sum(axis=2))
-    misfit += lost[2] * steep / root + constant * (lost[3] * steep + lost[1] * norm(value**2))
+    misfit += lost[2] * steep / root
+    missed = constant * np.linalg.norm(lost[3] * steep + lost[1] * norm(value**2))
     lower = norm(reaction.clip(0) * (multiplier - value) ** 2) ** 2
     square = norm(np.abs((conormal * gradient).sum(axis=2)) + reaction.clip(0) * value**2) ** 2
     spoilt = constant * math.sqrt((mesh.areas * (rest @ weights) ** 2).sum())
 
+    mesh_v = np.zeros(len(mesh.points))
+    mesh_v[mesh.triangles] = v[:, [0, -m - 2, -1]]
     extension, jump = np.zeros(len(v)), np.zeros((len(mesh.ends), len(along)))
+    robin, trace_factor = np.zeros(len(mesh.ends)), 0.0
     ratio = np.zeros(len(mesh.ends))
     edge = bernstein(m + 3, line).T
     edge_slopes = (slopes(m + 3, line) @ [-1.0, 1.0]).T
@@ -208,26 +226,35 @@ def check(file):
         misfit += natural * trace_constant * size
         on_v = v @ bernstein(m + 1, side).T
         lower += natural * length * (alpha[:, j].clip(0) * (traces[:, j] - on_v) ** 2 @ along)
+        lost_robin = natural * lost_given[own, 1]
+        np.add.at(robin, own, lost_robin**2 * (on_v**2 @ along))
+        trace_factor = max(trace_factor, (lost_robin * length / mesh.areas).max())
         inner = ~outer
         np.add.at(jump, own[inner], np.where(mesh.reverse[:, [j]], normal[:, ::-1], normal)[inner])
+        np.add.at(jump, own[natural], (left @ along)[natural, None])
         ratio[own] = length**2 / mesh.areas
         table_j = slopes(m + 1, side)
         slope_v = v @ (table_j[..., (j + 1) % 3] - table_j[..., j]).T
+        ends = np.stack([mesh_v[mesh.triangles[:, j]], mesh_v[mesh.triangles[:, (j + 1) % 3]]], 1)
+        gap = abs(g[:, j][:, [0, -1]] - ends)[held].max(initial=0)
+        require(gap <= 1e-12 * abs(v).max(), "v has not the prescribed value at a vertex")
         value_gap = np.sqrt(length * ((g[:, j] @ edge - on_v) ** 2 @ along)) + lost_given[own, 0]
         steep_gap = np.sqrt((g[:, j] @ edge_slopes - slope_v) ** 2 @ along / length)
-        steep_gap += lost_given[own, 1]
+        steep_gap += held * lost_given[own, 1]
         high_part = steep_gap**2 * (1 + 2 * (reach / high) ** 2)
         flat_part = 2 * (value_gap / high) ** 2 + 1e-300
         power = np.maximum(np.sqrt(high_part / flat_part), 1)
         spread = most * high / 2 * (high_part / power + flat_part * power)
         extension += held * np.sqrt(spread + reaction.max(axis=1) * high / 4 * value_gap**2)
-    factor = constant**2 + reach.max() * constant / root.min()
-    spoilt += math.sqrt(3 * factor * float((ratio * (jump**2 @ along)).sum()))
-    spoilt += 1e-13 * math.sqrt(square.sum())
+    factor = 3 * (constant**2 + reach.max() * constant / root.min())
+    spoilt += math.sqrt(factor * float((ratio * (jump**2 @ along)).sum()))
+    spoilt += math.sqrt(factor * float((ratio * robin).sum()))
+    spoilt += missed + 1e-13 * math.sqrt(square.sum())
     total = math.hypot(
         math.sqrt((misfit**2 + lower).sum()) + spoilt, math.sqrt((extension**2).sum())
     )
-    stretch = float((constant * lost[3] / root + lost[2] / least).max())
+    stretch = float((constant * lost[3] / root + lost[2] / least + constant**2 * lost[1]).max())
+    stretch += factor * trace_factor
     require(stretch < 1, "what the data miss is too large")
     total /= 1 - stretch
     claimed = float(file["bound"])

@@ -32,6 +32,7 @@ from kanpinn.pde.boundary_value_problem import jumps, stated
 from kanpinn.pde.conditions import Condition, Interface, values_of
 from kanpinn.pde.problem import Problem
 from kanpinn.spaces.cells.geometry.regions import divided
+from kanpinn.tasks.adapt import dorfler_marking
 
 Array = np.ndarray[Any, Any]
 
@@ -44,7 +45,6 @@ class Triangulation:
         vertices: the coordinates of the vertices, (V, 2).
         triangles: the numbers of each triangle's vertices, counter-clockwise, (T, 3). Edge j of a
             triangle goes from its vertex j to the next one. A triangle is bisected at its edge 0.
-        region: the number of the part of the domain that contains each triangle, (T,).
         marks: a mapping from the edges on the domain's boundary, each given by the numbers of its
             two vertices in ascending order, to the numbers of the boundary pieces.
         parent: for each triangle the number of the triangle that contains it in the mesh from which
@@ -53,7 +53,6 @@ class Triangulation:
 
     vertices: Array
     triangles: Array
-    region: Array
     marks: dict[tuple[int, int], int]
     parent: Array | None = None
 
@@ -146,7 +145,7 @@ class Triangulation:
             parts += [(np.stack(one, axis=1)[twice], number[twice]) for one in both]
         vertices = np.concatenate([self.vertices, new])
         triangles, parent = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return Triangulation(vertices, triangles, self.region[parent], marks, parent)
+        return Triangulation(vertices, triangles, marks, parent)
 
 
 def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
@@ -163,10 +162,13 @@ def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
     if domain.dim != 2:
         raise Unsuitable("bounds with a flux on triangles are for domains in the plane")
     kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
-    kinks += [] if part is None else part.boundary.pieces
+    inside = -1e-9 * float((domain.bounds[1] - domain.bounds[0]).max())
+    for piece in () if part is None else part.boundary.pieces:
+        if bool(domain.contains(piece.gauss(3).coords, inside).any()):
+            kinks.append(piece)
     division = divided(domain, kinks)
     pieces, vertices = list(domain.boundary.pieces), dict[tuple[float, float], int]()
-    marks, triangles, region = dict[tuple[int, int], int](), [], []
+    marks, triangles = dict[tuple[int, int], int](), []
 
     def number(point: Sequence[float]) -> int:
         found = (float(point[0]), float(point[1]))
@@ -176,7 +178,7 @@ def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
         return vertices.setdefault(found, len(vertices))
 
     size = float((domain.bounds[1] - domain.bounds[0]).max())
-    for index, (part, edges) in enumerate(zip(division.domains, division.edges, strict=True)):
+    for region, edges in zip(division.domains, division.edges, strict=True):
         if not all(isinstance(edge.curve, Segment) for edge in edges):
             raise Unsuitable("bounds with a flux on triangles need straight sides and interfaces")
         for edge in edges:
@@ -184,15 +186,14 @@ def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
             if edge.interface < 0:
                 marks[min(a, b), max(a, b)] = pieces.index(edge.piece)
         lines = [shapely.LineString([e.curve.start, e.curve.stop]) for e in edges]
-        whole = min(shapely.polygonize(lines).geoms, key=lambda one: abs(one.area - part.measure))
+        whole = min(shapely.polygonize(lines).geoms, key=lambda one: abs(one.area - region.measure))
         for one in shapely.constrained_delaunay_triangles(whole).geoms:
             corners = shapely.get_coordinates(one.normalize())[:3]
             at = [number(corner) for corner in corners[::-1]]
             sides = [math.dist(corners[::-1][j], corners[::-1][j - 2]) for j in range(3)]
             first = sides.index(max(sides))
             triangles.append(at[first:] + at[:first])
-            region.append(index)
-    mesh = Triangulation(np.array([*vertices]), np.array(triangles), np.array(region), marks)
+    mesh = Triangulation(np.array([*vertices]), np.array(triangles), marks)
     if mesh.areas.min() <= 0:
         raise Unsuitable("the triangles of the domain degenerate")
     return mesh
@@ -286,17 +287,15 @@ class Rules:
         self.shares, self.weights = shares.numpy(), weights.numpy()
         t, along = (one.numpy() for one in gauss_legendre(nodes))
         self.line, self.along = np.stack([1 - t, t], axis=1), along
-        self.of = {name: bernstein(k, self.shares) for name, k in self.degrees.items()}
-        self.slopes = {name: bernstein_slopes(k, self.shares) for name, k in self.degrees.items()}
-        self.edge = {name: bernstein(k, self.line) for name, k in self.degrees.items()}
-        self.edge_slopes = {
-            name: bernstein_slopes(k, self.line) @ [-1.0, 1.0] for name, k in self.degrees.items()
-        }
-        sides = [on_edge(self.line, j) for j in range(3)]
-        self.sides = {
-            name: np.stack([bernstein(k, side) for side in sides])
-            for name, k in self.degrees.items()
-        }  # (3, k, n)
+        degrees, line = self.degrees, self.line
+        self.of = {name: bernstein(degrees[name], self.shares) for name in "qsvd"}
+        self.slopes = {name: bernstein_slopes(degrees[name], self.shares) for name in "qv"}
+        self.edge = {name: bernstein(degrees[name], line) for name in "td"}
+        self.edge_slopes = bernstein_slopes(degrees["d"], line) @ [-1.0, 1.0]
+        at = [on_edge(line, j) for j in range(3)]
+        self.sides = {name: np.stack([bernstein(degrees[name], x) for x in at]) for name in "qv"}
+        steep = [bernstein_slopes(degrees["v"], x) for x in at]
+        self.side_slopes = [x[..., (j + 1) % 3] - x[..., j] for j, x in enumerate(steep)]
         root = np.sqrt(self.weights)
         # The coefficients of data from their values: what they miss has no mean.
         self.fit = np.linalg.pinv(root[:, None] * self.of["d"]) * root
@@ -321,8 +320,9 @@ class Data:
             the error of f, the largest errors of c and of A, and the largest |b|, where b is the
             convection that remains besides -div(A∇u) with the polynomial A. Each is twice the value
             at sampled points.
-        lost_given: estimates of the L2 norm of the error of g on each edge and, where u is
-            prescribed, of the derivative of this error along the edge, (E, 2).
+        lost_given: estimates of the errors of the polynomials on each edge, (E, 2): the L2 norm of
+            the error of g; and the L2 norm of its derivative along the edge where u is prescribed,
+            elsewhere the largest error of α.
         names: the names of the coordinates.
     """
 
@@ -347,7 +347,7 @@ class Data:
         return np.linalg.eigvalsh(self.diffusion)[..., 1].max(axis=1)
 
 
-def lobatto(degree: int) -> Array:
+def chebyshev_points(degree: int) -> Array:
     """Return degree + 1 Chebyshev points in [0, 1], which include 0 and 1."""
     found: Array = (1 - np.cos(np.pi * np.arange(degree + 1) / degree)) / 2
     return found
@@ -526,7 +526,7 @@ class Reader:
             edges = np.flatnonzero(mesh.piece == number)
             values, alpha = self._at_sides(mesh, number, self.rules.line[:, 1])
             if alpha is None:  # interpolation, so that both sides of a vertex agree
-                t, fine = lobatto(degree), lobatto(2 * degree)
+                t, fine = chebyshev_points(degree), chebyshev_points(2 * degree)
                 fixed[edges] = True
                 nodal = self._at_sides(mesh, number, t)[0]
                 given[edges] = nodal @ np.linalg.inv(bernstein(degree, _line(t))).T
@@ -538,11 +538,15 @@ class Reader:
                 steep = 2 * chebyshev.chebval(2 * fine - 1, slopes)
                 lost[edges, 1] = 2 * abs(steep).max(axis=1) / np.sqrt(lengths[edges])
             else:
-                fit = np.linalg.pinv(self.rules.edge["d"]).T
+                root = np.sqrt(self.rules.along)
+                fit = (np.linalg.pinv(root[:, None] * self.rules.edge["d"]) * root).T
                 given[edges], robin[edges] = values @ fit, alpha @ fit
-                t = lobatto(degree + 2)[1:-1]
-                gap = self._at_sides(mesh, number, t)[0]
+                t = chebyshev_points(degree + 2)[1:-1]
+                gap, missed = self._at_sides(mesh, number, t)
+                assert missed is not None
                 gap -= given[edges] @ bernstein(degree, _line(t)).T
+                missed -= robin[edges] @ bernstein(degree, _line(t)).T
+                lost[edges, 1] = 2 * abs(missed).max(axis=1)
             lost[edges, 0] = 2 * abs(gap).max(axis=1) * np.sqrt(lengths[edges])
         return fixed, given, robin, lost
 
@@ -786,7 +790,7 @@ class Discrete:
         inner = np.setdiff1d(np.arange(count), outer)
         order = np.concatenate([outer, inner])
         known, given = np.zeros(total, bool), np.zeros((total, 1))
-        t = lobatto(p)
+        t = chebyshev_points(p)
         nodal = self.data.given[self.data.fixed] @ bernstein(rules.degrees["d"], _line(t)).T
         at_edge = nodal @ np.linalg.inv(bernstein(p, _line(t))).T
         at_edge[:, [0, -1]] = self.data.given[self.data.fixed][:, [0, -1]]
@@ -838,28 +842,35 @@ class Judged:
         misfit: ‖A^(-1/2) (q - A∇v)‖, plus bounds of what -div q + c s - f, the fluxes on sides and
             the errors of the data contribute, (T,).
         lower: the L2 norm of √c (s - v), together with that of √α (λ - v) on sides, (T,).
+        missed: a bound of what the errors of c and the convection b contribute, divided by the L2
+            norm of a function whose energy norm is 1, (T,).
         extension: a bound of the energy norm of a function that is equal to u - v on sides with
             prescribed values, (T,).
-        rounding: a bound of what rounding errors of the flux's equilibrium contribute, one number
-            for all triangles.
+        rounding: a bound of what rounding errors of the flux's equilibrium contribute, and the
+            errors of α, one number for all triangles.
+        stretch: the error of α relative to the energy norm: a bound of ∫ |α - α_h| w² on sides, for
+            a function w whose energy norm is 1 and the polynomials α_h in place of α.
         square: the squared energy norm of v, (T,).
     """
 
     misfit: Array
     lower: Array
+    missed: Array
     extension: Array
     rounding: float
+    stretch: float
     square: Array
 
     @property
     def indicator(self) -> Array:
         """The square of each triangle's contribution to the bound, (T,)."""
-        return self.misfit**2 + self.lower**2 + self.extension**2
+        return self.misfit**2 + self.lower**2 + self.missed**2 + self.extension**2
 
     @property
     def total(self) -> float:
         """The bound of the energy norm of u - v."""
-        inner = math.sqrt(float((self.misfit**2 + self.lower**2).sum())) + self.rounding
+        inner = math.sqrt(float((self.misfit**2 + self.lower**2).sum()))
+        inner += float(np.linalg.norm(self.missed)) + self.rounding
         return math.hypot(inner, math.sqrt(float((self.extension**2).sum())))
 
 
@@ -893,7 +904,7 @@ def judged(found: Discrete, fields: Fields, friedrichs: float) -> Judged:
     lost_f, lost_c, lost_a, drift = data.lost
     steep = norm((gradient**2).sum(axis=2))
     misfit += (reach / math.pi * lost_f + lost_a * steep) / root
-    misfit += friedrichs * (drift * steep + lost_c * norm(values["v"] ** 2))
+    missed = friedrichs * (drift * steep + lost_c * norm(values["v"] ** 2))
     lower = areas * ((found.reaction * (values["s"] - values["v"]) ** 2) @ rules.weights)
     square = (conormal * gradient).sum(axis=2) + found.reaction * values["v"] ** 2
     square = areas * (square @ rules.weights)
@@ -903,6 +914,7 @@ def judged(found: Discrete, fields: Fields, friedrichs: float) -> Judged:
     natural, g, alpha = found._on_sides()
     trace = found.flipped(fields.trace) @ rules.edge["t"].T
     jumps_of_flux = np.zeros((len(mesh.ends), len(rules.along)))
+    robin, trace_factor = np.zeros(len(mesh.ends)), 0.0
     extension, lost = np.zeros(len(areas)), data.lost_given[mesh.edges]
     fixed, given = data.fixed[mesh.edges], found.flipped(data.given)
     for j in range(3):
@@ -916,34 +928,35 @@ def judged(found: Discrete, fields: Fields, friedrichs: float) -> Judged:
         left = g[:, j] - alpha[:, j] * trace[:, j] - normal
         size = np.sqrt(length * (left**2 @ rules.along)) + lost[:, j, 0]
         misfit += some * constant * size
+        missed_robin = some * lost[:, j, 1]
+        np.add.at(robin, mesh.edges[:, j], missed_robin**2 * (on_v**2 @ rules.along))
+        trace_factor = max(trace_factor, float((missed_robin * ratio).max()))
         own = length * (alpha[:, j] * (trace[:, j] - on_v) ** 2 @ rules.along)
         lower += some * own
-        square += some * length * (alpha[:, j] * on_v**2 @ rules.along)
-        signed = np.where(some[:, None], left, normal)
+        signed = np.where(some[:, None], (left @ rules.along)[:, None], normal)
         turned = np.where(mesh.reverse[:, [j]], signed[:, ::-1], signed)
-        np.add.at(jumps_of_flux, mesh.edges[some | ~fixed[:, j], j], turned[some | ~fixed[:, j]])
+        np.add.at(jumps_of_flux, mesh.edges[~fixed[:, j], j], turned[~fixed[:, j]])
         # u - v on the edge is continued to the opposite corner, like a power k of the distance.
         high, at = 2 / ratio, fixed[:, j]
-        slope_v = fields.v @ (_side_slopes(rules, j)).T
-        gaps = given[:, j] @ edge - on_v, given[:, j] @ rules.edge_slopes["d"].T - slope_v
+        slope_v = fields.v @ rules.side_slopes[j].T
+        gaps = given[:, j] @ edge - on_v, given[:, j] @ rules.edge_slopes.T - slope_v
         value = np.sqrt(length * (gaps[0] ** 2 @ rules.along)) + lost[:, j, 0]
-        along = np.sqrt(gaps[1] ** 2 @ rules.along / length) + lost[:, j, 1]
+        along = np.sqrt(gaps[1] ** 2 @ rules.along / length) + at * lost[:, j, 1]
         steep, flat = along**2 * (1 + 2 * (reach / high) ** 2), 2 * (value / high) ** 2 + 1e-300
         power = np.maximum(np.sqrt(steep / flat), 1)
         spread = high / 2 * (steep / power + flat * power)
         most = found.reaction.max(axis=1)
         extension += at * np.sqrt(data.most * spread + most * high / 4 * value**2)
     # what is left of the flux through edges is the same on both sides but for rounding
-    inner = ~data.fixed
-    ratio = np.zeros(len(mesh.ends))
-    ratio[mesh.edges.ravel()] = (mesh.lengths**2 / areas[:, None]).ravel()
-    squares = ratio[inner & (mesh.piece < 0)] * (
-        jumps_of_flux[inner & (mesh.piece < 0)] ** 2 @ rules.along
-    )
-    factor = friedrichs**2 + reach.max() * friedrichs / root.min()
-    spoilt += math.sqrt(3 * factor * float(squares.sum()))
+    free, ratio = ~data.fixed, np.zeros(len(mesh.ends))
+    ratio[mesh.edges] = mesh.lengths**2 / areas[:, None]
+    squares = ratio[free] * (jumps_of_flux[free] ** 2 @ rules.along)
+    factor = 3 * (friedrichs**2 + reach.max() * friedrichs / root.min())
+    spoilt += math.sqrt(factor * float(squares.sum()))
+    spoilt += math.sqrt(factor * float((ratio * robin).sum()))
     spoilt += 1e-13 * math.sqrt(float(square.sum()))
-    return Judged(misfit, np.sqrt(lower), extension, spoilt, square)
+    stretch = factor * trace_factor
+    return Judged(misfit, np.sqrt(lower), missed, extension, spoilt, stretch, square)
 
 
 def _gradient(mesh: Triangulation, rules: Rules, name: str, coefficients: Array) -> Array:
@@ -957,14 +970,6 @@ def _gradient(mesh: Triangulation, rules: Rules, name: str, coefficients: Array)
     """
     local = np.einsum("qnk,tn...->tqk...", rules.slopes[name], coefficients)
     return np.einsum("tqk...,tkd->tq...d", local, mesh.slopes)
-
-
-def _side_slopes(rules: Rules, edge: int) -> Array:
-    """Return the derivatives (k, n) of the basis "v" along an edge, by the edge's parameter."""
-    p = rules.degrees["v"]
-    table = bernstein_slopes(p, on_edge(rules.line, edge))
-    found: Array = table[..., (edge + 1) % 3] - table[..., edge]
-    return found
 
 
 def friedrichs_constant(mesh: Triangulation, fixed: Array, least: float, reaction: float) -> float:
@@ -1161,11 +1166,10 @@ class Certificate:
 
     @property
     def stretch(self) -> float:
-        """The factor by which the errors of A and the convection b in `Data.lost` raise bounds."""
+        """The factor by which the errors of A, b, c and α in `Data` raise bounds."""
         data = self.found.data
-        lost = (
-            self.friedrichs * data.lost[3] / np.sqrt(data.least) + data.lost[2] / data.least
-        ).max()
+        lost = self.friedrichs * data.lost[3] / np.sqrt(data.least) + data.lost[2] / data.least
+        lost = (lost + self.friedrichs**2 * data.lost[1]).max() + self.parts.stretch
         return 1 / (1 - float(lost)) if lost < 1 else math.inf
 
     @property
@@ -1252,9 +1256,8 @@ def _interval(
     gap = j - density @ rules.of["d"].T
     lost[0] = 2 * np.sqrt(mesh.areas * (gap**2 @ rules.weights))
     none = np.zeros_like(data.given)
-    adjoint = replace(
-        data, source=density, given=none, lost=lost, lost_given=np.zeros_like(data.lost_given)
-    )
+    lost_given = data.lost_given * [[0, 1]] * ~data.fixed[:, None]
+    adjoint = replace(data, source=density, given=none, lost=lost, lost_given=lost_given)
     dual = Discrete(mesh, adjoint, rules)
     z = dual.solve()
     dual_parts = judged(dual, z, friedrichs)
@@ -1264,17 +1267,25 @@ def _interval(
     inner -= np.einsum("tqa,tqab,tqb->tq", gradients[0], found.diffusion, gradients[1])
     middle = float(mesh.areas @ (inner @ rules.weights))
     natural, g, alpha = found._on_sides()
+    half = 0.0
     for side in range(3):
         basis = rules.sides["v"][side].T
         values = (g[:, side] - alpha[:, side] * (fields.v @ basis)) * (z.v @ basis)
-        middle += float((natural[:, side] * mesh.lengths[:, side]) @ (values @ rules.along))
+        own = natural[:, side] * mesh.lengths[:, side]
+        middle += float(own @ (values @ rules.along))
+        traces = [np.sqrt((one.v @ basis) ** 2 @ rules.along) for one in (fields, z)]
+        half += float((own * data.lost_given[mesh.edges[:, side], 1]) @ (traces[0] * traces[1]))
     extension = parts.extension
     spread = extension @ np.sqrt(dual_parts.square)
     size = np.sqrt(mesh.areas * (j**2 @ rules.weights))
     spread += (extension * mesh.lengths.max(axis=1) / np.sqrt(data.least)) @ size
     primal = parts.total + math.sqrt(float((extension**2).sum()))
-    half = float(stretch**2 * primal * dual_parts.total + spread)
+    half += float(stretch**2 * primal * dual_parts.total + spread)
     half += 1e-13 * float(mesh.areas @ (abs(inner) @ rules.weights))
+    steep = [np.sqrt(mesh.areas * ((one**2).sum(axis=2) @ rules.weights)) for one in gradients]
+    sizes = [np.sqrt(mesh.areas * (one**2 @ rules.weights)) for one in (on_v, on_z)]
+    half += float(data.lost[2] * steep[0] @ steep[1])  # a(v, z_h) with what the data miss
+    half += float((data.lost[3] * steep[0] + data.lost[1] * sizes[0]) @ sizes[1])
     return (middle - half, middle + half), dual_parts.indicator
 
 
@@ -1306,13 +1317,11 @@ def certificate(
     while len(meshes) < 3 or len(meshes[-1].triangles) < 256:
         meshes.append(meshes[-1].refined(np.ones(len(meshes[-1].triangles), bool)))
     coarse, meshes = meshes[-1], meshes[:3]
-    fixed = coarse.piece >= 0
-    prescribed = {int(n) for n, c in enumerate(reader.conditions) if c.prescribed(problem.fields)}
-    fixed &= np.isin(coarse.piece, [*prescribed])
     far = (math.inf, math.inf)
     while True:
         mesh = meshes[-1]
         data = reader(mesh)
+        fixed = np.isin(coarse.piece, mesh.piece[data.fixed])
         if bool((bad := data.least <= 1e-9 * data.most).any()):
             if len(mesh.triangles) > most:
                 raise Unsuitable("the equation is not elliptic")
@@ -1325,7 +1334,7 @@ def certificate(
             raise Unsuitable("the equation has convection")
         found = Discrete(mesh, data, rules)
         if found.reaction.min() < -1e-10 * abs(found.reaction).max():
-            raise Unsuitable("c is negative somewhere")
+            raise Unsuitable("c is negative somewhere, or jumps where no Interface says so")
         least = float(found.reaction.min())
         friedrichs = friedrichs_constant(coarse, fixed, float(data.least.min()), least)
         fields = found.solve()
@@ -1346,17 +1355,9 @@ def certificate(
             )
         if enough or len(mesh.triangles) > most:
             break
-        meshes.append(mesh.refined(_marked(indicator)))
+        marked = dorfler_marking(torch.from_numpy(indicator).sqrt(), 0.8)
+        meshes.append(mesh.refined(marked.numpy()))
     if math.isinf(made.stretch):
         raise Unsuitable("the coefficients are not smooth")
     (a, c), (b, d) = (one.distance(meshes, found, fields.v) for one in given)
     return replace(made, distance=(a + abs(a - b), c + abs(c - d)))
-
-
-def _marked(indicator: Array) -> Array:
-    """Return a mask (T,) of the fewest triangles with 0.8 of the sum of indicators (Dörfler)."""
-    order = np.argsort(-indicator, kind="stable")
-    count = int(np.searchsorted(np.cumsum(indicator[order]), 0.8 * indicator.sum())) + 1
-    marked = np.zeros(len(indicator), bool)
-    marked[order[:count]] = True
-    return marked

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kanpinn._support.errors import InputError
+from kanpinn._support.files import replacing
 from kanpinn.cli.options import OutputFile, RunPath, Trust
 from kanpinn.cli.screen import reporting
 
@@ -145,6 +146,6 @@ def certify_command(run: RunPath, output: OutputFile = None, trust: Trust = Fals
             )
         found = certified(solution)
         arrays: dict[str, Any] = {**found.arrays()}
-        with target.open("wb") as file:
+        with replacing(target) as temporary, temporary.open("wb") as file:
             numpy.savez_compressed(file, **arrays)
         typer.echo(f"{target}: {found.bound()}")

@@ -458,7 +458,7 @@ class Problem(BoundaryValueProblem):
                 f"{name} has outflow(p, …) but no invariants(p, …), whose flow through walls it "
                 "would be"
             )
-        for method in ("invariants", "outflow"):
+        for method in ("invariants", "outflow", "traction"):
             if getattr(self, method) is not None:
                 check_arguments(f"{name}.{method}", getattr(self, method), self.columns)
         check_arguments(f"{name}.reference", self.reference, None)

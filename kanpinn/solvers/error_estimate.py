@@ -627,8 +627,8 @@ def error_bound(
             of the exact solution's density is bounded from both sides (`Bound.interval`). The
             problem must be one of those for which solutions in several cells have bounds. `finer`
             is not used with a density.
-        over: the part of the domain over which the density is integrated, with straight sides that
-            lie inside the domain; by default the whole domain.
+        over: the part of the domain over which the density is integrated, with straight sides;
+            by default the whole domain.
 
     Returns:
         The bounds, or the reason why there are none.
@@ -643,6 +643,9 @@ def error_bound(
         >>> bound.l2_relative < 1e-6
         True
     """
+    names = solution.problem.domain.names
+    if over is not None and not (isinstance(over, Domain) and over.names == names):
+        raise InputError(f"over must be a part of the domain, with its coordinates, got {over!r}")
     if solution.network.in_windows:
         return Bound(reason="the network is not one function but one for each window of time")
     try:
@@ -675,7 +678,7 @@ def _given(solution: Solution) -> tuple[Given, Given]:
 
     For a solution in cells both rules have points in each cell.
     """
-    rules = (solution._rules(None, 48, None, finer=finer) for finer in (True, False))
+    rules = (solution._rules(None, n, None, finer=n == 48) for n in (48, 32))
     fine, coarse = (Given.of(rule, solution.surrogate.evaluate) for rule in rules)
     return fine, coarse
 

@@ -344,7 +344,7 @@ def test_a_bound_on_triangles_sees_the_error_at_a_corner_and_a_jump_between_cell
     ("problem", "over"),
     [
         (known(reaction, walls=ROBIN), None),
-        (known(poisson), kp.Box(x=(0.5, 1.25), y=(0.25, 0.5))),
+        (known(poisson), kp.Box(x=(0.5, 1.25), y=(0, 0.5))),
         (known(skew), None),
     ],
 )
@@ -355,6 +355,51 @@ def test_a_number_is_bounded_from_both_sides_by_the_adjoint_problem(problem, ove
     true = float(weights @ (points.x * problem.exact(points) - 1)[:, 0])
     low, high = found.interval
     assert low <= true <= high and high - low < 1e-7
+
+
+def test_bounds_count_what_the_polynomials_for_the_data_miss():
+    """A little convection, and a factor α that is 1 at the points of the rule on a side."""
+
+    def weak(p, u):
+        return 1e-4 * kp.partial(u, "x") - kp.laplacian(u)
+
+    problem = known(weak)
+    number = Number(lambda p, u: p.x * u.value)
+    found = certificate(problem, given(problem, problem.exact), most=10, number=number)
+    points, weights = problem.domain.quadrature(24)
+    low, high = found.interval
+    assert low <= float(weights @ (points.x * problem.exact(points))[:, 0]) <= high
+
+    def hidden(p):
+        t = 8 * p.y - 2 * torch.floor(4 * p.y) - 1  # -1 to 1 on each quarter of the side
+        nodes = torch.from_numpy(numpy.polynomial.legendre.leggauss(11)[0])
+        return 1 + 0.9 * math.comb(22, 11) / 2**11 * (t - nodes).prod(dim=1, keepdim=True)
+
+    sides = SQUARE.boundary
+    walls = [
+        kp.Robin(sides["x_min"], hidden, 1.0, 1.0),
+        kp.Dirichlet(sides["x_max", "y_min", "y_max"], 0.0),
+    ]
+    problem = stated(Stated(SQUARE, lambda p, u: -kp.laplacian(u), walls))
+    with pytest.raises(Unsuitable, match="not smooth"):
+        certificate(problem, given(problem, lambda p: 0 * p.x), most=10)
+
+
+def test_the_energy_of_a_bound_has_no_part_on_robin_sides():
+    """u = 1 + 0.01 w, whose gradient is small beside its values on the sides."""
+    exact = "1 + 0.01 * sin(3 * x) * sin(3 * y)"
+    walls = dict.fromkeys(SQUARE.boundary.names, "robin")
+    problem = stated(Manufactured(SQUARE, lambda p, u: u.value - kp.laplacian(u), exact, walls))
+    found = certificate(problem, given(problem, problem.exact), most=10)
+    points, weights = problem.domain.quadrature(24)
+    jet = jet_of(
+        lambda x: problem.exact(kp.Points(x, ("x", "y"))),
+        points.coords,
+        Channels(("x", "y"), gradient=True),
+    )
+    square = jet.value**2 + jet.gradient.square().sum(dim=1)
+    true = float(weights @ square[:, 0])
+    assert float(found.parts.square.sum()) == pytest.approx(true, rel=1e-6)
 
 
 def test_a_script_with_numpy_alone_proves_a_certificate_and_finds_out_a_changed_one():

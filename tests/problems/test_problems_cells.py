@@ -74,7 +74,7 @@ def test_the_tractions_of_the_block_are_those_of_its_displacements():
     # In pure shear u = y the traction on a side with the normal (0, 1, 0) is (μ, 0, 0).
     sides = problem.domain.boundary["y_max"].quadrature(3)[0]
     shear = [[float(i == 0 and j == 1) for j in range(3)] for i in range(3)]
-    across = [float(part.mean()) for part in problem.traction(shear, sides)]
+    across = [float(part.mean()) for part in problem.traction_of(shear, sides)]
     assert across == pytest.approx([1 / 2.4, 0, 0])
 
 
