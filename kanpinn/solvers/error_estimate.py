@@ -110,8 +110,8 @@ def estimate_error(
     begun = time.perf_counter()
     best, reference = _best_comparison(solution, wider, budget)
     limits: Bound | None = None
-    in_cells = solution.network.pieces is not None and len(solution.network.pieces) > 1
-    if bound or (best.errors is None and not in_cells):  # bounds in cells take a solve
+    # Bounds in cells take a solve.
+    if bound or (best.errors is None and not _is_in_cells(solution)):
         is_better = best.contraction is not None and best.contraction < 0.5
         limits = error_bound(solution, reference if is_better else None)
     return replace(best, seconds=time.perf_counter() - begun, bound=limits)
@@ -646,13 +646,10 @@ def error_bound(
     names = solution.problem.domain.names
     if over is not None and not (isinstance(over, Domain) and over.names == names):
         raise InputError(f"over must be a part of the domain, with its coordinates, got {over!r}")
-    if solution.network.in_windows:
-        return Bound(reason="the network is not one function but one for each window of time")
+    number = None if density is None else Number(density, over)
     try:
-        number = None if density is None else Number(density, over)
-        several = solution.network.pieces is not None and len(solution.network.pieces) > 1
-        if number is not None or several:
-            return certificate(solution.problem, _given(solution), number=number).bound()
+        if number is not None or solution.network.in_windows or _is_in_cells(solution):
+            return _certificate(solution, number).bound()
         known = None if finer is None else _approximate(finer)
         return Majorant(solution.problem)(_approximate(solution), known)
     except Unsuitable as found:
@@ -666,21 +663,28 @@ def certified(solution: Solution) -> Certificate:
         InputError: if there is no certificate for the problem.
     """
     try:
-        if solution.network.in_windows:
-            raise Unsuitable("the network is not one function but one for each window of time")
-        return certificate(solution.problem, _given(solution))
+        return _certificate(solution)
     except Unsuitable as found:
         raise InputError(f"there is no certificate: {found}") from None
 
 
-def _given(solution: Solution) -> tuple[Given, Given]:
-    """Return a solution at the points of a quadrature rule, and at those of a coarser rule.
+def _is_in_cells(solution: Solution) -> bool:
+    """Return whether a solution is in several cells, between which it jumps."""
+    return solution.network.pieces is not None and len(solution.network.pieces) > 1
 
-    For a solution in cells both rules have points in each cell.
+
+def _certificate(solution: Solution, number: Number | None = None) -> Certificate:
+    """Return a certificate of the error of a solution, with the bounds of a number if one is given.
+
+    Raises:
+        Unsuitable: if there is no certificate for the problem, or for networks in time windows.
     """
+    if solution.network.in_windows:
+        raise Unsuitable("the network is not one function but one for each window of time")
+    # The points of a quadrature rule and of a coarser rule; in cells both have points in each cell.
     rules = (solution._rules(None, n, None, finer=n == 48) for n in (48, 32))
     fine, coarse = (Given.of(rule, solution.surrogate.evaluate) for rule in rules)
-    return fine, coarse
+    return certificate(solution.problem, (fine, coarse), number=number)
 
 
 def _approximate(solution: Solution) -> Approximate:
