@@ -199,11 +199,11 @@ def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
     return mesh
 
 
-def exponents(degree: int, parts: int) -> Array:
+def bernstein_exponents(degree: int, parts: int) -> Array:
     """Return exponents (n, parts) of Bernstein polynomials in `parts` barycentric coordinates."""
     if parts == 1:
         return np.array([[degree]])
-    rest = [(a, exponents(degree - a, parts - 1)) for a in range(degree, -1, -1)]
+    rest = [(a, bernstein_exponents(degree - a, parts - 1)) for a in range(degree, -1, -1)]
     return np.concatenate([np.insert(one, 0, a, axis=1) for a, one in rest])
 
 
@@ -214,7 +214,7 @@ def bernstein(degree: int, shares: Array) -> Array:
         degree: the degree.
         shares: the barycentric coordinates of the points, (k, 3), or (k, 2) on an edge.
     """
-    powers = exponents(degree, shares.shape[1])
+    powers = bernstein_exponents(degree, shares.shape[1])
     factors = [math.factorial(degree) / math.prod(map(math.factorial, row)) for row in powers]
     table = np.ones((degree + 1, *shares.shape))
     for k in range(degree):
@@ -232,9 +232,9 @@ def bernstein_slopes(degree: int, shares: Array) -> Array:
         degree: the degree of the n polynomials.
         shares: the barycentric coordinates of k points, (k, parts).
     """
-    powers, parts = exponents(degree, shares.shape[1]), shares.shape[1]
+    powers, parts = bernstein_exponents(degree, shares.shape[1]), shares.shape[1]
     lower, found = bernstein(degree - 1, shares), np.zeros((len(shares), len(powers), parts))
-    place = {tuple(row): i for i, row in enumerate(exponents(degree - 1, parts).tolist())}
+    place = {tuple(row): i for i, row in enumerate(bernstein_exponents(degree - 1, parts).tolist())}
     for i, row in enumerate(powers):
         for part in np.flatnonzero(row):
             found[:, i, part] = (
@@ -302,7 +302,7 @@ class Rules:
 
 
 @dataclass(frozen=True, eq=False)
-class Data:
+class MeshData:
     """The data A, c, f, g and α of a problem as polynomials of degree m + 3 on a mesh.
 
     The polynomials are given by Bernstein coefficients. On edges these are in the order from the
@@ -381,7 +381,7 @@ class Number:
 
 
 class Reader:
-    """Approximates the data of a problem by polynomials on a mesh; calling it returns `Data`.
+    """Approximates the data of a problem by polynomials on a mesh; calling it returns `MeshData`.
 
     Args:
         problem: the problem.
@@ -426,7 +426,7 @@ class Reader:
                 raise Unsuitable(f"there {words} on {piece.name}")
             self.conditions += held
 
-    def __call__(self, mesh: Triangulation) -> Data:
+    def __call__(self, mesh: Triangulation) -> MeshData:
         """Return the data of the problem as polynomials on a mesh."""
         rules, area = self.rules, mesh.areas
         values = self._inside(mesh, rules.shares)
@@ -451,7 +451,7 @@ class Reader:
         lost[2:] *= lost[2:] > 1e-11 * np.stack([size, size / np.sqrt(area)])
         fixed, given, robin, lost_given = self._edges(mesh)
         a, c, f = coefficients
-        return Data(a, c, f, fixed, given, robin, lost, lost_given, self.names)
+        return MeshData(a, c, f, fixed, given, robin, lost, lost_given, self.names)
 
     def _inside(self, mesh: Triangulation, shares: Array) -> list[Array]:
         """Return A, c, f and b - div A at points in all triangles, (T, Q, …) each.
@@ -517,7 +517,7 @@ class Reader:
         return table(-terms.rest / kappa), alpha
 
     def _edges(self, mesh: Triangulation) -> tuple[Array, Array, Array, Array]:
-        """Return `fixed`, `given`, `robin` and `lost_given` of `Data`."""
+        """Return `fixed`, `given`, `robin` and `lost_given` of `MeshData`."""
         degree, count = self.rules.degrees["d"], len(mesh.ends)
         fixed, lost = np.zeros(count, bool), np.zeros((count, 2))
         given, robin = np.zeros((count, degree + 1)), np.zeros((count, degree + 1))
@@ -631,7 +631,7 @@ class Discrete:
     Reference: Brezzi and Fortin, Mixed and Hybrid Finite Element Methods (1991), chapter V.
     """
 
-    def __init__(self, mesh: Triangulation, data: Data, rules: Rules) -> None:
+    def __init__(self, mesh: Triangulation, data: MeshData, rules: Rules) -> None:
         self.mesh, self.data, self.rules = mesh, data, rules
         self.names = data.names
         at = rules.of["d"]
@@ -726,8 +726,8 @@ class Discrete:
             The Bernstein coefficients of degree m + 1 of the basis functions, (T, 2 n, functions);
             the n coefficients of the first component are first.
         """
-        m, powers = self.rules.m, exponents(self.rules.m, 3)
-        place = {tuple(row): i for i, row in enumerate(exponents(m + 1, 3).tolist())}
+        m, powers = self.rules.m, bernstein_exponents(self.rules.m, 3)
+        place = {tuple(row): i for i, row in enumerate(bernstein_exponents(m + 1, 3).tolist())}
         lift = np.zeros((len(place), len(powers)))
         for column, row in enumerate(powers):
             for part, raised in enumerate(row + np.eye(3, dtype=int)):
@@ -820,7 +820,7 @@ def numbering(mesh: Triangulation, degree: int) -> tuple[Array, Array, int]:
         The k indices, among the coefficients of a triangle, of the coefficients on its edges, (k,);
         the numbers of these coefficients, see `edge_numbers`, (T, k); the count of all numbers.
     """
-    powers, on = exponents(degree, 3), edge_numbers(mesh, degree)
+    powers, on = bernstein_exponents(degree, 3), edge_numbers(mesh, degree)
     places = np.flatnonzero((powers == 0).any(axis=1))
     numbers = np.zeros((len(mesh.triangles), len(powers)), int)
     for j in range(3):
@@ -833,7 +833,7 @@ def numbering(mesh: Triangulation, degree: int) -> tuple[Array, Array, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class PartsOfBound:
     """The parts of a bound of the energy norm of u - v, for each triangle.
 
     u is the exact solution. v, q, s and λ are those of `Fields`.
@@ -874,7 +874,7 @@ class Judged:
         return math.hypot(inner, math.sqrt(float((self.extension**2).sum())))
 
 
-def judged(found: Discrete, fields: Fields, friedrichs: float) -> Judged:
+def parts_of_bound(found: Discrete, fields: Fields, friedrichs: float) -> PartsOfBound:
     """Bound the energy norm of u - v by a flux q, for the exact solution u and a function v.
 
     Args:
@@ -956,7 +956,7 @@ def judged(found: Discrete, fields: Fields, friedrichs: float) -> Judged:
     spoilt += math.sqrt(factor * float((ratio * robin).sum()))
     spoilt += 1e-13 * math.sqrt(float(square.sum()))
     stretch = factor * trace_factor
-    return Judged(misfit, np.sqrt(lower), missed, extension, spoilt, stretch, square)
+    return PartsOfBound(misfit, np.sqrt(lower), missed, extension, spoilt, stretch, square)
 
 
 def _gradient(mesh: Triangulation, rules: Rules, name: str, coefficients: Array) -> Array:
@@ -1144,7 +1144,7 @@ class Certificate:
 
     found: Discrete
     fields: Fields
-    parts: Judged
+    parts: PartsOfBound
     friedrichs: float
     distance: tuple[float, float]
     coarse: tuple[Triangulation, Array]
@@ -1166,7 +1166,7 @@ class Certificate:
 
     @property
     def stretch(self) -> float:
-        """The factor by which the errors of A, b, c and α in `Data` raise bounds."""
+        """The factor by which the errors of A, b, c and α in `MeshData` raise bounds."""
         data = self.found.data
         lost = self.friedrichs * data.lost[3] / np.sqrt(data.least) + data.lost[2] / data.least
         lost = (lost + self.friedrichs**2 * data.lost[1]).max() + self.parts.stretch
@@ -1220,7 +1220,7 @@ MOST = 800  # triangles
 def _interval(
     found: Discrete,
     fields: Fields,
-    parts: Judged,
+    parts: PartsOfBound,
     number: Number,
     stretch: float,
     friedrichs: float,
@@ -1260,7 +1260,7 @@ def _interval(
     adjoint = replace(data, source=density, given=none, lost=lost, lost_given=lost_given)
     dual = Discrete(mesh, adjoint, rules)
     z = dual.solve()
-    dual_parts = judged(dual, z, friedrichs)
+    dual_parts = parts_of_bound(dual, z, friedrichs)
     gradients = [_gradient(mesh, rules, "v", one.v) for one in (fields, z)]
     on_v, on_z = (one.v @ rules.of["v"].T for one in (fields, z))
     inner = j * on_v + r + (found.source - found.reaction * on_v) * on_z
@@ -1338,7 +1338,7 @@ def certificate(
         least = float(found.reaction.min())
         friedrichs = friedrichs_constant(coarse, fixed, float(data.least.min()), least)
         fields = found.solve()
-        parts = judged(found, fields, friedrichs)
+        parts = parts_of_bound(found, fields, friedrichs)
         if parts.total <= far[0] / 2:
             far = given[0].distance(meshes, found, fields.v)
         made = Certificate(found, fields, parts, friedrichs, far, (coarse, fixed))
