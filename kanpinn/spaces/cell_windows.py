@@ -1,5 +1,7 @@
-"""Networks in time windows with cells in space, and the problem in space of an evolution at one
-moment.
+"""Solutions of evolutions with cells in space, and an evolution's problem in space at one time.
+
+In each window, a span of time that is solved at once, the solution is a polynomial in time whose
+coefficients are piecewise polynomials in space, on a tree of cells.
 """
 
 from collections.abc import Sequence
@@ -31,15 +33,15 @@ from kanpinn.spaces.windows import NetworkOfWindows, product_in_time
 
 @dataclass(frozen=True, eq=False)
 class AtMoment:
-    """The residual of a term in space and time at one moment, as a function of points in space.
+    """The residual of a term in space and time at one time, as a function of points in space.
 
-    The function takes the jet of the state and rate of m fields, with (p + 1) m components: the
-    values of the fields, followed by their derivatives in time up to the order p of the evolution.
+    The function takes the jet in space of the state and rate of m fields, with (p + 1) m
+    components: the values of the fields, followed by their derivatives in time up to order p.
 
     Args:
-        term: the term in space and time.
-        time: the moment.
-        order: p.
+        term: the equation or condition in space and time.
+        time: the time.
+        order: p, the order of the evolution in time.
     """
 
     term: ResidualTerm
@@ -50,7 +52,7 @@ class AtMoment:
         return self.term.equation(*self.at(points, state_and_rate))
 
     def at(self, points: Points, state_and_rate: Jet) -> tuple[Points, Jet]:
-        """Convert points and jets in space to points and jets in space and time at this moment.
+        """Convert points and jets in space to points and jets in space and time at this time.
 
         Args:
             points: the points in space.
@@ -67,10 +69,10 @@ class AtMoment:
 
 
 def channels_in_space(channels: Channels) -> Channels:
-    """The derivatives in space from which `in_space_and_time` makes a jet in space and time.
+    """The space derivatives that `in_space_and_time` needs for given derivatives in space and time.
 
     Args:
-        channels: the derivatives of the jet in space and time.
+        channels: the derivatives in space and time.
     """
     directions = tuple(
         dict.fromkeys(direction[:-1] for direction in channels.directions if any(direction[:-1]))
@@ -80,7 +82,7 @@ def channels_in_space(channels: Channels) -> Channels:
 
 
 def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
-    """The jet in space and time of fields that are constant in time.
+    """Extend a jet in space, of fields that are constant in time, to a jet in space and time.
 
     Args:
         jet: the jet of the fields in space, with the derivatives `channels_in_space(channels)`.
@@ -98,7 +100,7 @@ def in_space_and_time(jet: Jet, channels: Channels) -> Jet:
 
 
 def at_moment(term: ResidualTerm, time: float) -> ResidualTerm:
-    """Move a term in space, which `problem_in_space` made, to another moment."""
+    """Copy a term in space, which `problem_in_space` made for one time, for another time."""
     assert isinstance(term.equation, AtMoment)
     return replace(term, equation=replace(term.equation, time=time))
 
@@ -106,9 +108,10 @@ def at_moment(term: ResidualTerm, time: float) -> ResidualTerm:
 def problem_in_space(
     terms: EvolutionTerms, domain: Domain, counted: Sequence[int], fields: int, order: int
 ) -> CellProblem:
-    """The problem in space of an evolution at its first moment, for the state and rate.
+    """The problem in space of an evolution at its initial time, for the state and rate.
 
-    The state and rate are the fields and their derivatives in time up to the order p.
+    The state and rate are the fields and their derivatives in time up to the order p. `at_moment`
+    moves the terms of the result to other times.
 
     Args:
         terms: the terms of the evolution.
@@ -125,8 +128,7 @@ def problem_in_space(
     def in_space(piece: Piece) -> Piece | None:
         """The piece of the boundary in space that belongs to a piece of the boundary in space-time.
 
-        The result is None for the pieces at the first and the last moment, which a condition on the
-        whole boundary in space and time has as well.
+        The result is None for the pieces at the initial and the final time.
         """
         if isinstance(piece, PieceOverTime):
             return piece.piece
@@ -148,7 +150,10 @@ def problem_in_space(
 
 
 class CellsInWindow(Network):
-    """Σ_j P_j(τ) φ_j(x) in one window: Legendre polynomials P_j in time, and cells in space.
+    """Σ_j P_j(τ) φ_j(x) in one window of time: Legendre polynomials P_j, and cell functions φ_j.
+
+    A window is a span of time that is solved at once. The φ_j are polynomials of space in each cell
+    of a tree of boxes.
 
     Args:
         layer: gives the functions φ_j. It has an output for each pair of polynomial P_j and field,
@@ -187,12 +192,12 @@ class CellsInWindow(Network):
 class CellWindows(NetworkOfWindows[CellsInWindow]):
     """Cells in space for each window of time; the scaled time is the last input. For `March`.
 
-    In each window the output is Σ_j P_j(τ) φ_j(x): Legendre polynomials of the window's time τ in
-    [-1, 1], and functions φ_j of space that are polynomials of total degree k in each cell, like
-    those of `Cells`. The cells are boxes of a tree over the domain in space, which is a box or any
-    domain in the plane. `March` adds one window after another, each with cells of its own, and
-    halves cells where the error is large. After the last window the output is constant in time. A
-    new network has one window.
+    A window is a span of time that is solved at once. In each window the output is Σ_j P_j(τ)
+    φ_j(x): Legendre polynomials of the window's time τ in [-1, 1], and functions φ_j of space that
+    are polynomials of total degree k in each cell, like those of `Cells`. The cells are boxes of a
+    tree over the domain in space, which is a box or any domain in the plane. `March` adds one
+    window after another, each with cells of its own, and halves cells where the error is large.
+    After the last window the output is constant in time. A new network has one window.
 
     Args:
         width: the number of inputs, of which time is the last one, and the number of fields: [3, 1]
@@ -261,8 +266,9 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
     def pieces(self) -> Tensor:  # type: ignore[override]
         """A box in space and time for each cell of each window, (c, 2, d), scaled to [0, 1].
 
-        A box holds its lower and its upper corner. If there are more than 2^14 boxes, neighbouring
-        windows are joined, with the cells of the first of the joined windows.
+        A window is a span of time that is solved at once. A box holds its lower and its upper
+        corner. If there are more than 2^14 boxes, neighbouring windows are joined, with the cells
+        of the first of the joined windows.
         """
         ends, parts = self.ends.cpu() / 2, []
         stride = -(-sum(len(member.layer.tree) for member in self.members) // 2**14)
@@ -280,10 +286,10 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         self.start = layer.tree
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
-        """Impose conditions as residuals, except conditions at the ends of a periodic coordinate.
+        """Prepare the cells for a problem; all but periodic conditions are imposed as residuals.
 
-        Instead, the cells at the two ends of a periodic coordinate become neighbours. The arguments
-        are those of `Network.impose`.
+        The cells at the two ends of a periodic coordinate become neighbours, which replaces the
+        periodic condition. The arguments are those of `Network.impose`.
         """
         self._take_order(problem, form)
         refuse_imposed(problem, self, boundary)
@@ -297,7 +303,7 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         return Imposition(None, met=frozenset(around), follows=follows)
 
     def anew(self) -> "CellWindows":
-        """A new network with the settings of this network."""
+        """A new network with the settings of this network, with one window and no solution."""
         network = CellWindows(
             self.width, self.polynomials.degree, self.start.roots, dtype=self.ends.dtype
         )
@@ -305,6 +311,6 @@ class CellWindows(NetworkOfWindows[CellsInWindow]):
         return network.to(self.ends.device)
 
     def member(self, modes: int) -> CellsInWindow:
-        """A new network for a window, on the initial cells, with `modes` polynomials in time."""
+        """A new network for one window, on the initial cells, with `modes` polynomials in time."""
         layer = CellLayer(self.start, self.polynomials, modes * self.fields)
         return CellsInWindow(layer.to(self.ends), modes)

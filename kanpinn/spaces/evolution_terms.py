@@ -1,5 +1,7 @@
-"""The terms of an evolution: the equation, initial values and boundary conditions. The order of the
-equation in time, and how fast the data of the terms change in time.
+"""The terms of a loss as the equation, initial values and boundary conditions of an evolution.
+
+The module also checks the order of the equation in time, and finds how fast the data of the terms
+change in time, which limits the windows (spans of time that are solved at once).
 """
 
 from collections.abc import Sequence
@@ -26,8 +28,9 @@ class EvolutionTerms:
 
     Args:
         equation: the equation.
-        initial: the conditions at the first moment.
-        boundary: the conditions at all times, with one point for each place.
+        initial: the initial conditions.
+        boundary: the conditions that hold at all times, with one point in space and time for each
+            point in space.
         algebraic: the indices of the fields of which no equation has a derivative in time.
     """
 
@@ -38,7 +41,7 @@ class EvolutionTerms:
 
 
 def as_residual_term(term: Term, method: str) -> ResidualTerm:
-    """Return the term if it is a sum of squared residuals.
+    """Return a term of the loss unchanged, or refuse it if it is not a sum of squared residuals.
 
     Args:
         term: a term of the loss.
@@ -60,8 +63,8 @@ def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
         surrogate: gives the domain.
 
     Raises:
-        InputError: for a term on data, for a term at one moment other than the first, or for a term
-            that couples different times; the message names the term.
+        InputError: for a term on data, for a term at one time other than the initial time, or for a
+            term that couples different times; the message names the term.
     """
     low, high = surrogate.domain.time_span
     precision = torch.finfo(terms[0].points.coords.dtype).eps
@@ -97,16 +100,16 @@ def sorted_terms(terms: Sequence[Term], surrogate: Surrogate) -> EvolutionTerms:
 
 
 def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
-    """Return whether a condition holds from the first moment to the last moment.
+    """Return whether a condition holds from the initial to the final time.
 
-    A condition on pieces of the boundary holds if each piece lasts for 0.95 of the time or more.
-    Pieces at a single moment, which belong to a whole boundary, do not count. Of other conditions
-    only the points are known. With n ≥ 8 points, they must extend over the fraction 1 - 12/n of the
-    time (at least 0.25), since random points would hardly leave more time free.
+    A condition on pieces of the boundary in space and time holds if each piece lasts for 0.95 of
+    the duration or more. Pieces at the initial or final time alone do not count. Of other
+    conditions only the points are known. With n ≥ 8 points, they must extend over the fraction 1 -
+    12/n of the time (at least 0.25), since random points would hardly leave more time free.
 
     Args:
         term: the condition.
-        low, high: the first and the last moment.
+        low, high: the initial and the final time.
     """
     if not term.pieces:
         moments = term.points.coords[:, -1]
@@ -120,14 +123,14 @@ def _holds_at_all_times(term: ResidualTerm, low: float, high: float) -> bool:
 
 
 def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -> Tensor:
-    """The values and rates that the terms prescribe for the fields at the first moment.
+    """The values and rates that initial conditions prescribe for the fields at given points.
 
     At each point the result is the least-squares solution of least norm, so that values that are
     not prescribed are zero.
 
     Args:
-        terms: the conditions at the first moment.
-        points: n points at the first moment.
+        terms: the initial conditions.
+        points: n points at the initial time.
         fields: the number of fields m.
 
     Returns:
@@ -139,11 +142,11 @@ def initial_values(terms: Sequence[ResidualTerm], points: Points, fields: int) -
 
 
 def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Tensor, Tensor]:
-    """The matrices and constants of a term that is linear in the values and rates of the fields.
+    """The matrices and constants of an initial condition, which is linear in values and rates.
 
     Args:
-        term: the term, which contains no other derivatives.
-        points: n points at the first moment, with normals that point backwards in time.
+        term: the initial condition, which contains no other derivatives.
+        points: n points at the initial time.
         fields: the number of fields m.
 
     Returns:
@@ -158,21 +161,22 @@ def linear_in_state(term: ResidualTerm, points: Points, fields: int) -> tuple[Te
 
 
 def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: Stages) -> EvolutionTerms:
-    """Check the order in time of an evolution, and find its algebraic fields.
+    """Check the order in time of an evolution's equation, and find its algebraic fields.
+
+    An algebraic field, such as the pressure, has no derivative in time in any equation.
 
     Args:
-        terms: the terms.
+        terms: the terms of the evolution.
         fields: the number of fields.
         order: 2 with initial rates, 1 without.
-        scheme: the collocation in time.
+        scheme: the collocation method in time.
 
     Returns:
-        The terms with `algebraic`, the indices of the fields of which no equation has a derivative
-        in time.
+        The terms with the indices of the algebraic fields.
 
     Raises:
         InputError: for an equation whose order in time is above `order`, or below 2 with initial
-            rates, or for algebraic fields if the scheme does not damp.
+            rates, or for algebraic fields if the method does not damp stiff components.
     """
     # The sizes of the coefficients of the derivatives in time, (orders, equations, fields), from a
     # linearisation around a wave.
@@ -212,13 +216,15 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: Stages) 
 
 
 def _wave(points: Points, channels: Channels, fields: int, in_time: float = 1.0) -> Jet:
-    """The jet of fields e^(Σ x_i / scale_i), which are nowhere zero, with all derivatives.
+    """The values and derivatives of fields e^(Σ x_i / scale_i), which are nowhere zero.
+
+    They serve as a test function that has all derivatives.
 
     Args:
         points: the points; scale_i is their largest |x_i|.
-        channels: the derivatives that the jet carries.
+        channels: the derivatives that the result carries.
         fields: the number of fields; all of them are equal.
-        in_time: 1, or 0 for a wave in space that is constant in time.
+        in_time: 1, or 0 for fields that are constant in time.
     """
     factors = 1 / points.coords.abs().amax(dim=0).clamp_min(1e-300)
     factors[-1] *= in_time
@@ -230,10 +236,12 @@ def _wave(points: Points, channels: Channels, fields: int, in_time: float = 1.0)
 
 @dataclass(frozen=True)
 class TimeScales:
-    """Intervals of time in each of which polynomials of low degree fit given functions of time.
+    """Intervals of time on each of which polynomials of low degree fit the data of a problem.
+
+    They limit the lengths of windows (spans of time that are solved at once).
 
     Args:
-        ends: the first moment and the ends of the intervals, in increasing order; empty if nothing
+        ends: the initial time and the ends of the intervals, in increasing order; empty if nothing
             limits the windows.
         share: the largest length per stage of a window that begins in an interval or reaches into
             this interval, as a fraction of the interval's length.
@@ -244,15 +252,16 @@ class TimeScales:
 
     @classmethod
     def of_samples(cls, samples: Tensor, begin: float, duration: float, small: float) -> Self:
-        """The intervals for functions that are sampled in the middles of equal parts of the time.
+        """Find the intervals for functions of time that are sampled at equal distances.
 
-        The whole time is halved until polynomials of degree 6 fit all functions in an interval, or
-        until the interval has 8 samples.
+        The samples are at the middles of equal parts of the time. The whole time is halved again
+        and again until polynomials of degree 6 fit all functions in an interval, or until the
+        interval has 8 samples.
 
         Args:
             samples: the values of c functions, (parts, c); `parts` is a power of two, at least 8.
-            begin, duration: the first moment and the duration of the whole time.
-            small: the largest error of the polynomials.
+            begin, duration: the initial time and the duration.
+            small: the largest permitted error of the polynomials.
         """
         degree, least = 6, 8
         parts = len(samples)
@@ -273,16 +282,16 @@ class TimeScales:
         return cls((begin, *(begin + duration * ends).tolist()))
 
     def reach(self, time: float, length: float, stages: int) -> float:
-        """The largest length of the next window that the intervals permit, up to `length`.
+        """The length of the next window of time: the wanted length, or less if intervals limit it.
 
         A window that has a part in an interval of length h may have the length share · stages · h.
         If the interval begins after the window does, the window may also end where the interval
-        begins, whatever its length. The result is at most the wanted length.
+        begins, whatever its length.
 
         Args:
-            time: the moment at which the window begins.
+            time: the time at which the window begins.
             length: the wanted length.
-            stages: the number of stages.
+            stages: the number of collocation stages of the window.
         """
         for start, end in pairwise(self.ends):
             if start >= time + length:
@@ -296,14 +305,15 @@ class TimeScales:
 def time_scales_of(
     terms: EvolutionTerms, surrogate: Surrogate, fields: int, tolerance: float
 ) -> TimeScales:
-    """The intervals of time that resolve the terms, for fields that are constant in time.
+    """The intervals of time that resolve the data of a problem, such as sources that vary in time.
 
-    The terms are sampled at 2048 moments and at most 16 places. A pulse is missed if it is shorter
-    than the time between two samples, or zero at all of these places.
+    The residuals of all terms, for fields that are constant in time, are sampled at 2048 times and
+    at most 16 points in space. A pulse is missed if it is shorter than the time between two
+    samples, or zero at all of these points.
 
     Args:
         terms: the terms.
-        surrogate: gives the domain and the data that are built in.
+        surrogate: gives the domain and the boundary data that are built in.
         fields: the number of fields m.
         tolerance: the tolerance of the march. Polynomials in the intervals fit each sampled
             function to a tenth of the tolerance, but at least 1e-6 and at most 1e-3, in units of
@@ -322,14 +332,16 @@ def time_scales_of(
 def _samples(
     term: ResidualTerm, surrogate: Surrogate, fields: int, times: Tensor, most: int
 ) -> Tensor:
-    """The residuals of a term at some places and times for two constant fields, zero and a wave.
+    """The residuals of a term over time, for fields that are constant in time.
+
+    The fields are zero in one case and the wave of `_wave` in another case.
 
     Args:
         term: the term.
-        surrogate: gives the data that are built into the solution.
+        surrogate: gives the boundary data that are built into the solution.
         fields: the number of fields.
         times: the k times, (k,).
-        most: the largest number of places.
+        most: the largest number of points in space.
 
     Returns:
         A table (k, c). Its columns are the residuals of the zero fields, then the residuals of the

@@ -1,5 +1,8 @@
-"""The functions of space of a march with splines or a network: splines on intervals that are graded
-by errors, with breaks at kinks of initial values, and projections onto these functions.
+"""The functions of space of an evolution that `March` solves, other than cells.
+
+A march solves windows, spans of time, one after another. `FunctionSpace` has the functions of space
+of a window: splines on intervals that are graded by errors, with breaks (ends of intervals) at
+kinks of initial values; or the functions of a network's output layer.
 """
 
 import itertools
@@ -35,10 +38,11 @@ def graded_breaks(
     least: int = 1,
     kinks: Tensor | None = None,
 ) -> Tensor:
-    """Breaks (ends of intervals) for splines with the same error on every interval.
+    """Choose intervals for splines such that the error is the same on every interval.
 
     The error of splines of degree k is proportional to the width of an interval to the power k + 1;
-    beside a kink it is taken to be proportional to the width.
+    beside a kink of the function it is taken to be proportional to the width. The ends of the
+    intervals are called breaks.
 
     Args:
         breaks: the old breaks, (G + 1,).
@@ -46,7 +50,7 @@ def graded_breaks(
         degree: k.
         error: the root mean square error to aim at, on every interval.
         most, least: the largest and the smallest number of intervals.
-        kinks: the old breaks that have a kink, and stay; None if there are none.
+        kinks: the old breaks at which the function has a kink, which stay; None if there are none.
 
     Returns:
         The new breaks, from the first to the last old break. Neighbouring intervals differ in width
@@ -83,19 +87,19 @@ Values = Callable[[Tensor], Tensor]  # places (n,) → values (n, c)
 
 
 def kinks_of(values: Values, low: float, high: float) -> Tensor:
-    """The places between two ends where a function or its first derivative jumps.
+    """The points between two ends where a function or its first derivative jumps.
 
     The interval is divided into many parts. In each part the half with the largest fourth
     difference is chosen again and again, down to rounding. With the distance w of neighbouring
-    places, fourth differences fall like w⁴ where the function is smooth, like w at a kink, and not
-    at all at a jump. Kinks are found to some 1e-12 of the length.
+    sample points, fourth differences fall like w⁴ where the function is smooth, like w at a kink,
+    and not at all at a jump. Kinks are found to some 1e-12 of the length.
 
     Args:
-        values: the function, defined for places (n,) from low to high.
+        values: the function, from points (n,) between low and high to values (n, c).
         low, high: the ends.
 
     Returns:
-        The places, in increasing order, (k,). The result is empty if there are more than 20 places,
+        The points, in increasing order, (k,). The result is empty if there are more than 20 points,
         as then the function is hardly smooth anywhere.
     """
     parts, coarse, fine, last, most = 320, 10, 20, 40, 20
@@ -129,22 +133,22 @@ def kinks_of(values: Values, low: float, high: float) -> Tensor:
 
 
 def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodic: bool) -> Tensor:
-    """The kinks of initial values in one coordinate of space, scaled to [-1, 1].
+    """The points where initial values in one space coordinate, or their first derivatives, jump.
 
     Args:
-        initial: the conditions at the first moment.
+        initial: the initial conditions.
         surrogate: gives the coordinates and the number of fields.
-        periodic: whether -1 and 1 are the same place. If this place has a kink, the result contains
-            both -1 and 1.
+        periodic: whether the coordinate is periodic. If the common end point has a kink, the result
+            contains both -1 and 1.
 
     Returns:
-        The kinks in increasing order, (k,).
+        The points in the coordinate scaled to [-1, 1], in increasing order, (k,).
     """
     (low, first), (high, _) = (corner.tolist() for corner in surrogate.domain.bounds)
     fields, seam = surrogate.network.width[-1], 1e-9
 
     def values(xi: Tensor) -> Tensor:
-        """The initial values of all fields at places in scaled space, (n,) → (n, c)."""
+        """The initial values of all fields at points of the scaled coordinate, (n,) → (n, c)."""
         x = low + (torch.where(xi > 1, xi - 2, xi) + 1) / 2 * (high - low)
         points = Points(torch.stack([x, torch.full_like(x, first)], dim=1), surrogate.domain.names)
         return initial_values(initial, points, fields).movedim(0, 1).flatten(1)
@@ -158,14 +162,14 @@ def initial_kinks(initial: Sequence[ResidualTerm], surrogate: Surrogate, periodi
 
 
 def breaks_with(breaks: Tensor, kinks: Tensor) -> Tensor:
-    """Return breaks with kinks added to them, in increasing order.
+    """Add kinks to the breaks (ends of intervals) of splines; return all in increasing order.
 
     An inner break is removed if its distance to a kink is at most 0.3 of the shortest interval.
 
     Args:
         breaks: the old breaks in increasing order, (G + 1,).
-        kinks: the kinks in increasing order, (k,). Kinks at or beyond the first and the last break
-            are left out.
+        kinks: the points with kinks in increasing order, (k,). Those at or beyond the first and the
+            last break are left out.
     """
     kinks = kinks[(kinks > breaks[0]) & (kinks < breaks[-1])]
     inner, close = breaks[1:-1], 0.3 * float(breaks.diff().min())
@@ -176,15 +180,17 @@ def breaks_with(breaks: Tensor, kinks: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class FunctionSpace:
-    """The functions of space in one or several windows, and the equations tested with them.
+    """The functions of space in a window of time, and the equations tested with them.
+
+    A window is a span of time that is solved at once. Several windows may share an object.
 
     Args:
-        network: the network in windows.
+        network: the solution as a network for each window.
         surrogate: the solution.
         terms: the equation, the initial values and the conditions on the boundary.
-        breaks: the ends of the intervals of splines in each coordinate of scaled space, (G + 1,)
+        breaks: the ends of the spline intervals in each coordinate of scaled space, (G + 1,)
             each; empty for a network with hidden layers or without space.
-        kinks: the places in scaled space where the initial values have kinks, (k,), all of them
+        kinks: the points in scaled space where the initial values have kinks, (k,), all of them
             breaks; None if they are not known, or no longer matter.
     """
 
@@ -223,9 +229,9 @@ class FunctionSpace:
         return 3000 if len(self.breaks) == 1 else int(9e4 ** (1 / len(self.breaks)))
 
     def _least(self, axis: int) -> int:
-        """The smallest number of intervals of a coordinate: 1, or degree + 1 around a circle.
+        """The smallest number of intervals of a coordinate: 1, or degree + 1 if it is periodic.
 
-        Around a circle a spline, which extends over degree + 1 intervals, must not meet itself.
+        A spline extends over degree + 1 intervals, and a periodic one must not overlap itself.
 
         Args:
             axis: the index of the coordinate.
@@ -234,7 +240,7 @@ class FunctionSpace:
 
     @cached_property
     def pattern(self) -> Separable:
-        """A network with these functions of space and one polynomial in time, for `member`."""
+        """A network of these functions of space with one polynomial in time; `member` copies it."""
         pattern = self.network.member(1)
         if self.breaks:
             splines = self._splines
@@ -257,7 +263,7 @@ class FunctionSpace:
 
     @cached_property
     def rule(self) -> tuple[Points, Tensor]:
-        """The quadrature points over space at the first moment, and their weights, (P,).
+        """The quadrature points over space at the initial time, and their weights, (P,).
 
         This rule is for the functions of a network with hidden layers, which vanish nowhere.
         Splines have Gauss rules in their intervals instead.
@@ -270,7 +276,7 @@ class FunctionSpace:
 
     @cached_property
     def system(self) -> System[Any]:
-        """The equations, tested with the functions of the space.
+        """The equation, tested with these functions of space, and the boundary conditions.
 
         The functions are products of splines in several dimensions, splines in one dimension, the
         functions of a network with hidden layers, or the constant function in time alone.
@@ -294,11 +300,12 @@ class FunctionSpace:
         return OutputFunctions(self.surrogate, cast(SeparableKAN, self.pattern))
 
     def initial(self) -> tuple[Tensor, Tensor]:
-        """Represent the initial values in the space.
+        """Project the initial values onto these functions of space.
 
         Returns:
             The coefficients of the value and, for second order, the rate, (order, n, m), for n
-            functions and m fields. The root mean square error of the value in each element, (E,).
+            functions and m fields; and the root mean square error of the value in each element,
+            (E,).
         """
         system = self.system
         states, values = system.initial(self.terms.initial)
@@ -306,7 +313,7 @@ class FunctionSpace:
         return states, system.by_elements(system.space.values(states[:1]) - values[0])
 
     def moved(self, states: Tensor, old: "FunctionSpace") -> tuple[Tensor, Tensor]:
-        """Represent states of another space in this space.
+        """Project states (values or rates of the fields) from another function space to this one.
 
         Args:
             states: the coefficients of b states of m fields in the n functions of the other space,
@@ -328,7 +335,7 @@ class FunctionSpace:
         return moved, system.by_elements(space.values(moved[:1]) - values[0])
 
     def error(self, errors: Tensor) -> float:
-        """The root mean square error over all of space.
+        """The root mean square error over all of space, from the errors in elements.
 
         Args:
             errors: the root mean square errors in each element, (E,).
@@ -336,7 +343,7 @@ class FunctionSpace:
         return float((self.system.shares * errors.square()).sum().sqrt())
 
     def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> "FunctionSpace":
-        """The space with intervals graded for a root mean square error of the splines.
+        """A space of splines on new intervals, chosen for a root mean square error of the splines.
 
         Args:
             errors: the present errors on each interval, (Σ G,): for each coordinate its G
@@ -354,7 +361,7 @@ class FunctionSpace:
         return replace(self, breaks=regraded)
 
     def with_kinks(self) -> "FunctionSpace":
-        """The space with breaks at the kinks of the initial values.
+        """The space with ends of spline intervals at the kinks of the initial values.
 
         In several dimensions the space stays as it is.
         """
@@ -366,7 +373,7 @@ class FunctionSpace:
 
     @torch.no_grad()
     def member(self, series: Tensor) -> Separable:
-        """The network of a window.
+        """The network of one window of time, from its coefficients in this space.
 
         Args:
             series: the Legendre series in time of the fields, (modes, n, m); there may be several
@@ -380,7 +387,7 @@ class FunctionSpace:
 
 
 def space_of(domain: Domain) -> Domain:
-    """The domain in space of a domain in space and time, whose last coordinate is the time.
+    """The spatial domain of a domain in space and time, whose last coordinate is the time.
 
     Raises:
         InputError: for a domain that is not a product of space and time.

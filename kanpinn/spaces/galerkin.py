@@ -1,6 +1,11 @@
-"""Galerkin's method for an evolution: trial spaces by elements (splines in one coordinate, random
-functions, time alone), terms at quadrature places, boundary conditions, and the linear systems of
-the stages.
+"""Galerkin's method in space for an evolution equation that is solved in windows of time.
+
+A window is a span of time that is solved at once. In it each coefficient of a basis function of
+space is a polynomial in time. `TrialSpace` has the basis functions at the quadrature points in
+space (called places, since points have a time too), `TermInSpace` one equation or boundary
+condition there, and `System` the tested equations and their linear systems. The basis functions are
+splines in one coordinate, random functions of hidden layers, or a constant for equations in time
+alone; products of splines are in `products.py`.
 """
 
 import math
@@ -31,14 +36,15 @@ from kanpinn.spaces.windows import SeparableKAN
 
 @dataclass(frozen=True, eq=False)
 class TrialSpace(ABC):
-    """A trial space with n functions ψ_i for each of m fields: u_f = g_f + Σ_i y_if ψ_if.
+    """A trial space: n basis functions ψ_i of space, and m fields u_f = g_f + Σ_i y_if ψ_if.
 
-    The g_f are data that are built in. Integrals over space are sums over quadrature places.
+    The functions g_f are boundary data that are built into the solution; without them g_f = 0.
+    Integrals over space are sums over the points of a quadrature rule.
 
     Args:
-        places: the quadrature places, as points in space and time at an arbitrary time.
-        weights: the weights of the rule in space, (E, q) for E elements with q places each.
-        like: a jet at the places, which has the derivatives that are needed.
+        places: the quadrature points in space, as points in space and time at an arbitrary time.
+        weights: the weights of the rule, (E, q) for E elements with q points each.
+        like: any jet at the quadrature points; it says which derivatives jets of this space carry.
         size: the number of functions n.
         fields: the number of fields m.
         intervals: whether the functions are splines on intervals.
@@ -53,43 +59,50 @@ class TrialSpace(ABC):
 
     @abstractmethod
     def jet(self, y: Tensor) -> Jet:
-        """The jets of combinations Σ_i y_i ψ_i at the places.
+        """The values and derivatives of b functions Σ_i y_i ψ_i at the quadrature points.
 
         Args:
-            y: the coefficients of b combinations, (b, n, m).
+            y: the coefficients of the b functions for each of m fields, (b, n, m).
 
         Returns:
-            A jet with b·m components: for each combination its m fields, one combination after
-            another.
+            A jet with b·m components: the m fields of the first function, then those of the second,
+            and so on.
         """
 
     @abstractmethod
     def values(self, y: Tensor) -> Tensor:
-        """The values of the combinations at the places, (places, b·m), ordered as in `jet`."""
+        """The values of b functions Σ_i y_i ψ_i at the quadrature points, (places, b·m).
+
+        The arguments and the order of the components are those of `jet`.
+        """
 
     @abstractmethod
     def coefficients(self, y: Tensor) -> Tensor:
-        """The coefficients of a network's output layer, (…, coefficients, m).
+        """The coefficients of the network's output layer for functions Σ_i y_i ψ_i.
 
         Args:
             y: the coefficients of the functions ψ_i, (…, n, m).
+
+        Returns:
+            The coefficients, (…, coefficients, m).
         """
 
 
 def errors_of_waves(
     channels: Channels, linearised: Tensor, axis: int, wave: Tensor, rate: float, sizes: Tensor
 ) -> Tensor:
-    """The sizes of waves e^(ω x) e^(rate t) along one coordinate whose residuals have given sizes.
+    """The sizes of waves e^(ω x) e^(rate t) whose linearised residuals have given sizes.
 
-    A wave with the amplitudes a of the m fields has the residuals S a, with a matrix S for each
-    interval. The sizes are |S⁺| times the sizes of the residuals, with the pseudo-inverse S⁺; they
-    are infinite if an entry of any S is not finite.
+    The wave stands for the unknown error of a solution. A wave with the amplitudes a of the m
+    fields has the residuals S a, with one matrix S for each interval of the coordinate. The result
+    is |S⁺| times the sizes of the residuals, with the pseudo-inverse S⁺. It is infinite if an entry
+    of any S is not finite.
 
     Args:
         channels: the derivatives in the jets, with time as the last coordinate.
-        linearised: the derivatives of the residuals by the parts of the fields' jets, in the mean
-            over each of G intervals, (equations, G, parts, m).
-        axis: the index of the coordinate.
+        linearised: the derivatives of the residuals by the values and derivatives (the parts) of
+            the fields, averaged over each of G intervals, (equations, G, parts, m).
+        axis: the index of the coordinate along which the wave varies.
         wave: ω in each interval, imaginary, (G,).
         rate: the rate of the change in time.
         sizes: the root mean squares of the residuals at k times, (k, G, equations).
@@ -104,11 +117,11 @@ def errors_of_waves(
 
 
 def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: Tensor) -> Tensor:
-    """The times in which the squared amplitudes of waves e^(ω x) fall by the factor e, (G,).
+    """For each interval the time in which the square of a wave e^(ω x) falls by the factor e, (G,).
 
-    This is for equations of first order in time. If several fields make several waves, the time is
-    that of the wave that is damped least; it is infinite if this wave is not damped. The arguments
-    are those of `errors_of_waves`.
+    The linearised equation, of first order in time, damps waves in space at certain rates. With
+    several fields there are several rates, and the smallest counts. The time is infinite if the
+    equation does not damp the wave. The arguments are those of `errors_of_waves`.
     """
     small = 1e-12  # the relative size of a rate that is rounding
     still, moving = (_symbols(channels, linearised, axis, wave, rate) for rate in (0.0, 1.0))
@@ -122,9 +135,10 @@ def lifetimes_of_waves(channels: Channels, linearised: Tensor, axis: int, wave: 
 def _symbols(
     channels: Channels, linearised: Tensor, axis: int, wave: Tensor, rate: float
 ) -> Tensor:
-    """The linearised residuals of waves with the amplitude 1 in a single field, (G, equations, m).
+    """The linearised residuals of waves e^(ω x) e^(rate t) with amplitude 1 in one of m fields.
 
-    They are the matrices S of `errors_of_waves`, which also describes the arguments.
+    The result, (G, equations, m), has the matrices S of `errors_of_waves`, which also describes the
+    arguments.
     """
     kappa = wave.new_zeros(len(wave), channels.dim)
     kappa[:, axis], kappa[:, -1] = wave, rate
@@ -140,9 +154,9 @@ LinearSystem = Callable[[Sequence[complex]], Solve]
 
 @dataclass(frozen=True)
 class MatrixLayout:
-    """The storage of matrices whose entries couple all functions of each element.
+    """The storage of a sparse matrix whose entries couple the functions of each element.
 
-    The matrices are band matrices in LAPACK's layout, or dense matrices where bands would be wide.
+    The matrix is stored as a band matrix in LAPACK's layout, or densely where the band is wide.
 
     Args:
         unknowns: the number of rows and of columns.
@@ -155,24 +169,24 @@ class MatrixLayout:
     slots: Array
 
     def assembled(self, entries: Array) -> Array:
-        """Add up the entries of all elements at their places, and return the stored matrix.
+        """Assemble the element matrices: add up their entries in the stored matrix, and return it.
 
         Args:
-            entries: the entries, one for each of `slots`.
+            entries: the entries of all element matrices, one for each index in `slots`.
         """
         rows = self.unknowns if self.width is None else 3 * self.width + 1
         return np.bincount(self.slots, entries, rows * self.unknowns).reshape(rows, -1)
 
     def tie(self, matrix: Array, tie: "Ties", conditions: Array) -> None:
-        """Replace the u rows of the tied unknowns in a stored matrix.
+        """Impose boundary conditions on a stored matrix: replace the rows of u unknowns.
 
-        The first c of these rows become `tie.rows @ conditions`, and the other u - c rows become
+        The first c of the u rows become `tie.rows @ conditions`, and the other u - c rows become
         `tie.kept.T` times the old u rows. Entries outside a stored band are not used.
 
         Args:
             matrix: the stored matrix, which is changed.
-            tie: the unknowns, and how their rows are combined.
-            conditions: the rows of all conditions, (rows, unknowns).
+            tie: the u unknowns, and how their rows are combined.
+            conditions: the linearised boundary conditions, (rows, unknowns).
         """
         numbers, w = tie.numbers[:, None], self.width
         reach = np.arange(self.unknowns) if w is None else np.arange(-w, w + 1) + numbers
@@ -186,7 +200,7 @@ class MatrixLayout:
         np.put(matrix, slot, rows[row, column])
 
     def factored(self, matrix: Array) -> Solve:
-        """Factor a stored matrix, real or complex, and return the solver.
+        """Factor a stored matrix, real or complex, and return the function that solves with it.
 
         Raises:
             LinAlgError: if the matrix is singular.
@@ -203,12 +217,12 @@ class MatrixLayout:
 
 @dataclass(frozen=True, eq=False)
 class MomentsInTime:
-    """Some times, with the values and derivatives of a window's polynomials at these times.
+    """k times in a window of time, with a window's polynomials in time and their derivatives there.
 
     Args:
         times: the k times, (k,).
         rates: for each order of the derivative, from 0, the values of the b polynomials, (k, b).
-            The comment above `at_stages` defines the polynomials.
+            They are the basis of `kanpinn.spaces.time_schemes.at_moments`.
     """
 
     times: Tensor
@@ -216,7 +230,7 @@ class MomentsInTime:
 
     @classmethod
     def of(cls, times: Array, rates: Sequence[Array]) -> Self:
-        """Make the moments from numpy arrays: the times, (k,), and the rates, (k, b) each."""
+        """Convert numpy arrays: the times, (k,), and the rates, (k, b) for each order."""
         return cls(torch.from_numpy(times), [torch.from_numpy(rate) for rate in rates])
 
 
@@ -225,12 +239,13 @@ Space = TypeVar("Space", bound=TrialSpace)
 
 @dataclass(frozen=True, eq=False)
 class TermInSpace(Generic[Space]):
-    """A term, the equation or a condition on the boundary, at the places of a trial space.
+    """An equation, or a condition on the boundary, at the quadrature points of a trial space.
 
     Args:
-        surrogate: gives the data that are built in.
-        term: the term; each of its rows needs `term.sites` consecutive places.
-        space: the functions at the places.
+        surrogate: the solution, which has the boundary data that are built in.
+        term: the equation or condition. A condition that compares several points, such as a
+            periodic one, needs `term.sites` consecutive points for one residual, otherwise 1.
+        space: the basis functions at the points.
     """
 
     surrogate: Surrogate
@@ -239,9 +254,12 @@ class TermInSpace(Generic[Space]):
 
     @torch.no_grad()
     def data(self, points: Points) -> Jet:
-        """The jet of the data g that are built in, with m components, at points.
+        """The values and derivatives of the boundary data g that are built into the solution.
 
-        It is zero if no data are built in.
+        They are a jet with m components. It is zero if no data are built in.
+
+        Args:
+            points: the points in space and time.
         """
         like = self.space.like.map(
             lambda t: t.new_zeros(()).expand(len(points), *t.shape[1:-1], self.space.fields)
@@ -250,36 +268,40 @@ class TermInSpace(Generic[Space]):
         return like if output is None else output.apply(points, like)
 
     def jet(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Jet:
-        """The jet of the m fields at the places of the space at k moments.
+        """The values and derivatives of the m fields at all quadrature points and k times.
 
         Args:
-            points: the places at each of the moments, (k·places), moment by moment.
-            moments: the k moments.
-            states: the coefficients of the polynomials in time, (b, n, m).
+            points: the quadrature points at each of the times, (k·places), time by time.
+            moments: the k times.
+            states: the coefficients of the b polynomials in time for each basis function, (b, n,
+                m).
         """
         known = points.once("data", lambda: self.data(points))
         return in_time(self.space.jet(states), moments.rates, self.space.fields) + known
 
     def residual(self, points: Batch, moments: MomentsInTime, states: Tensor) -> Tensor:
-        """The residuals at the points for k moments, (k, rows, equations).
+        """The residuals at all quadrature points and k times, (k, rows, equations).
 
         Args:
-            points: the places at each of the moments, (k·places), moment by moment.
-            moments: the k moments.
-            states: the coefficients of the polynomials in time, (b, n, m).
+            points: the quadrature points at each of the times, (k·places), time by time.
+            moments: the k times.
+            states: the coefficients of the b polynomials in time for each basis function, (b, n,
+                m).
         """
         rows = self.term.equation(points, self.jet(points, moments, states))
         return rows.view(len(moments.times), -1, rows.shape[1])
 
     def linearised(self, moments: MomentsInTime, states: Tensor) -> Tensor:
-        """The derivatives of the residuals at one moment by the parts of the fields' jets.
+        """The derivatives of the residuals by the values and derivatives (the parts) of the fields.
 
         Args:
-            moments: the moment.
-            states: the coefficients of the polynomials in time, (b, n, m).
+            moments: the one time at which the term is linearised.
+            states: the coefficients of the b polynomials in time for each basis function, (b, n,
+                m).
 
         Returns:
-            The derivatives, (equations, E, q, parts, m).
+            The derivatives, (equations, E, q, parts, m), at q quadrature points in each of E
+            elements.
         """
         points = at_times(self.space.places, moments.times)
         slopes = Linearised.at(self.term.equation, points, self.jet(points, moments, states)).slopes
@@ -288,13 +310,13 @@ class TermInSpace(Generic[Space]):
 
 @dataclass(frozen=True, eq=False)
 class System(ABC, Generic[Space]):
-    """The equation of an evolution, tested with the functions of a trial space, and its conditions.
+    """An evolution equation, tested with a trial space's functions, and its boundary conditions.
 
-    The unknowns at each moment are the coefficients y of the n functions for m fields.
+    At each time the unknowns are the coefficients y of n functions for m fields.
 
     Args:
         interior: the equation in the trial space.
-        boundary: the conditions that are not built in, at single places on the boundary.
+        boundary: the boundary conditions that are not built in, at single points of the boundary.
         order: the order of the equation in time, 1 or 2.
     """
 
@@ -304,34 +326,37 @@ class System(ABC, Generic[Space]):
 
     @property
     def space(self) -> Space:
-        """The trial space."""
+        """The trial space of the equation."""
         return self.interior.space
 
     @property
     def highest(self) -> int:
-        """The highest order of a derivative in time that the jets need."""
+        """The highest order of derivatives in time for which `MomentsInTime` needs values."""
         terms = (self.interior, *self.boundary)
         return max(self.order, *(term.term.channels.derivative_order for term in terms))
 
     def points(self, moments: MomentsInTime) -> list[Batch]:
-        """The points of the equation, and of each condition on the boundary, at k moments.
+        """The points of the equation, then of each boundary condition, at k times.
 
-        Each entry of the list has k·places points, moment by moment.
+        Each entry of the list has k·places points, time by time.
+
+        Args:
+            moments: the k times.
         """
         terms = (self.interior, *self.boundary)
         return [at_times(term.space.places, moments.times) for term in terms]
 
     def at_start(self, time: float, state: Tensor) -> tuple[MomentsInTime, Tensor]:
-        """Polynomials in time that have a given value and rate at a moment, and the moment.
+        """Coefficients of polynomials in time that have a given value and rate at one time.
 
-        Their other coefficients do not matter at this moment, and are set to zero.
+        The values of these polynomials at other times do not matter.
 
         Args:
-            time: the moment.
+            time: the time.
             state: the value and, for second order, the rate, (order, n, m).
 
         Returns:
-            The moment, and the coefficients of the polynomials, (order + 1, n, m).
+            The time, and the coefficients of the polynomials, (order + 1, n, m).
         """
         rates = at_moments(stages(1), np.zeros(1), 1.0, self.order, self.highest)
         moments = MomentsInTime.of(np.array([time]), rates)
@@ -339,63 +364,63 @@ class System(ABC, Generic[Space]):
 
     @abstractmethod
     def residual(self, points: Sequence[Batch], moments: MomentsInTime, states: Tensor) -> Array:
-        """The residuals of the tested equation and of the conditions at k moments, (k, n·m).
+        """The residuals of the tested equation and of the boundary conditions at k times, (k, n·m).
 
         They are the right-hand sides for steps of Newton's method, whose matrices `linear` gives.
-        Where a condition determines an unknown, its residual replaces the tested equation.
+        Where a boundary condition determines an unknown, its residual replaces the tested equation.
 
         Args:
-            points: the points of the equation and of each condition at the moments, as the method
+            points: the points of the equation and of each condition at the k times, as the method
                 `points` returns them.
-            moments: the k moments.
-            states: the coefficients of b polynomials in time, (b, n, m).
+            moments: the k times.
+            states: the coefficients of the b polynomials in time, (b, n, m).
         """
 
     @abstractmethod
     def imposed(self, residual: Tensor, conditions: Sequence[Tensor], values: Tensor) -> Array:
-        """The right-hand sides of steps of Newton's method with conditions imposed, (k, n·m).
+        """The right-hand sides of Newton steps, from residuals at points, (k, n·m).
 
-        They are the residuals of the equation, tested with all functions. Where a condition
-        determines an unknown, the residual of the condition replaces the tested equation.
+        They are the residuals of the equation, tested with all functions. Where a boundary
+        condition determines an unknown, its residual replaces the tested equation.
 
         Args:
-            residual: the residual of the equation, (k, places, m).
+            residual: the residual of the equation at k times, (k, places, m).
             conditions: the residual of each condition in `boundary`, (k, rows, equations).
             values: the residuals of conditions that prescribe single unknowns, (k, n, m). Only
-                products of splines use them.
+                `ProductSystem` uses them.
         """
 
     @abstractmethod
     def linear(self, linearised: Tensor, moments: MomentsInTime, states: Tensor) -> LinearSystem:
-        """The linear systems Σ_r c_r K_r of the linearised equation and conditions.
+        """The linear systems Σ_r c_r K_r of the linearised equation and boundary conditions.
 
-        The result is a function that maps the c_r, one for each order r of derivatives in time, to
-        a solver.
+        K_r is the matrix of the terms with derivatives of order r in time. The result is a function
+        of the sequence of the c_r; it returns a function that solves the system.
 
         Args:
             linearised: the derivatives of the equation's residuals, (equations, E, q, parts, m), as
                 `TermInSpace.linearised` returns them.
-            moments: the moment at which the equation is linearised.
-            states: the coefficients of the polynomials in time, (b, n, m).
+            moments: the one time at which the boundary conditions are linearised.
+            states: the coefficients of the b polynomials in time, (b, n, m).
         """
 
     @abstractmethod
     def projection(self, values: Tensor) -> Tensor:
-        """The coefficients of the L2 projection of functions, (n, m).
+        """The coefficients of the L2 projection of m functions onto the trial space, (n, m).
 
         Args:
-            values: the values of the functions at the places, (places, m).
+            values: the values of the functions at the quadrature points, (places, m).
         """
 
     def initial(self, terms: Sequence[ResidualTerm]) -> tuple[Tensor, Tensor]:
-        """Project the initial values, minus the data that are built in.
+        """Project the initial values, minus built-in boundary data, onto the trial space.
 
         Args:
-            terms: the conditions at the first moment.
+            terms: the initial conditions.
 
         Returns:
-            The coefficients of the value and, for second order, the rate, (order, n, m), and the
-            projected value and rate at the places, (order, places, m).
+            The coefficients of the value and, for second order, the rate, (order, n, m); and the
+            values and rates before the projection at the quadrature points, (order, places, m).
         """
         points = at_times(self.space.places, self.space.places.coords[:1, -1])
         data, initial = self.interior.data(points), initial_values(terms, points, self.space.fields)
@@ -404,59 +429,59 @@ class System(ABC, Generic[Space]):
         return torch.stack([self.projection(value) for value in values]), values
 
     def consistent(self, states: Tensor, time: float) -> Tensor:
-        """Change the value of states as little as possible so that conditions on the boundary hold.
+        """Change states as little as possible so that boundary conditions hold at the start.
 
-        Initial values that contradict the conditions would leave an error as large as the
-        contradiction in the first window, however short the window is. By default the states are
+        Initial values that contradict the boundary conditions would leave an error as large as the
+        contradiction in the first window of time, however short it is. By default the states are
         returned unchanged.
 
         Args:
             states: the coefficients of the value and, for second order, the rate, (order, n, m).
                 The rate is not changed.
-            time: the first moment.
+            time: the initial time.
         """
         return states
 
     @abstractmethod
     def waves(self, linearised: Tensor) -> list[tuple[int, Tensor, Tensor]]:
-        """The waves e^(ω x) that represent the error in space, along each coordinate.
+        """The waves e^(ω x) that stand for the error in space along each coordinate.
 
-        Their period is the width of an interval of splines, or for other functions the mean
-        distance of n points: ω is 2πi divided by the period.
+        Their period is the width of an interval of splines. For other functions it is the mean
+        distance of n points, for n functions. ω is 2πi divided by the period.
 
         Args:
-            linearised: the linearised equation, (equations, E, q, parts, m), as
-                `TermInSpace.linearised` returns it.
+            linearised: the derivatives of the residuals, (equations, E, q, parts, m), as
+                `TermInSpace.linearised` returns them.
 
         Returns:
-            For each coordinate its index, the mean of the linearised equation over each of G
+            For each coordinate its index, the derivatives of the residuals averaged over each of G
             intervals, (equations, G, parts, m), and ω in each interval, (G,).
         """
 
     @abstractmethod
     def sizes(self, residual: Tensor, axis: int) -> Tensor:
-        """The root mean squares of a residual in the intervals of a coordinate, (k, G, e).
+        """The root mean squares of residuals in each of the G intervals of a coordinate, (k, G, e).
 
         For products of splines, only the part of the residual counts that the splines do not
         represent.
 
         Args:
-            residual: the residuals of e equations at k moments, (k, places, e).
+            residual: the residuals of e equations at k times, (k, places, e).
             axis: the index of the coordinate.
         """
 
     @torch.no_grad()
     def element_errors(self, linearised: Tensor, residual: Tensor, rate: float) -> Tensor:
-        """The root mean square error in space in each interval, from the residual in the interval.
+        """Estimate the error in space in each interval from the residual, as root mean squares.
 
         The error of splines is taken to be a wave with a period of one interval. Its size follows
         from the residual, which is the linearised equation applied to the error. The error of other
         functions is taken to be a wave as short as the mean distance of n points, for n functions.
 
         Args:
-            linearised: the linearised equation, (equations, E, q, parts, m), as
-                `TermInSpace.linearised` returns it.
-            residual: the residual of the equation at the places, (k, places, equations).
+            linearised: the derivatives of the residuals, (equations, E, q, parts, m), as
+                `TermInSpace.linearised` returns them.
+            residual: the residual of the equation at k times, (k, places, equations).
             rate: the rate at which the error changes in time like e^(rate t).
 
         Returns:
@@ -474,14 +499,14 @@ class System(ABC, Generic[Space]):
 
     @torch.no_grad()
     def lifetimes(self, linearised: Tensor) -> Tensor:
-        """The times for which errors of splines in each interval last, (intervals,).
+        """For each interval of splines, the time in which the equation damps an error there.
 
-        Within this time the squared error of an interval falls by the factor e. It is infinite for
+        In this time the squared error falls by the factor e, (intervals,). The time is infinite for
         equations of second order in time, and for functions that are not splines.
 
         Args:
-            linearised: the linearised equation, (equations, E, q, parts, m), as
-                `TermInSpace.linearised` returns it.
+            linearised: the derivatives of the residuals, (equations, E, q, parts, m), as
+                `TermInSpace.linearised` returns them.
         """
         if self.order > 1 or not self.space.intervals:
             return torch.full_like(self.shares, math.inf)
@@ -493,20 +518,20 @@ class System(ABC, Generic[Space]):
         """The root mean squares of an error in each element or interval, (E,).
 
         Args:
-            values: the error of all fields at the places, (places, m).
+            values: the error of all fields at the quadrature points, (places, m).
         """
 
     def with_splines(self, error: Tensor, splines: Tensor) -> Tensor:
-        """Raise an estimated error to at least the error that the splines in space make.
+        """Raise an estimated error where it is below the error that splines make in space.
 
-        In an element where the error in a window's splines is larger than the estimated error, the
-        estimate is raised to about the error in the splines. This is needed where the equation has
-        damped the errors of earlier windows: the window's own splines still make their error there.
+        In an element where `splines` is larger than the estimated error, the estimate is raised to
+        about `splines`. An equation that damps errors makes the estimate small, but splines on a
+        coarse grid still differ from the solution by their approximation error.
 
         Args:
-            error: the coefficients of the error of the value and, for second order, of the rate,
-                (order, n, m). The error of the rate is not changed.
-            splines: the root mean square errors of splines in each element, (E,).
+            error: the coefficients of the estimated error of the value and, for second order, of
+                the rate, (order, n, m). The error of the rate is not changed.
+            splines: the root mean square approximation error of the splines in each element, (E,).
 
         Returns:
             The coefficients of the raised error, (order, n, m).
@@ -518,14 +543,14 @@ class System(ABC, Generic[Space]):
         return torch.cat([self.projection(self.raised(values, missing))[None], error[1:]])
 
     def raised(self, values: Tensor, missing: Tensor) -> Tensor:
-        """Enlarge values so that their root mean squares in elements rise by about given amounts.
+        """Enlarge values so that their root mean square in each element rises by a given amount.
 
         By default the root mean square of the amounts, divided by √m, is added to all values. It is
         subtracted if the mean value is negative, so that the values grow in size.
 
         Args:
-            values: the values of all fields at the places, (places, m).
-            missing: the amounts, (E,).
+            values: the values of all fields at the quadrature points, (places, m).
+            missing: the amount for each element, (E,).
         """
         amount = (self.shares * missing.square()).sum().sqrt()
         return values + (-amount if values.mean() < 0 else amount) / math.sqrt(self.space.fields)
@@ -536,34 +561,38 @@ class System(ABC, Generic[Space]):
         """The weight of each element or interval in a mean square over space, (E,)."""
 
     def norms(self, values: Tensor) -> Tensor:
-        """The root mean squares over space of combinations Σ_i y_i ψ_i, over all fields, (k,).
+        """The root mean squares over space of k functions Σ_i y_i ψ_i, over all fields, (k,).
 
         Args:
-            values: the coefficients y of k combinations, (k, n, m).
+            values: the coefficients y of the k functions, (k, n, m).
         """
         at_places = self.space.values(values).unflatten(1, (len(values), -1))
         return self.root_mean_square(at_places.transpose(0, 1))
 
     def root_mean_square(self, values: Tensor) -> Tensor:
-        """The root mean squares over space of values (…, places, m), of all fields together."""
+        """The root mean squares over space, of all fields together, of values at quadrature points.
+
+        Args:
+            values: the values, (…, places, m); the result has the shape (…).
+        """
         weights = self.space.weights.flatten()[:, None]
         return ((weights * values.square()).sum(dim=(-2, -1)) / weights.sum()).sqrt()
 
 
 @dataclass(frozen=True, eq=False)
 class ElementSpace(TrialSpace):
-    """A trial space by elements, on each of which only a few functions do not vanish.
+    """A trial space given by elements, on each of which only `local` functions do not vanish.
 
     A spline space has an element for each interval; functions that vanish nowhere have one element.
-    There are E elements with q places each.
+    There are E elements with q quadrature points each.
 
     Args:
-        functions: the stacked jets of the `local` functions of each element, (E, q, parts, m or 1,
-            local).
+        functions: the values and derivatives (parts) of the `local` functions of each element,
+            (E, q, parts, m or 1, local).
         index: the indices of the functions of each element, (E, local).
-        spread: for each coefficient of a network's output layer the index of its function; or, for
-            functions that vanish nowhere, the matrix (coefficients, n) of the functions'
-            coefficients.
+        spread: how coefficients of the functions become coefficients of a network's output layer:
+            for each coefficient of the layer the index of its function; or, for functions that
+            vanish nowhere, a matrix (coefficients, n).
     """
 
     functions: Tensor
@@ -572,7 +601,7 @@ class ElementSpace(TrialSpace):
 
     @cached_property
     def tests(self) -> Tensor:
-        """The values of the functions times the weights, (E, q, m or 1, local)."""
+        """The values of the functions times the quadrature weights, (E, q, m or 1, local)."""
         return self.functions[:, :, 0] * self.weights[..., None, None]
 
     def jet(self, y: Tensor) -> Jet:
@@ -582,10 +611,10 @@ class ElementSpace(TrialSpace):
         return self._combined(self.functions[:, :, :1], y)[:, 0]
 
     def _combined(self, functions: Tensor, y: Tensor) -> Tensor:
-        """The stacked jets of combinations Σ_i y_i ψ_i of functions, (places, parts, b·m).
+        """The values and derivatives (parts) of b functions Σ_i y_i ψ_i, (places, parts, b·m).
 
         Args:
-            functions: jets of the functions, (E, q, parts, m or 1, local).
+            functions: the parts of the functions ψ_i, (E, q, parts, m or 1, local).
             y: the coefficients, (b, n, m).
         """
         elements, q, rows, sets, local = functions.shape
@@ -606,15 +635,15 @@ class ElementSpace(TrialSpace):
         return y[..., self.spread, :] if self.spread.ndim == 1 else self.spread @ y
 
     def by_functions(self, linearised: Tensor) -> list[Tensor]:
-        """The linearised residuals of the functions, for derivatives of order r = 0, 1, 2 in time.
+        """The linearised residuals of the functions, split by the order r of derivatives in time.
 
         Args:
-            linearised: the linearised equation, (equations, E, q, parts, m), as
-                `TermInSpace.linearised` returns it.
+            linearised: the derivatives of the residuals, (equations, E, q, parts, m), as
+                `TermInSpace.linearised` returns them.
 
         Returns:
-            For each r the derivatives of the residuals by the r-th derivative in time of each
-            coefficient, (equations, E, q, m, local).
+            For each r = 0, 1, 2 the derivatives of the residuals by the r-th derivative in time of
+            each coefficient, (equations, E, q, m, local).
         """
         fields = linearised.shape[-1]
         powers = [power.expand(-1, -1, -1, fields, -1) for power in self._powers]
@@ -622,7 +651,7 @@ class ElementSpace(TrialSpace):
 
     @cached_property
     def _powers(self) -> list[Tensor]:
-        """For r = 0, 1, 2 the jets of t^r / r! ψ at t = 0 with the functions ψ.
+        """For r = 0, 1, 2 the value and derivatives (parts) of t^r / r! ψ at t = 0 for each ψ.
 
         Each has the shape (E, q, parts, m or 1, local).
         """
@@ -633,11 +662,13 @@ class ElementSpace(TrialSpace):
 
 @dataclass(frozen=True, eq=False)
 class OutputFunctions:
-    """The functions of the output layer of a window's network, as trial spaces by elements.
+    """The functions of a network's output layer, which serve as trial functions of space.
+
+    Its methods return them at points, or as an `ElementSpace` or `DirectSystem`.
 
     Args:
-        surrogate: the solution, which gives the coordinates and the data that are built in.
-        member: the network of a window.
+        surrogate: the solution, which has the coordinates and the boundary data that are built in.
+        member: the network of a window, a span of time that is solved at once.
     """
 
     surrogate: Surrogate
@@ -645,15 +676,15 @@ class OutputFunctions:
 
     @torch.no_grad()
     def near(self, points: Points, channels: Channels) -> tuple[Tensor, Jet]:
-        """The functions that do not vanish near points; with hidden layers, all functions.
+        """The functions that do not vanish at points; all functions if there are hidden layers.
 
         Args:
             points: n points.
             channels: the derivatives that are needed.
 
         Returns:
-            The indices of the functions among the coefficients, (n, local), and their jets with
-            `local` components.
+            The indices of the functions among the coefficients, (n, local), and their values and
+            derivatives, a jet with `local` components.
         """
         member = self.member
         h = member.places(self.surrogate.coordinates(points, channels))
@@ -677,11 +708,11 @@ class OutputFunctions:
     ) -> ElementSpace:
         """The trial space of the products D φ, for given functions φ and a factor D for each field.
 
-        With data that are built in, a field is g + D times the network; without, D is 1.
+        With boundary data g that are built in, a field is g + D times the network; without, D is 1.
 
         Args:
-            points, weights: the places, and their weights (E, q).
-            functions: the jets of the φ at the places, (E·q, local).
+            points, weights: the quadrature points, and their weights (E, q).
+            functions: the values and derivatives of the φ at the points, (E·q, local).
             index: the indices of the functions of each element, (E, local).
             spread: for each coefficient of the output layer the index of its function, or the
                 matrix of the functions' coefficients, as in `ElementSpace`.
@@ -702,14 +733,15 @@ class OutputFunctions:
         return ElementSpace(*where, stacked, index, spread, intervals=False)
 
     def on_intervals(self, channels: Channels, periodic: bool) -> ElementSpace:
-        """The space of the splines of a KAN of one coordinate without hidden layers.
+        """The trial space of splines in one coordinate, for a network without hidden layers.
 
         The Gauss rule in each interval is exact for the degree of the splines. There are at least
-        1.5 times as many places as functions: otherwise no error could be seen.
+        1.5 times as many quadrature points as functions: with fewer, the residual would hardly show
+        the error.
 
         Args:
             channels: the derivatives that are needed.
-            periodic: whether the splines go on around a circle.
+            periodic: whether the splines are periodic.
         """
         basis, domain = self.member.layers[0].basis, self.surrogate.domain
         breaks, count, degree = basis.breaks[0], basis.intervals, basis.degree
@@ -731,13 +763,14 @@ class OutputFunctions:
         return replace(space, intervals=True)
 
     def everywhere(self, points: Points, weights: Tensor, channels: Channels) -> ElementSpace:
-        """The space of functions that vanish nowhere, such as random functions of hidden layers.
+        """The trial space of functions that vanish nowhere, such as those of hidden layers.
 
-        The basis is made of combinations of the functions that are orthonormal over the places.
-        Combinations that are zero up to rounding are left out.
+        Its basis consists of linear combinations of the output layer's functions that are
+        orthonormal under the quadrature rule. Combinations that are zero up to rounding are left
+        out.
 
         Args:
-            points, weights: a quadrature rule in space with P places; the weights are (P,).
+            points, weights: a quadrature rule in space with P points; the weights are (P,).
             channels: the derivatives that are needed.
         """
         small = 1e-12  # relative to the largest singular value
@@ -750,12 +783,14 @@ class OutputFunctions:
         return self._space(points, weights[None], functions, index, spread)
 
     def at_places(self, points: Points, channels: Channels, spread: Tensor) -> ElementSpace:
-        """The functions of a space at single places, with an element for each place.
+        """The functions of a trial space at given points, with one element for each point.
+
+        It serves for conditions at points of the boundary.
 
         Args:
-            points: the places.
+            points: the points.
             channels: the derivatives that are needed.
-            spread: the attribute `spread` of the space, an `ElementSpace`.
+            spread: the attribute `spread` of the trial space, an `ElementSpace`.
         """
         index, functions = self.near(points, channels)
         if spread.ndim == 1:
@@ -766,7 +801,7 @@ class OutputFunctions:
         return self._space(points, torch.ones_like(points.coords[:, :1]), functions, index, spread)
 
     def at_moment(self, channels: Channels) -> ElementSpace:
-        """The space of one place and the constant function, for equations in time alone.
+        """The trial space of one constant function and one point, for equations in time alone.
 
         Args:
             channels: the derivatives that are needed.
@@ -780,15 +815,15 @@ class OutputFunctions:
         return self._space(points, torch.ones_like(low[:1, None]), constant, zero, spread)
 
     def system(self, terms: EvolutionTerms, space: ElementSpace, order: int) -> "DirectSystem":
-        """The equations in a trial space, with the conditions on the boundary.
+        """The equation, tested with the functions of a trial space, with its boundary conditions.
 
         Args:
-            terms: the equation and the conditions.
-            space: a trial space of the output layer's functions.
+            terms: the equation, the initial and the boundary conditions.
+            space: the trial space, made by a method of this object.
             order: the order of the equation in time.
 
         Raises:
-            InputError: if there are too few places on the boundary for the functions.
+            InputError: if there are too few points on the boundary for the functions.
         """
         surrogate, boundary = self.surrogate, []
         for term in terms.boundary:
@@ -817,12 +852,11 @@ class OutputFunctions:
 
 @dataclass(frozen=True, eq=False)
 class Ties:
-    """Boundary conditions on u unknowns, and the tests of the equation that they replace.
+    """Boundary conditions on u coupled unknowns, and the test functions left for the equation.
 
     The linearised conditions determine c of the unknowns, if c of their r rows are independent. The
-    equation is tested with those combinations of the functions that satisfy the conditions for zero
-    data. So the conditions hold exactly, and the tests are those of a space whose functions satisfy
-    the conditions.
+    equation is tested only with those u - c combinations of the u functions that satisfy the
+    conditions for zero data. So the conditions hold exactly.
 
     Args:
         numbers: the indices of the unknowns, (u,).
@@ -841,16 +875,16 @@ def condition_rows(
     moments: MomentsInTime,
     states: Tensor,
 ) -> list[Array]:
-    """The linearised conditions for each order r = 0, 1, … of derivatives in time.
+    """The matrices of linearised boundary conditions, one for each order of derivatives in time.
 
     Args:
         boundary: the conditions.
         unknowns: the number of unknowns, n·m.
-        moments, states: the moment and the polynomials in time about which the conditions are
-            linearised.
+        moments, states: the time and the coefficients of the polynomials in time at which the
+            conditions are linearised.
 
     Returns:
-        For each r the matrix of all conditions, (rows, n·m).
+        For each order the matrix of all conditions, (rows, n·m).
     """
     by_order: list[list[Array]] = []
     for condition in boundary:
@@ -867,7 +901,7 @@ def condition_rows(
 
 
 def ties_of(conditions: Sequence[Array], small: float = 1e-10) -> list[Ties]:
-    """The unknowns that linearised conditions tie together.
+    """Group linearised boundary conditions that share unknowns, and decompose each group.
 
     Args:
         conditions: for each order of derivatives in time the rows of all conditions, see
@@ -876,7 +910,7 @@ def ties_of(conditions: Sequence[Array], small: float = 1e-10) -> list[Ties]:
             all functions.
 
     Returns:
-        One entry for each group of conditions that share unknowns.
+        One `Ties` for each group of conditions that share unknowns.
 
     Raises:
         InputError: for a row that contains no unknowns.
@@ -904,13 +938,13 @@ def ties_of(conditions: Sequence[Array], small: float = 1e-10) -> list[Ties]:
 
 @dataclass(frozen=True, eq=False)
 class DirectSystem(System[ElementSpace]):
-    """A system with matrices that are factored.
+    """A system, tested equations and boundary conditions, whose matrices are factored directly.
 
     The unknown y_if of function i and field f has the index i·m + f. Equation e, tested with
     function i, has the index i·m + e.
 
     Args:
-        ties: the tied unknowns, see `ties_of`; one entry for each group of coupled unknowns.
+        ties: the boundary conditions, one `Ties` for each group of unknowns that they couple.
     """
 
     ties: Sequence[Ties] = ()
@@ -947,10 +981,10 @@ class DirectSystem(System[ElementSpace]):
         return whole
 
     def tested(self, residual: Tensor) -> Tensor:
-        """The integrals over space of residuals times all functions, (k, n·m).
+        """The integrals over space of residuals times each of the n functions, (k, n·m).
 
         Args:
-            residual: the residuals, (k, places, m).
+            residual: the residuals at k times, (k, places, m).
         """
         tests, index = self.space.tests, self.space.index
         local = torch.einsum(
@@ -1014,7 +1048,7 @@ class DirectSystem(System[ElementSpace]):
 
     @cached_property
     def _mass(self) -> Solve:
-        """The solver of the mass matrix, the integrals of products of two functions."""
+        """The function that solves with the mass matrix (integrals of products of functions)."""
         tests, values = self.space.tests, self.space.functions[:, :, 0]
         mass = torch.einsum("eqmt,eqml->etlm", tests, values).expand(-1, -1, -1, self.space.fields)
         local = torch.diag_embed(mass).permute(0, 1, 3, 2, 4)
@@ -1022,14 +1056,15 @@ class DirectSystem(System[ElementSpace]):
 
     @torch.no_grad()
     def consistent(self, states: Tensor, time: float) -> Tensor:
-        """Change the value of states so that conditions hold, with the least mean square change.
+        """Change states so that boundary conditions hold, with the least mean square change.
 
-        Conditions that contain derivatives in time are not used: they do not restrict the value at
-        the first moment. Without other conditions the states are returned unchanged.
+        Only the value changes, not the rate. Conditions that contain derivatives in time are not
+        used: they do not restrict the value at the initial time. Without other conditions the
+        states are returned unchanged.
 
         Args:
             states: the coefficients of the value and, for second order, the rate, (order, n, m).
-            time: the first moment.
+            time: the initial time.
         """
         if not self.boundary:
             return states

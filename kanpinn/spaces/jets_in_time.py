@@ -1,5 +1,7 @@
-"""Jets of functions of space and time, which are products of polynomials in time with functions of
-space, in one or several windows of time.
+"""Jets of functions of space and time: sums of polynomials in time times functions of space.
+
+A jet holds values and derivatives at points. The polynomials are those of one window, a span of
+time that is solved at once, or of several windows.
 """
 
 import math
@@ -16,10 +18,10 @@ Inputs = Jet | Coordinates
 
 
 def at_times(places: Points, times: Tensor) -> Batch:
-    """The points of given places in space at each of k times, (k·places), time by time.
+    """The points (x, t) for given points x in space and each of k times, (k·places), time by time.
 
     Args:
-        places: the places, as points in space and time; their times are replaced.
+        places: the points in space, given as points in space and time; their times are replaced.
         times: the times, (k,).
     """
     k, coords = len(times), places.coords.repeat(len(times), 1)
@@ -29,13 +31,15 @@ def at_times(places: Points, times: Tensor) -> Batch:
 
 
 def by_windows(inputs: Inputs, ends: Sequence[float], of: Callable[[int, Inputs], Jet]) -> Jet:
-    """Return the jets at points in several windows of time.
+    """Evaluate a function that is defined window by window in time, with derivatives.
+
+    A window is a span of time with a function of its own. Returns the jet at all n points.
 
     Args:
         inputs: the jet of the inputs of n points; the scaled time is the last input.
-        ends: the ends of the windows, the first moment first. After the last window the time is
-            constant.
-        of: a function that gives the jets in a window. Its arguments are the number of the window,
+        ends: the start of the first window and the ends of all windows. After the last window the
+            function is constant in time.
+        of: a function that gives the jets in one window. Its arguments are the index of the window,
             and the inputs of points in the window with the time scaled to [-1, 1].
     """
     times, jets, rows = inputs.value[:, -1].contiguous(), list[Jet](), list[Tensor]()
@@ -58,29 +62,30 @@ def by_windows(inputs: Inputs, ends: Sequence[float], of: Callable[[int, Inputs]
 
 
 def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
-    """The jets of Σ_b T_b(t) φ_b(x) at each of P places and k times, time by time.
+    """The values and derivatives of Σ_b T_b(t) φ_b(x) at P points in space and k times.
 
     Args:
-        space: the jets of the φ_b, constant in time, with b·m components: for each φ_b its m
-            fields, one φ_b after another; time is the last coordinate.
+        space: the jets of the φ_b at the P points, constant in time, with b·m components: the m
+            fields of the first φ_b, then those of the second, and so on; time is the last
+            coordinate.
         rates: the values of the T_b and their derivatives in time, (k, b) each, up to the order of
             the jets.
         fields: the number m of fields.
 
     Returns:
-        The jets at k·P points with m components.
+        The jets at k·P points, time by time, with m components.
     """
     dim, channels = space.channels.dim, space.channels
 
     def combined(part: Tensor, order: int) -> Tensor:
-        """Combine a part of the jets of the φ_b, (P, …, b·m), with derivatives of the T_b by time.
+        """Combine one tensor of the jets of the φ_b, (P, …, b·m), with derivatives of the T_b.
 
         Args:
-            part: the part of the jets.
-            order: the order of the derivatives by time.
+            part: the tensor, such as the values or the gradients.
+            order: the order of the derivatives of the T_b in time.
 
         Returns:
-            The combined part at all places and times, (k·P, …, m).
+            The sums over b at all points and times, (k·P, …, m).
         """
         split = part.unflatten(-1, (-1, fields)).movedim(-2, 0)
         sums = rates[order] @ split.flatten(1)
@@ -118,9 +123,9 @@ def in_time(space: Jet, rates: Sequence[Tensor], fields: int) -> Jet:
 
 
 def powers_in_time(space: Jet, order: int) -> list[Jet]:
-    """The jets of t^r / r! φ(x) at t = 0 for r = 0 … order.
+    """The values and derivatives of t^r / r! φ(x) at t = 0, for r = 0 … order.
 
-    With these jets a linearised residual is split by the order of its derivatives in time.
+    Applied to them, a linearised residual gives its terms with derivatives of order r in time.
 
     Args:
         space: the jets of φ, constant in time.

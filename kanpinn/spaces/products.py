@@ -1,5 +1,8 @@
-"""Products of splines in boxes: quadrature places, boundary conditions, and linear systems that are
-solved by iterations with a separable preconditioner.
+"""Products of splines in boxes: a trial space for evolutions in several space dimensions.
+
+The module has the splines and the quadrature rule of each coordinate (`Axis`), the products of
+splines (`ProductSpace`), the conditions on sides of the box, and linear systems that are solved by
+GMRES with a separable preconditioner.
 """
 
 import math
@@ -43,7 +46,7 @@ from kanpinn.spaces.time_schemes import Array
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """The functions of one coordinate x in [low, high], and a quadrature rule with q places.
+    """Basis functions of one coordinate x in [low, high], and a quadrature rule with q points.
 
     The n functions are combinations of splines, made for the conditions at the two ends. Each of
     the first `fixed` functions has the value 1 in one condition at the ends and 0 in the other
@@ -52,11 +55,11 @@ class Axis:
     Args:
         basis: the splines, whose knots are in scaled coordinates from -1 to 1.
         low, high: the ends.
-        places, weights: the quadrature rule, (q,) each.
-        means: the matrix that gives the mean over the places in each of G intervals, (G, q).
+        places, weights: the points and weights of the quadrature rule, (q,) each.
+        means: the matrix that gives the mean over the points in each of G intervals, (G, q).
         spread: the combinations, (splines, n).
         fixed: the number of conditions.
-        periodic: whether the functions go on around a circle.
+        periodic: whether the functions are periodic.
     """
 
     basis: BSplines
@@ -71,17 +74,17 @@ class Axis:
 
     @classmethod
     def free(cls, basis: BSplines, low: float, high: float, periodic: bool) -> Self:
-        """The splines without conditions at the ends.
+        """The splines without conditions at the ends, with a quadrature rule.
 
-        The numbers of places in the quadrature rule were found by measurements. With two Gauss
-        places in each interval, and more near the ends, where more splines meet, the error of an L2
-        projection is that of an exact rule. A cubic term needs twice as many places as functions.
-        The errors of splines show only at more places than functions.
+        The numbers of quadrature points were found by measurements. With two Gauss points in each
+        interval, and more near the ends, where more splines meet, the error of an L2 projection is
+        that of an exact rule. A cubic term needs twice as many points as functions. The errors of
+        splines show only at more points than functions.
 
         Args:
             basis: the splines, whose knots are in scaled coordinates from -1 to 1.
             low, high: the ends of the coordinate.
-            periodic: whether the splines go on around a circle.
+            periodic: whether the splines are periodic.
         """
         degree, count, breaks = basis.degree, basis.intervals, basis.breaks[0]
         most = math.ceil((degree + 1) / 2)
@@ -111,7 +114,12 @@ class Axis:
         return self.basis.breaks[0].diff() / 2
 
     def at(self, places: Tensor, order: int = 0) -> Tensor:
-        """The functions and their derivatives at places, (order + 1, places, n)."""
+        """The functions and their derivatives at given points, (order + 1, points, n).
+
+        Args:
+            places: the points, (points,).
+            order: the highest order of the derivatives.
+        """
         stretch = 2 / (self.high - self.low)
         xi = (places - self.low) * stretch - 1
         values = self.basis.values(xi[:, None], order)[:, :, 0].movedim(1, 0)
@@ -120,32 +128,39 @@ class Axis:
 
     @cached_property
     def functions(self) -> Tensor:
-        """The functions and their first four derivatives at the quadrature places, (5, q, n)."""
+        """The functions and their first four derivatives at the quadrature points, (5, q, n)."""
         return self.at(self.places, 4)
 
     @cached_property
     def tests(self) -> Tensor:
-        """The transposed values of the functions times the weights, (n, q)."""
+        """The values of the functions times the quadrature weights, transposed, (n, q)."""
         return (self.functions[0] * self.weights[:, None]).T
 
     @cached_property
     def projection(self) -> Tensor:
-        """The matrix from values at the places to the coefficients of their projection, (n, q)."""
+        """The L2 projection as a matrix, from values at quadrature points to coefficients.
+
+        The shape is (n, q).
+        """
         mass = self.tests @ self.functions[0]
         return torch.cholesky_solve(self.tests, torch.linalg.cholesky(mass))
 
     @cached_property
     def remainder(self) -> Tensor:
-        """The matrix from values at the places to their part orthogonal to the splines, (q, q)."""
+        """The matrix that subtracts the L2 projection onto the functions from values, (q, q).
+
+        It acts on values at the quadrature points.
+        """
         return torch.eye(len(self.weights)).double() - self.functions[0] @ self.projection
 
     @cached_property
     def waves(self) -> "Waves":
-        """The waves of this coordinate, combinations of the functions that satisfy zero conditions.
+        """Combinations of the functions that nearly diagonalise derivatives by this coordinate.
 
-        They are the eigenvectors of the symmetric part of the matrix of second derivatives, with
-        respect to the mass matrix. Around a circle a small multiple of the first derivative is
-        added, so that waves in opposite directions have different eigenvalues.
+        They satisfy the conditions at the ends for zero data. They are the eigenvectors of the
+        symmetric part of the matrix of second derivatives, with respect to the mass matrix. For a
+        periodic coordinate a small multiple of the first derivative is added, so that waves in
+        opposite directions have different eigenvalues.
         """
         matrices = (self.tests[self.fixed :] @ self.functions[:, :, self.fixed :]).numpy()
         mass, first, second, *_ = matrices
@@ -169,16 +184,18 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Waves:
-    """Combinations of the functions of an axis that are nearly eigenfunctions of derivatives.
+    """Combinations of an axis's functions that are nearly eigenfunctions of its derivatives.
 
-    They are orthonormal in L2, and complex around a circle. The first combinations, for functions
-    that conditions prescribe, are zero.
+    They are orthonormal in L2, and complex for a periodic coordinate. They make the preconditioner
+    for products of splines block diagonal. The first combinations, for functions that conditions at
+    the ends prescribe, are zero.
 
     Args:
         vectors: the combinations as columns, (n, n).
-        functions: the combinations and their first four derivatives at the places, (5, q, n).
-        tests: the conjugates of the combinations times the weights, (n, q).
-        rates: the factors by which derivatives of the orders 0 … 4 multiply them, (5, n).
+        functions: the combinations and their first four derivatives at the q quadrature points,
+            (5, q, n).
+        tests: the conjugates of the combinations times the quadrature weights, (n, q).
+        rates: the approximate eigenvalues of the derivatives of the orders 0 … 4, (5, n).
     """
 
     vectors: Tensor
@@ -189,7 +206,7 @@ class Waves:
 
 @dataclass(frozen=True, eq=False)
 class ProductSpace(TrialSpace):
-    """Products Π_d ψ_(i_d)(x_d) of functions of each coordinate d.
+    """The trial space of products Π_d ψ_(i_d)(x_d) of functions ψ of each coordinate d in a box.
 
     In the order of the products the index of the last coordinate varies fastest.
 
@@ -201,7 +218,10 @@ class ProductSpace(TrialSpace):
 
     @property
     def line(self) -> Sequence[Axis]:
-        """The axes of the first field; the axes of all fields have the same places and splines."""
+        """The functions of each coordinate for the first field.
+
+        Those of all fields have the same quadrature points and splines.
+        """
         return self.axes[0]
 
     @property
@@ -224,12 +244,12 @@ class ProductSpace(TrialSpace):
 
     @cached_property
     def functions(self) -> list[Tensor]:
-        """For each coordinate the functions and their derivatives at places, (5, m or 1, q, n)."""
+        """For each coordinate the functions and four derivatives at q points, (5, m or 1, q, n)."""
         return self.tables(lambda axis: axis.functions)
 
     @cached_property
     def waves(self) -> list[Waves]:
-        """The waves of each coordinate, with tensors for the fields as in `tables`."""
+        """The `Waves` of each coordinate, with tensors for the fields as in `tables`."""
         kinds = ("vectors", "functions", "tests", "rates")
 
         def stacked(d: int, kind: str) -> Tensor:
@@ -239,7 +259,7 @@ class ProductSpace(TrialSpace):
         return [Waves(*(stacked(d, kind) for kind in kinds)) for d in range(len(self.line))]
 
     def tables(self, of_axis: Callable[[Axis], Tensor]) -> list[Tensor]:
-        """For each coordinate, stack the tensors of the axes of all fields.
+        """For each coordinate, stack one tensor of the axes of all m fields, or of the common axes.
 
         Args:
             of_axis: gives the tensor of an axis, (…, a, b).
@@ -256,10 +276,10 @@ class ProductSpace(TrialSpace):
         return self._multiplied(y, self.sizes, self.tables(lambda axis: axis.spread))
 
     def tested(self, values: Tensor) -> Tensor:
-        """The integrals over space of values times all functions, (k, n, m).
+        """The integrals over space of k functions times all n products, (k, n, m).
 
         Args:
-            values: the values at the places, (k, places, m).
+            values: the values of the functions at the quadrature points, (k, places, m).
         """
         return self._multiplied(values, self.grid, self.tables(lambda axis: axis.tests))
 
@@ -267,16 +287,16 @@ class ProductSpace(TrialSpace):
         """The coefficients of the L2 projections of k functions, (k, n, m).
 
         Args:
-            values: the values of the functions at the places, (k, places, m).
+            values: the values of the functions at the quadrature points, (k, places, m).
         """
         return self._multiplied(values, self.grid, self.tables(lambda axis: axis.projection))
 
     def values_at(self, y: Tensor, places: Sequence[Tensor]) -> Tensor:
-        """The values of combinations Σ_i y_i ψ_i on the grid of given places of each coordinate.
+        """The values of b functions Σ_i y_i ψ_i on a tensor grid of points.
 
         Args:
             y: the coefficients, (b, n, m).
-            places: the p_d places of each coordinate d, (p_d,).
+            places: the grid's p_d points of each coordinate d, (p_d,).
 
         Returns:
             The values, (b, Π p_d, m).
@@ -322,7 +342,7 @@ def along(t: Tensor, matrix: Tensor, d: int) -> Tensor:
 
 
 def along_all(t: Tensor, matrices: Iterable[Tensor]) -> Tensor:
-    """Multiply t, (b, m, n_0, …), by a matrix along each coordinate, (b, m, new_0, …).
+    """Multiply t, (b, m, n_0, …), by one matrix along each coordinate; result (b, m, new_0, …).
 
     Args:
         t: the coefficients or values; their axes after the first two are the coordinates.
@@ -334,22 +354,26 @@ def along_all(t: Tensor, matrices: Iterable[Tensor]) -> Tensor:
 
 
 def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiIndex], Tensor]:
-    """The derivatives at the places of combinations of products of functions.
+    """The partial derivatives at the quadrature points of b combinations of products of functions.
 
     Args:
-        t: the coefficients of b combinations, (b, m, n_0, …).
-        tables: for each coordinate the functions' derivatives at the places by order,
+        t: the coefficients of the b combinations, (b, m, n_0, …).
+        tables: for each coordinate the functions' derivatives at its points by order,
             (orders, m or 1, q, n).
 
     Returns:
-        A function that gives the derivative of a multi-index, (places, b·m): for each combination
-        its m fields, one combination after another. The last coordinate is time, by which all
-        derivatives vanish.
+        A function that maps the multi-index of a derivative to its values, (places, b·m): the m
+        fields of the first combination, then those of the second, and so on. The last entry of the
+        multi-index is for time, by which all derivatives vanish.
     """
     known: dict[MultiIndex, Tensor] = {(): t}
 
     def partial(index: MultiIndex) -> Tensor:
-        """The sums over the first coordinates' functions, (b, m, q_0, …, n_d, …)."""
+        """The sums over the functions of the first coordinates, (b, m, q_0, …, n_d, …).
+
+        Args:
+            index: the orders of the derivatives by these coordinates.
+        """
         if index not in known:
             *before, last = index
             d = len(before)
@@ -357,7 +381,7 @@ def partial_derivatives(t: Tensor, tables: Sequence[Tensor]) -> Callable[[MultiI
         return known[index]
 
     def derivative(index: MultiIndex) -> Tensor:
-        """The derivative of a multi-index in space and time, (places, b·m)."""
+        """The derivative of a multi-index in space and time at the points, (places, b·m)."""
         *space, time = index
         values = partial(tuple(space) if not time else (0,) * len(space))
         flat = values.flatten(2).permute(2, 0, 1).flatten(1)
@@ -375,8 +399,8 @@ class SideCondition:
         end: the value of x on the side.
         field: the index f of the field.
         factors: the γ_r.
-        data: a function of k times (k,) that gives g on the side at these times, (k, places). The
-            places are all combinations of the quadrature places of the other coordinates.
+        data: a function of k times (k,) that gives g on the side at these times, (k, points). The
+            points are all combinations of the quadrature points of the other coordinates.
     """
 
     axis: int
@@ -389,11 +413,11 @@ class SideCondition:
 def side_conditions(
     term: ResidualTerm, line: Sequence[Axis], fields: int, duration: float
 ) -> list[SideCondition]:
-    """Split a condition on sides of a box into conditions for each side and equation.
+    """Split a boundary condition on a box into one condition for each side and equation.
 
     Args:
-        term: the condition.
-        line: the axes, without conditions.
+        term: the boundary condition.
+        line: the functions and quadrature rule of each coordinate, without conditions at the ends.
         fields: the number of fields m.
         duration: the duration of the evolution.
 
@@ -425,14 +449,14 @@ def _on_side(
     fields: int,
     duration: float,
 ) -> Iterator[SideCondition]:
-    """Yield the condition of each equation of a term on one side.
+    """Yield a `SideCondition` for each equation of a boundary condition on one side of a box.
 
     Args:
+        term: the boundary condition.
+        line: the functions and quadrature rule of each coordinate, without conditions at the ends.
         side: the index of the coordinate that is constant on the side, the sign of the normal, and
             the value of the coordinate.
-        here: a mask of the points of the term on this side.
-        term: the condition.
-        line: the axes of all coordinates, without conditions.
+        here: a mask of the points of the condition on this side.
         fields: the number of fields m.
         duration: the duration of the evolution.
     """
@@ -445,7 +469,7 @@ def _on_side(
                 raise _refusal(term, "it holds on a part of a side of the box")
 
     def linearised(times: Tensor) -> Linearised:
-        """The linearised term at all quadrature places of the side, at each of k times."""
+        """The linearised condition at all quadrature points of the side, at each of k times."""
         places = [torch.tensor([end]).double() if i == d else o.places for i, o in enumerate(line)]
         grid = tensor_grid(places)
         moments = times.repeat_interleave(len(grid))[:, None]
@@ -476,7 +500,7 @@ def _on_side(
             factors[index[d]] = float(slope[0, field])
 
         def data(times: Tensor, equation: int = equation) -> Tensor:
-            """The prescribed values of an equation at k times, (k, places)."""
+            """The prescribed values of one equation of the condition at k times, (k, points)."""
             return -linearised(times).values[:, equation].unflatten(0, (len(times), -1))
 
         yield SideCondition(d, end, field, tuple(factors), data)
@@ -497,16 +521,17 @@ def _refusal(term: ResidualTerm, why: str) -> InputError:
 
 @dataclass(frozen=True, eq=False)
 class ProductFactor:
-    """An operator Σ_α a_α ∂^α in space, and its approximate inverse.
+    """A linear operator Σ_α a_α ∂^α in space, and its approximate solution by GMRES.
 
-    The means of the a_α over space give an operator with constant factors. In products of the axes'
-    `Waves` its matrix is block diagonal, with a block (m, m) for each product. The inverse of this
-    operator is the preconditioner of GMRES, which solves for the unknowns that are not prescribed.
+    The means of the a_α over space give an operator with constant factors. In products of the
+    coordinates' `Waves` its matrix is block diagonal, with a block (m, m) for each product. The
+    inverse of this matrix is the preconditioner of GMRES, which solves for the unknowns that are
+    not prescribed.
 
     Args:
-        space: the space.
+        space: the trial space of products.
         prescribed: a mask of the unknowns that conditions on sides prescribe, (n, m).
-        factors: the a_α at the places, (places or 1, equations, m), real or complex.
+        factors: the a_α at the quadrature points, (places or 1, equations, m), real or complex.
 
     Reference: Lynch, Rice and Thomas, Direct solution of partial difference equations by tensor
     product methods (1964); Saad and Schultz, GMRES (1986).
@@ -517,14 +542,17 @@ class ProductFactor:
     factors: Mapping[MultiIndex, Tensor]
 
     def solve(self, right: Array) -> Array:
-        """Solve to a relative residual of 1e-3, (n·m,); Newton's method corrects the rest.
+        """Solve for a right-hand side to a relative residual of 1e-3; the result is (n·m,).
+
+        It is a step of Newton's method, whose further steps correct the rest.
 
         Args:
             right: the right-hand side, (n·m,). For unknowns that conditions prescribe, it holds
                 their values, which the solution takes over.
 
         Raises:
-            LinAlgError: if the iterations do not converge; in a shorter window they may converge.
+            LinAlgError: if the iterations do not converge; in a shorter time step they may
+                converge.
         """
         reach, most = 1e-3, 80
         space, waves = self.space, self.space.waves
@@ -557,11 +585,11 @@ class ProductFactor:
         return torch.where(self.prescribed, known, y).flatten().numpy()
 
     def _at_places(self, t: Tensor, tables: Sequence[Tensor]) -> Tensor:
-        """Apply Σ_α a_α ∂^α to a combination of functions, at the places, (places, equations).
+        """The values of Σ_α a_α ∂^α u at the quadrature points, (places, equations).
 
         Args:
-            t: the coefficients of the combination, (1, m, n_0, …).
-            tables: for each coordinate the functions' derivatives at the places by order,
+            t: the coefficients of the function u, (1, m, n_0, …).
+            tables: for each coordinate the functions' derivatives at its points by order,
                 (orders, m or 1, q, n).
         """
         derivative = partial_derivatives(t, tables)
@@ -569,17 +597,17 @@ class ProductFactor:
         return torch.stack(terms).sum(dim=0)
 
     def _inverted(self, t: Tensor) -> Tensor:
-        """Apply the inverse of the operator with constant factors, (1, m, n_0, …).
+        """Apply the preconditioner, the inverse of the operator with constant factors a_α.
 
         Args:
-            t: the coefficients of products of waves, (1, m, n_0, …).
+            t: the coefficients of products of `Waves`, (1, m, n_0, …), like the result.
         """
         apart = t[0].movedim(0, -1)[..., None]
         return (self._inverse @ apart.to(self._inverse.dtype))[..., 0].movedim(-1, 0)[None]
 
     @cached_property
     def _inverse(self) -> Tensor:
-        """The inverses of the operator with constant factors, (m, m) for each product of waves."""
+        """The preconditioner as a matrix (m, m) for each product of `Waves`."""
         space, waves = self.space, self.space.waves
         weights = space.weights.flatten()[:, None, None]
         fields, sets = self.prescribed.shape[1], len(space.axes)
@@ -607,11 +635,13 @@ class ProductFactor:
 
 @dataclass(frozen=True, eq=False)
 class ProductSystem(System[ProductSpace]):
-    """A system in a product space. Conditions on sides of the box prescribe some of the unknowns.
+    """A tested evolution equation in a space of products of splines, with conditions on sides.
+
+    Conditions on sides of the box prescribe some of the unknowns.
 
     Args:
         sides: for each field and coordinate the conditions on the two sides, in the order of the
-            first functions of the axis.
+            first functions of the `Axis`.
     """
 
     sides: Sequence[Sequence[Sequence[SideCondition]]] = ()
@@ -637,7 +667,7 @@ class ProductSystem(System[ProductSpace]):
         return mask.flatten(0, -2)
 
     def _on_sides(self, times: Tensor) -> Tensor:
-        """The unknowns that conditions prescribe at k times, (k, n, m); zero for other unknowns.
+        """The unknowns that conditions on sides prescribe at k times, (k, n, m); others are zero.
 
         An unknown at an edge between two sides is prescribed by the side of the first coordinate.
 
@@ -707,20 +737,20 @@ class ProductSystem(System[ProductSpace]):
         return torch.cat(parts)
 
     def _left(self, values: Tensor, d: int) -> Tensor:
-        """The part of values orthogonal to the splines along one coordinate, (k, grid…, m).
+        """Values minus their L2 projection onto the splines of one coordinate, (k, grid…, m).
 
         Args:
-            values: the values at the places, (k, places, m).
+            values: the values at the quadrature points, (k, places, m).
             d: the index of the coordinate.
         """
         there = values.unflatten(1, self.space.grid).movedim(1 + d, -1)
         return (there @ self.space.line[d].remainder.T).movedim(-1, 1 + d)
 
     def _by_intervals(self, values: Tensor, d: int) -> Tensor:
-        """The mean squares of values in the intervals of a coordinate, (k, G, m).
+        """The mean squares of values in the G intervals of a coordinate, (k, G, m).
 
         Args:
-            values: the values at the places, (k, grid…, m).
+            values: the values at the quadrature points, (k, grid…, m).
             d: the index of the coordinate.
         """
         line = self.space.line
@@ -739,13 +769,13 @@ def product_system(
     around: Set[int],
     order: int,
 ) -> ProductSystem:
-    """The equations in a box, with the conditions on its sides.
+    """The equation of an evolution in a box, tested with products of splines, and its conditions.
 
     Args:
         surrogate: the solution.
-        terms: the equation and the conditions.
+        terms: the equation, the initial and the boundary conditions.
         splines: the splines of each coordinate in space.
-        around: the indices of the coordinates that go around a circle.
+        around: the indices of the periodic coordinates.
         order: the order of the equation in time.
 
     Raises:
@@ -785,7 +815,7 @@ def product_system(
 
 
 def _tied(axis: Axis, sides: Sequence[SideCondition]) -> Axis:
-    """The functions of a coordinate, combined for the conditions of one field on the two sides.
+    """The functions of a coordinate, recombined for the conditions of one field on two sides.
 
     With c conditions, the first c new functions have the value 1 in one condition and 0 in the
     others, in the order of the conditions. The other functions satisfy the conditions for zero
@@ -793,7 +823,7 @@ def _tied(axis: Axis, sides: Sequence[SideCondition]) -> Axis:
 
     Args:
         axis: the functions without conditions.
-        sides: the conditions.
+        sides: the conditions on the two sides of the box where the coordinate is constant.
 
     Raises:
         InputError: for conditions that are dependent or too many.

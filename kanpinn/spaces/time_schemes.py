@@ -1,5 +1,6 @@
-"""Collocation in time: the stages of Radau IIA and Gauss, and the polynomials through the stages,
-with their derivatives and errors.
+"""Collocation in time (Radau IIA and Gauss): stages, polynomials through the stages, their errors.
+
+A window is a span of time that is solved at once, as one step of a collocation method.
 """
 
 import math
@@ -24,12 +25,13 @@ Array = NDArray[Any]
 class Stages:
     """A collocation method for a window of time: its s stages, in units of the window's length h.
 
-    In the window the solution is the polynomial p of degree s that starts at the given value and
-    satisfies the equation at the stages t + c_i h, where t is the start. Let z_i = p(t + c_i h) -
-    p(t). Then the derivatives at the stages are h p' = D z, with the inverse D of the Butcher
-    matrix. In a Newton step the stages are coupled by D only. The diagonalisation D = V Λ V⁻¹
-    replaces the s coupled linear systems by one system for each eigenvalue. The systems of a
-    conjugate pair of eigenvalues are conjugate to each other, so that one of the two suffices.
+    A window is a span of time that is solved at once. In it the solution is the polynomial p of
+    degree s that starts at the given value and satisfies the equation at the stages t + c_i h,
+    where t is the start. Let z_i = p(t + c_i h) - p(t). Then the derivatives at the stages are h p'
+    = D z, with the inverse D of the Butcher matrix. In a Newton step the stages are coupled by D
+    only. The diagonalisation D = V Λ V⁻¹ replaces the s coupled linear systems by one system for
+    each eigenvalue. The systems of a conjugate pair of eigenvalues are conjugate to each other, so
+    that one of the two suffices.
 
     Args:
         kind: the name of the method in `SCHEMES`.
@@ -57,7 +59,7 @@ class Stages:
 
     @property
     def damps(self) -> bool:
-        """True if the last stage is at the end of the window, so that stiff parts are damped."""
+        """True if the last stage is at the end of the window: the method damps stiff components."""
         return bool(self.nodes[-1] == 1)
 
     @cached_property
@@ -78,10 +80,10 @@ class Stages:
         return [one if one.imag else float(one.real) for one in scaled]
 
     def component(self, number: int, right: Sequence[Tensor]) -> list[Tensor]:
-        """The right-hand sides (V⁻¹ b)_λ of the system of one eigenvalue, (…) each.
+        """The right-hand sides (V⁻¹ b)_λ of the decoupled system of one eigenvalue λ, (…) each.
 
         Args:
-            number: the index of the eigenvalue.
+            number: the index of the eigenvalue in `eigenvalues`.
             right: right-hand sides b at the stages, (s, …) each. The result is real for a real
                 eigenvalue.
         """
@@ -91,35 +93,38 @@ class Stages:
     def decoupled(
         self, right: Sequence[Tensor], length: float
     ) -> list[tuple[complex, list[Tensor]]]:
-        """Decouple the system (K + D/h M) x = b of all stages: (K + σ M) y = c for each eigenvalue.
+        """Decouple the linear system (K + D/h M) x = b of all stages: one system per eigenvalue.
+
+        For the eigenvalue λ of D it is (K + σ M) y = c with σ = λ/h and a component c of V⁻¹ b.
 
         Args:
-            right: one or several parts of the right-hand sides b at the stages, (s, …) each.
+            right: the right-hand sides b at the stages, (s, …) each; several tensors if b has
+                parts.
             length: the length h of the window.
 
         Returns:
-            For each eigenvalue the rate σ, and the parts of c without the axis of stages; both are
-            real or both complex.
+            For each eigenvalue σ and the parts of c without the axis of stages; both are real or
+            both complex.
         """
         rates = enumerate(self.rates(length))
         return [(rate, self.component(number, right)) for number, rate in rates]
 
     def coupled(self, solutions: Sequence[Tensor]) -> Tensor:
-        """The solutions x at the stages, (s, …), from the solutions y of `decoupled` systems.
+        """The solutions x at the stages, (s, …), from the solutions y of the `decoupled` systems.
 
         Args:
-            solutions: the solution for each eigenvalue, (…).
+            solutions: y for each eigenvalue, (…).
         """
         columns = [self._plain(k, self.vectors[:, k]) for k in range(len(solutions))]
         both = zip(columns, solutions, strict=True)
         return total(torch.tensordot(a[:, None], y[None], dims=1).real for a, y in both)
 
     def _plain(self, number: int, values: Array) -> Tensor:
-        """Convert values of an eigenvalue to a tensor, which is real for a real eigenvalue.
+        """Convert numbers that belong to an eigenvalue to a tensor, real if the eigenvalue is real.
 
         Args:
             number: the index of the eigenvalue.
-            values: the values, complex, of any shape.
+            values: the numbers, complex, of any shape.
         """
         return torch.from_numpy(values.real if number in self.real else values)
 
@@ -134,16 +139,16 @@ SCHEMES: dict[str, Callable[[int], Array]] = {
 
 @cache
 def stages(count: int, kind: str = "radau") -> Stages:
-    """Return the stages of a scheme.
+    """Return the stages of a collocation method in time.
 
     Args:
-        count: s, from 1 to 39. From 12 on the diagonalisation costs digits.
-        kind: the name of the scheme: "radau" (Radau IIA) has its last stage at the end of the
-            window, and damps stiff parts; "gauss" is symmetric in time, damps nothing and preserves
-            quadratic invariants.
+        count: the number of stages s, from 1 to 39. From 12 on the diagonalisation costs digits.
+        kind: the name of the method: "radau" (Radau IIA) has its last stage at the end of the
+            window, and damps stiff components; "gauss" is symmetric in time, damps nothing and
+            preserves quadratic invariants.
 
     Raises:
-        InputError: for another scheme, a number of stages out of range, or a scheme with a stage at
+        InputError: for another method, a number of stages out of range, or a method with a stage at
             the start of the window, such as Lobatto IIIA.
     """
     if kind not in SCHEMES:
@@ -191,15 +196,15 @@ def legendre_series(nodes: Array) -> Array:
 
 
 def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
-    """The Lagrange polynomials of some nodes in [0, 1], or a derivative of them, at other places.
+    """The values, or a derivative, of the Lagrange polynomials of nodes in [0, 1] at given points.
 
     Args:
         nodes: the nodes, (n,).
-        at: the places, (k,).
+        at: the points, (k,).
         order: the order of the derivative, with respect to the variable of the nodes.
 
     Returns:
-        (k, n): the derivative of polynomial j at place i.
+        (k, n): the derivative of polynomial j at point i.
     """
     series = legendre_series(nodes)
     if order:
@@ -215,17 +220,18 @@ def lagrange(nodes: Array, at: Array, order: int = 0) -> Array:
 
 
 def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[Array]:
-    """The basis polynomials of a window and their derivatives, at its stages, (s, order + s) each.
+    """The basis polynomials in time of a window, and their derivatives, at the window's stages.
 
-    The comment above defines the polynomials. For an equation of second order, the values at the
+    The result has for each order of the derivative from 0 a matrix (s, order + s). A comment above
+    this function defines the polynomials. For an equation of second order, the values at the
     stages come from collocation of value and rate, which is stable. `at_moments` integrates the
     rate instead. Both agree at the end of the window.
 
     Args:
-        stages: the stages.
+        stages: the s stages of the collocation method.
         length: the length of the window.
         order: the order of the equation in time, 1 or 2.
-        highest: the highest derivative.
+        highest: the highest order of the derivatives.
     """
     rates = at_moments(stages, stages.nodes, length, order, highest)
     if order == 2:
@@ -236,15 +242,16 @@ def at_stages(stages: Stages, length: float, order: int, highest: int) -> list[A
 def at_moments(
     stages: Stages, moments: Array, length: float, order: int, highest: int
 ) -> list[Array]:
-    """The basis polynomials of a window and their derivatives, at k moments, (k, order + s) each.
+    """The basis polynomials in time of a window, and their derivatives, at k times.
 
-    The comment above `at_stages` defines the polynomials. For an equation of second order p is the
-    integral of the polynomial p' of degree s, so that value and rate are continuous.
+    The result has for each order of the derivative from 0 a matrix (k, order + s). The comment
+    above `at_stages` defines the polynomials. For an equation of second order the solution in the
+    window is the integral of a polynomial rate of degree s, so that value and rate are continuous.
 
     Args:
-        stages: the stages.
-        moments: the moments, (k,), from 0 at the start to 1 at the end; they may be beyond the
-            window.
+        stages: the s stages of the collocation method.
+        moments: the times, (k,), from 0 at the start of the window to 1 at its end; they may be
+            beyond the window.
         length: the length of the window.
         order: the order of the equation in time, 1 or 2.
         highest: the highest order of the derivatives.
@@ -253,7 +260,7 @@ def at_moments(
 
 
 def _stretched(rates: list[Array], length: float, order: int) -> list[Array]:
-    """Convert the basis polynomials of a window of length 1 to another length.
+    """Rescale the basis polynomials of a window of length 1 to a window of another length.
 
     Args:
         rates: for each order of the derivative, from 0, the polynomials' values, (k, order + s).
@@ -269,9 +276,9 @@ def _stretched(rates: list[Array], length: float, order: int) -> list[Array]:
 def _of_unit_window(
     stages: Stages, moments: tuple[float, ...], order: int, highest: int
 ) -> list[Array]:
-    """The result of `at_moments` for a window of length 1.
+    """The result of `at_moments` for a window of length 1, cached for repeated times.
 
-    It is cached, as most windows have the same moments. The arguments are those of `at_moments`.
+    The arguments are those of `at_moments`.
     """
     at, nodes = np.array(moments), np.concatenate([[0.0], stages.nodes])
     unknowns: list[Array] = [lagrange(nodes, at, r)[:, 1:] for r in range(highest + 1)]
@@ -288,18 +295,18 @@ def _of_unit_window(
 
 
 def series_in_time(stages: Stages, length: float, order: int) -> list[Array]:
-    """The matrices from a window's coefficients to the Legendre series of p and its derivatives.
+    """Matrices from the coefficients of a window's polynomial to its Legendre series in time.
 
-    The polynomials p have the degree s + order - 1. The order + s coefficients are u_a and y_i in
+    The polynomial p has the degree s + order - 1. Its order + s coefficients are u_a and y_i in
     the comment above `at_stages`.
 
     Args:
-        stages: the stages.
+        stages: the s stages of the collocation method.
         length: the length of the window.
         order: the order of the equation in time, 1 or 2.
 
     Returns:
-        For each derivative up to `order` a matrix, (s + order, order + s).
+        For p and for each of its derivatives up to `order` a matrix, (s + order, order + s).
     """
     return _stretched(_series_of_unit_window(stages, order), length, order)
 
@@ -314,15 +321,16 @@ def _series_of_unit_window(stages: Stages, order: int) -> list[Array]:
 
 @dataclass(frozen=True)
 class ErrorForm:
-    """The function ω(τ) to which the error of a window's polynomials is proportional in time.
+    """How the error of a collocation polynomial depends on time: it is proportional to ω(τ).
 
-    Let the polynomial p satisfy an equation of order m in time at the stages c_i. To leading order,
-    the error of p is proportional to ω, the m-fold integral from 0 of Π (τ - c_i).
+    Let the polynomial p satisfy an equation of order m in time at the stages c_i of a window, in
+    which τ runs from 0 to 1. To leading order the error of p is proportional to ω, the m-fold
+    integral from 0 of Π (τ - c_i).
 
     Args:
-        moment: a moment between the start and the first stage, near which |ω| is large.
-        ratios: ω^(r) / ω at this moment, for r = 0 … m, where the window has the length 1.
-        mean: the root mean square of ω over the window, in units of |ω| at the moment.
+        moment: a time τ between the start and the first stage, near which |ω| is large.
+        ratios: ω^(r) / ω at this time, for r = 0 … m, where the window has the length 1.
+        mean: the root mean square of ω over the window, in units of |ω| at `moment`.
     """
 
     moment: float
@@ -332,7 +340,7 @@ class ErrorForm:
 
 @lru_cache(maxsize=100)
 def error_form(stages: Stages, order: int, moment: float | None = None) -> ErrorForm:
-    """The function ω of the error in a window with given stages.
+    """The time dependence ω(τ) of the error in a window with given collocation stages.
 
     Args:
         stages: the stages.
@@ -356,12 +364,12 @@ def error_form(stages: Stages, order: int, moment: float | None = None) -> Error
 
 @lru_cache(maxsize=100)
 def error_form_of_ratio(stages: Stages, ratio: float) -> ErrorForm:
-    """The function ω for equations of first order, at the moment where ω' / ω = ratio.
+    """The time dependence ω(τ) of the error for first order, with `moment` where ω' / ω = ratio.
 
     The quotient ω' / ω falls from infinity to 0 between the start and the first stage.
 
     Args:
-        stages: the stages.
+        stages: the stages of the collocation method.
         ratio: the quotient, above 0.
     """
     low, high, halvings = 0.0, float(stages.nodes[0]), 60

@@ -1,5 +1,7 @@
-"""Networks in time windows: in each window polynomials in time times functions of space, which are
-a KAN or products of splines.
+"""Networks for evolutions: for each window of time, polynomials in time times functions of space.
+
+A window is a span of time that is solved at once. The functions of space are a KAN or products of
+splines.
 """
 
 import copy
@@ -27,8 +29,9 @@ from kanpinn.spaces.jets_in_time import Inputs, by_windows
 class Separable(Network):
     """N(x, τ) = Σ_j P_j(τ) φ_j(x): Legendre polynomials P_j of time, functions φ_j of space.
 
-    The network is linear in the coefficients of its output layer. Unlike sums of functions of
-    x + λτ, these products lose no digits as windows become short.
+    It is the solution in one window, a span of time that is solved at once; τ in [-1, 1] is the
+    window's time. The network is linear in the coefficients of its output layer. Unlike sums of
+    functions of x + λτ, these products lose no digits as windows become short.
 
     Attributes:
         modes: the number of Legendre polynomials. The functions φ have an output for each pair of
@@ -45,9 +48,9 @@ class Separable(Network):
         return product_in_time(super().jet(self.places(coordinates), tape), coordinates, self.modes)
 
     def with_outputs(self, modes: int, count: int) -> Self:
-        """A copy of the network with another number of outputs, whose coefficients are zero.
+        """A copy of the network with another number of outputs, whose output coefficients are zero.
 
-        The two networks share the tables of their bases.
+        The copy shares the precomputed tables of its bases with this network.
 
         Args:
             modes: the number of Legendre polynomials of the new network.
@@ -60,7 +63,7 @@ class Separable(Network):
         return network
 
     def places(self, inputs: Inputs) -> Jet:
-        """The inputs of the functions φ of space, as a jet: all inputs but the time."""
+        """The space coordinates, as a jet: all inputs of the network except the time."""
         return inputs.dense().map(lambda t: t[..., :-1])
 
 
@@ -117,12 +120,12 @@ class SeparableProducts(Separable):
 
 
 def product_in_time(space: Jet, inputs: Inputs, modes: int) -> Jet:
-    """The jets of Σ_j P_j(τ) φ_j: Legendre polynomials in time, and functions of space.
+    """The values and derivatives of Σ_j P_j(τ) φ_j(x), for Legendre polynomials P_j.
 
     Args:
-        space: the φ_j, with a component for each pair of polynomial and field; the field varies
-            fastest.
-        inputs: the jet of the inputs, the last of which is the window's time τ.
+        space: the jet of the φ_j, with a component for each pair of polynomial and field; the field
+            varies fastest.
+        inputs: the jet of the inputs, the last of which is the window's time τ in [-1, 1].
         modes: the number of polynomials.
     """
     fields, tau = space.value.shape[-1] // modes, inputs.dense()[inputs.value.shape[1] - 1]
@@ -131,7 +134,7 @@ def product_in_time(space: Jet, inputs: Inputs, modes: int) -> Jet:
 
 
 def legendre(tau: Jet, count: int) -> Jet:
-    """Return the jets of the Legendre polynomials P_0 … P_(count - 1) at a scalar jet τ.
+    """Return the Legendre polynomials P_0 … P_(count - 1) of τ, with their derivatives, as a jet.
 
     The recurrences are (j + 1) P_(j+1) = (2j + 1) τ P_j - j P_(j-1), and for each derivative
     P_(j+1)^(r) = P_(j-1)^(r) + (2j + 1) P_j^(r-1).
@@ -169,13 +172,14 @@ def like(member: Member, tensor: Tensor) -> Member:
 
 
 class NetworkOfWindows(Network, Generic[Member]):
-    """A network for each time window; the scaled time is the last input.
+    """A list of networks, one for each window of time; the scaled time is the last input.
 
-    After the last window the output is constant in time. `layers` are the layers of the last
-    window.
+    A window is a span of time that is solved at once. Scaled time runs from 0 to 2. After the last
+    window the output is constant in time. `layers` are the layers of the last window.
 
     Attributes:
-        ends: the ends of the windows in scaled time, (windows + 1,), from 0 up to 2.
+        ends: the start of the first window and the ends of all windows in scaled time,
+            (windows + 1,), from 0 up to 2.
         order: the order of the equation in time, 2 if its initial data have rates, otherwise 1.
     """
 
@@ -206,12 +210,12 @@ class NetworkOfWindows(Network, Generic[Member]):
         return len(self._of)
 
     def breaks(self, number: int = -1) -> list[Tensor]:
-        """The ends of intervals in each coordinate of space in a window, (G + 1,) each.
+        """The ends of the spline intervals in each space coordinate, in one window, (G + 1,) each.
 
         The list is empty if the functions of space are not splines.
 
         Args:
-            number: the number of the window, by default the last one.
+            number: the index of the window, by default the last one.
         """
         return []
 
@@ -250,11 +254,11 @@ class NetworkOfWindows(Network, Generic[Member]):
 
     @abstractmethod
     def anew(self) -> Self:
-        """A new network with the settings of this network."""
+        """A new network with the settings of this network, with one window and no solution."""
 
     @abstractmethod
     def member(self, modes: int) -> Member:
-        """A new network for a window, with `modes` polynomials in time."""
+        """A new network for one window of time, with `modes` polynomials in time."""
 
     def refined(self) -> Self:
         return self.anew()
@@ -311,11 +315,11 @@ class NetworkOfWindows(Network, Generic[Member]):
     def _up_to_end(self, pieces: list[Tensor]) -> Tensor:
         """Join the boxes of all windows, and append boxes for the time after the last window.
 
-        Nothing is appended if the last window ends at the end of the time.
+        Nothing is appended if the last window ends at the final time.
 
         Args:
-            pieces: the pieces of each window in the form of `pieces`, (c, 2, d), the last window at
-                the end.
+            pieces: for each window its boxes in space and time, (c, 2, d), as fractions of the
+                domain; the last window at the end of the list.
         """
         end = self.ends[-1].cpu() / 2
         if end < 1:  # after the last window the output is constant in time
@@ -326,10 +330,11 @@ class NetworkOfWindows(Network, Generic[Member]):
 
 
 class Windows(NetworkOfWindows[Separable]):
-    """A network for each time window; the scaled time is the last input. `March` adds windows.
+    """The solution of an evolution, as one network for each window of time. `March` adds windows.
 
-    In each window the output is Σ_j P_j(τ) φ_j(x): a KAN φ of space, and Legendre polynomials of
-    the window's time τ in [-1, 1] (see `Separable`). A window starts with the value at which the
+    A window is a span of time that is solved at once. The last input is the time, scaled to [0, 2].
+    In each window the output is Σ_j P_j(τ) φ_j(x): a KAN φ of space, and Legendre polynomials P_j
+    of the window's time τ in [-1, 1] (see `Separable`). A window starts with the value at which the
     window before it ends, up to rounding, or up to the error of a projection if the knots differ.
     After the last window the output is constant in time. A new network has one window. `layers` are
     the layers of the last window. Without hidden layers φ consists of splines, and in a box of
@@ -395,14 +400,14 @@ class Windows(NetworkOfWindows[Separable]):
         self.register_buffer("ends", torch.tensor([0.0, 2.0], dtype=dtype))
 
     def member(self, modes: int, copies: int = 1) -> Separable:
-        """A new network for a window, with the same hidden layers as all other windows.
+        """A new network for one window of time, with the hidden layers of the other windows.
 
         Its functions of space are products of splines for several space coordinates without hidden
         layers, otherwise a KAN.
 
         Args:
-            modes: the number of Legendre polynomials.
-            copies: the number of copies of the fields among the network's outputs.
+            modes: the number of Legendre polynomials in time.
+            copies: how many times the network has all fields among its outputs.
         """
         (_, *hidden, fields), inputs = self._width, self._width[0] - 1
         outputs = fields * copies * modes
@@ -429,11 +434,11 @@ class Windows(NetworkOfWindows[Separable]):
 
     @property
     def pieces(self) -> Tensor:  # type: ignore[override]
-        """The parts of a box in space and time on which the output is smooth, (c, 2, 1 or 2).
+        """The boxes in space and time on each of which the output is smooth, (c, 2, 1 or 2).
 
-        The result holds the lower and the upper corner of each part, as fractions of the box. The
-        parts are the windows in time, divided by the intervals of splines if there is one
-        coordinate in space. If there are more than 2^14 parts, neighbouring intervals are joined.
+        The result holds the lower and the upper corner of each box, as fractions of the domain. The
+        boxes are the windows of time, divided by the intervals of splines if there is one
+        coordinate in space. If there are more than 2^14 boxes, neighbouring intervals are joined.
         """
         most, parts = 2**14, []
         ends = self.ends.cpu() / 2
@@ -452,27 +457,27 @@ class Windows(NetworkOfWindows[Separable]):
 
     @property
     def at_scattered_points(self) -> bool:  # type: ignore[override]
-        """True if the conditions are evaluated at scattered places on the boundary.
+        """True if boundary conditions are evaluated at scattered points instead of grid points.
 
-        A march uses each place on the boundary once, however many of the given points have this
-        place at different times. Scattered points give more places than a grid.
+        A march uses each point of the boundary in space once, even if several of the given points
+        in space and time lie above it. Scattered points therefore give more points than a grid.
         """
         return self.in_space and not self.of_splines
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
-        """Prepare the network for a problem, and return how it imposes the conditions.
+        """Prepare the network for a problem, and return how it imposes the boundary conditions.
 
         With hidden layers, boundary values are built into the surrogate where possible, see
         `choose_imposition` with `in_windows`. Without hidden layers (splines in space, or time
-        alone) nothing is built in, since a march satisfies all conditions itself. Splines of a
+        alone) nothing is built in, since `March` satisfies all conditions itself. Splines of a
         periodic coordinate are periodic with all of their derivatives. The network stores the order
-        in time and, without hidden layers, which coordinates are periodic. The arguments are those
-        of `Network.impose`.
+        of the equation in time and, without hidden layers, which coordinates are periodic. The
+        arguments are those of `Network.impose`.
 
         Raises:
             InputError: for a `boundary` other than "exact" and "auto", initial values that depend
-                on unknown numbers, a domain that needs a hidden layer, or settings that networks in
-                windows cannot use.
+                on unknown parameters, a domain that needs a hidden layer, or settings that networks
+                in windows cannot use.
         """
         self._take_order(problem, form)
         if boundary not in ("exact", "auto"):
@@ -503,7 +508,7 @@ class Windows(NetworkOfWindows[Separable]):
         return Imposition(None, met=frozenset(around), follows=follows)
 
     def anew(self) -> "Windows":
-        """A new network with the settings of this network."""
+        """A new network with the settings of this network, with one window and no solution."""
         settings = self._settings | {"dtype": self.ends.dtype}
         return Windows(self.width, seed=self.seed, **settings).to(self.ends.device)
 
@@ -515,14 +520,14 @@ class Windows(NetworkOfWindows[Separable]):
         directions: Sequence[Separable],
         sensitivities: Sensitivities,
     ) -> None:
-        """Replace all windows by the windows of a march for the present values of the unknowns.
+        """Replace the networks of all windows by those solved for the present unknown parameters.
 
         Args:
             ends: the ends of the windows in scaled time, from 0 up to 2.
             members: the network of each window.
-            directions: for each window the network of the derivatives of all fields by each number,
-                in the order of the numbers.
-            sensitivities: the layer that sums the derivatives.
+            directions: for each window the network of the derivatives of all fields by each unknown
+                parameter of the problem, in the order of the parameters.
+            sensitivities: the layer that sums these derivatives, times changes of the parameters.
         """
         self._take(ends, members)
         self._directions = nn.ModuleList([like(member, self.ends) for member in directions])

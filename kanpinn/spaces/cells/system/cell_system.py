@@ -1,5 +1,8 @@
-"""The least-squares problem of all cells, linearised: its rows, and its solution for any
-right-hand sides.
+"""The linearised least-squares problem of all cells: its rows, and its solution.
+
+Fields are polynomials in each cell of a tree. On each face between two cells there is a trace, an
+unknown polynomial from which the fields of both cells differ little. A row is one equation of the
+least-squares problem.
 """
 
 import math
@@ -47,9 +50,11 @@ Size = tuple[tuple[int, ...], float, float]
 class CellGroup:
     """A group of c cells whose least-squares rows have equal matrices, or a single cell.
 
-    A block of unknowns is the trace on a face or at an interface, or the coefficients of the shared
-    functions of one kind. A cell has t unknowns of traces and q coefficients of shared functions.
-    It has r rows of terms and t rows at its faces.
+    A row is one equation of the least-squares problem. A block of unknowns is a trace, the unknown
+    polynomial on a face or at an interface, or the coefficients of one kind of functions that
+    several cells share, such as the singular functions of a corner. A cell has t unknowns of traces
+    and q coefficients of shared functions. It has r rows of the equation and conditions, and t rows
+    at its faces.
 
     Args:
         cells: the indices of the cells.
@@ -80,7 +85,7 @@ class CellSolutions:
             The coefficients of the shared functions are not in it, but at the end of `traces`.
         traces: all other unknowns, (unknowns, n): first the traces, which are the unknown
             polynomials on faces and interfaces, then the coefficients of the shared functions.
-        shares: the contribution of each cell to the functional, (N, n).
+        shares: the contribution of each cell to the least-squares functional, (N, n).
     """
 
     functions: CellFunctions
@@ -94,7 +99,7 @@ class CellSolutions:
 
     @property
     def first(self) -> CellFunctions:
-        """The solution for the first right-hand side."""
+        """The solution for the first right-hand side, shared functions included."""
         sizes = [one.count for one in self.functions.shared]
         last = self.traces[len(self.traces) - sum(sizes) :, 0]
         numbers = last.split(sizes) if sizes else ()
@@ -105,8 +110,8 @@ class CellSolutions:
         """The sums of the solutions and of corrections, from iterative refinement.
 
         Args:
-            change: the corrections, with the contributions of cells to the functional after the
-                correction.
+            change: the corrections, with the contributions of cells to the least-squares functional
+                after the correction.
         """
         functions = replace(self.functions, coefficients=self.coefficients + change.coefficients)
         return replace(change, functions=functions, traces=self.traces + change.traces)
@@ -114,7 +119,7 @@ class CellSolutions:
 
 @dataclass(frozen=True, eq=False)
 class CellSystem:
-    """Least squares for all cells K of a tree: Σ_K ‖r‖²_K + jumps + conditions, for residuals r.
+    """Linearised least squares in cells K: minimise Σ_K ‖residual‖²_K + jumps + conditions.
 
     A row is one equation of the least-squares problem. The jump of a field between two cells is
     split into two differences: the value of each cell minus a trace, an unknown polynomial on the
@@ -124,7 +129,7 @@ class CellSystem:
     once. If there are several ranks (processes), each rank has the cells of its own subtrees.
 
     Args:
-        about: the present solution, about which all terms are linearised.
+        about: the function in cells at which all equations and conditions are linearised.
         equation: the equation at points of groups of cells; each cell is in exactly one group.
         boundary: the conditions at points of boundaries.
         counted: the indices of the fields that norms include.
@@ -171,7 +176,7 @@ class CellSystem:
 
     @cached_property
     def factors(self) -> list[Tensor]:
-        """For each term in `equation` the factors of the term's e equations, (e,).
+        """For each term in `equation` the factors by which its e equations are multiplied, (e,).
 
         The factors scale the largest coefficient of each equation to 1; then they are multiplied by
         the scale of the region, see `region_scales`.
@@ -191,7 +196,7 @@ class CellSystem:
 
     @cached_property
     def coupling(self) -> Coupling:
-        """The weights of jumps, from the sizes of the equation's coefficients in each cell."""
+        """The weights of jumps between cells, from the sizes of the equation's coefficients."""
         cells = torch.cat([one.at.cells for one in self.equation])
         both = zip(self.equation, self.factors, strict=True)
         sizes = torch.cat([one.along(factors) for one, factors in both])
@@ -200,7 +205,7 @@ class CellSystem:
 
     @cached_property
     def traces(self) -> Traces:
-        """The traces (unknown polynomials) on faces."""
+        """How the traces, the unknown polynomials on faces, are numbered and entered into rows."""
         return Traces(self.polynomials, tuple(self.coupling.orders))
 
     @cached_property
@@ -219,19 +224,26 @@ class CellSystem:
         for a residual of the size 1 (`Coupling.errors`), times the cell's `pollution`.
 
         Args:
-            shares: the contribution of each cell to the functional, (N,).
+            shares: the contribution of each cell to the least-squares functional, (N,).
         """
         return shares.sqrt() / self.weights * self.coupling.errors * self.pollution
 
     def is_linear(self, other: CellFunctions) -> bool:
-        """Return whether the slopes of all terms at `other` equal those at the present solution."""
+        """Return whether the equation and conditions have equal linearisations at two functions.
+
+        Args:
+            other: the function that is compared with `about`.
+        """
         return all(one.is_linear(other) for one in (*self.equation, *self.boundary))
 
     def misfit(self, function: CellFunctions) -> float:
-        """The part of the functional that is not quadratic, for a function on the same cells.
+        """The weighted sum of squares of the equation and conditions, not linearised.
 
-        This is the sum of the weighted squares of the equation and the conditions, which are not
-        linearised; jumps are left out. It is NaN or infinite where an equation is not finite.
+        It is the part of the least-squares functional that need not be quadratic; jumps between
+        cells are left out. It is NaN or infinite where an equation is not finite.
+
+        Args:
+            function: a function on the same cells.
         """
         both = *self.equation, *self.boundary
         values: dict[AnyTerm, Tensor] = {one: one.residuals(function)[..., None] for one in both}
@@ -253,12 +265,12 @@ class CellSystem:
         accuracy: float = 1e-12,
         again: bool = False,
     ) -> CellSolutions:
-        """Solve the problem for n right-hand sides; with several ranks all get the same solutions.
+        """Solve the least-squares problem for n right-hand sides.
 
-        If `accuracy` is below `by_one_solve`, the solutions are corrected once with the same
-        factors (iterative refinement). For waves one correction reduced the relative error from
-        rounding from 2e-12 to 1e-14, since the rows of the equation and of jumps differ in size by
-        many powers of ten.
+        With several ranks (processes) all ranks get equal solutions. If `accuracy` is below
+        `by_one_solve`, the solutions are corrected once with the computed factors (iterative
+        refinement). For waves one correction reduced the relative error from rounding from 2e-12 to
+        1e-14, since the rows of the equation and of jumps differ in size by many powers of ten.
 
         Args:
             right_hand_sides: the right-hand sides at the points of each term, (c, q, equations, n);
@@ -320,13 +332,13 @@ class CellSystem:
 
     @cached_property
     def _face_solver(self) -> FaceSolver:
-        """The solver for the traces that keeps its factors for further right-hand sides."""
+        """The solver for the traces (unknown polynomials on faces) that keeps its factors."""
         return self._solver(100)
 
     def _solver(self, times: int) -> FaceSolver:
-        """The solver for the traces, from the rows T y of all cells of this rank.
+        """A solver for the traces (unknown polynomials on faces), for the cells of this process.
 
-        The rows T y of a cell are left after the elimination of its coefficients, see
+        Its rows T y are left of each cell after the elimination of the cell's coefficients, see
         `CellElimination`.
 
         Args:
@@ -373,7 +385,7 @@ class CellSystem:
         return CellSolutions(functions, torch.from_numpy(traces), both[1])
 
     def _of_group(self, group: CellGroup, values: Mapping[AnyTerm, Tensor]) -> Array:
-        """The right-hand sides of the rows of a group's cells, (c, rows, n).
+        """The right-hand sides of all least-squares rows of a group's cells, (c, rows, n).
 
         Args:
             group: the group of c cells.
@@ -398,7 +410,7 @@ class CellSystem:
 
     @cached_property
     def terms(self) -> list[list[PlacedTerm]]:
-        """For each cell the terms with rows in it, the equation first."""
+        """For each cell the equation, then the conditions that hold in it, with their factors."""
         found: list[list[PlacedTerm]] = [[] for _ in self.geometry.sides]
         for term, factors in zip(self.equation, self.equation_factors, strict=True):
             for place, cell in enumerate(term.at.cells.tolist()):
@@ -415,8 +427,8 @@ class CellSystem:
         They are the `factors` times the weight of the cell. There may be more equations than
         fields, such as -ΔE = f and div E = 0. Let o be the highest order of the equations. Then an
         equation of a lower order s also gets the factor d^(s - o) at the distance d from a corner.
-        Such an equation replaces conditions at the boundary. Without this factor its influence
-        would fall as cells become smaller.
+        It replaces conditions at the boundary, and without this factor its influence would fall as
+        cells become smaller.
         """
         found = []
         for term, own in zip(self.equation, self.factors, strict=True):
@@ -431,7 +443,7 @@ class CellSystem:
 
     @cached_property
     def boundary_factors(self) -> list[Tensor]:
-        """For each term in `boundary` the factors of the term's e equations, (c, e) for c cells."""
+        """For each condition in `boundary` the factors of its e equations, (c, e) for c cells."""
         found = []
         for term in self.boundary:
             cells, normals = term.at.cells, term.at.points.normals
@@ -444,7 +456,7 @@ class CellSystem:
 
     @cached_property
     def interface_rows(self) -> list[InterfaceRows]:
-        """The rows at the arcs or patches of interfaces."""
+        """The rows (least-squares equations) at the arcs or patches of interfaces."""
         return [InterfaceRows(one, self.coupling) for one in self.interfaces]
 
     @cached_property
@@ -463,7 +475,10 @@ class CellSystem:
 
     @cached_property
     def _shared_blocks(self) -> list[list[int]]:
-        """For each cell the indices of the kinds of shared functions that it has."""
+        """For each cell the indices of the kinds of shared functions that it has.
+
+        Shared functions are known functions of several cells, such as singular functions.
+        """
         found: list[list[int]] = [[] for _ in self.geometry.sides]
         for block, cell in self.about.members.nonzero().tolist():
             found[cell].append(block)
@@ -475,16 +490,17 @@ class CellSystem:
         return self.polynomials.size * len(self.coupling.orders)
 
     def _size(self, cell: int) -> Size:
-        """The levels of a cell, its weight, and its distance from the nearest corner.
+        """The halvings of a cell in each coordinate, its weight, and its distance from a corner.
 
-        If a term is alike in all cells, its rows in a cell depend only on these numbers.
+        If a term has equal coefficients in all cells, its rows in a cell depend only on these
+        numbers.
         """
         levels = tuple(self.geometry.tree.level[cell].tolist())
         return levels, float(self.weights[cell]), float(self.distances[cell])
 
     @cached_property
     def _face_weights(self) -> Tensor:
-        """The square roots of the weights on each face, (2, F, j, m).
+        """The square roots of the weights of jumps on each of F faces, (2, F, j, m).
 
         The first index is 0 for the lower cell and 1 for the upper cell; j counts the orders of
         normal derivatives.
@@ -497,7 +513,8 @@ class CellSystem:
     def _weights_at(self, at: SideTrace) -> Tensor:
         """The square roots of the weights of a cell's differences from a trace, (j, m).
 
-        The weights of the face are multiplied by the area of the part of the side.
+        A trace is the unknown polynomial on a face; j counts the orders of normal derivatives. The
+        weights of the face are multiplied by the area of the part of the side.
 
         Args:
             at: the part of the cell's side, with its trace.
@@ -505,12 +522,12 @@ class CellSystem:
         return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
 
     def _rows(self, cell: int) -> tuple[Any, ...]:
-        """The matrices of a cell's rows, as the arguments of `CellElimination.of`.
+        """The matrices of a cell's least-squares rows, as the arguments of `CellElimination.of`.
 
         Returns:
             Five results: the transformation of the equation's rows to a triangle; the other rows of
-                the coefficients; the matrices B and D; the columns of shared functions, None if the
-                cell has none.
+            the coefficients; the matrices B and D; the columns of shared functions, None if the
+            cell has none.
         """
         equation, *conditions = self.terms[cell]
         rows = [*(one.rows() for one in conditions), self._without_right(cell)]
@@ -518,12 +535,13 @@ class CellSystem:
         return self._triangle(cell, equation), _joined(rows), *self._at_sides(cell), shared
 
     def _times(self, cell: int, inner: Array, outer: Array) -> Array:
-        """The matrix of a cell's rows times the cell's unknowns, (r + t, n).
+        """The matrix of a cell's least-squares rows times the cell's unknowns, (r + t, n).
 
         Args:
             cell: the index of the cell.
             inner: the coefficients of the polynomials, (L m, n).
-            outer: the traces, then the coefficients of shared functions, (t + q, n).
+            outer: the traces (unknown polynomials on faces), then the coefficients of functions
+                that cells share, (t + q, n).
         """
         coefficients = torch.from_numpy(inner)
         parts = [one.of(coefficients).numpy() for one in self.terms[cell]]
@@ -535,7 +553,7 @@ class CellSystem:
         return found + self._of_shared(cell) @ outer[count:] if len(outer) > count else found
 
     def _without_right(self, cell: int) -> Tensor:
-        """The coefficient matrix of rows that are added to a cell for uniqueness, (rows, L m).
+        """The matrix of rows that are added to a cell to make the solution unique, (rows, L m).
 
         The right-hand sides of these rows are zero. The first rows, which only cell 0 has, fix the
         constants of `free_fields`. The other rows are those of `_bounds`. They contain only shared
@@ -552,8 +570,8 @@ class CellSystem:
     def _at_sides(self, cell: int) -> tuple[Array, Array]:
         """The matrices B and D of a cell's rows B c + O s - D y = b at its faces and interfaces.
 
-        B (t, L m) is for the coefficients c, and D (t, t) is for the traces y, as in
-        `CellElimination`.
+        B (t, L m) is for the coefficients c, and D (t, t) is for the traces y, the unknown
+        polynomials on faces, as in `CellElimination`.
         """
         outer, blocks = [np.zeros((0, self._columns))], []
         scales = self.geometry.scale[cell].tolist()
@@ -573,7 +591,7 @@ class CellSystem:
         return np.concatenate([one.T for one in outer], axis=1).T, traces
 
     def _of_shared(self, cell: int) -> Array:
-        """The columns of the shared functions in all rows of a cell, (r + t, q)."""
+        """The columns of a cell's q shared (singular) functions in the cell's rows, (r + t, q)."""
         kinds, parts = [self.about.shared[block] for block in self._shared_blocks[cell]], []
         for one in self.terms[cell]:
             term, points = one.term, one.term.at.some(torch.tensor([one.place])).points[one.used]
@@ -618,10 +636,12 @@ class CellSystem:
 
     @cached_property
     def _crossing(self) -> Tensor:
-        """A mask (kinds, traces): true if just one of a trace's two cells has the shared functions.
+        """A mask (kinds, traces): faces at which just one of the two cells has shared functions.
 
-        Where the mask is true, the trace is that of the whole solution. Elsewhere it is the trace
-        of the polynomials alone, since the shared functions are smooth across faces.
+        Shared functions are known functions of several cells, such as singular functions. Where the
+        mask is true, the trace (the unknown polynomial on the face) is that of the whole solution.
+        Elsewhere it is the trace of the polynomials alone, since the shared functions are smooth
+        across faces.
         """
         faces, own, members = self.geometry.faces, self.geometry.traces, self.about.members
         found = torch.zeros(len(members), len(own), dtype=torch.bool)
@@ -665,7 +685,8 @@ class CellSystem:
     def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections:
         """The orthogonal transformation of the equation's rows in a cell to a triangle.
 
-        Cells of one size share the transformation if the equation is alike in all cells.
+        Cells of one size share the transformation if the equation has equal coefficients in all
+        cells.
 
         Args:
             cell: the index of the cell.
@@ -685,7 +706,10 @@ class CellSystem:
 
     @cached_property
     def _plan(self) -> tuple[list[CellGroup], EliminationTree]:
-        """The groups, and the order in which the traces are eliminated."""
+        """The groups of cells, and the order in which the traces are eliminated.
+
+        The traces are the unknown polynomials on faces.
+        """
         # The number of unknowns of each block: on faces, on interfaces, then of shared functions.
         counts = self.traces.sizes_on(self.geometry.traces)
         for interface in self.interface_rows:
@@ -733,13 +757,13 @@ class CellSystem:
         return groups, tree
 
     def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
-        """Collect groups of equal cells in lists of similar groups.
+        """Collect groups of equal cells in lists of similar groups, which share one elimination.
 
-        The rows of similar groups differ only by a factor, the ratio of their sizes, so that all
-        these groups need only one elimination. Cells of different widths are similar if all
-        derivatives of a field in the equation are of one order, like in Poisson's equation, and if
-        the weights of cells are powers of a distance, like at corners. Each part of the rows has a
-        size. Two groups count as similar if the size of one group's part, divided by the size of
+        Cells are equal if their rows (least-squares equations) are. The rows of similar groups
+        differ only by a factor, the ratio of their sizes. Cells of different widths are similar if
+        all derivatives of a field in the equation are of one order, like in Poisson's equation, and
+        if the weights of cells are powers of a distance, like at corners. Each part of the rows has
+        a size. Two groups count as similar if the size of one group's part, divided by the size of
         the other group's part, is the same number for all parts. In each group the sizes are
         divided by the first of them; the binary logarithms of the quotients are compared, rounded
         to multiples of a small unit.
@@ -786,12 +810,12 @@ class CellSystem:
 
     @cached_property
     def _coarse(self) -> Array:
-        """A mask (unknowns,) of the coarse unknowns.
+        """A mask (unknowns,) of the coarse unknowns, those of the coarse level of `TwoLevel`.
 
-        The coarse unknowns form the coarse level of `TwoLevel`. They are the traces' coefficients
-        up to a low degree, and all coefficients of shared functions. The low degree is 3 in the
-        plane and 2 in space. It is higher if a cell contains several waves, and lower if the number
-        of coarse unknowns would be too large.
+        They are the coefficients up to a low degree of the traces (unknown polynomials on faces),
+        and all coefficients of functions that cells share. The low degree is 3 in the plane and 2
+        in space. It is higher if a cell contains several waves, and lower if the number of coarse
+        unknowns would be too large.
         """
         own, plane = self.geometry.traces, self.polynomials.dim < 3
         low, most = (3, 400_000) if plane else (2, 40_000)  # most: coarse unknowns
@@ -809,11 +833,15 @@ class CellSystem:
         return np.concatenate([chosen(low), np.ones(shared, dtype=bool)])
 
     def traces_of(self, function: CellFunctions) -> Array:
-        """The traces of a function, then the coefficients of shared functions, (unknowns, 1).
+        """The traces of a function, then the coefficients of its shared functions, (unknowns, 1).
 
-        A trace that several smaller cells share is computed from the larger cell. Other traces are
-        computed from the lower cell, or from the upper cell if only the lower cell has shared
-        functions. Shared functions are not added to the traces.
+        Traces are the polynomials on faces that are unknowns of the least-squares problem; shared
+        functions are known functions of several cells, which are not added to the traces. A trace
+        that several smaller cells share is computed from the larger cell. Other traces are computed
+        from the lower cell, or from the upper cell if only the lower cell has shared functions.
+
+        Args:
+            function: the function on the cells of this system.
         """
         geometry, own, coefficients = self.geometry, self.geometry.traces, function.coefficients
         lower, upper = geometry.faces.lower, geometry.faces.upper
@@ -840,18 +868,19 @@ class CellSystem:
 
 
 def _joined(rows: Sequence[Tensor]) -> Array:
-    """Rows below one another, (r, c), with each column contiguous in memory."""
+    """Put matrices (rows, c) below one another, with each column contiguous in memory."""
     return torch.cat([one.T for one in rows], dim=1).T.numpy()
 
 
 @dataclass(frozen=True, eq=False)
 class ShiftedCells:
-    """Solves K u + M u' = b, or K u + M u' + N u'' = b, in cells, with the rule u' = σ u - s.
+    """Solves K u + M u' = b, or K u + M u' + N u'' = b, in cells, where u' = σ u - s.
 
     K, M and N are the linear operators of the equation. The number σ and the function s are given,
     so that u is the only unknown. For order 2 the rule is (u, u')' = σ (u, u') - s, with two
-    functions s. The factors are kept for each rate σ that has occurred. Each step of a march in
-    time solves such problems. With K = L and M = -1, the solution is (L - σ)⁻¹ (b - s).
+    functions s. Each implicit step in time solves such problems, and so does shift-and-invert for
+    eigenvalues: with K = L and M = -1, the solution is (L - σ)⁻¹ (b - s). The factors are kept for
+    each σ that has occurred.
 
     Args:
         base: the linearised equation and conditions for m fields followed by their derivatives in
@@ -870,7 +899,7 @@ class ShiftedCells:
 
     @property
     def terms(self) -> list[SampledTerm]:
-        """The equation and the conditions, as terms in the fields and their time derivatives."""
+        """The equation and the conditions, for the fields and their time derivatives."""
         return [*self.base.equation, *self.base.boundary]
 
     def system(self, rate: complex) -> CellSystem:

@@ -1,5 +1,8 @@
-"""The coupling of cells: the weights of jumps, traces (unknown polynomials) on faces, and the
-least-squares rows at interfaces.
+"""The coupling of neighbouring cells in the least-squares problem.
+
+`Coupling` has the weights of jumps between cells, `Traces` the traces (unknown polynomials on
+faces from which the fields of both cells differ little), and `InterfaceRows` the least-squares
+rows at interfaces between regions.
 """
 
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from kanpinn.spaces.cells.system.interfaces import Interface
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
-    """The weights in the least-squares functional of jumps of fields and derivatives at faces.
+    """The weights of jumps between cells, in fields and their derivatives, for least squares.
 
     Let Σ_r c_r ∂^r u = f be the equation and o its order, let k be the degree of the polynomials in
     cells, and let h be the width of the smaller of the two cells at a face, across the face. On the
@@ -35,8 +38,8 @@ class Coupling:
     larger by orders of magnitude, with larger weights by a factor of up to 10.
 
     If c_0 u is large compared with c_r ∂^r u, c_r (c_r + c_0 h^r / k^(r-1)) replaces c_r². An
-    example is the time derivative in short intervals of time. Otherwise jumps cost little compared
-    with the residual, and solutions in intervals of time that are short for the size of the cells
+    example is the time derivative in short steps of time. Otherwise jumps cost little compared
+    with the residual, and solutions in time steps that are short for the size of the cells
     are unstable: errors grew by factors of up to 10^130. With c_0 (h / k)^r in place of c_0 h^r /
     k^(r-1), solutions were still unstable where advection is strong; with c_0 h^r, errors in the
     plane were twice as large.
@@ -46,7 +49,7 @@ class Coupling:
             each coordinate, (N, d, orders, m).
         widths: the widths of the cells, (N, d).
         degree: the degree k.
-        factors: the factor of all rows of each cell, (N,).
+        factors: the factor of all least-squares rows of each cell, (N,).
 
     Reference: Bensow and Larson, Discontinuous/continuous least-squares finite element methods for
     elliptic problems (2005), for the powers of h.
@@ -59,9 +62,10 @@ class Coupling:
 
     @cached_property
     def of_polynomials(self) -> Tensor:
-        """The size c_r / h^r of each term of the equation, for u of the size 1, (N, d, orders, m).
+        """The size c_r / h^r of each term of the equation in each cell, for u of the size 1.
 
-        The term of order r has a coefficient of the size c_r, and h is the width of the cell.
+        The shape is (N, d, orders, m). The term of order r has a coefficient of the size c_r, and h
+        is the width of the cell.
         """
         orders = torch.arange(self.sizes.shape[2])
         return self.sizes / self.widths[:, :, None, None] ** orders[:, None]
@@ -86,13 +90,14 @@ class Coupling:
         return float(torch.where(second > 0, none / second, 0.0).max().sqrt())
 
     def weights(self, cells: Tensor, normals: Tensor, length: Tensor) -> Tensor:
-        """The square roots of the weights of jumps of ∂^j u in some cells, (c, j, m) for j from 0.
+        """The square roots of the weights of jumps of ∂^j u at one face of each cell, (c, j, m).
 
-        The weights are those of the class docstring, multiplied by the squared factor of the cell.
+        j counts from 0. The weights are those of the class docstring, multiplied by the squared
+        factor of the cell.
 
         Args:
-            cells: the indices of the cells, (c,).
-            normals: the unit normals of a face of each cell, (c, d).
+            cells: the indices of the c cells, (c,).
+            normals: the unit normals of the faces, (c, d).
             length: the width h of the smaller cell at the face, across the face, (c,).
         """
         highest = self.sizes.shape[2] - 1
@@ -121,14 +126,14 @@ class Coupling:
         return torch.where(largest > 0, 1 / largest.clamp_min(1e-300), 0).amax(dim=1)
 
     def of_condition(self, sizes: Tensor, weights: Tensor) -> Tensor:
-        """The square roots of the weights of a condition's e equations, (c, e).
+        """The square roots of the weights of a boundary condition's e equations in c cells, (c, e).
 
         An equation a ∂^j u = g has the weight of a jump of ∂^j u, divided by a². An equation with
         several terms a ∂^j u has the least of the terms' weights.
 
         Args:
-            sizes: the largest slopes by derivatives of each order, (c, e, orders, m).
-            weights: the result of `weights`, (c, j, m).
+            sizes: the largest coefficients a of derivatives of each order, (c, e, orders, m).
+            weights: the result of the method `weights`, (c, j, m).
         """
         orders = min(sizes.shape[2], weights.shape[1])
         sizes, weights = sizes[:, :, :orders], weights[:, None, :orders]
@@ -140,11 +145,12 @@ class Coupling:
 
 @dataclass(frozen=True)
 class Traces:
-    """The unknowns on faces: for each field f, polynomials for h^j ∂^j u with j < o_f.
+    """The unknown polynomials on faces: for each field f one for each h^j ∂^j u with j < o_f.
 
-    Here ∂^j u is the normal derivative of the field, and h is the width of a cell at the face, see
-    `SideTrace.unit`. Because of the factor h^j the rows of cells that differ only in size often
-    differ only by a factor, see `CellSystem._similar`.
+    They are called traces; in the least-squares problem the fields of both cells at a face differ
+    little from them. Here ∂^j u is the normal derivative of the field, and h is the width of a cell
+    at the face, see `SideTrace.unit`. Because of the factor h^j the rows of cells that differ only
+    in size often differ only by a factor, see `CellSystem._similar`.
 
     The polynomials have the degree k - j - ⌊k / 6⌋. Jumps are penalised only up to this degree: the
     parts of higher degrees of jumps are small where the solution is resolved. To leave these parts
@@ -160,10 +166,11 @@ class Traces:
     orders: tuple[int, ...]
 
     def unknowns(self, shared: bool) -> list[tuple[int, int, slice]]:
-        """For each field f and order j the tuple (f, j, places of the unknowns for h^j ∂^j u).
+        """For each field f and order j a tuple (f, j, slice of the unknowns for h^j ∂^j u).
 
         Args:
-            shared: whether several smaller cells share the trace.
+            shared: whether several smaller cells share the trace (the unknown polynomial on a
+                face).
         """
         face, start, found = self.polynomials.on_face, 0, []
         highest = face.degree - (0 if shared else face.degree // 6)
@@ -173,23 +180,26 @@ class Traces:
         return found
 
     def size(self, shared: bool) -> int:
-        """The number of all unknowns of a trace.
+        """The number of unknowns on a face, for all fields and orders of derivatives.
 
         Args:
-            shared: whether several smaller cells share the trace.
+            shared: whether several smaller cells share the trace (the unknown polynomial on a
+                face).
         """
         return max((places.stop for _, _, places in self.unknowns(shared)), default=0)
 
     def sizes_on(self, faces: FaceTraces) -> list[int]:
-        """The number of unknowns of each trace on faces."""
+        """The number of unknowns of each trace (unknown polynomial on a face)."""
         single, shared = self.size(shared=False), self.size(shared=True)
         return [single] * faces.single + [shared] * len(faces.shared)
 
     def coarse(self, low: int, shared: bool) -> Array:
-        """A mask (size,) of a trace's unknowns for h^j ∂^j u up to the degree `low` - j, for all j.
+        """A mask (size,) of the unknowns of low degree on a face: degree ≤ `low` - j for h^j ∂^j u.
 
         Args:
-            shared: whether several smaller cells share the trace.
+            low: the degree for j = 0.
+            shared: whether several smaller cells share the trace (the unknown polynomial on a
+                face).
         """
         found, count = np.zeros(self.size(shared), dtype=bool), self.polynomials.on_face.count
         for _, j, places in self.unknowns(shared):
@@ -197,11 +207,11 @@ class Traces:
         return found
 
     def values(self, side: CellSide, scales: Tensor, shared: bool, coefficients: Tensor) -> Tensor:
-        """The traces of the functions of c cells on a part of a side, (c, size).
+        """Evaluate the traces of the functions of c cells on a face, as coefficients, (c, size).
 
         Args:
-            side: the part of the side, a whole face. Its coordinates in each cell's own coordinates
-                are the same for all cells.
+            side: the face, as a part of a cell's side. Its coordinates in each cell's own
+                coordinates are the same for all cells.
             scales: for each cell `SideTrace.unit` times the derivative of the cell's own coordinate
                 across the face by the physical coordinate, (c,).
             shared: whether several smaller cells share the traces.
@@ -215,10 +225,12 @@ class Traces:
         return found
 
     def rows(self, at: SideTrace, scale: float, weights: Tensor) -> tuple[Array, Array]:
-        """The rows for differences of a cell's functions from the trace, on a part of a side.
+        """The least-squares rows for the differences between a cell's fields and a trace.
+
+        A trace is the unknown polynomial on a face.
 
         Args:
-            at: the part of the side, with its trace.
+            at: the part of the cell's side that is the face, with its trace.
             scale: the derivative of the cell's own coordinate across the side by the physical
                 coordinate.
             weights: the square roots of the weights of each derivative and field, (j, m).
@@ -244,10 +256,11 @@ class Traces:
 
 
 class InterfaceRows:
-    """The rows that couple cells at the arcs or patches of an interface: forms minus traces.
+    """The least-squares rows that couple cells at the arcs or patches of an interface.
 
-    A form is a linear combination of a jet's parts at one side of the interface: the value of a
-    field, its normal derivative, or a flux. Values and normal derivatives have the same trace on
+    A row is a form minus a trace. A form is a linear combination of fields and their derivatives at
+    one side of the interface: the value of a field, its normal derivative, or a flux. A trace is an
+    unknown polynomial on the arc or patch. Values and normal derivatives have the same trace on
     both sides. Fluxes satisfy (form inside) + (form outside) = data. The trace of a flux is the
     form outside, so that it enters the rows inside with the opposite sign.
 
@@ -256,7 +269,8 @@ class InterfaceRows:
         coupling: the weights of jumps.
 
     Attributes:
-        forms: the factors of the parts of jets in each form, (2, c, q, forms, parts, m).
+        forms: the coefficients of values and derivatives (parts of jets) in each form,
+            (2, c, q, forms, parts, m).
         weights: the square roots of the weights, (2, c, forms).
         signs: the signs of the traces in the rows, (2, forms).
     """
@@ -291,17 +305,23 @@ class InterfaceRows:
 
     @property
     def size(self) -> int:
-        """The number of unknowns of the traces on one arc or patch."""
+        """The number of unknowns on one arc or patch, for all its traces (unknown polynomials)."""
         return self.interface.at.traces.size * self.signs.shape[1]
 
     def coarse(self, low: int) -> Array:
-        """A mask (parts·size,) of the unknowns on all arcs or patches for degrees up to `low`."""
+        """A mask (parts·size,) of the unknowns on arcs or patches that have degrees up to `low`."""
         traces = self.interface.at.traces
         own = np.arange(traces.size) < traces.count(min(low, traces.degree))
         return np.tile(own, self.signs.shape[1] * self.parts)
 
     def traces(self, function: CellFunctions) -> Array:
-        """The traces that fit a given function best in the norm of the rows, (parts·size,)."""
+        """Fit the traces (unknown polynomials on arcs or patches) to a function, (parts·size,).
+
+        They are the best fit in the norm of the rows.
+
+        Args:
+            function: the function in cells.
+        """
         onto, right = self.interface.at.onto, self.interface.right
         jets = self.interface.jets(function)
         found = torch.einsum("cqi,scqfpm,cqspm->scfi", onto, self.forms, jets)
@@ -312,7 +332,7 @@ class InterfaceRows:
         return (found * shares[..., None]).sum(dim=0).flatten().numpy()
 
     def rows(self, side: int, place: int) -> tuple[Array, Array]:
-        """The rows of the cell on one side of an arc or patch.
+        """The least-squares rows of the cell on one side of an arc or patch.
 
         Args:
             side: INSIDE or OUTSIDE.
@@ -332,12 +352,14 @@ class InterfaceRows:
         return rows.numpy(), diagonal.numpy()
 
     def right_hand_sides(self, side: int, place: int, fluxes: Tensor) -> Array:
-        """The right-hand sides of the rows, (rows, n): half of the prescribed flux on each side.
+        """The right-hand sides of the rows at one side of an arc or patch, (rows, n).
+
+        They are half of the prescribed flux on each side.
 
         Args:
             side: INSIDE or OUTSIDE.
             place: the index of the arc or patch.
-            fluxes: the right-hand sides at the points of the arc or patch, (q, equations, n).
+            fluxes: the prescribed fluxes at the points of the arc or patch, (q, equations, n).
         """
         weights, equations = self.weights[side, place], fluxes.shape[1]
         onto = self.interface.at.onto[place]
@@ -348,13 +370,13 @@ class InterfaceRows:
 
 
 class InterfaceSide(NamedTuple):
-    """A cell on one side of an arc or patch of an interface.
+    """Where one cell meets an interface: one side of an arc (in space a patch).
 
     Args:
-        rows: the rows of several arcs or patches.
+        rows: the least-squares rows of several arcs or patches, among them this one.
         side: INSIDE or OUTSIDE.
         place: the index of this arc or patch in `rows`.
-        trace: the index of the arc's or patch's trace among all traces.
+        trace: the index of the arc's or patch's trace (unknown polynomial) among all traces.
     """
 
     rows: InterfaceRows

@@ -1,5 +1,7 @@
-"""The solution of the least-squares problem: elimination of the unknowns of single cells, then of
-the traces on faces by nested dissection or conjugate gradients.
+"""The solution of the least-squares problem of cells, in two stages.
+
+The coefficients of each cell are eliminated by orthogonal transformations. The remaining unknowns,
+the traces (polynomials on faces), are found by nested dissection or conjugate gradients.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,7 @@ from kanpinn.spaces.cells.tree import Tree
 
 
 class Reduced(NamedTuple):
-    """The right-hand sides after the elimination of c cells, see `CellElimination`.
+    """What the elimination of c cells leaves of their right-hand sides, see `CellElimination`.
 
     Args:
         own: the right-hand sides of the rows R c + S y, (c, L m, n).
@@ -35,11 +37,12 @@ class Reduced(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CellElimination:
-    """The orthogonal transformation of the rows of a cell to R c + S y and T y.
+    """The orthogonal elimination of a cell's coefficients c from its least-squares rows.
 
-    Before the transformation the rows are A c + P s = b for the cell's terms, and B c + O s - D y =
-    b on the cell's faces. Here c are the L m coefficients of the cell, y the t unknowns of the
-    traces on its faces, and s the q coefficients of functions that cells share. The rows are
+    It leaves two blocks: R c + S y with a triangle R, and T y without c. Before the transformation
+    the rows are A c + P s = b for the equation and conditions in the cell, and B c + O s - D y = b
+    on the cell's faces. Here c are the L m coefficients of the cell, y the t unknowns of the traces
+    (polynomials on its faces), and s the q coefficients of functions that cells share. The rows are
     reduced to a triangle in three steps: the rows of the equation; the resulting triangle together
     with the rows of the conditions; the resulting triangle together with the rows of B, the only
     rows with traces. After the transformation y includes s. Rows from which c and the traces have
@@ -73,7 +76,9 @@ class CellElimination:
         traces: Array,
         shared: Array | None = None,
     ) -> "CellElimination":
-        """Eliminate the coefficients from the rows of a cell.
+        """Eliminate the coefficients from the least-squares rows of a cell.
+
+        The class docstring defines A, B, D, O and P.
 
         Args:
             equation: the transformation of the first rows of A, (e, L m), to a triangle. These are
@@ -103,7 +108,7 @@ class CellElimination:
         return replace(found, left=left, rest=np.hstack([rest, own]), traces=traces)
 
     def _moved(self, known: Array) -> tuple[Array, Array, Array]:
-        """Apply the transformation of the cell's rows to n columns, (r + t, n).
+        """Apply the orthogonal transformation of the cell's rows to n columns, (r + t, n).
 
         Returns:
             The transformed columns in three parts: in the rows R c + S y, (L m, n); in the first t
@@ -122,7 +127,11 @@ class CellElimination:
         return own, traces, np.concatenate([equation[columns:], left])
 
     def reduced(self, right_hand_sides: Array) -> Reduced:
-        """Transform the right-hand sides of c cells' rows, (c, r + t, n)."""
+        """Transform the right-hand sides of the rows of c cells that have equal matrices.
+
+        Args:
+            right_hand_sides: the right-hand sides, (c, r + t, n).
+        """
         cells, count, each = right_hand_sides.shape
         own, traces, left = self._moved(
             np.moveaxis(right_hand_sides, 1, 0).reshape(count, cells * each)
@@ -140,7 +149,7 @@ def squares(numbers: Array) -> Array:
 
 
 def _padded(rows: Array, count: int) -> Array:
-    """A matrix with `count` rows: the first given rows, then rows of zeros if rows are missing."""
+    """The first `count` rows of a matrix, with rows of zeros appended if it has fewer rows."""
     found = np.zeros((count, rows.shape[1]), rows.dtype, order="F")
     found[: len(rows)] = rows[:count]
     return found
@@ -149,15 +158,16 @@ def _padded(rows: Array, count: int) -> Array:
 def elimination_order(
     tree: Tree, faces: Sequence[Array], sizes: Array, work: Array
 ) -> EliminationTree:
-    """The order of the elimination: nested dissection or the order of least fill.
+    """The order in which cells' unknowns are eliminated: nested dissection or least fill.
 
     The cheaper order is returned. If all cells have the same level, only nested dissection is
     tried.
 
     Args:
         tree: the cells.
-        faces: the indices of the traces of each cell.
-        sizes: the number of unknowns of each trace.
+        faces: for each cell the indices of its blocks of unknowns, such as the polynomials on its
+            faces.
+        sizes: the number of unknowns of each block.
         work: the operations that the elimination of each single cell takes, (N,).
     """
     halvings = EliminationTree(faces, sizes, merge_order(tree), work)
@@ -168,7 +178,7 @@ def elimination_order(
 
 
 def merge_order(tree: Tree) -> list[Merge]:
-    """The order of nested dissection: a list of merges of two neighbouring nodes, up to the root.
+    """The elimination order of nested dissection, as a list of merges of two nodes up to the root.
 
     The leaves are the nodes 0 … N - 1; each merge makes the next node. The box of the tree is
     bisected again and again until each part is a leaf or the leaves of one box, and the parts are
@@ -207,13 +217,13 @@ def merge_order(tree: Tree) -> list[Merge]:
 class FaceSolver:
     """Solves the least-squares problem of the traces (unknown polynomials) on all faces.
 
-    The traces are found by elimination, or to a given accuracy by conjugate gradients on two
-    levels. Conjugate gradients are used if an elimination needs more memory than the machine has,
-    or many operations (in space from some hundred cells on). If factors are kept for further
-    right-hand sides, elimination is faster up to some thousand cells. Elimination is also faster if
-    most unknowns are coarse, for example for low degrees in the plane, since the coarse matrix has
-    to be factored anyway. If conjugate gradients converge slowly, for example for many waves in a
-    cell, elimination takes over.
+    The coefficients of cells have been eliminated before. The traces are found by elimination, or
+    to a given accuracy by conjugate gradients on two levels. Conjugate gradients are used if an
+    elimination needs more memory than the machine has, or many operations (in space from some
+    hundred cells on). If factors are kept for further right-hand sides, elimination is faster up to
+    some thousand cells. Elimination is also faster if most unknowns are coarse, for example for low
+    degrees in the plane, since the coarse matrix has to be factored anyway. If conjugate gradients
+    converge slowly, for example for many waves in a cell, elimination takes over.
 
     Args:
         tree: the order of the elimination.

@@ -1,5 +1,7 @@
-"""Functions in cells: sums of polynomials in each cell and of functions shared by many cells;
-their values, norms and means.
+"""Functions in cells, their values, norms and means.
+
+They are sums of a polynomial in each cell, and of shared functions: known functions, such as
+singular functions of a corner, with one coefficient for many cells.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,27 +21,30 @@ from kanpinn.spaces.cells.tree import Tree
 
 
 def for_each_field(jets: Tensor, fields: int) -> Tensor:
-    """Copy the jets of scalar functions to each of m fields, (n, parts, m, count·m).
+    """Turn scalar functions into functions of m fields that are nonzero in one field.
 
     Each scalar function has m copies. A copy equals the scalar function in one of the m fields, and
     is zero in the other fields. The last index runs over the m copies of the first function, then
     the m copies of the second function, and so on.
 
     Args:
-        jets: the jets of the scalar functions, (n, parts, count).
+        jets: the values and derivatives (parts) of the scalar functions, (n, parts, count).
+
+    Returns:
+        Those of the functions of m fields, (n, parts, m, count·m).
     """
     return torch.einsum("npk,mf->npmkf", jets, torch.eye(fields, dtype=jets.dtype)).flatten(3)
 
 
 @dataclass(frozen=True, eq=False)
 class CornerPatch:
-    """The singular functions of a corner or an edge in all cells of a patch around it.
+    """The singular functions of a corner or an edge, with the cells around it that have them.
 
     Args:
         at: the coordinates of the corner, or of a point of the edge, (d,).
         functions: the singular functions, which take points minus `at`.
-        boxes: the boxes that make up the patch: their lower and upper corners in tree coordinates,
-            (b, 2, d).
+        boxes: the boxes that contain these cells: their lower and upper corners in tree
+            coordinates, in which the domain's bounding box is [-1, 1]^d, (b, 2, d).
         fields: the number of fields m. Each field has its own coefficients.
     """
 
@@ -54,23 +59,24 @@ class CornerPatch:
         return self.functions.count * self.fields
 
     def members(self, geometry: CellGeometry) -> Tensor:
-        """A mask (N,) of the cells in the patch; elsewhere the functions are zero."""
+        """A mask (N,) of the cells that have the functions; elsewhere they are zero."""
         return geometry.tree.inside(self.boxes)
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
-        """The values and derivatives (stacked jets) of all functions, (n, parts, m, count).
+        """The values and derivatives (parts) of all functions at n points, (n, parts, m, count).
 
         Args:
-            points: n points in the patch.
-            channels: the derivatives that the jets have.
+            points: the points, in cells that have the functions.
+            channels: the derivatives that are computed.
         """
         jets = self.functions.stacked(points.coords - self.at, channels)
         return for_each_field(jets, self.fields)
 
     def cut(self, tree: Tree) -> Tensor:
-        """A mask (N, d) of the coordinates in which cells are wider than a box of the patch.
+        """A mask (N, d) of the coordinates in which cells are wider than a box in `boxes`.
 
-        Only cells that overlap a box of the patch are marked.
+        Only cells that overlap this box are marked: they have to be halved before they can have the
+        functions.
         """
         rounding = 1e-9
         (low, high), (below, above) = tree.boxes[:, None].unbind(2), self.boxes.unbind(1)
@@ -82,7 +88,7 @@ class CornerPatch:
 
 @dataclass(frozen=True, eq=False)
 class EnrichmentInCells:
-    """The functions of a problem's `enrichment()`, in all cells.
+    """The functions of a problem's `enrichment()`, which all cells share.
 
     Args:
         layer: the functions and their coefficients.
@@ -98,11 +104,11 @@ class EnrichmentInCells:
         return self.layer.coefficients.numel()
 
     def members(self, geometry: CellGeometry) -> Tensor:
-        """A mask (N,) of all cells."""
+        """A mask (N,) of the cells that have the functions: all cells."""
         return torch.ones(len(geometry.tree), dtype=torch.bool)
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
-        """The values and derivatives (stacked jets) of all functions, (n, parts, m, count)."""
+        """The values and derivatives (parts) of all functions at n points, (n, parts, m, count)."""
         return for_each_field(self.layer.known.jet(points, channels).stacked(), self.fields)
 
 
@@ -111,7 +117,10 @@ SharedFunctions = CornerPatch | EnrichmentInCells
 
 @dataclass(frozen=True, eq=False)
 class CellFunctions:
-    """Functions in cells: polynomials in each cell, and functions that cells share.
+    """Functions in cells: polynomials in each cell, plus shared functions times coefficients.
+
+    Shared functions are known functions, such as singular functions of a corner, with one
+    coefficient for many cells.
 
     Args:
         geometry: the cells.
@@ -132,7 +141,7 @@ class CellFunctions:
 
     @cached_property
     def members(self) -> Tensor:
-        """A mask (kinds, N), true where a cell has the shared functions of a kind."""
+        """A mask (kinds, N), true where a cell has the functions of a kind in `shared`."""
         none = torch.zeros(0, len(self.geometry.tree), dtype=torch.bool)
         return torch.cat([none, *(one.members(self.geometry)[None] for one in self.shared)])
 
@@ -141,7 +150,11 @@ class CellFunctions:
         return CellFunctions(self.geometry, self.polynomials, coefficients)
 
     def on(self, geometry: CellGeometry) -> "CellFunctions":
-        """These functions, written on smaller cells, each of which is a part of a present cell."""
+        """These functions, written on smaller cells, each of which is a part of one of the cells.
+
+        Args:
+            geometry: the smaller cells.
+        """
         if geometry is self.geometry:
             return self
         (low, high), coarse = geometry.frames.unbind(1), self.geometry
@@ -153,10 +166,10 @@ class CellFunctions:
         return replace(self, geometry=geometry, coefficients=moved.unflatten(2, own.shape[2:]))
 
     def nearest_to(self, function: Callable[[Tensor], Tensor]) -> "CellFunctions":
-        """The polynomials in the present cells that are nearest to a function in the L2 norm.
+        """The polynomials in these cells that are nearest to a given function in the L2 norm.
 
-        In each cell the norm is an integral over the cell's frame. The coefficients of shared
-        functions are zero.
+        In each cell the norm is an integral over the bounding box of the cell's part in the domain.
+        The coefficients of shared functions are zero.
 
         Args:
             function: maps coordinates (n, d), in which the domain's bounding box is [-1, 1]^d, to
@@ -173,11 +186,11 @@ class CellFunctions:
         )
 
     def towards(self, other: "CellFunctions", share: float) -> "CellFunctions":
-        """This function plus share · (other - this function), for a function on the same cells.
+        """The convex combination (1 - share) · this function + share · other.
 
         Args:
-            other: the other function.
-            share: the share, 0 for this function and 1 for the other function.
+            other: the other function, on the same cells.
+            share: the weight of the other function, from 0 to 1.
         """
         pairs = zip(self.numbers, other.numbers, strict=True)
         return replace(
@@ -208,16 +221,16 @@ class CellFunctions:
         channels: Channels,
         kept: dict[tuple[float, ...], Tensor] | None = None,
     ) -> Tensor:
-        """The values and derivatives (stacked jets) at q points of each of c cells.
+        """The values and derivatives (parts) at q points of each of c cells, (c, q, parts, m).
 
-        The shape is (c, q, parts, m), or (c, q, parts, m, n) for n functions.
+        For n functions the shape is (c, q, parts, m, n).
 
         Args:
             at: the points.
-            channels: the derivatives that the jets have.
-            kept: a cache of the jets of the polynomials, by the scale of cells, for further
-                functions at the same points; None for no cache. The cache is used only if the
-                points have the same own coordinates in each cell.
+            channels: the derivatives that are computed.
+            kept: a cache of the values and derivatives of the polynomials, by the scale of cells,
+                for further functions at the same points; None for no cache. The cache is used only
+                if the points have the same own coordinates in each cell.
         """
         own, polynomials = self.coefficients[at.cells].flatten(2), self.polynomials
         most = 2**20  # the largest number of entries of a temporary tensor
@@ -252,7 +265,7 @@ class CellFunctions:
 
 @dataclass(frozen=True, eq=False)
 class CellNorms:
-    """Norms and means of functions in cells.
+    """Norms and means over the domain of functions in cells.
 
     Args:
         places: the points of quadrature rules in groups of cells; each cell is in exactly one
@@ -271,7 +284,7 @@ class CellNorms:
 
         Here a are the coefficients of the polynomial. Each group of c cells has a tensor (c, L, L),
         or (c, 1, 1) for whole cells, where polynomials are orthonormal. A small multiple of the
-        unit matrix makes R regular if functions vanish at the points.
+        unit matrix makes R regular if functions vanish at the quadrature points.
         """
         found, tiny = [], 1e-6
         for at in self.places:

@@ -14,26 +14,26 @@ from kanpinn.spaces.cells.system.functions import CellFunctions
 
 
 class Interface:
-    """The c arcs (or patches, in space) of an interface, each between two cells.
+    """The c arcs (in space: patches) of an interface, each between two cells, with its conditions.
 
-    Fields are continuous at the interface. The terms prescribe the fluxes, linearised at the
-    present solution; a field without a prescribed flux has a continuous normal derivative. As on
-    faces, the functions on both sides are matched to unknown polynomials, the traces. There is a
-    trace for each field and each flux. The argument of these polynomials is the arc's parameter, or
-    two coordinates along the patch.
+    Fields are continuous at the interface. The terms prescribe the fluxes, linearised at a given
+    function; a field without a prescribed flux has a continuous normal derivative. For each field
+    and each flux there is a trace, an unknown polynomial on the arc from which the functions on
+    both sides differ little. The argument of these polynomials is the arc's parameter, or two
+    coordinates along the patch.
 
     Args:
         at: the arcs or patches.
         terms: the conditions on the fluxes; each row involves a point inside and then the same
             point outside.
-        about: the present solution.
+        about: the function in cells at which the conditions are linearised.
 
     Attributes:
-        channels: the derivatives that the jets have: those of the terms, and the gradient.
+        channels: the derivatives in the jets: those of the terms, and the gradient.
         points: the points of all arcs or patches on both sides, (2·c·q,).
-        jet: the jet of the present solution at the points.
-        slopes: the derivatives of the fluxes by the parts of the fields' jets inside and outside,
-            (2, c, q, equations, parts, m).
+        jet: the values and derivatives of `about` at the points.
+        slopes: the derivatives of the fluxes by the values and derivatives (parts) of the fields
+            inside and outside, (2, c, q, equations, parts, m).
         right: the right-hand side of the linearised conditions, (c, q, equations).
         sizes: for each order of derivatives the largest slope, (2, c, equations, orders, m).
     """
@@ -71,5 +71,5 @@ class Interface:
         return normals, mean / mean.norm(dim=1, keepdim=True)
 
     def jets(self, function: CellFunctions) -> Tensor:
-        """The values and derivatives (stacked jets) on both sides, (c, q, 2, parts, m)."""
+        """The values and derivatives (parts) of a function on both sides, (c, q, 2, parts, m)."""
         return torch.stack([function.jets(at, self.channels) for at in self.at.sides], dim=2)

@@ -10,18 +10,18 @@ from kanpinn.spaces.cells.system.coupling import Traces
 
 
 def factor_bytes(traces: Traces, count: int) -> int:
-    """The bytes that the solve for the traces on faces takes, with the cheaper of two methods.
+    """The bytes that a solve for the unknowns on faces takes, with the cheaper of two methods.
 
-    The first method is a nested dissection, whose factors and fronts grow like N log N in the plane
-    and like N^(4/3) in space. The constants of this method were fitted to solves in squares and
-    cubes of 8² to 64² and 5³ to 12³ equal cells of degrees 4 to 16; measured memory differs by up
-    to a tenth. The second method is conjugate gradients on two levels, with the factors of the
-    coarse unknowns as the preconditioner. The constants of this method were fitted to the peak
-    memory for 16² to 64² and 8³ to 12³ equal cells with 4 to 16 coarse unknowns on a face; in the
-    plane, few coarse unknowns took up to a third more memory.
+    The first method is a nested dissection, whose factors and fronts (dense blocks of unknowns)
+    grow like N log N in the plane and like N^(4/3) in space. The constants of this method were
+    fitted to solves in squares and cubes of 8² to 64² and 5³ to 12³ equal cells of degrees 4 to 16;
+    measured memory differs by up to a tenth. The second method is conjugate gradients on two
+    levels, with the factors of the coarse unknowns as the preconditioner. The constants of this
+    method were fitted to the peak memory for 16² to 64² and 8³ to 12³ equal cells with 4 to 16
+    coarse unknowns on a face; in the plane, few coarse unknowns took up to a third more memory.
 
     Args:
-        traces: the unknowns on a face.
+        traces: the unknown polynomials on a face.
         count: the number of cells N.
     """
     dim, size = traces.polynomials.dim, traces.size(shared=False)
@@ -35,14 +35,14 @@ def factor_bytes(traces: Traces, count: int) -> int:
 
 
 def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: int = 0) -> int:
-    """The bytes that a solve takes for `count` cells like the cells of a system.
+    """The bytes that a solve would take with another number of cells, of another degree.
 
     Args:
-        system: the system.
+        system: the least-squares problem of the present cells.
         count: the number of cells.
         again: whether factors are kept for further right-hand sides. Then memory is also needed for
             the Householder reflections and for the rows of these right-hand sides.
-        more: the degree of the solve minus the degree of the system.
+        more: the degree of the solve minus the degree of `system`.
     """
     dim, degree, fields = system.geometry.tree.dim, system.polynomials.degree, system.traces.orders
     polynomials = LocalPolynomials(degree + more, dim)
@@ -66,13 +66,12 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
 
 
 def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> str:
-    """Return the reason, as text, why a solution of a degree higher by 2 needs too much memory.
+    """Return why a comparison with degree + 2 needs too much memory, as text; empty if it does not.
 
-    The solution of the higher degree would be compared with the present solution. The text is empty
-    if there is enough memory.
+    The solution of the higher degree would be compared with the present solution.
 
     Args:
-        system: the system of the solution.
+        system: the least-squares problem of the present solution.
         kept: the number of systems of the present degree that are kept for further right-hand
             sides; a complex system counts twice. If 0, the system of the higher degree is not kept
             either.
@@ -96,10 +95,10 @@ def _too_large(size: int) -> str:
 
 
 def too_many(system: CellSystem, count: int, most: int, *, kept: int = 0) -> str:
-    """Return the reason, as text, why `count` cells are too many; empty if they are not.
+    """Return why a number of cells is too large, as text; empty if it is not.
 
     Args:
-        system: a system with cells of the same kind.
+        system: the least-squares problem of the present cells.
         count: the number of cells.
         most: the largest number of cells that the settings allow.
         kept: the number of systems that are kept for further right-hand sides; a complex system

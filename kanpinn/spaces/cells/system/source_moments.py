@@ -1,5 +1,6 @@
-"""Moments of an equation's source in cells, integrated adaptively where the quadrature of cells
-is not accurate.
+"""Integrals of an equation's source times polynomials (moments) in cells, by adaptive rules.
+
+They replace the quadrature of a cell where it is not accurate.
 """
 
 import itertools
@@ -17,13 +18,15 @@ from kanpinn.spaces.cells.tree import TensorTable
 
 @dataclass(frozen=True, eq=False)
 class Boxes(TensorTable):
-    """Boxes of one level, which are parts of cells, with the moments of a source in them.
+    """A table of boxes, which are parts of cells, with the moments of a source in them.
+
+    A moment is the integral of the source times one of L orthonormal polynomials. All boxes have
+    been halved equally often.
 
     Args:
         root: the index of the cell of each box, (b,).
         corner: the lower corners of the boxes in the cells' own coordinates, (b, d).
-        moments: the moments of the source in the boxes' own coordinates, (b, L, e), for L
-            polynomials and e equations.
+        moments: the moments in the boxes' own coordinates, (b, L, e), for e equations.
     """
 
     root: Tensor
@@ -42,7 +45,7 @@ class MomentsInBoxes:
         places: the indices of the cells that are integrated, among the cells of `term`, (c,).
 
     Attributes:
-        at: the points of the cells that are integrated.
+        at: the quadrature points of the cells that are integrated.
         tested: the polynomials at the points, times the weights, (L, q).
         onto_halves: for each of the 2^d halves of a box the matrix from the half's moments to its
             contribution to the box's moments, (2^d, L, L).
@@ -64,7 +67,7 @@ class MomentsInBoxes:
         self.square = (sizes.square() * self.areas).sum()
 
     def missing(self, total: Tensor, halvings: int) -> list[Tensor | None]:
-        """The corrections of the moments of each cell.
+        """The corrections of the moments of each cell, from rules on smaller and smaller boxes.
 
         Args:
             total: the sum of `square` over all ranks (processes).
@@ -103,11 +106,11 @@ class MomentsInBoxes:
         return [one if use else None for one, use in zip(both, needed.tolist(), strict=True)]
 
     def _halved(self, boxes: Boxes, level: int, enough: Tensor) -> tuple[Boxes, Tensor, Tensor]:
-        """Halve boxes.
+        """Halve boxes, and compute how the moments of their cells change.
 
         Args:
-            boxes: the boxes, all of one level.
-            level: the level of the boxes.
+            boxes: the boxes, all halved `level` times.
+            level: the number of halvings.
             enough: the error that the moments of each cell may have, (c,).
 
         Returns:
@@ -152,7 +155,13 @@ class MomentsInBoxes:
         return torch.cat(found)
 
     def _of_cells(self, boxes: Boxes, parts: Tensor, level: int) -> Tensor:
-        """Sum moments of boxes of one level, `parts` (b, L, e), to moments of cells, (c, L, e)."""
+        """Sum contributions of boxes to moments of cells, (c, L, e).
+
+        Args:
+            boxes: the boxes, all halved `level` times.
+            parts: the contributions in the boxes' own coordinates, (b, L, e).
+            level: the number of halvings.
+        """
         places = ((boxes.corner + 1) / 2 * 2.0**level).round().long()
         root, dim = boxes.root, places.shape[1]
         powers = 2 ** torch.arange(dim - 1, -1, -1)
@@ -170,7 +179,7 @@ class MomentsInBoxes:
 
 
 def _rest(changes: list[Tensor]) -> Tensor:
-    """Extrapolate the changes by all further halvings; return their sum, (c, L, e).
+    """Extrapolate the sum of all changes by further halvings from the changes so far, (c, L, e).
 
     In cells where the last two changes are nearly parallel, further changes are taken to decrease
     by the ratio of these two changes. In other cells the sum is zero.
@@ -191,17 +200,18 @@ def _rest(changes: list[Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class SourceMoments:
-    """The integrals of a source times the polynomials of cells, by rules on ever smaller boxes.
+    """Accurate integrals of a source times the polynomials of cells, where the source is singular.
 
-    A least-squares solution depends on the source through integrals of the source times the images
-    of polynomials under the operator. The Gauss rule of a cell is inaccurate where the source is
-    singular, for example at a line where the solution has the exponent 3/2. Then the solution has
-    errors everywhere, which a comparison with a higher degree does not show. In a cell with an
-    inaccurate Gauss rule, a polynomial is added to the source at the Gauss points, so that the rule
-    gives accurate integrals. The accurate integrals come from rules on the halves of the cell, the
-    halves of the halves, and so on. Boxes are halved as long as a halving changes the solution by
-    more than a tenth of the error that the cell has anyway. Changes that are spread evenly over a
-    cell and hardly decrease are rounding errors; they do not lead to further halvings.
+    These integrals are called moments. A least-squares solution depends on the source through
+    integrals of the source times the images of polynomials under the operator. The Gauss rule of a
+    cell is inaccurate where the source is singular, for example at a line where the solution has
+    the exponent 3/2. Then the solution has errors everywhere, which a comparison with a higher
+    degree does not show. In a cell with an inaccurate Gauss rule, a polynomial is added to the
+    source at the Gauss points, so that the rule gives accurate integrals. The accurate integrals
+    come from rules on the halves of the cell, the halves of the halves, and so on. Boxes are halved
+    as long as a halving changes the solution by more than a tenth of the error that the cell has
+    anyway. Changes that are spread evenly over a cell and hardly decrease are rounding errors; they
+    do not lead to further halvings.
 
     Args:
         halvings: the largest number of halvings in the plane, where a line crosses 2^n boxes after
@@ -220,12 +230,12 @@ class SourceMoments:
     known: dict[tuple[int, ...], Tensor | None] = field(default_factory=dict)
 
     def corrections(self, geometry: CellGeometry, term: SampledTerm, limit: bool) -> Tensor | None:
-        """The correction of the source at the points of whole cells, (c, q, e); None for zero.
+        """What has to be added to the source at quadrature points, (c, q, e); None for zero.
 
         Args:
             geometry: the cells.
-            term: the equation at the points of a rule, which have equal own coordinates in all
-                cells. The source is the negative residual of zero fields.
+            term: the equation at the points of a rule in c cells, which have equal own coordinates
+                in all cells. The source is the negative residual of zero fields.
             limit: whether to use the second correction in `known`, for an estimate of the error.
         """
         missing = enumerate(self._in_cells(geometry, term))

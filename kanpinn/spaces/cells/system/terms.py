@@ -1,5 +1,6 @@
-"""The equation and the conditions of a problem, linearised at the points of cells: their
-least-squares rows, scales and weights.
+"""The equation and conditions of a problem at points of cells, linearised, as least-squares rows.
+
+A row is one equation of the least-squares problem, for one residual at one point.
 """
 
 import copy
@@ -22,21 +23,21 @@ from kanpinn.spaces.cells.system.interfaces import Interface
 
 
 class SampledTerm:
-    """A term (the equation or a condition) at points of cells, linearised at the present solution.
+    """A term (the equation or a condition) at points of cells, linearised at a given function.
 
     Args:
-        term: the term. Each of its rows belongs to one point.
+        term: the term. Each of its residuals belongs to one point.
         at: the points, q in each of c cells.
-        about: the present solution.
+        about: the function in cells at which the term is linearised.
 
     Attributes:
-        slopes: the derivatives of the residuals by the parts of the fields' jets,
-            (c, q, equations, parts, m).
+        slopes: the derivatives of the residuals by the values and derivatives (parts) of the
+            fields, (c, q, equations, parts, m).
         right: the right-hand side of the linearised equations, (c, q, equations). Their left-hand
-            side is the slopes times the parts of the unknown solution's jets.
+            side is the slopes times the values and derivatives of the unknown solution.
 
     Raises:
-        InputError: if a row of the term involves several points.
+        InputError: if a residual of the term involves several points.
         LinAlgError: if the residual or one of its derivatives is not finite at a point.
     """
 
@@ -63,12 +64,12 @@ class SampledTerm:
 
     @torch.no_grad()
     def residuals(self, function: CellFunctions) -> Tensor:
-        """The residuals of the term at its points, (c, q, equations).
+        """The residuals of the term at its points for a given function, (c, q, equations).
 
         They are not linearised. The corrections of the source, see `correct`, are subtracted.
 
         Args:
-            function: the function in cells at which the residuals are evaluated.
+            function: the function in cells.
         """
         values = self.term.equation(self.at.points, self.jet(function))
         return values.unflatten(0, self.at.weights.shape) - self._added
@@ -79,15 +80,20 @@ class SampledTerm:
         return self.about.polynomials
 
     def jet(self, function: CellFunctions, at: CellPoints | None = None) -> Jet:
-        """The jet of a function at the points `at`; by default at the term's own points."""
+        """The values and derivatives of a function, by default at the term's own points.
+
+        Args:
+            function: the function in cells.
+            at: other points in cells.
+        """
         channels = self.term.channels
         found = function.jets(self.at if at is None else at, channels)
         return jet_of_stacked(channels, found.flatten(0, 1))
 
     def jets(self, coefficients: Tensor) -> Tensor:
-        """The stacked jets of n functions at all points, (c, q, parts, m, n).
+        """The values and derivatives (parts) of n functions at all points, (c, q, parts, m, n).
 
-        The jets of the polynomials are kept for later calls.
+        Those of the polynomials are kept for later calls.
 
         Args:
             coefficients: the functions' coefficients in all cells, (N, L, m, n); real or complex.
@@ -110,9 +116,9 @@ class SampledTerm:
         return torch.einsum("cqepf,cqpfn->cqen", slopes, self.jets(rates))
 
     def functions(self, place: int) -> Tensor:
-        """The jets of the polynomials at the points of one cell, (q, parts, L).
+        """The values and derivatives of the L polynomials at the points of one cell, (q, parts, L).
 
-        The jets have only the parts on which the term depends, see `parts`.
+        Only those on which the term depends are computed, see `parts`.
 
         Args:
             place: the index of the cell among the cells of the term.
@@ -127,7 +133,7 @@ class SampledTerm:
         return found
 
     def with_slopes(self, slopes: Tensor) -> "SampledTerm":
-        """A copy of the term with other slopes at the same points.
+        """A copy of the term with other slopes (derivatives of residuals) at the same points.
 
         The attribute `right` of the copy does not belong to the other slopes.
 
@@ -143,17 +149,18 @@ class SampledTerm:
 
     @cached_property
     def sizes(self) -> Tensor:
-        """For each order of derivatives the largest absolute slope at the points of each cell.
+        """For each order of derivatives the largest absolute coefficient in each cell.
 
-        The shape is (c, equations, orders, m).
+        The coefficients are those of the linearised equations at the points of the cell; the shape
+        is (c, equations, orders, m).
         """
         return largest_of_orders(self.slopes.abs().amax(dim=1), self.term.channels)
 
     def along(self, factors: Tensor) -> Tensor:
-        """The sizes of the slopes by derivatives along each coordinate, (c, d, orders, m).
+        """The sizes of the coefficients of derivatives along each coordinate, (c, d, orders, m).
 
-        A size is the root of the mean, over the points of a cell, of the squared slopes of all
-        equations.
+        A size is the root of the mean, over the points of a cell, of the squared coefficients of
+        the linearised equations, summed over the equations.
 
         Args:
             factors: a factor for each equation, (equations,).
@@ -189,7 +196,7 @@ class SampledTerm:
 
     @cached_property
     def is_alike(self) -> bool:
-        """True if the points' own coordinates and the slopes are the same in all cells."""
+        """True if own coordinates of points and linearised coefficients are equal in all cells."""
         if not self.at.alike:
             return False
         flat, rounding = self.slopes.flatten(0, 1), 1e-13
@@ -197,13 +204,16 @@ class SampledTerm:
 
     @cached_property
     def parts(self) -> list[int]:
-        """The indices of the parts of jets on which the term depends."""
+        """The indices of the values and derivatives (parts of jets) on which the term depends."""
         return (self.slopes.abs().amax(dim=(0, 1, 2, 4)) > 0).nonzero()[:, 0].tolist() or [0]
 
     def is_linear(self, other: CellFunctions) -> bool:
-        """Return whether the slopes at `other` equal the slopes at the present solution.
+        """Return whether the linearised coefficients at another function equal those at `about`.
 
         Only a few cells are tested.
+
+        Args:
+            other: the other function in cells.
         """
         most, rounding = 8, 1e-9
         few = torch.linspace(0, len(self.at.cells) - 1, most).long().unique()
@@ -217,12 +227,12 @@ class SampledTerm:
 
 @dataclass(frozen=True, eq=False)
 class PlacedTerm:
-    """A term in one cell.
+    """A term (the equation or a condition) in one cell, with a factor for each of its equations.
 
     Args:
         term: the term.
         place: the index of the cell among the cells of `term`.
-        factors: a factor for each of the term's equations, (equations,).
+        factors: the factors, (equations,).
     """
 
     term: SampledTerm
@@ -231,7 +241,7 @@ class PlacedTerm:
 
     @cached_property
     def weights(self) -> Tensor:
-        """The square roots of the weights of the equations at all points, (q, equations)."""
+        """The square roots of quadrature weights times the equations' factors, (q, equations)."""
         return self.term.at.weights[self.place].sqrt()[:, None] * self.factors
 
     @cached_property
@@ -246,19 +256,20 @@ class PlacedTerm:
 
     @property
     def slopes(self) -> Tensor:
-        """The derivatives of weighted residuals by the parts of the jet, (q, equations, parts, m).
+        """The derivatives of weighted residuals by values and derivatives of the fields.
 
-        The residuals are multiplied by `weights`; points of weight zero are left out.
+        The shape is (q, equations, parts, m). The residuals are multiplied by `weights`; points of
+        weight zero are left out.
         """
         return self.term.slopes[self.place][self.used] * self.weights[self.used][..., None, None]
 
     @property
     def row_count(self) -> int:
-        """The number of rows: equations times points of nonzero weight."""
+        """The number of least-squares rows: equations times points of nonzero weight."""
         return self.weights[self.used].numel()
 
     def rows(self) -> Tensor:
-        """The rows of the term for the coefficients of the cell, (rows, L m).
+        """The least-squares rows of the term for the coefficients of the cell, (rows, L m).
 
         The first m columns belong to the first polynomial in each of the m fields, the next m
         columns to the second polynomial, and so on. Columns are contiguous in memory.
@@ -298,7 +309,7 @@ class PlacedTerm:
 def region_scales(
     boundary: Sequence[SampledTerm], interfaces: Sequence[Interface], region: Tensor
 ) -> Tensor:
-    """The factor of the equation in each of R regions, (R,).
+    """The factor of the equation in each of R regions of a domain with interfaces, (R,).
 
     Let a be the size of a region's coefficient of ∂u/∂n. A residual r of ∇·(a ∇u) changes u in the
     region by about r/a. The integral of r leaves as a flux through other regions to a boundary with
