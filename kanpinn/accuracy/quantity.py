@@ -20,12 +20,13 @@ class Quantity:
 
     The error is estimated when `error` is first read. For this purpose the number is computed again
     from a better solution of the same problem, and by a coarser quadrature rule. For a solution in
-    cells, its own solve has computed the better solution. For other networks, the first estimate
-    solves a finer network, as `estimate_error` does. Arithmetic with quantities computes the errors
-    as well, and takes into account that errors of two numbers from the same solution may cancel.
-    `float(quantity)` is the number alone, which other functions use. `str` tells the number with
-    its error; `repr`, which consoles and notebooks show, leaves the error out while it would take
-    another solve.
+    cells, its own solve has computed the better solution, unless its budget left no time. Then the
+    first estimate computes it or, if it would take longer than the solve, a poorer solution in its
+    place, with a warning. For other networks, the first estimate solves a finer network, as
+    `estimate_error` does. Arithmetic with quantities computes the errors as well, and takes
+    into account that errors of two numbers from the same solution may cancel. `float(quantity)` is
+    the number alone, which other functions use. `str` tells the number with its error; `repr`,
+    which consoles and notebooks show, leaves the error out while it would take another solve.
 
     Args:
         value: the number, (), or several numbers of any shape.

@@ -294,11 +294,14 @@ class Method(ABC):
         """
         return self
 
-    def better(self, residuals: Residuals) -> tuple[Network, float] | None:
+    def better(
+        self, residuals: Residuals, seconds: float = math.inf
+    ) -> tuple[Network, float] | None:
         """Return a network with a better solution, for methods that estimate errors themselves.
 
         Args:
             residuals: the loss, with the solution of this method.
+            seconds: the most seconds that a further solve may take.
 
         Returns:
             The network, and the factor by which errors may exceed the difference between the two

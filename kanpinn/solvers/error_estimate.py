@@ -177,9 +177,9 @@ def _best_comparison(
 def better_surrogate(solution: Solution) -> tuple[Surrogate, float] | None:
     """Return a better solution of the same problem, with which numbers are compared.
 
-    A method that estimates errors itself already has a better solution. For other methods a finer
-    network is solved, as for `estimate_error`, in at most three times the seconds of the solve, or
-    ten seconds.
+    A method that estimates errors itself usually has a better solution already; otherwise it gets
+    the seconds of the solve, or ten seconds. For other methods a finer network is solved, as for
+    `estimate_error`, in at most three times the seconds of the solve, or ten seconds.
 
     Returns:
         The surrogate of the better solution, and the factor by which errors of numbers may exceed
@@ -189,7 +189,9 @@ def better_surrogate(solution: Solution) -> tuple[Surrogate, float] | None:
     if solution.status.startswith(FAILED) or not solution.optimizers:
         return None
     if solution.network.estimates_error:
-        found = solution.optimizers[-1].better(solution.residuals)
+        least = 10.0
+        seconds = max(least, solution.seconds)
+        found = solution.optimizers[-1].better(solution.residuals, seconds)
         if found is None:
             return None
         network, factor = found

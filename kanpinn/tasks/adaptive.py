@@ -4,6 +4,8 @@ The loop is: solve, estimate the error, refine the marked cells, until the error
 """
 
 import math
+import time
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.breakdowns import LINALG_ERRORS
-from kanpinn._support.errors import CONVERGED, InputError, integer, number
+from kanpinn._support.errors import CONVERGED, UNCOMPARED, InputError, integer, number
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.damping import shortened
@@ -525,6 +527,41 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             self.parameters.measure_errors(better.system, better.solution.coefficients)
         return better
 
+    def compare_with_poorer(self, seconds: float) -> str:
+        """Compare the solution with one of a degree lower by 2 if a better one would be too dear.
+
+        The poorer solution, which is linearised about the present solution and has the weights of a
+        witness (see `SingularCorners.weights`), is made first: a comparison with a better solution
+        solves with the present degree and with a degree higher by 2, in times like the squares of
+        the numbers of polynomials. If the better solution is not too dear, the poorer solution is
+        not used.
+
+        Args:
+            seconds: the seconds that a comparison with a better solution may take.
+
+        Returns:
+            The reason why the solution was compared with the poorer one; "" if it was not.
+        """
+        field, begun, least = self._field(), time.perf_counter(), 3
+        own = field.polynomials
+        if math.isinf(seconds) or own.degree < least:
+            return ""
+        lower, more = replace(own, degree=own.degree - 2), own.richer.degree - own.degree + 2
+        low = replace(field, polynomials=lower, coefficients=field.coefficients[:, : lower.size])
+        poorer = cell_errors.solved_near(low, self.problem, self.settings.accuracy)
+        spent = time.perf_counter() - begun
+        expected = spent * sum((one.size / lower.size) ** 2 for one in (own, own.richer))
+        why = no_comparison(poorer.system, more=more, free=True)
+        if not why and spent + expected > seconds:
+            why = (
+                f"{UNCOMPARED} {own.richer.degree} would take some {expected:.2g} s, more than the "
+                f"{seconds:.2g} s of the solve"
+            )
+        if why:
+            present = replace(poorer, solution=field)
+            self.network.compare_with(cell_errors.with_means_of(present, poorer), 1.0)
+        return why
+
     def _compared(self, solved: cell_errors.SolvedTree, errors: Tensor) -> Tensor:
         enough, better = self.tolerance * solved.size, self._better(solved)
         given = self.problem, solved, better, enough, self.settings.accuracy
@@ -651,23 +688,39 @@ class AdaptiveLeastSquares(Method):
         """The method for a solve with a network of higher degree, as a check: no cell is halved."""
         return replace(self, steps=1)
 
-    def better(self, residuals: Residuals) -> tuple[Network, float] | None:
+    def better(
+        self, residuals: Residuals, seconds: float = math.inf
+    ) -> tuple[Network, float] | None:
         """Return the better solution of the last comparison, and a factor.
 
         The error of the present solution is at most about the factor times the distance of the two
-        solutions, see `cell_errors.beyond`. After a run is loaded, the comparison is made again,
-        unless there are unknown numbers or coefficients.
+        solutions, see `cell_errors.beyond`. After a run is loaded, and where the solve left no time
+        for a comparison, the comparison is made now, unless there are unknown numbers or
+        coefficients. A solution of a degree lower by 2 is made first; it tells how long the
+        comparison takes. If this is more than `seconds`, or more memory than is free, the poorer
+        solution is returned in place of a better one, with a warning: its distance from the present
+        solution is usually much larger than the error.
 
         Args:
             residuals: the loss, whose network has the present solution.
+            seconds: the most seconds that a comparison may take.
 
         Returns:
-            The network with the better solution, and the factor; None if there was no comparison.
+            The network with the other solution, and the factor; None if there was no comparison.
         """
         network = require_cells(residuals.surrogate.network)
         if network.better is None and network.constants is None and network.coefficient is None:
             surrogate = residuals.surrogate.with_network(deepcopy(network))
             stage = self.start(Residuals(surrogate, residuals.terms, residuals.family), 0)
+            if why := stage.compare_with_poorer(seconds):
+                degree = network.degree - 2
+                warnings.warn(
+                    f"{why}: errors of numbers are distances from a solution of degree {degree}, "
+                    "which are usually much larger than errors",
+                    stacklevel=2,
+                )
+                network.better = stage.network.better
+                return network.better
             stage.error.compared = True
             most = 10  # steps of Newton's method
             for _ in range(most):

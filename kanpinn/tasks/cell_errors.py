@@ -117,7 +117,7 @@ def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -
         accuracy: the relative error at which conjugate gradients stop, as for `CellSystem.solve`.
     """
     finer = solved.solution.on(problem.deeper(solved.system.geometry))
-    return _solved_near(finer.richer, problem, accuracy)
+    return solved_near(finer.richer, problem, accuracy)
 
 
 def errors_by_comparison(
@@ -162,7 +162,7 @@ def errors_by_comparison(
 
     def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
         """Solve, linearised about `before`; return the squared change in L2, and the solution."""
-        after = _solved_near(before, problem, accuracy)
+        after = solved_near(before, problem, accuracy)
         return _difference(after, before).square().sum(), after.solution
 
     if factor * float(change.norm()) > enough:
@@ -262,7 +262,7 @@ def distributed(square: Tensor, parts: Tensor) -> Tensor:
     return parts * (square / parts.sum().clamp_min(1e-300))
 
 
-def _solved_near(before: CellFunctions, problem: CellProblem, accuracy: float) -> SolvedTree:
+def solved_near(before: CellFunctions, problem: CellProblem, accuracy: float) -> SolvedTree:
     """Solve, linearised about a function near the solution, with accurate integrals of the source.
 
     Args:

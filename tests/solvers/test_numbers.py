@@ -1,6 +1,7 @@
 """Numbers that are computed from a solution, with their errors."""
 
 import math
+import warnings
 from functools import cache
 
 import pytest
@@ -121,6 +122,24 @@ def test_the_better_solution_is_made_again_where_it_is_missing():
     solution.network.better = None
     vars(solution).pop("_better")
     torch.testing.assert_close(solution.integral().error, before, rtol=1e-2, atol=0)
+
+
+def test_a_comparison_that_takes_longer_than_the_solve_is_made_with_a_poorer_solution():
+    square = kp.Box(x=(0, 1), y=(0, 1))
+    problem = kp.Poisson(square, source="exp(x)", boundary="0")
+    solution = kp.solve(problem, kp.Cells(degree=6, cells=2), tolerance=1e-3)
+    method, residuals = solution.optimizers[-1], solution.residuals
+    numbers = []
+    for seconds, degree in ((1e-9, 4), (1e3, 8)):
+        solution.network.better = None
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            other, _ = method.better(residuals, seconds)
+        assert other.degree == degree
+        assert [str(one.message)[:14] for one in caught] == ["the comparison"] * (degree == 4)
+        vars(solution).pop("_better", None)
+        numbers.append(solution.at(torch.full((1, 2), 0.3).double()).error.item())
+    assert 0 < numbers[1] < numbers[0] < 1e-3
 
 
 def test_a_network_is_compared_with_a_finer_one():

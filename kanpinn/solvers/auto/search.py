@@ -232,6 +232,9 @@ def judge(one: Trial, other: Trial) -> Verdict:
         return _by_fit(one, other, distance, ratio)
     if other.own_error is not None:  # an overfitted first trial says nothing against the second
         return _by_own_error(one, other, distance, other.own_error)
+    if other.solution.network.estimates_error:  # residuals do not show wrong limits
+        why = f"a solution in cells is not judged by its residual: {other.solution.status}"
+        return Verdict(one, other.estimated(None, ratio, why), ratio)
     return Verdict(*_by_residuals(one, other, distance, ratio), ratio)
 
 

@@ -3,7 +3,7 @@
 import math
 
 from kanpinn._support.errors import UNCOMPARED
-from kanpinn._support.memory import machine_memory, written_size
+from kanpinn._support.memory import free_memory, machine_memory, written_size
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.coupling import Traces
@@ -65,8 +65,10 @@ def system_bytes(system: CellSystem, count: int, *, again: bool = False, more: i
     return int(factor_bytes(every, count) * (2 if again else 1) + 8 * numbers)
 
 
-def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> str:
-    """Return why a comparison with degree + 2 needs too much memory, as text; empty if it does not.
+def no_comparison(
+    system: CellSystem, *, kept: int = 0, again: bool = False, more: int = 2, free: bool = False
+) -> str:
+    """Return why a solution of a higher degree needs too much memory, as text; or "".
 
     The solution of the higher degree would be compared with the present solution.
 
@@ -77,20 +79,28 @@ def no_comparison(system: CellSystem, *, kept: int = 0, again: bool = False) -> 
             either.
         again: whether the factors of the system of the higher degree are kept in any case, for
             iterative refinement.
+        more: the higher degree minus the degree of the system.
+        free: whether only the memory that is free now counts, not all memory of the machine.
     """
-    count, more = len(system.geometry.tree), 2
+    count = len(system.geometry.tree)
     size = system_bytes(system, count, again=again or kept > 0, more=more)
     size += kept * system_bytes(system, count, again=True)
-    why, degree = _too_large(size), system.polynomials.degree + more
+    why, degree = _too_large(size, free=free), system.polynomials.degree + more
     return why and f"{UNCOMPARED} {degree} {why}"
 
 
-def _too_large(size: int) -> str:
-    """Return a text that `size` bytes exceed the machine's memory; empty if they do not."""
-    memory = machine_memory()
+def _too_large(size: int, *, free: bool = False) -> str:
+    """Return a text that `size` bytes exceed the machine's memory; empty if they do not.
+
+    Args:
+        size: the bytes.
+        free: whether only the free memory counts.
+    """
+    memory = free_memory() if free else machine_memory()
     if size > memory:
         there = written_size(int(memory))
-        return f"would need {written_size(size)} of memory, and this machine has {there}"
+        has = f"{there} are free" if free else f"this machine has {there}"
+        return f"would need {written_size(size)} of memory, and {has}"
     return ""
 
 
