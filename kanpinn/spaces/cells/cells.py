@@ -1,4 +1,4 @@
-"""The network `Cells`: a small KAN in each box of a tree, and singular functions at corners."""
+"""The network `Cells`: a polynomial in each box of a tree, and singular functions at corners."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -25,9 +25,9 @@ from kanpinn.spaces.cells.tree import Tree
 class CellLayer(Layer):
     """The layer y_o(x) = Σ_l c_klo p_l(ξ), with polynomials p_l in each cell k of a tree.
 
-    The coordinates ξ of a point x are in [-1, 1]^d: they are relative to the frame of the cell. The
-    frame is the cell's box, or a smaller box in it if a boundary cuts the cell. A box that
-    interfaces divide has one cell for each region.
+    The own coordinates ξ of a point x in [-1, 1]^d are relative to the frame of the cell. The frame
+    is the cell's box, or a smaller box in it if a boundary cuts the cell. A box that interfaces
+    divide has one cell for each region.
 
     Args:
         tree: the cells.
@@ -79,6 +79,9 @@ class CellLayer(Layer):
         """Set the regions into which interfaces divide the domain.
 
         If the regions change, each box gets a new cell for each region, with zero coefficients.
+
+        Args:
+            regions: the regions.
         """
         sides = regions.sides.to(self.sides)
         if not torch.equal(sides, self.sides):
@@ -92,9 +95,12 @@ class CellLayer(Layer):
 
     @torch.no_grad()
     def reset(self, tree: Tree, frames: Tensor, coefficients: Tensor) -> None:
-        """Replace the tree, the frames of its cells, (N, 2, d), and the coefficients.
+        """Replace the tree, the frames of its cells and the coefficients.
 
-        The new coefficients have the shape (N, L, n_out).
+        Args:
+            tree: the new tree of N cells.
+            frames: the corners of each cell's frame, see the class, (N, 2, d).
+            coefficients: the coefficients, (N, L, n_out).
         """
         like = self.coefficients
         self.frames = frames.to(like)
@@ -193,7 +199,7 @@ class CornerLayer(nn.Module):
     Args:
         corners: a table (C, 4 d + 1) with a row for each of C corners or edges: the d coordinates
             of x₀ in the bounding box [-1, 1]^d, then Re κ, Im κ, σ (d numbers each) and the highest
-            degree of Legendre polynomials, see `CornerFunctions`.
+            degree of Legendre polynomials; `CornerFunctions` defines these symbols.
         boxes: a table (B, 1 + 2 d) of boxes around the corners; the cells in a box get the singular
             functions of its corner. Each row has the index of the corner, then the lower and the
             upper corner of the box in [-1, 1]^d.
@@ -236,9 +242,9 @@ class CornerLayer(nn.Module):
         return [one.flatten() for one in self.coefficients.split(counts)]
 
     def jet(self, coordinates: Coordinates, tree: Tree) -> Jet:
-        """The jet of the sum, with m components, at n points.
+        """The values and derivatives of the sum, with m components, at n points.
 
-        At the corner itself, where derivatives are infinite, the jet is that of a point beside it.
+        At the corner itself, where derivatives are infinite, they are those at a point beside it.
 
         Args:
             coordinates: the points, in coordinates in which the bounding box is [-1, 1]^d.
@@ -272,7 +278,7 @@ class CornerLayer(nn.Module):
 
 
 class Cells(Network):
-    """A network with a small KAN in each cell; the cells are boxes of a tree over the domain.
+    """A piecewise polynomial: a small KAN in each cell of a tree of boxes that cover the domain.
 
     The method `AdaptiveLeastSquares` computes the coefficients of this network.
 
@@ -428,11 +434,11 @@ class Cells(Network):
             self.coefficient.prepare(x)
 
     def impose(self, problem: BoundaryValueProblem, boundary: str, form: str) -> Imposition:
-        """Impose all conditions as residuals, except at the ends of a periodic coordinate.
+        """Prepare the cells for a problem; all but periodic conditions are imposed as residuals.
 
         Cells at the two ends of a periodic coordinate become neighbours. The network stores which
-        coordinates are periodic, and the regions of the domain. The arguments are those of
-        `Network.impose`.
+        coordinates are periodic, and the regions into which interfaces divide the domain. The
+        arguments are those of `Network.impose`.
 
         Raises:
             InputError: for a problem that cannot be solved in cells.
@@ -477,9 +483,9 @@ class Cells(Network):
 
     @property
     def shared_numbers(self) -> list[Tensor]:
-        """The coefficients of the functions that several cells share, flattened.
+        """The coefficients of functions that several cells share, such as singular functions.
 
-        The list has a tensor for the singular functions of each corner, then a tensor for the
+        The list has a flat tensor for the singular functions of each corner, then one for the
         functions of `enrichment()`, if there are any.
         """
         found = []
@@ -491,9 +497,12 @@ class Cells(Network):
 
     @torch.no_grad()
     def assign(self, function: CellFunctions) -> None:
-        """Replace the cells and all coefficients by those of `function`.
+        """Replace the cells and all coefficients by those of a function in cells.
 
-        This includes the coefficients of the functions that cells share.
+        This includes the coefficients of the singular functions and of `enrichment()`.
+
+        Args:
+            function: the function.
         """
         geometry, numbers = function.geometry, list(function.numbers)
         self.better = None
@@ -545,7 +554,7 @@ class Cells(Network):
         """Store the derivatives of the m fields by K unknown parameters, as polynomials in cells.
 
         The parameters are the coefficients of the network `coefficient`, if there is one, then the
-        unknown numbers.
+        unknown scalar parameters of the problem.
 
         Args:
             directions: the coefficients of the derivatives of the m fields by the first parameter,
@@ -603,10 +612,11 @@ def _refuse(
         divided: whether interfaces divide the domain.
 
     Raises:
-        InputError: for unknown numbers in conditions elsewhere than on boundaries and interfaces,
-            coefficient fields without a network of their own, conditions that prescribe coefficient
-            fields, a single cell along a periodic coordinate, enrichment() with an interface, a
-            periodic coordinate or eigenvalues, and an interface with a periodic coordinate.
+        InputError: for unknown parameters in conditions elsewhere than on boundaries and
+            interfaces, coefficient fields without a network of their own, conditions that prescribe
+            coefficient fields, a single cell along a periodic coordinate, enrichment() with an
+            interface, a periodic coordinate or eigenvalues, and an interface with a periodic
+            coordinate.
     """
     name = type(problem).__name__
     unknowns = problem.unknowns if isinstance(problem, Problem) else {}
@@ -648,7 +658,7 @@ def _refuse(
 
 
 def require_cells(network: Network) -> Cells:
-    """Return the network if it is a network in cells, `Cells`.
+    """Return a network unchanged if it is a `Cells`; otherwise raise an error.
 
     Raises:
         InputError: if the network is of another kind.
@@ -667,8 +677,8 @@ def beside_functions(
 ) -> Jet:
     """The derivatives by K unknown parameters of the fields in cells and the coefficient fields.
 
-    The first parameters are the coefficients of the output layers of the coefficient fields'
-    network. The coefficient fields are linear in these parameters, and do not depend on the other
+    The first parameters are the coefficients of the output layers of the network of the coefficient
+    fields. The coefficient fields are linear in these parameters, and do not depend on the other
     parameters.
 
     Args:
@@ -691,7 +701,7 @@ def beside_functions(
         set_coefficients(layers, present)
 
     def joined(one: Tensor, other: Tensor) -> Tensor:
-        """Join a part of the jet `directions` and the same part of the coefficient fields' jets."""
+        """Join a tensor of the jet `directions` and that of the coefficient fields' jets."""
         by_number = other.unflatten(-1, (-1, outputs))
         zeros = by_number.new_zeros(*by_number.shape[:-2], count - by_number.shape[-2], outputs)
         every = torch.cat([by_number, zeros], dim=-2)

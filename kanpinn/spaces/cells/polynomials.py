@@ -1,6 +1,4 @@
-"""The polynomials of a cell: products of orthonormal Legendre polynomials up to a total degree,
-and their derivatives at any points.
-"""
+"""The polynomials of a cell: products of Legendre polynomials up to a total degree."""
 
 import itertools
 import math
@@ -106,16 +104,16 @@ class LocalPolynomials:
     def stacked(
         self, channels: Channels, x: Tensor, scale: Tensor, parts: Sequence[int] | None = None
     ) -> Tensor:
-        """The values and derivatives (stacked jets) of all polynomials at points, (n, parts, L).
+        """The values and derivatives (parts) of all L polynomials at n points, (n, parts, L).
 
         The values of each polynomial are contiguous in memory, as columns are in LAPACK.
 
         Args:
-            channels: the derivatives by the physical coordinates that the jets have.
+            channels: the derivatives by the physical coordinates that are computed.
             x: the points in the cell's own coordinates in [-1, 1]^d, (n, d).
             scale: the derivatives of the cell's own coordinates by the physical ones, (d,), or
                 (n, d) for each point.
-            parts: the indices of the jets' parts that are returned; by default all.
+            parts: the indices of the values or derivatives that are returned; by default all.
         """
         tables, columns = self._tables(channels, x, scale), self.powers.T.to(x.device)
 
@@ -138,13 +136,13 @@ class LocalPolynomials:
     def evaluated(
         self, channels: Channels, x: Tensor, scale: Tensor, coefficients: Tensor
     ) -> Tensor:
-        """The stacked jets of a function at q points in each of c boxes, (c, q, parts, m).
+        """The values and derivatives (parts) of functions in c boxes, (c, q, parts, m).
 
-        The coordinates are summed one after the other (sum factorisation), which takes fewer
-        operations than `stacked`.
+        The functions have q points in each box. The coordinates are summed one after the other (sum
+        factorisation), which takes fewer operations than `stacked`.
 
         Args:
-            channels: the derivatives by the physical coordinates that the jets have.
+            channels: the derivatives by the physical coordinates that are computed.
             x: the points in each box's own coordinates, (c, q, d).
             scale: the derivatives of the box's own coordinates by the physical ones, (c, d).
             coefficients: the coefficients of m fields in each box, (c, L, m).
@@ -173,9 +171,10 @@ class LocalPolynomials:
         return torch.stack(parts, dim=2)
 
     def _tables(self, channels: Channels, x: Tensor, scale: Tensor) -> list[list[Tensor]]:
-        """For each coordinate and each order, the derivatives of P_0 … P_k at points, (k + 1, n).
+        """The one-dimensional Legendre polynomials P_0 … P_k and derivatives at the points.
 
-        The arguments are those of `stacked`.
+        For each coordinate and each order there is a tensor (k + 1, n). The arguments are those of
+        `stacked`.
         """
         tables = legendre_at(x.T.flatten(), self.degree, channels.derivative_order)
         factors = scale.T if scale.ndim == 2 else scale[:, None]
@@ -206,13 +205,13 @@ class LocalPolynomials:
         return 2 * unit - 1, weights * 2**self.dim
 
     def padded(self, coefficients: Tensor) -> Tensor:
-        """Pad the coefficients (N, l, m) of polynomials of a lower degree to (N, L, m)."""
+        """Append zeros to the coefficients of a lower degree, (N, l, m), to get (N, L, m)."""
         found = coefficients.new_zeros(len(coefficients), self.size, coefficients.shape[2])
         found[:, : coefficients.shape[1]] = coefficients
         return found
 
     def restricted(self, low: Tensor, width: Tensor, coefficients: Tensor) -> Tensor:
-        """Write functions on c boxes in the polynomials of a smaller box in each box.
+        """Write functions on c boxes in the polynomials of a smaller box inside each box.
 
         Args:
             low, width: the lower corners and the widths of the smaller boxes, one in each box, in
@@ -236,9 +235,9 @@ class LocalPolynomials:
 
     @cached_property
     def on_parts(self) -> Tensor:
-        """The coefficients of a box's L polynomials in the polynomials of its parts, (2^d, L, L).
+        """The coefficients of a box's L polynomials in the polynomials of its 2^d halves.
 
-        The 2^d parts arise when the box is halved in all coordinates.
+        The halves arise when the box is halved in all coordinates; the shape is (2^d, L, L).
         """
         low = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0]).double()] * self.dim)
         low = low.view(-1, self.dim)
@@ -251,7 +250,10 @@ class LocalPolynomials:
         return self.powers @ (self.degree + 1) ** torch.arange(self.dim - 1, -1, -1)
 
     def _in_square(self, coefficients: Tensor) -> Tensor:
-        """Pad coefficients (c, L, m) with zeros to those of all products, (c, (k + 1)^d, m)."""
+        """Extend coefficients (c, L, m) by zeros to all products of one-dimensional polynomials.
+
+        The result has the shape (c, (k + 1)^d, m).
+        """
         count, _, fields = coefficients.shape
         found = coefficients.new_zeros(count, (self.degree + 1) ** self.dim, fields)
         found[:, self._places.to(found.device)] = coefficients

@@ -1,6 +1,8 @@
-"""Problems in cells: the equation and the conditions in the cells of boxes, domains in the plane
-and solids. The module also sets the constants of fields that are determined only up to a constant,
-and collects the functions that cells share.
+"""Problems in cells: the equation and conditions of a problem, for the cells of any tree.
+
+There is a class for boxes, for domains in the plane and for solids. The module also sets the
+constants of fields that are determined only up to a constant, and collects shared functions: known
+functions such as singular functions of corners, with one coefficient for many cells.
 """
 
 import copy
@@ -81,7 +83,7 @@ def set_constants(
     means: Sequence[ResidualTerm],
     numbers: Sequence[Tensor],
 ) -> None:
-    """Set the additive constants of the fields that are determined only up to a constant, in place.
+    """Set the constants of fields that are determined only up to a constant, in the network.
 
     Args:
         system: the least-squares problem.
@@ -175,7 +177,8 @@ class CellProblem:
         interfaces: the conditions on interfaces.
         counted: the indices of the fields that error norms include.
         fields: the number of fields.
-        shared: functions that several cells share, such as the singular functions of corners.
+        shared: known functions with one coefficient for several cells, such as the singular
+            functions of corners.
         source_moments: the integrals of the equation's source over cells, stored as they are
             computed.
 
@@ -208,15 +211,18 @@ class CellProblem:
         return [piece for term in self.interfaces for piece in term.kinks]
 
     def flux_sizes(self, piece: Piece, at: Points) -> tuple[float, float]:
-        """The sizes of the flux coefficients inside and outside of a piece of an interface.
+        """The sizes of the flux coefficients on the two sides of an interface.
 
-        The conditions on fluxes at the piece are linearised about zero. The size on a side is the
+        The conditions on fluxes at the piece are linearised at zero. The size on a side is the
         largest coefficient of a derivative of a field on this side. It is zero if no condition is
         given at the piece.
 
         Args:
-            piece: the piece.
+            piece: the piece of the interface.
             at: a point of the piece.
+
+        Returns:
+            The size inside and the size outside.
         """
         p, found = at.on_both_sides(self.domain.bounds), (0.0, 0.0)
         for term in self.interfaces:
@@ -258,15 +264,18 @@ class CellProblem:
 
     @property
     def undecided_corners(self) -> list[tuple[tuple[float, float], float]]:
-        """The corners with undecided solutions r^λ, each as its coordinates and the exponent λ.
+        """The corners at which the equation leaves open which solutions r^λ are admitted.
 
-        The equation neither admits nor excludes these solutions, see `CornerOperators.undecided`.
-        The list is empty except in the plane.
+        Each entry has the coordinates of the corner and the exponent λ of a solution that the
+        equation neither admits nor excludes, see `CornerOperators.undecided`. The list is empty
+        except in the plane.
         """
         return []
 
     def refined(self, geometry: CellGeometry, marked: Tensor, left: float = 1.0) -> CellGeometry:
-        """The cells after a refinement; cells at singular points are halved several times at once.
+        """Refine marked cells, and return all cells.
+
+        Cells at singular points are halved several times at once.
 
         Args:
             geometry: the present cells.
@@ -283,6 +292,7 @@ class CellProblem:
         smaller cells show the error.
 
         Args:
+            geometry: the present cells.
             left: the fraction of the error at singular points that the smaller cells leave.
         """
         return self._graded(geometry, self.singularities.goals(geometry, left))
@@ -331,6 +341,9 @@ class CellProblem:
     def start(self, tree: Tree) -> CellGeometry:
         """The cells of a tree, after leaves that are too large for the boundary have been refined.
 
+        Args:
+            tree: the tree.
+
         Raises:
             InputError: if the boundary has details that no cell can resolve.
         """
@@ -375,16 +388,16 @@ class CellProblem:
     def linearised(
         self, about: CellFunctions, *, limit: bool = False, integrated: bool = True
     ) -> CellSystem:
-        """The least-squares problem on the cells of the present solution.
+        """The least-squares problem, linearised at a function in cells.
 
         Args:
-            about: the present solution, about which the terms are linearised.
+            about: the function, with its cells; usually the present solution.
             limit: whether the solution serves to estimate the error. Then singular sources get
-                their second correction, see `SourceMoments`, and the rows of cells get the weights
-                of a witness, see `SingularCorners.weights`.
+                their second correction, see `SourceMoments`, and the least-squares rows of cells
+                get the weights of a witness, see `SingularCorners.weights`.
             integrated: whether singular sources are corrected by their integrals, which takes time.
                 Otherwise the values of the source at the points are used. Evolutions do so, because
-                their source differs at each moment.
+                their source differs at each time.
         """
         about = replace(about, shared=self.shared)
         geometry, polynomials = about.geometry, about.polynomials
@@ -419,15 +432,18 @@ C = TypeVar("C", bound=Singularity)
 
 @dataclass(frozen=True, eq=False)
 class ConditionsAt(ABC, Generic[C]):
-    """The equation and the conditions at a corner in the plane or at an edge in space.
+    """The equation and conditions at a corner in the plane or an edge in space, for its exponents.
+
+    At the corner solutions are like r^λ; the exponents λ follow from the linearised equation and
+    conditions. The domain is like a sector 0 < θ < ω.
 
     Args:
         corner: the corner or the edge.
         equation: the equation.
         sides: the conditions on the side θ = 0, then the conditions on the side θ = ω.
         fields: the number of fields.
-        parts: where the equation is linearised about zero, then about a random function, see
-            `operators`.
+        parts: the distances from the corner, for the arguments `part` of `operators`, at which the
+            equation is linearised at zero, then at a random function.
 
     Attributes:
         counts: the numbers of polynomials in θ, see `CornerOperators`.
@@ -448,39 +464,44 @@ class ConditionsAt(ABC, Generic[C]):
     @property
     @abstractmethod
     def _ends(self) -> list[Points]:
-        """The corner as a point of each side, with the normal of the side."""
+        """The corner as a point of each of its two sides, with the normal of the side."""
 
     @property
     @abstractmethod
     def _across(self) -> tuple[complex, ...]:
-        """The derivatives of w = r e^(iθ) by the d coordinates."""
+        """The derivatives by the d coordinates of w = r e^(iθ), a complex coordinate."""
 
     @property
     @abstractmethod
     def _near(self) -> float:
-        """A small distance, within which the domain is like a sector."""
+        """A small distance from the corner, within which the domain is like a sector."""
 
     @abstractmethod
     def _beside(self, step: float) -> list[Points]:
-        """For each side a point near the corner, with the normal of the side.
+        """For each of the two sides a point near the corner, with the normal of the side.
 
         Args:
             step: the distance from the corner, relative to the length of the side.
         """
 
     def _jet(self, term: ResidualTerm, *, random: bool) -> Jet:
-        """The jet of zero, or of a random function, at the corner, for the fields of a term."""
+        """Zero, or random values and derivatives, of all fields at the corner, as a jet.
+
+        Args:
+            term: the term that the jet is for, which determines the derivatives.
+            random: whether the values and derivatives are random.
+        """
         jet = zero_jet(term.channels, self._at, self.fields)
         return _some(jet) if random else jet
 
     def operators(self, part: float, *, random: bool) -> CornerOperators:
-        """The linear operators of the equation and of the conditions at the corner.
+        """The linearised equation and conditions at the corner.
 
         Args:
             part: the equation is linearised at a point inside the domain. The distance of this
                 point from the corner is `part` times a small length.
-            random: whether to linearise about a function with random values and derivatives,
-                otherwise about zero.
+            random: whether to linearise at a function with random values and derivatives,
+                otherwise at zero.
         """
         angle, across = self.corner.angle, self._across
         parts = self._at.new_tensor([[one.real, one.imag] for one in across])
@@ -513,7 +534,7 @@ class ConditionsAt(ABC, Generic[C]):
         or have an infinite derivative there.
 
         Args:
-            operators: the operators of the equation and the conditions, linearised about zero.
+            operators: the equation and the conditions at the corner, linearised at zero.
         """
         step, near = 1e-4, 1e-3
         dim = self._at.shape[1]
@@ -590,18 +611,21 @@ class ConditionsAt(ABC, Generic[C]):
 
     @cached_property
     def _tried(self) -> list[CornerOperators]:
-        """The operators of linearisations about zero, then about a random function."""
+        """The equation and conditions, linearised at zero, then at a random function."""
         both = zip(self.parts, (False, True), strict=True)
         return [self.operators(part, random=random) for part, random in both]
 
     def _solved(self, top: float) -> tuple[C, bool]:
-        """The corner, completed by the exponents λ < `top` of solutions r^λ at the corner.
+        """Compute the exponents λ < `top` of solutions r^λ; return the corner with them.
 
-        The equation is linearised about zero and about a random function, since a coefficient may
-        depend on the solution. The exponents are computed from the linearisation about zero or, if
-        this is not possible, about the random function. If neither is possible, the least exponent
+        The equation is linearised at zero and at a random function, since a coefficient may
+        depend on the solution. The exponents are computed from the linearisation at zero or, if
+        this is not possible, at the random function. If neither is possible, the least exponent
         of Laplace's equation is used. The exponent 1 is left out unless the data are kinked, see
         `is_kinked`.
+
+        Args:
+            top: the bound of the real parts of the exponents.
 
         Returns:
             The corner, and whether the equation and the conditions consist of their terms of
@@ -666,7 +690,7 @@ class EdgeConditions(ConditionsAt[SolidEdge]):
         return [Points(one, names, end.normals) for one, end in both]
 
     def solved(self, top: float) -> SolidEdge:
-        """The edge, completed by the exponents λ < `top` of solutions like r^λ across the edge."""
+        """The edge with the exponents λ < `top` of solutions that are like r^λ across the edge."""
         return self._solved(top)[0]
 
 
@@ -719,10 +743,10 @@ class CornerConditions(ConditionsAt[PlaneCorner]):
 
     @property
     def _conformal(self) -> "CornerConditions":
-        """The conditions with another number μ of the corner, for which `multiplicity` is not 0.
+        """These conditions with another complex coordinate at the corner, if the equation needs it.
 
-        These conditions are returned unchanged if their `multiplicity` is not 0 with the present μ,
-        or if no μ is found.
+        The coordinate is w + μ w̄, for which `multiplicity` is not 0. The conditions are returned
+        unchanged if their `multiplicity` is not 0 with the present μ, or if no μ is found.
         """
         corner = self.corner
         if not corner.angle or self._tried[0].multiplicity:
@@ -734,7 +758,7 @@ class CornerConditions(ConditionsAt[PlaneCorner]):
         return found if found._tried[0].multiplicity else self
 
     def solved(self, top: float) -> PlaneCorner:
-        """The corner, completed by the exponents λ < `top` of solutions r^λ at the corner."""
+        """The corner with the exponents λ < `top` of solutions that are like r^λ at the corner."""
         found, alike = self._conformal._solved(top)
         alike = alike and all(isinstance(curve, Segment) for curve in self._curves)
         # If there are several kinds of functions, products with polynomials would be too many.
@@ -746,7 +770,7 @@ class CornerConditions(ConditionsAt[PlaneCorner]):
 
 
 def _some(jet: Jet) -> Jet:
-    """A jet of the same shape as a given jet, with random parts."""
+    """A jet of the shape of a given jet, with random values and derivatives."""
     generator = torch.Generator().manual_seed(0)
     return jet.map(lambda part: torch.rand(part.shape, generator=generator, dtype=part.dtype))
 
@@ -825,7 +849,7 @@ class ProblemInPlane(CellProblem):
 
     @cached_property
     def corner_conditions(self) -> list[CornerConditions]:
-        """The equation and conditions at each corner and each point where conditions change."""
+        """The equation and conditions at each corner, and at each point where conditions change."""
         plane, found = planar(self.domain), []
         assert plane is not None
         outline, pieces = Outline(plane), pieces_of_curves(plane, self.domain)
@@ -982,8 +1006,8 @@ def counted_fields(residuals: Residuals, fields: int) -> Sequence[int]:
 def problem_in_cells(residuals: Residuals) -> CellProblem:
     """The problem in cells for the terms of a loss.
 
-    If there are unknown numbers or coefficient fields, data are left out, and the equations depend
-    on the present values of these parameters.
+    If there are unknown parameters or coefficient fields, data are left out, and the equations
+    depend on the present values of the unknowns.
 
     Args:
         residuals: the terms of the loss, the equation first.
@@ -1058,7 +1082,7 @@ def problem_of_terms(
 
 
 def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellProblem:
-    """The problem with the functions that several cells share.
+    """The problem with the known functions that several cells share, each with one coefficient.
 
     These are the singular functions of the problem's corners and the functions of `enrichment()`.
     The singular functions are also added to the network, with zero coefficients if they are new.
@@ -1068,7 +1092,7 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
         surrogate: the surrogate whose network is solved for.
 
     Raises:
-        InputError: for an enrichment together with unknown numbers or coefficient fields.
+        InputError: for an enrichment together with unknown parameters or coefficient fields.
     """
     network = require_cells(surrogate.network)
     fields, patches, found = network.own_fields, list[CornerPatch](), None

@@ -1,4 +1,7 @@
-"""Quadrature rules that follow the cells of a solution, and become finer at singular corners."""
+"""Quadrature rules for norms and integrals of a solution in cells.
+
+The points follow the cells, and become denser at singular corners.
+"""
 
 import itertools
 import math
@@ -23,7 +26,7 @@ Rule = tuple[Points, Tensor]  # n points and their weights, (n,)
 
 @dataclass(frozen=True, eq=False)
 class CellRules:
-    """Quadrature rules in the cells of a solution, which are divided further at singular corners.
+    """Quadrature rules over the domain and its boundary, for a solution in cells.
 
     Args:
         problem: the problem.
@@ -38,10 +41,13 @@ class CellRules:
 
     @classmethod
     def of(cls, residuals: Residuals) -> "CellRules | None":
-        """The rules for the solution of a loss.
+        """The rules for the solution of a loss; None if there are no accurate rules.
 
         They are None if the solution's network has no cells, and for solids that do not consist of
         whole cells, since in cut cells of solids there are no accurate rules.
+
+        Args:
+            residuals: the terms of the loss, with the solution.
         """
         network = residuals.surrogate.network
         if not isinstance(network, Cells):
@@ -122,9 +128,12 @@ class CellRules:
         return start, stop
 
     def _divided_curves(self, boundary: Boundary) -> Iterator[tuple[Curve, Tensor]]:
-        """Yield curves of the boundary of a domain in the plane, with their division by cells.
+        """Yield the curves of a plane domain's boundary with parameters where cells divide them.
 
-        The division is given by curve parameters in ascending order, from 0 to 1.
+        The parameters are in ascending order, from 0 to 1.
+
+        Args:
+            boundary: the part of the boundary.
         """
         geometry, names = self.geometry, self.problem.domain.names
         if isinstance(geometry, CutGeometry):
@@ -151,7 +160,7 @@ class CellRules:
 
 
 def _complete(rules: list[Rule], measure: float) -> list[Rule] | None:
-    """The rules if the sum of their weights is the measure of a region; otherwise None."""
+    """The rules if their weights sum up to the measure of the region; otherwise None."""
     near, total = 1e-6, sum(float(weights.sum()) for _, weights in rules)
     return rules if abs(total - measure) <= near * measure else None
 

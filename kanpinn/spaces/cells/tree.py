@@ -1,4 +1,4 @@
-"""Trees of boxes, and the faces between boxes that are refined in any coordinate."""
+"""Trees of boxes that are halved in any coordinates, and the faces between the boxes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -54,7 +54,7 @@ class Faces(TensorTable):
 def overlapping(
     roots: Sequence[int], level: np.ndarray, place: np.ndarray, above: np.ndarray, below: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Yield pairs of boxes that are neighbours along one coordinate, as arrays (2, n).
+    """Yield pairs of boxes that are neighbours along one coordinate, as arrays of indices (2, n).
 
     The upper side of the first box and the lower side of the second box lie in one plane and
     overlap. If two sides overlap, then in each of the other coordinates the interval of one side
@@ -63,8 +63,8 @@ def overlapping(
 
     Args:
         roots: the numbers of boxes of level 0 along the other d - 1 coordinates.
-        level, place: the levels and places of the N boxes in these coordinates, see `Tree`,
-            (N, d - 1) each.
+        level, place: the levels and places of the N boxes in these coordinates, as `Tree` defines
+            them, (N, d - 1) each.
         above, below: the index of the plane of each box's upper side, and the index of the plane of
             its lower side, (N,) each.
     """
@@ -86,15 +86,16 @@ def overlapping(
 
 
 def keys_of(roots: Sequence[int], level: Any, place: Any, keys: Any) -> Any:
-    """For each box an integer that identifies its place together with its entry of `keys`, (k,).
+    """Encode the position of each box in the tree, and one more integer, as a single integer, (k,).
 
     All boxes are of one level. The integers serve to sort boxes and to find them.
 
     Args:
         roots: the numbers of boxes of level 0 along each coordinate.
         level: how often the boxes are halved in each coordinate, (d,).
-        place: the places of the boxes, (k, d), a tensor or an array.
-        keys: an integer for each box, such as the index of its region, (k,).
+        place: the index of each box along each coordinate among boxes of this level, (k, d), a
+            tensor or an array.
+        keys: the further integer for each box, such as the index of its region, (k,).
     """
     for axis, count in enumerate(roots):
         keys = keys * (count << int(level[axis])) + place[:, axis]
@@ -162,10 +163,10 @@ class Tree:
 
     @cached_property
     def _sorted(self) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
-        """For each level the sorted keys of its leaves, and the indices of these leaves.
+        """For each level sorted integer keys of its leaves, and the indices of these leaves.
 
-        A key is the integer that `keys_of` gives to the place and the region of a leaf. The level
-        with the most leaves comes first.
+        A key is the integer that `keys_of` gives to the place and the region of a leaf. It serves
+        to find the leaf at a point. The level with the most leaves comes first.
         """
         found = {}
         sizes, size, counts = self.level.unique(dim=0, return_inverse=True, return_counts=True)
@@ -178,7 +179,7 @@ class Tree:
         return found
 
     def locate(self, x: Tensor, region: Tensor) -> Tensor:
-        """The indices of the leaves that contain points of [-1, 1]^d, (n,).
+        """The indices of the leaves that contain given points of [-1, 1]^d, (n,).
 
         A point on a face belongs to the leaf above the face. If no leaf of a point's region
         contains the point, the index of the nearest leaf of this region is returned.
@@ -228,7 +229,7 @@ class Tree:
         return int((2 ** chosen.sum(dim=1)).sum())
 
     def split(self, chosen: Tensor) -> tuple["Tree", Tensor]:
-        """The tree after leaves are halved, and the index of each new leaf's parent, (M,).
+        """Halve leaves; return the new tree, and the index of each new leaf's parent, (M,).
 
         If a box has leaves in several regions, all these leaves are halved in the coordinates that
         are chosen for any of these leaves. Leaves that are not halved come first, and each of these
@@ -260,7 +261,7 @@ class Tree:
         return Tree(self.roots, self.level[kept], self.place[kept], self.region[kept], self.around)
 
     def divided(self, count: int) -> "Tree":
-        """The tree in which each box has a leaf for each of `count` regions."""
+        """A tree in which each box of this tree has a leaf for each of `count` regions."""
         boxes, _ = self._boxes
         level, place = boxes.repeat(count, 1).tensor_split(2, dim=1)
         region = torch.arange(count).repeat_interleave(len(boxes))
@@ -268,7 +269,7 @@ class Tree:
 
     @classmethod
     def joined(cls, parts: Sequence["Tree"]) -> "Tree":
-        """The tree of the leaves of several trees with the same roots, one after the other."""
+        """Join the leaves of several trees with the same roots, one tree after another."""
         level, place, region = (
             torch.cat([getattr(part, name) for part in parts])
             for name in ("level", "place", "region")
@@ -277,9 +278,10 @@ class Tree:
 
     @cached_property
     def _boxes(self) -> tuple[Tensor, Tensor]:
-        """The level and place of each distinct box, (n, 2 d), and the index of each leaf's box.
+        """The distinct boxes among the leaves, and the index of each leaf's box.
 
-        The indices have the shape (N,).
+        A box has several leaves if it is divided into regions. The result is the level and place of
+        each box, (n, 2 d), and the indices, (N,).
         """
         both = torch.cat([self.level, self.place], dim=1)
         if not bool(self.region.any()):
@@ -326,7 +328,8 @@ class Tree:
     def ends(self) -> list[tuple[int, bool, Tensor]]:
         """For each axis and end (True: the upper end), the indices of the leaves at this end.
 
-        No leaves are at the ends of a periodic coordinate.
+        The ends are those of [-1, 1] in this axis. No leaves are at the ends of a periodic
+        coordinate.
         """
         last, found = self._counts(self.level) - 1, []
         for axis in range(self.dim):
@@ -339,14 +342,14 @@ class Tree:
 
 
 def gaps(tree: Tree) -> tuple[Tensor, Tensor]:
-    """Levels and places of boxes that fill the part of [-1, 1]^d without leaves, (n, d) each.
+    """The boxes that fill the part of [-1, 1]^d without leaves, as levels and places, (n, d) each.
 
     Starting with the roots, a box that contains smaller leaves is halved in a coordinate in which
     all these leaves are smaller than the box. There is always such a coordinate, because the leaves
     come from halvings.
 
     Args:
-        tree: a tree of one region.
+        tree: a tree of one region, which defines levels and places.
     """
     whole = Tree.uniform(tree.roots)
     level, place = whole.level, whole.place

@@ -1,5 +1,9 @@
-"""The cells of a tree in physical space: their sides, the traces (unknown polynomials) on their
-faces, and the points of quadrature rules in cells.
+"""The cells of a tree in physical space: their sides, faces and quadrature points.
+
+A cell is a box of the tree, or its part in the domain. On each face between two cells there is a
+trace: an unknown polynomial from which the fields of both cells differ little in the least-squares
+solution. Each cell has own coordinates, in which its frame is [-1, 1]^d; the frame is the cell's
+box, or the bounding box of the cell's part in the domain.
 """
 
 from abc import ABC, abstractmethod
@@ -47,9 +51,13 @@ class CellSide(ABC):
 
     @abstractmethod
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        """The normal derivatives of a cell's polynomials on the face, of orders 0 to `orders` - 1.
+        """The normal derivatives of a cell's L polynomials on the face, in functions on the face.
 
-        The derivatives are by the cell's own coordinate.
+        The derivatives have the orders 0 to `orders` - 1, by the cell's own coordinate.
+
+        Args:
+            polynomials: the polynomials of the cell.
+            orders: the number of orders.
 
         Returns:
             For each order a matrix (L, face functions). A row has the coefficients of the
@@ -61,6 +69,8 @@ class CellSide(ABC):
 @dataclass(frozen=True)
 class SidePart(CellSide):
     """A rectangular part of a cell's side, in the cell's own coordinates.
+
+    In its own coordinates a cell is [-1, 1]^d.
 
     Args:
         axis: the coordinate that is constant on the side.
@@ -85,7 +95,7 @@ class SidePart(CellSide):
         return cls(axis, upper, (-1.0,) * (dim - 1), (1.0,) * (dim - 1))
 
     def points(self, nodes: Tensor) -> Tensor:
-        """The points (q, d) of this part at the nodes (q, d - 1) of a rule on [-1, 1]^(d-1)."""
+        """Map the nodes of a rule on [-1, 1]^(d-1), (q, d - 1), to points of this part, (q, d)."""
         low, high = nodes.new_tensor(self.low), nodes.new_tensor(self.high)
         along = low + (nodes + 1) / 2 * (high - low)
         at = nodes.new_full((len(nodes), 1), 1.0 if self.upper else -1.0)
@@ -96,10 +106,11 @@ class SidePart(CellSide):
         return [own * one for one in _across(polynomials, self.axis, self.upper, orders)]
 
     def area(self, widths: Tensor) -> Tensor:
-        """The part's area in each cell, divided by the area of [-1, 1]^(d-1), (c,).
+        """The part's area in each of c cells, divided by the area of [-1, 1]^(d-1), (c,).
 
         Args:
-            widths: the widths of the cells' frames, (c, d).
+            widths: the widths of the cells' frames (bounding boxes of their parts in the domain),
+                (c, d).
         """
         others = torch.cat([widths[:, : self.axis], widths[:, self.axis + 1 :]], dim=1)
         parts = (others.new_tensor(self.high) - others.new_tensor(self.low)) / 2
@@ -110,12 +121,12 @@ class SidePart(CellSide):
 def restriction(
     polynomials: LocalPolynomials, low: tuple[float, ...], high: tuple[float, ...]
 ) -> Tensor:
-    """Write the polynomials of a box in the polynomials of a part of the box, (L, L).
+    """The coefficients of a box's polynomials in the orthonormal polynomials of a part of the box.
 
-    Row i of the result has the coefficients of the box's polynomial i.
+    Row i of the result, (L, L), has the coefficients of polynomial i of the box.
 
     Args:
-        polynomials: the polynomials.
+        polynomials: the polynomials of a box.
         low, high: the corners of the part in the box's own coordinates, (d,) each.
     """
     nodes, weights = polynomials.rule()
@@ -126,7 +137,7 @@ def restriction(
 
 @lru_cache(maxsize=1000)
 def _across(polynomials: LocalPolynomials, axis: int, upper: bool, orders: int) -> list[Tensor]:
-    """At a side, the derivatives of each polynomial's factor in the coordinate across the side.
+    """The derivatives, at a side, of each polynomial's factor in the coordinate across the side.
 
     A polynomial is a product of factors, one in each coordinate.
 
@@ -173,12 +184,13 @@ def derivatives_across(
 
 @lru_cache(maxsize=100)
 def _along(polynomials: LocalPolynomials, axis: int) -> Tensor:
-    """For each polynomial, the index of its factor along a side among the face's polynomials, (L,).
+    """For each polynomial of a cell, the index of its factor along a side, (L,).
 
-    A polynomial of the cell is a product of a polynomial of the face and of a factor in the
-    coordinate across the side.
+    A polynomial of the cell is a product of a polynomial of the face, to which the index refers,
+    and of a factor in the coordinate across the side.
 
     Args:
+        polynomials: the L polynomials of the cell.
         axis: the coordinate that is constant on the side.
     """
     numbers = {power: i for i, power in enumerate(map(tuple, polynomials.on_face.powers.tolist()))}
@@ -192,11 +204,12 @@ Ends = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True, eq=False)
 class FaceTraces:
-    """The traces on faces: unknown polynomials to which the cells on both sides are fitted.
+    """How the traces on faces are numbered, and which faces share one.
 
-    Where several smaller cells meet one side of a larger cell, and no boundary cuts these cells,
-    their faces share one trace on the whole side. The larger cell's functions are polynomials on
-    the whole side. So a shared trace is as accurate as one trace for each face, and in space it has
+    A trace is an unknown polynomial on a face, to which the cells on both sides are fitted. Where
+    several smaller cells meet one side of a larger cell, and no boundary cuts these cells, their
+    faces share one trace on the whole side. The larger cell's functions are polynomials on the
+    whole side. So a shared trace is as accurate as one trace for each face, and in space it has
     about a quarter as many unknowns.
 
     Args:
@@ -219,7 +232,7 @@ class FaceTraces:
 
     @classmethod
     def of(cls, tree: Tree, faces: Faces, whole: Tensor) -> "FaceTraces":
-        """The traces on the faces of a tree.
+        """Number the traces (unknown polynomials) on the faces of a tree.
 
         Args:
             tree: the cells.
@@ -253,7 +266,7 @@ class FaceTraces:
 
 @dataclass(frozen=True)
 class SideTrace:
-    """A part of a cell's side, and the trace (unknown polynomial) on it.
+    """A part of a cell's side, with the trace (unknown polynomial) on it.
 
     Args:
         side: the part.
@@ -261,8 +274,8 @@ class SideTrace:
         face: the index of the face whose smaller cell determines the weight of differences from
             the trace.
         area: the area of the part, divided by the area of [-1, 1]^(d-1).
-        within: the corners of the part in coordinates in which the side of the larger cell is [-1,
-            1]^(d-1), if the trace is shared; None for the trace of a single face.
+        within: the corners of the part in coordinates in which the side of the larger cell is
+            [-1, 1]^(d-1), if the trace is shared; None for the trace of a single face.
         width: the width of the smaller cell across the face.
         unit: the width h in the unknowns h^j ∂^j u of the trace: the width of the larger cell
             if the trace is shared, otherwise the width of the smaller cell.
@@ -279,14 +292,15 @@ class SideTrace:
 
 @dataclass(frozen=True, eq=False)
 class CellGeometry:
-    """The cells of a tree in physical space.
+    """The cells of a tree in physical space, with their faces.
 
     Args:
         tree: the cells.
         domain: the domain, whose bounding box contains the tree.
-        frames: the lower and upper corners of each cell's frame in tree coordinates, (N, 2, d). The
-            frame is the cell itself, or the bounding box of the part of the cell that is in the
-            domain. In the cell's own coordinates the frame is [-1, 1]^d.
+        frames: the lower and upper corners of each cell's frame in tree coordinates, in which the
+            domain's bounding box is [-1, 1]^d, (N, 2, d). The frame is the cell itself, or the
+            bounding box of the part of the cell that is in the domain. In the cell's own
+            coordinates the frame is [-1, 1]^d.
         faces: the parts of the faces between cells that are in the domain.
         is_cut: a mask of the cells that a boundary cuts, (N,).
     """
@@ -315,7 +329,7 @@ class CellGeometry:
 
     @cached_property
     def extents(self) -> Tensor:
-        """The widths of the frames, (N, d)."""
+        """The widths of the frames (boxes around the cells' parts in the domain), (N, d)."""
         return (self.frames[:, 1] - self.frames[:, 0]) * self.half
 
     @cached_property
@@ -325,12 +339,12 @@ class CellGeometry:
 
     @cached_property
     def traces(self) -> FaceTraces:
-        """The traces (unknown polynomials) on the faces."""
+        """The numbering of the traces (unknown polynomials) on the faces."""
         return FaceTraces.of(self.tree, self.faces, ~self.is_cut)
 
     @cached_property
     def sides(self) -> list[list[SideTrace]]:
-        """For each cell the parts of its sides that have a trace."""
+        """For each cell the parts of its sides that have a trace (unknown polynomial)."""
         faces, traces = self.faces, self.traces
         found: list[list[SideTrace]] = [[] for _ in range(len(self.tree))]
         # The area of each face, divided by the area of [-1, 1]^(d-1).
@@ -360,9 +374,9 @@ class CellGeometry:
         return found
 
     def _ends(self, cells: Tensor) -> list[Ends]:
-        """The lower and upper corner of each face, in the own coordinates of one of its cells.
+        """The corners of each face, in the own coordinates of one of its two cells.
 
-        The coordinate across the face is left out.
+        In own coordinates the cell is [-1, 1]^d. The coordinate across the face is left out.
 
         Args:
             cells: the index of a cell for each face, (F,).
@@ -396,7 +410,7 @@ class CellGeometry:
     def on_boundary(
         self, pieces: Sequence[Piece], polynomials: LocalPolynomials
     ) -> Iterator["CellPoints"]:
-        """Yield quadrature points with normals on pieces of the boundary, for some cells at a time.
+        """Yield quadrature points with normals on pieces of the boundary, for groups of cells.
 
         Args:
             pieces: the pieces of the boundary.
@@ -418,26 +432,40 @@ class CellGeometry:
         yield from ()
 
     def across(self, cells: Tensor, normals: Tensor) -> Tensor:
-        """The widths of cells along given unit normals, (c,)."""
+        """The widths of c cells along given unit normals, (c,).
+
+        Args:
+            cells: the indices of the cells, (c,).
+            normals: the unit normals, (c, d).
+        """
         return 1 / (normals / self.widths[cells]).norm(dim=1)
 
     def coords(self, cells: Tensor, local: Tensor) -> Tensor:
         """The physical coordinates of q points in each of c cells, (c, q, d).
 
         Args:
-            local: the points in each cell's own coordinates, (q, d) for all cells or (c, q, d).
+            cells: the indices of the cells, (c,).
+            local: the points in each cell's own coordinates, in which the cell is [-1, 1]^d: (q, d)
+                for all cells or (c, q, d).
         """
         corner = physical(self.domain, self.frames[cells, 0])
         return corner[:, None] + (local + 1) / 2 * self.extents[cells][:, None]
 
     def local(self, cells: Tensor, coords: Tensor) -> Tensor:
-        """Map physical points (c, q, d) to the own coordinates of c cells, (c, q, d)."""
+        """Map physical points (c, q, d) to the own coordinates of c cells, (c, q, d).
+
+        In its own coordinates a cell is [-1, 1]^d.
+
+        Args:
+            cells: the indices of the cells, (c,).
+            coords: the points.
+        """
         corner = physical(self.domain, self.frames[cells, 0])
         return (coords - corner[:, None]) * self.scale[cells][:, None] - 1
 
 
 def joined_regions(parts: Sequence[CellGeometry]) -> dict[str, Any]:
-    """Join the cells of all regions; return the arguments of `CellGeometry` by name.
+    """Join the cells of several regions; return the arguments of `CellGeometry` by name.
 
     The cells of the first region come first, then those of the second region, and so on.
 
@@ -460,12 +488,12 @@ def joined_regions(parts: Sequence[CellGeometry]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class CellPoints:
-    """The points of quadrature rules in some cells, q in each.
+    """The points of quadrature rules in c cells, q points in each.
 
     Args:
         cells: the indices of the cells, (c,).
-        local: the points in each cell's own coordinates, (q, d) if these are the same in each cell,
-            otherwise (c, q, d).
+        local: the points in each cell's own coordinates, in which the cell is [-1, 1]^d: (q, d) if
+            these are equal in all cells, otherwise (c, q, d).
         weights: the weights of the rules, (c, q); 0 for padding points.
         points: the points in physical space, the points of the first cell first, (c q,).
         scale: the derivatives of each cell's own coordinates by the physical ones, (c, d).
@@ -479,15 +507,22 @@ class CellPoints:
 
     @property
     def alike(self) -> bool:
-        """True if the points have equal coordinates in the own coordinate systems of all cells."""
+        """True if the points have equal own coordinates in all cells.
+
+        In its own coordinates a cell is [-1, 1]^d.
+        """
         return self.local.ndim == 2
 
     def at(self, place: int) -> Tensor:
-        """The points of the cell `cells[place]` in its own coordinates, (q, d)."""
+        """The points of the cell `cells[place]` in its own coordinates in [-1, 1]^d, (q, d)."""
         return self.local if self.alike else self.local[place]
 
     def some(self, places: Tensor) -> "CellPoints":
-        """The points of k of the cells, given by their indices in `cells`, (k,)."""
+        """The points in k of the cells.
+
+        Args:
+            places: the positions of these cells in `cells`, (k,).
+        """
         count = self.weights.shape[1]
         rows = (places[:, None] * count + torch.arange(count)).flatten()
         local = self.local if self.alike else self.local[places]
@@ -500,7 +535,7 @@ class CellPoints:
     def of(
         cls, geometry: CellGeometry, cells: Tensor, points: Points, weights: Tensor
     ) -> "CellPoints":
-        """Make the record from points in physical space, the points of the first cell first.
+        """Make the object from points in physical space, the points of the first cell first.
 
         Args:
             geometry: the cells of the tree.
@@ -516,7 +551,9 @@ class CellPoints:
     def inside(
         cls, geometry: CellGeometry, cells: Tensor, local: Tensor, weights: Tensor
     ) -> "CellPoints":
-        """The points of a rule on [-1, 1]^d, mapped into the frames of some cells.
+        """Map a quadrature rule on [-1, 1]^d into c cells.
+
+        The rule fills the frame of each cell, the bounding box of the cell's part in the domain.
 
         Args:
             geometry: the cells of the tree.
@@ -532,7 +569,7 @@ class CellPoints:
     def on_side(
         cls, geometry: CellGeometry, cells: Tensor, side: SidePart, nodes: Tensor, weights: Tensor
     ) -> "CellPoints":
-        """The points of a rule on [-1, 1]^(d-1), mapped to a side of some cells, with normals.
+        """Map a quadrature rule on [-1, 1]^(d-1) to a side of each of c cells, with normals.
 
         Args:
             geometry: the cells of the tree.
@@ -552,14 +589,14 @@ class CellPoints:
 
 @dataclass(frozen=True, eq=False)
 class InterfaceParts:
-    """The c arcs (or patches, in space) of an interface, each between two cells.
+    """The c arcs (in space: patches) of an interface between cells, with quadrature points.
 
     Args:
         piece: the piece of the interface.
         sides: the same quadrature points twice: as points of the c cells inside, and as points of
             the c cells outside. The normals point outwards.
-        traces: the basis of the traces: polynomials of the arc's parameter, or of two coordinates
-            along the patch.
+        traces: the basis of the traces (unknown polynomials on the arcs): polynomials of the arc's
+            parameter, or of two coordinates along the patch.
         onto: orthonormal functions on each arc or patch at its points, times quadrature weights,
             (c, q, functions); lower degrees come first.
     """
@@ -582,7 +619,7 @@ def gauss_inside(
         geometry: the cells.
         cells: the indices of the cells, (c,).
         contains: tells which physical points are in the domain, (n, d) → (n,).
-        count: the number of points along each coordinate of a frame.
+        count: the number of points along each coordinate of a cell's bounding box.
     """
     together = 32
     if not len(cells):

@@ -42,11 +42,11 @@ class CornerFunctions:
     """The singular functions at a corner in the plane or at a straight edge in space.
 
     The functions are powers of w = κ · (x - x₀), times the Legendre polynomials P_0, P_1, … of
-    s = σ · (x - x₀). Here x₀ is the corner, or a point of the edge. The vector κ is complex, and
-    orthogonal to the edge. Its real and its imaginary part are orthogonal and of equal length,
-    except at a corner where the equation is anisotropic, see `in_plane`. The functions jump where w
-    is negative, which is outside the domain. In the plane σ is zero, and P_0 is the only
-    polynomial.
+    s = σ · (x - x₀). Here x₀ is the corner, or a point of the edge, and s is a coordinate along the
+    edge. The vector κ is complex, and orthogonal to the edge. Its real and its imaginary part are
+    orthogonal and of equal length, except at a corner where the equation is anisotropic, see
+    `in_plane`. The functions jump where w is negative, which is outside the domain. In the plane σ
+    is zero, and P_0 is the only polynomial.
 
     Args:
         across: the d components of κ.
@@ -90,14 +90,14 @@ class CornerFunctions:
         return 2 * len(self.powers) * (self.degree + 1)
 
     def stacked(self, coords: Tensor, channels: Channels) -> Tensor:
-        """The values and derivatives (stacked jets) of the functions, (n, parts, functions).
+        """The values and derivatives (parts) of the functions at n points, (n, parts, functions).
 
         At the corner itself, up to rounding, a derivative of a higher order than the degree of a
         power is infinite.
 
         Args:
-            coords: the coordinates of n points relative to x₀, (n, d).
-            channels: the derivatives that the jets have.
+            coords: the coordinates of the points relative to x₀, (n, d).
+            channels: the derivatives that are computed.
 
         Returns:
             For each power the products of its real part with the polynomials, then those of its
@@ -128,7 +128,11 @@ class CornerFunctions:
 
 
 def _most(parts: Sequence[Sequence[tuple[tuple[int, int, int], complex]]]) -> int:
-    """The highest order k of derivatives by s (along an edge) in the result of `by_conjugates`."""
+    """The highest order k of derivatives by s, the coordinate along an edge.
+
+    Args:
+        parts: the result of `by_conjugates`.
+    """
     return max((orders[2] for terms in parts for orders, _ in terms), default=0)
 
 
@@ -171,18 +175,19 @@ def _derivatives(
 def by_conjugates(
     channels: Channels, across: tuple[complex, ...], along: tuple[float, ...]
 ) -> list[list[tuple[tuple[int, int, int], complex]]]:
-    """Each part of a stacked jet as a sum of derivatives by w, w̄ and s.
+    """Write each value or derivative of a jet as a sum of derivatives by w, w̄ and s.
 
-    The sums follow from ∂/∂x_i = κ_i ∂/∂w + κ̄_i ∂/∂w̄ + σ_i ∂/∂s. In the Laplacian the second
-    derivatives by w alone, and by w̄ alone, cancel.
+    Here w is a complex coordinate across an edge, and s a coordinate along it, see
+    `CornerFunctions`. The sums follow from ∂/∂x_i = κ_i ∂/∂w + κ̄_i ∂/∂w̄ + σ_i ∂/∂s. In the
+    Laplacian the second derivatives by w alone, and by w̄ alone, cancel.
 
     Args:
         channels: the derivatives that the jet has.
-        across, along: the components of κ and of σ, see `CornerFunctions`.
+        across, along: the components of κ and of σ.
 
     Returns:
-        For each part the terms of its sum. A term is ((i, j, k), factor), for the derivative of the
-        orders i by w, j by w̄ and k by s.
+        For each part of the jet (value or derivative) the terms of its sum. A term is
+        ((i, j, k), factor), for the derivative of the orders i by w, j by w̄ and k by s.
     """
     rounding, found = 1e-14, []
     for terms in derivatives_of_parts(channels):

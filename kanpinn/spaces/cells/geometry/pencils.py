@@ -1,5 +1,8 @@
-"""The exponents λ of solutions like r^λ at a corner in the plane: the eigenvalues of the boundary
-pencil, an operator that follows from the equation and the conditions at the corner.
+"""The exponents λ of solutions that are like r^λ at the distance r from a corner in the plane.
+
+They are the eigenvalues of the boundary pencil, a family of operators in the angle θ, polynomial in
+λ, that follows from the equation and the conditions at the corner. A symbol is a dictionary with
+the coefficients of derivatives in linearised equations, see `Symbol` below.
 """
 
 import itertools
@@ -25,15 +28,20 @@ ROUNDING = 1e-9  # coefficients of at most this relative size count as zero
 
 
 def symbol_of(slopes: Tensor, channels: Channels, across: tuple[complex, ...]) -> Symbol:
-    """The coefficients of the derivatives by w and w̄ in e linearised equations at a point.
+    """The coefficients of derivatives by w and w̄ in e linearised equations at a point (a symbol).
 
-    Derivatives along an edge in space are left out: for functions like r^λ they are smaller than
-    derivatives of the same order across the edge.
+    Here w is a complex coordinate across the corner or edge, see `CornerFunctions`. Derivatives
+    along an edge in space are left out: for functions like r^λ they are smaller than derivatives of
+    the same order across the edge.
 
     Args:
-        slopes: the derivatives of the residuals by the parts of the jet of m fields, (e, parts, m).
+        slopes: the derivatives of the residuals by the values and derivatives (parts of the jet) of
+            m fields, (e, parts, m).
         channels: the derivatives that the jet has.
-        across: the derivatives of w by the d coordinates, see `CornerFunctions`.
+        across: the derivatives of w by the d coordinates.
+
+    Returns:
+        For each pair (i, j) the coefficients of ∂^i/∂w^i ∂^j/∂w̄^j, (e, m).
     """
     found: Symbol = {}
     for part, terms in enumerate(by_conjugates(channels, across, (0.0,) * len(across))):
@@ -45,7 +53,7 @@ def symbol_of(slopes: Tensor, channels: Channels, across: tuple[complex, ...]) -
 
 
 def joined(symbols: Sequence[Symbol]) -> Symbol:
-    """A symbol with the equations of several symbols, one after the other."""
+    """One symbol (table of coefficients of derivatives) with the equations of several symbols."""
     counts = [len(next(iter(one.values()))) if one else 0 for one in symbols]
     found: Symbol = {}
     for number, symbol in enumerate(symbols):
@@ -58,15 +66,18 @@ def joined(symbols: Sequence[Symbol]) -> Symbol:
 
 
 def _rows_of(symbol: Symbol) -> list[Symbol]:
-    """The single equations of a symbol."""
+    """Split a symbol (table of coefficients of derivatives) into symbols of single equations."""
     count = len(next(iter(symbol.values()), ()))
     return [{orders: one[i : i + 1] for orders, one in symbol.items()} for i in range(count)]
 
 
 def _orders(symbol: Symbol) -> Array:
-    """The highest order of derivatives of each field in each equation, (e, m).
+    """The highest order of derivatives of each of m fields in each of e equations, (e, m).
 
     The order is -inf if the equation does not contain the field.
+
+    Args:
+        symbol: the coefficients of the derivatives in the equations.
     """
     shape = next(iter(symbol.values())).shape if symbol else (0, 0)
     found = np.full(shape, -np.inf)
@@ -77,12 +88,12 @@ def _orders(symbol: Symbol) -> Array:
 
 
 def _principal(symbol: Symbol, rows: Array, fields: Array) -> Symbol:
-    """The principal part of a symbol: the terms of the order rows[i] + fields[j].
+    """The principal part of e equations: the terms with derivatives of order rows[i] + fields[j].
 
     Here i is the index of the equation, and j the index of the field.
 
     Args:
-        symbol: the symbol of e equations for m fields.
+        symbol: the coefficients of the derivatives in the equations, for m fields.
         rows, fields: the orders of the equations, (e,), and of the fields, (m,).
     """
     total = rows[:, None] + fields
@@ -94,7 +105,7 @@ def _principal(symbol: Symbol, rows: Array, fields: Array) -> Symbol:
 
 
 def _same(one: Symbol, other: Symbol) -> bool:
-    """Return whether two symbols are equal up to rounding."""
+    """Return whether two symbols (tables of coefficients of derivatives) are equal to rounding."""
     size = max((np.abs(part).max(initial=0) for part in one.values()), default=0.0)
     near = 1e3 * ROUNDING * size
     return all(
@@ -105,7 +116,7 @@ def _same(one: Symbol, other: Symbol) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class CornerOperators:
-    """The linear operators of the equation and the conditions at a corner with two straight sides.
+    """The linearised equation and conditions at a corner with straight sides, and its exponents λ.
 
     The operators are written with derivatives by w = r e^(iθ) and w̄. The domain is like the sector
     0 < θ < ω. Solutions are sums of functions u_j = r^(λ + t_j) φ_j(θ), where t_j is the order of
@@ -157,6 +168,9 @@ class CornerOperators:
         """The orders of a symbol's equations, (e,), and the equations' terms of highest order.
 
         Equations without any term are left out.
+
+        Args:
+            symbol: the coefficients of the derivatives in the equations.
         """
         rows, own = self.orders(symbol), self._with_terms(symbol)
         rows = rows[np.isfinite(rows)]
@@ -269,7 +283,7 @@ class CornerOperators:
 
     @property
     def margin(self) -> float:
-        """The difference c - Re λ for the largest exponent with Re λ ≤ c; at most 4.
+        """The difference c - Re λ for the largest exponent with Re λ ≤ c = `centre`; at most 4.
 
         It is 0 if there is an exponent c, such as that of constants and ln r, or of ∇θ for electric
         fields.
@@ -283,13 +297,13 @@ class CornerOperators:
     def undecided(self) -> float | None:
         """The least Re λ ≤ c of solutions r^λ that the equation neither admits nor excludes.
 
-        The conditions that both sides of the corner have in common are added to the equation, as
-        further equations. The number c of this larger system may be less by 1. Then solutions r^λ
-        with Re λ between the two numbers c are admitted by the larger system, but not by the
-        equation. An example are gradients with the exponent -1/3 for -ΔE = f with the condition
-        div E = 0: their energy is infinite, but their curl and divergence are zero. The result is
-        the least such Re λ; None if there is none, if the sides have no condition in common, or if
-        `multiplicity` is 0.
+        Here c is `centre`, the limit above which the energy of r^λ is finite. The conditions that
+        both sides of the corner have in common are added to the equation, as further equations. The
+        number c of this larger system may be less by 1. Then solutions r^λ with Re λ between the
+        two numbers c are admitted by the larger system, but not by the equation. An example are
+        gradients with the exponent -1/3 for -ΔE = f with the condition div E = 0: their energy is
+        infinite, but their curl and divergence are zero. The result is the least such Re λ; None if
+        there is none, if the sides have no condition in common, or if `multiplicity` is 0.
         """
         if not self.multiplicity:
             return None
@@ -306,10 +320,11 @@ class CornerOperators:
         return found[0].real if found else None
 
     def _spectrum(self, near: float) -> list[complex] | None:
-        """The eigenvalues of the boundary pencil that are equal, up to `near`, for both `counts`.
+        """The exponents λ at the corner, as computed with both numbers of polynomials in `counts`.
 
-        The result is None if `multiplicity` or the angle is 0, or if there are fewer equations and
-        conditions than unknown functions.
+        An eigenvalue counts if the two results differ by less than `near`. The result is None if
+        `multiplicity` or the angle is 0, or if there are fewer equations and conditions than
+        unknown functions.
         """
         if not self.multiplicity or not self.angle:
             return None
@@ -325,20 +340,23 @@ class CornerOperators:
 
     @cached_property
     def _eigenvalues(self) -> tuple[list[complex] | None, list[complex] | None]:
-        """The eigenvalues by collocation with the two numbers of polynomials, `counts`.
+        """The eigenvalues of the boundary pencil, with each of the two numbers in `counts`.
 
-        Both are None if there are fewer equations and conditions than unknown functions.
+        Both results are None if there are fewer equations and conditions than unknown functions.
         """
         few, many = self.counts
         return self._collocated(few), self._collocated(many)
 
     def _collocated(self, count: int) -> list[complex] | None:
-        """The eigenvalues by collocation with `count` Chebyshev polynomials for each field.
+        """The eigenvalues of the boundary pencil by collocation with Chebyshev polynomials in θ.
 
         Some of the eigenvalues are inaccurate. If there are more collocation equations than
         unknowns, random combinations of the equations are solved: all eigenvalues of the equations
         are eigenvalues of the combinations, whose other eigenvalues differ for each `count`. The
         result is None if there are fewer equations than unknowns.
+
+        Args:
+            count: the number of polynomials for each field.
         """
         columns = [count + int(order) for order in self.fields]
         rows, symbol = self._rows(self.equation)
@@ -377,13 +395,15 @@ class CornerOperators:
     def _polynomial(
         self, row: Mapping[tuple[int, int], Array], at: Array, columns: Sequence[int]
     ) -> list[Array]:
-        """The matrices (points, columns) of the powers 0, 1, … of λ in an equation at given angles.
+        """Write one equation for r^λ φ(θ) at given angles as a polynomial in λ with matrices.
+
+        There is a matrix (points, columns) for each power 0, 1, … of λ, with a column for each
+        Chebyshev polynomial of each field.
 
         Args:
             row: for each (i, j) the coefficients of ∂^i/∂w^i ∂^j/∂w̄^j in the equation, (m,).
             at: the angles, scaled to [-1, 1].
-            columns: the number of Chebyshev polynomials of each field. A matrix has a column for
-                each polynomial of each field.
+            columns: the number of Chebyshev polynomials of each field.
         """
         most = max(map(sum, row), default=0)
         found = [np.zeros((len(at), sum(columns)), complex) for _ in range(most + 1)]

@@ -1,5 +1,7 @@
-"""Cells that the boundary of a domain in the plane cuts: the boundary as arcs in cells, the cut
-cells, and the cells that are too large for the boundary.
+"""Cells of a tree that the boundary of a domain in the plane cuts.
+
+The boundary is divided into arcs, each in one cell. The module computes the cut cells and their
+faces, and finds the cells that are too large for the boundary.
 """
 
 import math
@@ -34,7 +36,7 @@ from kanpinn.spaces.cells.tree import Faces, TensorTable, Tree
 
 @dataclass(frozen=True, eq=False)
 class Arcs(TensorTable):
-    """Parts of the boundary's curves, each in one cell and monotone in both coordinates.
+    """A table of arcs: parts of the boundary's curves, each in one cell and monotone in x and y.
 
     Args:
         curve: the index of each arc's curve, (a,).
@@ -52,9 +54,7 @@ class Arcs(TensorTable):
     turns: Tensor
 
     def of_curve(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The first parameters, the last parameters and the cells of a curve's n arcs, (n,) each.
-
-        The arcs are in the order in which the curve runs through them.
+        """The arcs of one curve, in order: their first and last parameters and cells, (n,) each.
 
         Args:
             number: the index of the curve.
@@ -66,7 +66,7 @@ class Arcs(TensorTable):
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """The boundary of a domain in the plane, for the cells of any tree.
+    """The boundary of a domain in the plane, as curves with their corners.
 
     Args:
         domain: the domain.
@@ -190,10 +190,10 @@ def _zeros(
 
 @dataclass(frozen=True, eq=False)
 class CutGeometry(CellGeometry):
-    """The cells of a tree that contain a part of a domain in the plane.
+    """The cells of a tree that contain a part of a domain in the plane, with the boundary in them.
 
     Args:
-        arcs: the arcs of the regions' boundaries in the cells.
+        arcs: the arcs (parts of curves) of the regions' boundaries in the cells.
         edges: the curves around all regions, to which the indices `arcs.curve` refer.
     """
 
@@ -202,7 +202,7 @@ class CutGeometry(CellGeometry):
 
     @classmethod
     def joined(cls, parts: Sequence["CutGeometry"]) -> "CutGeometry":
-        """The cells of all regions, joined from the cells of each region, `parts`."""
+        """Join the cells of several regions; `parts` has the cells of each region."""
         arcs, edges, count = [], list[DivisionEdge](), 0
         for one in parts:
             curve, cell = one.arcs.curve + len(edges), one.arcs.cell + count
@@ -225,14 +225,14 @@ class CutGeometry(CellGeometry):
             yield CellPoints.of(self, torch.cat(cells), Points.cat(points), torch.cat(weights))
 
     def at_interfaces(self, degree: int) -> Iterator[InterfaceParts]:
-        """Yield the arcs of all interfaces, piece by piece.
+        """Yield the arcs of all interfaces with quadrature points, for one piece after the other.
 
         Jumps are projected onto polynomials of the arc's parameter. Their degree is higher by 2
         than that of the cells, because on a bent arc a cell's polynomial is no polynomial of the
         parameter.
 
         Args:
-            degree: the degree of the cells.
+            degree: the degree of the polynomials in cells.
         """
         count = degree + 6  # Gauss points on each arc
         unit, weights = gauss_legendre(count)
@@ -280,7 +280,7 @@ def _common(arcs: Arcs, one: int, other: int) -> tuple[Tensor, Tensor, Tensor, T
 
 @dataclass(frozen=True, eq=False)
 class CellCutter:
-    """Cuts the cells of trees by the boundary of a region.
+    """Cuts the cells of trees by the boundary of a region in the plane.
 
     Args:
         outline: the boundary of the region.
@@ -304,10 +304,9 @@ class CellCutter:
         return domain.contains(points, -tolerance) if tolerance else domain.encloses(points)
 
     def arcs(self, tree: Tree) -> tuple[Arcs, list[Tensor]]:
-        """The boundary's arcs in the cells, and the points where the boundary crosses grid lines.
+        """Divide the boundary into arcs, each in one cell, at the grid lines through cells' sides.
 
-        The grid lines go through the sides of cells. An arc on the side of two cells belongs to the
-        cell on the inner side of the boundary.
+        An arc on the side of two cells belongs to the cell on the inner side of the boundary.
 
         Args:
             tree: the cells.
@@ -443,7 +442,7 @@ class CellCutter:
         return replace(faces, corners=in_trees(self.domain, corners)).some(inside)
 
     def too_large(self, tree: Tree) -> Tensor:
-        """A mask (N,) of the cells that are too large for the boundary.
+        """A mask (N,) of the cells that must be halved to resolve the shape of the boundary.
 
         Args:
             tree: the cells, all of them in the region.

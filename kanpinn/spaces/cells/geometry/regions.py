@@ -17,7 +17,7 @@ from kanpinn.geometry.planar import Planar, windings
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """The regions of a domain.
+    """The regions into which interfaces divide a domain, as a table that tells where a point is.
 
     Regions of the plane are given by the parts of their boundaries that are monotone in y, regions
     of space by balls and boxes.
@@ -37,7 +37,7 @@ class Regions:
 
     @classmethod
     def in_plane(cls, domains: Sequence[Planar], bounds: tuple[Tensor, Tensor]) -> "Regions":
-        """The regions of a domain in the plane.
+        """Make the table for the regions of a domain in the plane.
 
         Args:
             domains: each region as a domain.
@@ -56,7 +56,7 @@ class Regions:
 
     @classmethod
     def in_space(cls, division: SolidDivision, bounds: tuple[Tensor, Tensor]) -> "Regions":
-        """The regions of a divided solid.
+        """Make the table for the regions of a solid that is divided by interfaces.
 
         Boxes are enlarged by 1e-9 where they end at the solid's boundary, because of rounding.
 
@@ -118,7 +118,10 @@ class Regions:
     def _enclosing(self, x: Tensor) -> Tensor:
         """The index of the region in the plane that contains each point, (n,); -1 for no region.
 
-        The index is found by winding numbers. The points x have the shape (n, 2).
+        The index is found by winding numbers.
+
+        Args:
+            x: the points in coordinates in which the bounding box is [-1, 1]², (n, 2).
         """
         number, sides = self.sides[:, 0].long(), self.sides[:, 1:].T
         best = windings(sides, number, x, self.count).max(dim=1)
@@ -126,7 +129,11 @@ class Regions:
 
 
 def divided(domain: Domain, kinks: Sequence[Piece]) -> Division:
-    """The division of a plane domain by pieces of interfaces; one region if there are no pieces.
+    """Divide a plane domain into regions by interfaces; one region if there are no interfaces.
+
+    Args:
+        domain: the domain.
+        kinks: the pieces of all interfaces.
 
     Raises:
         InputError: if the pieces do not divide the domain.
@@ -159,7 +166,7 @@ def regions_of(domain: Domain, kinks: Sequence[Piece]) -> Regions:
 
 
 def pieces_of_curves(plane: Planar, domain: Domain) -> Sequence[Piece]:
-    """For each curve of a planar domain, the piece of the user's domain on this curve.
+    """For each curve of a planar domain, the piece of the user's boundary that is this curve.
 
     Args:
         plane: the planar domain.

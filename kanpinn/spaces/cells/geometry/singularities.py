@@ -1,5 +1,7 @@
-"""Points and edges at which solutions are singular: the exponents of the solutions, the refinement
-of cells at these points and edges, and the weights of the least-squares rows of cells.
+"""Corners and edges at which solutions are singular, like r^λ at the distance r.
+
+The module has the exponents λ, the refinement of cells at these corners and edges, and the factors
+by which the least-squares rows (equations) of cells are multiplied there.
 """
 
 import itertools
@@ -67,13 +69,17 @@ class Singularity:
         return min((one.real for one in self.exponents), default=math.inf)
 
     def powers(self, top: float) -> tuple[Power, ...]:
-        """The singular functions of degrees below `top`, and their products with powers of x and y.
+        """The singular functions of degrees below `top`, as powers of w = r e^(iθ) and w̄.
 
-        Terms of lower order in the equation, coefficients that vary, and curved sides at the corner
-        add products of the solutions r^λ φ(θ) with polynomials. Where λ is an integer n up to a
-        small ε, r^n ln r replaces the power: r^(n + ε) = r^n + ε r^n ln r + O(ε²) is nearly a
-        polynomial. Each field has its own coefficients for all functions: the least-squares problem
-        finds the combinations that satisfy the equation and the conditions.
+        Products of the solutions r^λ φ(θ) with polynomials are among them: terms of lower order in
+        the equation, coefficients that vary, and curved sides at the corner add such products.
+        Where λ is an integer n up to a small ε, r^n ln r replaces the power: r^(n + ε) = r^n + ε
+        r^n ln r + O(ε²) is nearly a polynomial. Each field has its own coefficients for all
+        functions: the least-squares problem finds the combinations that satisfy the equation and
+        the conditions.
+
+        Args:
+            top: the bound of the degrees.
         """
         found: dict[tuple[complex, int], Power] = {}
         for one in self.exponents:
@@ -109,7 +115,11 @@ class SolidEdge(Singularity):
 
     @classmethod
     def reentrant(cls, edges: Edges) -> "list[SolidEdge]":
-        """The edges that point inwards, with the least exponent of Laplace's equation."""
+        """The edges that point inwards, each with the least exponent of Laplace's equation.
+
+        Args:
+            edges: all edges of the solid.
+        """
         inward = edges.reentrant
         each = zip(inward.segments, inward.angles.tolist(), inward.straight.tolist(), strict=True)
         return [
@@ -167,9 +177,10 @@ class SolidEdge(Singularity):
         return tuple((a + 1j * b) * turn for a, b in zip(e_1, e_2, strict=True))
 
     def functions(self, top: float, radius: float) -> CornerFunctions:
-        """The singular functions of degrees below `top`, see `Singularity.powers`.
+        """The singular functions at the edge, of degrees below `top`, see `Singularity.powers`.
 
         Args:
+            top: the bound of the degrees.
             radius: the length that scales distances from the edge.
         """
         along = self.segment.diff(dim=0)[0]
@@ -178,10 +189,11 @@ class SolidEdge(Singularity):
         return CornerFunctions(across, tuple(slopes), self.powers(top), self.degree)
 
     def boxes(self, roots: Sequence[int], bounds: tuple[Tensor, Tensor]) -> Tensor:
-        """The box that consists of all cells of level 0 at an edge of a box, (1, 2, 3).
+        """The box of all cells of level 0 at an edge of a box-shaped domain, (1, 2, 3).
 
         Args:
-            roots, bounds: see `PlaneCorner.boxes`.
+            roots: the numbers of boxes of level 0 along each coordinate.
+            bounds: the lower and the upper corner of the domain, (3,) each.
         """
         low, high = bounds
         start, stop = (2 * (one - low) / (high - low) - 1 for one in self.segment)
@@ -225,7 +237,11 @@ class PlaneCorner(Singularity):
         return complex(*along.tolist()) / float(along.norm())
 
     def across(self, start: float) -> tuple[complex, ...]:
-        """The derivatives of w by x and y; w is real and positive in the direction θ = `start`."""
+        """The derivatives by x and y of the complex coordinate w at the corner.
+
+        Args:
+            start: the angle θ, in radians, of the direction in which w is real and positive.
+        """
         along = self.start + self.dilatation * self.start.conjugate()
         direction = math.atan2(along.imag, along.real) + start
         return CornerFunctions.in_plane(direction, 1.0, (), self.dilatation).across
@@ -267,7 +283,7 @@ class PlaneCorner(Singularity):
         return found
 
     def _beyond(self, points: Tensor) -> Tensor:
-        """The rest of a curve, from where it first approaches the corner again or turns too far.
+        """The points of a curve from where it comes back to the corner, or turns too far.
 
         The curve starts at the corner. It turns too far where a point of the curve, seen from the
         corner, is nearer to the direction θ = ω/2 + π than to the side of the corner. The result is
@@ -286,7 +302,7 @@ class PlaneCorner(Singularity):
         return points[int(stop[0]) - 1 :] if len(stop) else points[:0]
 
     def functions(self, top: float) -> CornerFunctions:
-        """The singular functions of degrees below `top`, see `Singularity.powers`."""
+        """The singular functions at the corner of degrees below `top`, see `Singularity.powers`."""
         radius = min(1.0, self.reach)
         across = tuple(one / radius for one in self.across(self.angle / 2))
         return CornerFunctions(across, (0.0, 0.0), self.powers(top))
@@ -325,17 +341,17 @@ class PlaneCorner(Singularity):
 
 @dataclass(frozen=True, eq=False)
 class SingularCorners:
-    """The corners at which solutions behave like r^λ with an exponent λ < 2; there may be none.
+    """The corners at which solutions are singular, and how cells and weights are graded there.
 
-    If the cells at a corner have the corner's singular functions up to some degree, this degree
-    counts as λ.
+    At a corner solutions behave like r^λ with an exponent λ < 2. If the cells at a corner have the
+    corner's singular functions up to some degree, this degree counts as λ.
 
     The second derivatives of r^λ are not square integrable for λ < 1, and then the least-squares
-    functional has no minimum close to the solution. Therefore the least-squares rows of each cell
-    are multiplied by the power β of the cell's distance from the nearest corner. For cells of the
-    width h at a corner, the error far from the corner is like h^(2λ) for β ≥ 1, and like
-    h^(2(λ + β - 1)) for smaller β. On four domains with λ from 0.54 to 0.81 errors were least for β
-    from 1.25 to 1.75.
+    functional has no minimum close to the solution. Therefore the least-squares rows (equations) of
+    each cell are multiplied by the power β of the cell's distance from the nearest corner. For
+    cells of the width h at a corner, the error far from the corner is like h^(2λ) for β ≥ 1, and
+    like h^(2(λ + β - 1)) for smaller β. On four domains with λ from 0.54 to 0.81 errors were least
+    for β from 1.25 to 1.75.
 
     This is for equations of second order whose solutions have square integrable first derivatives.
     In general, let o be the order of the equation, and let solutions of finite energy be like r^λ
@@ -379,7 +395,7 @@ class SingularCorners:
 
     @property
     def powers(self) -> Tensor:
-        """The power β of the weights at each corner, (c,).
+        """The power β of the distance in the factors of least-squares rows, for each corner, (c,).
 
         With b = o - 1 - c and the margin m, β is b plus the smaller of m / 2 and `power` - 1; for
         m = 0 it is b - (λ - c) / 12. So for Laplace's equation β is `power`, or less for a small
@@ -411,12 +427,12 @@ class SingularCorners:
 
     @property
     def rate(self) -> float:
-        """The power p such that relative errors of eigenvalues are like F^p, for the functional F.
+        """The power p such that relative errors of eigenvalues are like F^p.
 
-        For β = 5/4 and cells of the width h at a corner the least-squares functional of a mode,
-        divided by its value at 0, is like h^(2λ + 1/2), but the error of the eigenvalue is like
-        h^(2λ): the mode of the adjoint problem is more singular than the mode. So p is
-        λ / (λ + 1/4), the least of all strong corners. Errors on four domains were a third to seven
+        F is the least-squares functional of a computed mode, divided by its value at 0. For β = 5/4
+        and cells of the width h at a corner F is like h^(2λ + 1/2), but the error of the eigenvalue
+        is like h^(2λ): the mode of the adjoint problem is more singular than the mode. So p is λ /
+        (λ + 1/4), the least of all strong corners. Errors on four domains were a third to seven
         times F^p. Without strong corners p is 1.
         """
         excess = self.excess[self.strong]
@@ -429,7 +445,7 @@ class SingularCorners:
         others: Sequence[Sequence[float]],
         dim: int,
     ) -> "SingularCorners":
-        """Make the record of corners with exponents, and of other points.
+        """Make the object from corners with exponents, and from other points.
 
         Args:
             found: for each corner its d coordinates, its exponent, the order, the number c and the
@@ -444,7 +460,7 @@ class SingularCorners:
         return cls(at.view(-1, dim), exponents, orders, centres, margins, beside.view(-1, dim))
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
-        """The factor of each cell's least-squares rows, (N,).
+        """The factor of each cell's least-squares rows (equations), (N,).
 
         The factor is the least of 1 and of r^β for all corners without singular functions in cells.
         Here r is the distance of the cell's farthest point from the corner, in units of half the
@@ -481,9 +497,10 @@ class SingularCorners:
         return 2.0 ** logarithms.amin(dim=1).round()
 
     def distances(self, geometry: CellGeometry) -> Tensor:
-        """The distances of the cells' far sides from the nearest strong corner, (N,).
+        """The distances of the cells' far sides from the nearest strongly singular corner, (N,).
 
-        The unit is half the domain's width. Distances are rounded to powers of two, and at most 1.
+        At such a corner the highest derivatives are not square integrable, see `strong`. The unit
+        is half the domain's width. Distances are rounded to powers of two, and at most 1.
         """
         corners = physical(geometry.domain, geometry.frames)
         gaps = (corners[:, :, None] - self.points[self.strong]).abs().amax(dim=1).norm(dim=2)
@@ -516,7 +533,7 @@ class SingularCorners:
         return torch.cat([ones, torch.where(self.touched(geometry), growth, 1)], dim=1).amax(dim=1)
 
     def finest(self, tree: Tree) -> int:
-        """The level of the smallest cells at corners.
+        """The level (number of halvings) of the smallest cells at corners.
 
         The smallest cells are about 2^-`bits` times as wide as the domain. Their level is
         `bits` - ⌈log2 R⌉, where R is the largest number of boxes of level 0 along a coordinate.
@@ -529,9 +546,10 @@ class SingularCorners:
     def coordinates(self, geometry: CellGeometry, steep: Tensor) -> Tensor:
         """A mask (N, d): the coordinates in which each cell is halved if it is refined.
 
-        A cell that is cut or at a corner is halved in all coordinates.
+        A cell that a boundary cuts, or that is at a corner, is halved in all coordinates.
 
         Args:
+            geometry: the cells.
             steep: the coordinates in which the solution is steep, a mask (N, d).
         """
         alike = geometry.is_cut | self.touched(geometry).any(dim=1)
@@ -548,7 +566,10 @@ class SingularCorners:
     def goals(
         self, geometry: CellGeometry, left: float, chosen: Tensor | None = None
     ) -> list[Goal]:
-        """Requirements on cell sizes after a refinement; cells at corners are halved repeatedly.
+        """Rules that tell which cells near corners are too coarse after a refinement.
+
+        Cells are halved until no rule marks a cell, so that cells at corners become several times
+        smaller.
 
         Args:
             geometry: the cells before the refinement.
@@ -614,21 +635,21 @@ def meets(boxes: Tensor, segment: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class SingularEdges:
-    """The edges at which solutions are singular, and the vertices between them.
+    """The edges of a solid at which solutions are singular, and the vertices between them.
 
-    At these edges the boundary of a solid turns inwards, or two faces of an interface meet.
+    At these edges the boundary of the solid turns inwards, or two faces of an interface meet.
 
     At the distance r from an edge with the interior angle ω solutions behave like r^λ, with λ = π/ω
-    for Laplace's equation with given values on both sides. As at corners in the plane, the rows of
-    each cell are multiplied by a power of the distance r. At the distance R from a vertex the
-    factor is R^β (r/R)^α. If the solution is like R^q at a vertex, the error from the smallest
-    cells, of the width h, falls like h^(2(q + β - 1/2)): faster for a larger β. But a larger β also
-    makes the rows of distant cells outweigh the rows near the vertex. At the vertex of a cube
-    without an octant, with q = 1/4 and 1/2, errors were up to 10 times larger for β = 5/4 than for
-    β = 1/2. For β = 3/4, with q = 1/2 and the degree 7, errors were two thirds of the errors for
-    β = 1/2, and 3 times the error of the best approximation. The difference from the best
-    approximation is smooth. It is largest in large cells at edges, and falls if the cells at all
-    edges are halved.
+    for Laplace's equation with given values on both sides. As at corners in the plane, the
+    least-squares rows (equations) of each cell are multiplied by a power of the distance r. At the
+    distance R from a vertex the factor is R^β (r/R)^α. If the solution is like R^q at a vertex, the
+    error from the smallest cells, of the width h, falls like h^(2(q + β - 1/2)): faster for a
+    larger β. But a larger β also makes the rows of distant cells outweigh the rows near the vertex.
+    At the vertex of a cube without an octant, with q = 1/4 and 1/2, errors were up to 10 times
+    larger for β = 5/4 than for β = 1/2. For β = 3/4, with q = 1/2 and the degree 7, errors were two
+    thirds of the errors for β = 1/2, and 3 times the error of the best approximation. The
+    difference from the best approximation is smooth. It is largest in large cells at edges, and
+    falls if the cells at all edges are halved.
 
     Cells at a vertex are halved several times at once. Cells at an edge parallel to an axis are
     also halved several times, in the other two coordinates, so that they are long and thin. At
@@ -662,7 +683,7 @@ class SingularEdges:
         others: Tensor,
         enriched: Tensor,
     ) -> "SingularEdges":
-        """Make the record of edges and vertices.
+        """Make the object from edges and vertices.
 
         If the solution is like R^q at a vertex, the vertex is treated like a corner in the plane
         with the exponent λ = q + 1/2. The value 1/2 is used for q: at the vertex of a cube without
@@ -683,7 +704,7 @@ class SingularEdges:
         return cls(segments, exponents, at, enriched)
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
-        """The factor of each cell's least-squares rows, (N,).
+        """The factor of each cell's least-squares rows (equations), (N,).
 
         The factor is R^β (r/R)^α, where r and R are the distances of the cell's farthest corner
         from the nearest edge and from the nearest vertex. They are in units of half the domain's
@@ -780,7 +801,7 @@ class SingularEdges:
         return torch.where(is_thin[:, None], torch.where(touched, across, steep), other)
 
     def _finest(self, tree: Tree) -> int:
-        """The level of the thinnest cells at edges, `bits` - ⌈log2 R⌉.
+        """The level (number of halvings) of the thinnest cells at edges, `bits` - ⌈log2 R⌉.
 
         R is the largest number of boxes of level 0 along a coordinate.
 
@@ -801,9 +822,9 @@ class SingularEdges:
     def goals(
         self, geometry: CellGeometry, left: float, chosen: Tensor | None = None
     ) -> list[Goal]:
-        """Requirements on cell sizes at vertices, then at edges.
+        """Rules that tell which cells at vertices and edges are too coarse after a refinement.
 
-        The arguments and the result are those of `SingularCorners.goals`. The requirements at edges
+        The arguments and the result are those of `SingularCorners.goals`. The rules at edges
         concern only cells that are thin, or chosen to be halved in some coordinates only. Other
         cells at edges have shown no large errors.
         """
@@ -836,7 +857,8 @@ def least_exponent(
 ) -> float | None:
     """The least exponent λ < 1.9 of solutions r^λ φ(θ) in sectors; None if there is none.
 
-    The function r^λ φ(θ) solves the equation with a continuous flux if (a φ')' + λ² a φ = 0.
+    Each sector is a region with its own coefficient a of the equation div(a ∇u) = 0, so that
+    (a φ')' + λ² a φ = 0 with a continuous φ and flux a φ'.
 
     Args:
         sectors: the angle and the coefficient a of each sector, from one boundary to the other, or
@@ -864,12 +886,12 @@ def least_exponent(
 
 @dataclass(frozen=True)
 class RegionSector:
-    """The sector of one region at a point where edges meet.
+    """The sector that one region occupies at a point where boundary or interface curves meet.
 
     Args:
-        first, last: the edges that bound the sector; counter-clockwise, the sector is between the
-            first and the last edge.
-        angle: the angle between these edges in radians.
+        first, last: the curves that bound the sector; counter-clockwise, the sector is between the
+            first and the last curve.
+        angle: the angle between these curves in radians.
         coefficient: the coefficient a of the flux a ∂u/∂n.
     """
 

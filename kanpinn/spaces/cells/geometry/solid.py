@@ -1,5 +1,7 @@
-"""Cells that the boundary of a solid cuts: the parts of cells in the solid, found by sampling, the
-faces between them as sets of points, and points on the boundary.
+"""Cells of a tree that the boundary of a solid cuts.
+
+The part of the solid in each cell is found by sampling. Faces that are only partly in the solid are
+sets of sample points. A sheet is a smooth surface of the boundary or of an interface.
 """
 
 import itertools
@@ -57,7 +59,7 @@ def orthonormal(values: Tensor, weights: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class CellPart:
-    """The part of a cell in a solid.
+    """The part of a cell that is in a solid.
 
     Args:
         frame: the corners of a box around the part, (2, 3), which is the cell itself if the whole
@@ -134,9 +136,7 @@ def on_rectangles(unit: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class SampledSide(CellSide):
-    """A side of a cell at a sampled face: a face of which only a part is in the solid.
-
-    A sampled face is described by sample points.
+    """A side of a cell at a face of which only a part is in the solid; it has sample points.
 
     Args:
         axis: the coordinate that is constant on the side.
@@ -151,11 +151,11 @@ class SampledSide(CellSide):
     geometry: "SolidGeometry"
 
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        """The derivatives of the cell's polynomials across the face, as in `CellSide.traces`.
+        """The normal derivatives of the cell's polynomials on the face, as in `CellSide.traces`.
 
         The functions on the face are polynomials that are orthonormal in the weighted sum over the
-        face's points, and so do not depend on the cell. The traces at up to 32 faces are computed
-        together, which is several times as fast, and are kept for later calls.
+        face's sample points, and so do not depend on the cell. The results for up to 32 faces are
+        computed together, which is several times as fast, and are kept for later calls.
         """
         together, kept, geometry = 32, self.geometry.kept_traces, self.geometry
         if (self.row, self.upper, polynomials, orders) not in kept:
@@ -172,12 +172,13 @@ class SampledSide(CellSide):
 
 @dataclass(frozen=True, eq=False)
 class SolidGeometry(CellGeometry):
-    """The cells of a tree that contain a part of a solid.
+    """The cells of a tree that contain a part of a solid, with the boundary in them.
 
     Args:
         parts: the part of the solid in each cell.
         sampled: a mask of the faces of which only a part is in the solid, (F,).
-        cutters: the cutter of each region into which interfaces divide the solid.
+        cutters: for each region into which interfaces divide the solid, the object that cuts cells
+            by the region's boundary.
         lost: for each region the corners, in physical space, of boxes that contain some of the
             region's boundary but are no cells, (n, 2, 3). The region's part in such a box is too
             small for a cell.
@@ -196,7 +197,7 @@ class SolidGeometry(CellGeometry):
 
     @classmethod
     def joined(cls, parts: Sequence["SolidGeometry"]) -> "SolidGeometry":
-        """The cells of all regions, joined from the cells of each region, `parts`."""
+        """Join the cells of several regions; `parts` has the cells of each region."""
         return cls(
             **joined_regions(parts),
             parts=[part for one in parts for part in one.parts],
@@ -208,12 +209,12 @@ class SolidGeometry(CellGeometry):
 
     @cached_property
     def sampled_numbers(self) -> Tensor:
-        """The indices of the sampled faces among all faces, (s,)."""
+        """The indices of the faces of which only a part is in the solid, (s,)."""
         return self.sampled.nonzero()[:, 0]
 
     @cached_property
     def _rows(self) -> list[int]:
-        """The index of each face in `sampled_numbers`; -1 for faces that are not sampled."""
+        """The index of each face in `sampled_numbers`; -1 for faces wholly in the solid."""
         return torch.where(self.sampled, self.sampled.long().cumsum(dim=0) - 1, -1).tolist()
 
     def _side(self, cell: int, face: int, whole: SidePart) -> CellSide:
@@ -223,7 +224,7 @@ class SolidGeometry(CellGeometry):
     def traces_across(
         self, rows: Tensor, axis: int, upper: bool, polynomials: LocalPolynomials, orders: int
     ) -> list[Tensor]:
-        """The normal derivatives at s sampled faces, (s, L, face functions) for each order.
+        """The normal derivatives of cells' polynomials at s faces that are partly in the solid.
 
         Args:
             rows: the indices of the faces in `sampled_numbers`, (s,).
@@ -231,6 +232,10 @@ class SolidGeometry(CellGeometry):
             upper: whether the faces are at the upper sides of the cells.
             polynomials: the L polynomials of a cell.
             orders: the number of orders of derivatives across the faces, which begin with 0.
+
+        Returns:
+            For each order the coefficients in orthonormal functions on each face,
+            (s, L, face functions).
         """
         more = 4  # the number of points along each coordinate minus the degree
         faces, numbers = self.faces, self.sampled_numbers[rows]
@@ -257,7 +262,7 @@ class SolidGeometry(CellGeometry):
     def on_boundary(
         self, pieces: Sequence[Piece], polynomials: LocalPolynomials
     ) -> Iterator[CellPoints]:
-        """Yield quadrature points with normals on pieces of the boundary, for some cells at a time.
+        """Yield quadrature points with normals on pieces of the boundary, for groups of cells.
 
         The arguments are those of `CellGeometry.on_boundary`. All cells with a whole side on the
         boundary have the same points in their own coordinates.
@@ -297,13 +302,13 @@ class SolidGeometry(CellGeometry):
                 yield CellPoints.of(self, some, Batch.made_of(points), weights)
 
     def _lost_parts(self, cutter: "SolidCutter", number: int) -> Iterator[RulesInBoxes]:
-        """Yield quadrature points of the parts of a sheet that are in no cell, for nearest cells.
+        """Yield quadrature points on parts of a sheet that are in no cell, for the nearest cells.
 
-        The points are in the boxes `lost`. These boxes are halved until they are about as small as
-        the cells that are nearest to the points.
+        A sheet is a smooth surface of the boundary. The points are in the boxes `lost`. These boxes
+        are halved until they are about as small as the cells that are nearest to the points.
 
         Args:
-            cutter: the cutter of the region.
+            cutter: the object that cuts cells by the boundary of the region.
             number: the index of the sheet.
         """
         few, region = 4, cutter.region
@@ -327,10 +332,12 @@ class SolidGeometry(CellGeometry):
         return physical(self.domain, self.tree.boxes)
 
     def at_interfaces(self, degree: int) -> Iterator[InterfaceParts]:
-        """Yield the patches of all interfaces, in batches with similar numbers of points.
+        """Yield the patches of all interfaces with quadrature points, in batches.
+
+        The patches of a batch have similar numbers of points.
 
         Args:
-            degree: the degree of the cells.
+            degree: the degree of the polynomials in cells.
         """
         more = 6  # the number of points along each coordinate minus the degree
         together, traces = 32, LocalPolynomials(degree, 2)
@@ -360,6 +367,9 @@ class SolidGeometry(CellGeometry):
         is on the piece. The smaller of the two neighbours may be inside or outside. Therefore
         neighbours are searched from sample points in the cells inside, then from sample points in
         the cells outside.
+
+        Args:
+            piece: the piece of the interface.
         """
         tree, near = self.tree, []
         for region in (piece.inside, piece.outside):
@@ -406,7 +416,7 @@ def _functions(traces: LocalPolynomials, points: Points, weights: Tensor) -> Ten
 
     Args:
         traces: the polynomials.
-        points: the points with normals, the points of the first patch first.
+        points: the quadrature points with normals, the points of the first patch first.
         weights: the quadrature weights, (p, q); 0 for padding points, which come last.
     """
     assert points.normals is not None
@@ -449,7 +459,7 @@ class SolidCutter:
     bounded: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
     def bounding(self, number: int, boxes: Tensor, nodes: int) -> RulesInBoxes:
-        """For each cell in which a sheet of the boundary bounds the solid, a rule on the sheet.
+        """Quadrature rules on one smooth surface of the boundary, in the cells that it bounds.
 
         Args:
             number: the index of the sheet, a smooth surface of the boundary or an interface.
@@ -462,10 +472,10 @@ class SolidCutter:
         return found.some(self.bounds(found.points, boxes[found.box]))
 
     def bounds(self, points: Points, boxes: Tensor) -> Tensor:
-        """A mask (n,) of the boundary points that bound the solid's part in a given cell.
+        """A mask (n,) of the boundary points that bound the part of the solid in a given cell.
 
         Args:
-            points: boundary points with normals out of the solid.
+            points: n boundary points with normals out of the solid.
             boxes: the corners of the cell for each point, (n, 2, 3).
         """
         assert points.normals is not None
@@ -573,7 +583,7 @@ class SolidCutter:
         return self.solid.contains(points, tolerance=-tolerance)
 
     def too_large(self, tree: Tree) -> Tensor:
-        """A mask (N,) of the cells that are too large for the boundary.
+        """A mask (N,) of the cells that must be halved to resolve the shape of the boundary.
 
         A cell is too large if its part of the solid is not connected, or if the normal of a smooth
         part of the boundary turns by more than about 1.2 radians in the cell. The normal does so if
@@ -615,11 +625,12 @@ class SolidCutter:
         return boxes[torch.tensor([self.bounded[key] for key in keys], dtype=torch.bool)]
 
     def _divided(self, tree: Tree, frames: Tensor, is_cut: Tensor) -> tuple[Faces, Tensor]:
-        """The faces in the solid, and a mask (F,) of the faces that are only partly in the solid.
+        """The faces between cells, cut to the solid, and a mask (F,) of the faces partly in it.
 
         Args:
             tree: the cells.
-            frames: the corners of the cells' frames in tree coordinates, (N, 2, 3).
+            frames: the corners of the boxes around the cells' parts in the solid, in coordinates in
+                which the domain's bounding box is [-1, 1]³, (N, 2, 3).
             is_cut: a mask of the cells that the boundary cuts, (N,).
         """
         faces, (bottom, top) = tree.faces, self.solid.domain.bounds
