@@ -1,5 +1,7 @@
-"""Adaptation for all tasks in cells: the choice of the cells that are refined, the progress of the
-error, and the time of solves.
+"""Adaptive refinement of cells, for all tasks in cells.
+
+The module chooses the cells that are refined, and follows the estimated error and the times of
+solves from one mesh (tree of cells) to the next.
 """
 
 import itertools
@@ -39,7 +41,7 @@ def dorfler_marking(errors: Tensor, part: float) -> Tensor:
 
 
 def part_to_refine(tolerance: float, estimate: float, most: float) -> float:
-    """The fraction of Dörfler marking: the part of the squared errors that is in marked cells.
+    """The fraction for Dörfler marking: how much of the squared error is in cells to be refined.
 
     The fraction is 1 - 0.7 (tolerance / estimate)², so that the other cells account for 0.7 of the
     squared tolerance, but at least 0.5. If the estimate exceeds 100 times the tolerance, the
@@ -75,12 +77,12 @@ def coordinates_to_refine(polynomials: LocalPolynomials, coefficients: Tensor) -
     """A mask (N, d): the coordinates in which each cell is best halved.
 
     A cell may be halved in any set of coordinates. Each halving doubles the number of cells. It
-    multiplies a term of the degree n in the halved coordinate by about 2^-n. The missing terms of a
-    cell's polynomials are assumed to be like its terms of the highest two degrees. The best set of
-    coordinates is the one with the largest ratio log(reduction of the missing terms) / (number of
-    halvings). All coordinates are chosen unless another set is better by a third: where many
-    features are unresolved, the terms tell little. Without this preference an oblique front took 11
-    meshes instead of 8.
+    multiplies a polynomial of degree n in the halved coordinate by about 2^-n. The terms of higher
+    degree that a cell's polynomial lacks are assumed to be like its terms of the highest two
+    degrees. The best set of coordinates is the one with the largest ratio log(reduction of the
+    missing terms) / (number of halvings). All coordinates are chosen unless another set is better
+    by a third: where many features are unresolved, the terms tell little. Without this preference
+    an oblique front took 11 meshes instead of 8.
 
     Args:
         polynomials: the functions of a cell.
@@ -150,7 +152,8 @@ def waves_along(slopes: Tensor, channels: Channels, axis: int) -> Tensor:
     over all equations and fields; it is zero where c₀ and c₂ have different signs.
 
     Args:
-        slopes: the coefficients of the parts of a stacked jet, (..., equations, parts, m).
+        slopes: the coefficients of values and derivatives (parts of a jet),
+            (..., equations, parts, m).
         channels: the derivatives that the jet carries.
         axis: the index of the coordinate.
     """
@@ -190,6 +193,9 @@ def cells_with_waves(system: CellSystem) -> Tensor:
 class ErrorProgress:
     """The estimated relative L2 error of an adaptive solve, on one mesh after the other.
 
+    An indicator is a cheap measure of the error, from residuals in cells, that is right up to a
+    factor. A comparison with a solution of higher degree shows the error itself.
+
     Attributes:
         estimate: the estimated error on the last mesh that was solved on; infinite if unknown.
         indicated: the error indicator of this mesh; infinite if there is none.
@@ -224,7 +230,13 @@ class ErrorProgress:
         return self.estimate if math.isfinite(self.estimate) else self.supposed
 
     def left(self, tolerance: float) -> float:
-        """The ratio tolerance / expected error; 1 if no error is known."""
+        """The ratio tolerance / expected error; 1 if no error is known.
+
+        It is the fraction of the error that the next refinement should leave.
+
+        Args:
+            tolerance: the wanted relative error.
+        """
         known = self.expected > 0 and math.isfinite(self.expected)
         return tolerance / self.expected if known else 1.0
 
@@ -243,9 +255,8 @@ class ErrorProgress:
         The change from the solution on the previous mesh to the present solution serves as the
         error on the previous mesh. Divided by the indicator of the previous mesh, it gives the
         latest ratio. The estimate uses the largest of the latest ratio, the ratio before it and
-        `shown`. Without an indicator of a previous mesh (on the
-        first mesh, or after `forget`) it uses `ratio`; if no ratio is known, `estimate` stays
-        infinite.
+        `shown`. Without an indicator of a previous mesh (on the first mesh, or after `forget`) it
+        uses `ratio`; if no ratio is known, `estimate` stays infinite.
 
         The attribute `supposed` replaces an infinite estimate. Let b be the indicator times
         `ratio`, or times `usual` if no ratio is known. Then `supposed` is √(b · min(rest, b)). On
@@ -255,7 +266,7 @@ class ErrorProgress:
             indicated: the error indicator of the present mesh.
             change: the relative change from the solution on the previous mesh; not used without an
                 indicator of a previous mesh.
-            rest: the relative error due to missing terms above the highest degree, see
+            rest: the relative error due to missing polynomials above the highest degree, see
                 `cell_errors.left_out`.
         """
         self.before = self.estimate
@@ -277,6 +288,9 @@ class ErrorProgress:
 
         The error becomes the estimate. `shown` becomes error / indicator, and `ratio` rises to
         `shown` if it is smaller.
+
+        Args:
+            error: the relative error.
         """
         self.estimate, self.compared = error, True
         self.shown, self.is_known = error / (self.indicated or 1.0), True
@@ -285,14 +299,14 @@ class ErrorProgress:
 
 @dataclass
 class SolvePace:
-    """The times of solves on one mesh after the other, and of comparisons with better solutions.
+    """The times of solves on one mesh after another, and predictions for the next mesh.
 
     Attributes:
         cells, seconds: the number of cells of the last mesh, and the seconds of a solve on it.
         power: the exponent p such that the time of a solve is proportional to (number of cells)^p,
             determined from the last two meshes.
-        dearer: the time of the last comparison, divided by the time of the solve on its mesh; 0 if
-            there was no comparison.
+        dearer: the time of the last comparison with a solution of higher degree, divided by the
+            time of the solve on its mesh; 0 if there was no comparison.
         begun: the start of the present step, by `time.perf_counter`.
     """
 
@@ -378,7 +392,10 @@ class SolvePace:
         return self.dearer or (present.richer.size / present.size) ** power
 
     def is_last_chance(self, system: CellSystem, following: int, left: float) -> bool:
-        """True if no comparison was made yet, and the next mesh will leave no time for one.
+        """Return whether a comparison of the solution must be made now, for lack of time later.
+
+        This is so if no solution was compared with one of higher degree yet, and the solve on the
+        next mesh will leave no time for it.
 
         Args:
             system: the problem on the last mesh, which has been solved.
@@ -390,7 +407,7 @@ class SolvePace:
         return not self.dearer and solve * (1 + self._comparison(system)) > left - self.spent
 
     def too_late(self, system: CellSystem, left: float) -> str:
-        """The reason, in words, why no time is left for a comparison with a better solution.
+        """The reason, in words, why no time is left to compare with a solution of higher degree.
 
         Args:
             system: the problem on the last mesh, which has been solved.

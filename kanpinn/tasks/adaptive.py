@@ -1,4 +1,4 @@
-"""The loop of all tasks in cells, and adaptive least squares.
+"""The adaptive loop of all tasks in cells, and adaptive least squares for steady problems.
 
 The loop is: solve, estimate the error, refine the marked cells, until the error is small enough.
 """
@@ -46,12 +46,13 @@ S = TypeVar("S")  # the solution of a task on one tree of cells
 
 
 class AdaptiveStage(Stage, Generic[S]):
-    """The loop of a task in cells: refine the marked cells, solve, estimate, compare, mark, stop.
+    """The adaptive loop of a task in cells: refine marked cells, solve, estimate, mark, stop.
 
-    The mesh is a tree of cells (`Tree`). The errors on a tree are first estimated by indicators. If
-    the indicators say that the tolerance is met, or if no further tree can follow, the solution is
-    compared with a better solution. Subclasses define the solution S of the task, how cells are
-    refined and marked, and how a solution is compared with a better solution.
+    The mesh is a tree of cells (`Tree`). The errors on a tree are first estimated by indicators,
+    from residuals. If the indicators say that the tolerance is met, or if no further tree can
+    follow, the solution is compared with a better solution, in general of a higher degree.
+    Subclasses define the solution S of the task, how cells are refined and marked, and how a
+    solution is compared.
 
     Args:
         network: the network, which gets the solution.
@@ -83,7 +84,7 @@ class AdaptiveStage(Stage, Generic[S]):
 
     @property
     def part(self) -> float:  # type: ignore[override]
-        """The share of the work that is done, from 0 to 1."""
+        """The fraction of the work that is done, from 0 to 1."""
         return self.error.part(self.tolerance)
 
     @property
@@ -109,7 +110,7 @@ class AdaptiveStage(Stage, Generic[S]):
 
     @abstractmethod
     def _mark(self, solved: S, errors: Tensor) -> str:
-        """Store in `marked` the cells to be refined next, according to the errors of the cells.
+        """Choose the cells to be refined next by the errors of the cells; store them in `marked`.
 
         Args:
             solved: the solution on the present tree.
@@ -121,7 +122,7 @@ class AdaptiveStage(Stage, Generic[S]):
 
     @abstractmethod
     def _compared(self, solved: S, errors: Tensor) -> Tensor:
-        """Compare the solution with a better solution, and update `error`.
+        """Compare the solution with a better solution, and store the error in `error`.
 
         Args:
             solved: the solution on the present tree.
@@ -180,8 +181,8 @@ class AdaptiveStage(Stage, Generic[S]):
         Args:
             system: the least-squares problem on the tree.
             solved: the solution of this problem.
-            errors: the errors of the cells from indicators, (N,); `error` is already updated by
-                them.
+            errors: the errors of the cells from indicators, (N,); the attribute `error` has been
+                updated by them.
             step: the result of the step so far, with the loss and words on the solution. It is
                 completed and returned.
             last: whether to compare the solution even if the indicators exceed the tolerance.
@@ -227,7 +228,7 @@ class AdaptiveStage(Stage, Generic[S]):
 
 @dataclass
 class NewtonProgress:
-    """How much each step of Newton's method has changed the solution, and how fast it converges.
+    """The sizes of the steps of Newton's method, and how fast they fall.
 
     Attributes:
         change: the relative change by the latest step on the present mesh; infinite before a step.
@@ -285,7 +286,11 @@ class NewtonProgress:
 
 
 def depends_on_fields(system: CellSystem) -> bool:
-    """Return whether each of the linearised equations depends on the fields in some cell."""
+    """Return whether each linearised equation depends on the fields in at least one cell.
+
+    Args:
+        system: the least-squares problem with the linearised equations.
+    """
     seen = [
         (term.slopes != 0).any(dim=(-1)).any(dim=-1).flatten(0, 1).any(dim=0)
         for term in system.equation
@@ -294,9 +299,10 @@ def depends_on_fields(system: CellSystem) -> bool:
 
 
 class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
-    """The state of a solve in cells: the network has the tree and the solution.
+    """The state of a least-squares solve in cells between its steps.
 
-    If there are unknown numbers, the search for them alternates with the solves on each tree.
+    The network has the tree and the solution. If there are unknown parameters, the search for them
+    alternates with the solves on each tree.
 
     Args:
         settings: the settings of the method.
@@ -395,7 +401,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return step
 
     def _system(self) -> CellSystem:
-        """The least-squares problem, linearised about the present solution.
+        """The least-squares problem for the next solve, linearised at the present solution.
 
         Before the first solve, cells in boundary layers and cells with many waves are refined again
         and again: until there are none, or until the next refinement would give more than a quarter
@@ -414,7 +420,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             self._refine(chosen)
 
     def _linearised(self) -> CellSystem:
-        """The least-squares problem, linearised about the present solution.
+        """The least-squares problem on the present cells, linearised at the present solution.
 
         Before the first step the solution is zero. If the equation is not finite at zero, or its
         linearisation at zero does not depend on the fields, other functions replace zero.
@@ -434,7 +440,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return self._started_elsewhere(field) or system
 
     def _started_elsewhere(self, zero: CellFunctions) -> CellSystem | None:
-        """The least-squares problem, linearised about another function than zero.
+        """The least-squares problem, linearised at a function other than zero.
 
         The functions of `other_starts` are tried in order. The first function at which the equation
         is finite, and its linearisation depends on the fields, is stored in the network.
@@ -443,7 +449,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             zero: the zero function on the present cells.
 
         Returns:
-            The problem, linearised about this function; None if no function is suitable.
+            The problem, linearised at this function; None if no function is suitable.
         """
         for start in other_starts(zero.polynomials.dim, zero.coefficients.shape[2]):
             field = zero.nearest_to(start)
@@ -462,10 +468,10 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         are determined only up to a constant get the constants of `set_constants`.
 
         Args:
-            system: the least-squares problem, linearised about the present solution.
+            system: the least-squares problem, linearised at the present solution.
 
         Returns:
-            The solution, and the contribution of each cell to the functional.
+            The solution, and the contribution of each cell to the least-squares functional.
 
         Raises:
             InputError: if there are too many cells before the first solve.
@@ -576,11 +582,12 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return errors
 
     def _mark(self, solved: cell_errors.SolvedTree, errors: Tensor) -> str:
-        """Mark the cells that account for a part of the squared errors, or fewer if time is short.
+        """Mark the cells with the largest errors for refinement, or fewer if time is short.
 
-        The part follows from `part_to_refine`. If there is not enough time for all the cells of the
-        next tree, the part is reduced, at most to a third. If even this third gives too many cells,
-        the full part is marked.
+        The marked cells account for a fraction of the squared errors that follows from
+        `part_to_refine`. If there is not enough time for all the cells of the next tree, the
+        fraction is reduced, at most to a third. If even this third gives too many cells, the full
+        fraction is marked. Arguments and result are those of `AdaptiveStage._mark`.
         """
         part = part_to_refine(self.tolerance, self.error.expected, self.settings.marking)
         most = self.pace.cells_within(self.seconds_left)
@@ -601,11 +608,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
 class AdaptiveLeastSquares(Method):
     """Solve for a network in cells by least squares, and halve the cells with the largest errors.
 
-    Each step is one least-squares solve. On each tree a linear equation takes one step, and a
-    nonlinear equation the steps of Newton's method. The coefficients of each cell are eliminated
-    first, then the traces (unknown polynomials on faces) in the order of a nested dissection; for
-    many cells conjugate gradients find the traces. For tolerances below 1e-10 the same factors also
-    correct the solution for rounding, which takes twice the memory.
+    Each step is one least-squares solve. On each tree of cells a linear equation takes one step,
+    and a nonlinear equation the steps of Newton's method. The coefficients of each cell are
+    eliminated first, then the traces (unknown polynomials on faces) in the order of a nested
+    dissection; for many cells conjugate gradients find the traces. For tolerances below 1e-10 the
+    computed factors also correct the solution for rounding, which takes twice the memory.
 
     Each cell has an error indicator: the size of an error in the cell that would cause the residual
     of the cell. For -Δu the indicator is h² times the root of the cell's share of the functional,
@@ -618,9 +625,10 @@ class AdaptiveLeastSquares(Method):
     cells at singular corners and with more accurate integrals of a singular source. The residuals
     of the solution are also integrated at other points.
 
-    Unknown numbers are found from data by steps of the Levenberg–Marquardt method. At each step the
-    fields are the solution for the present numbers, and other right-hand sides give the derivatives
-    of the fields by the numbers. So the tolerance limits the error of the fields for given numbers.
+    Unknown parameters of the problem are found from data by steps of the Levenberg–Marquardt
+    method. At each step the fields are the solution for the present parameters, and other
+    right-hand sides give the derivatives of the fields by the parameters. So the tolerance limits
+    the error of the fields for given parameters.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.

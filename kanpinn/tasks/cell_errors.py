@@ -1,5 +1,7 @@
-"""Errors of a solution in cells: from a comparison with a solution of higher degree, from residuals
-between the collocation points, and from the decay of coefficients.
+"""Estimates of the error of a solution in cells.
+
+They come from a comparison with a solution of higher degree, from residuals between the collocation
+points, and from the decay of coefficients.
 """
 
 from dataclasses import dataclass, replace
@@ -17,13 +19,13 @@ from kanpinn.spaces.cells.system.functions import CellFunctions
 
 
 def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tensor) -> Tensor:
-    """An estimate of the L2 norm in each cell of the missing terms above the highest degree, (N,).
+    """Estimate the error in each cell due to the missing polynomials of higher degrees, (N,).
 
-    The norms of the terms are assumed to decay geometrically from each pair of degrees to the next
-    pair. The factor of this decay is taken from the degrees k - 3 and k - 2 to the highest degrees
-    k - 1 and k. Below the degree 3 no factor is known, and the norm of the last terms is the
-    estimate. The errors of 30 solutions were 0.05 to 30 times the estimate. They exceeded it where
-    errors in some cells disturb all other cells.
+    It is an L2 norm. The norms of the terms of each degree are assumed to decay geometrically from
+    each pair of degrees to the next pair. The factor of this decay is taken from the degrees k - 3
+    and k - 2 to the highest degrees k - 1 and k. Below the degree 3 no factor is known, and the
+    norm of the last terms is the estimate. The errors of 30 solutions were 0.05 to 30 times the
+    estimate. They exceeded it where errors in some cells disturb all other cells.
 
     Args:
         polynomials: the functions of each cell.
@@ -64,7 +66,7 @@ class SolvedTree:
     def indicators(self) -> Tensor:
         """Estimates of the relative error that each cell causes, up to a common factor, (N,).
 
-        They are the error indicators of the system for `shares`, divided by `size`.
+        They are `CellSystem.indicators` for `shares`, divided by `size`.
         """
         return self.system.indicators(self.shares) / self.size
 
@@ -106,10 +108,10 @@ class SolvedTree:
 
 
 def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -> SolvedTree:
-    """Return the solution with a degree higher by 2, in smaller cells at singular corners.
+    """Return a better solution of a problem, with which the present solution can be compared.
 
-    The integrals of a singular source are also more accurate, and the weights at corners differ
-    (see `SingularCorners.weights`).
+    It has a degree higher by 2, and smaller cells at singular corners. The integrals of a singular
+    source are more accurate, and the weights at corners differ (see `SingularCorners.weights`).
 
     Args:
         problem: the problem.
@@ -123,7 +125,7 @@ def better_solution(problem: CellProblem, solved: SolvedTree, accuracy: float) -
 def errors_by_comparison(
     problem: CellProblem, solved: SolvedTree, better: SolvedTree, enough: float, accuracy: float
 ) -> tuple[Tensor, float]:
-    """The L2 norm of the error that each cell causes, from comparisons with better solutions.
+    """The error that each cell causes, as an L2 norm, from comparisons with better solutions.
 
     The difference of the better solution from the present solution shows the error in each cell. If
     this error is small enough, no other comparison is needed. Otherwise two further solutions show
@@ -184,9 +186,9 @@ def errors_by_comparison(
 
 
 def with_means_of(solved: SolvedTree, better: SolvedTree) -> CellFunctions:
-    """Return the better solution with the means of the present solution in some fields.
+    """Return the better solution, shifted by constants to the means of the present solution.
 
-    These are the fields that the problem determines only up to a constant; other fields stay.
+    Only the fields that the problem determines up to a constant are shifted.
 
     Args:
         solved: the present solution.
@@ -202,17 +204,17 @@ def with_means_of(solved: SolvedTree, better: SolvedTree) -> CellFunctions:
 
 
 def beyond(solved: SolvedTree, after: Tensor, parts: Tensor) -> float:
-    """The factor by which the error may exceed the distance from the better solution.
+    """The factor by which the error may exceed the distance of a solution from a better solution.
 
-    Let the functional of the better solution be q times the functional of the present solution. In
-    the norm of the functional, the error is (1 - q)^(-1/2) times the distance, since least-squares
-    solutions are orthogonal projections. In L2 the error falls more slowly, and the factor is 1 /
-    (1 - q), at most 10. With q = 0.5 at √x in the Thomas–Fermi equation errors were 1.3 to 2.8
-    times the distance. Where the functional rises, for example at a corner layer that the rules of
-    the coarser solution do not see, errors were 7 times the distance.
+    Let the least-squares functional of the better solution be q times that of the present solution.
+    In the norm of the functional, the error is (1 - q)^(-1/2) times the distance, since
+    least-squares solutions are orthogonal projections. In L2 the error falls more slowly, and the
+    factor is 1 / (1 - q), at most 10. With q = 0.5 at √x in the Thomas–Fermi equation errors were
+    1.3 to 2.8 times the distance. Where the functional rises, for example at a corner layer that
+    the rules of the coarser solution do not see, errors were 7 times the distance.
 
-    In both functionals the contribution of each cell is multiplied by the cell's entry of `parts`,
-    or by 1 if this is larger. At the ends of a sliding lid nearly the whole functional is in two
+    In both functionals the contribution of each cell is multiplied by its entry of `parts`, or by 1
+    if the entry is larger. At the ends of a sliding lid nearly the whole functional is in two
     cells, and the weights of the better solution make it larger. But these cells show only 3e-6 of
     the error that their contributions indicate, and the error was 1.1 times the distance.
 
