@@ -1,5 +1,7 @@
-"""A march with cells in space: the linearised equations of a window, its errors in space and time,
-and cells that follow the solution.
+"""A march in time with cells in space, which follow the solution.
+
+A window is a span of time that is solved at once. The module has the linearised equations of a
+window, its errors in space and time, and the state of the march.
 """
 
 import math
@@ -35,7 +37,7 @@ from kanpinn.tasks.window import Control, Newton, StageChoice, Window, solve_win
 
 
 def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> Tensor:
-    """The right-hand side b of a term linearised at a state and rate, (c, q, equations).
+    """The right-hand side b of a linearised term (equation or condition), (c, q, equations).
 
     For the residual r with the derivative r' and the jet u of the state and rate, b is r' u - r(u),
     at q points in each of c cells. The derivative r' is taken from `term`, which may be linearised
@@ -45,7 +47,7 @@ def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> T
         term: the linearised term.
         state_and_rate: the coefficients of the state and rate, (N, L, (p + 1) m), see
             `LinearisedCells`.
-        time: the moment at which the residuals are evaluated.
+        time: the time at which the residuals are evaluated.
     """
     jets, moved = term.jets(state_and_rate), cell_windows.at_moment(term.term, time)
     jet = jet_of_stacked(term.term.channels, jets.flatten(0, 1))
@@ -55,21 +57,21 @@ def right_hand_side(term: SampledTerm, state_and_rate: Tensor, time: float) -> T
 
 @dataclass(eq=False)
 class LinearisedCells(Kept):
-    """An evolution in cells, linearised at one moment, with the convergence of Newton's method.
+    """An evolution in cells, linearised at one time, with the convergence of Newton's method.
 
     The order p of the evolution in time is 1 or 2. The state is u for p = 1, and (u, u') for p = 2.
     "State and rate" means the state followed by the derivative of order p. The coefficients of the
     state have the shape (N, L, p m) for N cells with L polynomials each and m fields.
 
     The factors of the least-squares problems depend on the linearisation, and on the length and the
-    number of stages of a window (an interval of time). Windows of the same length and number of
-    stages share the factors as long as additional Newton steps cost less than new factors. A window
-    of another length needs new factors. The equations are then linearised anew, which costs little
-    in comparison and makes Newton's method converge fast.
+    number of stages of a window (a span of time that is solved at once). Windows of equal length
+    and number of stages share the factors as long as additional Newton steps cost less than new
+    factors. A window of another length needs new factors. The equations are then linearised anew,
+    which costs little in comparison and makes Newton's method converge fast.
 
     Args:
         cells: the linearised equation and conditions for the state and rate of m fields.
-        about: the state and rate (N, L, (p + 1) m), and the moment, at which they are linearised.
+        about: the state and rate (N, L, (p + 1) m), and the time, at which they are linearised.
         window: the number of stages and the length of the windows.
         served: the number of windows that have been solved with this linearisation.
         rate: the rate of Newton's method in the first window with this linearisation.
@@ -85,7 +87,7 @@ class LinearisedCells(Kept):
     slow: bool = False
 
     def serve(self, rate: float) -> None:
-        """Record the rate of Newton's method in a window solved with this linearisation.
+        """Record the convergence rate of Newton's method in a window with this linearisation.
 
         `slow` becomes true if the rate would exceed 0.3 in the next window. The rate is expected to
         grow by the factor 8 after the first window with a linearisation, and by 3 after later ones.
@@ -100,12 +102,12 @@ class LinearisedCells(Kept):
 
 
 def linearised_at(places: CellSystem, about: tuple[Tensor, float], order: int) -> ShiftedCells:
-    """Linearise an evolution in cells about a state and rate at a moment.
+    """Linearise an evolution in cells at a state and rate and a time.
 
     Args:
-        places: the terms of the evolution at points of the cells; their moment and linearisation
+        places: the equation and conditions at points of the cells; their time and linearisation
             are not used.
-        about: the state and rate, (N, L, (p + 1) m), and the moment.
+        about: the state and rate, (N, L, (p + 1) m), and the time.
         order: the order p of the evolution in time.
     """
     function, time = places.about.of(about[0]), about[1]
@@ -118,19 +120,19 @@ def linearised_at(places: CellSystem, about: tuple[Tensor, float], order: int) -
 
 @dataclass(eq=False)
 class CellNewton(Newton):
-    """Newton's method for the collocation equations of a window, with cells in space.
+    """Newton's method for the collocation equations of a window of time, with cells in space.
 
-    A window is an interval of time of the length h, in which the solution is a polynomial in time
-    (see `Stages`). The equation is u' = F(u). The unknown states X_i at the s stages satisfy Σ_j
-    D_ij (X_j - x) / h = F(X_i), where x is the state at the start and D the inverse Butcher matrix.
-    The eigenvalues λ of D = V Λ V⁻¹ decouple the stages: each λ leaves one least-squares problem in
+    In a window, a span of time of the length h, the solution is a polynomial in time (see
+    `Stages`). The equation is u' = F(u). The unknown states X_i at the s stages satisfy Σ_j D_ij
+    (X_j - x) / h = F(X_i), where x is the state at the start and D the inverse Butcher matrix. The
+    eigenvalues λ of D = V Λ V⁻¹ decouple the stages: each λ leaves one least-squares problem in
     space for the variable W_λ = (V⁻¹ X)_λ, in which the time derivative is λ/h W_λ - λ/h (V⁻¹ 1)_λ
     x (see `ShiftedCells.solve`).
 
     Args:
         cells: the linearised equation.
         stages: the collocation method with s stages; s is odd, so that one eigenvalue is real.
-        start, length: the first moment of the window and its length h.
+        start, length: the start of the window and its length h.
         first: the state x at the start, (N, L, p m), with N, L, p and m as in `LinearisedCells`.
     """
 
@@ -188,10 +190,10 @@ class CellNewton(Newton):
         ).double()
 
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
-        """The error in time, from the least-squares problem of the real eigenvalue.
+        """The error in time of a solved window, from the problem of the real eigenvalue.
 
-        Arguments and result are those of `Newton.error`. As described there, the error e at a
-        moment follows from a linear problem with the time derivative ω'/ω e. Here the moment is the
+        Arguments and result are those of `Newton.error`. As described there, the error e at one
+        time follows from a linear problem with the time derivative ω'/ω e. Here the time is the
         one at which ω'/ω is λ/h for the real eigenvalue λ. Then the linear problem is the
         least-squares problem of λ, whose factors are known.
         """
@@ -220,11 +222,11 @@ class CellNewton(Newton):
         return with_rates(states, rates, self.cells.fields)
 
     def at(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
-        """The value and the derivative of the polynomial in time at a moment, (N, L, p m) each.
+        """The value and the derivative of the polynomial in time at one time, (N, L, p m) each.
 
         Args:
             states: the states at the stages, (s, N, L, p m).
-            moment: the moment in the window, from 0 to 1.
+            moment: the time in the window, from 0 to 1.
         """
         return state_at(self.stages, self.length, self.first, states, moment)
 
@@ -288,7 +290,7 @@ class CellNewton(Newton):
         return self.centred(ends.movedim(-1, 0))
 
     def damped(self, state: Tensor) -> Tensor:
-        """Propagate a change of the state by one implicit step with the real eigenvalue λ.
+        """Propagate a change of the state by one implicit time step with the real eigenvalue λ.
 
         A mode of the change that decays like e^-zt, in a window of length 1, is multiplied by
         λ / (λ + z).
@@ -303,18 +305,18 @@ class CellNewton(Newton):
         return self.cells.solve(rate, rate * state[..., None])[0][..., 0]
 
     def corrected(self, states: Tensor, moment: float) -> tuple[Tensor, Tensor]:
-        """The state at a moment, corrected by one solve of the problem of the real eigenvalue.
+        """The state at one time, corrected by one solve of the problem of the real eigenvalue λ.
 
         The time derivative in this problem is that of the polynomials through the states, plus λ/h
         times the correction.
 
         Args:
             states: the solution at the stages, (s, N, L, p m).
-            moment: the moment in the window, from 0 to 1.
+            moment: the time in the window, from 0 to 1.
 
         Returns:
-            The corrected state, (N, L, p m), and the contribution of each cell to the functional of
-            the problem, (N,).
+            The corrected state, (N, L, p m), and the contribution of each cell to the least-squares
+            functional of the problem, (N,).
         """
         rate, (state, slope) = self.real / self.length, self.at(states, moment)
         state_and_rate = with_rates(state, slope, self.cells.fields)
@@ -329,13 +331,13 @@ class CellNewton(Newton):
 def state_at(
     stages: Stages, length: float, initial: Tensor, states: Tensor, moment: float
 ) -> tuple[Tensor, Tensor]:
-    """The value and the derivative of a window's polynomial at a moment, (N, L, p m) each.
+    """The value and the derivative of a window's polynomial in time at one time, (N, L, p m) each.
 
     Args:
         stages, length: the stages and the length of the window.
         initial: the state at the start, (N, L, p m).
         states: the states at the stages, (s, N, L, p m).
-        moment: the moment in the window, from 0 to 1.
+        moment: the time in the window, from 0 to 1.
     """
     changes = torch.cat([initial[None], states - initial])
     rates = at_moments(stages, np.array([moment]), length, 1, 1)
@@ -355,7 +357,9 @@ def with_rates(states: Tensor, rates: Tensor, fields: int) -> Tensor:
 
 
 def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
-    """The families of a tree: for each box halved into 2^d leaves, their indices, (f, 2^d).
+    """The boxes of a tree whose 2^d halves are all leaves, as indices of these leaves, (f, 2^d).
+
+    The 2^d leaves of a box, which was halved in all coordinates, are called a family.
 
     Args:
         tree: the tree.
@@ -372,6 +376,8 @@ def leaves_of_boxes(tree: Tree, whole: Tensor) -> Tensor:
 
 def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
     """Coarsen a tree: replace families of leaves by the boxes that were halved into them.
+
+    A family is the 2^d leaves into which a box was halved.
 
     Args:
         tree: the tree.
@@ -392,7 +398,7 @@ def with_boxes(tree: Tree, family: Tensor) -> tuple[Tree, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class SpaceError:
-    """The error due to the cells in space, of a window or of one implicit step in the window.
+    """The error due to the cells in space, of a window of time or of one implicit step in it.
 
     Args:
         shape: the part of the error that the cells can represent, as coefficients, (N, L, p m).
@@ -415,7 +421,7 @@ class SpaceError:
         return float(self.cells.norm())
 
     def added(self, equations: CellNewton, indicated: float) -> "SpaceError":
-        """The error in space that a window adds at its end, from this error of one step.
+        """The error in space that a window of time adds at its end, from this error of one step.
 
         Consider a mode that decays like e^-zt in a window of length 1, and the real eigenvalue λ.
         The error in this mode at the end of the window is (λ + z) (1 - e^-z) / z times the error of
@@ -437,16 +443,16 @@ class SpaceError:
 
 
 def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
-    """The result of one implicit step in a window: a weighted mean of the states at the stages.
+    """The result of one implicit step in a window of time, before the window is solved.
 
-    The error in space of this mean is estimated before the window is solved. The step solves the
-    least-squares problem of the real eigenvalue, and divides the solution by the sum of the
-    eigenvalue's row of V⁻¹ (see `Stages`). So the result is the mean of the states with the weights
-    of this row, which are largest at early stages. If the equation is linear, the result does not
-    depend on `states`.
+    It is a weighted mean of the states at the stages, whose error in space can be estimated. The
+    step solves the least-squares problem of the real eigenvalue, and divides the solution by the
+    sum of the eigenvalue's row of V⁻¹ (see `Stages`). So the result is the mean of the states with
+    the weights of this row, which are largest at early stages. If the equation is linear, the
+    result does not depend on `states`.
 
     Args:
-        equations: the equations of a window.
+        equations: the equations of the window.
         states: states at the stages near the solution, (s, N, L, p m).
 
     Returns:
@@ -463,10 +469,10 @@ def early_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def last_step(equations: CellNewton, states: Tensor) -> tuple[Tensor, Tensor]:
-    """The solution at the end of a solved window, corrected by one implicit step.
+    """The solution at the end of a solved window of time, corrected by one implicit step.
 
     Args:
-        equations: the equations of a window.
+        equations: the equations of the window.
         states: the solution at the stages, (s, N, L, p m).
 
     Returns:
@@ -487,7 +493,7 @@ def compared_in_space(
     probe: Probe,
     probed: tuple[Tensor, Tensor],
 ) -> SpaceError:
-    """The error in space of one implicit step in a window, from comparisons with better solutions.
+    """The error in space of one implicit step in a window of time, from better solutions.
 
     The least-squares problem of the step is solved again in smaller cells at singular corners, and
     then also with a degree higher by 2. The first solution shows the error that the cells at
@@ -545,7 +551,7 @@ def compared_in_space(
 
 @dataclass(frozen=True, eq=False)
 class CellAttempt(Attempt):
-    """An attempt to solve a window.
+    """An attempt to solve a window (span of time) with cells in space.
 
     Args:
         equations: the equations of the window.
@@ -559,10 +565,11 @@ class CellAttempt(Attempt):
 class CellMarch(TimeState[CellAttempt]):
     """The state of a march with cells in space, which are refined and coarsened on the way.
 
-    Each window may add an error in time of half the tolerance; the errors in space of all windows
-    together may be the other half. Errors in space are found by comparisons with smaller cells and
-    a higher degree: of `early_step` before a window is solved, and of `last_step` afterwards. Cells
-    are refined until the errors are small enough. The arguments are those of `TimeState`.
+    Each window (span of time that is solved at once) may add an error in time of half the
+    tolerance; the errors in space of all windows together may be the other half. Errors in space
+    are found by comparisons with smaller cells and a higher degree: of `early_step` before a window
+    is solved, and of `last_step` afterwards. Cells are refined until the errors are small enough.
+    The arguments are those of `TimeState`.
 
     Attributes:
         size: the largest L2 norm of the solution so far.
@@ -622,7 +629,7 @@ class CellMarch(TimeState[CellAttempt]):
 
     @cached_property
     def places(self) -> CellSystem:
-        """The terms of the evolution at points of the cells, linearised about `state_and_rate`."""
+        """The equation and conditions at points of the cells, linearised at `state_and_rate`."""
         about = CellFunctions(self.geometry, self.polynomials, self.state_and_rate)
         return self.problem.linearised(about, integrated=False)
 
@@ -638,7 +645,7 @@ class CellMarch(TimeState[CellAttempt]):
         self.geometry, self.functions = geometry, functions
 
     def _take_initial(self) -> None:
-        """Project the initial values onto the present cells, with errors in `first_errors`."""
+        """Project the initial values onto the present cells; store the errors in `first_errors`."""
         polynomials, counted = self.polynomials, self.problem.counted
         functions, squares = torch.zeros_like(self.functions), torch.zeros(self.count).double()
         for at in self.problem.inside(
@@ -675,10 +682,10 @@ class CellMarch(TimeState[CellAttempt]):
         return moment.at(term.at.points, term.jet(self.places.about.of(self.state_and_rate)))
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> CellAttempt | None:
-        """Try to solve a window; refine cells and try again while the error in space is too large.
+        """Try to solve a window of time; refine cells and try again while they are too coarse.
 
         Args:
-            scheme: the stages of the window.
+            scheme: the collocation stages of the window.
             length: the length of the window.
             allowed: the largest relative error in time.
 
@@ -711,8 +718,8 @@ class CellMarch(TimeState[CellAttempt]):
     def _allowed(self, length: float) -> float:
         """The largest error in space that a window of some length may add, as an L2 norm.
 
-        It is half the tolerance times the norm `expected`, times the window's fraction of the whole
-        time, which counts as at least 0.02.
+        It is half the tolerance times the norm `expected`, times the window's fraction of the
+        duration, which counts as at least 0.02.
         """
         least = 0.02  # the least share of the tolerance
         share = max(length / (self.end - self.begin), least)
@@ -739,7 +746,7 @@ class CellMarch(TimeState[CellAttempt]):
             tries -= 1
 
     def _refine(self, errors: Tensor, allowed: float, equations: CellNewton) -> bool:
-        """Refine cells.
+        """Refine the cells with the largest errors in space, and write the state on the new cells.
 
         Args:
             errors: the error in space that each cell causes, (N,).
@@ -853,7 +860,8 @@ class CellMarch(TimeState[CellAttempt]):
     def guess(self, scheme: Stages, length: float) -> Tensor:
         """A guess of the changes from the start to the stages of the next window, (s, N·L, p m).
 
-        The polynomial of the last window is extrapolated; for the first window the guess is zero.
+        The polynomial in time of the last window is extrapolated; for the first window the guess is
+        zero.
 
         Args:
             scheme: the s stages of the next window.
@@ -864,11 +872,11 @@ class CellMarch(TimeState[CellAttempt]):
         return self.latest.guess(scheme, self.time, length)
 
     def equations(self, scheme: Stages, length: float) -> CellNewton:
-        """The equations of the next window.
+        """The collocation equations of the next window of time, linearised.
 
-        The kept linearisation is used if it is for the same length and number of stages, and if
+        The kept linearisation is used if it is for this length and number of stages, and if
         Newton's method is not expected to be slow with it. Otherwise the equations are linearised
-        anew, about the guess in the middle of the window.
+        anew, at the guess in the middle of the window.
 
         Args:
             scheme: the stages of the window.
@@ -904,7 +912,7 @@ class CellMarch(TimeState[CellAttempt]):
             self.linearised = None
 
     def added(self, equations: CellNewton, states: Tensor, probe: Probe) -> SpaceError:
-        """The error in space that a window adds, estimated from a single step in the window.
+        """The error in space that a window of time adds, estimated from a single step in it.
 
         The error of an earlier window on the same cells is scaled to this window if the lengths and
         the indicators of the two windows differ by factors of at most 3. Otherwise the step is
@@ -948,7 +956,7 @@ class CellMarch(TimeState[CellAttempt]):
 
     @property
     def error(self) -> float:
-        """The estimated L2 error at the present moment, relative to the largest solution so far.
+        """The estimated L2 error at the present time, relative to the largest solution so far.
 
         It is the norm of the error in time plus the norm of the error in space, divided by `size`.
         """

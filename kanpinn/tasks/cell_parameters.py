@@ -1,5 +1,6 @@
-"""The search for unknown parameters in cells: the fields follow from the parameters, and the
-parameters from data.
+"""The search for unknown parameters of a problem that is solved in cells.
+
+For given parameters the fields follow from the equation; the parameters follow from data.
 """
 
 import copy
@@ -25,13 +26,13 @@ from kanpinn.tasks.parameter_search import NO_FIT, MisfitModel, ParameterSearch
 
 @dataclass(frozen=True, eq=False)
 class CellFit(MisfitModel):
-    """The misfit of data by the solution in cells for some parameters.
+    """The misfit of data by the solution in cells for some values of the parameters.
 
     Args:
         fields: the coefficients of the solution in N cells of L polynomials, (N, L, m).
-        directions: the coefficients of the derivatives of the solution by the K parameters, (N, L,
-            K m): the m fields of the first parameter, then those of the second parameter, and so
-            on.
+        directions: the coefficients of the derivatives of the solution by the K parameters,
+            (N, L, K m): the m fields of the first parameter, then those of the second parameter,
+            and so on.
     """
 
     fields: Tensor
@@ -53,7 +54,7 @@ class CellFit(MisfitModel):
 
 
 def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
-    """The right-hand sides of the least-squares problem, for the solution and its K derivatives.
+    """The right-hand sides of the least-squares problem for the solution and for its K derivatives.
 
     The solution and its derivatives by K parameters solve one problem with different right-hand
     sides. The right-hand side for a derivative is minus the derivative of the residuals by the
@@ -69,7 +70,7 @@ def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
     """
 
     def rates_of(term: ResidualTerm, p: Points, u: Jet) -> Tensor:
-        """The negative derivatives of a term's rows by the parameters."""
+        """The negative derivatives of a term's residuals by the parameters."""
         assert isinstance(term.equation, WithParameters)
         return -term.equation.rates(p, u)
 
@@ -87,12 +88,12 @@ def with_derivatives(system: CellSystem, count: int) -> dict[AnyTerm, Tensor]:
 
 
 class ParametersInCells(Kept):
-    """The search for the unknown parameters of a solve in cells, with a solve at each step.
+    """The search for the unknown parameters of a problem that is solved in cells.
 
-    The derivatives of the fields by the parameters solve the linearised least-squares problem of
-    the cells with other right-hand sides, by the same elimination. For all values of the
-    parameters, the fields satisfy the equation and conditions as far as cells permit. So the data
-    alone determine the parameters.
+    Each step of the search takes a solve in cells. The derivatives of the fields by the parameters
+    solve the linearised least-squares problem of the cells with other right-hand sides, by the same
+    elimination. For all values of the parameters, the fields satisfy the equation and conditions as
+    far as cells permit. So the data alone determine the parameters.
 
     Args:
         residuals: the terms of the loss.
@@ -100,12 +101,12 @@ class ParametersInCells(Kept):
         seed: the seed of random starts.
 
     Attributes:
-        parameters: the coefficients of the network of coefficient fields, then the unknown numbers.
+        parameters: the coefficients of the network of coefficient fields, then the unknown scalars.
         search: the search for the parameters, by the Levenberg–Marquardt method.
         settled: whether the present parameters fit the data best, on the present cells.
         moved: whether the latest step has changed the parameters, which are not settled yet.
         may_restart: whether further random starts may be tried, which is only so on the first cells
-            and for unknown numbers.
+            and for unknown scalars.
         left: the fraction of the data's loss that would remain with better cells; 0 before it is
             known.
 
@@ -147,7 +148,7 @@ class ParametersInCells(Kept):
         self.search.now, self.search.idle, self.search.damping = None, 0, 0.0
 
     def solved(self, system: CellSystem, accuracy: float) -> tuple[CellFunctions, Tensor]:
-        """Solve for the present parameters, and make a step of the search.
+        """Solve in cells for the present parameters, and make a step of the search for them.
 
         The solution and its derivatives by the parameters are stored in the network. The search
         waits, without a step, while Newton's method for a nonlinear equation has not converged.
@@ -159,7 +160,7 @@ class ParametersInCells(Kept):
 
         Returns:
             The solution after the step of the parameters, to first order; and each cell's share of
-            the functional before the step, (N,).
+            the least-squares functional before the step, (N,).
 
         Raises:
             InputError: if data are of a field that is determined only up to a constant.

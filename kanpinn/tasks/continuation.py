@@ -1,5 +1,6 @@
-"""Continuation in a parameter of the problem: Newton's method for one value after another, from
-an easy value to the problem's own value.
+"""Continuation in a parameter of the problem, such as the Reynolds number.
+
+Newton's method solves for one value after another, from an easy value to the problem's own value.
 """
 
 import math
@@ -24,7 +25,9 @@ class NotSolved(Exception):
 
 @dataclass
 class NewtonInCells:
-    """Newton's method in cells, which are refined until the relative error is below `tolerance`.
+    """Newton's method in cells for one value of a continuation's parameter.
+
+    Cells are refined until the relative error is below `tolerance`.
 
     Args:
         kept: the ratio of the error to its indicator on the last mesh, with which the solve for the
@@ -48,11 +51,12 @@ class NewtonInCells:
 
 @dataclass
 class NewtonOnOutputLayer:
-    """Newton's method on the output layer, until a full step hardly lowers the loss any more.
+    """Newton's method on a network's output layer, for one value of a continuation's parameter.
 
-    Beyond a fold of the path of solutions there is no solution. Newton's method may settle there,
-    but at a loss more than a hundred times as large as the loss of the last solution. A relative
-    loss (loss / loss of the zero function) of 1e-6 is always accepted.
+    It ends when a full step hardly lowers the loss any more. Beyond a fold of the path of solutions
+    there is no solution. Newton's method may settle there, but at a loss more than a hundred times
+    as large as the loss of the last solution. A relative loss (loss / loss of the zero function) of
+    1e-6 is always accepted.
 
     Args:
         kept: the relative loss of the last solution.

@@ -1,9 +1,9 @@
 """A check that an equation is well posed forward in time: short waves must not grow without bound.
 
-The equation is linearised about the present solution, and its coefficients are frozen at a place.
+The equation is linearised at the present solution, and its coefficients are frozen at a point.
 A wave e^(ik·x) then grows like e^(σt), where the exponents σ are the numbers at which the symbol of
-the equation is singular. The equation is well posed if the real parts of all σ are bounded for all
-wave vectors k (Petrovskii's condition).
+the equation (its matrix for this wave) is singular. The equation is well posed if the real parts of
+all σ are bounded for all wave vectors k (Petrovskii's condition).
 
 Reference: Kreiss and Lorenz, Initial-boundary value problems and the Navier-Stokes equations
 (1989), chapter 2.
@@ -33,18 +33,18 @@ STRAIGHT = 1e-6
 def unbounded_growth(
     state: TimeState[Any], places: int = 24, negligible: float = 1e-6, shift: float = 0.5
 ) -> str:
-    """Describe in words a wave that grows without bound around the solution.
+    """Describe in words a wave that the equation amplifies without bound; "" if there is none.
 
-    The equation is linearised at some points, here called places. The result is "" if there is no
-    such wave, for equations in time alone, and if the numbers of equations and of fields differ, so
-    that no exponents σ are defined.
+    The equation is linearised at the solution, at some points. The result is also "" for equations
+    in time alone, and if the numbers of equations and of fields differ, so that no exponents σ are
+    defined.
 
     Args:
-        state: the state of the march, with the solution at a moment.
-        places: the largest number of places that are examined.
+        state: the state of a march, with the solution at one time.
+        places: the largest number of points that are examined.
         negligible: growth of less than this fraction of the largest |σ| anywhere does not count,
             since the solution has errors.
-        shift: a shift of the evenly spread places, from 0 to 1 in units of their distance.
+        shift: a shift of the evenly spread points, from 0 to 1 in units of their distance.
     """
     if (solution := state.jet()) is None:
         return ""

@@ -1,5 +1,7 @@
-"""Marching in time: one window after the other is solved by collocation, with controlled
-errors.
+"""Marching in time: an evolution is solved in one window (span of time) after another.
+
+Each window is solved at once by collocation in time. Its estimated error decides whether it is
+accepted, and the length of the next window.
 """
 
 import math
@@ -29,7 +31,10 @@ SPACES: Mapping[type[Network], type[TimeState[Any]]] = {
 
 
 def state_kind(network: Network) -> type[TimeState[Any]]:
-    """Return the kind of `TimeState` with which a march solves for a network.
+    """Return the subclass of `TimeState` with which a march solves for a network.
+
+    Args:
+        network: the network; its class decides.
 
     Raises:
         InputError: for a network that has no time windows.
@@ -44,19 +49,19 @@ def state_kind(network: Network) -> type[TimeState[Any]]:
 class March(MarchSettings, Method):
     """Solve an evolution window by window in time; the network is a `Windows` or `CellWindows`.
 
-    Each step is one attempt to solve a window. In time the solution is a polynomial that satisfies
-    the equation at the stages of a collocation method. In space the equation is tested with all
-    functions of the network (Galerkin's method), and conditions on the boundary replace some of the
-    tests. A simplified Newton method solves one linear system for each stage, with the unknowns of
-    the network in space, by band matrices in one space dimension, and by iterations for products of
-    splines. The defect of the polynomial between the stages gives the error of the window. The
-    length and the number of stages of the next window are chosen by this error. Before the first
-    window, sources, coefficients and data on the boundary are sampled at 2048 moments and 16
-    places. Windows are short where these functions change fast, so that no pulse is missed between
-    two stages, unless the pulse is shorter than about 1/2000 of the time or zero at the 16 places.
-    The residual in each interval of splines gives the error in this interval, and the errors
-    determine the grading of the intervals. Fields of which no equation has a derivative in time
-    follow from the stages alone.
+    A window is a span of time that is solved at once. Each step is one attempt to solve a window.
+    In time the solution is a polynomial that satisfies the equation at the stages of a collocation
+    method. In space the equation is tested with all functions of the network (Galerkin's method),
+    and conditions on the boundary replace some of the tests. A simplified Newton method solves one
+    linear system for each stage, with the unknowns of the network in space, by band matrices in one
+    space dimension, and by iterations for products of splines. The defect of the polynomial between
+    the stages gives the error of the window. The length and the number of stages of the next window
+    are chosen by this error. Before the first window, sources, coefficients and data on the
+    boundary are sampled at 2048 times and 16 points. Windows are short where these functions change
+    fast, so that no pulse is missed between two stages, unless the pulse is shorter than about
+    1/2000 of the time or zero at the 16 points. The residual in each interval of splines gives the
+    error in this interval, and the errors determine the grading of the intervals. Fields of which
+    no equation has a derivative in time follow from the stages alone.
 
     With cells in space (`CellWindows`) each step of Newton's method solves a few least-squares
     problems in cells. Their factors are kept for further windows of the same length while Newton's
@@ -89,8 +94,8 @@ class March(MarchSettings, Method):
     Raises:
         InputError: for values out of range; in a solve, for another kind of network, a domain
             that is not a product of space and time, a term that is not imposed at all times,
-            unknown numbers, or an equation that is ill-posed forward in time; with cells in space
-            also for Gauss stages, an even number of stages, or weights of conditions.
+            unknown parameters, or an equation that is ill-posed forward in time; with cells in
+            space also for Gauss stages, an even number of stages, or weights of conditions.
 
     Reference: Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8.
 
@@ -139,7 +144,9 @@ KEPT = "what comes before is kept, and the network is constant in time after"
 
 
 class MarchStage(Stage):
-    """A march in progress: the solution up to a moment, and the control of the next window.
+    """A march between its steps: the solution so far, and the choice of the next window.
+
+    A window is a span of time that is solved at once.
 
     Args:
         settings: the settings of the march.
@@ -147,7 +154,7 @@ class MarchStage(Stage):
 
     Attributes:
         state: the solution at the end of the windows so far.
-        begin, duration: the first moment, and the time from the first to the last moment.
+        begin, duration: the initial time, and the time from the initial to the final time.
         control: the control that chooses the length and the stages of the next window.
         scales: the time scales of the data, which limit the length of the next window unless the
             number of windows is prescribed.
@@ -188,7 +195,7 @@ class MarchStage(Stage):
 
     @property
     def part(self) -> float:  # type: ignore[override]
-        """The fraction of the time up to which the solution is known."""
+        """The fraction of the duration up to which the solution is known."""
         return (self.state.time - self.begin) / self.duration
 
     @property
@@ -244,11 +251,11 @@ class MarchStage(Stage):
         return Step(self.spent**2, window.iterations, ends or None, notes, words, until=state.time)
 
     def _length(self) -> tuple[float, bool]:
-        """Return the length of the next window, and whether this window is the last.
+        """Return the length of the next window of time, and whether this window is the last.
 
         The length is the one that `control` has chosen and `scales` permit, but at most half of the
         rest of the time, or all of the rest if it fits into one window. If factors are kept for
-        windows of the same length, the rest is divided into equal windows instead.
+        windows of equal length, the rest is divided into equal windows instead.
         """
         time, latest = self.state.time, self.state.latest
         left = self.begin + self.duration - time
@@ -348,7 +355,7 @@ class MarchStage(Stage):
         return status, f"window from {self._at(window.start)} again, shorter: {why}"
 
     def _at(self, moment: float) -> str:
-        """A moment in words, such as "t = 0.25", with enough digits to tell windows apart."""
+        """A time in words, such as "t = 0.25", with enough digits to tell windows apart."""
         digits = 4 + int(math.log10(max(abs(self.begin), abs(self.state.end)) / self.duration))
         return f"{self.state.surrogate.domain.names[-1]} = {moment:.{digits}g}"
 

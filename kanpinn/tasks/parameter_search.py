@@ -16,7 +16,7 @@ NO_FIT = "stopped: no start leads to a fit of the data"
 
 @dataclass(frozen=True, eq=False)
 class MisfitModel:
-    """The Gauss–Newton model of the misfit of data, for changes of the parameters.
+    """The Gauss–Newton model of the misfit of data: its loss for small changes of the parameters.
 
     Args:
         parameters: the values of the parameters, (K,).
@@ -40,7 +40,7 @@ class MisfitModel:
 
     @property
     def possible(self) -> float:
-        """The decrease of the loss by the step `newton`, according to the model."""
+        """The decrease of the loss that the model predicts for the step `newton`."""
         return self.loss - self.model.loss(self.newton)
 
     def excess(self, deviations: float) -> float:

@@ -45,13 +45,13 @@ def free_start(
     """Write the initial state as base + Σ_k y_k directions_k with free numbers y_k.
 
     The function is for equations in time alone. The state consists of the m values and, for second
-    order, the m rates at the first moment. The conditions fix the base; they leave the numbers y_k
-    free. The first data, if there are any, help to find the base.
+    order, the m rates at the initial time. The initial conditions fix the base; they leave the
+    numbers y_k free. The first data, if there are any, help to find the base.
 
     Args:
-        terms: the conditions at the first moment.
+        terms: the initial conditions.
         data: the terms of the data.
-        first: the first moment, one point.
+        first: the initial time, one point.
         fields: the number of fields m.
         order: the order of the equation in time.
 
@@ -93,17 +93,18 @@ def window_sensitivities(
 ) -> Window:
     """The derivatives of a window's solution by K parameters, as a window of K·m fields.
 
-    The derivatives solve the linearised collocation equations. In time alone with few fields these
-    equations are solved as one dense system. Otherwise they are solved by iteration with the linear
-    systems of the stages, which are factored for the middle of the window (see `newton_method`).
+    A window is a span of time with its solution, a polynomial in time. The derivatives solve the
+    linearised collocation equations. In time alone with few fields these equations are solved as
+    one dense system. Otherwise they are solved by iteration with the linear systems of the stages,
+    which are factored for the middle of the window (see `newton_method`).
 
     Args:
         system: the equation in the window's trial space.
-        window: the solution in the window; the equations are linearised about it at each stage.
+        window: the solution in the window; the equations are linearised at it, at each stage.
         starts: the derivatives of the value, and for second order the rate, at the start of the
             window by the K parameters, (order, n, K·m): the m fields of the first parameter, then
-            those of the second parameter, and so on. The unknown numbers of the equation are the
-            last parameters.
+            those of the second parameter, and so on. The unknown parameters of the equation are the
+            last ones.
         equations: the equation and the conditions on the boundary, by their names.
 
     Raises:
@@ -120,13 +121,13 @@ def window_sensitivities(
         terms.append((term, by_fields, equation.rates(points, jet)))
 
     def rows(starts: Tensor, unknowns: Tensor, sources: bool = True) -> Tensor:
-        """The rows of the linearised equations at all stages, (K, s, n·m).
+        """The residuals of the linearised equations at all stages, (K, s, n·m).
 
         Args:
             starts: the derivatives at the start of the window, as for `window_sensitivities`.
             unknowns: the derivatives at the stages.
-            sources: whether the rows include the derivatives of the equations by the unknown
-                numbers.
+            sources: whether the residuals include the derivatives of the equations by the unknown
+                parameters.
         """
         states, changes = torch.cat([starts, unknowns]), []
         split = states.unflatten(-1, (-1, fields)).permute(0, 2, 1, 3)  # (b, K, n, m)
@@ -174,7 +175,7 @@ def window_sensitivities(
 
 @dataclass(frozen=True, eq=False)
 class PathPiece:
-    """One window of a march, with the derivatives of its solution by K parameters.
+    """One window (span of time) of a march, with the derivatives of its solution by K parameters.
 
     Args:
         space: the functions of space in the window.
@@ -200,7 +201,7 @@ class Path(MisfitModel):
     """The solution of an evolution for given parameters, with the misfit of the data.
 
     Args:
-        pieces: the windows, in the order of time.
+        pieces: the windows (spans of time) of the solution, in the order of time.
         size: the largest root mean square of the solution.
         limited: whether the functions of space are too coarse to resolve the solution to the
             tolerance.
@@ -212,24 +213,24 @@ class Path(MisfitModel):
 
 
 class ParametrisedMarch:
-    """An evolution as a function of parameters, with its data; in float64 on the CPU.
+    """An evolution as a function of unknown parameters, with its data; in float64 on the CPU.
 
     Args:
         residuals: the terms of the loss.
 
     Attributes:
-        parameters: the K parameters: the free initial values, then the unknown numbers.
-        begin, end: the first and the last moment of the domain.
+        parameters: the K parameters: the free initial values, then the unknowns of the problem.
+        begin, end: the initial and the final time of the domain.
         data: the terms of the measurements.
         equations: the equation and its conditions as functions of the parameters, by the names of
             their terms.
         residuals: the terms with these `equations`, and a surrogate whose network has no unknown
-            numbers, since the equations have the values of the parameters.
+            parameters, since the equations have the values of the parameters.
         start: the derivatives by the parameters of the value, and for second order the rate, at the
-            first moment, (order, m, K).
+            initial time, (order, m, K).
 
     Raises:
-        InputError: for a problem without unknown numbers or data, or with coefficient fields.
+        InputError: for a problem without unknown parameters or data, or with coefficient fields.
     """
 
     def __init__(self, residuals: Residuals) -> None:
@@ -276,16 +277,16 @@ class ParametrisedMarch:
         tolerant: bool,
         near: Path | None = None,
     ) -> Path | None:
-        """Return the solution for given parameters, compared with the data; None if it fails.
+        """Solve the evolution for given parameters, and compare with the data; None if it fails.
 
         Args:
             settings: the settings of the march.
             parameters: the values of the parameters, (K,).
-            until: the moment up to which the march goes and data are compared.
+            until: the time up to which the march goes and data are compared.
             tolerant: whether the result is also None if the march refuses the equation: it may be
                 ill-posed for parameters that the user has not chosen.
             near: the solution for other parameters up to the same time, a `Path` of this module.
-                Its windows are used again where they suit the new parameters.
+                Its windows of time are used again where they suit the new parameters.
 
         Raises:
             InputError: if the march refuses the equation and `tolerant` is False.
@@ -400,7 +401,7 @@ class ParametrisedMarch:
     def _piece(
         self, before: Sequence[PathPiece], space: FunctionSpace, window: Window, error: float
     ) -> PathPiece:
-        """Return a window with the derivatives of its solution by the parameters.
+        """Return a solved window of time with the derivatives of its solution by the parameters.
 
         The derivatives at the start of the window are those at the end of the window before it; in
         the first window they are `start`.
@@ -521,7 +522,7 @@ class Shooting(Method):
 
 
 class ShootingStage(Stage):
-    """The search for the parameters, with the data of a growing time.
+    """The search of `Shooting` between its steps: the parameters, and the data that are fitted.
 
     Over a long time the misfit of data may have many minima. The parameters that fit the data of a
     shorter time start the search near the right minimum.
@@ -534,7 +535,7 @@ class ShootingStage(Stage):
     Attributes:
         march: the evolution as a function of the parameters.
         search: the search for the parameters, by the Levenberg–Marquardt method.
-        begin, end: the first moment, and the time of the last measurement.
+        begin, end: the initial time, and the time of the last measurement.
         shortest: the smallest value of `until`, up to which there are enough data.
         reached: the time up to which the data have been fitted; `begin` before any fit.
         until: the time up to which the data are being fitted.

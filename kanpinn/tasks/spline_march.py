@@ -1,6 +1,4 @@
-"""A march with splines or random functions in space: the solution at the end of the windows so far,
-and intervals that follow the solution.
-"""
+"""A march in time with splines or random functions in space; intervals follow the solution."""
 
 import copy
 import math
@@ -25,10 +23,10 @@ from kanpinn.tasks.window import GalerkinNewton, Window, newton_method, solve_wi
 
 @dataclass(frozen=True, eq=False)
 class SplineState:
-    """The solution at the end of the windows so far, from which the next window starts.
+    """The solution at the end of the windows solved so far, from which the next window starts.
 
-    There are n functions of space, m fields and E elements (the intervals, if the functions are
-    splines). The window is the present interval of time.
+    A window is a span of time that is solved at once. There are n functions of space, m fields and
+    E elements (the intervals, if the functions are splines).
 
     Args:
         time: the end of the windows.
@@ -37,12 +35,12 @@ class SplineState:
             (order, n, m).
         size: the largest root mean square of the solution so far.
         error: the coefficients of the estimated error of the state, (order, n, m).
-        errors: the root mean square error with which the space represents the state in each
-            element, (E,); None if the state is the end of a window in the same space.
-        latest: the last window that has been solved, in the same space: the window that ends at
-            this time, or a window that starts here and was not accepted; None at the first moment.
-        lasting: the fraction of the whole time for which an error in each element lasts, (E,),
-            known at the first moment; None for the whole time.
+        errors: the root mean square error with which the functions represent the state in each
+            element, (E,); None if the state is the end of a window with these functions.
+        latest: the last window that has been solved, with these functions: the window that ends at
+            this time, or a window that starts here and was not accepted; None at the initial time.
+        lasting: the fraction of the duration for which an error in each element lasts, (E,),
+            known at the initial time; None for the whole duration.
     """
 
     time: float
@@ -56,15 +54,15 @@ class SplineState:
 
     @property
     def is_first(self) -> bool:
-        """True if the state is at the first moment."""
+        """True if the state is at the initial time."""
         return self.time == self.space.surrogate.domain.time_span[0]
 
     @property
     def change(self) -> float:
-        """The relative error with which the space represents the state.
+        """The relative error with which the functions of space represent the state.
 
         It is the root mean square of `felt` over all elements, divided by `size`; 0 if the state is
-        the end of a window in the same space.
+        the end of a window with these functions.
         """
         if self.errors is None or not self.size:
             return 0.0
@@ -72,18 +70,18 @@ class SplineState:
 
     @property
     def felt(self) -> Tensor:
-        """The effect of `errors` over the whole time, as a root mean square in time, (E,).
+        """The errors of the state in each element, weighted by the time for which they last, (E,).
 
-        An error counts only for the fraction of the time for which it lasts: the result is errors ·
-        √lasting, or `errors` if `lasting` is None.
+        An error counts only for the fraction of the duration for which it lasts: the result is
+        errors · √lasting, or `errors` if `lasting` is None.
         """
         assert self.errors is not None
         return self.errors if self.lasting is None else self.errors * self.lasting.sqrt()
 
     def regraded(self, errors: Tensor, error: float, smooth: bool = True) -> FunctionSpace:
-        """A space with intervals graded for a given relative error of its splines.
+        """Splines on new intervals, graded for a given relative error.
 
-        At the first moment, the places where the initial values have kinks stay breaks.
+        At the initial time, the points where the initial values have kinks stay ends of intervals.
 
         Args:
             errors: the present root mean square errors on each interval, (G,).
@@ -95,14 +93,14 @@ class SplineState:
         return space.regraded(errors, self.size * error, smooth)
 
     def moved(self, space: FunctionSpace) -> "SplineState":
-        """Return the state in another space.
+        """Project the state onto other functions of space.
 
-        At the first moment, or without a last window, the initial values are projected again.
+        At the initial time, or without a last window, the initial values are projected again.
         Otherwise the state, its error and the last window are projected; `errors` of the result are
         the errors of this projection.
 
         Args:
-            space: the other space.
+            space: the other functions.
         """
         if self.latest is None or self.is_first:
             return first_state(space, self.time)
@@ -115,12 +113,12 @@ class SplineState:
 
 
 def first_state(space: FunctionSpace, time: float) -> SplineState:
-    """Return the state at the first moment: the initial values, projected onto a space.
+    """Return the state at the initial time: the initial values, projected onto functions of space.
 
     Args:
-        space: the space. If the places of kinks are known, the state also has the times for which
-            errors last.
-        time: the first moment.
+        space: the functions. If the points with kinks of the initial values are known, the state
+            also has the times for which errors last.
+        time: the initial time.
     """
     (state, errors), lasting = space.initial(), None
     system, functions = space.system, space.system.space
@@ -135,7 +133,7 @@ def first_state(space: FunctionSpace, time: float) -> SplineState:
 
 @dataclass(frozen=True, eq=False)
 class SplineAttempt(Attempt):
-    """An attempt to solve a window from a state.
+    """An attempt to solve a window (span of time) from a state.
 
     If the error in time is too large for the window to be accepted, the errors in space are only
     placeholders.
@@ -163,15 +161,16 @@ class SplineAttempt(Attempt):
 
 
 class SplineMarch(TimeState[SplineAttempt]):
-    """The solution in splines or random functions, on intervals that follow the solution.
+    """The state of a march with splines or random functions in space.
 
-    The errors of splines are waves as long as an interval. If intervals are refined late, these
-    waves go on in the finer space. Few equations damp them, and they force short windows. So
-    intervals are refined as soon as the errors exceed `tolerated`, well before they reach
-    `allowed`, half of the tolerance.
+    The intervals of splines are refined and coarsened to follow the solution. The errors of splines
+    are waves as long as an interval. If intervals are refined late, these waves go on in the finer
+    intervals. Few equations damp them, and they force short windows (steps of time). So intervals
+    are refined as soon as the errors exceed `tolerated`, well before they reach `allowed`, half of
+    the tolerance.
 
     An error at a kink of the initial values counts only for the time for which it lasts. Where the
-    equation damps short waves, this is a small part of the whole time, and intervals at the kink
+    equation damps short waves, this is a small part of the duration, and intervals at the kink
     may be larger.
 
     The arguments are those of `TimeState`.
@@ -194,7 +193,12 @@ class SplineMarch(TimeState[SplineAttempt]):
         self.tolerated, self.aim = self.allowed / 5, self.allowed / 30
 
     def _space(self, breaks: Sequence[Tensor], kinks: Tensor | None = None) -> FunctionSpace:
-        """The functions of space with given breaks in each coordinate, in float64."""
+        """The functions of space for given ends of spline intervals, in float64.
+
+        Args:
+            breaks: the ends of intervals in each coordinate.
+            kinks: the points where the initial values have kinks; None if not known.
+        """
         breaks = [one.to("cpu", torch.float64) for one in breaks]
         return FunctionSpace(self.network, self.surrogate, self.terms, breaks, kinks)
 
@@ -225,10 +229,10 @@ class SplineMarch(TimeState[SplineAttempt]):
         return points, system.interior.jet(points, moments, states)
 
     def attempt(self, scheme: Stages, length: float, allowed: float) -> SplineAttempt:
-        """Try to solve a window; refine intervals and try again while the splines err too much.
+        """Try to solve a window of time; refine intervals and try again while splines err too much.
 
         Args:
-            scheme: the stages of the window.
+            scheme: the collocation stages of the window.
             length: the length of the window.
             allowed: the largest relative error in time.
 
@@ -264,7 +268,7 @@ class SplineMarch(TimeState[SplineAttempt]):
     def _judged(
         self, state: SplineState, window: Window, newton: GalerkinNewton, size: float
     ) -> SplineAttempt:
-        """Estimate the errors in space of a solved window; return the attempt with these errors.
+        """Estimate the errors in space of a solved window of time; return the attempt with them.
 
         Errors of splines that the equation damps early count less. Let T be a tenth of the duration
         of the march, and e the time, counted from the start of the march, at which an error is
@@ -350,11 +354,11 @@ class SplineMarch(TimeState[SplineAttempt]):
 
 
 def _intervals_in_words(space: FunctionSpace, splines: float = 0.0) -> tuple[str, dict[str, float]]:
-    """The intervals in words, such as "8 × 8 intervals", and as numbers for the history.
+    """The numbers of spline intervals in words, such as "8 × 8 intervals", and for the history.
 
     Args:
         space: the functions of space; without intervals the words are "", and the number is 0.
-        splines: the relative error of the splines.
+        splines: the relative error of the splines, for the history.
     """
     counts = space.counts
     words = " × ".join(map(str, counts)) + " intervals" if counts else ""

@@ -1,5 +1,6 @@
-"""The state of a march: the solution at the end of the windows so far, with the functions of space,
-and an attempt to solve the next window.
+"""The state of a march: the solution at the end of the windows (spans of time) solved so far.
+
+It includes the functions of space, and an attempt to solve the next window.
 """
 
 import math
@@ -77,11 +78,11 @@ class MarchSettings:
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """An attempt to solve a window (an interval of time), which the march accepts or refuses.
+    """An attempt to solve a window (a span of time), which the march accepts or refuses.
 
     Args:
         window: the window with its solution and errors.
-        space: the size of the space in words, such as "8 intervals"; "" for none.
+        space: the size of the discretization in space in words, such as "8 intervals"; "" for none.
         notes: numbers for the history, by name.
     """
 
@@ -94,7 +95,10 @@ Tried = TypeVar("Tried", bound=Attempt)
 
 
 class TimeState(Kept, ABC, Generic[Tried]):
-    """The state of a march: the solution at the end of the windows so far, in a function space.
+    """The state of a march: the solution at the end of the windows so far; a base class.
+
+    A window is a span of time that is solved at once. Subclasses have splines or other Galerkin
+    functions, or cells, as functions of space; in this class they are called the space.
 
     Args:
         settings: the settings of the march.
@@ -103,13 +107,13 @@ class TimeState(Kept, ABC, Generic[Tried]):
 
     Attributes:
         order: the order of the equation in time.
-        time: the moment up to which the solution is known.
-        latest: the last window that has been solved; None at the first moment.
+        time: the time up to which the solution is known.
+        latest: the last window that has been solved; None at the initial time.
         limited: whether the space has been too coarse for the tolerance.
         stopped: the reason, in words, why no further window can be tried; "" if there is none.
         deadline: the reading of `time.perf_counter` at which the step must end, by the budget.
         choice: the numbers of stages that windows may have.
-        keeps_factors: whether windows of the same length share the factors of their matrices.
+        keeps_factors: whether windows of equal length share the factors of their matrices.
         watches_growth: whether waves that grow without bound are searched for after each window.
     """
 
@@ -146,37 +150,38 @@ class TimeState(Kept, ABC, Generic[Tried]):
 
     @abstractmethod
     def start(self, scheme: Stages, length: float) -> None:
-        """Represent the initial values in the space, refined if necessary.
+        """Represent the initial values by the functions of space, which are refined if necessary.
 
         Args:
-            scheme: the stages of the first window.
+            scheme: the collocation stages of the first window of time.
             length: the length of the first window.
         """
 
     @abstractmethod
     def jet(self) -> tuple[Points, Jet] | None:
-        """The points in space and time of the equation, and the jets of the solution there.
+        """The solution with its derivatives at points, for a check for growing waves.
 
-        The result is None for equations in time alone, where no waves in space can grow.
+        The result has the points in space and time, and the jet there. It is None for equations in
+        time alone, where no waves in space can grow.
         """
 
     @abstractmethod
     def attempt(self, scheme: Stages, length: float, allowed: float) -> Tried | None:
-        """Try to solve the next window.
+        """Try to solve the next window, the span of time after the present time.
 
-        The space is refined until it resolves the window, unless the error in time is too large.
-        The result is None if no window can be tried, with the reason in `stopped`, or if `deadline`
-        has passed.
+        The functions of space are refined until they resolve the window, unless the error in time
+        is too large. The result is None if no window can be tried, with the reason in `stopped`, or
+        if `deadline` has passed.
 
         Args:
-            scheme: the stages of the window.
+            scheme: the collocation stages of the window.
             length: the length of the window.
             allowed: the largest error in time with which the window will be accepted.
         """
 
     @abstractmethod
     def member(self, done: Tried) -> Network:
-        """The network that represents the solution in the window of an attempt."""
+        """The network that represents the solution in the window (span of time) of an attempt."""
 
     @abstractmethod
     def accept(self, done: Tried, time: float) -> float:
@@ -201,10 +206,10 @@ class TimeState(Kept, ABC, Generic[Tried]):
 
     @abstractmethod
     def lighten(self, done: Tried, length: float) -> None:
-        """Coarsen the space where it is finer than the next window needs.
+        """Coarsen the functions of space where they are finer than the next window needs.
 
         Args:
-            done: the accepted attempt of the last window.
+            done: the accepted attempt of the last window (span of time).
             length: the length of the next window.
         """
 

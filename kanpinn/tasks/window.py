@@ -1,6 +1,7 @@
-"""One window of time: its solution by Newton's method for the collocation equations, in general and
-in trial spaces of Galerkin's method, its polynomials in time, its estimated errors, and the choice
-of the next window.
+"""One window of time in a march, a span of time in which the solution is a polynomial in time.
+
+The module has Newton's method for the collocation equations of a window, estimates of the window's
+errors, and the choice of the next window's length.
 """
 
 import copy
@@ -37,11 +38,11 @@ from kanpinn.spaces.time_schemes import (
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """The solution in one window (interval of time), in which it is a polynomial in time.
+    """The solution in one window, a span of time in which it is a polynomial in time.
 
     Args:
         stages: the collocation method, with s stages.
-        start, length: the first moment of the window and its length.
+        start, length: the time at which the window starts, and its length.
         states: the coefficients of m fields in n functions of space, (order + s, n, m). First come
             the coefficients of the value at the start and, for second order, of the rate (time
             derivative) at the start. Then comes one unknown for each stage: the change of the
@@ -50,8 +51,8 @@ class Window:
         error: the estimate of the error that the window adds: its root mean square over the window,
             relative to the size of the solution. It is infinite if the window could not be solved.
         lower: the error, in the same measure, that two stages fewer would leave; 0 if not known.
-        in_time: an estimate of the error in time of the value at the end, as coefficients (1, n,
-            m), see `Newton.error`.
+        in_time: an estimate of the error in time of the value at the end, as coefficients
+            (1, n, m), see `Newton.error`.
         size: the root mean square of the solution at the end.
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
@@ -92,13 +93,14 @@ class Window:
         return torch.tensordot(torch.from_numpy(rates[derivative]), self.states, dims=1)
 
     def guess(self, stages: Stages, start: float, length: float) -> Tensor:
-        """Guess the unknowns of a window that starts in this window or at its end, (s, n, m).
+        """Extrapolate the solution to guess the unknowns of a later window, (s, n, m).
 
-        The Legendre series of the value, or for second order of the rate, is cut off for each stage
-        after its smallest term: beyond the end the polynomials of high degree grow fast.
+        The later window starts in this window or at its end. The Legendre series of the value, or
+        for second order of the rate, is cut off for each stage after its smallest term: beyond the
+        end the polynomials of high degree grow fast.
 
         Args:
-            stages, start, length: the stages, the first moment and the length of the other window.
+            stages, start, length: the stages, the start and the length of the later window.
         """
         series = self.series(self.order - 1).numpy()
         modes, begin = len(series), (start - self.start) / self.length
@@ -125,7 +127,7 @@ class Window:
 
 @dataclass(frozen=True)
 class StageChoice:
-    """The numbers of stages from which a method that solves windows chooses.
+    """Which numbers of collocation stages a march may choose for its windows, and at what cost.
 
     Args:
         most: the largest number of stages.
@@ -142,13 +144,15 @@ class StageChoice:
 
 
 class Newton(ABC):
-    """Newton's method for the collocation equations of one window, with any functions of space.
+    """Newton's method for the collocation equations of one window (span of time); a base class.
+
+    Subclasses have different functions of space.
 
     Attributes:
         is_linear: whether the method converges linearly; otherwise it converges quadratically.
         choice: the numbers of stages that windows may have with the method.
         stages: the collocation method of the window, with s stages.
-        start, length: the first moment of the window and its length.
+        start, length: the start of the window and its length.
         initial: the coefficients of the value, and for second order the rate, at the start of the
             window, (order, n, m), for m fields and n functions of space.
     """
@@ -162,15 +166,19 @@ class Newton(ABC):
 
     @abstractmethod
     def correction(self, unknowns: Tensor) -> Tensor | None:
-        """The Newton step, to be subtracted from the unknowns, (s, n, m); None if not finite."""
+        """The Newton step, which is subtracted from the unknowns; None if it is not finite.
+
+        Args:
+            unknowns: the unknowns of the stages, (s, n, m), as in `Window.states`.
+        """
 
     def is_settled(self, unknowns: Tensor) -> bool:
-        """True if further corrections would be rounding errors, for example for linear equations.
+        """Return whether further Newton steps would be rounding errors, as for linear equations.
 
         By default this is not known, and the result is False.
 
         Args:
-            unknowns: the unknowns of the stages after the latest correction, (s, n, m).
+            unknowns: the unknowns of the stages after the latest step, (s, n, m).
         """
         return False
 
@@ -178,10 +186,10 @@ class Newton(ABC):
     def error(self, unknowns: Tensor) -> tuple[float, Tensor]:
         """Estimate the error in time of a solved window whose state at the start is exact.
 
-        The polynomials p satisfy the equation at the stages only. Between them they leave a defect
-        (residual). To leading order the error e of p is a multiple of a known function ω of time
-        (see `ErrorForm`), so that its derivatives near a moment are e^(r) = ω^(r) / ω e. With these
-        derivatives the equation, linearised about p, gives e at the moment from the defect there,
+        The polynomials p in time satisfy the equation at the stages only. Between them they leave a
+        defect (residual). To leading order the error e of p is a multiple of a known function ω of
+        time (see `ErrorForm`), so that its derivatives near a time are e^(r) = ω^(r) / ω e. With
+        these derivatives the equation, linearised at p, gives e at this time from the defect there,
         by one linear system. This error, scaled to its mean size over the window, also serves as an
         estimate of the error at the end. The true error at the end is far smaller for smooth
         solutions, about as large for waves that are too fast for the window, and larger for
@@ -197,7 +205,7 @@ class Newton(ABC):
 
     @abstractmethod
     def restarted(self, window: Window, size: float, precision: float) -> tuple[Self, Window]:
-        """Solve again for other initial values that hardly change the solution.
+        """Solve the window again for other initial values that hardly change the solution.
 
         Args:
             window: the present solution, but with the other initial values at the beginning of
@@ -230,7 +238,7 @@ class Newton(ABC):
         return float(self.norms(window.end()[:1]))
 
     def solve(self, unknowns: Tensor, size: float, precision: float) -> Window:
-        """Iterate from a guess, for at most 12 steps.
+        """Solve the collocation equations of the window by at most 12 Newton steps from a guess.
 
         The iteration ends without convergence as soon as a step is more than twice as long as the
         step before, or if the steps shrink too slowly to converge in time. The iteration also
@@ -283,7 +291,7 @@ Method = TypeVar("Method", bound=Newton)
 def solve_window(
     newton: Method, guess: Tensor, size: float, precision: float, algebraic: Sequence[int] = ()
 ) -> tuple[Window, Method]:
-    """Solve a window, and estimate its errors.
+    """Solve a window (span of time) by Newton's method, and estimate its errors.
 
     The initial values of algebraic fields are made consistent with the equations, so the method
     that is returned may have other initial values. The window counts as not converged if a matrix
@@ -336,7 +344,7 @@ def solve_window(
 
 
 def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
-    """Return the estimated errors of a window, with s and with s - 2 stages.
+    """Return the estimated errors in time of a window, with s and with s - 2 stages.
 
     With two stages fewer, the terms of the two highest Legendre polynomials would be missing. So
     the second error is the norm of these two terms, and the first error is `error`. If these terms
@@ -345,8 +353,8 @@ def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
 
     Args:
         error: the estimated error with s stages, relative to the size of the solution.
-        modes: the relative sizes of the terms of the Legendre series, lowest degree first,
-            (s + order,).
+        modes: the relative sizes of the terms of the solution's Legendre series in time, lowest
+            degree first, (s + order,).
     """
     rounding, lower = 1e-14, float(np.hypot(*modes[-2:]))
     largest = np.maximum.accumulate(modes[::-1])[::-1]  # the largest from each degree upwards
@@ -360,12 +368,12 @@ def errors_by_decay(error: float, modes: Array) -> tuple[float, float]:
 
 @dataclass(eq=False)
 class GalerkinNewton(Newton):
-    """Newton's method for the equations of a window, tested with the functions of a trial space.
+    """Newton's method for a window of time, for an equation in a trial space; a base class.
 
     Args:
         system: the equation in a trial space of n functions, for m fields.
         stages: the collocation method of the window, with s stages.
-        start, length: the first moment of the window and its length.
+        start, length: the start of the window and its length.
         initial: the coefficients of the value, and for second order the rate, at the start,
             (order, n, m).
         guess: the guess of the unknowns of the stages, (s, n, m).
@@ -383,7 +391,7 @@ class GalerkinNewton(Newton):
 
     @cached_property
     def moments(self) -> MomentsInTime:
-        """The moments of the stages, with the values and derivatives of the polynomials there."""
+        """The times of the stages, with the window's basis polynomials and derivatives there."""
         order, highest = self.system.order, self.system.highest
         times = self.start + self.length * self.stages.nodes
         return MomentsInTime.of(times, at_stages(self.stages, self.length, order, highest))
@@ -394,10 +402,10 @@ class GalerkinNewton(Newton):
         return self.system.points(self.moments)
 
     def moment(self, moment: float) -> MomentsInTime:
-        """A moment of the window, with the values and derivatives of the polynomials there.
+        """One time of the window, with the window's basis polynomials and their derivatives there.
 
         Args:
-            moment: the moment, from 0 at the start to 1 at the end of the window.
+            moment: the time, from 0 at the start to 1 at the end of the window.
         """
         at, order, highest = np.array([moment]), self.system.order, self.system.highest
         rates = at_moments(self.stages, at, self.length, order, highest)
@@ -427,7 +435,7 @@ class GalerkinNewton(Newton):
 
     @abstractmethod
     def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:
-        """Propagate a small change of the state at the start through a solved window.
+        """Propagate a small change of the initial values through a solved window.
 
         Args:
             unknowns: the unknowns of the stages of the solution, (s, n, m).
@@ -439,7 +447,7 @@ class GalerkinNewton(Newton):
         """
 
     def splines(self, window: Window) -> tuple[Tensor, Tensor]:
-        """The errors due to splines in E intervals, (E,), and the times for which these last, (E,).
+        """The errors that splines make in each of E intervals, and how long these last, (E,) each.
 
         Each error is the largest root mean square over the interval at any stage. It lasts until
         the equation has damped it. Both tensors are empty for equations in time alone, and for
@@ -453,9 +461,9 @@ class GalerkinNewton(Newton):
     def propagated_error(
         self, window: Window, start: Tensor, size: float, lifetimes: Tensor
     ) -> Tensor:
-        """The estimated error of the state at the end of the solved window, (order, n, m).
+        """The estimated error at the end of a solved window, as coefficients, (order, n, m).
 
-        The error at the start is propagated by the equation, linearised about the solution. The
+        The error at the start is propagated by the equation, linearised at the solution. The
         equation may amplify or damp the error. Collocation damps waves that are too fast for the
         window, even where the equation does not. So for equations that do not damp waves, the
         propagated error is scaled up to its size at the start. The window's own error in time is
@@ -492,7 +500,7 @@ def together(one: Tensor, other: Tensor) -> Tensor:
 
 
 class SimplifiedNewton(GalerkinNewton):
-    """Simplified Newton's method: all stages use the Jacobian in the middle of the window.
+    """Simplified Newton's method for a window of time: all stages have the Jacobian of its middle.
 
     Diagonalising the inverse Butcher matrix leaves one linear system with n·m unknowns for each
     stage, or for each pair of complex eigenvalues. Each system is factored once (see `Stages`).
@@ -502,11 +510,12 @@ class SimplifiedNewton(GalerkinNewton):
 
     @cached_property
     def linearised(self) -> tuple[Tensor, LinearSystem]:
-        """The equation, linearised about the guess in the middle of the window.
+        """The equation, linearised at the guess in the middle of the window.
 
         Returns:
-            The derivatives of the equation's residuals, (equations, E, q, parts, m), and the
-            function that makes solvers of the linear systems, see `System.linear`.
+            The derivatives of the equation's residuals by values and derivatives (parts) of the
+            fields, (equations, E, q, parts, m), and the function that makes solvers of the linear
+            systems, see `System.linear`.
         """
         system, middle = self.system, self.moment(0.5)
         states = torch.cat([self.initial, self.guess])
@@ -515,7 +524,10 @@ class SimplifiedNewton(GalerkinNewton):
 
     @cached_property
     def factors(self) -> dict[complex, Solve]:
-        """The factored linear system for each rate, an eigenvalue over the window's length."""
+        """The factored linear systems by their rate, an eigenvalue divided by the window's length.
+
+        There is one system for each eigenvalue of the inverse Butcher matrix, see `Stages`.
+        """
         powers, linear = range(self.system.order + 1), self.linearised[1]
         rates = self.stages.rates(self.length)
         return {rate: linear([rate**r for r in powers]) for rate in rates}
@@ -569,21 +581,21 @@ class CoupledNewton(GalerkinNewton):
     """Newton's method with the exact Jacobian, for equations in time alone with few unknowns.
 
     There are m fields and no functions of space (n = 1). One dense linear system with s·m unknowns
-    couples all s stages. Unlike the diagonalisation in `SimplifiedNewton`, it loses no digits with
-    many stages. The convergence is quadratic, so that windows can be long.
+    couples all s stages of a window of time. Unlike the diagonalisation in `SimplifiedNewton`, it
+    loses no digits with many stages. The convergence is quadratic, so that windows can be long.
 
-    The residual is linearised at s + 1 moments: at the stages, for the Newton step, and at one
-    moment before the first stage, for the error estimate. The m equations are differentiated in one
-    backward pass, each at its own copy of the s + 1 moments.
+    The residual is linearised at s + 1 times: at the stages, for the Newton step, and at one time
+    before the first stage, for the error estimate. The m equations are differentiated in one
+    backward pass, each at its own copy of the s + 1 times.
 
     Attributes:
         fields: the number of fields m.
-        parts: for each part of a field's stacked jet the order of a derivative in time, and the
-            factor by which this derivative is multiplied to give the part.
+        parts: for each part of a field's jet (value or derivative) the order of a derivative in
+            time, and the factor by which this derivative is multiplied to give the part.
         from_states: the matrix from a field's coefficients `Window.states` to the parts of its jet
-            at all moments, (s + 1, parts, order + s).
+            at all times, (s + 1, parts, order + s).
         by_unknowns: the columns of `from_states` for the s unknowns, (s + 1, 1, s, parts).
-        copies: the s + 1 moments, repeated for each equation, as points.
+        copies: the s + 1 times, repeated for each equation, as points.
         seeds: the gradients with which the backward pass starts, (m (s + 1), m); row block e
             selects the equation e.
     """
@@ -632,15 +644,17 @@ class CoupledNewton(GalerkinNewton):
         return torch.from_numpy(found).view(unknowns.shape)
 
     def _linearised(self, unknowns: Tensor) -> tuple[Array, Array]:
-        """The residuals of m equations at all moments, and their derivatives by parts of jets.
+        """The residuals of m equations at s + 1 times, and their derivatives by parts of the jets.
+
+        A part of a jet is a value or a derivative of a field.
 
         Args:
             unknowns: the unknowns of the stages, (s, 1, m).
 
         Returns:
-            The residuals at the stages and at the moment for the error, (s + 1, m), and the
-            derivatives of each equation by the parts of each field's jet there, (m, s + 1, parts,
-            m).
+            The residuals at the stages and at the time for the error, (s + 1, m), and the
+            derivatives of each equation by the parts of each field's jet there,
+            (m, s + 1, parts, m).
         """
         term = self.system.interior.term
         states = torch.cat([self.initial, unknowns])[:, 0].numpy()
@@ -674,7 +688,11 @@ class CoupledNewton(GalerkinNewton):
 
 
 def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
-    """The kind of Newton's method for a march: `CoupledNewton` for few equations in time alone."""
+    """The class of Newton's method for a march: `CoupledNewton` for few equations in time alone.
+
+    Args:
+        surrogate: the solution, which has the domain and the number of fields.
+    """
     few = 20  # up to 20 fields, the dense system of all stages costs less than other work
     in_time_alone, fields = surrogate.domain.dim == 1, surrogate.network.width[-1]
     return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton
@@ -682,13 +700,14 @@ def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
 
 @dataclass
 class Control(Kept):
-    """Chooses windows so that each window adds an error of at most `allowed`, at the least cost.
+    """Chooses the lengths and stages of windows, for an error of at most `allowed` at least cost.
 
-    If a solution is analytic up to a distance d from the real axis, the terms of degree j in its
-    Legendre series in a window of length h decay like ρ^-j, with ρ = x + (1 + x²)^½ and x = 2 d /
-    h. So the error of s stages is A ρ^-(s + 1), which for short windows is proportional to h^(s +
-    1). The errors of s and s - 2 stages determine ρ and A. Another number of stages is chosen if
-    the cost of a unit of time with it is lower by the factor `gain`.
+    A window is a span of time that is solved at once by collocation. If a solution is analytic up
+    to a distance d from the real axis, the terms of degree j in its Legendre series in a window of
+    length h decay like ρ^-j, with ρ = x + (1 + x²)^½ and x = 2 d / h. So the error of s stages is A
+    ρ^-(s + 1), which for short windows is proportional to h^(s + 1). The errors of s and s - 2
+    stages determine ρ and A. Another number of stages is chosen if the cost of a unit of time with
+    it is lower by the factor `gain`.
 
     Args:
         allowed: the largest error of a window, relative to the solution.
@@ -722,14 +741,14 @@ class Control(Kept):
         return tried.converged and tried.error <= self.allowed
 
     def shorten(self, tried: Window, times: int = 1) -> None:
-        """Choose a shorter window after a window that is not accepted.
+        """Choose a shorter window after a window was not accepted.
 
         The new length is the length for the error that is aimed at, from 0.1 to 0.7 of the old
         length. If Newton's method has failed, it is the length at which the method is cheapest,
         from 1/3 to 0.7 of the old length.
 
         Args:
-            tried: the window.
+            tried: the window that was not accepted.
             times: the number of windows in a row that have not been accepted. After more than three
                 windows the length is divided by 10: the error does not fall as it should, for
                 example where initial values contradict conditions on the boundary.
@@ -820,13 +839,13 @@ class Control(Kept):
 
 
 def windows_left(ends: Sequence[float], most: int) -> float | None:
-    """Return the number of windows that are still needed if it is far too large; otherwise None.
+    """Return the number of windows that a march still needs if it is far too large; otherwise None.
 
     It is far too large if two conditions hold: the length of windows has not doubled over the last
     50 windows, and at the present length the march needs more than ten times `most` windows.
 
     Args:
-        ends: the ends of all windows, from the beginning, in units of the whole time.
+        ends: the ends of all windows, from the beginning, in units of the duration.
         most: the largest number of windows that are allowed.
     """
     latest, times = 50, 10
