@@ -699,11 +699,11 @@ class AdaptiveLeastSquares(Method):
     def better(
         self, residuals: Residuals, seconds: float = math.inf
     ) -> tuple[Network, float] | None:
-        """Return the better solution of the last comparison, and a factor.
+        """Return the better solution with which the solution was compared last, and a factor.
 
         The error of the present solution is at most about the factor times the distance of the two
         solutions, see `cell_errors.beyond`. After a run is loaded, and where the solve left no time
-        for a comparison, the comparison is made now, unless there are unknown numbers or
+        for a comparison, the comparison is made now, unless there are unknown parameters or
         coefficients. A solution of a degree lower by 2 is made first; it tells how long the
         comparison takes. If this is more than `seconds`, or more memory than is free, the poorer
         solution is returned in place of a better one, with a warning: its distance from the present
@@ -711,7 +711,7 @@ class AdaptiveLeastSquares(Method):
 
         Args:
             residuals: the loss, whose network has the present solution.
-            seconds: the most seconds that a comparison may take.
+            seconds: the most seconds for a comparison that is made now.
 
         Returns:
             The network with the other solution, and the factor; None if there was no comparison.

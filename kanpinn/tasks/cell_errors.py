@@ -163,7 +163,7 @@ def errors_by_comparison(
         factor = beyond(solved, in_cells(better.unweighted), shown / indicated.clamp_min(1e-300))
 
     def improved(before: CellFunctions) -> tuple[Tensor, CellFunctions]:
-        """Solve, linearised about `before`; return the squared change in L2, and the solution."""
+        """Solve, linearised at `before`; return the squared change in L2, and the solution."""
         after = solved_near(before, problem, accuracy)
         return _difference(after, before).square().sum(), after.solution
 
@@ -265,7 +265,9 @@ def distributed(square: Tensor, parts: Tensor) -> Tensor:
 
 
 def solved_near(before: CellFunctions, problem: CellProblem, accuracy: float) -> SolvedTree:
-    """Solve, linearised about a function near the solution, with accurate integrals of the source.
+    """Solve a problem, linearised at a function near its solution, as a better solution.
+
+    The solution has accurate integrals of the source, and other weights at corners.
 
     Args:
         before: the function, whose cells and polynomials the solution has as well.
