@@ -389,7 +389,8 @@ def start_from(known: Solution, discretization: Discretization) -> None:
 
 def own_error(solution: Solution) -> float | None:
     """Return the relative L2 error that a solve in cells has estimated; None for other networks."""
-    return replace(solution, estimate=None).estimated_error
+    known = solution.network.estimates_error
+    return solution.history.rows[-1].get("estimated_error") if known else None
 
 
 def own_errors(solution: Solution) -> Errors | None:

@@ -395,11 +395,12 @@ class Solution(Solved):
     def estimated_error(self) -> float | None:
         """The estimated relative L2 error; None if it was not estimated.
 
-        The error is from `estimate` or, without an estimate, from the adaptive solve in cells.
+        The error is from `estimate` or, without an estimate, from the adaptive solve in cells or
+        from the march.
         """
         if self.estimate is not None and self.estimate.errors is not None:
             return self.estimate.errors.l2_relative
-        known = self.network.estimates_error
+        known = self.network.estimates_error or self.network.in_windows
         return self.history.rows[-1].get("estimated_error") if known else None
 
     @cached_property
@@ -901,13 +902,16 @@ class Solution(Solved):
 
     @torch.no_grad()
     def residual(self, points: Points | Tensor) -> Tensor:
-        """Return the residual of each equation of the PDE at points, (n, equations)."""
+        """Return the residual of each equation of the PDE at points, (n, equations).
+
+        Outside the domain it is NaN.
+        """
         p = self._points(points)
         few = p[:PROBE_POINTS]
         channels, _ = find_channels(
             lambda c: self.problem.equation(few, self.surrogate.jet(few, c)), p.names
         )
-        return self.problem.equation(p, self.surrogate.jet(p, channels))
+        return self._defined(p, self.problem.equation(p, self.surrogate.jet(p, channels)))
 
     def plot(
         self,

@@ -133,6 +133,9 @@ def _of_solution(solution: Any) -> Iterator[Fact]:
         yield "estimate", str(estimate).splitlines()[-1]
     elif estimate is not None and estimate.reason not in solution.status:
         yield from (("estimate", line) for line in str(estimate).splitlines())
+    own = solution.estimated_error
+    if estimate is None and own is not None and "estimated relative" not in solution.status:
+        yield "estimate", f"estimated relative L2 error {own:.1e}, by the solve itself"
     if solution.reference is not None and errors is not None:
         yield "error", _against(solution.reference, errors)
 

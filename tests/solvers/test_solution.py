@@ -97,6 +97,9 @@ def test_values_outside_the_domain_are_nan_with_a_warning():
     with pytest.warns(UserWarning, match="lie outside"):
         slopes = solution.gradient(points)
     assert torch.equal(slopes[:, 0].isnan(), ~inside)
+    with pytest.warns(UserWarning, match="lie outside"):
+        residual = solution.residual(points)
+    assert torch.equal(residual[:, 0].isnan(), ~inside)
 
 
 def test_points_on_a_curved_edge_count_as_inside():
@@ -145,7 +148,9 @@ def test_a_printed_solution_has_its_errors_and_status(solved):
     assert shown.splitlines()[0].split() == ["error", "absolute", "relative", "squared"]
     assert f"{solved.errors.l2_relative:.2e}" in shown and solved.status in shown
     known = solved.estimated_error
-    assert known is None or solved.errors.l2_relative < 3 * known <= 3e-6
+    assert solved.errors.l2_relative < 3 * known <= 3e-6
+    assert f"estimated relative L2 error {known:.1e}" in shown
+    assert SolveContents().record(solved)["estimated_error"] == known
 
 
 # --- Numbers that a problem computes from its solution

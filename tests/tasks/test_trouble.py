@@ -271,6 +271,17 @@ def test_equations_that_are_hostile_to_zero_are_solved(name, network):
     assert solution.success and solution.errors.l2_relative < 1e-6
 
 
+def test_an_equation_without_terms_about_zero_is_solved_in_cells():
+    """|∇u|² Δu linearised about zero is zero: corners have no exponents then."""
+
+    def residual(p, u):
+        return kp.grad(u).square().sum(dim=1, keepdim=True) * kp.laplacian(u)
+
+    problem = Manufactured(SQUARE, residual, "exp(x) * cos(y)")
+    solution = kp.solve(problem, kp.Cells(degree=6, cells=1), tolerance=1e-3)
+    assert solution.success and solution.errors.l2_relative < 3e-3
+
+
 def test_a_step_that_overshoots_is_shortened_in_cells():
     """The first full step gives e^u a size of 10^40 or more."""
 

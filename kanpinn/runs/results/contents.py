@@ -149,6 +149,8 @@ class SolveContents(Contents[Solution]):
           norm is not known, it is null, and the entry "reason" says why. The entry "bound" has
           guaranteed bounds of the norms, null if unknown or infinite, or the reason why there are
           no bounds.
+        - estimated_error: the relative L2 error as estimated by `estimate` or, without it, by the
+          solve itself, as in cells and marches; null if unknown.
         - verification: the loss at fresh points, and the loss at the points of the solve.
         - estimated: each unknown number with its 95% confidence bounds (null if infinite), the
           change that one more step would make (`step`), whether this change is small (`arrived`),
@@ -192,6 +194,7 @@ class SolveContents(Contents[Solution]):
             "errors": errors,
             "reference": against and {"source": against.source, "error": against.error},
             "estimate": estimate,
+            "estimated_error": result.estimated_error,
             "verification": result.verification and asdict(result.verification),
             **inverse,
             "invariants": {
@@ -249,6 +252,7 @@ class SolveContents(Contents[Solution]):
         estimated, spreads = (record.get(name) or {} for name in ("estimated", "spreads"))
         return {
             "reference": reference and SimpleNamespace(**reference),
+            "estimated_error": record.get("estimated_error"),
             "problem": SimpleNamespace(unknowns=noise is not None),
             "estimated": {n: typed(Estimated, x, math.inf) for n, x in estimated.items()},
             "spreads": {n: typed(HalfWidths, x, math.inf) for n, x in spreads.items()},

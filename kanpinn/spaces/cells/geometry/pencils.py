@@ -228,9 +228,10 @@ class CornerOperators:
 
         It is the root of the polynomial Σ c_ij μ^j, where c_ij are the coefficients of the
         derivatives ∂^i/∂w^i ∂^j/∂w̄^j of highest order of the first field in the first equation.
-        If several roots have sizes below 1, the result is their mean; it is 0 if there is none.
+        If several roots have sizes below 1, the result is their mean; it is 0 if there is none, or
+        if the equation has no terms, as a p-Laplacian where the gradient is zero.
         """
-        symbol = self._rows(self.equation)[1]
+        symbol = self._rows(self.equation)[1] if self.equation else {}
         found = {j: one[0, 0] for (_, j), one in symbol.items() if len(one)}
         ordered = [found.get(j, 0.0) for j in range(max(found, default=0), -1, -1)]
         every = np.roots(ordered if np.isfinite(ordered).all() else [0.0])
@@ -239,9 +240,14 @@ class CornerOperators:
 
     @property
     def is_homogeneous(self) -> bool:
-        """True if the equation and the conditions have no terms below the highest order."""
+        """True if the equation has terms, and all terms are of highest order.
+
+        This holds for the terms of the conditions as well.
+        """
         every = (self.equation, *self.sides)
-        return all(_same(self._rows(one)[1], self._with_terms(one)) for one in every)
+        return bool(self.equation) and all(
+            _same(self._rows(one)[1], self._with_terms(one)) for one in every
+        )
 
     def equals(self, other: "CornerOperators") -> bool:
         """Return whether the equations and conditions of two corners are equal up to rounding."""
