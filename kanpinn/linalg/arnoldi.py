@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class KrylovSpace:
-    """The Krylov space of an operator T with the orthonormal basis B, such that T B = B H + Q S.
+    """A Krylov space of an operator T: its orthonormal basis B, with T B = B H + Q S.
 
     The columns of Q (n, p) are orthonormal vectors, orthogonal to B, by which the space is extended
     next. S (p, r) has the components of T B along them.

@@ -1,5 +1,7 @@
-"""The order in which blocks of unknowns are eliminated, as a tree of merges, and the unknowns
-of each rank (process).
+"""The order in which the unknowns of a sparse problem are eliminated, as a tree of merges.
+
+A front is a dense matrix in the unknowns of a few blocks; two fronts are merged at a time. With
+several ranks (processes) the module also says which rank has which unknowns.
 """
 
 import heapq
@@ -19,7 +21,7 @@ Merge = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class EliminationTree:
-    """The order in which fronts of rows are merged, two at a time, until one front is left.
+    """The order in which fronts are merged, two at a time, until one front is left.
 
     A front is a dense matrix of rows in the unknowns of some blocks. A block of unknowns is
     eliminated by the merge after which no other front has it. The leaves are the nodes 0 … N - 1,
@@ -72,23 +74,26 @@ class EliminationTree:
 
     @cached_property
     def eliminated_at(self) -> Array:
-        """The place (see `places`) of the node that eliminates each block, (B,).
+        """For each block the place, in the order of `places`, of the node that eliminates it, (B,).
 
         For blocks that are left after the last merge, the place is the number of nodes.
         """
         return self._counted[0]
 
     def eliminated(self, node: int) -> Array:
-        """The numbers of the blocks that a node eliminates, in ascending order.
+        """The numbers of the blocks of unknowns that a node eliminates, in ascending order.
 
         The root also eliminates the blocks that are left after the last merge.
+
+        Args:
+            node: the number of the node.
         """
         last = self.eliminated_at == len(self.places) if node == self.root else False
         return np.flatnonzero((self.eliminated_at == self.places[node]) | last)
 
     @cached_property
     def _counted(self) -> tuple[Array, dict[int, tuple[float, float]]]:
-        """The places at which blocks are eliminated, (B,), and two counts for each node.
+        """Where each block is eliminated, as `eliminated_at`, and two counts for each node.
 
         The counts of a node are the number of unknowns that it eliminates, and the number of
         unknowns that remain in its front.
@@ -140,7 +145,7 @@ class EliminationTree:
 
     @cached_property
     def owners(self) -> dict[int, int]:
-        """For each node the rank that makes it."""
+        """For each node the rank (process) that makes it."""
         work = self._operations
         owners: dict[int, int] = {}
         for root, owner in shared_subtrees(self.pairs, work, self.root, world()).items():
@@ -152,7 +157,7 @@ class EliminationTree:
 
     @cached_property
     def above(self) -> list[int]:
-        """The nodes above the subtrees of single ranks, children before their parents."""
+        """The nodes above the subtrees that single ranks (processes) make, children first."""
         return [node for node in self.places if not self._alone[node]]
 
     @cached_property
@@ -164,19 +169,19 @@ class EliminationTree:
 
     @cached_property
     def local(self) -> list[int]:
-        """The nodes of this rank's subtrees, children before their parents."""
+        """The nodes of the subtrees that this rank (process) makes alone, children first."""
         alone = (node for node in self.places if self._alone[node])
         return [node for node in alone if self.owners[node] == rank()]
 
     @cached_property
     def shared_blocks(self) -> Array:
-        """A mask of the blocks that belong to leaves of more than one rank, (B,)."""
+        """A mask (B,) of the blocks that belong to leaves of more than one rank (process)."""
         above = [self.places[node] for node in self.above]
         return np.isin(self.eliminated_at, [*above, len(self.places)] if above else [])
 
     @cached_property
     def _alone(self) -> dict[int, bool]:
-        """For each node whether a single rank makes the node and all nodes below it."""
+        """For each node whether a single rank (process) makes the node and all nodes below it."""
         alone: dict[int, bool] = {}
         for node in self.places:
             pair = self.pairs.get(node, ())
@@ -188,12 +193,12 @@ class EliminationTree:
 def shared_subtrees(
     pairs: Mapping[int, tuple[int, int]], work: Mapping[int, float], root: int, count: int
 ) -> dict[int, int]:
-    """Choose disjoint subtrees that together have all leaves, and a rank for each of them.
+    """Distribute an elimination tree over ranks (processes): choose subtrees, and a rank for each.
 
-    The first choice is the whole tree, for one rank. Each further choice divides the largest
-    subtree of the choice before at its root. The choice with which the whole tree is eliminated
-    first is returned. A choice with more subtrees must be faster by more than 2 %, since more
-    fronts have to be sent.
+    The subtrees are disjoint and together have all leaves. The first choice is the whole tree, for
+    one rank. Each further choice divides the largest subtree of the choice before at its root. The
+    choice with which the whole tree is eliminated first is returned. A choice with more subtrees
+    must be faster by more than 2 %, since more fronts have to be sent.
 
     Args:
         pairs: the two children of each node that is not a leaf.
@@ -233,13 +238,14 @@ def shared_subtrees(
 
 
 def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
-    """Return an order of merges of two fronts at a time, until one front is left.
+    """Return an elimination order by minimum fill: merges of two fronts, until one front is left.
 
-    The fill of a merge is the number of entries of the merged front minus those of its two fronts.
-    Of all pairs of fronts with a common block, the pair with the least fill is merged. Around a
-    point towards which cells become small, this eliminates shell by shell, from inside to outside.
-    Nested halvings of the domain would divide each shell, and take ten times as many operations for
-    ten shells. For cells of one size, nested halvings take fewer operations.
+    A front is a dense matrix in the unknowns of some blocks. The fill of a merge is the number of
+    entries of the merged front minus those of its two fronts. Of all pairs of fronts with a common
+    block, the pair with the least fill is merged. Around a point towards which cells become small,
+    this eliminates shell by shell, from inside to outside. Nested halvings of the domain would
+    divide each shell, and take ten times as many operations for ten shells. For cells of one size,
+    nested halvings take fewer operations.
 
     Args:
         blocks: the numbers of the blocks of unknowns of each leaf.
@@ -270,7 +276,7 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
         )
 
     def add_pairs(front: int, others: Iterable[int]) -> None:
-        """Add the pairs of a front with other fronts to the heap, with their fill."""
+        """Add the pairs of a front with other fronts to the heap `pairs`, with their fill."""
         for other in others:
             size = sum(counts[block] for block in remaining(front, other))
             fill = size**2 - unknowns[front] ** 2 - unknowns[other] ** 2
@@ -303,7 +309,9 @@ def order_of_least_fill(blocks: Sequence[Array], sizes: Array) -> list[Merge]:
 
 @dataclass(frozen=True, eq=False)
 class UnknownsOfRank:
-    """The unknowns that a rank (process) stores: those of its own fronts, and all shared unknowns.
+    """The unknowns that one rank (process) stores, for vectors that are distributed over ranks.
+
+    They are the unknowns that it eliminates, and all unknowns that several ranks share.
 
     Args:
         sizes: the number of the rank's unknowns in each block, (B,).
@@ -322,7 +330,7 @@ class UnknownsOfRank:
 
     @classmethod
     def of(cls, tree: EliminationTree) -> "UnknownsOfRank":
-        """The unknowns of this rank in the order of a tree."""
+        """The unknowns that this rank (process) stores for an elimination tree."""
         owners = np.array([tree.owners[node] for node in [*tree.places, tree.root]])
         owned = owners[tree.eliminated_at] == rank()
         here = np.repeat(owned | tree.shared_blocks, tree.sizes)
@@ -348,7 +356,9 @@ class UnknownsOfRank:
         return parts, both[-1].real
 
     def products(self, one: Array, other: Array) -> Array:
-        """This rank's part of the inner products of the columns of two matrices, (n,).
+        """This rank's contribution to the inner products of the columns of two matrices, (n,).
+
+        The inner products are the sums of the contributions of all ranks (processes).
 
         Args:
             one, other: the matrices, (m, n) each.
@@ -370,5 +380,5 @@ class UnknownsOfRank:
 
 
 def of_all(values: Array) -> Array:
-    """Return the sum of the arrays of all ranks."""
+    """Return the sum of the arrays of all ranks (processes), on every rank."""
     return summed([torch.from_numpy(values)])[0].numpy()

@@ -20,7 +20,7 @@ from kanpinn.linalg.reflections import Array, Reflections, Solvable, StackedRefl
 
 @dataclass(frozen=True, eq=False)
 class BlockRows:
-    """Rows of a least-squares problem whose nonzero entries are in some blocks of unknowns.
+    """Rows of a least-squares problem whose nonzero entries are in a few blocks of unknowns.
 
     Args:
         blocks: the numbers of the b blocks, in the order of their columns in `rows`, (b,).
@@ -37,7 +37,9 @@ class BlockRows:
 
 @dataclass(frozen=True, eq=False)
 class EliminatedBlocks:
-    """The rows R x + S y = z, by which the eliminated unknowns x follow from remaining unknowns y.
+    """The rows R x + S y = z by which eliminated unknowns x follow from remaining unknowns y.
+
+    The unknowns come in numbered blocks.
 
     Args:
         inner, outer: the numbers of the blocks of x and of y.
@@ -52,7 +54,7 @@ class EliminatedBlocks:
 
 
 class Elimination(ABC):
-    """A step of an elimination, kept so that it can be applied to further right-hand sides.
+    """One step of a multifrontal elimination, kept for further right-hand sides; a base class.
 
     Attributes:
         eliminated: the rows of the blocks that the step eliminates; None if it eliminates no block.
@@ -62,21 +64,21 @@ class Elimination(ABC):
 
     @abstractmethod
     def forward(self, waiting: dict[int, Array]) -> Array:
-        """Transform n right-hand sides; return those of the a eliminated rows, z (a, n).
+        """Apply the step to n right-hand sides; return those of the a eliminated rows, z (a, n).
 
         Args:
-            waiting: for the number of each front that is not merged yet, the right-hand sides of
-                its rows, (c, n). The right-hand sides of the new front replace those of the merged
-                fronts.
+            waiting: for the number of each front (dense matrix of rows) that is not merged yet, the
+                right-hand sides of its rows, (c, n). The right-hand sides of the new front replace
+                those of the merged fronts.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class LeafElimination(Elimination):
-    """The first step for the rows of a leaf: they are transformed to an upper triangle.
+    """The first step for the rows of a leaf of the elimination tree: they become an upper triangle.
 
     Args:
-        number: the number of the front.
+        number: the number of the leaf's front (the triangle).
         size: the number c of the front's unknowns.
         reflections: the transformation of the leaf's rows to the upper triangle.
     """
@@ -122,6 +124,8 @@ class LeafElimination(Elimination):
 @dataclass(frozen=True, eq=False)
 class MergeElimination(Elimination):
     """The step that merges two fronts, and eliminates the blocks that no other front has.
+
+    A front is an upper triangle of rows in the unknowns of a few blocks.
 
     Args:
         merge: the numbers of the two fronts and of the merged front.
@@ -186,7 +190,7 @@ class MergeElimination(Elimination):
         return step, BlockRows(blocks, total if outer is None else outer.triangle)
 
     def _arranged(self, one: Array, other: Array) -> tuple[tuple[Array, Array], Array, Array]:
-        """Arrange the rows of two fronts for the merged front.
+        """Sort the rows of two fronts into the rows of the merged front.
 
         The row of an unknown that remains goes to the place of this unknown, so that these rows
         form an upper triangle. If both fronts have the unknown, the row of the second front is left
@@ -238,7 +242,7 @@ class RootElimination(Elimination):
 
 @dataclass(frozen=True, eq=False)
 class Passage(Elimination):
-    """The transfer of a front from one rank (process) to another.
+    """The step that sends a front (dense matrix of rows) from one rank (process) to another.
 
     Args:
         node: the number of the front.
@@ -279,7 +283,7 @@ def columns_of_blocks(blocks: Array, starts: Array, sizes: Array) -> Array:
 
 
 def _within(blocks: Array, sizes: Array, chosen: Array) -> Array:
-    """Return the indices of the columns that some blocks have in a front.
+    """Return the indices of the columns that chosen blocks have in a front.
 
     Args:
         blocks: the numbers of the front's blocks, in the order of their columns.
@@ -296,17 +300,17 @@ SolvedBlocks = tuple[int, EliminatedBlocks, Array]  # a node, its R and S, and t
 
 
 class Dissected:
-    """The factors of a least-squares problem ‖A x - b‖, for any number of right-hand sides b.
+    """The factors of a sparse least-squares problem ‖A x - b‖, for any right-hand sides b.
 
-    Two fronts of rows are merged at a time. A block of unknowns that belongs to both fronts, and to
-    no other front, is eliminated by QR. The rows that remain, in the other blocks, make the merged
-    front. All fronts are upper triangles, with the columns in the order of their elimination. The
-    reflections of each step are kept; they are about as many numbers as the triangular factor has.
-    So Qᵀb is as accurate as if b had been a column of the matrix. An unknown that the rows do not
-    determine, because its diagonal entry is zero up to rounding, is set to zero.
+    A front is an upper triangle of rows in the unknowns of a few blocks. Two fronts are merged at a
+    time. A block of unknowns that belongs to both fronts, and to no other front, is eliminated by
+    QR. The rows that remain, in the other blocks, make the merged front. The columns of a front are
+    in the order of their elimination. The reflections of each step are kept; they are about as many
+    numbers as the triangular factor has. So Qᵀb is as accurate as if b had been a column of the
+    matrix. An unknown that the rows do not determine, because its diagonal entry is zero up to
+    rounding, is set to zero.
 
-    With several ranks (processes), each rank has the leaves of its subtrees. All ranks get the same
-    x.
+    With several ranks (processes), each rank has the leaves of its subtrees. All ranks get equal x.
 
     Args:
         tree: the order of the merges.
@@ -340,9 +344,10 @@ class Dissected:
 def solve_dissected(
     tree: EliminationTree, fronts: Mapping[int, BlockRows], right_sides: Mapping[int, Array]
 ) -> Array:
-    """Return the solutions of `Dissected.solve`, (unknowns, n), without keeping the reflections.
+    """Solve a sparse least-squares problem as `Dissected.solve` does, without keeping factors.
 
-    This takes half the memory. The arguments are those of `Dissected` and of its method `solve`.
+    This takes half the memory. The result is (unknowns, n). The arguments are those of `Dissected`
+    and of its method `solve`.
     """
     waiting = dict[int, BlockRows]()
     local, above = (_steps(tree, some, fronts, waiting) for some in (tree.local, tree.above))
@@ -355,10 +360,10 @@ def _steps(
     fronts: Mapping[int, BlockRows],
     waiting: dict[int, BlockRows],
 ) -> Iterator[Step]:
-    """Yield the steps of this rank for some nodes, each as a pair (number of the node, step).
+    """Yield the elimination steps of this rank (process) for given nodes of the tree.
 
-    A step is computed only when the caller asks for it. Above the subtrees of single ranks, a rank
-    waits for fronts of other ranks.
+    Each entry is a pair (number of the node, step). A step is computed only when the caller asks
+    for it. Above the subtrees of single ranks, a rank waits for fronts of other ranks.
 
     Args:
         tree: the order of the merges.
@@ -399,19 +404,20 @@ def _solved(
     above: Iterable[Step],
     right_sides: Mapping[int, Array],
 ) -> Array:
-    """Return the solutions (unknowns, n) for right-hand sides, by the steps of this rank.
+    """Return the solutions (unknowns, n) for right-hand sides, by the steps of an elimination.
 
     After the steps, the unknowns follow by substitution, the last eliminated unknowns first.
 
     Args:
         tree: the order of the merges.
-        local, above: the steps in this rank's subtrees, and the steps above all subtrees.
+        local, above: the steps in the subtrees of this rank (process), and the steps above all
+            subtrees.
         right_sides: the right-hand sides in the rows of each leaf of this rank, (r, n).
     """
     waiting, starts = dict(right_sides), np.cumsum(tree.sizes) - tree.sizes
 
     def forward(steps: Iterable[Step]) -> list[SolvedBlocks]:
-        """Eliminate unknowns in each step.
+        """Apply elimination steps to the right-hand sides.
 
         Returns:
             For each step with eliminated unknowns the node, its blocks and the right-hand sides.
@@ -447,7 +453,10 @@ def _solved(
 
 
 def check_finite(parts: Iterable[Array]) -> None:
-    """Refuse parts of a least-squares problem that are not finite.
+    """Raise an error if an entry of a least-squares problem is not finite.
+
+    Args:
+        parts: matrices or right-hand sides of the problem.
 
     Raises:
         LinAlgError: if an entry is not finite.

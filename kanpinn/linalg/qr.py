@@ -1,5 +1,6 @@
-"""Linear least squares by QR factors of rows in chunks, dense or sparse, on one rank (process) or
-several ranks.
+"""Dense and banded linear least squares by QR factors of rows that come in chunks.
+
+With several ranks (processes) each rank has some of the rows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,9 +15,9 @@ from kanpinn._support.distributed import together, tree, world
 
 @dataclass(frozen=True)
 class TriangularFactor:
-    """The triangular factor [R, z; 0, ρ] of [J, r], with ‖J x + r‖² = ‖R x + z‖² + ρ² for all x.
+    """A linear least-squares problem, reduced to a triangle: ‖J x + r‖² = ‖R x + z‖² + ρ².
 
-    J (n, p) is a matrix and r (n,) a vector.
+    J (n, p) is a matrix and r (n,) a vector. [R, z; 0, ρ] is the triangular factor of [J, r].
 
     Args:
         factor: [R, z; 0, ρ], (k, p + 1) with k ≤ p + 1.
@@ -42,7 +43,7 @@ class TriangularFactor:
         return float(total @ total) + self.constant
 
     def towards(self, gradient: Tensor, loss: float) -> "TriangularFactor":
-        """Return the quadratic with this R that has a given gradient and value at x = 0.
+        """Return the quadratic ‖R x + z‖² + const with this R and a given gradient and value at 0.
 
         The target z solves 2 Rᵀz = gradient in the directions whose singular values exceed 1e-4 of
         the largest. The eigenvalues of RᵀR, half the Hessian, are the squares of these singular
@@ -91,10 +92,10 @@ class TriangularFactor:
         return x / scale, int(kept.sum())
 
     def damped(self) -> "DampedSteps":
-        """Return the Levenberg–Marquardt steps for all dampings, from one SVD of the scaled R.
+        """Return the Levenberg–Marquardt steps for all dampings, from one SVD of R.
 
-        A basis function with no collocation point in its support has a column of rounding errors;
-        the coefficient of this function is not changed.
+        The columns of R are scaled before. A basis function with no collocation point in its
+        support has a column of rounding errors; the coefficient of this function is not changed.
         """
         matrix = self.matrix
         length = torch.linalg.vector_norm(matrix, dim=0)
@@ -188,9 +189,10 @@ def column_scale(matrix: Tensor) -> Tensor:
 
 
 def outside_range(left: Tensor, right: Tensor) -> Tensor:
-    """Return (I - QQᵀ) right, (n, m), with Q an orthonormal basis of the range of `left`.
+    """Project columns onto the complement of a matrix's range: (I - QQᵀ) right, (n, m).
 
-    Columns of `left` that are linearly dependent up to rounding count once.
+    Q is an orthonormal basis of the range of `left`. Columns of `left` that are linearly dependent
+    up to rounding count once.
 
     Args:
         left: (n, k).
@@ -208,7 +210,7 @@ Rows = tuple[Tensor, Tensor]  # J (n, p) and r (n,)
 
 
 def triangular_factor(chunks: Sequence[Rows], above: Tensor | None = None) -> Tensor:
-    """Return the upper triangular R with RᵀR = [J, r]ᵀ[J, r].
+    """Return the upper triangular R with RᵀR = [J, r]ᵀ[J, r], for rows [J, r] in chunks.
 
     Jacobians of splines are banded: each row has its nonzero entries in a few adjacent columns. QR
     factorisations of p / WIDTH fronts (dense submatrices) then take O(n b²) operations for b
@@ -329,7 +331,7 @@ class Fold:
 
 
 def fold(chunks: Iterable[Rows]) -> TriangularFactor:
-    """Return the triangular factor of [J, r] from all chunks of rows, and from all ranks.
+    """Return the triangular factor of the rows [J, r] in all chunks, and of all ranks (processes).
 
     Args:
         chunks: pairs of rows J (n, p) and r (n,).

@@ -139,7 +139,7 @@ class Solvable:
 
     @classmethod
     def of(cls, matrix: Array) -> "Solvable":
-        """Return the solvable form of the rows R x + S y = z.
+        """Transform rows R x + S y = z so that they give x even where R is singular.
 
         The entries x_i that R does not determine become zero.
 

@@ -16,7 +16,9 @@ from kanpinn.linalg.reflections import Array
 
 
 class Scratch:
-    """Memory for one matrix after the other: to allocate a matrix takes as long as a product.
+    """Memory that is used again for one matrix after another, since allocation is slow.
+
+    To allocate a matrix takes as long as a matrix product.
 
     Args:
         dtype: the type of the numbers.
@@ -34,7 +36,7 @@ class Scratch:
 
 @dataclass(frozen=True, eq=False)
 class HermitianFront:
-    """A front of an elimination: a Hermitian matrix in some of the unknowns.
+    """A Hermitian matrix in some of the unknowns of a sparse problem (a front of an elimination).
 
     Args:
         places: the places of its c unknowns in the order of elimination, (c,).
@@ -46,7 +48,7 @@ class HermitianFront:
 
     @classmethod
     def merged(cls, parts: Sequence["HermitianFront"], scratch: Scratch) -> "HermitianFront":
-        """Return the sum of some fronts, with ascending places.
+        """Return the sum of several fronts: a front in all of their unknowns, in ascending order.
 
         Args:
             parts: the fronts.
@@ -65,7 +67,7 @@ class HermitianFront:
 
 @dataclass(frozen=True, eq=False)
 class Eliminated:
-    """The unknowns x that a step eliminates from a front with the matrix [[A, B], [Bᴴ, C]].
+    """One step of a block elimination: unknowns x of a Hermitian matrix [[A, B], [Bᴴ, C]].
 
     Args:
         inner, outer: the consecutive places of the a unknowns x, and the places of the b remaining
@@ -83,7 +85,7 @@ class Eliminated:
     def of(
         cls, front: HermitianFront, count: int, scratch: Scratch
     ) -> tuple["Eliminated", HermitianFront]:
-        """Eliminate unknowns of a front.
+        """Eliminate the first unknowns of a front (a Hermitian matrix in some unknowns).
 
         Args:
             front: the front.
@@ -157,7 +159,7 @@ def _runs(places: Array) -> list[tuple[slice, slice]]:
 
 
 class FrontalInverse:
-    """The inverse of a sum of positive semidefinite Hermitian matrices.
+    """The inverse of a sparse sum of positive semidefinite Hermitian matrices, by elimination.
 
     The sum is eliminated along a tree. Each leaf of the tree has one matrix, in the unknowns of the
     leaf's blocks. An unknown of several leaves is eliminated at the first node above all of these
@@ -258,7 +260,9 @@ class FrontalInverse:
     def _leaves(
         self, node: int, leaves: Sequence[int], waiting: dict[int, HermitianFront]
     ) -> Iterator[Eliminated]:
-        """Yield the step that merges the matrices of leaves to the front of a node.
+        """Yield the step that adds the matrices of several leaves, and eliminates what it can.
+
+        The result is the front of a node: the matrix that is left.
 
         Args:
             node: the node.
@@ -321,7 +325,7 @@ class FrontalInverse:
 
 @dataclass(frozen=True, eq=False)
 class AlikeFronts:
-    """Fronts whose matrices f T differ only in the factor f.
+    """Fronts, matrices in some of the unknowns, that are multiples f T of one matrix T.
 
     Args:
         numbers: the numbers of the c fronts.
@@ -357,7 +361,7 @@ class AlikeFronts:
         return self._scaled(_applied(self.rows.conj().T, rows), 1)
 
     def normal(self, unknowns: Array) -> Array:
-        """The products f² TᴴT x for the fronts' matrices f T and vectors x, (c, t, n).
+        """The products f² TᴴT x of the fronts' normal matrices and vectors x, (c, t, n).
 
         For a single front and a single vector (c = n = 1) only half of the symmetric matrix TᴴT is
         read from memory, because reading takes more time than multiplying.
@@ -374,13 +378,13 @@ class AlikeFronts:
         return product.reshape(x.shape)
 
     def _scaled(self, parts: Array, power: int) -> Array:
-        """Multiply the parts (c, r, n) of these fronts by a power of their factors f."""
+        """Multiply values of these fronts, (c, r, n), by a power of the fronts' factors f."""
         scaled: Array = parts * (self.factors**power)[:, None, None]
         return scaled
 
 
 def alike_fronts(sizes: Array, fronts: Mapping[int, BlockRows]) -> list[AlikeFronts]:
-    """Group fronts by the array in memory that holds their rows; return a group for each array.
+    """Group fronts that share one array of rows; return an `AlikeFronts` for each array.
 
     Args:
         sizes: the numbers of unknowns of the blocks, (B,).
@@ -409,7 +413,7 @@ def _applied(matrix: Array, vectors: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _BlockInverses:
-    """The inverses of AᴴA in some diagonal blocks, for the least-squares problem ‖A x - b‖.
+    """The inverses of diagonal blocks of AᴴA, for the least-squares problem ‖A x - b‖.
 
     Either all blocks have one matrix up to a factor, or each block has a matrix of its own.
 
@@ -424,7 +428,7 @@ class _BlockInverses:
     factors: Array
 
     def __call__(self, slope: Array) -> Array:
-        """Return the products of the blocks' inverses with the entries of vectors, (b, s, n).
+        """Multiply vectors by the inverses, block by block: the products in each block, (b, s, n).
 
         Args:
             slope: the vectors, with the entries of all unknowns, (N, n).
@@ -439,7 +443,7 @@ class _BlockInverses:
 def _block_inverses(
     tree: EliminationTree, unknowns: UnknownsOfRank, groups: Sequence[AlikeFronts], dtype: type
 ) -> list[_BlockInverses]:
-    """Return the inverses of AᴴA in all diagonal blocks of this rank.
+    """Return the inverses of all diagonal blocks of AᴴA of this rank (process).
 
     Args:
         tree: the blocks of each front, and the numbers of their unknowns.
@@ -449,7 +453,7 @@ def _block_inverses(
         dtype: the type of AᴴA, float or complex.
 
     Returns:
-        One entry for each group of blocks with the same matrix up to a factor, and for each size of
+        One entry for each group of blocks with equal matrices up to a factor, and for each size of
         blocks one entry for all other blocks of this size.
     """
     sizes = unknowns.sizes
@@ -502,7 +506,7 @@ def _alike(matrices: Array) -> list[Array]:
 
 
 class TwoLevel:
-    """Conjugate gradients for the least-squares problem ‖A x - b‖.
+    """Conjugate gradients for a sparse least-squares problem ‖A x - b‖, with two levels.
 
     The preconditioner is the sum of two inverses of AᴴA: in each diagonal block of unknowns, and in
     the coarse unknowns of all blocks together. If errors that extend over many blocks are mainly in
@@ -513,13 +517,14 @@ class TwoLevel:
     one with Aᴴ. The error by rounding in AᴴA is corrected: the iterations begin again with the
     residual of A, until this residual is small enough.
 
-    With several ranks (processes), each rank has some of the fronts, and the entries of all vectors
-    in the unknowns of these fronts. Each iteration adds up the ranks' values of shared unknowns,
-    together with the sums for the inner products. All ranks get the same x.
+    A front is a matrix with some of the rows of A, in the unknowns of a few blocks. With several
+    ranks (processes), each rank has some of the fronts, and the entries of all vectors in the
+    unknowns of these fronts. Each iteration adds up the ranks' values of shared unknowns, together
+    with the sums for the inner products. All ranks get equal x.
 
     Args:
         tree: the blocks of each front, the numbers of their unknowns, and the fronts of each rank.
-        fronts: the rows of this rank's fronts by number. Fronts with the same matrix up to a factor
+        fronts: the rows of this rank's fronts by number. Fronts with equal matrices up to a factor
             share an array.
         coarse: whether each of the N unknowns is coarse, (N,).
 
@@ -638,7 +643,7 @@ class TwoLevel:
         return change, products
 
     def _slope(self, given: Sequence[Array], found: Array) -> Array:
-        """The right-hand sides Aᴴ (b - A x) of the normal equations for a change of x, (m, n).
+        """The residuals Aᴴ (b - A x) of the normal equations for given x, (m, n).
 
         Args:
             given: b in the fronts of each group, (c, r, n).
@@ -673,7 +678,7 @@ class TwoLevel:
         return self._unknowns.added(self._gathered(parts, each), np.zeros(each))[0]
 
     def _gathered(self, parts: Sequence[Array], each: int) -> Array:
-        """For each unknown of this rank, the sum of its values in all of the rank's fronts, (m, n).
+        """Sum over this rank's fronts: for each unknown its values in all fronts, (m, n).
 
         Args:
             parts: the values in the fronts of each group, (c, t, n).
@@ -694,7 +699,7 @@ class TwoLevel:
 
 
 def _most(count: int) -> int:
-    """The maximum over all ranks of a number."""
+    """The maximum of a number over all ranks (processes)."""
     return int(extremes(torch.tensor([[count]]).double())[1])
 
 

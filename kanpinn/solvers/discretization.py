@@ -1,5 +1,6 @@
-"""A discretized problem: its surrogate, its collocation points and its loss. `discretize` checks
-that problem, network and settings of `solve` fit together, and builds the discretized problem.
+"""A discretized problem: a problem with its surrogate, collocation points and loss.
+
+`discretize` checks that problem, network and settings of `solve` fit together.
 """
 
 import math
@@ -117,8 +118,7 @@ class Discretization(Generic[P]):
         problem: the equation, its domain and conditions.
         surrogate: the network, with the maps that make boundary and initial data exact.
         collocation: the number of points, their sampler, and the number of steps of an epoch.
-        loss: the weights and the form of the loss, and the balance of its terms, see
-            `balance_factors`.
+        loss: the weights and the form of the loss, and the balance of its terms (`Loss.balance`).
         seed: the seed of the points.
         met: the indices of the conditions without a loss term: conditions that the surrogate
             satisfies exactly and, for an energy, natural boundary conditions.
@@ -228,7 +228,7 @@ class Discretization(Generic[P]):
         return [*energies, *weighed_penalties]
 
     def penalties(self, epoch: int = 0) -> list[loss_terms.ResidualTerm]:
-        """Return the loss terms of the conditions that do not hold exactly.
+        """Return the loss terms of the conditions that the surrogate does not satisfy exactly.
 
         Args:
             epoch: the number of the epoch, from 0.
@@ -262,7 +262,7 @@ class Discretization(Generic[P]):
         return [fields.index(name) for name in self.problem.error_fields or fields]
 
     def parameter(self, name: str) -> float:
-        """Return the value of a parameter of the problem, by its name.
+        """Return the value of a parameter of the problem, such as a viscosity, by its name.
 
         Raises:
             InputError: if the problem has no parameter of that name.
@@ -270,10 +270,10 @@ class Discretization(Generic[P]):
         return parameter_of(self.problem, name)
 
     def varied(self, name: str, value: float) -> list[loss_terms.Term]:
-        """Return the first epoch's loss terms for another value of a parameter of the problem.
+        """Return the loss terms of the first epoch for another value of a parameter of the problem.
 
-        The points are the same, and so is the surrogate: boundary data that are built into the
-        surrogate do not vary with the parameter.
+        The points and the surrogate do not change: boundary data that are built into the surrogate
+        do not vary with the parameter.
 
         Args:
             name: the name of the parameter.
@@ -298,10 +298,14 @@ class Discretization(Generic[P]):
 
 
 def sized_for(problem: BoundaryValueProblem, network: Network) -> Network:
-    """Give a network without width the inputs and outputs that a problem needs, and return it.
+    """Give a network whose width was left out the inputs and outputs that a problem needs.
 
-    The network gets one output per field of the problem. A network that already has a width is
-    returned unchanged.
+    The network gets one output per field of the problem, and is returned. A network that already
+    has a width is returned unchanged.
+
+    Args:
+        problem: the problem.
+        network: the network.
     """
     if network.unsized is None:
         return network
@@ -318,6 +322,10 @@ def default_points(network: Network, each: float = 1.4) -> Collocation:
     are Sobol points, with N / 4 points on the boundary. For networks in time windows with hidden
     layers the points are Sobol points, too, and the number of boundary points is twice the number
     of coefficients, at least 400.
+
+    Args:
+        network: the network.
+        each: the number of interior points for each coefficient of the output layer.
     """
     coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
     interior = max(1681, math.ceil(each * coefficients))
@@ -350,8 +358,8 @@ def discretize(
 
     Args:
         problem: the equation, its domain and conditions.
-        network: the network; the problem's known functions and unknown numbers are added to it as
-            layers.
+        network: the network; the problem's known functions and unknown parameters are added to it
+            as layers.
         settings: the collocation points, the way in which boundary data are imposed, and the loss.
         seed: the seed of the points.
 

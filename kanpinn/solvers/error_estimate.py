@@ -1,6 +1,4 @@
-"""Error estimates by comparison with the solution of a finer network, and guaranteed error bounds
-for some equations.
-"""
+"""Error estimates by comparison with the solution of a finer network, and guaranteed bounds."""
 
 import math
 import time
@@ -463,7 +461,7 @@ def compare(solution: Solution, finer: Solution) -> Comparison:
 
     Args:
         solution: the solution.
-        finer: the solution of the same problem by the finer network.
+        finer: the solution of this problem by the finer network.
     """
     problem, domain, rule = solution.problem, solution.problem.domain, None
     if (pieces := finer.network.pieces) is not None and domain.is_box:
@@ -509,6 +507,9 @@ def _ratio_of_limits(solution: Solution, finer: Solution) -> float | None:
     A march controls its error. The residual need not decrease in proportion to the error: where
     initial and boundary values disagree, the residual is not square integrable, and in a fast
     transition it decreases much faster or more slowly than the error of the transition's time.
+
+    Args:
+        solution, finer: the solutions by the coarser and by the finer march.
 
     Returns:
         The ratio; None unless both solves are converged marches with error limits, the finer march

@@ -93,7 +93,9 @@ class EigenSearch(Method):
 
 
 class EigenStage(Stage):
-    """The state of a search for the eigenpairs nearest to a shift.
+    """The state of a search for the eigenpairs nearest to a number, the shift; a base class.
+
+    An eigenpair is an eigenvalue with its mode.
 
     Attributes:
         shift: the present shift σ, a real number. With `EigenSearch.near` the shift is close to the
@@ -135,10 +137,12 @@ class EigenStage(Stage):
 
 
 class ShiftStage(EigenStage):
-    """The search on the output layer of a network. A step computes all eigenpairs for one shift.
+    """The search for eigenvalues on the output layer of a network.
+
+    A step computes all eigenpairs for one shift σ: those of the inverse of L - σM.
 
     Attributes:
-        pencil: the matrices of the discretised eigenvalue problem.
+        pencil: the matrices L and M of the discretised eigenvalue problem L u = λ M u.
         tried: the number of shifts so far.
         last: the spectrum for the last shift; None before the first step.
     """
@@ -165,7 +169,7 @@ class ShiftStage(EigenStage):
         return Step(loss, finished=CONVERGED if done else None, words=words)
 
     def _spectrum(self) -> spectrum.Spectrum:
-        """All eigenpairs of the pencil for the present shift."""
+        """All eigenpairs of the discretised problem, computed with the present shift."""
         return spectrum.pencil_spectrum(*self.pencil, self.shift, self.search.near, self.up)
 
     def _first(self, found: spectrum.Spectrum) -> Tensor:
@@ -188,7 +192,7 @@ class ShiftStage(EigenStage):
 
 
 class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
-    """The search in cells, which are refined until the eigenvalues' errors are below the tolerance.
+    """The search for eigenvalues in cells, which are refined until errors are below the tolerance.
 
     On each tree of cells the eigenpairs are found in a Krylov space of the operator's inverse. The
     Krylov space starts with the modes of the tree before and two random functions, so that no mode
@@ -200,9 +204,9 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
 
     Attributes:
         trees: the number of trees so far.
-        block: the coefficients of the functions with which the next Krylov space starts, (N, L, m,
-            n), for N cells, L polynomials per cell, m fields and n functions. The first `leading`
-            functions span the modes.
+        block: the coefficients of the functions with which the next Krylov space starts,
+            (N, L, m, n), for N cells, L polynomials per cell, m fields and n functions. The first
+            `leading` functions span the modes.
         found: the eigenpairs on the present tree, and the relative errors of the first `count`
             eigenvalues, (count,); None before they are computed.
 
@@ -314,6 +318,9 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         """Return the ratios of relative errors of λ to relative errors of μ, (count,).
 
         The search finds eigenvalues μ of the inverse operator, with λ = σ + 1/μ for the shift σ.
+
+        Args:
+            pairs: the eigenpairs.
         """
         found = pairs.spectrum
         return found.distances[: self.count] / self._sizes(found.values[: self.count])
@@ -418,7 +425,9 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return ShiftedCells(system, order=1)
 
     def _nearest(self, cells: ShiftedCells, tolerance: float) -> spectrum.CellPairs:
-        """Return the eigenpairs nearest to the shift, and let the next search start with them.
+        """Return the eigenpairs nearest to the shift, and store their modes in `block`.
+
+        The next Krylov space starts with them.
 
         Args:
             cells: the system in the present cells.
@@ -445,9 +454,12 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         return self.pace.spent > self.seconds_left
 
     def _sizes(self, values: Tensor) -> Tensor:
-        """Return the sizes by which errors of eigenvalues λ (k,) are divided, (k,).
+        """Return the sizes of eigenvalues λ by which their errors are divided, (k,).
 
         The size is |λ|; for eigenvalues close to zero it is the distance to the shift.
+
+        Args:
+            values: the eigenvalues, (k,).
         """
         distances = (values - self.shift).abs()
         return torch.where(values.abs() > 1e-3 * distances, values.abs(), distances)
@@ -509,7 +521,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         self._show()
 
     def _show(self) -> None:
-        """Store the present cells in the network, with the zero function, for observers."""
+        """Store the present cells in the network, with the zero function, for the observers."""
         layer, geometry = self.network.layer, self.geometry
         size = (len(geometry.tree), *layer.coefficients.shape[1:])
         layer.reset(geometry.tree, geometry.frames, torch.zeros(size))
@@ -517,10 +529,12 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
 
 @dataclass(frozen=True)
 class FoundModes:
-    """The modes with a small residual, and the spectrum from which they come.
+    """The resolved modes of an eigenvalue problem, with the spectrum from which they come.
+
+    A mode is resolved if its residual is small.
 
     Args:
-        modes: the modes with a small residual, in order, the requested modes first.
+        modes: the resolved modes, in order, the requested modes first.
         spectrum: all eigenpairs of the discretisation.
         fresh: quadrature points that were not used for the spectrum.
         self_adjoint: whether the modes are real and orthonormal for ∫ u·Mv.
@@ -544,7 +558,7 @@ class FoundModes:
 def resolved_modes(
     search: EigenSearch, found: spectrum.Spectrum, which: Tensor, limit: float
 ) -> FoundModes:
-    """Return the modes of given eigenpairs, without modes with a large residual at fresh points.
+    """Return the modes of given eigenpairs whose residual is small at fresh points.
 
     If the problem says or the forms of its modes show that it is self-adjoint, the modes are real
     and orthonormal for ∫ u·Mv. Otherwise they are the eigenvectors, real where the eigenvalues are.
@@ -1061,7 +1075,7 @@ def _check(equation: ResidualFunction, points: Points, m: int, what: str) -> Jet
 
 
 def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolution:
-    """Return the result of a search: normalised modes with residuals, bounds, errors and status.
+    """Return the result of an eigenvalue search: modes with residuals, bounds, errors and a status.
 
     Args:
         search: the search.
@@ -1125,7 +1139,7 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
 def _with_modes(
     none: Eigensolution, surrogate: Surrogate, values: Tensor, seen: spectrum.ModeSamples
 ) -> Eigensolution:
-    """Return a solution with modes, from a solution without modes.
+    """Complete an eigensolution that has no modes by modes, and return it.
 
     Args:
         none: the solution without modes.
@@ -1221,7 +1235,11 @@ def terms_of(
     sides = problem.operator_values, problem.mass_values
 
     def residual(operator: ResidualFunction, mass: ResidualFunction) -> ResidualFunction:
-        """Return the residual L u - λ M u of all modes, as real columns."""
+        """Return the function that evaluates L u - λ M u of all modes, as real columns.
+
+        Args:
+            operator, mass: L and M, for one mode.
+        """
         left, right = (spectrum.each(one, m) for one in (operator, mass))
 
         def equation(p: Points, u: Jet) -> Tensor:
@@ -1252,7 +1270,7 @@ def terms_of(
 def _restored(
     discretization: Discretization[EigenProblem], state: Mapping[str, Any]
 ) -> Eigensolution:
-    """Return the solution with the modes of a checkpoint of a finished search.
+    """Return the eigensolution of a finished search from its checkpoint.
 
     The eigenvalue λ of a mode u is the number that minimises ‖L u - λ M u‖. The solution has no
     bounds and no errors, and the status "failed: not known". It has no modes if the search has

@@ -76,7 +76,7 @@ def as_modes(columns: Tensor, values: Tensor) -> Tensor:
 
 
 def each(equation: ResidualFunction, fields: int) -> ResidualFunction:
-    """Return a function that evaluates an equation for all modes, (n, equations, modes).
+    """Turn an equation for one mode into an equation for all modes, (n, equations, modes).
 
     Args:
         equation: the equation for a jet of one mode.
@@ -87,9 +87,9 @@ def each(equation: ResidualFunction, fields: int) -> ResidualFunction:
 
 
 def widened(surrogate: Surrogate, columns: Tensor) -> Surrogate:
-    """Return a copy of a surrogate of m fields with an output for each field of each mode.
+    """Return a copy of a surrogate whose outputs are all fields of several modes.
 
-    The outputs with the indices j·m to (j+1)·m - 1 are the fields of mode j.
+    The outputs with the indices j·m to (j+1)·m - 1 are the m fields of mode j.
 
     Args:
         surrogate: the surrogate, with m outputs.
@@ -141,7 +141,7 @@ def fresh_rule(discretization: Discretization[EigenProblem]) -> Points:
 def channels_at(
     surrogate: Surrogate, equations: Sequence[ResidualFunction], points: Points
 ) -> Channels:
-    """Return the `Channels` with all derivatives that at least one of the equations uses.
+    """Return the derivatives that at least one of several equations uses.
 
     Args:
         surrogate: the fields for which the equations are evaluated.
@@ -182,7 +182,11 @@ class ModeSamples:
         return ModeSamples(change(self.fields), change(self.operator), change(self.mass))
 
     def of(self, values: Tensor) -> "ModeSamples":
-        """Return the samples of modes from the samples of their real columns, see `as_modes`."""
+        """Return the samples of modes, complex if eigenvalues are, from samples of real columns.
+
+        Args:
+            values: the eigenvalues, see `as_modes`.
+        """
         return self.map(lambda columns: as_modes(columns, values))
 
 
@@ -218,7 +222,7 @@ def pencil(
 ) -> tuple[Tensor, Tensor]:
     """Return the matrices L and M of the eigenvalue problem (L - λM) c = 0 in least squares.
 
-    There are rows for each quadrature point, and a column for each of the P coefficients of the
+    There are rows for each quadrature point, and a column for each of the P coefficients c of the
     output layer. The rows of penalised conditions come last, with zeros in M. Rows are scaled so
     that ‖(L - λM) c‖² is the weighted mean of the squared residual.
 
@@ -248,7 +252,7 @@ def pencil(
         return ResidualTerm("interior", points, weight, channels, scaled)
 
     def rows(terms: Sequence[Term]) -> Tensor:
-        """The Jacobian of the rows of terms by the output layer's coefficients, (rows, P)."""
+        """The Jacobian of the residuals of terms by the output layer's coefficients, (rows, P)."""
         chunks = Residuals(surrogate, terms).rows(surrogate.network.output_layers)
         return torch.cat([rows.T for rows, _ in chunks], dim=1).T
 
@@ -462,11 +466,12 @@ def paired(values: Tensor, others: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Eigenpairs (μ, z) of a matrix K that represents (L - σM)⁻¹ M in a basis of r functions.
+    """The eigenpairs nearest to a shift σ, from a matrix K that represents (L - σM)⁻¹ M.
 
-    An eigenvalue μ = 1 / (λ - σ) of K belongs to an eigenvalue λ of the problem, so that the
-    largest μ belong to the λ nearest to the shift σ. The eigenpairs are in the order of |λ - near|,
-    where `near` is the number around which eigenvalues are computed, or of |λ - σ| without it.
+    K acts on the coefficients z in a basis of r functions. An eigenvalue μ = 1 / (λ - σ) of K
+    belongs to an eigenvalue λ of the problem, so that the largest μ belong to the λ nearest to σ.
+    The eigenpairs are in the order of |λ - near|, where `near` is the number around which
+    eigenvalues are computed, or of |λ - σ| without it.
 
     Args:
         shift: the shift σ.
@@ -499,7 +504,7 @@ class Spectrum:
         rest: Tensor,
         basis: Tensor,
     ) -> "Spectrum":
-        """Return the spectrum with all eigenpairs (μ, z) of the matrix K, see the class.
+        """Compute all eigenpairs (μ, z) of the matrix K, see the class.
 
         Args:
             shift: the shift σ.
@@ -551,15 +556,15 @@ class Spectrum:
 def pencil_spectrum(
     operator: Tensor, mass: Tensor, shift: float, near: complex | None, up: bool
 ) -> Spectrum:
-    """Compute all eigenpairs of the matrices L and M for a shift, including spurious eigenpairs.
+    """Compute all eigenpairs of L c = λ M c in least squares, by shift and invert.
 
-    The truncated SVD of L - σM, of rank r, is U S Vᵀ. The inverse of the operator in the
-    least-squares sense is K = Uᵀ M V S⁻¹. For the coordinates z of a right-hand side U z, let x be
-    the solution of (L - σM) x = U z. Then K z are the coordinates of the projection of M x onto the
-    range of L - σM. The relative residual of an eigenpair is ‖(L - λM) x‖ / ‖(L - σM) x‖. The
-    residual vector is orthogonal to the range of L - σM. Since this range approximates the adjoint
-    mode, the error of an eigenvalue is the product of the approximation errors of the mode and of
-    the adjoint mode.
+    The result includes spurious eigenpairs. The truncated SVD of L - σM, of rank r, is U S Vᵀ. The
+    inverse of the operator in the least-squares sense is K = Uᵀ M V S⁻¹. For the coordinates z of a
+    right-hand side U z, let x be the solution of (L - σM) x = U z. Then K z are the coordinates of
+    the projection of M x onto the range of L - σM. The relative residual of an eigenpair is ‖(L -
+    λM) x‖ / ‖(L - σM) x‖. The residual vector is orthogonal to the range of L - σM. Since this
+    range approximates the adjoint mode, the error of an eigenvalue is the product of the
+    approximation errors of the mode and of the adjoint mode.
 
     Args:
         operator, mass: the matrices L and M, (N, P) each, from `pencil`.
@@ -823,17 +828,18 @@ def problem_in_time(discretization: Discretization[EigenProblem]) -> CellProblem
 class CellPairs:
     """Eigenpairs in cells of the inverse operator T = P A⁻¹ M, computed in a Krylov space.
 
-    Here A is L - σM, and P is the orthogonal projection onto the functions of the cells for the
-    inner product of the least-squares functional. A⁻¹ M is self-adjoint in this inner product if A
-    is self-adjoint, M = 1, and the conditions hold exactly. Then the relative error of an
-    eigenvalue μ of T is the minimum of the functional divided by its value at 0, which is quadratic
-    in the error of the mode. If conditions and continuity hold in the least-squares sense only, the
-    error of μ is the product of the errors of the mode and of the adjoint problem's mode.
+    The problem is L u = λ M u. Here A is L - σM with the shift σ, and P is the orthogonal
+    projection onto the functions of the cells for the inner product of the least-squares
+    functional. A⁻¹ M is self-adjoint in this inner product if A is self-adjoint, M = 1, and the
+    conditions hold exactly. Then the relative error of an eigenvalue μ of T is the minimum of the
+    functional divided by its value at 0, which is quadratic in the error of the mode. If conditions
+    and continuity hold in the least-squares sense only, the error of μ is the product of the errors
+    of the mode and of the adjoint problem's mode.
 
     Args:
         spectrum: all eigenpairs in the Krylov space. Their residuals are due to the projection onto
             this space.
-        cells: the evolution L u - M u' = 0 in cells.
+        cells: the evolution L u - M u' = 0 in cells, whose shifted problems are solved.
         errors: the estimated relative errors of the first eigenvalues μ of T, (count,).
 
     Reference: Bramble and Osborn, Rate of convergence estimates for nonselfadjoint eigenvalue
@@ -855,14 +861,15 @@ class CellPairs:
         return self._by_cells(self.spectrum.basis @ columns)
 
     def columns(self, count: int) -> int:
-        """Return the number of the first `count` modes and their complex conjugates.
+        """Return how many functions `block` has for the first `count` modes.
 
-        `block` has as many functions, or fewer if some of them are linearly dependent.
+        These are the modes and their complex conjugates; `block` has fewer functions if some of
+        them are linearly dependent.
         """
         return len(self._closed(torch.arange(count)))
 
     def _by_cells(self, functions: Tensor) -> Tensor:
-        """Return coefficients of n functions in cells, (N L m, n), in the shape (N, L, m, n)."""
+        """Reshape coefficients of n functions in cells, (N L m, n), to (N, L, m, n)."""
         return functions.unflatten(0, (-1, self.cells.base.polynomials.size, self.cells.fields))
 
     def _closed(self, which: Tensor) -> Tensor:
@@ -903,6 +910,9 @@ class CellPairs:
         The contribution is the cell's part of the least-squares functional of the mode, divided by
         the value of the functional at 0. For self-adjoint problems the contributions sum up to the
         relative error of the eigenvalue μ = 1/(λ - σ) of the inverse operator.
+
+        Args:
+            count: the number of eigenvalues.
         """
         modes = self.spectrum.modes(torch.arange(count)).coefficients
         functions = self._by_cells(torch.view_as_real(modes).flatten(1))
@@ -973,12 +983,16 @@ def nearest_pairs(
 
 
 def _errors(found: Spectrum, count: int) -> Tensor:
-    """Return the estimated relative errors of the first eigenvalues of the inverse, (count,).
+    """Return the estimated relative errors of the first eigenvalues μ of the inverse, (count,).
 
     The error of an eigenvalue with the relative residual r is r · min(r' + δ, 1), where r' is the
     largest of the first `count` residuals, and δ is the relative size of the part of the inverse
     that is not normal. The errors are infinite if the Krylov space has fewer than 2 · `count`
     dimensions.
+
+    Args:
+        found: the eigenpairs in the Krylov space.
+        count: the number of eigenvalues.
     """
     if found.basis.shape[1] < 2 * count:
         return torch.full((count,), math.inf, dtype=torch.float64)
