@@ -1,4 +1,4 @@
-"""95% confidence bounds of unknown numbers and fields, from the Gauss–Newton Hessian."""
+"""95% confidence bounds of unknown parameters and fields, from the Gauss–Newton Hessian."""
 
 import copy
 import math
@@ -26,24 +26,19 @@ UNRESOLVED = "no interval: the network is too small, its own error is visible in
 
 @dataclass(frozen=True)
 class Estimated:
-    """The estimate of an unknown number with its 95% confidence bounds.
+    """The estimate of an unknown scalar parameter with its 95% confidence bounds.
 
     Args:
         value: the estimate.
-        low, high: the bounds; infinite if the data do not determine the number.
-        exact: the true number; None if the problem does not give it.
+        low, high: the bounds; infinite if the data do not determine the parameter.
+        exact: the true value; None if the problem does not give it.
         step: the change of the value by one more Gauss–Newton step.
         arrived: True if `step` is small. Otherwise the optimizer ended before the minimum of the
             loss, and the bounds are infinite.
         resolved: False if the error of the network is visible beside the noise, but its size is not
             known; then the bounds are infinite, too.
-        confounded: if the data do not determine the number, the names of the other numbers that are
-            also not determined.
-
-    Example:
-        >>> found = Estimated(0.1006, low=0.0968, high=0.1044, exact=0.1)
-        >>> found.low <= found.exact <= found.high
-        True
+        confounded: if the data do not determine the parameter, the names of the other parameters
+            that are also not determined.
     """
 
     value: float
@@ -80,13 +75,14 @@ class Estimated:
 
 @dataclass(frozen=True, eq=False)
 class EstimatedField:
-    """The estimate of a field at n points with its 95% confidence bounds.
+    """The estimate of an unknown field at n points with its 95% confidence bounds.
 
     Args:
         value: the estimated values, (n,).
         low, high: the bounds, (n,) each, which are valid only if `arrived` is True.
         step: the changes of the values by one more Gauss–Newton step, (n,).
-        resolved: as for `Estimated`.
+        resolved: False if the error of the network is visible beside the noise, but its size is not
+            known.
     """
 
     value: Tensor
@@ -138,7 +134,8 @@ class HalfWidths:
         least, median, largest: statistics of the half-widths; infinite unless `arrived` is True.
         step: the root mean square of the field's change by one more Gauss–Newton step.
         arrived: True if `step` is small: the optimizer has reached the minimum of the loss.
-        resolved: as for `Estimated`.
+        resolved: False if the error of the network is visible beside the noise, but its size is not
+            known.
     """
 
     least: float
@@ -231,7 +228,7 @@ def is_small(step: float, margin: float, size: float = 1.0) -> bool:
 
 
 def not_arrived(step: float) -> str:
-    """Return the message that there are no bounds, since the optimizer ended too early.
+    """Return the message that there are no confidence bounds, since the optimizer ended too early.
 
     Args:
         step: the change of the value by one more Gauss–Newton step; NaN if it is not known.
@@ -242,10 +239,10 @@ def not_arrived(step: float) -> str:
 
 @dataclass(frozen=True)
 class Dependence:
-    """Two unknown numbers whose errors are nearly proportional to each other.
+    """Two unknown parameters whose errors are nearly proportional to each other.
 
     Args:
-        first, second: the names of the numbers.
+        first, second: the names of the parameters.
         correlation: the correlation of their errors, near -1 or 1.
     """
 
@@ -262,13 +259,13 @@ class Dependence:
 
 
 def dependences(names: list[str], spread: Tensor, least: float = 0.99) -> list[Dependence]:
-    """Return the pairs of numbers whose errors have a correlation near -1 or 1.
+    """Return the pairs of unknown parameters whose errors have a correlation near -1 or 1.
 
-    If the information matrix of two numbers is scaled to a diagonal of 1, its smallest eigenvalue
-    is 1 - |correlation|.
+    If the information matrix of two parameters is scaled to a diagonal of 1, its smallest
+    eigenvalue is 1 - |correlation|.
 
     Args:
-        names: the names of the k numbers.
+        names: the names of the k parameters.
         spread: a matrix S, (k, n), so that S Sᵀ is the covariance matrix of the errors.
         least: the least absolute correlation of a pair in the result.
     """
@@ -281,18 +278,18 @@ def dependences(names: list[str], spread: Tensor, least: float = 0.99) -> list[D
 
 
 def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
-    """Return residuals in double precision, with enough rows to determine the network.
+    """Return the residuals of a solution in double precision, enough of them for confidence bounds.
 
     In single precision, rounding would hide changes of the coefficients that change no residual.
-    With fewer than about two rows per coefficient, the network is undetermined between the
+    With fewer than about two residuals per coefficient, the network is undetermined between the
     collocation points. The network could then follow the noise of the data, and the unknowns would
     seem undetermined, even if the optimizer did not overfit. In this case the equation gets new
-    collocation points. If the network has the sensitivities of its fields to the unknown numbers,
-    only the rows of the data are kept, since these fields satisfy the equation for all values of
-    the numbers.
+    collocation points. If the network has the sensitivities of its fields to the unknown
+    parameters, only the residuals of the data are kept, since these fields satisfy the equation for
+    all values of the parameters.
 
     Args:
-        residuals: the residuals at the solution; they are returned if they have enough rows.
+        residuals: the residuals at the solution; they are returned if they are enough.
         output_only: whether only the coefficients of the output layers were solved for.
     """
     surrogate, terms = residuals.surrogate, list(residuals.terms)
@@ -314,7 +311,7 @@ def sufficient(residuals: Residuals, output_only: bool) -> Residuals:
 
 @dataclass(frozen=True)
 class Approximation:
-    """The change of the unknowns in a richer network, from which the network's error is estimated.
+    """How much unknowns change in a richer network, from which the network's error is estimated.
 
     The change is by one Gauss–Newton step in the richer network, at other points. If the equation's
     residual after the step is ρ times the residual before, the error is about change / (1 - ρ).
@@ -325,7 +322,7 @@ class Approximation:
     change measures the error only if ρ ≤ 0.7.
 
     Args:
-        change: the change of the coefficients of unknown numbers and fields, (p,).
+        change: the change of the coefficients of unknown parameters and fields, (p,).
         contraction: ρ, the ratio of the equation's root mean square residuals after and before the
             step, without the part of the noise.
         visible: whether the richer network lowers the loss by more than noise explains.
@@ -397,11 +394,11 @@ def approximation(richer: Residuals, unknown: Tensor, freedom: float) -> Approxi
 
 
 def contraction(before: float, after: float, noise: float) -> float:
-    """Return the ratio √((after - noise) / (before - noise)) of two residuals without noise.
+    """Return the ratio of two root mean square residuals after the part of noise is subtracted.
 
-    If `noise` exceeds `after`, `after` - `noise` is replaced by 0 and `before` - `noise` by
-    `before` - `after`. If the denominator is not positive then, the ratio is 0, or infinite if the
-    numerator is positive.
+    It is √((after - noise) / (before - noise)). If `noise` exceeds `after`, `after` - `noise` is
+    replaced by 0 and `before` - `noise` by `before` - `after`. If the denominator is not positive
+    then, the ratio is 0, or infinite if the numerator is positive.
 
     Args:
         before, after: the mean square residuals, with `after` in the numerator.
@@ -429,7 +426,7 @@ class Covariance:
         residuals: the residuals at the solution.
         output_only: True if only the coefficients of the output layers were solved for.
         known: True if the data's residuals are divided by a given standard deviation of the noise.
-        richer: returns the loss of the same solution in a richer network, which has further output
+        richer: returns the loss of the solution in a richer network, which has further output
             layers before those of the solution's network; None to leave the error of the network
             out of the bounds.
 
@@ -478,14 +475,14 @@ class Covariance:
         return Noise(rest, False, max(freedom, 1.0)) if count else Noise(0.0, False, 0.0)
 
     def margins(self, gradients: Tensor) -> Tensor:
-        """Return the half-widths (q,) of the 95% bounds of q quantities.
+        """Return the half-widths (q,) of the 95% bounds of q numbers, due to the noise of the data.
 
-        A half-width is infinite if the residuals do not determine the quantity: if the component of
+        A half-width is infinite if the residuals do not determine the number: if the component of
         its gradient orthogonal to all rows of the Jacobian is more than a millionth of the
         gradient's norm.
 
         Args:
-            gradients: derivatives of the quantities by the P coefficients, (q, P).
+            gradients: derivatives of the numbers by the P coefficients, (q, P).
         """
         if self.failure:
             return gradients.new_full((len(gradients),), torch.inf)
@@ -516,7 +513,7 @@ class Covariance:
 
     @cached_property
     def _approximation(self) -> Approximation | None:
-        """The change of the unknowns in a richer network or a finer march.
+        """The change of the unknowns in a richer network, or by a march with a smaller tolerance.
 
         None if there is no richer network, if no covariance could be computed, or if the step in
         the richer network breaks down.
@@ -583,10 +580,10 @@ class Covariance:
         return self.margins(gradients) + self.approximation_errors(gradients)
 
     def numbers(self) -> dict[str, Estimated]:
-        """Return the problem's unknown numbers with their confidence bounds, by name.
+        """Return the problem's unknown scalar parameters with confidence bounds, by name.
 
-        If one more step would change one of the numbers much, the bounds of all are infinite. The
-        result is empty if the problem has no unknown numbers.
+        If one more step would change one of them much, the bounds of all are infinite. The result
+        is empty if the problem has no unknown scalar parameters.
         """
         constants = self.residuals.surrogate.network.constants
         if constants is None:
@@ -616,18 +613,18 @@ class Covariance:
 
     @property
     def _number_gradients(self) -> Tensor:
-        """The derivatives of the k unknown numbers' coefficients by all coefficients, (k, P)."""
+        """The derivatives of the k unknown parameters' coefficients by all coefficients, (k, P)."""
         constants = self.residuals.surrogate.network.constants
         assert constants is not None
         total, c = get_coefficients(self.layers).numel(), constants.coefficients.detach()
         return torch.eye(total).to(c)[total - len(c) :]  # the numbers' columns are the last
 
     def dependences(self) -> list[Dependence]:
-        """Return the pairs of unknown numbers that the data hardly distinguish.
+        """Return the pairs of unknown parameters that the data hardly distinguish.
 
-        The errors of the two numbers of a pair have a correlation of at least 0.99 in absolute
-        value. The result is empty if the problem has no unknown numbers, or if the covariance could
-        not be computed.
+        The errors of the two parameters of a pair have a correlation of at least 0.99 in absolute
+        value. The result is empty if the problem has no unknown scalar parameters, or if the
+        covariance could not be computed.
         """
         constants = self.residuals.surrogate.network.constants
         if constants is None or self.failure:

@@ -67,7 +67,7 @@ class Quantity:
 
     @cached_property
     def _others(self) -> Tensor:
-        """The result of `others`, computed on first access."""
+        """The numbers computed in `ROWS` other ways by the function `others`, on first access."""
         return self.others()
 
     def is_ready(self) -> bool:
@@ -110,7 +110,7 @@ class Quantity:
 
     @classmethod
     def exact(cls, value: Tensor) -> "Quantity":
-        """Return numbers without an error."""
+        """Return numbers as a quantity without an error."""
         return cls(value, lambda: value[None])
 
     def _with(self, other: Any, function: Callable[[Any, Any], Tensor]) -> "Quantity":
@@ -127,7 +127,7 @@ class Quantity:
         most = max(self.value.ndim, other.value.ndim)
 
         def others() -> Tensor:
-            """Return the function's values for the `others` of both operands, (ROWS, …)."""
+            """Return the function's values for both operands, computed in other ways, (ROWS, …)."""
             both = [
                 rows.view(len(rows), *(1,) * (most + 1 - rows.ndim), *rows.shape[1:])
                 for rows in (self._others, other._others)

@@ -186,7 +186,7 @@ class Rounded:
 def normal_form(graph: Graph) -> Rounded:
     """Return a graph of the same function, in which redundant constants have fixed values.
 
-    An edge is c f(a x + b) + d. Different constants can give the same function: the value of a
+    An edge is c f(a x + b) + d. Different constants can give one function: the value of a
     hidden unit may be shifted and scaled if the edges out of the unit undo this, and factors or
     summands may be moved between the edges into a unit. The normal form fixes these constants, and
     the result lists them as `redundant`:
@@ -198,6 +198,9 @@ def normal_form(graph: Graph) -> Rounded:
       first edge into the unit instead;
     - c = 1 on all edges into a unit that multiplies, except the first;
     - d = 0 on all edges into an output that adds, except the first.
+
+    Args:
+        graph: the graph, all of whose edges are formulas.
     """
     redundant: set[Name] = set()
     for layer, unit in sorted(graph.products):
@@ -391,9 +394,10 @@ class _Rounding:
         return False
 
     def guesses(self) -> dict[Name, Any]:
-        """Return the exact numbers that are close to free constants, by (edge, name).
+        """Return exact numbers that are close to constants of the graph, by (edge, name).
 
-        Constants without a close exact number are left out, and so are those that were refused.
+        Only constants that are free (neither exact nor fixed by the normal form) are tried. Those
+        without a close exact number are left out, and so are those that were refused.
         """
         free, names, lengths, s, vh = self._decomposed()
         if not names:

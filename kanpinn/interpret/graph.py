@@ -106,7 +106,7 @@ class Spline:
         return Spline(*finer.as_spline(coefficients[0, :, 0], 0))
 
     def split(self) -> "Spline":
-        """Return the same function on twice as many grid intervals."""
+        """Return this function as a spline with twice as many grid intervals."""
         breaks = self.breaks
         middles = (breaks[1:] + breaks[:-1]) / 2
         return self.on(torch.cat([breaks, middles]).sort().values)
@@ -162,18 +162,27 @@ class Graph:
         return torch.cat([self.edges[key].parameters for key in sorted(self.edges)])
 
     def moved(self, parameters: Tensor) -> "Graph":
-        """Return the same graph with other parameters, in the order of `parameters`."""
+        """Return a copy of the graph with other parameters, in the order of `parameters`."""
         keys = sorted(self.edges)
         parts = parameters.split([len(self.edges[key].parameters) for key in keys])
         edges = {k: self.edges[k].moved(part) for k, part in zip(keys, parts, strict=True)}
         return replace(self, edges=edges)
 
     def with_edge(self, key: Key, curve: EdgeCurve) -> "Graph":
-        """Return the same graph with another curve on one edge."""
+        """Return a copy of the graph with another curve on one edge.
+
+        Args:
+            key: the edge, (layer, input, output).
+            curve: the curve.
+        """
         return replace(self, edges={**self.edges, key: curve})
 
     def without(self, *keys: Key) -> "Graph":
-        """Return the same graph without the edges `keys`."""
+        """Return a copy of the graph without some edges.
+
+        Args:
+            keys: the edges, (layer, input, output) each.
+        """
         return replace(self, edges={k: c for k, c in self.edges.items() if k not in keys})
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -276,7 +285,12 @@ def relative_error(graph: Graph, x: Tensor, y: Tensor) -> float:
 
 
 def split_layer(graph: Graph, layer: int) -> Graph:
-    """Return the same graph with twice as many grid intervals on the splines of one layer."""
+    """Return a graph of the same function, with all grid intervals of one layer's splines halved.
+
+    Args:
+        graph: the graph.
+        layer: the index of the layer.
+    """
     finer = {key: curve.split() for key, curve in graph.splines().items() if key[0] == layer}
     return replace(graph, edges={**graph.edges, **finer})
 

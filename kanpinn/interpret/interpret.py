@@ -85,7 +85,7 @@ def grown(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
 
 
 def trimmed(graph: Graph, rows: Rows, deadline: Deadline = NEVER) -> Graph:
-    """Remove edges of a graph one by one, as long as refits make up for the removals.
+    """Remove edges of a graph one by one, as long as the error stays low after refits.
 
     In each round every spline into a unit that adds several edges is removed on trial, and the
     other edges are refit. The removal that leaves the least error is made. The rounds end when the
@@ -433,7 +433,9 @@ def _fits(table: Table, rows: Rows, seed: int, deadline: Deadline) -> Iterator[G
 
 
 def _plainest(fits: Iterator[Graph], rows: Rows, deadline: Deadline) -> Graph:
-    """Refine graphs in turn; return the first with a relative error up to 1e-5, else the best one.
+    """Refine graphs one after another; return the first with a small error, else the best one.
+
+    A relative error up to 1e-5 is small.
 
     Args:
         fits: the graphs.
@@ -715,10 +717,14 @@ def _origin(result: Result, seed: int) -> tuple[Solution | Fitted, Rows, Problem
 
 
 def _is_it(formula: Formula, noise: float) -> bool:
-    """Return whether no better formula need be sought.
+    """Return whether a formula is so good that the search can end.
 
-    The formula is accepted if it solves the problem or fits the data up to rounding, or if all its
-    constants are exact and its error is not above the noise in the data.
+    It is so if it solves the problem or fits the data up to rounding, or if all its constants are
+    exact and its error is not above the noise in the data.
+
+    Args:
+        formula: the formula.
+        noise: the relative error of the data.
     """
     if formula.is_identity or formula.error <= EXACT:
         return True
@@ -832,7 +838,7 @@ class Reading:
             raise InputError(f"there is no edge {key}: (layer, input, output) is of {known}")
 
     def _with(self, graph: Graph) -> "Reading":
-        """Return a reading with another graph, whose parameters are fitted to the rows."""
+        """Return a reading with another graph, whose parameters are fitted to the data first."""
         return replace(self, graph=refit(graph, self.rows.x, self.rows.y, steps=40))
 
 

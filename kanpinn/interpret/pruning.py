@@ -169,7 +169,7 @@ def _strongest(kept: Tensor, deviations: Tensor) -> Tensor:
 
 
 class Cutter:
-    """A copy of a surrogate from which edges are removed.
+    """A copy of a surrogate, in which edges of its KAN are removed.
 
     `edges` and `units` are the removed edges and units, with their numbers in the original network.
     """
@@ -224,7 +224,7 @@ class Cutter:
 
 @dataclass(frozen=True, eq=False)
 class Pruned:
-    """A smaller copy of a KAN; the original is not changed.
+    """The result of pruning: a smaller copy of a KAN; the original is not changed.
 
     Args:
         original: the result that was pruned.
@@ -233,15 +233,6 @@ class Pruned:
             units in the original.
         units: the removed hidden units, (level, unit), with 1 for the first hidden level.
         parameters_before, loss_before: the number of parameters and the loss before pruning.
-
-    Example:
-        >>> import torch
-        >>> import kanpinn as kp
-        >>> from kanpinn.interpret import prune
-        >>> x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-        >>> pruned = prune(kp.fit(kp.KAN([2, 1]), kp.Table(x, x[:, :1] ** 2)))
-        >>> pruned.edges, pruned.parameters[1] < pruned.parameters[0]
-        (((0, 1, 0),), True)
     """
 
     original: "Result"
@@ -315,11 +306,11 @@ Result = Solution | Fitted | Pruned
 
 
 def report(result: Result, cutter: Cutter) -> Pruned:
-    """Return the pruned copy in a cutter as a `Pruned`, with grids adapted to the activations.
+    """Return the pruned copy of a KAN as a `Pruned`, with grids adapted to the activations.
 
     Args:
         result: the result that was pruned.
-        cutter: the cutter, whose surrogate is the pruned copy.
+        cutter: the copy from which edges were removed.
     """
     before = loss_of(result.residuals)
     cutter.surrogate.follow(before.points)

@@ -1,10 +1,10 @@
-"""The choice of a function for samples of an edge: fits of the whole library, and their ranking.
+"""The choice of a function for one edge of a network: fits of the whole library, and their ranking.
 
-A fit is c f(a x + b) + d by least squares, from a lattice of starts. The arguments x of the samples
-are mapped to t in [-1, 1]. The unknowns of a fit are its window (left, right), which are the
-arguments of f at t = -1 and t = 1 and replace a and b; the best c and d are eliminated. k windows
-are changed at once by Levenberg–Marquardt steps. Windows stay inside the domain of f; an end of a
-window that reaches an end of the domain remains there.
+A fit is c f(a x + b) + d by least squares, from a lattice of starts, to samples of the edge. The
+arguments x of the samples are mapped to t in [-1, 1]. The unknowns of a fit are its window
+(left, right), which are the arguments of f at t = -1 and t = 1 and replace a and b; the best c and
+d are eliminated. k windows are changed at once by Levenberg–Marquardt steps. Windows stay inside
+the domain of f; an end of a window that reaches an end of the domain remains there.
 """
 
 import functools
@@ -114,7 +114,7 @@ _GAPS = numpy.concatenate([[0.0], numpy.logspace(-6, 3, 46)])
 
 
 def starts(function: Univariate, z: Float[Array, " m"], steepest: float, count: int) -> Array:
-    """Return the `count` windows in which a function f correlates best with given values.
+    """Return starts of a fit: the windows in which a function f correlates best with given values.
 
     A window (left, right) has the arguments of f at the first and the last sample. The windows,
     (count, 2), come from different parts of the lattice of windows.
@@ -292,7 +292,9 @@ def polish(function: Univariate, windows: Array, samples: Samples, steps: int) -
 
 
 def _fits(function: Univariate, windows: Array, samples: Samples) -> Fits:
-    """Return the fits of a function for k windows, with the best c and d for each window.
+    """Return the fits of a function for k given windows, with the best c and d for each window.
+
+    A window has the arguments of the function at the first and the last sample.
 
     Args:
         function: the function f.

@@ -221,15 +221,15 @@ def beyond_distance(solution: Solution, contraction: float) -> float:
 def finer_solutions(
     solution: Solution, wider: float, budget_seconds: float | None = None
 ) -> Iterator[Solution]:
-    """Yield solutions of the same problem by finer networks, the cheapest solve first.
+    """Yield solutions of a problem by finer networks, the cheapest solve first.
 
     If `solution` took several steps, as for nonlinear equations, the finer solves start from
     `solution`: Newton's method then needs few steps and, if the problem has several solutions,
-    finds the same solution.
+    finds the one that `solution` approximates.
 
     Args:
         solution: the solution whose errors are estimated.
-        wider: as for `estimate_error`.
+        wider: the ratio of the numbers of hidden units and points in the finer and the first solve.
         budget_seconds: the most seconds for the steps of all solves; None for no limit.
     """
     problem = solution.problem
@@ -370,9 +370,13 @@ def _richer_kans(network: Network, factor: float, seed: int) -> list[KAN]:
 
 
 def start_from(known: Solution, discretization: Discretization) -> None:
-    """Fit a discretization's output layer to the values of a known solution, by least squares.
+    """Fit the output layer of a discretization's network to a known solution, by least squares.
 
     Newton's method then starts near the known solution and needs few steps.
+
+    Args:
+        known: the known solution.
+        discretization: the discretized problem, whose network is changed in place.
     """
     discretization.prepare()
     inside, names = discretization.points()[0], discretization.problem.domain.names
@@ -524,7 +528,10 @@ def _ratio_of_limits(solution: Solution, finer: Solution) -> float | None:
 
 
 def own_verification(solution: Solution) -> Verification | None:
-    """Return the verification of a solution, which is computed if missing; None for an energy."""
+    """Return the comparison of a solution's loss at fresh points with that at its own points.
+
+    It is computed if the solution has none; None for an energy.
+    """
     return solution.verification or verification_of(
         solution.discretization, solution.residuals, solution.loss_terms
     )
@@ -678,7 +685,11 @@ def _is_in_cells(solution: Solution) -> bool:
 
 
 def _certificate(solution: Solution, number: Number | None = None) -> Certificate:
-    """Return a certificate of the error of a solution, with the bounds of a number if one is given.
+    """Return a certificate of a solution's error, with the bounds of an integral if one is given.
+
+    Args:
+        solution: the solution.
+        number: the integral of a density of the solution; None for no integral.
 
     Raises:
         Unsuitable: if there is no certificate for the problem, or for networks in time windows.
@@ -692,10 +703,11 @@ def _certificate(solution: Solution, number: Number | None = None) -> Certificat
 
 
 def _approximate(solution: Solution) -> Approximate:
-    """Return the data of a solution from which a bound is computed.
+    """Return what a bound of a solution's error is computed from.
 
-    The data are the solution's jet, the conditions that it satisfies exactly, its mean squared
-    residual at fresh points with the standard error, and the change of its jet by rounding errors.
+    It has the solution's values and derivatives, the conditions that it satisfies exactly, its mean
+    squared residual at fresh points with the standard error, and the change of its values by
+    rounding errors.
     """
     discretization = solution.discretization
     found = own_verification(solution)

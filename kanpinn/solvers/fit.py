@@ -150,15 +150,16 @@ def _box(table: Table, bounds: Bounds | None) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class CrossEntropy(Term):
-    """The loss term weight · mean of -log p(class) over the rows of the data.
+    """The cross entropy of classes as a loss term, with rows for Gauss–Newton methods.
 
-    Here p are the probabilities of the classes: the softmax of the network's outputs. With one
-    output y there are two classes, with logits 0 and y. `points.data` (n, 1) holds the class
-    indices. The Gauss–Newton Hessian Jᵀ(diag p - ppᵀ)J, where J is the Jacobian of the logits, has
-    the square root √p ∘ (J - pᵀJ). With the residual r = (p - e)/√p, where e is the unit vector of
-    the class, the least-squares rows have the exact gradient Jᵀ(p - e). In the square roots, p is
-    replaced by (p + m e) / (1 + m) with the number m = `mixed`, since otherwise a row whose class
-    has a probability near zero would dominate all other rows.
+    The term is weight · mean of -log p(class) over the rows of the data. Here p are the
+    probabilities of the classes: the softmax of the network's outputs. With one output y there are
+    two classes, with logits 0 and y. `points.data` (n, 1) holds the class indices. The Gauss–Newton
+    Hessian Jᵀ(diag p - ppᵀ)J, where J is the Jacobian of the logits, has the square root √p ∘ (J -
+    pᵀJ). With the residual r = (p - e)/√p, where e is the unit vector of the class, the
+    least-squares rows have the exact gradient Jᵀ(p - e). In the square roots, p is replaced by (p +
+    m e) / (1 + m) with the number m = `mixed`, since otherwise a row whose class has a probability
+    near zero would dominate all other rows.
 
     Reference: Schraudolph, Fast curvature matrix-vector products (2002).
     """
@@ -253,7 +254,7 @@ class Scores:
 
 
 def score(outputs: Tensor, table: Table) -> Scores:
-    """Return the scores of a surrogate's outputs for the n rows of a table.
+    """Compute the scores of a surrogate's outputs for the n rows of a table.
 
     Args:
         outputs: the values, (n, m). For classes they are logits, see `full_logits`.
@@ -340,7 +341,10 @@ class Fitted(Solved):
         return train.classes[-self.network.width[-1] :] if train.classes else train.outputs
 
     def __call__(self, inputs: Points | Tensor) -> Tensor:
-        """Return values (n, m) at inputs (n, d), with the columns in the order of `data.train`."""
+        """Return the m targets, or the logits of the classes, at inputs (n, d), as a tensor (n, m).
+
+        The columns are in the order of `data.train`.
+        """
         return self._values(inputs)
 
     def probabilities(self, inputs: Points | Tensor) -> Tensor:

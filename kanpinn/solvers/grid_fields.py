@@ -176,7 +176,7 @@ class RegularGrid:
         return Points(coords, tuple(self.columns))
 
     def fields(self, values: Mapping[str, Tensor], names: tuple[str, ...]) -> GridFields:
-        """Return functions as arrays on the grid.
+        """Return functions, given by their values at `points`, as arrays on the grid.
 
         Args:
             values: the values of the functions at `points`, by name.
@@ -217,7 +217,9 @@ class RegularGrid:
 
 
 def with_gaps(values: Tensor, inside: Tensor) -> numpy.ndarray:
-    """Return an array (n,) for all n points, with NaN at points outside the domain.
+    """Put values at the points inside a domain into an array for all n points, (n,).
+
+    Points outside the domain get NaN.
 
     Args:
         values: the values at the points inside the domain, in order.
@@ -244,7 +246,7 @@ def on_grid(
     residuals: bool = True,
     compared: bool = True,
 ) -> GridFields:
-    """Return the fields on an equispaced grid over the domain's bounding box and its faces.
+    """Return the fields of a solution on an equispaced grid over the domain's bounding box.
 
     Args:
         solution: a solution in any dimension.
@@ -291,12 +293,13 @@ def modes_on_grid(
 def fields_at_points(
     solution: Solution, points: Points, residuals: bool = False, compared: bool = True
 ) -> dict[str, Tensor]:
-    """Return functions at n points, (n,) each, under the names of `GridFields.values`.
+    """Return a solution's fields at n points, (n,) each, under the names of `GridFields.values`.
 
     Args:
         solution: the solution.
         points: the points.
-        residuals, compared: as for `on_grid`.
+        residuals: whether to evaluate the residuals, too.
+        compared: whether to evaluate the exact solution or the reference, and the errors.
     """
     problem, reference, like = solution.problem, solution.reference, solution.surrogate.low
     chunk = min(CHUNK, max(256, 2**22 // max(solution.network.width)))

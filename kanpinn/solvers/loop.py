@@ -85,9 +85,11 @@ def solve_discretized(
         constants = network.constants
 
         def measure(jet: JetFunction, until: float | None) -> dict[str, float]:
-            """Return the errors, and the values of the problem's unknown numbers, by name.
+            """Return the errors, and the values of the problem's unknown parameters, by name.
 
-            The arguments are those of `Measure`.
+            Args:
+                jet: returns the values and derivatives of the solution.
+                until: the time up to which errors are measured; None for all times.
             """
             found = None
             if norm is not None:
@@ -168,7 +170,7 @@ def _check_memory(a: Discretization, optimizers: tuple[Method, ...]) -> None:
 
 
 def _check_ranks(a: Discretization, optimizers: tuple[Method, ...]) -> None:
-    """Check that all ranks have the same settings, and give them the first rank's coefficients.
+    """Check that all ranks (processes) have equal settings; share the first rank's coefficients.
 
     With different settings the ranks would wait for each other for ever.
 

@@ -133,7 +133,7 @@ class Solved(Shown, Ended):
         return self.network.parameter_count
 
     def _points(self, points: Points | Tensor) -> Points:
-        """Return points, which may be a tensor (n, d), with the surrogate's dtype and device."""
+        """Convert points, or a tensor (n, d) of them, to `Points` in the surrogate's dtype."""
         like = self.surrogate.low
         return Points.of(points, self.surrogate.domain.names).to(like.dtype, like.device)
 
@@ -266,7 +266,7 @@ def _pulled_inside(domain: Domain, best: Tensor, moved: Tensor) -> Tensor:
 
 
 def sum_over(rules: Sequence[Rule], density: Callable[[Points], Tensor]) -> Tensor:
-    """Return the integrals Σ weight · density of m densities over all points of a rule, (m,).
+    """Return the integrals Σ weight · density of m densities over the points of a quadrature rule.
 
     Args:
         rules: the rule, in groups of points with their weights.
@@ -286,12 +286,12 @@ def compared(
     density: Callable[[Points], Tensor],
     better: tuple[Callable[[Points], Tensor], float] | None,
 ) -> Tensor:
-    """Return m integrals that were computed in `ROWS` other ways, (ROWS, m), for their errors.
+    """Compute m integrals again in several ways, whose differences show their errors.
 
     The change of an integral is factor · (integral of the better density - integral of the
-    density). Row 0 is `value` plus the change. Each of the next `PARTS` rows is `value` plus the
-    contribution of one part of the points to the change. The last row is the integral by the
-    coarser rule. Without a better solution all rows are NaN.
+    density). Row 0 of the result, (ROWS, m), is `value` plus the change. Each of the next `PARTS`
+    rows is `value` plus the contribution of one part of the points to the change. The last row is
+    the integral by the coarser rule. Without a better solution all rows are NaN.
 
     Args:
         value: the integrals of the density by the rule, (m,).
@@ -412,7 +412,7 @@ class Solution(Solved):
         return Covariance(self.residuals, output_only, known, self._richer_residuals)
 
     def _richer_residuals(self) -> Residuals:
-        """Return the loss of the same solution in a network with additional basis functions.
+        """Return the loss of this solution in a network with additional basis functions.
 
         The additional functions have the coefficients 0, and the loss has more and other points.
         Unknown coefficient fields get no additional functions, since their network is a part of the
@@ -432,7 +432,7 @@ class Solution(Solved):
 
     @cached_property
     def estimated(self) -> dict[str, Estimated]:
-        """The problem's unknown numbers with their 95% confidence intervals, by name."""
+        """The unknown scalar parameters of the problem with 95% confidence intervals, by name."""
         return self.covariance.numbers() if self.problem.unknowns and self.problem.numbers else {}
 
     @cached_property
@@ -539,17 +539,17 @@ class Solution(Solved):
 
     @cached_property
     def _better(self) -> tuple[Surrogate, float] | None:
-        """The surrogate of a better solution, and the error factor; None if there is neither.
+        """The surrogate of a better solution, and an error factor; None if there is none.
 
-        An error of a number is at most about the error factor times the difference of the number
-        between the two solutions, see `better_surrogate`.
+        The error of a number that is computed from this solution is at most about the error factor
+        times its difference between the two solutions, see `better_surrogate`.
         """
         found: tuple[Surrogate, float] | None
         found = import_module(self.compared_by).better_surrogate(self)
         return found
 
     def _is_compared(self) -> bool:
-        """Return whether the better solution is known, without a further solve."""
+        """Return whether a better solution is known, so that errors need no further solve."""
         return "_better" in vars(self) or self.network.better is not None
 
     @torch.no_grad()
@@ -585,7 +585,7 @@ class Solution(Solved):
         value = sum_over(rules, self._density(density))
 
         def others() -> Tensor:
-            """The integrals computed in `ROWS` other ways, see `compared`."""
+            """The integrals computed again in other ways, for their errors, see `compared`."""
             coarse = self._rules(over, max(1, 2 * nodes // 3), time, finer=False)
             return compared(value, rules, coarse, self._density(density), self._compare(density))
 
@@ -594,10 +594,10 @@ class Solution(Solved):
     def _compare(
         self, density: Callable[..., Tensor] | None
     ) -> tuple[Callable[[Points], Tensor], float] | None:
-        """Return a density of the better solution as a function of points, and the error factor.
+        """Return a density, evaluated for the better solution, as a function of points.
 
-        `_better` defines the better solution and the error factor. The result is None if there is
-        no better solution.
+        The error factor follows it; `_better` defines both. The result is None if there is no
+        better solution.
 
         Args:
             density: the density as a function of points and jets; None for the fields.
@@ -769,7 +769,7 @@ class Solution(Solved):
         value = self._defined(p, evaluate(p))
 
         def others() -> Tensor:
-            """The values changed by the better solution, at the points and nearby, (ROWS, n, m)."""
+            """The values computed again with the better solution, here and nearby, (ROWS, n, m)."""
             rows = value.expand(ROWS, *value.shape).clone()
             found = self._compare(density)
             if found is None:
@@ -783,7 +783,7 @@ class Solution(Solved):
         return Quantity(value, others, self._is_compared)
 
     def _nearby(self, p: Points) -> Iterator[Points]:
-        """Yield n random points, `PARTS` times: each time one point near each of n given points.
+        """Yield `PARTS` tensors of n points: near each of n given points one random point.
 
         Relative to the sides of the domain's bounding box, a point is moved by 0.03 in a random
         direction. If the moved point would be outside the domain, the given point is used instead.
@@ -805,7 +805,7 @@ class Solution(Solved):
     def largest(
         self, density: Callable[..., Tensor] | None = None, points: int = 2**14
     ) -> tuple[Quantity, Points]:
-        """Return the largest value of a density in the domain with its error, and its place.
+        """Return the largest value of a density in the domain with its error, and where it is.
 
         The density is evaluated at many points in the domain and on its boundary. Random searches
         for larger values start from at most eight of these points, which have large values and are
@@ -853,7 +853,7 @@ class Solution(Solved):
         found_value = self.at(place, density)[0, 0]
 
         def others() -> Tensor:
-            """The largest value computed in other ways, including the error of the search."""
+            """The largest value computed again in other ways, for its error."""
             rows = found_value.others().clone()
             rows[-1] += unresolved
             return rows

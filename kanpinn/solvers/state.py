@@ -182,8 +182,8 @@ class History:
     """The recorded quantities of a solve, with one row for each recorded step.
 
     A row is a dict with the number of the step, the index of the optimizer ("stage"), the loss,
-    evaluations, seconds, and errors if known. The value of an unknown number of the problem, such
-    as "viscosity", has the name "unknown_viscosity".
+    evaluations, seconds, and errors if known. The value of an unknown parameter of the problem,
+    such as "viscosity", has the name "unknown_viscosity".
     """
 
     rows: list[dict[str, float | int]] = field(default_factory=list)
@@ -562,7 +562,7 @@ class SolverState:
         self.stage = None  # the optimizer's memory belongs to that state
 
     def keep(self, best: Best) -> str | None:
-        """Load the network with the least validation error.
+        """Load the network with the least validation error into the solve's network.
 
         Args:
             best: the stored network.

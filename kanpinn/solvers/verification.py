@@ -235,7 +235,7 @@ def _pole_near(
 
 
 def _is_inside(problem: BoundaryValueProblem, place: Tensor) -> bool:
-    """Return whether a place (d,) is inside the domain, not on its boundary."""
+    """Return whether a point (d,) is inside the domain, not on its boundary."""
     low, high = problem.domain.bounds
     return bool(problem.domain.contains(place[None], -1e-6 * float((high - low).max())).all())
 
@@ -371,10 +371,13 @@ class Verification:
 def rows_of(term: ResidualTerm, surrogate: Surrogate, points: Points, zero: bool = False) -> Tensor:
     """Return the residuals of a loss term at points, (rows, equations), in float64 on the CPU.
 
+    There is a row for every `term.sites` consecutive points, which is 1 except for terms that
+    compare points.
+
     Args:
         term: the loss term.
         surrogate: the solution.
-        points: the points; a row belongs to `term.sites` points.
+        points: the points.
         zero: whether to return the residuals of the function 0 instead of the solution. For a
             condition these residuals are its data.
     """

@@ -40,7 +40,7 @@ PART = 0.1  # the wanted error of the solution by this package, relative to the 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Verified(Shown, Ended):
-    """The errors of a field of another code, by comparison with an accurate solution.
+    """The errors of a field that another code has computed, against an accurate solution.
 
     Args:
         status: a sentence that says the field's error, and whether it is within the tolerance.
@@ -63,13 +63,6 @@ class Verified(Shown, Ended):
             or if it is between 0.5 and 2.
         tolerance: the largest acceptable relative L2 error; None without a tolerance.
         seconds: the time of the verification, in seconds.
-
-    Example:
-        >>> import kanpinn as kp
-        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="x * (1 - x)")
-        >>> verified = kp.verify(problem, lambda x: 1.01 * x * (1 - x), tolerance=1e-3)
-        >>> verified.success, verified.status
-        (False, 'failed: the relative L2 error is 1.0e-02, above the tolerance 1.0e-03')
     """
 
     shown_by = "kanpinn.plotting.verified"
@@ -126,7 +119,7 @@ class Verified(Shown, Ended):
         return points, (values - others).abs()
 
     def record(self) -> dict[str, Any]:
-        """Return errors, residuals and status for a JSON file; unknown numbers are None."""
+        """Return errors, residuals and status for a JSON file, with None for what is not known."""
 
         def norms(e: Errors) -> dict[str, float | None]:
             """Return error norms by name, with None for norms that are not finite."""

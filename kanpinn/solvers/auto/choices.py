@@ -89,13 +89,14 @@ class Traits:
         energetic: whether the class gives an energy, and no coefficient is unknown.
         observed: whether some conditions are measurements of the solution.
         unknown: for each field, whether it is an unknown coefficient.
-        numbers: whether there are unknown numbers.
+        numbers: whether there are unknown scalar parameters.
         sampler: the sampler of collocation points: "gauss", but "sobol" above three dimensions or
             if Gauss points are very uneven, as on domains with holes. On random elliptic problems
             with holes, Sobol points gave a tenth of the errors of Gauss points.
-        marches: whether the problem can be marched in time. It must be an evolution in no or one
-            space dimension, or an evolution without unknowns in a rectangle, whose conditions hold
-            at the first moment or at all times.
+        marches: whether the problem can be marched in time, that is solved in one span of time
+            after another. It must be an evolution in no or one space dimension, or an evolution
+            without unknowns in a rectangle, whose conditions hold at the initial time or at all
+            times.
         marches_in_cells: whether the problem can be marched in time with cells in space. It must be
             an evolution in a domain of the plane, without unknowns and kinks, with conditions as
             for `marches`.
@@ -141,10 +142,10 @@ class Traits:
 
 
 def _is_evolution(problem: Problem) -> bool:
-    """Return whether a problem is an evolution in time, which can be marched.
+    """Return whether a problem is an evolution in time, which `March` can solve.
 
-    It is an evolution if each condition holds at the first moment or at all times, if at least one
-    condition holds at the first moment, and if the problem adds no functions to the network.
+    It is an evolution if each condition holds at the initial time or at all times, if at least one
+    condition holds at the initial time, and if the problem adds no functions to the network.
     """
     domain = problem.domain
     if problem.enrichment() or domain.time_name != domain.names[-1]:
@@ -400,7 +401,7 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
 
 
 def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
-    """Yield networks in cells with smaller and smaller tolerances.
+    """Yield networks in cells, to be solved to smaller and smaller tolerances.
 
     Each solve starts with the cells of the solve before. The last tolerance is half of the wanted
     tolerance, since errors were up to 1.1 times their estimates. There is no other tolerance
@@ -427,7 +428,9 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
 
 
 def _windows(traits: Traits, kind: Callable[[float], Method]) -> tuple[Choice, ...]:
-    """Return choices of networks in time windows, with smaller and smaller tolerances.
+    """Return choices of networks in time windows, to be solved to smaller and smaller tolerances.
+
+    A window is a span of time that is solved at once.
 
     Args:
         traits: the traits of the problem.

@@ -143,7 +143,7 @@ def start(discretization: Discretization[Problem], known: Trial | None) -> None:
 
     Args:
         discretization: the discretization of the next trial.
-        known: an earlier trial, whose values of the problem's unknown numbers are also initial
+        known: an earlier trial, whose values of the problem's unknown parameters are also initial
             values; None for the first trial.
     """
     network, unknowns = discretization.surrogate.network, discretization.problem.unknowns
@@ -191,7 +191,9 @@ def noise_of(solution: Solution, count: int = 200) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """Two successive trials with the same form of the loss, and the errors from their comparison.
+    """Two successive trials, with the errors that follow from their comparison.
+
+    A trial is a solve with a choice of network, points and optimizers.
 
     Args:
         first: the first trial; None if there was none to compare with.
@@ -847,7 +849,7 @@ class Climb:
         return replace(choice, points=replace(choice.points, sampler=self.sampler))
 
     def see(self, verdict: Verdict, tried: Choice) -> None:
-        """Add a trial to the climb.
+        """Add a trial to this sequence of trials of one family.
 
         A trial counts as idle if its residual is more than half the residual of the trial before.
         It counts half if its residual is more than twice the residual before: then the network does
@@ -898,11 +900,12 @@ class Climb:
 
 
 def turns(climbs: Sequence[Climb], is_over: Callable[[], bool]) -> Iterator[tuple[Climb, float]]:
-    """Yield the climb that makes the next trial, and the share of the time left that it may take.
+    """Yield the family whose turn it is to make a trial, and the share of the time left for it.
 
-    Each climb goes on until it is idle, has ended or is postponed. After all climbs, the climb with
-    the least residual goes on. As long as networks of another class have not been tried, a trial
-    may take only the share `Family.part` of the time left, and is postponed if it would take more.
+    A family is a list of networks of one kind, from small to large; a `Climb` has its trials. Each
+    climb goes on until it is idle, has ended or is postponed. After all climbs, the climb with the
+    least residual goes on. As long as networks of another class have not been tried, a trial may
+    take only the share `Family.part` of the time left, and is postponed if it would take more.
 
     Args:
         climbs: the climbs of all families, in order.
