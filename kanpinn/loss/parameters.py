@@ -1,5 +1,7 @@
-"""Unknown parameters and the data that determine them: equations with parameters, the quality of a
-fit, and a test whether the misfit of the data looks like noise.
+"""Unknown parameters of a problem and the data that determine them.
+
+The module has equations with parameters, the quality of a fit, and a test whether the misfit of the
+data looks like noise.
 """
 
 import math
@@ -25,10 +27,10 @@ class Parameters:
     """The unknown parameters of a problem as a vector of K numbers.
 
     The vector consists of the free initial values, the coefficients of the network of coefficient
-    fields, and the coefficients c of the unknown numbers (see `Unknown`), in this order.
+    fields, and the coefficients c of the unknown scalar parameters (see `Unknown`), in this order.
 
     Args:
-        constants: the unknown numbers; None if there are none.
+        constants: the unknown scalar parameters; None if there are none.
         coefficient: the network of coefficient fields; None if there are none.
         surrogate: the surrogate that gives the inputs of `coefficient`, and the `Unknown` of each
             coefficient field.
@@ -65,13 +67,13 @@ class Parameters:
             part.copy_(new.view_as(part))
 
     def limited(self, old: Tensor, change: Tensor) -> Tensor:
-        """The change of the values, (K,), limited for unknown numbers that are positive.
+        """Limit a change of the parameters, (K,), for unknown scalars that are positive.
 
-        A single change multiplies a positive number by a factor from 1/10 to 10. All changes since
+        A single change multiplies a positive scalar by a factor from 1/10 to 10. All changes since
         the start together multiply it by a factor from 1e-12 to 1e12.
 
         Args:
-            old: the values before the change, (K,); the unknown numbers come last.
+            old: the values before the change, (K,); the unknown scalars come last.
             change: the wanted change, (K,).
         """
         step, most, limited = math.log(10), math.log(1e12), change.clone()
@@ -82,9 +84,9 @@ class Parameters:
         return limited
 
     def random(self, seed: int, start: int) -> Tensor:
-        """Values (K,) for another start of a solve.
+        """Values of the parameters, (K,), for another start of a solve.
 
-        The unknown numbers are random multiples of their start values, see `Unknown.random_start`;
+        The unknown scalars are random multiples of their start values, see `Unknown.random_start`;
         all other parameters are zero.
 
         Args:
@@ -99,7 +101,7 @@ class Parameters:
         return values
 
     def jets(self, p: Points, u: Jet, tape: Tape | None = None) -> list[Jet]:
-        """The scalar jets of the coefficient fields and the unknown numbers.
+        """The coefficient fields and the unknown scalars with their derivatives, as scalar jets.
 
         Args:
             p: n points.
@@ -119,11 +121,11 @@ class Parameters:
 
 @dataclass(frozen=True, eq=False)
 class WithParameters:
-    """An equation as a function of the fields alone, with the present values of the parameters.
+    """An equation as a function of the fields alone, with the present values of its parameters.
 
     Args:
         equation: a function of points and of one jet, whose components are the fields, the
-            coefficient fields and the unknown numbers, in this order.
+            coefficient fields and the unknown scalar parameters, in this order.
         parameters: the parameters.
     """
 
@@ -136,10 +138,9 @@ class WithParameters:
         return self.equation(p, join([*u.components(), *others]))
 
     def rates(self, p: Points, u: Jet) -> Tensor:
-        """The derivatives of the residuals by k coefficients, (rows, equations, k).
+        """The derivatives of the residuals by the parameters, (rows, equations, k).
 
-        The k coefficients are those of `parameters.layers`: all parameters except free initial
-        values.
+        The k parameters are all parameters except free initial values.
 
         Args:
             p: the points.
@@ -166,9 +167,9 @@ class Measurements:
 
     Args:
         terms: the terms.
-        counts: for each term the number of values in one of its rows.
+        counts: for each term the number of values in one of its rows (residual vectors).
         spreads: the loss of each term if the solution were the mean of its data. Data that are all
-            the same, such as a single value, are compared with zero instead of their mean.
+            equal, such as a single value, are compared with zero instead of their mean.
     """
 
     terms: Sequence[ResidualTerm]
@@ -214,11 +215,15 @@ class Measurements:
 
     @staticmethod
     def times(term: ResidualTerm) -> Tensor:
-        """The time of each row of a term: the latest time of the row's points, (rows,)."""
+        """The time of each residual vector of a term: its points' latest time, (rows,)."""
         return term.points.coords[:, -1].view(-1, term.sites).amax(dim=1)
 
     def until(self, time: float) -> "Measurements":
-        """The measurements up to a time; a term's factor becomes the fraction of its rows left."""
+        """The measurements up to a time; a term's factor is the fraction of its rows that is left.
+
+        Args:
+            time: the time.
+        """
         terms, counts, spreads = [], [], []
         for term, count, spread in zip(self.terms, self.counts, self.spreads, strict=True):
             rows = (self.times(term) <= time).nonzero()[:, 0]

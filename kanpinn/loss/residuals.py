@@ -1,4 +1,4 @@
-"""The loss of a problem for one surrogate: its value, its gradient, and the Jacobian of its rows.
+"""The loss of a problem for one surrogate: its value, its gradient and its Jacobian.
 
 A penalty for boundary data competes with the residual of the equation. The residual contains
 derivatives of the network, and so is far more sensitive to the network's coefficients.
@@ -121,7 +121,11 @@ class Residuals:
         return Residuals(self.surrogate, terms)
 
     def with_factors(self, factors: Mapping[str, float]) -> "Residuals":
-        """The loss with the given factors, by term name; the factor of other terms is 1."""
+        """A copy of the loss with other factors of its terms.
+
+        Args:
+            factors: the factors by term name; the factor of other terms is 1.
+        """
         terms = [replace(term, factor=factors.get(term.name, 1.0)) for term in self.terms]
         return Residuals(self.surrogate, terms, self.family)
 
@@ -195,11 +199,11 @@ class Residuals:
         return triangle.towards(torch.cat([g.flatten() for g in gradients if g is not None]), loss)
 
     def rows(self, layers: Sequence[Layer]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The weighted rows of the loss, batch by batch: Σ r² is the loss, J = ∂r/∂coefficients.
+        """Yield weighted residuals r of the loss and their Jacobian, by batches: Σ r² is the loss.
 
         For an energy term, JᵀJ is half the energy's Hessian, and r must not be used. With several
-        ranks (processes), each rank gets the rows of its points. If there are no rows, for example
-        without points or for an energy without curvature, one empty batch is yielded.
+        ranks (processes), each rank gets the residuals of its points. If there are none, for
+        example without points or for an energy without curvature, one empty batch is yielded.
 
         Args:
             layers: the layers whose coefficients are the columns of J.

@@ -82,7 +82,7 @@ def scales_of(problem: Problem) -> Scales:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The residual of the equation or of a condition at some points.
+    """The residual of the equation or of a condition at some points, to measure its terms.
 
     Args:
         residual: a function of points and the jet of all fields.
@@ -135,7 +135,7 @@ class _Rows:
         )
 
     def _jet(self, fields: Tensor, channels: Channels) -> Jet:
-        """The jet of random fields, whose derivatives have the sizes of `_sizes`.
+        """Random values and derivatives of all fields, as a jet; `_sizes` has their sizes.
 
         Args:
             fields: the sizes of the random fields, (m,).
@@ -148,9 +148,12 @@ class _Rows:
         )
 
     def _sizes(self, channels: Channels) -> Tensor:
-        """For a field of size 1, the size of each part of its stacked jet, (parts,).
+        """The sizes of the value and derivatives (parts of a jet) of a field of size 1, (parts,).
 
         Derivatives have the sizes that `rates` gives them.
+
+        Args:
+            channels: the derivatives.
         """
         steps = tuple(tuple(map(abs, direction)) for direction in channels.directions)
         return parts_of_wave(replace(channels, directions=steps), self.rates[None])[0]

@@ -152,7 +152,7 @@ class SparsityTerm(Term):
 
 
 def _root(layer: KANLayer, points: Points) -> Tensor:
-    """The matrix L of a layer (see `factor`), cached with the points until the basis changes."""
+    """The matrix L of a layer (see `factor`), cached with the points as long as the basis lasts."""
     kept: dict[str, Any] = points.once(layer, dict)
     if kept.get("basis") is not layer.basis:
         kept.update(basis=layer.basis, root=factor(layer))
@@ -161,7 +161,10 @@ def _root(layer: KANLayer, points: Points) -> Tensor:
 
 
 class FixedRows(Layer):
-    """A constant matrix times the coefficients of another layer, as a layer that a tape records."""
+    """A constant matrix times the coefficients of another layer, in the form of a layer.
+
+    A tape records it like other layers, so that the Jacobian of these products is computed.
+    """
 
     def __init__(self, layer: Layer, rows: Tensor) -> None:
         super().__init__()
@@ -196,10 +199,14 @@ def edge_sizes(layer: KANLayer, root: Tensor, smooth: float = 1e-4) -> Tensor:
 
 @torch.no_grad()
 def factor(layer: KANLayer) -> Tensor:
-    """The matrix L of each input's edges, (n_in, r, n_basis).
+    """For each input of a KAN layer the matrix L that gives edges' standard deviations.
 
-    |L c| is the standard deviation of Σ_j c_j B_j over the grid of the input. L is the R factor of
-    the QR decomposition of the basis at Gauss nodes, minus its mean.
+    |L c| is the standard deviation of the edge function Σ_j c_j B_j over the grid of the input. L
+    is the R factor of the QR decomposition of the basis at Gauss nodes, minus its mean. The result
+    is (n_in, r, n_basis).
+
+    Args:
+        layer: the layer.
     """
     x, weights = layer.basis.quadrature()
     basis = layer.basis.values(x)[:, 0]

@@ -24,7 +24,10 @@ PROBE_POINTS = 5  # differs from the usual d and d + 1, so that shapes show a wr
 
 @dataclass(frozen=True, eq=False)
 class Term(ABC):
-    """One term of the loss: weight · factor · `total` of all rows / the number of rows.
+    """One term of the loss, a mean over rows: weight · factor · `total` / number of rows.
+
+    A row is the vector of the residuals (or the density of an energy) at one point or at several
+    points that belong together.
 
     Args:
         name: the name of the term; the terms of one loss have different names.
@@ -60,15 +63,15 @@ class Term(ABC):
 
     @property
     def rows(self) -> int:
-        """The number of rows, by which the mean divides."""
+        """The number of rows (residual vectors), by which the mean divides."""
         return len(self.points) // self.sites
 
     def at(self, rows: slice) -> Points:
-        """The points of a slice of rows."""
+        """The points that belong to a slice of rows (residual vectors)."""
         return self.points[rows.start * self.sites : rows.stop * self.sites]
 
     def chosen(self, rows: Tensor) -> Self:
-        """The term with some of its rows only.
+        """A copy of the term with some of its rows (residual vectors) only.
 
         Args:
             rows: the indices of the rows, (k,).
@@ -310,7 +313,7 @@ def density_hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
 
 
 def _root(hessian: Tensor, flat: float = 1e-12) -> Tensor:
-    """Return L (n, k, q) with LᵀL = H, where negative eigenvalues of H are replaced by zero.
+    """Return a square root L (n, k, q) of Hessians H: LᵀL = H without negative eigenvalues.
 
     The eigenvalues of H at each point are sorted. The i-th eigenvalue is left out if it is rounding
     error at all points; k is the number of eigenvalues that remain.
@@ -377,6 +380,6 @@ def _tried(
         p: the points.
 
     Returns:
-        The channels of the derivatives, and the values, (rows, equations).
+        The derivatives, as `Channels`, and the values, (rows, equations).
     """
     return find_channels(lambda c: equation(p, surrogate.jet(p, c)), p.names)

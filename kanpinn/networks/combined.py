@@ -87,12 +87,12 @@ class Beside(Network):
 class Sum(Network):
     """A network with a second network that is added to some outputs of the first network.
 
-    The enrichment (known functions with coefficients) and the unknown numbers are those of the
-    first network.
+    The enrichment (known functions with coefficients) and the unknown scalar parameters are those
+    of the first network.
 
     Args:
         first: the first network.
-        added: a network with the same inputs and an output for each of `outputs`.
+        added: a network with the inputs of `first` and an output for each of `outputs`.
         outputs: the indices of the outputs of `first` to which `added` is added.
     """
 

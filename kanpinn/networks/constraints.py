@@ -102,7 +102,14 @@ def polynomial_lift(
 
 
 def _values(parts: list[tuple[Points, Values]]) -> tuple[Tensor, Tensor]:
-    """The coordinates of all points, (n, d), and the data at these points, (n, m)."""
+    """Evaluate boundary data at points of several pieces of a boundary.
+
+    Args:
+        parts: for each piece its points and the function that gives the data there.
+
+    Returns:
+        The coordinates of all points, (n, d), and the data at these points, (n, m).
+    """
     values = torch.cat([function(points) for points, function in parts])
     return torch.cat([points.coords for points, _ in parts]), values
 
@@ -274,7 +281,7 @@ class BooleanSum:
 
 @dataclass(frozen=True, eq=False)
 class Groupwise:
-    """Output map that consists of a map for each group of the network's outputs.
+    """Output map that has a map of its own for each group of the network's outputs.
 
     Groups are the fields of a system, or the modes of an eigenvalue problem.
 
@@ -371,7 +378,7 @@ def distance(domain: Domain, pieces: Sequence[Piece]) -> Distance:
 
 
 def _same(a: Piece, b: Piece) -> bool:
-    """Return whether two pieces are the same set of points."""
+    """Return whether two pieces of a boundary are one set of points."""
     if a == b or a.name != b.name or type(a) is not type(b):
         return a == b
     p, q = a.gauss(64).coords, b.gauss(64).coords
@@ -469,9 +476,9 @@ def refuse_imposed(problem: BoundaryValueProblem, network: Network, boundary: st
 
 
 def periodic_axes(problem: BoundaryValueProblem) -> dict[int, int]:
-    """Return a dict from the indices of periodic conditions to the indices of their coordinates.
+    """For each periodic condition on all fields, the coordinate that it makes periodic.
 
-    Only periodic conditions on all fields are included.
+    The result maps the index of the condition to the index of the coordinate.
     """
     named = {i: c.periodic_in for i, c in enumerate(problem.conditions())}
     names = problem.domain.names

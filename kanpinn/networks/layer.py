@@ -1,7 +1,8 @@
-"""Layers that are linear in their coefficients, and the tape from which their Jacobian is computed.
+"""Layers that are linear in their coefficients, with their Jacobians.
 
-A sum of known functions with coefficients (an enrichment) is a layer, too. Activation functions and
-their derivatives are also here.
+A tape records the evaluation of layers; from it the Jacobian of residuals is computed. A sum of
+known functions with coefficients (an enrichment) is a layer, too. Activation functions and their
+derivatives are also here.
 """
 
 import functools
@@ -99,15 +100,15 @@ class Layer(nn.Module, ABC):
         """
 
     def combine(self, product: Tensor, h: Jet | Coordinates) -> Jet:
-        """Return the output jet from the product S and the input jet h.
+        """Return the output jet (values and derivatives) from the product S and the input jet h.
 
-        By default S consists of the `stacked` parts of the output jet.
+        By default S consists of the parts of the output jet, stacked in one tensor.
         """
         return h.dense().unstacked(product)
 
     @abstractmethod
     def jacobian(self, known: Tensor, delta: Tensor, out: Tensor) -> None:
-        """Write Φᵀδ of each of n points into `out`.
+        """Write the Jacobian Φᵀδ of each of n residuals, one at each point, into `out`.
 
         Args:
             known: the first result of `product`.
@@ -251,15 +252,16 @@ def set_coefficients(layers: Sequence[Layer], vector: Tensor) -> None:
 
 
 class Sensitivities(Layer):
-    """A layer that adds Σ_k a_k ∂u/∂q_k to fields u, for the covariances of K numbers q_k.
+    """A layer with the derivatives of fields u by K parameters q, for the parameters' covariance.
 
-    The network computes u by solving the equation for given numbers q. The numbers are the free
-    initial values, if there are any, and the coefficients c of the unknown numbers (see `Unknown`).
-    The layer's coefficients are the changes a of the numbers, (K,). They are zero: the layer adds
-    nothing to u, but its Jacobian serves to compute covariances.
+    It adds Σ_k a_k ∂u/∂q_k to the fields. The network computes u by solving the equation for given
+    parameters q. These are the free initial values, if there are any, and the coefficients c of the
+    unknown numbers (see `Unknown`). The layer's coefficients are the changes a of the parameters,
+    (K,). They are zero: the layer adds nothing to u, but its Jacobian serves to compute
+    covariances.
 
     Args:
-        errors: the errors of the numbers q that are due to the network, (K,).
+        errors: the errors of the parameters q that are due to the network, (K,).
 
     Reference: Bard, Nonlinear parameter estimation (1974), chapter 8, for models that are
     differential equations.
@@ -314,9 +316,13 @@ class Known:
         return torch.cat([*each], dim=1)
 
     def jet(self, points: Points, channels: Channels) -> Jet:
-        """Return the jet of all functions at points, with the derivatives that `channels` names.
+        """Return the values of all functions at points, with the derivatives that `channels` names.
 
-        A `Batch` of points caches the jet.
+        A `Batch` of points caches this jet.
+
+        Args:
+            points: the points.
+            channels: the derivatives.
         """
 
         def values(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The base class of networks, unknown numbers that are solved for, and imposed conditions."""
+"""The base class of networks, unknown scalar parameters that are solved for, imposed conditions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +17,10 @@ from kanpinn.pde.problem import Unknown
 
 
 class Constants(Layer):
-    """A layer of k unknown numbers; its coefficients (k,) are the c in `Unknown`.
+    """A layer of k unknown numbers, scalar parameters of the equation that a solve determines.
 
-    The coefficients start at zero. A solve determines them together with the coefficients of the
-    output layer.
+    Its coefficients (k,) are the c in `Unknown`. They start at zero, and are determined together
+    with the coefficients of the output layer.
 
     Args:
         unknowns: the unknown numbers by name, in the order of the residual's arguments.
@@ -210,7 +210,9 @@ class Network(nn.Module, ABC):
         return tuple(integer("width", w) for w in width)
 
     def sized(self, inputs: int, outputs: int) -> Self:
-        """Return the network; if it has no width yet, make it with these inputs and outputs.
+        """Return the network, made with given numbers of inputs and outputs if it had no width.
+
+        A network that has a width is returned unchanged.
 
         Args:
             inputs, outputs: the numbers of inputs and outputs.
@@ -245,7 +247,7 @@ class Network(nn.Module, ABC):
 
         These are the last layer, then the layers `enrichment` and `constants`, if there are any. A
         network with `sensitivities` has this layer alone in the list; its last coefficients are
-        changes of the unknown numbers.
+        changes of the unknown scalar parameters.
         """
         if self.sensitivities is not None:
             return [self.sensitivities]
@@ -330,7 +332,7 @@ class Network(nn.Module, ABC):
         """Adapt to the inputs x (n, d) of a solve, before the solve starts; see `KAN.prepare`."""
 
     def follow(self, x: Tensor) -> None:
-        """Adapt to the activations at inputs x (n, d), with the same function; see `KAN.follow`."""
+        """Adapt to the activations at inputs x (n, d); the function stays. See `KAN.follow`."""
 
     @property
     def parameter_count(self) -> int:

@@ -38,8 +38,8 @@ class Surrogate(nn.Module):
     ξ maps the last coordinate to [0, 2].
 
     The network's enrichment, a sum of known functions of x with coefficients, is added before
-    `output` is applied. In jets (values and derivatives) the fields are followed by the network's
-    unknown numbers, as constant fields.
+    `output` is applied. In jets (values and derivatives) the fields are followed by the problem's
+    unknown numbers (scalar parameters that the solve determines), as constant fields.
 
     Args:
         network: the network.
@@ -84,13 +84,14 @@ class Surrogate(nn.Module):
 
     @property
     def has_unknowns(self) -> bool:
-        """True if the problem has unknown numbers or coefficient fields."""
+        """True if the problem has unknown scalar parameters or coefficient fields."""
         return self.network.constants is not None or any(self.coefficients)
 
     def coordinates(self, points: Points, channels: Channels) -> Jet | Coordinates:
-        """Return the jet of the network's inputs at points.
+        """Return the network's inputs at points, with their derivatives, as a jet.
 
         Args:
+            points: the points.
             channels: the derivatives that the jet contains.
         """
         if self.inputs is not None:
@@ -123,10 +124,10 @@ class Surrogate(nn.Module):
     def jet(
         self, points: Points, channels: Channels, tape: Tape | None = None, numbers: bool = True
     ) -> Jet:
-        """Return the jet of the fields, followed by the unknown numbers, at n points.
+        """Return the fields at n points with their derivatives, followed by the unknown numbers.
 
-        Without gradients and without a tape, the points are evaluated in blocks, which bounds the
-        memory.
+        Unknown numbers are scalar parameters of the equation that the solve determines. Without
+        gradients and without a tape, the points are evaluated in blocks, which bounds the memory.
 
         Args:
             points: n points with the dtype and device of the surrogate.
@@ -159,9 +160,10 @@ class Surrogate(nn.Module):
 
     @torch.no_grad()
     def evaluate(self, points: Points, channels: Channels) -> Jet:
-        """Return the jet of the fields at points, in the precision and on the device of the points.
+        """Return fields and their derivatives, in the precision and on the device of the points.
 
         Args:
+            points: the points.
             channels: the derivatives that the jet contains.
         """
         converted = points.to(self.low.dtype, self.low.device)

@@ -116,7 +116,7 @@ class Basis(nn.Module, ABC):
             out[:, k] = torch.einsum("rimn,rin->imn", weights, values)
 
     def one(self) -> Tensor:
-        """Return the coefficients of the constant function 1, (size,)."""
+        """Return the coefficients of the constant 1 in the basis functions, (size,)."""
         x, _ = self.quadrature()
         return self.fit(x, torch.ones_like(x)[..., None])[0, :, 0]
 
@@ -169,7 +169,7 @@ class Basis(nn.Module, ABC):
         return solution, float(torch.linalg.norm(defect) / scale) if scale > 0 else 0.0
 
     def fit(self, x: Tensor, values: Tensor) -> Tensor:
-        """Return the least-squares fit of functions that are given by samples.
+        """Fit functions that are given by samples, by least squares; return their coefficients.
 
         If the fit is not unique, for example with fewer samples than basis functions, the
         coefficients of least norm are returned (on the CPU).

@@ -147,9 +147,9 @@ def refinement_matrix(old: Tensor, new: Tensor, degree: int) -> Tensor:
 
 
 def _blossom(near: Tensor, arguments: Tensor, degree: int) -> Tensor:
-    """Return the weights of B-spline coefficients in the blossom of a piece, (..., k + 1).
+    """Return the weights of B-spline coefficients in the polar form of a piece, (..., k + 1).
 
-    The blossom (polar form) of a polynomial of degree k is a function of k arguments, and a linear
+    The polar form (blossom) of a polynomial of degree k is a function of k arguments, and a linear
     combination of the coefficients of the k + 1 splines that do not vanish on the piece.
 
     Args:
@@ -255,7 +255,7 @@ class _Values(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
-        """Turn the batch dimension into further points or, if tables are batched, into inputs."""
+        """Evaluate a batch: it becomes further points or, if the tables are batched, inputs."""
         x, table, breaks, order = inputs
         if in_dims[1] is None and in_dims[2] is None:
             return _Values.apply(x.movedim(in_dims[0], 0), table, breaks, order), (2, 2, 0)
@@ -270,7 +270,7 @@ class _Values(torch.autograd.Function):
 
 
 def offset(x: Tensor, breaks: Tensor, piece: Tensor) -> Tensor:
-    """Return x - centre, (..., n_in), with the centre of the piece that contains x.
+    """Return the distance of each argument from the centre of its piece, x - centre, (..., n_in).
 
     Args:
         x: the arguments, (..., n_in).

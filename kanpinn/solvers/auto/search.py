@@ -82,7 +82,7 @@ class Trial:
 
     @property
     def loss(self) -> float:
-        """The loss at fresh points; infinite for an energy, whose loss is no residual."""
+        """The loss at points that no step has used; infinite for an energy (no residual)."""
         verification = self.solution.verification
         return math.inf if verification is None else verification.loss(Loss())
 
