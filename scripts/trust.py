@@ -14,6 +14,8 @@ solutions are known: their true errors must be at most three times the estimated
 `drawn`: elastic bodies and conductors with conditions of all kinds in random order, on boxes,
 polygons, slits and domains with holes, some with coefficients that jump, are solved with nothing
 chosen. Finite elements on meshes that are graded to all corners know their solutions.
+`eigenvalues`: random eigenvalue problems of twenty kinds, whose eigenvalues are known, are solved
+with nothing chosen, also near a real or complex number.
 
 How: a section that has been measured by the same sources of kanpinn, with the same options, is not
 measured again. trust_files.py does the same for what kanpinn says of files.
@@ -30,6 +32,7 @@ from hostile import ill_posed, units
 from hostile.adversarial import figures as adversarial
 from hostile.bounds import figures as bounded
 from hostile.drawn import figures as drawn
+from hostile.eigenvalues import figures as of_eigenvalues
 from hostile.numbers import figures as numbered
 from hostile.sections import Section, measure
 
@@ -53,6 +56,13 @@ SECTIONS = {
         {
             "drawn": (60, 1, "conductors, as many bodies, and an eighth as many solids"),
             "drawn_budget": (15, 1, "seconds of each solve"),
+        },
+    ),
+    "eigenvalues": Section(
+        of_eigenvalues,
+        {
+            "eigenvalues": (40, 1, "random eigenvalue problems"),
+            "eigen_budget": (30, 2, "seconds of each search"),
         },
     ),
 }

@@ -22,6 +22,9 @@ from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.memory import too_many
 
+# Why there is no further tree, if rounding errors exceed the residuals of smaller cells.
+ROUNDED = "the cells with the largest errors are as small as rounding permits"
+
 
 def dorfler_marking(errors: Tensor, part: float) -> Tensor:
     """A mask (N,) of the fewest cells that account for a fraction of the sum of squared errors.

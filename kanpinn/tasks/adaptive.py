@@ -31,6 +31,7 @@ from kanpinn.spaces.cells.system.functions import CellFunctions
 from kanpinn.spaces.cells.system.memory import no_comparison, too_many
 from kanpinn.tasks import cell_errors
 from kanpinn.tasks.adapt import (
+    ROUNDED,
     ErrorProgress,
     SolvePace,
     cells_in_layers,
@@ -600,7 +601,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         few = (one for one in masks if geometry.tree.count_when_split(one) <= most)
         self.marked = next(few, masks[0])
         if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
-            return "the cells with the largest errors are as small as rounding permits"
+            return ROUNDED
         return why_too_many(solved.system, self.marked, self.most, kept=self.kept_systems)
 
 

@@ -43,6 +43,30 @@ def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tenso
     return (last * factors / (1 - factors) * volumes / 2**polynomials.dim).sqrt()
 
 
+def above_rounding(system: CellSystem, solutions: Tensor, shares: Tensor) -> Tensor:
+    """A mask (N, n) of the cells whose halves would have larger residuals than rounding errors.
+
+    The absolute rounding error of each coefficient is about eps times the largest coefficient of
+    its field in the cell. In the equation, of the order r, it grows like h^-r in cells of the width
+    h. Below some width a refinement raises the functional: a beam with a load that jumps was right
+    to 2e-7 with 15 cells, and wrong by 98 % with 1500.
+
+    Args:
+        system: the least-squares problem.
+        solutions: the coefficients of n solutions in N cells of L polynomials for m fields,
+            (N, L, m, n).
+        shares: the contributions of the cells to the functional of each solution, (N, n).
+    """
+    own, found = solutions, torch.zeros_like(shares)
+    draws = torch.randn(own.shape, generator=torch.Generator().manual_seed(0), dtype=own.dtype)
+    noise = torch.finfo(own.dtype).eps * own.abs().amax(dim=1, keepdim=True) * draws
+    for term, factors in zip(system.equation, system.equation_factors, strict=True):
+        halved = 2**term.term.channels.derivative_order * term.of_rates(noise)
+        squares = term.at.weights, factors.square(), halved.square()
+        found[term.at.cells] += torch.einsum("cq,ce,cqen->cn", *squares)
+    return found <= shares
+
+
 @dataclass(frozen=True, eq=False)
 class SolvedTree:
     """The solution of the least-squares problem on one mesh, a tree of N cells.
@@ -74,19 +98,10 @@ class SolvedTree:
     def is_above_rounding(self) -> Tensor:
         """A mask (N,) of the cells whose halves would have larger residuals than rounding errors.
 
-        The absolute rounding error of each coefficient is about eps times the largest coefficient
-        of its field in the cell. In the equation, of the order r, it grows like h^-r in cells of
-        the width h. Below some width a refinement raises the functional: a beam with a load that
-        jumps was right to 2e-7 with 15 cells, and wrong by 98 % with 1500.
+        See `above_rounding`.
         """
-        own, found = self.solution.coefficients, torch.zeros_like(self.shares)
-        draws = torch.randn(own.shape, generator=torch.Generator().manual_seed(0), dtype=own.dtype)
-        noise = torch.finfo(own.dtype).eps * own.abs().amax(dim=1, keepdim=True) * draws
-        for term, factors in zip(self.system.equation, self.system.equation_factors, strict=True):
-            halved = 2**term.term.channels.derivative_order * term.of_rates(noise[..., None])
-            squares = term.at.weights, factors.square(), halved.square()
-            found[term.at.cells] += torch.einsum("cq,ce,cqen->c", *squares)
-        return found <= self.shares
+        own = self.solution.coefficients[..., None], self.shares[:, None]
+        return above_rounding(self.system, *own)[:, 0]
 
     @property
     def left_out(self) -> float:

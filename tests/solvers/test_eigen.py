@@ -714,3 +714,40 @@ def test_the_eigenvalues_nearest_to_a_complex_number(net):
     found = kp.eigen(Turning(), net, count=1, near=14.0 + 21.0j, tolerance=1e-5)
     zero = float(scipy.special.jn_zeros(1, 1)[0])
     assert found.success and abs(complex(found.values[0]) - complex(zero**2, 20)) < 1e-4
+
+
+def test_a_search_that_is_finished_is_resumed_to_the_last_bit():
+    states = []
+    arguments = {"count": 3, "degree": 7, "cells": 1, "tolerance": 1e-3}
+    first = solved_in_cells(
+        Membrane(), observers=[lambda s: states.append(s.state_dict())], **arguments
+    )
+    again = solved_in_cells(Membrane(), checkpoint=states[-1], **arguments)
+    points = torch.rand(9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(first(points), again(points))  # the second and third eigenvalue are equal
+    assert torch.equal(first.estimates, again.estimates)
+
+
+@pytest.mark.parametrize("net", [line(), kp.Cells(degree=8, cells=2)])
+def test_eigenvalues_that_are_not_those_of_the_problem_are_told(net):
+    wrong = with_exact(Interval, [9.87, (2 * math.pi) ** 2])
+    with pytest.warns(UserWarning, match=r"exact_eigenvalues gives 9\.87 .* found to be 9\.8696"):
+        kp.eigen(wrong(), net, count=2)
+
+
+def test_cells_at_a_jump_do_not_become_too_small_for_rounding():
+    class Beam(Interval):
+        """A clamped beam on a support whose stiffness jumps inside the cells, of whatever size."""
+
+        def operator(self, p, u):
+            return kp.biharmonic(u) - 3000 * (p.x < 0.3) * u.value
+
+        def conditions(self):
+            rim = self.domain.boundary
+            return [kp.Dirichlet(rim), kp.Neumann(rim)]
+
+    # A root of the determinant of the conditions on the solutions left and right of the jump.
+    exact = 100.32270013232954
+    found = solved_in_cells(with_exact(Beam, [exact])(), 1, degree=11, tolerance=1e-12)
+    assert "as small as rounding permits" in found.status
+    assert abs(float(found.values[0]) - exact) < 3 * float(found.estimates[0]) < 0.1 * exact

@@ -7,6 +7,7 @@ are refined between the steps.
 
 import math
 import time
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -53,6 +54,7 @@ from kanpinn.spaces.cells.cells import Cells, require_cells
 from kanpinn.spaces.cells.system.cell_system import ShiftedCells
 from kanpinn.spaces.cells.system.functions import CellFunctions
 from kanpinn.tasks.adapt import (
+    ROUNDED,
     cells_in_layers,
     dorfler_marking,
     part_to_refine,
@@ -132,7 +134,7 @@ class EigenStage(Stage):
         Returns:
             A spectrum; the indices in this spectrum of the first `count` eigenvalues, in order,
             which may be followed by some further eigenvalues; the expected errors of the first
-            eigenvalues, (count,), or None if the search does not estimate errors.
+            eigenvalues, (count,), or None if they are not known.
         """
 
 
@@ -209,12 +211,16 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             `leading` functions span the modes.
         found: the eigenpairs on the present tree, and the relative errors of the first `count`
             eigenvalues, (count,); None before they are computed.
+        begun: `shift`, `block` and `leading` before the search on the present tree, from which the
+            eigenpairs are computed again when a run is resumed.
+        errors: the relative errors of the first `count` eigenvalues on the last tree, (count,), if
+            they come from a comparison; otherwise None.
 
     Raises:
         InputError: if there are too many cells at the start, or cells cannot solve the problem.
     """
 
-    kept = tuple("shift trees block leading marked error pace".split())
+    kept = tuple("shift trees block leading marked error pace begun errors".split())
     spare = 2  # functions with which a Krylov space starts besides the modes
     beside = 1
 
@@ -245,11 +251,14 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
                 break
             self.geometry = self.problem.refined(self.geometry, steep)
         self.found: tuple[spectrum.CellPairs, Tensor] | None = None
+        self.errors: Tensor | None = None
+        self.begun = self.shift, self.block, self.leading
         self._show()
 
     def step(self) -> Step:
         self._begin_step()
-        self.trees += 1
+        self.trees, self.errors = self.trees + 1, None
+        self.begun = self.shift, self.block, self.leading
         if self.error.compared:
             self.error.before, self.error.compared = self.error.estimate, False
         pairs, shares = self._pairs()
@@ -261,16 +270,21 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             pairs.cells.system(self.shift), (pairs, shares), errors, step, last=last
         )
 
-    def eigenpairs(self) -> tuple[spectrum.Spectrum, Tensor, Tensor]:
+    def eigenpairs(self) -> tuple[spectrum.Spectrum, Tensor, Tensor | None]:
         if self.found is None:
+            self.pace.begin()
+            after = self.shift
+            self.shift, self.block, self.leading = self.begun
             pairs, shares = self._pairs()
-            self.found = pairs, self._errors(pairs, shares)
+            self.found, self.shift = (pairs, self._errors(pairs, shares)), after
         pairs, errors = self.found
+        errors = errors if self.errors is None else self.errors
         values = pairs.spectrum.values[: self.count]
         estimates = errors * self._sizes(values)
         visible = values.imag.where(values.imag.abs() > estimates, 0)  # smaller ones may be errors
         ordered = spectrum.order(torch.complex(values.real, visible), self.near, self.up)
-        return pairs.polished(ordered), torch.arange(self.count), estimates[ordered]
+        known = None if self.errors is None else estimates[ordered]
+        return pairs.polished(ordered), torch.arange(self.count), known
 
     def _random(self, count: int) -> Tensor:
         """Return random smooth functions in the present cells, as coefficients (N, L, m, count)."""
@@ -486,7 +500,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         errors = torch.maximum(changes / self._sizes(values), errors)
         if self.near is None and (beyond := self._missed(solved[0], errors)) is not None:
             self.shift, errors = beyond, torch.full_like(errors, math.inf)
-        self.found = solved[0], errors
+        self.errors = errors
         self.error.compare(float(errors.max()))
         return errors
 
@@ -505,10 +519,14 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         """
         shares, worst = solved[1], float(errors.max())
         errors = torch.where(errors > min(self.tolerance, worst / 2), errors, 0)
-        squares = (shares * (errors / shares.sum(dim=0))).sum(dim=1)
-        squares = squares * self.problem.singularities.divisible(self.geometry)
+        squares = shares * (errors / shares.sum(dim=0))
+        divisible = solved[0].above_rounding(self.count)
+        divisible &= self.problem.singularities.divisible(self.geometry)[:, None]
+        left, squares = (squares * ~divisible).sum(), (squares * divisible).sum(dim=1)
         part = part_to_refine(self.tolerance**0.5, worst**0.5, self.settings.marking)
         self.marked = self.geometry.tree.everywhere(dorfler_marking(squares.sqrt(), part))
+        if float(left) > float(squares.sum()):
+            return ROUNDED
         system, kept = solved[0].cells.system(self.shift), self.kept_systems
         return why_too_many(system, self.marked, self.most, kept=kept)
 
@@ -633,7 +651,8 @@ class Eigensolution(Solved):
         estimates: the expected errors of the eigenvalues, (count,). An estimate is the squared
             residual norm divided by the distance to the other eigenvalues, which is valid if no
             eigenvalue is missing; None if there are no bounds. For cells there are no bounds, but
-            estimates from the least-squares functional of each mode and from a higher degree.
+            estimates from the least-squares functional of each mode and from a higher degree; None
+            if the search has ended before it compared its last eigenvalues with a higher degree.
         self_adjoint: whether the problem was solved as a self-adjoint problem.
         exact: the exact eigenvalues, (count,), paired with `values`; None if the problem has no
             `exact_eigenvalues`.
@@ -1094,7 +1113,7 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
         return none
     assert isinstance(stage, EigenStage)
     pairs, which, estimates = stage.eigenpairs()
-    if estimates is None:
+    if search.cells is None:
         limit = spectrum.RESOLVED
     else:  # cells need many points for inner products
         points, limit = discretization.collocation, math.inf
@@ -1120,7 +1139,7 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
     if status == CONVERGED and stage.doubt:
         status = f"stopped: {stage.doubt}"
     bounds, unbounded = None, "cells meet conditions and continuity in least squares"
-    if estimates is None:
+    if search.cells is None:
         bounds, estimates, unbounded = _bounds(search, found, values, seen)
         if status == CONVERGED:
             errors = made.residual_norms if estimates is None else estimates
@@ -1133,7 +1152,33 @@ def _solution(search: EigenSearch, state: SolverState, status: str) -> Eigensolu
     if (exact := paired_exact_values(problem, values, search.near)) is None:
         return made
     errors = (values.cpu() - exact).abs() / torch.where(exact.abs() > 0, exact.abs(), 1.0)
-    return replace(made, exact=exact, errors=errors)
+    made = replace(made, exact=exact, errors=errors)
+    _warn_of_contradiction(made)
+    return made
+
+
+def _warn_of_contradiction(made: Eigensolution) -> None:
+    """Warn if an exact eigenvalue of the problem is not where a search has found an eigenvalue.
+
+    Searches that have not converged are not judged. A difference passes if it is at most 30
+    estimated errors, or at most 1e-6 of the eigenvalue, since `exact_eigenvalues` may give rounded
+    numbers.
+    """
+    if made.status != CONVERGED or made.estimates is None:
+        return
+    if made.exact is None or made.errors is None:
+        return
+    gaps = (made.values.cpu() - made.exact).abs()
+    wrong = (gaps > 30 * made.estimates.cpu()) & (made.errors > 1e-6)
+    if bool(wrong.any()):
+        first = int(wrong.to(torch.uint8).argmax())
+        exact, found = made.exact[first].item(), made.values[first].item()
+        warnings.warn(
+            f"{type(made.problem).__name__}.exact_eigenvalues gives {exact:.8g} for an eigenvalue "
+            f"that was found to be {found:.8g}, with an estimated error of "
+            f"{float(made.estimates[first]):.1e}: it is wrong, or an eigenvalue was missed",
+            stacklevel=4,
+        )
 
 
 def _with_modes(

@@ -29,6 +29,7 @@ from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.spaces.cells.problem import CellProblem, problem_in_cells
 from kanpinn.spaces.cells.system.cell_system import ShiftedCells
+from kanpinn.tasks.cell_errors import above_rounding
 
 RESOLVED = 0.1  # a mode u is resolved if ‖(L - λM) u‖ is below this fraction of ‖(L - σM) u‖
 REAL = 1e-8  # a smaller imaginary part, relative to |λ - σ|, is rounding of a double eigenvalue
@@ -904,6 +905,23 @@ class CellPairs:
             inverse=inner,
         )
 
+    def _images(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the first modes, their images under T, and the functional of each image.
+
+        Returns:
+            The coefficients of the real and the imaginary part of each mode, one after the other,
+            (N, L, m, 2 count); those of the images of these functions; and the contributions of the
+            cells to the functionals, (N, 2 count).
+        """
+        modes = self.spectrum.modes(torch.arange(count)).coefficients
+        functions = self._by_cells(torch.view_as_real(modes).flatten(1))
+        return functions, *self.cells.solve(self.spectrum.shift, -functions)
+
+    def above_rounding(self, count: int) -> Tensor:
+        """Return the cells that may be halved in spite of rounding, for each mode, (N, count)."""
+        system, (_, images, shares) = self.cells.system(self.spectrum.shift), self._images(count)
+        return above_rounding(system, images, shares).unflatten(1, (-1, 2)).all(dim=2)
+
     def shares(self, count: int) -> Tensor:
         """Return each cell's contribution to the relative errors of the eigenvalues, (N, count).
 
@@ -914,9 +932,7 @@ class CellPairs:
         Args:
             count: the number of eigenvalues.
         """
-        modes = self.spectrum.modes(torch.arange(count)).coefficients
-        functions = self._by_cells(torch.view_as_real(modes).flatten(1))
-        _, shares = self.cells.solve(self.spectrum.shift, -functions)
+        functions, _, shares = self._images(count)
         system, sizes = self.cells.system(self.spectrum.shift), shares.new_zeros(shares.shape[1])
         every = zip(
             self.cells.terms, [*system.equation_factors, *system.boundary_factors], strict=True
