@@ -1,4 +1,4 @@
-"""Jets: a field with its derivatives at points, the operators on them, and jets by autograd."""
+"""Jets, which hold a field's values and derivatives at points, and operators on them."""
 
 from kanpinn.jets.jet import SECOND_KINDS as SECOND_KINDS
 from kanpinn.jets.jet import Channels as Channels

@@ -5,8 +5,8 @@ of second derivatives and derivatives along lines up to fourth order; `Channels`
 products and compositions of jets are plain algebra on these tensors (Leibniz, Faà di Bruno): no
 nested differentiation. `Coordinates` is the jet of the coordinates, and `jet_of` gives the jet of
 any function.
-A stacked jet holds the value and all derivatives side by side in one tensor (n, parts, m), as its
-parts; `derivatives_of_parts` gives the derivative that each part is.
+A stacked jet is one tensor (n, parts, m) with the value and all derivatives side by side; each of
+them is called a part. `derivatives_of_parts` says which derivative a part is.
 """
 
 import functools
@@ -76,7 +76,7 @@ class Channels:
         )
 
     def __or__(self, other: "Channels") -> "Channels":
-        """The channels that carry all derivatives of both operands."""
+        """The channels with every derivative that at least one of the operands carries."""
         return Channels(
             self.names,
             self.gradient or other.gradient,
@@ -98,14 +98,14 @@ class MissingChannel(Exception):
 
 
 def second_of_diagonal(diagonal: Tensor, kind: str) -> Tensor:
-    """The second derivatives of a sum of univariate functions, arranged as `Jet.second`.
+    """Second derivatives of Σ_a f_a(x_a), a sum of functions of one coordinate each, as a tensor.
 
     Args:
-        diagonal: (n, d, m), the second derivative of each function.
-        kind: a value of `Channels.second` other than "none".
+        diagonal: the second derivative f_a'' of each function, (n, d, m).
+        kind: which second derivatives, as `Channels.second`: "laplacian", "diagonal" or "hessian".
 
     Returns:
-        (n, s, m) with s = 1, d or d².
+        The derivatives in the layout of `Jet.second`, (n, s, m), with s = 1, d or d².
     """
     if kind == "laplacian":
         return diagonal.sum(dim=1, keepdim=True)
@@ -149,20 +149,26 @@ class Jet:
         return [t for t in (self.value, self.gradient, self.second, self.lines) if t is not None]
 
     def with_parts(self, parts: Sequence[Tensor]) -> "Jet":
-        """A jet with the same channels and the given tensors, in the order of `parts()`."""
+        """A jet with the channels of this jet and other values and derivatives.
+
+        Args:
+            parts: the value, then the derivatives, one tensor for each tensor of `self.parts()`.
+        """
         rest = iter(parts[1:])
         slots = (self.gradient, self.second, self.lines)
         return Jet(self.channels, parts[0], *(None if t is None else next(rest) for t in slots))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Jet":
-        """The jet with a function applied to all parts.
+        """The jet after a function is applied to its value and to each of its derivatives.
 
-        The function has to be linear in the components (the last axis), or to select points.
+        Args:
+            function: maps a tensor (n, …, m) to a tensor; it has to be linear in the components
+                (the last axis), or to select points, since it is applied to derivatives, too.
         """
         return self.with_parts([function(part) for part in self.parts()])
 
     def stacked(self) -> Tensor:
-        """All parts side by side, the value first, (n, parts, m)."""
+        """The value and all derivatives side by side, the value first, (n, parts, m)."""
         flat = [
             part.reshape(len(part), part.shape[1:-1].numel(), part.shape[-1])
             for part in self.parts()
@@ -170,7 +176,11 @@ class Jet:
         return torch.cat(flat, dim=1)
 
     def unstacked(self, rows: Tensor) -> "Jet":
-        """The jet with the same channels and the `stacked` parts `rows`, (n, parts, any m)."""
+        """The jet with the channels of this jet, from values and derivatives in one tensor.
+
+        Args:
+            rows: the value and the derivatives side by side, as from `stacked`, (n, parts, any m).
+        """
         shapes = [part.shape[1:-1] for part in self.parts()]
         both = zip(rows.split([shape.numel() for shape in shapes], dim=1), shapes, strict=True)
         return self.with_parts(
@@ -218,7 +228,7 @@ class Jet:
         return replace(self.map(lambda t: t * factor), value=self.value * factor + shift)
 
     def dense(self) -> "Jet":
-        """The jet itself; `Coordinates` has a method of this name, too."""
+        """This jet itself, for callers that also get `Coordinates`, which become a `Jet` here."""
         return self
 
     def __add__(self, other: Any) -> Any:
@@ -306,8 +316,8 @@ class Jet:
 
         Args:
             outer: φ, φ', φ'', … at h, in any layout that `apply` takes.
-            apply: multiplies a derivative of φ, in the layout of `outer`, by a part of the jet of
-                h.
+            apply: multiplies a derivative of φ, in the layout of `outer`, by the value or a
+                derivative of h.
         """
         gradient = second = lines = None
         if self.gradient is not None:
@@ -322,7 +332,7 @@ class Jet:
 
 
 def join(fields: Sequence[Jet]) -> Jet:
-    """Concatenate jets with the same points and channels along the components."""
+    """One jet with the components of several jets, which have the same points and channels."""
     parts = zip(*(field.parts() for field in fields), strict=True)
     joined = fields[0].with_parts([torch.cat(same, dim=-1) for same in parts])
     if joined.value.shape[-1] == len(fields):
@@ -331,7 +341,7 @@ def join(fields: Sequence[Jet]) -> Jet:
 
 
 def stack(blocks: Sequence[Jet]) -> Jet:
-    """Concatenate jets with the same channels along the points."""
+    """One jet at the points of several jets, which have the same components and channels."""
     parts = zip(*(block.parts() for block in blocks), strict=True)
     return blocks[0].with_parts([torch.cat(same) for same in parts])
 
@@ -385,7 +395,7 @@ def _leibniz(f: Tensor, f_lines: Tensor, g: Tensor, g_lines: Tensor) -> Tensor:
 
 
 def _quadratic(f: Jet, g: Jet) -> Tensor:
-    """The symmetric product of ∇f and ∇g in the layout of `Jet.second`, (n, s, m)."""
+    """The products (∂_a f ∂_b g + ∂_b f ∂_a g) / 2, in the layout of `Jet.second`, (n, s, m)."""
     assert f.gradient is not None and g.gradient is not None
     kind = f.channels.second
     if kind == "hessian":
@@ -455,7 +465,7 @@ class Coordinates:
         return Jet(channels, outer[0].sum(dim=1), gradient, second, lines)
 
     def parts(self) -> list[Tensor]:
-        """The tensors that depend on the point: the value alone."""
+        """The tensors that depend on the point: the value alone, as the gradient is constant."""
         return [self.value]
 
     def rows(self, index: Tensor | slice) -> "Coordinates":
@@ -531,7 +541,7 @@ def _forward_jet(function: Callable[[Tensor], Tensor], x: Tensor, channels: Chan
     """The jet of a function by forward-mode differentiation, with the arguments of `jet_of`."""
 
     def along(f: Callable[[Tensor], Tensor], v: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the derivative of f in the direction v, a function of points."""
+        """Return the derivative of f in the direction v, as a function of points."""
         return lambda y: torch.func.jvp(f, (y,), (v.expand_as(y),))[1]
 
     axes = torch.eye(channels.dim).to(x)
@@ -594,15 +604,20 @@ def _derivative(u: Tensor, x: Tensor, *, further: bool) -> Tensor:
 
 
 def orders_of_parts(channels: Channels) -> Tensor:
-    """The order of the derivative of each part of a stacked jet, (parts,)."""
+    """The order of the derivative in each row of a stacked jet, 0 for the value, (parts,).
+
+    Args:
+        channels: the derivatives that the jet carries.
+    """
     return torch.tensor([sum(terms[0][0]) for terms in derivatives_of_parts(channels)])
 
 
 def largest_of_orders(sizes: Tensor, channels: Channels) -> Tensor:
-    """For each order of derivatives, the largest number among the parts of this order.
+    """For each order of derivatives, the largest of some numbers for derivatives of this order.
 
     Args:
-        sizes: a number for each part of a stacked jet, (..., parts, m).
+        sizes: a number for the value and for each derivative of a jet, (..., parts, m), in the
+            order of `Jet.stacked`.
         channels: the derivatives that the jet carries.
 
     Returns:
@@ -614,16 +629,19 @@ def largest_of_orders(sizes: Tensor, channels: Channels) -> Tensor:
 
 
 def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
-    """Find the parts of a stacked jet that contain a derivative by one coordinate.
+    """Find the derivatives by one coordinate that a jet carries, alone or within a sum.
+
+    For example, the Laplacian contains ∂_xx.
 
     Args:
         channels: the derivatives that the jet carries.
         axis: the index of the coordinate.
 
     Returns:
-        For each such part its index, the order of the derivative by the coordinate, and the factor
-        of this derivative in the part. A mixed second derivative counts as a first derivative. The
-        value, with the index and order 0, comes first.
+        For each value or derivative (part) of a stacked jet that contains a derivative by the
+        coordinate: its index in `Jet.stacked`, the order of the derivative by the coordinate, and
+        the factor of this derivative. A mixed second derivative counts as a first derivative. The
+        value, with its index and order 0, comes first.
     """
     parts = [(0, 0, 1.0)]
     for part, terms in enumerate(derivatives_of_parts(channels)):
@@ -636,11 +654,12 @@ def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
 def coefficients_along(slopes: Tensor, channels: Channels, axis: int, order: int) -> Tensor:
     """Return the coefficients of the pure derivative ∂_a^order u in linear equations.
 
-    The coefficients are the same whether an equation takes this derivative from the Laplacian, from
-    the Hessian or along a direction.
+    They do not depend on how an equation takes this derivative: from the Laplacian, from the
+    Hessian or along a direction.
 
     Args:
-        slopes: the coefficients of the parts of a stacked jet, (..., parts, m).
+        slopes: the equations' coefficients of the value and of each derivative in a jet,
+            (..., parts, m), in the order of `Jet.stacked`.
         channels: the derivatives that the jet carries.
         axis: the index a of the coordinate.
         order: the order of the derivative.
@@ -688,11 +707,16 @@ MultiIndex = tuple[int, ...]  # the order of the derivative in each coordinate
 
 @lru_cache(maxsize=100)
 def derivatives_of_parts(channels: Channels) -> list[list[tuple[MultiIndex, float]]]:
-    """Write each part of a stacked jet as a weighted sum of partial derivatives.
+    """Write the value and each derivative of a jet as a weighted sum of partial derivatives.
+
+    For example, the Laplacian is the sum of ∂_xx and ∂_yy with weights 1.
+
+    Args:
+        channels: the derivatives that the jet carries.
 
     Returns:
-        For each part a list of pairs: the orders of a partial derivative by the d coordinates, and
-        the weight of this derivative.
+        For the value and each derivative, in the order of `Jet.stacked`, a list of pairs: the
+        orders of a partial derivative by the d coordinates, and its weight.
     """
     dim = channels.dim
     units = [tuple(int(i == axis) for i in range(dim)) for axis in range(dim)]
@@ -750,21 +774,21 @@ def zero_jet(channels: Channels, like: Tensor, fields: int) -> Jet:
 
 
 def jet_of_stacked(channels: Channels, rows: Tensor) -> Jet:
-    """The jet of m fields at n points, from a stacked jet.
+    """The jet of m fields at n points, from a tensor with its values and derivatives.
 
     Args:
         channels: the derivatives that the jet carries.
-        rows: the parts of the jet, (n, parts, m).
+        rows: the value and the derivatives side by side, as from `Jet.stacked`, (n, parts, m).
     """
     return zero_jet(channels, rows, 1).unstacked(rows)
 
 
 def parts_from(channels: Channels, derivative: Callable[[MultiIndex], Tensor]) -> Tensor:
-    """The stacked jet of a function with given partial derivatives, (n, parts, …).
+    """The values and derivatives of a function, side by side as in `Jet.stacked`, (n, parts, …).
 
     Args:
-        channels: the derivatives in the jet.
-        derivative: gives the partial derivative of a multi-index, (n, …).
+        channels: the derivatives that are wanted.
+        derivative: gives the function's partial derivative of a multi-index, (n, …).
     """
     rows = []
     for terms in derivatives_of_parts(channels):
@@ -774,10 +798,11 @@ def parts_from(channels: Channels, derivative: Callable[[MultiIndex], Tensor]) -
 
 
 def coefficients_of_derivatives(slopes: Tensor, channels: Channels) -> dict[MultiIndex, Tensor]:
-    """The coefficients of partial derivatives, from those of the parts of a stacked jet.
+    """The coefficients of partial derivatives in equations with Laplacians or line derivatives.
 
     Args:
-        slopes: the coefficients of the parts, (…, parts, m).
+        slopes: the equations' coefficients of the value and of each derivative in a jet,
+            (…, parts, m), in the order of `Jet.stacked`.
         channels: the derivatives in the jet.
 
     Returns:

@@ -100,11 +100,11 @@ def _is_evaluated(evaluate: Callable[[Channels], Any], channels: Channels) -> bo
 def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet, Jet]:
     """Return two random jets of m fields at the points, with the derivatives in the equation.
 
-    All values and derivatives are in [½, 1½). Each call returns the same jets.
+    All values and derivatives are in [½, 1½). The random numbers have fixed seeds.
     """
 
     def jet(channels: Channels, seed: int = 0) -> Jet:
-        """Return a random jet with these channels."""
+        """Return a jet with random values and derivatives for these channels."""
         generator, zero = Generator().manual_seed(seed), zero_jet(channels, points.coords, m)
         return zero.map(lambda t: 0.5 + torch.rand(t.shape, generator=generator, dtype=t.dtype))
 
@@ -116,14 +116,16 @@ def random_jets(equation: ResidualFunction, points: Points, m: int) -> tuple[Jet
 class Linearised:
     """k equations r for m fields, linearised at a jet u: r(u + v) ≈ r(u) + slopes · v.
 
+    A jet has the fields' values and derivatives at points.
+
     Args:
         equation: a function of points and a jet that returns k residuals at each of n points, or
             for each group of consecutive points (then (groups, k)).
         points: the n points.
         jet: the jet u of the fields.
         values: the residuals r(u), (n, k), or (groups, k).
-        slopes: the derivatives of the residuals by the parts of the stacked jet at each point,
-            (n, k, parts, m).
+        slopes: the derivatives of the residuals by each value and derivative in u at each point,
+            (n, k, parts, m), in the order of `Jet.stacked`.
     """
 
     equation: ResidualFunction
@@ -171,14 +173,18 @@ class Linearised:
         return self.slopes.shape[1]
 
     def change(self, v: Jet) -> Tensor:
-        """The linear part slopes · v for a jet v of the m fields, in the shape of `values`."""
+        """The change slopes · v of the residuals to first order, in the shape of `values`.
+
+        Args:
+            v: a jet of the m fields, added to the jet at which the equations are linearised.
+        """
         changes = torch.einsum("nkpm,npm->nk", self.slopes, v.stacked())
         rows = len(self.values)
         return changes if rows == len(changes) else changes.unflatten(0, (rows, -1)).sum(dim=1)
 
     @cached_property
     def right(self) -> Tensor:
-        """The right-hand side slopes · u - r(u) of the equations, in the shape of `values`."""
+        """The right-hand side slopes · u - r(u) of Newton's equations, in the shape of `values`."""
         return self.change(self.jet) - self.values
 
     @torch.no_grad()
@@ -191,7 +197,7 @@ class Linearised:
         return gap <= ROUNDING * (float(values.abs().max()) + float(expected.abs().max()))
 
     def symbol(self, row: int, kappa: Tensor) -> Tensor:
-        """The symbol M(κ) of the linear part L at a point.
+        """The symbol M(κ) of the linearised operator L at a point: its matrix for waves exp(κ·x).
 
         For a constant vector c (m,), L (c exp(κ·x)) = M(κ) c exp(κ·x).
 
@@ -207,6 +213,8 @@ class Linearised:
 
     def along(self, row: int, start: Tensor, direction: Tensor) -> numpy.ndarray:
         """The coefficients of the matrix polynomial ζ ↦ M(start + ζ direction), with M of `symbol`.
+
+        M(κ) is the matrix with which the linearised operator acts on waves exp(κ·x).
 
         Args:
             row: the index of the point.

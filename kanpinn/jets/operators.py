@@ -1,9 +1,10 @@
 """Differential operators on jets, from which residuals are composed.
 
-Each operator takes the jet of a field with m components at n points and returns a plain tensor,
-(n, m) unless stated otherwise. A derivative that the jet does not carry raises `MissingChannel`;
-the caller of the residual then supplies a jet with this derivative. So a problem need not declare
-the derivatives in its equations.
+A jet has the values of a field and some derivatives at points. Each operator takes the jet of a
+field with m components at n points and returns a plain tensor, (n, m) unless stated otherwise. A
+derivative that the jet does not carry raises `MissingChannel`; the caller of the residual then
+supplies a jet with this derivative. So a problem need not declare the derivatives in its
+equations.
 """
 
 import itertools
@@ -209,7 +210,7 @@ def biharmonic(u: Jet) -> Tensor:
 
 
 def _polarisation(axes: list[int], dim: int) -> dict[tuple[float, ...], float]:
-    """Write ∂_{a_1} … ∂_{a_n} as Σ_v w_v ∂_v^n.
+    """Write the partial derivative ∂_{a_1} … ∂_{a_n} as a sum Σ_v w_v ∂_v^n along directions v.
 
     The directions v are Σ_i ε_i e_{a_i} for all signs ε_i = ±1, with the unit vectors e and the
     weights w_v = Π_i ε_i / (2^n n!). Parallel directions are combined.
@@ -258,7 +259,11 @@ def _gradient(u: Jet) -> Tensor:
 
 
 def _second(u: Jet, kind: str) -> Tensor:
-    """The second derivatives of a jet in its own layout, (n, s, m).
+    """The second derivatives that a jet carries, as stored, (n, s, m) with s = 1, d or d².
+
+    Args:
+        u: the jet of the field.
+        kind: the derivatives that are needed: "laplacian", "diagonal" or "hessian".
 
     Raises:
         MissingChannel: if the jet does not carry second derivatives of this kind.

@@ -111,7 +111,7 @@ class LBFGS(Method):
 
 
 def trainable(residuals: Residuals) -> list[torch.nn.Parameter]:
-    """Return the surrogate's parameters that require a gradient."""
+    """Return the parameters of the surrogate's networks that require a gradient."""
     return [p for p in residuals.surrogate.parameters() if p.requires_grad]
 
 
@@ -127,7 +127,7 @@ class TorchStage(Stage):
         losses = []
 
         def closure() -> float:
-            """Compute the loss and its gradient, and return the loss, as torch's `step` asks."""
+            """Compute and return the loss, and store its gradient, as torch's `step` asks."""
             losses.append(self.residuals.backward())
             return losses[-1]
 
@@ -148,7 +148,7 @@ class TorchStage(Stage):
         return None if any(bool(g.any()) for g in gradients) else INDEPENDENT
 
     def follow(self) -> None:
-        """Adapt the grids to the activations; called between steps, not within a line search."""
+        """Adapt a KAN's grids to the activations; called between steps, not in a line search."""
         self.residuals.surrogate.follow(self.residuals.points)
 
 
@@ -242,7 +242,7 @@ def updated(inverse: Tensor | None, s: Tensor, y: Tensor, curvature: float) -> T
 
 @dataclass(frozen=True)
 class LinePoint:
-    """A trial of a line search.
+    """A step length that a line search has tried, with the loss there.
 
     Args:
         length: the step length, in units of the search direction.
@@ -324,9 +324,9 @@ def _beyond(before: LinePoint, last: LinePoint) -> float:
 def _cubic_minimum(a: LinePoint, b: LinePoint) -> float | None:
     """Return the step length at the minimum of the cubic polynomial through two trials.
 
-    The polynomial has the losses and slopes of the trials, as in equation 3.59 of Nocedal and
-    Wright. The result is None if the polynomial has no minimum, or if a loss or a slope is not
-    below 1e100 in size.
+    The polynomial has the losses and slopes of the two trial step lengths, as in equation 3.59 of
+    Nocedal and Wright, Numerical Optimization. The result is None if the polynomial has no minimum,
+    or if a loss or a slope is not below 1e100 in size.
 
     Args:
         a: one trial.
@@ -351,8 +351,8 @@ class SSBroyden(Method):
 
     One step is one iteration: a line search, usually with one or two evaluations of loss and
     gradient, and an update of the inverse Hessian with 4P² operations for P parameters. If the
-    points or the weights of loss terms have changed, loss and gradient are evaluated again, and the
-    inverse Hessian stays the same.
+    points or the weights of loss terms have changed since the last step, loss and gradient are
+    evaluated again, and the inverse Hessian is kept.
 
     Args:
         steps: the largest number of iterations.
@@ -369,13 +369,6 @@ class SSBroyden(Method):
     system of equations and unconstrained optimization (2014); Urbán, Stefanou and Pons, Unveiling
     the optimization process of PINNs (2025); Kiyani et al., Optimizing the optimizer
     for PINNs and KANs (2025).
-
-    Example:
-        >>> import kanpinn as kp
-        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
-        >>> solution = kp.solve(problem, kp.KAN([1, 1], degree=5, grid=4), kp.SSBroyden(steps=20))
-        >>> solution.history.steps <= 20
-        True
     """
 
     steps: int = 2000
@@ -403,7 +396,7 @@ class SSBroyden(Method):
 
 
 class SSBroydenStage(Stage):
-    """The state of SSBroyden between its steps.
+    """The state of the self-scaled Broyden method between its steps.
 
     Attributes:
         inverse: the approximate inverse Hessian H, (P, P); None for the identity.
@@ -411,8 +404,8 @@ class SSBroydenStage(Stage):
         gradient: the gradient of the loss at the present coefficients, (P,); None before the first
             step.
         count: the number of iterations so far.
-        mark: the loss after the latest iteration whose number is a multiple of fifty; infinite
-            before the first of these iterations since the points have changed.
+        mark: the loss after the latest iteration whose number is a multiple of fifty, for the test
+            of convergence; infinite until such an iteration since the points have changed.
         points: the collocation points of each loss term at the last evaluation.
         factors: the factor of each loss term at the last evaluation.
     """
@@ -464,8 +457,8 @@ class SSBroydenStage(Stage):
     def _moved(self) -> bool:
         """Return whether points or factors of loss terms have changed since the last evaluation.
 
-        If the points have changed, `mark` becomes infinite: losses at different points are not
-        comparable.
+        If the points have changed, `mark`, an earlier loss for the test of convergence, becomes
+        infinite: losses at different points are not comparable.
         """
         terms = self.residuals.terms
         points = [term.points.coords for term in terms]
@@ -480,6 +473,8 @@ class SSBroydenStage(Stage):
 
     def _search(self, direction: Tensor, slope: float) -> tuple[int, bool]:
         """Search along a direction for a lower loss; if one is found, step and update H.
+
+        H is the approximate inverse Hessian.
 
         Args:
             direction: the search direction, (P,).
@@ -514,7 +509,7 @@ class SSBroydenStage(Stage):
         return len(gradients), True
 
     def _follow(self) -> int:
-        """Adapt the grids to the activations, and return the number of evaluations.
+        """Adapt a KAN's grids to the activations, and return the number of evaluations of the loss.
 
         The grids are adapted after every iteration, since an edge function is only linear beyond
         its grid. If this changes the coefficients, loss and gradient are evaluated again.

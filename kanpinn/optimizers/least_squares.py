@@ -25,17 +25,19 @@ from kanpinn.optimizers.starts import Start, other_starts
 class SeveralStarts(Stage):
     """A fit of problems with unknowns, by descents from several starts if the first one fails.
 
-    A descent is a sequence of Gauss–Newton steps. The first descent starts from the network's
-    present coefficients. If it does not fit the data, other starts follow, and each whole descent
-    from another start is one step of this stage. The first other start raises the weight of the
-    equation in steps. With a small weight the fields interpolate the data. The unknowns then follow
-    from the equation's residual, which is mostly linear in the unknowns, so that their initial
-    values hardly matter. Further starts have random multiples of the unknown numbers' initial
-    values. At the end, the descent with the lowest loss goes on until it has converged.
+    Unknowns are scalar parameters and coefficient fields that are identified from data. A descent
+    is a sequence of Gauss–Newton steps. The first descent starts from the network's present
+    coefficients. If it does not fit the data, other starts follow, and each whole descent from
+    another start is one step of this stage. The first other start raises the weight of the equation
+    in steps. With a small weight the fields interpolate the data. The unknowns then follow from the
+    equation's residual, which is mostly linear in the unknowns, so that their initial values hardly
+    matter. Further starts have random multiples of the initial values of the unknown scalar
+    parameters. At the end, the descent with the lowest loss goes on until it has converged.
 
     Args:
         descent: takes the steps of the first descent, and the steps that follow the best descent.
-        rcond: as for `LeastSquares`.
+        rcond: singular values below rcond times the largest singular value are cut off; None for 50
+            times the machine epsilon.
         starts: the largest number of other starts.
         seed: the seed of the random starts.
         tried: the number of other starts so far; -1 during the first descent.
@@ -132,14 +134,14 @@ class SeveralStarts(Stage):
         return Measurements.of(residuals.terms, residuals.surrogate).fits(loss)
 
     def _from_data(self) -> int:
-        """Descend while the weight of the equation is raised in steps to its full value.
+        """Descend with a weight of the equation that grows from a small value to its full value.
 
-        The first weight gives the data and the equation Jacobians of the same norm, unless this
-        weight would be above the full one. No step is taken if there are only data or no data, or
-        if the Jacobian of the equation is zero.
+        The first weight gives the data and the equation Jacobians of equal norm, unless this weight
+        would be above the full one. No step is taken if there are only data or no data, or if the
+        Jacobian of the equation is zero.
 
         Returns:
-            The number of evaluations.
+            The number of evaluations of the loss and of its Jacobian.
         """
         residuals, layers = self.residuals, self.residuals.surrogate.network.output_layers
         model = [term for term in residuals.terms if not term.measured]
@@ -184,7 +186,7 @@ class SeveralStarts(Stage):
 
 
 def _rank_of_start(step: OutputStep) -> tuple[bool, bool, float]:
-    """Return a key that sorts starts by their first steps, the best start first.
+    """Return a key that sorts starts by the results of their first steps, the best start first.
 
     Starts with a finite loss come first, then starts with a Jacobian that is not zero, then starts
     with a lower loss.
@@ -205,31 +207,24 @@ class LeastSquares(Method):
     first step is tried from the present output layer and from zero, and the result with the lower
     loss is used: the output layer of a new network is random, but the output layer of an earlier
     solve is a good start. If both starts have a residual that is not finite, or that to first order
-    does not depend on the output layer, smooth random functions are tried as starts
-    (`other_starts`). With random inner functions this method is the random feature method, or an
-    extreme learning machine.
+    does not depend on the output layer, smooth random functions are tried as starts. With random
+    inner functions this method is the random feature method, or an extreme learning machine.
 
     Args:
         steps: the largest number of Gauss–Newton steps.
         rcond: singular values below rcond times the largest singular value are cut off; None for 50
             times the machine epsilon.
-        starts: the largest number of other starts for a problem with unknowns, see `SeveralStarts`.
-            They are tried if the network's present coefficients do not lead to a fit of the data.
-            The first other start follows from the data, with a weight of the equation that is
-            raised in steps. Further starts are random multiples of the unknown numbers' initial
-            values. Each start counts as one step.
+        starts: the largest number of other starts for a problem whose unknown parameters or
+            coefficient fields are identified from data. They are tried if the network's present
+            coefficients do not lead to a fit of the data. The first other start follows from the
+            data, with a weight of the equation that is raised in steps. Further starts are random
+            multiples of the initial values of the unknown scalar parameters. Each start counts as
+            one step.
 
     Raises:
         InputError: for values out of range.
 
     Reference: Dwivedi and Srinivasan, PIELM (2020); Chen et al., random feature method (2022).
-
-    Example:
-        >>> import kanpinn as kp
-        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
-        >>> solution = kp.solve(problem, kp.KAN([1, 32, 1], degree=9), kp.LeastSquares())
-        >>> solution.history.steps, solution.errors.l2_relative < 1e-10
-        (1, True)
     """
 
     steps: int = 20
@@ -266,7 +261,8 @@ class LeastSquaresStage(Stage):
     Args:
         residuals: the terms of the loss.
         solve: a function that takes one step for given residuals and rcond.
-        rcond: as for `LeastSquares`.
+        rcond: singular values below rcond times the largest one are cut off; None for 50 times the
+            machine epsilon.
         begun: whether the first step was taken; only the first step is tried from several starts.
     """
 
@@ -334,7 +330,7 @@ class LeastSquaresStage(Stage):
         for start in other_starts(len(points.names), fields):
 
             def distance(p: Points, u: Jet, start: Start = start) -> Tensor:
-                """Return the fields minus the values of the start, which has scaled coordinates."""
+                """Return the fields minus the initial function's values at the points, (n, m)."""
                 return u.value - start((2 * p.coords - low - high) / (high - low))
 
             values = ResidualTerm("values", points, 1.0, Channels(points.names), distance)

@@ -70,7 +70,7 @@ class LevenbergMarquardtStage(Stage):
     Args:
         residuals: the terms of the loss.
         network: the network.
-        tolerance: as for `LevenbergMarquardt`.
+        tolerance: the smallest decrease of the loss that counts, relative to the loss.
         damping: the damping of the last step.
         idle: the number of successive last steps that each lowered the loss by less than
             `tolerance` times the loss.

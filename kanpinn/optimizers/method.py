@@ -1,4 +1,4 @@
-"""The interface between the solve loop and the methods, and the expected costs of their steps.
+"""The interface between the solve loop and the methods (optimizers), and the costs of their steps.
 
 A `Method` has the settings of an optimizer. A `Stage` has the state of a method during the solve.
 """
@@ -48,8 +48,8 @@ class StepCost:
 def gradient_cost(residuals: Residuals) -> StepCost:
     """Return the cost of evaluating the loss and its gradient once.
 
-    The time is measured with a few rows of each loss term, and extrapolated to all rows. The memory
-    is taken to be 64 bytes for each parameter of the network.
+    The time is measured with at most 256 residual vectors of each loss term, and extrapolated to
+    all of them. The memory is taken to be 64 bytes for each parameter of the network.
     """
     few, part = _few(residuals)
     return StepCost(part * _timed(few.backward), 64 * residuals.surrogate.network.parameter_count)
@@ -95,7 +95,11 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
 
 
 def _few(residuals: Residuals) -> tuple[Residuals, float]:
-    """Return the loss at up to 256 rows of each term, and the ratio of all rows to these rows."""
+    """Return the loss with at most 256 residual vectors of each term, to measure its cost.
+
+    Returns:
+        The loss, and the ratio of the number of all residual vectors to those that are left.
+    """
     most, chosen = 256, []
     for term in residuals.terms:
         count = min(most, term.rows)
@@ -148,7 +152,7 @@ class Step:
 
 
 class Kept:
-    """Base class of objects whose state a checkpoint stores.
+    """Base class of objects whose state is stored in checkpoints of a run.
 
     The class attribute `kept` has the names of the stored attributes. Their values are tensors,
     plain values, dataclasses with such values, and objects with a `state_dict` of their own.
@@ -157,7 +161,7 @@ class Kept:
     kept: tuple[str, ...] = ()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the values of the stored attributes, as tensors and plain values, by name."""
+        """Return the attributes for a checkpoint, as tensors and plain values, by name."""
         state = {name: getattr(self, name) for name in self.kept}
         for name, value in state.items():
             if hasattr(value, "state_dict"):
@@ -287,10 +291,10 @@ class Method(ABC):
             raise InputError(f"{refusal}: use {network.solved_by}")
 
     def finer(self) -> "Method":
-        """Return the method with which the finer network of `Network.refined` is solved.
+        """Return the method for a second solve, with a finer network, to estimate errors.
 
-        By default this is the method itself. A march returns a copy with a tolerance that is 100
-        times smaller, and a method for cells returns a copy for a single solve.
+        By default this is the method itself. A march in time returns a copy with a tolerance that
+        is 100 times smaller, and a method for cells returns a copy for a single solve.
         """
         return self
 
@@ -310,13 +314,14 @@ class Method(ABC):
         return None
 
     def unknowns(self, network: Network) -> int:
-        """Return the number of unknowns of a step's dense least-squares problem; 0 without one."""
+        """Return the number of columns of a step's dense least-squares problem, or 0."""
         return 0
 
     def factor_bytes(self, network: Network, rows: int) -> int:
-        """Return the least memory, in bytes, of the triangular factor and the new rows in a step.
+        """Return the least memory, in bytes, of a dense least-squares step.
 
-        For P unknowns it is 2 · 8 P · min(rows, P); 0 for methods without a dense problem.
+        The memory holds the triangular factor and the rows that are appended to it. For P unknowns
+        it is 2 · 8 P · min(rows, P); 0 for methods without a dense problem.
 
         Args:
             network: the network.
@@ -436,7 +441,7 @@ class Refine(Method):
 
 @dataclass
 class _RefineStage(Stage):
-    """The stage of `Refine`, which takes one step."""
+    """The stage of `Refine`, which refines a KAN's grids in its only step."""
 
     settings: Refine
     residuals: Residuals

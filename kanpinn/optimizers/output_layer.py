@@ -1,4 +1,4 @@
-"""Gauss–Newton steps on the output layer, in all coefficients or in the unknowns of a problem."""
+"""Gauss–Newton steps on the output layer, for all its coefficients or by variable projection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -115,7 +115,7 @@ def solve_output(
 
 @dataclass(frozen=True)
 class _Trial:
-    """A trial step.
+    """A step that was tried, or one that is to be tried.
 
     Args:
         coefficients: the coefficients after the step, (p,).
@@ -226,11 +226,12 @@ def rounding_of(residuals: Residuals, triangle: TriangularFactor, coefficients: 
 def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputStep:
     """Take one Gauss–Newton step in the unknowns of an inverse problem, and solve for the fields.
 
-    The unknowns are the numbers and coefficient fields that the inverse problem identifies. If the
-    residual is nearly zero, the loss as a function of fields and unknowns together is a narrow
-    curved valley, in which straight steps must be short. A step in the unknowns is therefore judged
-    by the loss after solving for the fields at the new unknowns. If the fields are not yet the
-    solution for the present unknowns, the step solves for the fields only.
+    The unknowns are the scalar parameters and coefficient fields that the inverse problem
+    identifies. If the residual is nearly zero, the loss as a function of fields and unknowns
+    together is a narrow curved valley, in which straight steps must be short. A step in the
+    unknowns is therefore judged by the loss after solving for the fields at the new unknowns. If
+    the fields are not yet the solution for the present unknowns, the step solves for the fields
+    only.
 
     Args:
         residuals: the terms of the loss; the surrogate's output layers are changed.
@@ -276,11 +277,14 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
 
 @dataclass
 class _Reduced:
-    """The loss as a function of the unknowns only, minimised over the fields.
+    """The loss as a function of an inverse problem's unknowns only, minimised over the fields.
+
+    The unknowns are scalar parameters and coefficient fields.
 
     Args:
         residuals: the terms of the loss.
-        rcond: as for `solve_reduced`.
+        rcond: singular values below rcond times the largest one are cut off; None for 50 times the
+            machine epsilon.
         followed: the fields count as the solution for the present unknowns if their next step would
             lower the loss by less than this fraction. For smaller values more solves are needed;
             for larger values a step in the unknowns is judged by too high a loss. Values from 1e-6
@@ -288,7 +292,7 @@ class _Reduced:
         evaluations: the number of evaluations of the loss and of Jacobians so far.
         layers: the output layers, with p coefficients.
         unknown: a mask of the coefficients that belong to unknowns, (p,).
-        parameters: the unknown numbers, whose coefficients are the last ones.
+        parameters: the unknown scalar parameters, whose coefficients are the last of the p.
     """
 
     residuals: Residuals
@@ -306,7 +310,7 @@ class _Reduced:
         self.parameters = Parameters(self.residuals.surrogate.network.constants)
 
     def fields_solution(self, triangle: TriangularFactor, old: Tensor) -> tuple[Tensor, int]:
-        """Solve the linearised problem for the fields at fixed unknowns.
+        """Solve the linearised problem for the fields, with an inverse problem's unknowns fixed.
 
         Args:
             triangle: the linearised residual at the old coefficients.
@@ -389,7 +393,10 @@ class _Reduced:
 
 
 def unknown_columns(surrogate: Surrogate) -> Tensor:
-    """Return a mask (p,) of the output layers' coefficients that belong to unknowns."""
+    """Return a mask (p,) of the output coefficients that belong to an inverse problem's unknowns.
+
+    They are the coefficients of scalar parameters and coefficient fields that are identified.
+    """
     network, columns = surrogate.network, []
     chosen = [coefficient is not None for coefficient in surrogate.coefficients]
     fields = {}  # for each output layer: a list of whether each of its outputs is unknown

@@ -1,4 +1,4 @@
-"""Initial functions for Newton's method, for equations that have no linearisation about zero."""
+"""Initial functions for Newton's method, for equations that cannot be linearised at zero."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -10,10 +10,11 @@ Start = Callable[[Tensor], Tensor]  # points (n, d) in [-1, 1]^d → values of m
 
 
 def other_starts(dim: int, fields: int) -> Iterator[Start]:
-    """Yield three smooth random functions, with values around 1, around 0 and around -1.
+    """Yield three smooth random initial functions, with values around 1, around 0 and around -1.
 
-    The function around 1 is positive, for equations such as Δu = log u. The gradients of the
-    functions do not vanish in whole regions, for equations such as ∇·(|∇u|² ∇u) = f.
+    They are starts of Newton's method. The function around 1 is positive, for equations such as
+    Δu = log u. The gradients of the functions do not vanish in whole regions, for equations such as
+    ∇·(|∇u|² ∇u) = f.
 
     Args:
         dim: the number of coordinates d.
@@ -33,7 +34,7 @@ def other_starts(dim: int, fields: int) -> Iterator[Start]:
             shares: Tensor = shares,
             offset: float = offset,
         ) -> Tensor:
-            """Return the values of the start at scaled coordinates x."""
+            """Return the values of the initial function at points x scaled to [-1, 1]^d, (n, m)."""
             return offset + torch.sin(x @ kappa.to(x) + phases.to(x)) @ shares.to(x)
 
         yield start

@@ -93,9 +93,10 @@ class Projection:
     def _solved(self, outer: Tensor) -> float:
         """Solve for the output layer's coefficients, and return the loss.
 
-        For a nonlinear residual, at most twenty steps are taken, until a step lowers the loss by
-        less than a thousandth. If a step breaks down, the coefficients and the loss are those from
-        before the step; if this is the first step, the loss is infinite.
+        The inner coefficients are fixed. For a nonlinear residual, at most twenty steps are taken,
+        until a step lowers the loss by less than a thousandth. If a step breaks down, the
+        coefficients and the loss are those from before the step; if this is the first step, the
+        loss is infinite.
 
         Args:
             outer: the coefficients from which the steps start, (q,).
@@ -249,6 +250,9 @@ Phase = Literal["screen", "follow", "prune", "enter", "polish"]
 class VariableProjectionStage(Stage):
     """The state of variable projection; each step belongs to a phase, and may set the next phase.
 
+    The phases draw random starts, descend from each by Gauss–Newton steps, remove hidden units, and
+    refine the output grid. The projected loss is minimised over the output layer's coefficients.
+
     Attributes:
         zero: the loss of the zero network or, if that is not finite, of the first start.
         round: the number of rounds so far.
@@ -325,7 +329,7 @@ class VariableProjectionStage(Stage):
 
     @property
     def projection(self) -> Projection:
-        """The projected loss; before the phase "polish" it uses only a part of the points."""
+        """The loss minimised over the output layer, at all points only in the last phase."""
         if self._projection is None:
             whole = self.phase == "polish"
             residuals = self.residuals if whole else self.residuals.subset(self.points, self.seed)
@@ -333,7 +337,7 @@ class VariableProjectionStage(Stage):
         return self._projection
 
     def _screen(self) -> Step:
-        """Draw a round of random starts on the coarse grid; begin a descent from the best start.
+        """Draw a round of random starts on the coarse output grid, and descend from the best.
 
         Further rounds are drawn until a start has a finite loss, up to the largest number of
         rounds. If no start has a finite loss, the best descent of earlier rounds goes on.
