@@ -25,11 +25,16 @@ from kanpinn.linalg.qr import Fold, TriangularFactor
 from kanpinn.loss.terms import Term
 from kanpinn.networks.layer import Layer, Tape, get_coefficients
 from kanpinn.networks.surrogate import Surrogate
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 
 
 @runtime_checkable
 class ProblemFamily(Protocol):
     """A problem with parameters, which gives loss terms also for other values of the parameters."""
+
+    @property
+    def problem(self) -> BoundaryValueProblem:
+        """The problem."""
 
     @property
     def counted(self) -> Sequence[int]:

@@ -110,6 +110,28 @@ def warm():
     return kp.Heat(kp.Box(x=(0, 1), y=(0, 1), t=(0, 0.2)), exact=exact, boundary=walls)
 
 
+class Conducting(kp.Problem):
+    """-div((1 + x) ∇u) = f by its energy: values on two sides, a flux, and a Robin condition."""
+
+    domain = SQUARE
+
+    def exact(self, p):
+        return torch.exp(p.x) * torch.sin(2 * p.y)
+
+    def energy(self, p, u):
+        source = (2 + 3 * p.x) * self.exact(p)
+        return (1 + p.x) * (kp.grad(u) ** 2).sum(dim=1, keepdim=True) / 2 - source * u.value
+
+    def boundary_energies(self):
+        sides = self.domain.boundary
+        flux = lambda p, u: 2 * (1 + p.x) * torch.exp(p.x) * u.value  # noqa: E731
+        robin = lambda p, u: u.value**2 / 2 - 3 * self.exact(p) * u.value  # noqa: E731
+        return [(sides["y_min"], flux), (sides["x_max"], robin)]
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary["x_min", "y_max"], self.exact)]
+
+
 def peak():
     """A peak in a disk, whose rim cuts cells."""
     disk = kp.Disk((0.5, 0.5), 0.5)
@@ -122,6 +144,9 @@ CASES = {
     ),
     "steady, cells": Case(
         peak, lambda: kp.Cells([2, 1], 6, 4), kp.AdaptiveLeastSquares(1e-3), 1e-3, 5
+    ),
+    "steady, energy in cells": Case(
+        Conducting, lambda: kp.Cells([2, 1], 8, 1), kp.tasks.Ritz(1e-5), 1e-5, 3
     ),
     "march, splines": Case(travelling, lambda: kp.Windows([2, 1]), kp.March(1e-4), 1e-4, 10),
     "march, kink": Case(kink, lambda: kp.Windows([2, 1]), kp.March(1e-3), 1e-3),

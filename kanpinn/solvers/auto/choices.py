@@ -24,7 +24,7 @@ from kanpinn.solvers.discretization import Loss, SolveSettings, input_counts
 from kanpinn.spaces import Cells, CellWindows, Windows
 from kanpinn.spaces.cells.geometry.plane import Outline, bends
 from kanpinn.spaces.cells.geometry.regions import regions_of
-from kanpinn.tasks import AdaptiveLeastSquares, March, Shooting
+from kanpinn.tasks import AdaptiveLeastSquares, March, Ritz, Shooting
 from kanpinn.tasks.adapt import waves_along
 
 SIZES = Loss(balance="sizes")
@@ -85,6 +85,7 @@ class Traits:
             `problem.inputs()`. Periodic coordinates are not mapped to circles, since with the
             additional inputs random inner functions are less accurate by many digits.
         fields: the number of fields.
+        widths: the widths of the domain's bounding box, (dim,).
         boxed: whether the domain is a box and the network's inputs are its coordinates.
         energetic: whether the class gives an energy, and no coefficient is unknown.
         observed: whether some conditions are measurements of the solution.
@@ -115,6 +116,7 @@ class Traits:
         self.dim, self.fields = domain.dim, len(names)
         self.inputs = input_counts(problem, known)[0]
         self.boxed = isinstance(domain, Box) and known is None
+        self.widths = domain.bounds[1] - domain.bounds[0]
         self.energetic = type(problem).energy is not Problem.energy and not unknowns
         self.observed = any(c.measurements for c in conditions)
         self.unknown = tuple(name in unknowns for name in names)
@@ -366,6 +368,8 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
     if traits.dim > 3:
         yield from _in_many_dimensions(traits)
         return
+    if traits.energetic and traits.boxed and traits.dim == 3:
+        yield Family("continuous functions in cells, by the energy", (_ritz(traits, tolerance),))
     if traits.energetic:
         yield Family("random inner functions, by the energy", tuple(_energies(traits)))
     if traits.marches:
@@ -425,6 +429,22 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
             tolerance ** (-1.5 * traits.dim / (degree + 1)),
         )
         yield _placing(Cells, traits, method, work, degree=degree, cells=count)
+
+
+def _ritz(traits: Traits, wanted: float) -> Choice:
+    """Return the choice that minimises a quadratic energy in cells, see `Ritz`.
+
+    There is one cell along the shortest side, and cells are about as wide as long.
+
+    Args:
+        traits: the traits of the problem.
+        wanted: the relative L2 error at which the search for a solution ends.
+    """
+    most, degree = 8, 8
+    widths = traits.widths / traits.widths.min()
+    cells = [min(most, max(1, round(float(width)))) for width in widths]
+    choice = _placing(Cells, traits, Ritz(wanted), 1.0, degree=degree, cells=cells)
+    return replace(choice, loss=Loss(form="energy"))
 
 
 def _windows(traits: Traits, kind: Callable[[float], Method]) -> tuple[Choice, ...]:

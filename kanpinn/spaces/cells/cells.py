@@ -469,9 +469,12 @@ class Cells(Network):
         """Copy the cells and the function of another network, singular functions included.
 
         Returns:
-            Whether `known` is a network in cells. If not, nothing is copied.
+            Whether `known` is a network in cells, with the same boxes of level 0 and polynomials.
+            If not, nothing is copied.
         """
         if not isinstance(known, Cells):
+            return False
+        if (known.tree.roots, known.polynomials) != (self.tree.roots, self.polynomials):
             return False
         self.better = None
         self.layer.reset(known.tree, known.layer.frames, known.layer.coefficients)
