@@ -751,3 +751,10 @@ def test_cells_at_a_jump_do_not_become_too_small_for_rounding():
     found = solved_in_cells(with_exact(Beam, [exact])(), 1, degree=11, tolerance=1e-12)
     assert "as small as rounding permits" in found.status
     assert abs(float(found.values[0]) - exact) < 3 * float(found.estimates[0]) < 0.1 * exact
+
+
+def test_the_first_complex_eigenvalues_are_those_with_the_least_real_parts():
+    """40.7 ± 60i is farther from the shift than 49.2 ± 20i, and comes before it."""
+    solution = solved_in_cells(Turning(), 8, 8, tolerance=1e-4)
+    assert solution.status == "converged" and solution.errors.max() < 1e-4
+    assert float(solution.values.imag.max()) == pytest.approx(60)

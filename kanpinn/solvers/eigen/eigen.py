@@ -211,8 +211,9 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             `leading` functions span the modes.
         found: the eigenpairs on the present tree, and the relative errors of the first `count`
             eigenvalues, (count,); None before they are computed.
-        begun: `shift`, `block` and `leading` before the search on the present tree, from which the
-            eigenpairs are computed again when a run is resumed.
+        count: the number of eigenvalues that are computed, at least the number asked for.
+        begun: `shift`, `block`, `leading` and `count` before the search on the present tree, from
+            which the eigenpairs are computed again when a run is resumed.
         errors: the relative errors of the first `count` eigenvalues on the last tree, (count,), if
             they come from a comparison; otherwise None.
 
@@ -220,7 +221,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         InputError: if there are too many cells at the start, or cells cannot solve the problem.
     """
 
-    kept = tuple("shift trees block leading marked error pace begun errors".split())
+    kept = tuple("shift trees block leading marked error pace count begun errors".split())
     spare = 2  # functions with which a Krylov space starts besides the modes
     beside = 1
 
@@ -252,13 +253,13 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             self.geometry = self.problem.refined(self.geometry, steep)
         self.found: tuple[spectrum.CellPairs, Tensor] | None = None
         self.errors: Tensor | None = None
-        self.begun = self.shift, self.block, self.leading
+        self.begun = self.shift, self.block, self.leading, self.count
         self._show()
 
     def step(self) -> Step:
         self._begin_step()
         self.trees, self.errors = self.trees + 1, None
-        self.begun = self.shift, self.block, self.leading
+        self.begun = self.shift, self.block, self.leading, self.count
         if self.error.compared:
             self.error.before, self.error.compared = self.error.estimate, False
         pairs, shares = self._pairs()
@@ -274,7 +275,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         if self.found is None:
             self.pace.begin()
             after = self.shift
-            self.shift, self.block, self.leading = self.begun
+            self.shift, self.block, self.leading, self.count = self.begun
             pairs, shares = self._pairs()
             self.found, self.shift = (pairs, self._errors(pairs, shares)), after
         pairs, errors = self.found
@@ -283,8 +284,9 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         estimates = errors * self._sizes(values)
         visible = values.imag.where(values.imag.abs() > estimates, 0)  # smaller ones may be errors
         ordered = spectrum.order(torch.complex(values.real, visible), self.near, self.up)
+        ordered = ordered[: self.search.count]
         known = None if self.errors is None else estimates[ordered]
-        return pairs.polished(ordered), torch.arange(self.count), known
+        return pairs.polished(ordered), torch.arange(len(ordered)), known
 
     def _random(self, count: int) -> Tensor:
         """Return random smooth functions in the present cells, as coefficients (N, L, m, count)."""
@@ -323,10 +325,44 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
                     pairs = self._nearest(replace(pairs.cells), tolerance)
                     shares = pairs.shares(self.count)
             enough = max(least, 1e-2 * float(shares.sum(dim=0).max()))
-            if enough >= tolerance or self._is_late():
+            done = enough >= 0.5 * tolerance or self._is_late()
+            if done and not (self.near is None and self._needs_more(pairs.spectrum)):
                 return pairs, shares * self._factors(pairs)
-            tolerance = enough
+            tolerance = min(tolerance, enough)
             pairs = self._nearest(pairs.cells, tolerance)
+
+    def _needs_more(self, found: spectrum.Spectrum) -> bool:
+        """Raise `count` if complex eigenvalues need it; return whether they do and there is time.
+
+        The first eigenvalues are those with the least real parts, while the search finds the
+        eigenvalues that are nearest to the shift. An eigenvalue with a smaller real part than the
+        last of them may be farther from the shift if its imaginary part is larger. So all
+        eigenvalues are computed within the distance of such an eigenvalue with twice the largest
+        imaginary part of the first ones.
+
+        Args:
+            found: the eigenpairs for the present shift.
+        """
+        asked, most = self.search.count, 6 * self.search.count + 24
+        values = found.values[found.residuals < 0.1 * spectrum.RESOLVED]
+        first = values[spectrum.order(values, None, self.up)[:asked]]
+        height = 2 * float(first.imag.abs().max()) if len(first) == asked else 0.0
+        depth = abs(float(first[-1].real) - self.shift) if height else 0.0
+        if height <= 1e-3 * depth or self._is_late():
+            return False
+        count = int((found.distances <= math.hypot(depth, height)).sum())
+        if count > most:
+            self.doubt = (
+                f"modes may be missing: eigenvalues have imaginary parts up to {height / 2:.3g}, "
+                "and others with larger ones may have smaller real parts; near finds them"
+            )
+        before, self.count = self.count, max(self.count, min(count, most))
+        return self.count > before
+
+    def _without_others(self, errors: Tensor, values: Tensor) -> Tensor:
+        """Return the errors of eigenvalues, (count,), with 0 for those that are not asked for."""
+        others = spectrum.order(values, self.near, self.up)[self.search.count :]
+        return errors.index_fill(0, others, 0.0)
 
     def _factors(self, pairs: spectrum.CellPairs) -> Tensor:
         """Return the ratios of relative errors of λ to relative errors of μ, (count,).
@@ -350,7 +386,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             shares: the contributions of the cells to the relative errors, (N, count).
         """
         by_cells = shares.sum(dim=0) ** self.problem.singularities.rate
-        return by_cells + pairs.errors * self._factors(pairs)
+        errors = by_cells + pairs.errors * self._factors(pairs)
+        return self._without_others(errors, pairs.spectrum.values[: self.count])
 
     def _missed(self, pairs: spectrum.CellPairs, errors: Tensor) -> float | None:
         """Return a shift beyond eigenvalues that the search has missed; None if it missed none.
@@ -378,7 +415,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         resolved = found.residuals < spectrum.RESOLVED
         others, which = (side * found.values.real[resolved]).sort()
         residuals = found.residuals[resolved][which]
-        compared = min(len(others), self.count)
+        compared = min(len(others), self.search.count)
         # On the same cells an eigenvalue depends on the shift by about its error.
         slack = (3 * errors * self._sizes(values))[order]
         limits = known[:compared] - slack[:compared]
@@ -498,6 +535,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         others = spectrum.paired(values, other.spectrum.values[: self.count + self.spare])
         changes = (values - others).abs() + spectrum.rounding(values, found)
         errors = torch.maximum(changes / self._sizes(values), errors)
+        errors = self._without_others(errors, values)
         if self.near is None and (beyond := self._missed(solved[0], errors)) is not None:
             self.shift, errors = beyond, torch.full_like(errors, math.inf)
         self.errors = errors
@@ -519,8 +557,10 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         """
         shares, worst = solved[1], float(errors.max())
         errors = torch.where(errors > min(self.tolerance, worst / 2), errors, 0)
-        squares = shares * (errors / shares.sum(dim=0))
-        divisible = solved[0].above_rounding(self.count)
+        sums, krylov = shares.sum(dim=0), solved[0].errors * self._factors(solved[0])
+        squares = shares * (errors / sums)
+        # Where the Krylov space is too small for the modes, a cell's share does not matter.
+        divisible = solved[0].above_rounding(self.count) | (krylov > sums)
         divisible &= self.problem.singularities.divisible(self.geometry)[:, None]
         left, squares = (squares * ~divisible).sum(), (squares * divisible).sum(dim=1)
         part = part_to_refine(self.tolerance**0.5, worst**0.5, self.settings.marking)
