@@ -233,7 +233,7 @@ def coordinate_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
 
 
 def _sphere_area(dim: int) -> float:
-    """Return the measure of the unit sphere in `dim` coordinates, such as 2π for 2 and 4π for 3."""
+    """Return the area of the unit sphere in `dim` coordinates: 2π for 2, 4π for 3."""
     return 2 * math.pi ** (dim / 2) / math.gamma(dim / 2)
 
 
@@ -286,8 +286,9 @@ def _embed(levels: list[tuple[Tensor, Tensor]], unit: Tensor) -> Coords:
     """Return points (n, d) of the unit sphere from heights along the first axes and an angle.
 
     Args:
-        levels: for each of the first d - 2 axes the heights h on a unit sphere, (n,), and the radii
-            sqrt(1 - h²) of the sphere's sections at these heights, (n,).
+        levels: for each of the first d - 2 axes a pair: the heights h of the points within a unit
+            sphere, (n,), and the radii sqrt(1 - h²) of the sphere's sections at these heights,
+            (n,).
         unit: a tensor (n, k), whose last column is the angle in the plane of the last two axes, as
             a fraction of 2π.
     """

@@ -175,7 +175,7 @@ class Combination(Domain):
 
 @dataclass(frozen=True)
 class Clipped(Sieved, Derived):
-    """The part of an operand's boundary piece that bounds a combination.
+    """The part of a boundary piece of a combination's operand that bounds the combination.
 
     On this part only one side of the piece is in the combination. The normals point to the other
     side. The measure is exact to rounding.
@@ -244,8 +244,14 @@ def bounding(
 ) -> tuple[Mask, Points]:
     """Determine which points of a piece lie on a combination's boundary, with outward normals.
 
+    A point does if the points next to it on one side of the piece are in the combination, and those
+    on the other side are not.
+
     Args:
-        domain, step, first: see `Clipped`.
+        domain: the combination.
+        step: the distance from the piece at which points on both sides are tested.
+        first: earlier operands; points on their boundaries do not count, since they belong to the
+            pieces of these operands.
         points: n points of a piece of an operand's boundary, with normals.
 
     Returns:
@@ -447,7 +453,7 @@ SIGNS = {"union": "|", "difference": "-", "intersection": "&"}
 
 
 def planar(domain: Domain) -> Planar | None:
-    """Return a planar domain or a two-dimensional box as a `Planar`, None for other domains."""
+    """Return a planar domain, or a box of two dimensions, as a `Planar`; None for other domains."""
     if isinstance(domain, Box) and len(domain.names) == 2:
         return rectangle(domain)
     return domain if isinstance(domain, Planar) else None
@@ -533,14 +539,15 @@ def _shared(part: Curve, others: Sequence[Curve], tolerance: float) -> int:
 def _kept(kind: str, which: int, curve: Curve, inside: bool, shared: int) -> Curve | None:
     """Return a part as a piece of the result's boundary, or None if it does not bound the result.
 
-    A union is bounded by the parts outside the other operand, and an intersection by the parts
-    inside. A difference is bounded by the parts of its first operand that lie outside the second,
-    and by the parts of the second that lie inside the first, which are reversed. A part that lies
-    on both boundaries is taken from the first operand only. It bounds a union or an intersection if
-    the boundaries run in the same direction there, a difference if they run in opposite directions.
+    The result is the union, difference or intersection of two planar domains. A union is bounded by
+    the parts outside the other operand, and an intersection by the parts inside. A difference is
+    bounded by the parts of its first operand that lie outside the second, and by the parts of the
+    second that lie inside the first, which are reversed. A part that lies on both boundaries is
+    taken from the first operand only. It bounds a union or an intersection if the boundaries run in
+    the same direction there, a difference if they run in opposite directions.
 
     Args:
-        kind: the kind of combination.
+        kind: "union", "difference" or "intersection".
         which: 0 if the part is from the first operand's boundary, 1 if from the second operand's.
         curve: the part, a curve that does not cross the other operand's boundary.
         inside: whether the curve lies inside the other operand.

@@ -30,7 +30,7 @@ class Side:
 
     For q = 0 the graph is a line segment. For q ≠ 0 it is a part of the left or the right half of
     an ellipse. The lowest and the highest point of the ellipse are at y = cy ± A, where x(y) has
-    square-root singularities.
+    square-root singularities. A side is a left or right limit of a region for integrals along x.
     """
 
     low: float
@@ -92,7 +92,7 @@ def abscissa(
     q: Tensor | float,
     A: Tensor | float,
 ) -> Tensor:
-    """Return x(y) of the graph of a `Side`; the arguments may be tensors, which are broadcast."""
+    """Return x(y) = cx + p (y - cy) + q sqrt(A² - (y - cy)²); tensors are broadcast."""
     h = y - cy
     # Because of rounding a height may be just beyond the top of the ellipse.
     return cx + p * h + q * ((A - h) * (A + h)).clamp(min=0).sqrt()
@@ -170,21 +170,28 @@ class Curve(MappedPiece):
         """Return the part from t = first to t = last, in reverse direction if first > last."""
 
     def named(self, name: str) -> "Curve":
-        """Return the same curve under another name."""
+        """Return a copy of this curve with another name."""
         renamed: Curve = replace(cast(Any, self), name=name)
         return renamed
 
     @abstractmethod
     def same_carrier(self, other: "Curve", tolerance: float) -> bool:
-        """Return whether this curve and `other` are parts of one line or of one ellipse."""
+        """Return whether this curve and another one are parts of one line or of one ellipse.
+
+        Args:
+            other: the other curve.
+            tolerance: the distance within which curves count as on one line or ellipse.
+        """
 
     @abstractmethod
     def joined(self, other: Any) -> "Curve | None":
-        """Return one curve that consists of this curve and `other`.
+        """Return one curve that consists of this curve and a curve that continues it.
 
-        `other` starts where this curve stops, and lies on the same line or ellipse. The result is
-        None if the curves run in opposite directions, or if their ellipse is given by different
-        axes or angles.
+        The result is None if the curves run in opposite directions, or if their ellipse is given by
+        different axes or angles.
+
+        Args:
+            other: a curve that starts where this curve stops, on the same line or ellipse.
         """
 
     @abstractmethod
@@ -205,6 +212,9 @@ class Curve(MappedPiece):
     @abstractmethod
     def sides(self, first: float, last: float) -> list[Side]:
         """Return the monotone parts of the curve as graphs x(y), without horizontal parts.
+
+        The heights of the ends are arguments, so that adjacent curves meet at exactly equal
+        heights.
 
         Args:
             first: the height y of the curve's start.

@@ -24,7 +24,9 @@ Sphere = tuple[tuple[float, ...], float]  # centre and radius
 
 @dataclass(frozen=True)
 class Locus:
-    """A sphere, or the circle in which it meets a plane, in slices with given first coordinates.
+    """A sphere, or the circle in which it meets a plane, seen in slices of space.
+
+    A slice is the set of all points with given first coordinates.
 
     Args:
         axis: the number of coordinates that are given in a slice. This is also the index of the
@@ -42,7 +44,11 @@ class Locus:
     level: float = 0.0
 
     def on(self, axis: int) -> "Locus":
-        """Return the same sphere or circle in slices with `axis` given coordinates."""
+        """Return this sphere or circle for slices in which another number of coordinates is given.
+
+        Args:
+            axis: the number of first coordinates that are given in a slice.
+        """
         return replace(self, axis=axis)
 
     def span(self, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +80,7 @@ def circles(axis: int, carriers: Carriers) -> list[Locus]:
     orthogonal to all axes from `axis` on.
 
     Args:
-        axis: the number of coordinates that are given in a slice, see `Locus`.
+        axis: the number of first coordinates that are given in a slice.
         carriers: the planes and spheres.
     """
     found = []
@@ -172,7 +178,9 @@ class Limit:
     sign: int = 0
 
     def at(self, before: np.ndarray) -> np.ndarray:
-        """Return the end (n,) in each of n slices; NaN if the slice does not meet the locus.
+        """Return the end (n,) in each of n slices (sets of points with given first coordinates).
+
+        The end is NaN if the slice does not meet the sphere or circle.
 
         Args:
             before: the given coordinates (n, axis) of the slices.
@@ -289,9 +297,10 @@ class CellSet:
     def _graded(self, cell: Cell) -> list[Cell]:
         """Divide a cell of the first axis if it is long compared with its distance from `cuts`.
 
-        Integrands have square-root singularities at the cuts. The nearest cut on each side does not
-        count, because `_along` removes its singularity by a substitution. The length of each part
-        is at most about 60 times its distance from the second nearest cut on either side.
+        At the cuts slices of constant x change shape, and integrands have square-root
+        singularities. The nearest cut on each side does not count, because `_along` removes its
+        singularity by a substitution. The length of each part is at most about 60 times its
+        distance from the second nearest cut on either side.
         """
         if not self.cuts or not cell.is_round:
             return [cell]
@@ -308,7 +317,7 @@ class CellSet:
         return [cell]
 
     def _ends(self, axis: int) -> list[Limit]:
-        """Return all possible ends of intervals on an axis."""
+        """Return all ends that cells can have along an axis: on planes, spheres and circles."""
         planes = [Limit(at) for across, at in self.carriers.planes if across == axis]
         if self.dim - axis == 3:
             return planes + [Limit(at) for at in self.cuts]
@@ -397,7 +406,7 @@ def sphere_part_rule(
 def _rules(
     cells: CellSet, some: Sequence[Cell], before: Rule, counts: Sequence[int]
 ) -> Iterator[tuple[Cell, Rule]]:
-    """Yield quadrature rules on cells, which extend a rule over the axes before the cells' axis.
+    """Extend a quadrature rule over the first axes to cells of the following axes.
 
     Args:
         cells: all cells.

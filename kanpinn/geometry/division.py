@@ -17,7 +17,7 @@ from kanpinn.geometry.planar import Planar, rectangle
 
 @dataclass(frozen=True)
 class DivisionEdge:
-    """A curve of the boundary of one part of a divided domain.
+    """A boundary curve of a part of a planar domain that interfaces divide.
 
     Args:
         curve: the curve, with the part of the domain on its left.
@@ -37,7 +37,7 @@ class DivisionEdge:
 
 @dataclass(frozen=True)
 class Division:
-    """A planar domain that is divided into parts.
+    """A planar domain that interfaces divide into parts.
 
     Args:
         domains: the parts.
@@ -231,7 +231,7 @@ class InterfacePiece:
 
 @dataclass(frozen=True, eq=False)
 class SolidPart:
-    """A part of a solid.
+    """A part of a solid that interfaces, such as spheres, divide.
 
     Args:
         domain: the whole solid.
@@ -324,7 +324,7 @@ def _samples(piece: Piece) -> Coords:
 
 
 def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None:
-    """Check which pieces of a ball's or box's boundary lie inside a domain.
+    """Check that of a ball's or box's boundary just the interfaces lie inside a domain.
 
     Pieces that are interfaces have to lie inside the domain; all other pieces must not.
 

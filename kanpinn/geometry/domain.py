@@ -36,11 +36,12 @@ class Region(ABC):
         """The length, area, volume, ... of the region; 1 for a single point."""
 
     def place(self, n: int, draw: Draw) -> Points:
-        """Return points that are distributed in the region as evenly as a draw in the unit cube.
+        """Return points of the region that are spread as evenly as given points of a unit cube.
 
         Args:
             n: the number of points needed.
-            draw: draw(n, dim) returns n points of the unit cube, (n, dim).
+            draw: a function that returns points of the unit cube: draw(n, dim) has the shape (n,
+                dim).
 
         Returns:
             n points or a few more; one point if the region is a single point.
@@ -49,13 +50,16 @@ class Region(ABC):
 
     @abstractmethod
     def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
-        """Return points that are evenly distributed in the product of the region and [0, 1]^more.
+        """Return points of the region with further coordinates, both evenly distributed together.
 
         Args:
-            n, draw: see `place`.
-            more: the number of further coordinates. They come from the same draw as the points of
-                the region. With two separate draws the points would be evenly distributed, and so
-                would the further coordinates, but not the pairs of a point and its coordinates.
+            n: the number of points needed.
+            draw: a function that returns points of the unit cube: draw(n, dim) has the shape (n,
+                dim).
+            more: the number of further coordinates, from 0 to 1. They come from the same draw as
+                the points of the region. With two separate draws the points would be evenly
+                distributed, and so would the further coordinates, but not the pairs of a point and
+                its coordinates.
 
         Returns:
             n points or a few more, and the further coordinates of each point, (n, more).
@@ -131,7 +135,7 @@ class Mapped(Region):
 
 
 class Sieved(Region):
-    """A region inside a larger region, whose points are drawn in the larger region and tested."""
+    """A region of which points are found by rejection: drawn in a larger region and tested."""
 
     @property
     @abstractmethod
@@ -143,7 +147,10 @@ class Sieved(Region):
         """Draw n points of the larger region, or a few more, and test which lie in this region.
 
         Args:
-            n, draw, more: see `spread`.
+            n: the number of points needed.
+            draw: a function that returns points of the unit cube: draw(n, dim) has the shape (n,
+                dim).
+            more: the number of further coordinates from 0 to 1 of each point.
 
         Returns:
             The mask (n,) of the points in this region, all n points of the larger region, and the
@@ -234,7 +241,10 @@ class Piece(Region):
 
     @property
     def sheets(self) -> tuple["Piece", ...]:
-        """The smooth parts of the piece, which meet at sharp edges; each part is a piece itself."""
+        """The smooth surfaces of which the piece consists and which meet at sharp edges.
+
+        Each of them is a piece itself; a smooth piece has only itself.
+        """
         return (self,)
 
     def in_boxes(self, boxes: Tensor, nodes: int) -> RulesInBoxes:
@@ -257,9 +267,10 @@ class Piece(Region):
     def rim(self) -> Points:
         """Points on the rim of the piece, with the normals of the piece.
 
-        Two adjacent pieces have the same points on their common rim: end points of curves, corners
-        and Gauss points of edges, and for pieces over a time interval points at the first and last
-        time. There are no points if the piece is closed, or the rim is not known.
+        They show whether conditions on adjacent pieces agree: two adjacent pieces have the same
+        points on their common rim. The points are the end points of curves, corners and Gauss
+        points of edges, and for pieces over a time interval points at the initial and final time.
+        There are no points if the piece is closed, or the rim is not known.
         """
         none = torch.zeros(0, len(self.names), dtype=torch.float64)
         return Points(none, self.names, none)
@@ -271,9 +282,10 @@ class MappedPiece(Mapped, Piece):
 
 @dataclass(frozen=True)
 class Derived(Piece):
-    """A piece that is derived from an original piece.
+    """A boundary piece that is made from another piece and shares its carrier.
 
-    Both pieces have the same name, coordinates, dimension, measure, carriers and level function.
+    Both pieces have the same name, coordinates, dimension, measure, and level function, and lie in
+    the same plane or sphere.
 
     Args:
         piece: the original piece.
@@ -395,7 +407,7 @@ class Domain(Sieved):
 
     @property
     def time_span(self) -> tuple[float, float]:
-        """The first and the last moment of an evolution, whose time is the last coordinate.
+        """The initial and the final time of an evolution, whose time is the last coordinate.
 
         Raises:
             InputError: if the coordinate t is not the last one.
@@ -465,7 +477,7 @@ class Domain(Sieved):
         """Return space × time: `Box(x=(0, 1)).over(t=(0, 2))` has the coordinates x and t.
 
         The boundary consists of the pieces of the space's boundary over the whole time interval,
-        and of the pieces "initial" and "final": the space at the first and last time.
+        and of the pieces "initial" and "final": the space at the initial and final time.
 
         Args:
             time: one interval (low, high); the keyword is the name of the time coordinate.
@@ -568,6 +580,8 @@ def interior_angle(solid: "Domain", point: Tensor, along: Tensor) -> float:
     """Return the interior angle of a solid at a point (3,) of an edge, in radians.
 
     Args:
+        solid: the solid.
+        point: the point.
         along: the direction of the edge at the point, (3,).
     """
     count, radius = 720, 1e-5 * solid.diameter  # points on a ring, half a degree apart

@@ -52,7 +52,7 @@ SAME = 1e-10  # nodes closer than this fraction of the mesh's size count as one 
 
 @dataclass(frozen=True)
 class Block:
-    """Elements of one type on one geometrical entity, a curve, surface or volume of the drawing.
+    """Elements of one type on one geometrical entity: a curve, surface or volume of the CAD model.
 
     Args:
         kind: Gmsh's number of the type of the elements.
@@ -84,8 +84,8 @@ class _Filling:
             domain on their left, or triangles that are counter-clockwise seen from outside.
         sides: the index of each boundary face among the k (d + 1) faces of all cells, (b,).
         names: the name of the boundary piece to which each face belongs, (b,).
-        entities: Gmsh's number of the drawing's curve or surface that contains each face, (b,); 0
-            if this curve or surface is unknown.
+        entities: Gmsh's number of the CAD curve or surface that contains each face, (b,); 0 if this
+            curve or surface is unknown.
         middles: the index of the node between the two ends of each edge, (b,), for edges of second
             order in the plane; -1 for other faces.
     """
@@ -223,7 +223,7 @@ def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) ->
 
 
 def _filling(mesh: "MshFile", rest: str) -> _Filling:
-    """Return the triangles or tetrahedra of a mesh, and the faces of their boundary.
+    """Return the triangles or tetrahedra of a mesh file, with the faces of the domain's boundary.
 
     Args:
         mesh: the contents of an MSH file.
@@ -497,7 +497,13 @@ def _sweep(center: Pair, start: Pair, stop: Pair) -> float:
 
 
 def _joined(curves: list[Curve], near: float) -> list[Curve]:
-    """Join neighbouring curves on one line or circle, in a loop also the last and first curve."""
+    """Join neighbouring curves that have one name and lie on one line or circle; return all curves.
+
+    Args:
+        curves: the curves of a path, in order; if the path is closed, the last and the first curve
+            are neighbours, too.
+        near: the distance within which points count as equal, or as on a line or circle.
+    """
     found = curves[:1]
     for curve in curves[1:]:
         whole = _continued(found[-1], curve, near)
@@ -510,12 +516,15 @@ def _joined(curves: list[Curve], near: float) -> list[Curve]:
 
 
 def _continued(curve: Curve, other: Curve, near: float) -> Curve | None:
-    """Join two curves with the same name, line or circle, and direction; None for other curves.
+    """Return one curve that consists of two, if they have one name, line or circle, and direction.
 
     Args:
         curve: a curve.
         other: the curve that starts where `curve` stops.
         near: the distance within which points count as on a line or circle.
+
+    Returns:
+        The joined curve; None if the two cannot be joined.
     """
     if curve.name != other.name:
         return None
@@ -603,7 +612,7 @@ class MshFile:
         return line
 
     def _begin(self) -> None:
-        """Begin to read the numbers of a section; in a text file, split the section into words."""
+        """Begin to read a section of numbers; in a text file, split the section into words."""
         if not self._binary:
             end = self._data.find(b"$End", self._position)
             if end < 0:

@@ -75,10 +75,10 @@ def _check_crossings(curves: Sequence[Curve], scale: float) -> None:
 
 @dataclass(frozen=True)
 class Slab:
-    """The set of points with left(y) < x < right(y) and low < y < high.
+    """A region between two graphs: left(y) < x < right(y) for low < y < high.
 
     Args:
-        left, right: the sides of the slab, graphs x(y).
+        left, right: the graphs x(y), each a part of a line or ellipse.
         low, high: the heights y at which the slab begins and ends.
     """
 
@@ -141,9 +141,12 @@ def _heights_rule(cell: Slab, unit: Tensor, weights: Tensor) -> tuple[Weights, W
 
 
 def slabs(sides: Sequence[Side]) -> list[Slab]:
-    """Divide a domain with the given sides into slabs as high as possible.
+    """Divide a planar domain into horizontal slabs between two graphs x(y), as high as possible.
 
-    Slabs are cut near singularities of their sides, see `_cut`.
+    Slabs are cut near singularities of the graphs, where Gauss rules would converge slowly.
+
+    Args:
+        sides: the monotone parts of the domain's boundary, as graphs.
     """
     open_cells: dict[tuple[Side, Side], float] = {}  # the lower end of each unfinished slab
     done: list[Slab] = []
@@ -164,6 +167,10 @@ def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, S
     """Return the left and the right side of each slab between the heights `low` and `high`.
 
     No side begins or ends between these two heights.
+
+    Args:
+        sides: the monotone parts of a domain's boundary, as graphs x(y).
+        low, high: the heights.
     """
     middle = (low + high) / 2
     # Sides do not cross but may touch at one height, so compare them at three heights.
@@ -174,7 +181,11 @@ def _pairs(sides: Sequence[Side], low: float, high: float) -> list[tuple[Side, S
 
 
 def _cut(cell: Slab) -> list[Slab]:
-    """Cut a slab so that singularities of its sides are at ends of parts or well outside them."""
+    """Cut a slab at heights so that Gauss rules converge fast on each part.
+
+    The singularities of the graphs at its left and right are then at ends of parts, or well outside
+    them.
+    """
     size = cell.high - cell.low
     below = [cell.low - side.branches[0] for side in (cell.left, cell.right)]
     above = [side.branches[1] - cell.high for side in (cell.left, cell.right)]
@@ -199,7 +210,8 @@ def windings(sides: Tensor, owner: Tensor, coords: Coords, count: int) -> Tensor
 
     Args:
         sides: the S monotone parts of the curves, a column for each, (8, S). Its rows are low,
-            high, the direction (1 upwards, -1 downwards), cx, cy, p, q and A, see `Side`.
+            high, the direction (1 upwards, -1 downwards), and the parameters cx, cy, p, q and A of
+            the graph x(y) = cx + p (y - cy) + q sqrt(A² - (y - cy)²).
         owner: the number of the curve to which each monotone part belongs, (S,).
         coords: the points (n, 2).
         count: the number of curves.
@@ -404,7 +416,10 @@ class Planar(Domain):
 
     @cached_property
     def side_table(self) -> Tensor:
-        """The parameters of all S sides, a column for each side, (8, S), see `windings`."""
+        """The S monotone parts of the boundary as graphs x(y), a column of parameters each, (8, S).
+
+        See `windings` for the rows.
+        """
         rows = [(s.low, s.high, 1 if s.up else -1, s.cx, s.cy, s.p, s.q, s.A) for s in self.sides]
         return torch.tensor(rows, dtype=torch.float64).T
 

@@ -1,4 +1,4 @@
-"""Points whose coordinates have names."""
+"""Points whose coordinates have names, and batches of points with a cache of values."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -18,7 +18,8 @@ T = TypeVar("T")
 class Points:
     """n points in d named coordinates: `p.x` is the column (n, 1) of the coordinate "x".
 
-    In conditions of a problem with unknown numbers, `p.k` is the column (n, 1) of the number "k".
+    In the conditions of a problem with unknown scalar parameters, `p.k` is the column (n, 1) with
+    the present value of the parameter "k".
 
     Args:
         coords: the coordinates (n, d).
@@ -29,13 +30,6 @@ class Points:
 
     Raises:
         InputError: if the shapes of the tensors or the number of names do not match.
-
-    Example:
-        >>> import torch
-        >>> import kanpinn as kp
-        >>> p = kp.Points(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), ("x", "y"))
-        >>> p.y.flatten(), len(p)
-        (tensor([1., 3.]), 2)
     """
 
     # The types are Tensor, not jaxtyping's Coords, because __post_init__ always checks the shapes.
@@ -60,7 +54,7 @@ class Points:
             raise InputError(f"data must have shape (n, m) with n = {shape[0]}, got {given}")
 
     def __getattr__(self, name: str) -> Column:
-        """Return the column (n, 1) of a coordinate or an unknown number by its name.
+        """Return the column (n, 1) of a coordinate or of an unknown parameter by its name.
 
         Raises:
             AttributeError: for another name.
@@ -97,7 +91,12 @@ class Points:
         return self._each(lambda part: part.to(dtype=dtype, device=device))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Points":
-        """Return the points with `change` applied to each tensor, also to unknown numbers."""
+        """Return the points with a function applied to each of their tensors.
+
+        Args:
+            change: the function. The tensors are the coordinates, normals, data and the values of
+                unknown parameters.
+        """
         extras = (None if part is None else change(part) for part in (self.normals, self.data))
         changed = Points(change(self.coords), self.names, *extras)
         numbers = {name: change(values) for name, values in self.numbers.items()}
@@ -125,7 +124,11 @@ class Points:
         return turned.with_numbers(self.numbers) if self.numbers else turned
 
     def with_numbers(self, numbers: Mapping[str, Tensor]) -> "Points":
-        """Return the same points, without a cache, with the values (n, 1) of unknown numbers."""
+        """Return a copy of the points, without a cache, that has values of unknown parameters.
+
+        Args:
+            numbers: the values of the parameters at the points, (n, 1) each, by name.
+        """
         found = Points(self.coords, self.names, self.normals, self.data)
         object.__setattr__(found, "numbers", numbers)
         return found
@@ -150,10 +153,15 @@ class Points:
         return points if isinstance(points, Points) else Points(torch.as_tensor(points), names)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `make()`; a `Batch` calls it once per key and caches the value.
+        """Return the value of `make()`, which depends on the points alone.
 
-        A tensor that requires a gradient is not cached: it depends on parameters too, and a
-        backward pass frees its graph.
+        Plain points call it each time; a `Batch` calls it once per key and caches the value. A
+        tensor that requires a gradient is not cached: it depends on parameters too, and a backward
+        pass frees its graph.
+
+        Args:
+            key: the name of the value in the cache.
+            make: computes the value.
         """
         if self.known is None:
             return make()
@@ -199,7 +207,7 @@ class Batch(Points):
 
     @staticmethod
     def made_of(points: Points) -> "Batch":
-        """Return a batch of the same points with an empty cache."""
+        """Return the given points as a batch with an empty cache."""
         return Batch(points.coords, points.names, points.normals, points.data)
 
 

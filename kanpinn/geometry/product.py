@@ -18,7 +18,7 @@ from kanpinn.geometry.rules import Draw, axis_counts, axis_rim, gauss_legendre
 
 
 class _OverTime(Region):
-    """A region in space over a time interval."""
+    """A region of space × time: a region in space, over the whole time interval."""
 
     time: Box
 
@@ -71,8 +71,8 @@ class Product(_OverTime, Domain):
     `space.over(t=(0, 1))` makes such a product.
 
     The pieces of the product's boundary are the pieces of the space's boundary over the whole time
-    interval, with the same names, and "initial" and "final", the space at the first and at the last
-    time.
+    interval, with the same names, and "initial" and "final", the space at the initial and at the
+    final time.
 
     Args:
         space: the domain in space.
@@ -147,11 +147,11 @@ class PieceOverTime(_OverTime, Derived):
 
 @dataclass(frozen=True)
 class End(Piece):
-    """A boundary piece of space × time: the space at the first or last time.
+    """A boundary piece of space × time: the space at the initial or final time.
 
     Args:
         product: the space × time.
-        late: False for the first time, the piece "initial"; True for the last time, "final".
+        late: False for the initial time, the piece "initial"; True for the final time, "final".
     """
 
     product: Product
@@ -229,6 +229,8 @@ def _at_times(points: Points, time: Box, shares: Tensor) -> Points:
     """Append a time to each of n points in space.
 
     Args:
+        points: the points.
+        time: the time interval, a box in one dimension.
         shares: the times (n,), as fractions of the time interval.
     """
     return _joined(points, time.image(shares[:, None]).coords, time.names[0])
@@ -238,6 +240,8 @@ def _at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
     """Return n·k points: each of n points in space at each of k times; the times vary fastest.
 
     Args:
+        points: the points in space.
+        time: the time interval, a box in one dimension.
         shares: the times (k,), as fractions of the time interval.
     """
     rows = torch.arange(len(points)).repeat_interleave(len(shares))
@@ -245,7 +249,13 @@ def _at_all_times(points: Points, time: Box, shares: Tensor) -> Points:
 
 
 def _joined(points: Points, times: Tensor, name: str) -> Points:
-    """Append the time coordinate `name`, with the values `times` (n, 1), to n points in space."""
+    """Return points of space × time, from points in space and a time for each of them.
+
+    Args:
+        points: n points in space; their normals, if any, get the time component 0.
+        times: the times, (n, 1).
+        name: the name of the time coordinate.
+    """
     normals = points.normals
     if normals is not None:
         normals = torch.cat([normals, torch.zeros_like(times)], dim=1)
@@ -253,5 +263,5 @@ def _joined(points: Points, times: Tensor, name: str) -> Points:
 
 
 def _in_space(function: Callable[[Coords], Column], coords: Coords) -> Column:
-    """The values of a function of space at points (n, d + 1) in space and time."""
+    """Return the values (n, 1) of a function of space at points (n, d + 1) of space and time."""
     return function(coords[:, :-1])

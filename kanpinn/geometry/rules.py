@@ -104,7 +104,7 @@ def simplex_rule(nodes: int, dim: int) -> tuple[Coords, Weights]:
 def axis_counts(n: int, dim: int) -> list[int]:
     """Return the numbers of points on dim axes for a product grid of at least n points.
 
-    Each number is m or m - 1 for the same m. As few numbers as possible are m; they come first.
+    They differ by at most 1, the larger numbers come first, and as few as possible are larger.
     """
     if dim == 0:
         return []
@@ -122,9 +122,9 @@ def tensor_grid(axes: Sequence[Tensor]) -> Coords:
 
 
 def sobol(seed: int) -> Draw:
-    """Return a draw of scrambled Sobol points: draw(n, dim) gives points (n, dim) of the cube.
+    """Return a function that draws scrambled Sobol points, always the same for one seed.
 
-    The same seed gives the same points.
+    The function has the arguments n and dim, and returns points (n, dim) of the unit cube.
     """
 
     def draw(n: int, dim: int) -> Coords:
@@ -136,16 +136,16 @@ def sobol(seed: int) -> Draw:
 
 
 def axis_rim() -> Weights:
-    """Return the rim points of an edge [0, 1]: its ends and five Gauss points, (7,)."""
+    """Return the ends and five inner Gauss points of an edge [0, 1], in order, (7,)."""
     inner = gauss_legendre(5)[0]
     return torch.cat([inner.new_zeros(1), inner, inner.new_ones(1)])
 
 
 def cube_rim(dim: int) -> Coords:
-    """Return points (n, dim) on the sides of [0, 1]^dim, in the same pattern on each side.
+    """Return points (n, dim) on the sides of the unit cube [0, 1]^dim, alike on each side.
 
-    Up to three dimensions the pattern is the product of `axis_rim` over the axes of the side. In
-    more dimensions the pattern consists of 64 Sobol points.
+    Up to three dimensions the points of a side are the product of `axis_rim` (the ends and five
+    Gauss points) over the axes of the side. In more dimensions they are 64 Sobol points.
     """
     if dim == 0:
         return torch.zeros(0, 0, dtype=torch.float64)

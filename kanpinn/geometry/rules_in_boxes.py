@@ -1,4 +1,4 @@
-"""Quadrature rules on the parts of a boundary piece in each of many boxes."""
+"""Quadrature rules on those parts of a boundary surface that lie in each of many boxes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class RulesInBoxes:
         return RulesInBoxes(numbers[self.box], self.points, self.weights)
 
     def turned(self) -> "RulesInBoxes":
-        """Return the same rules with reversed normals."""
+        """Return these rules with reversed normals."""
         return RulesInBoxes(self.box, self.points.turned(), self.weights)
 
     def counts(self, boxes: int) -> Tensor:

@@ -298,7 +298,7 @@ def r3(current: Points, domain: Domain, sampler: str, sizes: Sizes, generator: G
 
 
 def _finite(size: Tensor) -> Tensor:
-    """Return the absolute residuals, (n,).
+    """Return absolute residuals at points unchanged, (n,), after a check that they are finite.
 
     Raises:
         NumericalError: if a residual is not finite.

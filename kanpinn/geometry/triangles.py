@@ -38,7 +38,10 @@ class Triangles:
 
     @property
     def proper(self) -> bool:
-        """True if all weights are > 0. They are not if an arc bends inwards across its triangle."""
+        """True if all weights of a quadrature rule on the triangles are above 0.
+
+        They are not if an arc bends inwards across its triangle.
+        """
         return bool((self.rule(8)[1] > 0).all())
 
     def rule(self, each: int) -> tuple[Coords, Weights]:
@@ -66,10 +69,10 @@ class Triangles:
         return points.flatten(0, 1), ((a * d - b * c) / 2 * weights).flatten()
 
     def _bump(self, bent: Tensor, i: int, j: int, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Return B(s) and B'(s), see the class, on one edge of r triangles, (r, q, 2) each.
+        """Return the term B(s) by which a bent edge displaces points, and B'(s), (r, q, 2) each.
 
         Args:
-            bent: the numbers of the r triangles, (r,).
+            bent: the numbers of the r triangles with bent edges, (r,).
             i, j: the indices of the corners between which the edge runs.
             s: values between 0 and 1, (q, 1).
         """
@@ -98,10 +101,13 @@ def _edges(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def edge_defects(faces: Tensor) -> tuple[int, int]:
-    """Count the open and the inconsistently oriented edges of a surface with faces (F, 3).
+    """Count the edges at which a surface of triangles is open or inconsistently oriented.
 
     An edge is open if an odd number of triangles meet at the edge. It is inconsistently oriented if
     an even number of triangles meet, but not half of them run along the edge in each direction.
+
+    Args:
+        faces: the vertex indices of the triangles, (F, 3).
 
     Returns:
         The numbers of open and of inconsistently oriented edges; (0, 0) for a closed surface.
