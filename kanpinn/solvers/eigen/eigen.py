@@ -282,8 +282,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         errors = errors if self.errors is None else self.errors
         values = pairs.spectrum.values[: self.count]
         estimates = errors * self._sizes(values)
-        visible = values.imag.where(values.imag.abs() > estimates, 0)  # smaller ones may be errors
-        ordered = spectrum.order(torch.complex(values.real, visible), self.near, self.up)
+        ordered = spectrum.order(self._visible(values, errors), self.near, self.up)
         ordered = ordered[: self.search.count]
         known = None if self.errors is None else estimates[ordered]
         return pairs.polished(ordered), torch.arange(len(ordered)), known
@@ -326,12 +325,13 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
                     shares = pairs.shares(self.count)
             enough = max(least, 1e-2 * float(shares.sum(dim=0).max()))
             done = enough >= 0.5 * tolerance or self._is_late()
-            if done and not (self.near is None and self._needs_more(pairs.spectrum)):
-                return pairs, shares * self._factors(pairs)
+            shares = shares * self._factors(pairs)
+            if done and not (self.near is None and self._needs_more(pairs, shares)):
+                return pairs, shares
             tolerance = min(tolerance, enough)
             pairs = self._nearest(pairs.cells, tolerance)
 
-    def _needs_more(self, found: spectrum.Spectrum) -> bool:
+    def _needs_more(self, pairs: spectrum.CellPairs, shares: Tensor) -> bool:
         """Raise `count` if complex eigenvalues need it; return whether they do and there is time.
 
         The first eigenvalues are those with the least real parts, while the search finds the
@@ -341,15 +341,17 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         imaginary part of the first ones.
 
         Args:
-            found: the eigenpairs for the present shift.
+            pairs: the eigenpairs for the present shift.
+            shares: the contributions of the cells to the relative errors, (N, count).
         """
-        asked, most = self.search.count, 6 * self.search.count + 24
-        values = found.values[found.residuals < 0.1 * spectrum.RESOLVED]
+        found, asked, most = pairs.spectrum, self.search.count, 6 * self.search.count + 24
+        values = self._visible(found.values[: self.count], self._errors(pairs, shares))
+        values = values[found.residuals[: self.count] < spectrum.RESOLVED]
         first = values[spectrum.order(values, None, self.up)[:asked]]
         height = 2 * float(first.imag.abs().max()) if len(first) == asked else 0.0
-        depth = abs(float(first[-1].real) - self.shift) if height else 0.0
-        if height <= 1e-3 * depth or self._is_late():
+        if height == 0 or self._is_late():
             return False
+        depth = abs(float(first[-1].real) - self.shift)
         count = int((found.distances <= math.hypot(depth, height)).sum())
         if count > most:
             self.doubt = (
@@ -358,6 +360,16 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             )
         before, self.count = self.count, max(self.count, min(count, most))
         return self.count > before
+
+    def _visible(self, values: Tensor, errors: Tensor) -> Tensor:
+        """Return eigenvalues, (count,), without imaginary parts that may be errors.
+
+        Args:
+            values: the eigenvalues, (count,).
+            errors: their relative errors, (count,).
+        """
+        imaginary = values.imag.where(values.imag.abs() > errors * self._sizes(values), 0)
+        return torch.complex(values.real, imaginary)
 
     def _without_others(self, errors: Tensor, values: Tensor) -> Tensor:
         """Return the errors of eigenvalues, (count,), with 0 for those that are not asked for."""
