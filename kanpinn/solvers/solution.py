@@ -396,12 +396,15 @@ class Solution(Solved):
         """The estimated relative L2 error; None if it was not estimated.
 
         The error is from `estimate` or, without an estimate, from the adaptive solve in cells or
-        from the march.
+        from a march that has reached the last moment.
         """
         if self.estimate is not None and self.estimate.errors is not None:
             return self.estimate.errors.l2_relative
-        known = self.network.estimates_error or self.network.in_windows
-        return self.history.rows[-1].get("estimated_error") if known else None
+        row, known = self.history.rows[-1], self.network.estimates_error
+        if self.network.in_windows:
+            begin, end = self.problem.domain.time_span
+            known = row.get("time", begin) >= end - 1e-9 * (end - begin)
+        return row.get("estimated_error") if known else None
 
     @cached_property
     def covariance(self) -> Covariance:

@@ -466,6 +466,12 @@ def marched(problem: kp.Problem, tolerance: float, **options) -> kp.Solution:
     return kp.solve(problem, network, kp.March(tolerance, **options), verified=False)
 
 
+def test_the_error_of_a_march_that_ends_early_is_not_known():
+    whole, early = (marched(DRIVEN, 1e-5, steps=steps) for steps in (500, 2))
+    assert whole.status == "converged" and 0 < whole.estimated_error < 1e-4
+    assert early.status.startswith("stopped") and early.estimated_error is None
+
+
 @pytest.mark.parametrize(
     ("problem", "tolerance"),
     [(DRIVEN, 1e-5), (DRIVEN, 1e-9), (FLUX, 1e-7), (POTENTIAL, 1e-7)],

@@ -578,6 +578,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         part = part_to_refine(self.tolerance**0.5, worst**0.5, self.settings.marking)
         self.marked = self.geometry.tree.everywhere(dorfler_marking(squares.sqrt(), part))
         if float(left) > float(squares.sum()):
+            if self.errors is not None:  # what cells leave out at a jump changes all eigenvalues
+                self.errors = torch.full_like(self.errors, worst)
             return ROUNDED
         system, kept = solved[0].cells.system(self.shift), self.kept_systems
         return why_too_many(system, self.marked, self.most, kept=kept)
