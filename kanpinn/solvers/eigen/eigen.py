@@ -908,6 +908,7 @@ def eigen(
             eigenvalues whose error may be above the tolerance; None for 1e-3.
         near: the real or complex number around which eigenvalues are computed; None for the
             smallest eigenvalues or, if the spectrum is bounded only from above, the largest ones.
+            Complex eigenvalues are then ordered by their real parts.
             The shift is real also for a complex number: the search computes all eigenvalues that
             are about as close to the real part of the number.
         boundary: how boundary conditions are imposed, as for `solve`.
