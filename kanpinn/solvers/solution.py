@@ -395,11 +395,18 @@ class Solution(Solved):
     def estimated_error(self) -> float | None:
         """The estimated relative L2 error; None if it was not estimated.
 
-        The error is from `estimate` or, without an estimate, from the adaptive solve in cells or
-        from a march that has reached the last moment.
+        The error is from `estimate` or, without an estimate, from the solve itself.
         """
         if self.estimate is not None and self.estimate.errors is not None:
             return self.estimate.errors.l2_relative
+        return self.own_estimate
+
+    @property
+    def own_estimate(self) -> float | None:
+        """The relative L2 error that the solve itself has estimated; None if it has not.
+
+        Adaptive solves in cells estimate it, and marches that have reached the last moment.
+        """
         row, known = self.history.rows[-1], self.network.estimates_error
         if self.network.in_windows:
             begin, end = self.problem.domain.time_span

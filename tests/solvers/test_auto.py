@@ -655,3 +655,15 @@ def test_trials_that_name_foreign_code_are_refused(tmp_path: Path):
     write_checkpoint(path, state["run"], state["config"], [], FILE_OF_TRIALS)
     with pytest.raises(kp.InputError, match=r"evil\.py, which is not in that folder"):
         config_to_resume(path)
+
+
+@pytest.mark.parametrize(("agreed", "error"), [(1e-3, 1.0), (10.0, 10.0)])
+def test_marches_that_agree_have_at_least_the_errors_that_they_estimate(agreed, error):
+    """Marches with two tolerances in the same cells have the same error in space."""
+    rod = kp.Heat(kp.Box(x=(0, 1), t=(0, 1)), exact="exp(-t) * cos(3*x)")
+    solution = kp.solve(rod, kp.Windows(degree=5, grid=6), kp.March(1e-3))
+    own = solution.own_estimate
+    guess = solution.errors.scaled(agreed * own / solution.errors.l2_relative)
+    solution = dataclasses.replace(solution, estimate=Estimate(guess, 0.1, 0.0))
+    trial = Trial(first_choice(rod), solution, seconds=0.1).at_least_its_own()
+    assert trial.error == pytest.approx(error * own)

@@ -134,6 +134,19 @@ class Trial:
         estimate = Estimate(errors, contraction, 0.0, doubt)
         return replace(self, solution=replace(self.solution, estimate=estimate))
 
+    def at_least_its_own(self) -> "Trial":
+        """Return the trial with an error of at least the error that a march itself has estimated.
+
+        Two marches with different tolerances may have the same cells, and the same error in space.
+        """
+        own, known = self.solution.own_estimate, self.solution.estimate
+        if not self.solution.network.in_windows or own is None or own <= self.error:
+            return self
+        if known is None or known.errors is None:
+            return self
+        errors = known.errors.scaled(own / (known.errors.l2_relative or own))
+        return self.estimated(replace(errors, l2_relative=own), known.contraction)
+
 
 def start(discretization: Discretization[Problem], known: Trial | None) -> None:
     """Set the initial coefficients of a trial's network, in place.
@@ -237,7 +250,8 @@ def judge(one: Trial, other: Trial) -> Verdict:
     if other.solution.network.estimates_error:  # residuals do not show wrong limits
         why = f"a solution in cells is not judged by its residual: {other.solution.status}"
         return Verdict(one, other.estimated(None, ratio, why), ratio)
-    return Verdict(*_by_residuals(one, other, distance, ratio), ratio)
+    first, second = _by_residuals(one, other, distance, ratio)
+    return Verdict(first.at_least_its_own(), second.at_least_its_own(), ratio)
 
 
 def _by_own_error(
