@@ -19,6 +19,7 @@ from kanpinn.geometry.rules import gauss_legendre, tensor_grid
 from kanpinn.jets import Channels, Jet, MissingChannel, stack_equations, zero_jet
 from kanpinn.loss.terms import density_hessian
 from kanpinn.pde.problem import Problem
+from kanpinn.pde.weak_form import WeakForm
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials, legendre_at
 from kanpinn.spaces.cells.system.functions import CellFunctions
@@ -425,8 +426,8 @@ class RitzSystem:
     ends: Sequence[Sequence[tuple[bool, bool]]]
 
     @classmethod
-    def of(cls, problem: Problem, space: ConformingSpace) -> "RitzSystem":
-        """The system of a problem.
+    def of(cls, problem: Problem, form: WeakForm, space: ConformingSpace) -> "RitzSystem":
+        """The system of a problem with a weak form.
 
         Raises:
             InputError: for a problem that has no minimum of a quadratic energy in the space.
@@ -451,7 +452,7 @@ class RitzSystem:
 
         size = len(fields)
         inside = QuadraticDensity.of(
-            density_of(problem.energy),
+            density_of(form.density),
             Points(points_of([x for x, _ in grid]), names),
             product([w for _, w in grid]),
             tables,
@@ -460,7 +461,7 @@ class RitzSystem:
             True,
         )
         sides = []
-        for number, (part, function) in enumerate(problem.boundary_energies()):
+        for number, (part, function) in enumerate(form.sides):
             for axis, upper in _sides_of(part):
                 chosen = [x for x, _ in grid]
                 chosen[axis] = x_end = torch.tensor([1.0 if upper else -1.0]).double()
@@ -482,29 +483,20 @@ class RitzSystem:
         given = torch.zeros(size, *shape, dtype=torch.float64)
         prescribed = torch.zeros_like(given, dtype=torch.bool)
         ends = [[[False, False] for _ in axes] for _ in fields]
-        for condition in problem.conditions():
-            if condition.is_natural:
-                continue
-            known = condition.prescribed(fields)
-            if not known:
-                raise InputError(
-                    f"{condition.title} prescribes no values of single fields on sides"
-                )
-            for one in known:
-                if one.piece.side is None or one.piece.names != names:
-                    raise InputError(f"{condition.title} is not on whole sides of a box")
-                axis, upper = one.piece.side
-                field, end = fields.index(one.field), -1 if upper else 0
-                chosen = [each.nodes for each in axes]
-                chosen[axis] = chosen[axis][[end]]
-                coords = points_of(chosen)
-                normals = torch.zeros_like(coords)
-                normals[:, axis] = 1.0 if upper else -1.0
-                values = one.values(Points(coords, names, normals))
-                target = given[field].select(axis, end)
-                target.copy_(values.view_as(target))
-                prescribed[field].select(axis, end).fill_(True)
-                ends[field][axis][int(upper)] = True
+        for one in form.prescribed:
+            assert one.piece.side is not None
+            axis, upper = one.piece.side
+            field, end = fields.index(one.field), -1 if upper else 0
+            chosen = [each.nodes for each in axes]
+            chosen[axis] = chosen[axis][[end]]
+            coords = points_of(chosen)
+            normals = torch.zeros_like(coords)
+            normals[:, axis] = 1.0 if upper else -1.0
+            values = one.values(Points(coords, names, normals))
+            target = given[field].select(axis, end)
+            target.copy_(values.view_as(target))
+            prescribed[field].select(axis, end).fill_(True)
+            ends[field][axis][int(upper)] = True
         both = [[(low, high) for low, high in own] for own in ends]
         return cls(space, inside, sides, prescribed, given, both)
 

@@ -17,13 +17,14 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Method, Stage, Step
 from kanpinn.pde.problem import Problem
+from kanpinn.pde.weak_form import WeakForm
 from kanpinn.spaces.cells.cells import require_cells
 from kanpinn.spaces.conforming import ConformingSpace, RitzSystem
 from kanpinn.tasks.adaptive import AdaptiveLeastSquares
 
 
-def energy_of(residuals: Residuals) -> tuple[Problem, Box]:
-    """The problem of a loss, which must be stated by an energy in a box, and the box.
+def problem_in_box(residuals: Residuals) -> tuple[Problem, Box]:
+    """The problem of a loss in a box, and the box.
 
     Args:
         residuals: the loss.
@@ -32,8 +33,8 @@ def energy_of(residuals: Residuals) -> tuple[Problem, Box]:
         InputError: for another problem.
     """
     problem = None if residuals.family is None else residuals.family.problem
-    if not isinstance(problem, Problem) or not problem.is_from_energy:
-        raise InputError("Ritz minimises an energy: define energy(p, …), or take form='energy'")
+    if not isinstance(problem, Problem):
+        raise InputError("Ritz minimises the energy of a problem")
     domain, name = problem.domain, type(problem).__name__
     if not isinstance(domain, Box) or domain.time_name is not None:
         raise InputError(f"Ritz minimises energies in boxes without a time, {name} has {domain!r}")
@@ -65,7 +66,8 @@ class RitzStage(Stage):
         self.settings, self.residuals = settings, residuals
         self.network = require_cells(residuals.surrogate.network)
         self.network.corners = None
-        self.problem, self.domain = energy_of(residuals)
+        self.problem, self.domain = problem_in_box(residuals)
+        self.form = WeakForm.of(self.problem)
         self.level, self.seconds = 0, 0.0
         self.values: Tensor | None = None
         self.change = self.error = math.inf
@@ -96,7 +98,7 @@ class RitzStage(Stage):
     def step(self) -> Step:
         begun, network, fields = time.perf_counter(), self.network, len(self.problem.fields)
         space, before = self._space(self.level + 1), self.values
-        system = RitzSystem.of(self.problem, space)
+        system = RitzSystem.of(self.problem, self.form, space)
         self.constant = system.is_constant
         start, coarse = torch.zeros_like(system.given), None
         if before is not None:
@@ -156,6 +158,9 @@ class Ritz(Method):
     Each step has polynomials of a degree higher by 1, and divides the intervals at the ends once
     more. Conjugate gradients find the minimum. Their preconditioner solves for each field alone, by
     the eigenvectors of the second derivative in each coordinate.
+
+    A problem may be stated by its energy, or by a linear equation with constant coefficients and
+    conditions on its fluxes, from which the energy follows.
 
     Minima in larger and larger spaces converge to the solution, whatever its singularities are. The
     changes from one space to the next estimate the error. Cells hold the result up to polynomials

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import kanpinn as kp
-from kanpinn.solvers.auto.choices import first_choice
+from kanpinn.solvers.auto.choices import Traits, families, first_choice
 from kanpinn.tasks import Ritz
 
 CUBE = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1))
@@ -32,6 +32,53 @@ class Cantilever(kp.Problem):
 
     def conditions(self):
         return [kp.Dirichlet(self.domain.boundary["x_min"])]
+
+
+class ByForces(kp.Problem):
+    """The cantilever by equations, in another sign and scale, with tractions and a roller."""
+
+    fields = ("u", "v", "w")
+    domain = Cantilever.domain
+
+    def __init__(self, twisted=False):
+        self.twisted = twisted  # then tractions are those of no energy of the equations
+
+    def traction(self, p, *fields):
+        slopes = [[kp.partial(f, name) for name in "xyz"] for f in fields]
+        trace, normal = slopes[0][0] + slopes[1][1] + slopes[2][2], p.normals.split(1, dim=1)
+        turn = 0.5 if self.twisted else 1
+        return [
+            0.3 / (1.3 * 0.4) * trace * normal[i]
+            + sum((slopes[i][j] + turn * slopes[j][i]) * normal[j] for j in range(3)) / 2.6
+            for i in range(3)
+        ]
+
+    def residual(self, p, *fields):
+        second = lambda f, i, j: kp.partial(f, *sorted("xyz"[i] + "xyz"[j]))  # noqa: E731
+        both = 0.3 / (1.3 * 0.4) + 1 / 2.6
+        return tuple(
+            3 * (both * sum(second(fields[j], i, j) for j in range(3)) + kp.laplacian(f) / 2.6)
+            for i, f in enumerate(fields)
+        )
+
+    def conditions(self):
+        sides, traction = self.domain.boundary, self.traction
+
+        def loaded(p, *fields):
+            u, v, w = traction(p, *fields)
+            return u, v, -2 * (w + 1e-3)
+
+        def rolling(p, *fields):
+            u, _, w = traction(p, *fields)
+            return u, w
+
+        return [
+            kp.Dirichlet(sides["x_min"]),
+            kp.Constraint(sides["x_max"], loaded),
+            kp.Dirichlet(sides["y_min"], 0.0, field="v"),
+            kp.Constraint(sides["y_min"], rolling),
+            kp.Constraint(sides["y_max", "z_min", "z_max"], lambda p, *u: tuple(traction(p, *u))),
+        ]
 
 
 class Warm(kp.Problem):
@@ -75,12 +122,33 @@ def test_another_energy_than_a_quadratic_one_of_first_derivatives_is_refused():
     for kind, words in ((Cubic, "not quadratic"), (Falling, "not convex"), (Ring, "single fields")):
         with pytest.raises(kp.InputError, match=words):
             kp.solve(kind(), kp.Cells(degree=4, cells=2), Ritz(1e-2))
-    with pytest.raises(kp.InputError, match="minimises an energy"):
-        kp.solve(kp.Poisson(CUBE, source="1", boundary="0"), kp.Cells(degree=3, cells=2), Ritz())
+    twisted, curved = (
+        ByForces(twisted=True),
+        kp.Poisson(CUBE, diffusion="1+x", source="1", boundary=0),
+    )
+    for problem, words in ((twisted, "not those of fluxes"), (curved, "not constant")):
+        with pytest.raises(kp.InputError, match=words):
+            kp.solve(problem, kp.Cells(degree=3, cells=2), Ritz())
     found = kp.solve(Hidden(), kp.Cells(degree=4, cells=1), Ritz(1e-1), verified=False)
     plain = kp.solve(Warm(), kp.Cells(degree=4, cells=1), Ritz(1e-1), verified=False)
     middle = torch.full((1, 3), 0.1).double()
     assert float(plain(middle)) == pytest.approx(0.1 - 0.005, rel=1e-6) != float(found(middle))
+
+
+def test_an_equation_with_conditions_on_fluxes_has_the_solution_of_its_energy():
+    class Rolling(Cantilever):
+        def conditions(self):
+            roller = kp.Dirichlet(self.domain.boundary["y_min"], 0.0, field="v")
+            return [*super().conditions(), roller]
+
+    network, method = lambda: kp.Cells(degree=4, cells=[2, 1, 1]), Ritz(1e-1)
+    found, same = (
+        kp.solve(one, network(), method, verified=False) for one in (ByForces(), Rolling())
+    )
+    other = same.network.layer.coefficients
+    torch.testing.assert_close(found.network.layer.coefficients, other, rtol=1e-6, atol=1e-8)
+    names = [family.name for family in families(Traits(ByForces()))]
+    assert names.index("continuous functions in cells, by the energy") < names.index("cells")
 
 
 def test_energies_in_boxes_in_space_are_minimised_first_and_better_solutions_are_made_again():

@@ -19,7 +19,9 @@ from kanpinn.jets import Channels, Linearised, coefficients_along, find_channels
 from kanpinn.networks import KAN, Beside, Network
 from kanpinn.networks.combined import SEEDS
 from kanpinn.optimizers import LeastSquares, Method, VariableProjection
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
+from kanpinn.pde.weak_form import WeakForm
 from kanpinn.solvers.discretization import Loss, SolveSettings, input_counts
 from kanpinn.spaces import Cells, CellWindows, Windows
 from kanpinn.spaces.cells.geometry.plane import Outline, bends
@@ -103,6 +105,11 @@ class Traits:
             for `marches`.
         takes_cells: whether networks in cells can solve the problem: in a box of up to three
             coordinates, a domain in the plane or a solid, without unknowns.
+        mixed: whether several fields in a box in space, with an equation whose quadratic energy is
+            known, have values on some sides and fluxes on others. At edges between such sides
+            solutions like r^0.7 are usual, so that continuous functions that minimise the energy
+            are tried before least squares in cells. A single field is like r or smoother there:
+            least squares found it as well, in a fifth of the time.
         early_cells: whether cells are tried before random inner functions. They are for kinks at
             interfaces that divide the domain into cells; for corners in the plane and edges in
             space that point inwards, where solutions are singular; for small holes, around which
@@ -138,9 +145,21 @@ class Traits:
             except InputError:
                 self.takes_cells = False
         steep, self.waves = steepness(problem) if self.takes_cells else (False, 0.0)
+        self.mixed = self.boxed and self.dim == 3 and self.fields > 1
+        self.mixed = self.mixed and not self.energetic and _is_mixed(problem)
         self.early_cells = self.dim == 1 or (self.takes_cells and bool(kinks))
         self.early_cells |= steep and not self.marches
         self.early_cells |= is_reentrant(domain) or _has_small_holes(domain)
+
+
+def _is_mixed(problem: Problem) -> bool:
+    """Return whether a problem in a box has a `WeakForm`, and values on some sides only."""
+    try:
+        prescribed = WeakForm.of(stated(problem, Problem)).prescribed
+    except InputError:
+        return False
+    counts = [sum(one.field == name for one in prescribed) for name in problem.fields]
+    return any(0 < count < 2 * problem.domain.dim for count in counts)
 
 
 def _is_evolution(problem: Problem) -> bool:
@@ -368,8 +387,9 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
     if traits.dim > 3:
         yield from _in_many_dimensions(traits)
         return
+    by_energy = Family("continuous functions in cells, by the energy", (_ritz(traits, tolerance),))
     if traits.energetic and traits.boxed and traits.dim == 3:
-        yield Family("continuous functions in cells, by the energy", (_ritz(traits, tolerance),))
+        yield by_energy
     if traits.energetic:
         yield Family("random inner functions, by the energy", tuple(_energies(traits)))
     if traits.marches:
@@ -387,6 +407,8 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         yield Family("splines", _splines(traits, [16 * 2**i for i in range(11)]))
     cells = [Family("cells", tuple(_cells(traits, tolerance)))] if traits.takes_cells else []
     early = traits.early_cells
+    if traits.mixed:
+        cells.insert(0, by_energy)
     yield from cells if early else []
     # Degree 11 on few intervals: on four smooth problems in two dimensions this was ten times more
     # accurate than fewer units of degree 9 on ten intervals with the same number of coefficients.
@@ -444,7 +466,7 @@ def _ritz(traits: Traits, wanted: float) -> Choice:
     widths = traits.widths / traits.widths.min()
     cells = [min(most, max(1, round(float(width)))) for width in widths]
     choice = _placing(Cells, traits, Ritz(wanted), 1.0, degree=degree, cells=cells)
-    return replace(choice, loss=Loss(form="energy"))
+    return replace(choice, loss=Loss(form="energy")) if traits.energetic else choice
 
 
 def _windows(traits: Traits, kind: Callable[[float], Method]) -> tuple[Choice, ...]:

@@ -42,6 +42,7 @@ from kanpinn.solvers.loop import reference_and_norm, solve_discretized
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells
+from kanpinn.tasks import Ritz
 
 # A function that is called with the choice of a trial, the reason for it (the name of its family),
 # and the state of the search.
@@ -79,6 +80,12 @@ class Trial:
     def own_error(self) -> float | None:
         """The relative L2 error that a solve in cells has estimated; None for other networks."""
         return error_estimate.own_error(self.solution)
+
+    @property
+    def is_minimum(self) -> bool:
+        """True if the solution minimises an energy, so that residuals say nothing against it."""
+        minimises = any(isinstance(one, Ritz) for one in self.choice.optimizers)
+        return minimises or self.choice.loss.form == "energy"
 
     @property
     def loss(self) -> float:
@@ -263,7 +270,8 @@ def _by_own_error(
     limit there. The second error is therefore the error that its solve has estimated. The first
     error is at most the distance of the two solutions plus the second error. This sum is its
     estimate or, for a first trial in cells, its own estimate if that is larger. H1 errors are not
-    known at corners that point inwards, since they are largest in the smallest cells there.
+    known for minima of energies and at corners that point inwards, since they are largest in the
+    smallest cells there.
 
     Args:
         one: the first trial.
@@ -274,21 +282,29 @@ def _by_own_error(
             was: the distance is the error of the second trial, as where rounding in small cells
             has made it poorer.
     """
-    if distance.poorer and one.error < error:
+    if distance.poorer and one.error < error and not other.is_minimum:
         errors = error_estimate.own_errors(other.solution)
         return Verdict(one, other.estimated(errors, None), distance.contraction or math.inf)
-    norms, nan, ratio = distance.norms, math.nan, distance.contraction
+    norms, ratio = distance.norms, distance.contraction
     if not norms.l2_relative:  # both trials have found the same solution
         norms = error_estimate.own_errors(other.solution) or norms
-    if distance.doubt or is_reentrant(one.solution.problem.domain):
-        norms = replace(norms, h1=nan, h1_relative=nan, h1_squared=nan)
+    singular = other.is_minimum or is_reentrant(one.solution.problem.domain)
+    if distance.doubt or singular:
+        norms = _without_h1(norms)
     gap = max(norms.l2_relative, torch.finfo(torch.float64).tiny)
     before = max(one.own_error or 0.0, distance.norms.l2_relative + error)
     first, second = (
-        replace(trial.estimated(norms.scaled(its / gap), ratio), confirmed=True)
-        for trial, its in ((one, before), (other, error))
+        replace(trial.estimated(norms.scaled(its / gap), part), confirmed=True)
+        for trial, its, part in ((one, before, ratio), (other, error, None))
     )
     return Verdict(first, second, error / before)
+
+
+def _without_h1(errors: Errors) -> Errors:
+    """Return errors whose H1 norms, of all fields together and of each field, are not known."""
+    nan = math.nan
+    fields = {name: _without_h1(its) for name, its in errors.fields.items()}
+    return replace(errors, h1=nan, h1_relative=nan, h1_squared=nan, fields=fields)
 
 
 def _by_residuals(
@@ -705,7 +721,8 @@ class TrialSearch:
         """
         errors, begun = error_estimate.own_errors(trial.solution), self.seconds
         verdict = Verdict(None, trial if errors is None else trial.estimated(errors, None))
-        if known is not None and known.choice.loss.form == trial.choice.loss.form:
+        alike = known is not None and known.choice.loss.form == trial.choice.loss.form
+        if known is not None and alike and trial.is_minimum >= known.is_minimum:
             verdict = judge(known, trial)
             self._consider(verdict.first or known)
             if verdict.doubtful and (earlier := climb.far_behind(trial)) is not None:
@@ -716,7 +733,7 @@ class TrialSearch:
         trial = replace(verdict.second, seconds=seconds)
         if trial.error <= self.tolerance:
             trial = self._confirmed(trial, known)
-        if trial.choice.loss.form == "energy":
+        if trial.is_minimum:
             self.minimum = trial
         elif self.minimum is not None:
             trial = checked(trial, self.minimum)
