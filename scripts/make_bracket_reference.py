@@ -12,21 +12,19 @@ Writes to --output: bracket.h5, to be copied to problems/, and make_bracket_refe
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy
 import torch
 from common import script
+from common.elements import bent, elasticity, relative
 from common.script import PROBLEMS, solve_job
 from matplotlib.tri import Triangulation
 from numpy import ndarray
 from scipy.spatial import cKDTree
 from skfem import (
-    BilinearForm,
     CellBasis,
-    ElementTriP2,
     ElementTriP4,
     ElementVector,
     FacetBasis,
@@ -36,7 +34,6 @@ from skfem import (
     condense,
     solve,
 )
-from skfem.helpers import ddot, sym_grad, trace
 
 import kanpinn as kp
 from kanpinn.geometry import Planar, Points
@@ -62,17 +59,13 @@ def mesh_of(domain: Planar, refinements: int) -> MeshTri2:
     _, first, numbers = numpy.unique(
         corners.round(9), axis=0, return_index=True, return_inverse=True
     )
-    mesh = MeshTri(corners[first].T, numbers.reshape(-1, 3).T)
+    mesh, onto = (
+        MeshTri(corners[first].T, numbers.reshape(-1, 3).T),
+        lambda x: nearest(domain, x)[0],
+    )
     for _ in range(refinements):
-        mesh = mesh.refined()
-        vertices, rim = mesh.p.copy(), mesh.boundary_nodes()
-        vertices[:, rim] = nearest(domain, vertices[:, rim])[0]
-        mesh = replace(mesh, doflocs=vertices)
-    curved = MeshTri2.from_mesh(mesh)
-    nodes = curved.doflocs.copy()
-    rim = CellBasis(curved, ElementTriP2()).get_dofs(mesh.boundary_facets()).flatten()
-    nodes[:, rim] = nearest(domain, nodes[:, rim])[0]
-    return replace(curved, doflocs=nodes)
+        mesh = bent(mesh, mesh.refined(), mesh.boundary_facets(), onto)
+    return bent(mesh, MeshTri2.from_mesh(mesh), mesh.boundary_facets(), onto)
 
 
 def plane_stress(
@@ -102,12 +95,8 @@ def plane_stress(
     element = ElementVector(ElementTriP4())
     basis = CellBasis(mesh, element, intorder=10)
 
-    @BilinearForm
-    def stiffness(u, v, _):
-        strain, test = sym_grad(u), sym_grad(v)
-        traces = poisson_ratio * trace(strain) * trace(test)
-        return ((1 - poisson_ratio) * ddot(strain, test) + traces) / (1 - poisson_ratio**2)
-
+    mu = 1 / (2 * (1 + poisson_ratio))
+    stiffness = elasticity(mu, 2 * mu * poisson_ratio / (1 - poisson_ratio))
     rim = mesh.boundary_facets()
     _, names = nearest(domain, mesh.p[:, mesh.facets[:, rim]].mean(axis=1))
     pulled = FacetBasis(mesh, element, facets=rim[names == loaded], intorder=10)
@@ -148,7 +137,7 @@ def main(given: Sequence[str] | None = None) -> None:
         for refinements in ((0, 0) if chosen.smoke else (1, 2))
     )
     write(chosen.output / "bracket.h5", points, weights.numpy(), fine)
-    difference = relative(coarse - fine, fine, weights.numpy())
+    difference = relative(*(one[:, :2] for one in (coarse - fine, fine)), weights.numpy())
     error, seconds = own_error(points, weights.numpy(), fine, 1 if chosen.smoke else None)
     print(f"two meshes: {difference:.1e}; cells: {error:.1e} in {seconds:.0f} s")
     limits = {
@@ -172,12 +161,6 @@ def write(path: Path, points: Points, weights: ndarray, values: ndarray) -> None
             file.create_dataset(one, data=data, compression="gzip", shuffle=True)
 
 
-def relative(errors: ndarray, exact: ndarray, weights: ndarray) -> float:
-    """Return the relative L2 norm of the first two columns of errors."""
-    squares = [(weights @ part[:, :2] ** 2).sum() for part in (errors, exact)]
-    return float((squares[0] / squares[1]) ** 0.5)
-
-
 def own_error(
     points: Points, weights: ndarray, exact: ndarray, steps: int | None
 ) -> tuple[float, float]:
@@ -192,7 +175,7 @@ def own_error(
     solution = job.run(())
     seconds = time.perf_counter() - started
     found = solution(torch.as_tensor(points.coords)).numpy()
-    return relative(found - exact[:, :2], exact, weights), seconds
+    return relative(found - exact[:, :2], exact[:, :2], weights), seconds
 
 
 if __name__ == "__main__":

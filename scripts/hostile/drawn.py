@@ -19,11 +19,12 @@ import numpy as np
 import shapely
 import skfem
 import torch
+from common.elements import bent, elasticity, relative
 from common.script import Verdict, verdict
 from hostile.sections import forked
 from scipy.sparse import block_array, coo_array
 from scipy.sparse.linalg import spsolve
-from skfem.helpers import ddot, dot, grad, sym_grad, trace
+from skfem.helpers import dot, grad
 from torch import Tensor
 
 import kanpinn as kp
@@ -118,14 +119,16 @@ class Shape:
 
     def rounded(self, before: Any, after: Any) -> Any:
         """Move the middles of edges that join points of a circle onto the circle."""
-        nodes, edges = after.doflocs.T.copy(), before.p[:, before.facets]
-        for centre, radius in self.circles:
-            gaps = np.linalg.norm(edges - np.array(centre)[:, None, None], axis=0) - radius
-            for middle in edges[:, :, (abs(gaps) < 1e-9).all(axis=0)].mean(axis=1).T:
-                off = middle - centre
-                hit = np.linalg.norm(nodes - middle, axis=1) < 1e-9
-                nodes[hit] = centre + radius * off / np.linalg.norm(off)
-        return replace(after, doflocs=nodes.T)
+        edges = before.p[:, before.facets]
+        for at, radius in self.circles:
+            centre = np.array(at)[:, None]
+            gaps = np.linalg.norm(edges - centre[..., None], axis=0) - radius
+
+            def onto(x: Array, centre: Array = centre, radius: float = radius) -> Array:
+                return centre + radius * (x - centre) / np.linalg.norm(x - centre, axis=0)
+
+            after = bent(before, after, (abs(gaps) < 1e-9).all(axis=0), onto)
+        return after
 
 
 def drawn_shape(draw: Random, jumps: bool) -> Shape:
@@ -321,11 +324,7 @@ class Body(kp.Problem):
         return torch.linalg.cross(normal, traction)
 
     def stiffness(self, basis: Any) -> Any:
-        def form(u: Any, v: Any, _: Any) -> Any:
-            first, second = sym_grad(u), sym_grad(v)
-            return 2 * self.mu * ddot(first, second) + self.lame * trace(first) * trace(second)
-
-        return skfem.BilinearForm(form).assemble(basis)
+        return elasticity(self.mu, self.lame).assemble(basis)
 
     def load(self, v: Any, _: Any) -> Any:
         return sum(one * v[i] for i, one in enumerate(self.force))
@@ -446,9 +445,7 @@ class Reference:
 
     def relative(self, values: Array) -> float:
         """Return the relative L2 distance of values (n, m)."""
-        both = values - self.values, self.values
-        squares = [self.weights @ (one**2).sum(axis=1) for one in both]
-        return float(squares[0] / squares[1]) ** 0.5
+        return relative(values - self.values, self.values, self.weights)
 
 
 def drawn(kind: str, seed: int) -> Any:
