@@ -643,7 +643,7 @@ class Solution(Solved):
             rules = rules or [over.quadrature(nodes)]
         else:
             if cells is not None and over in (None, domain):
-                rules = cells.inside(5 if finer else 3)
+                rules = cells.inside(finer=finer)
             rules = rules or domain_rule(over or domain, nodes, draws=2**16 if finer else 2**15)
         found = []
         for p, weights in rules:

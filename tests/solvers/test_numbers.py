@@ -3,12 +3,14 @@
 import math
 import warnings
 from functools import cache
+from itertools import pairwise
 
 import pytest
 import torch
 
 import kanpinn as kp
 from kanpinn.accuracy.quantity import ROWS, Quantity, with_error
+from kanpinn.geometry.rules import gauss_legendre
 
 
 def quantity(values, better) -> Quantity:
@@ -184,6 +186,20 @@ def test_rules_on_a_boundary_are_accurate_for_singularities_at_its_corners():
         apart = abs(float(found) - 1 / (1 + power))
         assert apart < 3 * float(found.error) < 0.01
         assert apart < 1e-6 or power == -0.5  # the solution is like r^(2/3)
+
+
+def test_energies_at_a_corner_near_a_side_of_large_cells_are_accurate():
+    rim = [(0, -0.8), (0, 0), (1.001, 0), (1.001, 1), (-1, 1), (-1, -0.8)]
+    problem, density = kp.Poisson(kp.Polygon(rim), source="1", boundary="0"), -2 / 3
+    solution = kp.solve(problem, kp.Cells(degree=4), tolerance=1e-2, errors=False)
+    found = solution.integral(density=lambda p, u: p.coords.norm(dim=1, keepdim=True) ** density)
+    exact, (unit, weights) = 0.0, gauss_legendre(30)
+    for start, stop in pairwise(torch.tensor(rim[2:] + rim[:1], dtype=torch.float64)):
+        # The integral over the triangle of the corner and a side of the boundary.
+        radii = torch.lerp(start, stop, unit[:, None]).norm(dim=1)
+        area = float(torch.linalg.det(torch.stack([start, stop])))
+        exact += area * float(weights @ radii**density) / (density + 2)
+    assert abs(float(found) - exact) < 3 * float(found.error) < 1e-5
 
 
 def test_fluxes_through_a_periodic_boundary_are_integrated():

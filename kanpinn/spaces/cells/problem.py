@@ -285,7 +285,9 @@ class CellProblem:
         after = self.cells(geometry.tree.split(marked)[0])
         return self._graded(after, self.singularities.goals(geometry, left, marked))
 
-    def deeper(self, geometry: CellGeometry, left: float = 0.25) -> CellGeometry:
+    def deeper(
+        self, geometry: CellGeometry, left: float = 0.25, near: float = 1e-6
+    ) -> CellGeometry:
         """Make the cells at singular points smaller, for an error estimate; return all cells.
 
         At singular points a solution of a higher degree has about the same error, so that only
@@ -294,8 +296,10 @@ class CellProblem:
         Args:
             geometry: the present cells.
             left: the fraction of the error at singular points that the smaller cells leave.
+            near: other cells become smaller too if their distance from a singular point, divided by
+                their width, is at most `near`.
         """
-        return self._graded(geometry, self.singularities.goals(geometry, left))
+        return self._graded(geometry, self.singularities.goals(geometry, left, near=near))
 
     def graded(self, geometry: CellGeometry, left: float) -> CellGeometry:
         """Make the cells at strongly singular corners in the plane smaller; return all cells.

@@ -564,7 +564,11 @@ class SingularCorners:
         return ~(smallest & self.touched(geometry).any(dim=1))
 
     def goals(
-        self, geometry: CellGeometry, left: float, chosen: Tensor | None = None
+        self,
+        geometry: CellGeometry,
+        left: float,
+        chosen: Tensor | None = None,
+        near: float = 1e-6,
     ) -> list[Goal]:
         """Rules that tell which cells near corners are too coarse after a refinement.
 
@@ -577,13 +581,14 @@ class SingularCorners:
                 it is limited to the range from `least` to `contraction`, which in the plane is a
                 single value.
             chosen: the coordinates in which cells are refined, a mask (N, d). By default the cells
-                at all corners become smaller, up to two levels beyond `finest`, and their
-                neighbours stay as they are.
+                at all corners become smaller, up to two levels beyond `finest`.
+            near: if `chosen` is not given, all other cells become as small whose distance from the
+                corner, divided by their width, is at most `near`.
 
         Returns:
             Functions from cells to masks (N, d) of the coordinates in which cells are too coarse.
         """
-        touched, near, spare = self.touched(geometry), 1e-6, 2
+        touched, spare = self.touched(geometry), 2
         level, marked = geometry.tree.level.amin(dim=1, keepdim=True), torch.ones_like(touched[:1])
         if chosen is not None:
             left, near, spare = max(self.least, min(self.contraction, left)), self.near, 0
@@ -820,7 +825,11 @@ class SingularEdges:
         return self.vertices.divisible(geometry) & ~thinnest
 
     def goals(
-        self, geometry: CellGeometry, left: float, chosen: Tensor | None = None
+        self,
+        geometry: CellGeometry,
+        left: float,
+        chosen: Tensor | None = None,
+        near: float = 1e-6,
     ) -> list[Goal]:
         """Rules that tell which cells at vertices and edges are too coarse after a refinement.
 
@@ -828,7 +837,7 @@ class SingularEdges:
         concern only cells that are thin, or chosen to be halved in some coordinates only. Other
         cells at edges have shown no large errors.
         """
-        found, tree = self.vertices.goals(geometry, left, chosen), geometry.tree
+        found, tree = self.vertices.goals(geometry, left, chosen, near), geometry.tree
         thinned, spare = tree.level.amin(dim=1) < tree.level.amax(dim=1), 2
         if chosen is not None:
             thinned, spare = chosen.any(dim=1) & ~chosen.all(dim=1), 0
