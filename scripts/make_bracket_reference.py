@@ -137,7 +137,7 @@ def main(given: Sequence[str] | None = None) -> None:
         for refinements in ((0, 0) if chosen.smoke else (1, 2))
     )
     write(chosen.output / "bracket.h5", points, weights.numpy(), fine)
-    difference = relative(*(one[:, :2] for one in (coarse - fine, fine)), weights.numpy())
+    difference = relative((coarse - fine)[:, :2], fine[:, :2], weights.numpy())
     error, seconds = own_error(points, weights.numpy(), fine, 1 if chosen.smoke else None)
     print(f"two meshes: {difference:.1e}; cells: {error:.1e} in {seconds:.0f} s")
     limits = {
