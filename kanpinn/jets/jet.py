@@ -482,7 +482,7 @@ class Coordinates:
 
     def dense(self) -> Jet:
         """The coordinates as a `Jet`, whose d × d gradient is a view without storage of its own."""
-        identity = torch.diag(self.scale).expand(len(self.value), -1, -1)
+        identity = torch.diag(self.scale).expand(self.value.shape[0], -1, -1)
         channels, n, d = self.channels, *self.value.shape
         second = lines = None
         if channels.second != "none":

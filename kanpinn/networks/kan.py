@@ -182,7 +182,7 @@ class KANLayer(Layer):
         if self.base is not None:
             values = torch.cat([values, derivatives(self.base, h.value, 0)[0][..., None]], dim=-1)
         coefficients: Tensor = self.coefficients
-        if not self.kept.all():
+        if torch.compiler.is_exporting() or not self.kept.all():
             coefficients = coefficients.masked_fill(~self.kept[:, None], 0)
         return Jet(h.channels, values.flatten(1) @ coefficients.flatten(0, 1))
 
@@ -214,7 +214,7 @@ class KANLayer(Layer):
             φ_io^(r)(x_i) for r = 0 … order, (n, order + 1, n_in, n_out).
         """
         coefficients = self.coefficients if coefficients is None else coefficients
-        if not self.kept.all():
+        if torch.compiler.is_exporting() or not self.kept.all():
             coefficients = coefficients.masked_fill(~self.kept[:, None], 0)
         values = self.basis.combine(x, coefficients[:, : self.basis.size], order)
         if self.base is None:

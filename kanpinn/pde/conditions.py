@@ -334,7 +334,7 @@ def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
     """
     if not callable(data):
         return torch.full_like(p.coords[:, :1], float(data))
-    columns = stack_equations(data(p), len(p), what)
+    columns = stack_equations(data(p), p.coords.shape[0], what)
     if columns.shape[1] not in (1, m):
         fields = "" if m == 1 else f" or (n, {m}), a column for each field,"
         raise InputError(

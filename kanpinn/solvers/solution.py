@@ -193,6 +193,28 @@ class Solved(Shown, Ended):
         return torch.where(kept, undefined, values)
 
 
+class FieldsModule(torch.nn.Module):
+    """The m fields of a surrogate as a module of PyTorch, which maps points (n, d) to (n, m).
+
+    Its coefficients are constants, and `torch.export` can trace it.
+
+    Args:
+        surrogate: the surrogate, of which a copy is made.
+    """
+
+    def __init__(self, surrogate: Surrogate) -> None:
+        super().__init__()
+        self.surrogate = copy.deepcopy(surrogate).requires_grad_(False).eval()
+        for part in self.modules():  # an export saves no parts of other tensors
+            part._buffers = {k: b if b is None else b.clone() for k, b in part._buffers.items()}
+
+    def forward(self, coords: Tensor) -> Tensor:
+        """Return the values of the fields at points."""
+        names = self.surrogate.domain.names
+        points = Points(coords.to(self.surrogate.low), names)
+        return self.surrogate.jet(points, Channels(names), numbers=False).value
+
+
 @dataclass(frozen=True, eq=False)
 class Line:
     """Values of a solution along a straight line.
@@ -530,6 +552,24 @@ class Solution(Solved):
         are NaN, with a warning.
         """
         return self._values(points)
+
+    def module(self) -> torch.nn.Module:
+        """Return the fields as a module of PyTorch that `torch.export` and ONNX's exporter take.
+
+        The module maps points (n, d) to the values of the m fields, (n, m), without kanpinn once it
+        is exported. Unlike the solution it has values outside the domain too; they mean nothing.
+
+        Raises:
+            InputError: for a network in cells or time windows, whose points are looked up.
+        """
+        network = self.network
+        if network.solved_by:
+            raise InputError(
+                f"a solution in {type(network).__name__} cannot be exported, since it looks up the "
+                "cell or window of each point: solve with kp.KAN or kp.MLP, or give kp.fit its "
+                "values at many points"
+            )
+        return FieldsModule(self.surrogate).eval()
 
     @torch.no_grad()
     def gradient(self, points: Points | Tensor) -> Tensor:

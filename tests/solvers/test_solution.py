@@ -82,6 +82,22 @@ def test_a_solution_is_mapped_over_batches_of_points(solved):
     assert torch.equal(torch.vmap(solved)(x).flatten(0, 1), solved(x.flatten(0, 1)))
 
 
+def test_the_fields_of_one_network_are_exported_for_any_number_of_points(generator):
+    exact = "exp(x) * cos(y)"
+    problem = kp.Poisson(kp.Disk((0, 0), 1), exact=exact)
+    solution = kp.solve(problem, kp.KAN(hidden=[4], degree=3, grid=3))
+    points = torch.rand(50, 2, generator=generator, dtype=torch.float64) - 0.5
+    sizes = ({0: torch.export.Dim.DYNAMIC},)
+    exported = torch.export.export(solution.module(), (points[:3],), dynamic_shapes=sizes).module()
+    assert torch.allclose(exported(points), solution(points), rtol=0, atol=1e-12)
+
+
+def test_a_solution_in_cells_is_not_exported():
+    problem = kp.Poisson(kp.Box(x=(0, 1)), source="1", boundary="0")
+    with pytest.raises(kp.InputError, match="Cells cannot be exported"):
+        kp.solve(problem, kp.Cells(degree=4)).module()
+
+
 def test_values_outside_the_domain_are_nan_with_a_warning():
     problem = kp.Poisson(kp.LShape(), source="1", boundary="0")
     solution = kp.solve(problem, kp.Cells(degree=4), tolerance=1e-1)

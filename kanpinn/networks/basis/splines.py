@@ -185,8 +185,10 @@ def locate(x: Tensor, breaks: Tensor) -> Tensor:
         breaks: the breaks, (n_in, pieces - 1).
     """
     left = breaks[:, :-1]
-    # For few breaks and many arguments, comparisons with each break are faster (measured).
-    if left.shape[1] > 16 or x.numel() <= 1000:
+    # For few breaks and many arguments, comparisons with each break are faster (measured), and
+    # they can be exported for any number of arguments.
+    exporting = torch.compiler.is_exporting()
+    if not exporting and (left.shape[1] > 16 or x.numel() <= 1000):
         by_input = x.movedim(-1, 0).flatten(1).contiguous()
         pieces = torch.searchsorted(left.contiguous(), by_input, right=True)
         count = pieces.view(x.shape[-1], *x.shape[:-1]).movedim(0, -1)
