@@ -219,12 +219,18 @@ def test_plot_and_export_write_files_from_a_run(folder: Path) -> None:
     assert kanpinn("export", run).stdout.strip() == str(Path(run).absolute() / "fields.vtkhdf")
 
 
-def test_certify_writes_a_certificate_or_says_why_there_is_none(folder: Path) -> None:
+def test_certify_writes_a_certificate_or_says_why_there_is_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = kanpinn("solve", "square.toml", "--quiet").stdout.strip()
     certified = kanpinn("certify", run, "--output", "bound.npz")
     assert certified.exit_code == 0 and "guaranteed relative bounds" in certified.stdout
+    checker = script("check_certificate")
     with numpy.load("bound.npz") as arrays:
-        assert script("check_certificate").check(dict(arrays))[0] < 1e-6
+        assert checker.check(dict(arrays))[0] < 1e-6
+    monkeypatch.setattr(checker, "certified", None)  # a check needs no kanpinn
+    monkeypatch.setattr(sys, "argv", ["check_certificate.py", "bound.npz"])
+    assert checker.main() == 0
     missing = kanpinn("certify", run, "--output", "no/bound.npz")
     assert missing.exit_code == 2 and "there is no folder" in missing.stderr
 
