@@ -39,6 +39,11 @@ class Estimated:
             known; then the bounds are infinite, too.
         confounded: if the data do not determine the parameter, the names of the other parameters
             that are also not determined.
+
+    Example:
+        >>> found = Estimated(0.1006, low=0.0968, high=0.1044, exact=0.1)
+        >>> found.low <= found.exact <= found.high
+        True
     """
 
     value: float

@@ -30,6 +30,13 @@ class Points:
 
     Raises:
         InputError: if the shapes of the tensors or the number of names do not match.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> p = kp.Points(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), ("x", "y"))
+        >>> p.y.flatten(), len(p)
+        (tensor([1., 3.]), 2)
     """
 
     # The types are Tensor, not jaxtyping's Coords, because __post_init__ always checks the shapes.

@@ -233,6 +233,15 @@ class Pruned:
             units in the original.
         units: the removed hidden units, (level, unit), with 1 for the first hidden level.
         parameters_before, loss_before: the number of parameters and the loss before pruning.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.interpret import prune
+        >>> x = torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        >>> pruned = prune(kp.fit(kp.KAN([2, 1]), kp.Table(x, x[:, :1] ** 2)))
+        >>> pruned.edges, pruned.parameters[1] < pruned.parameters[0]
+        (((0, 1, 0),), True)
     """
 
     original: "Result"

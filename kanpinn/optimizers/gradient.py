@@ -369,6 +369,13 @@ class SSBroyden(Method):
     system of equations and unconstrained optimization (2014); Urbán, Stefanou and Pons, Unveiling
     the optimization process of PINNs (2025); Kiyani et al., Optimizing the optimizer
     for PINNs and KANs (2025).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> solution = kp.solve(problem, kp.KAN([1, 1], degree=5, grid=4), kp.SSBroyden(steps=20))
+        >>> solution.history.steps <= 20
+        True
     """
 
     steps: int = 2000

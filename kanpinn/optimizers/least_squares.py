@@ -225,6 +225,13 @@ class LeastSquares(Method):
         InputError: for values out of range.
 
     Reference: Dwivedi and Srinivasan, PIELM (2020); Chen et al., random feature method (2022).
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="sin(pi*x)")
+        >>> solution = kp.solve(problem, kp.KAN([1, 32, 1], degree=9), kp.LeastSquares())
+        >>> solution.history.steps, solution.errors.l2_relative < 1e-10
+        (1, True)
     """
 
     steps: int = 20

@@ -63,6 +63,13 @@ class Verified(Shown, Ended):
             or if it is between 0.5 and 2.
         tolerance: the largest acceptable relative L2 error; None without a tolerance.
         seconds: the time of the verification, in seconds.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> problem = kp.Poisson(kp.Box(x=(0, 1)), exact="x * (1 - x)")
+        >>> verified = kp.verify(problem, lambda x: 1.01 * x * (1 - x), tolerance=1e-3)
+        >>> verified.success, verified.status
+        (False, 'failed: the relative L2 error is 1.0e-02, above the tolerance 1.0e-03')
     """
 
     shown_by = "kanpinn.plotting.verified"
