@@ -61,7 +61,7 @@ SECTIONS = {
     "eigenvalues": Section(
         of_eigenvalues,
         {
-            "eigenvalues": (40, 1, "random eigenvalue problems"),
+            "eigenvalues": (40, 5, "random eigenvalue problems"),
             "eigen_budget": (30, 2, "seconds of each search"),
         },
     ),

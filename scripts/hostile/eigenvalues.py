@@ -641,10 +641,12 @@ def drawn(seed: int) -> tuple[Drawn, dict[str, Any], Any]:
     return problem, options, known[order <= last + 1e-9 * (1 + abs(last))]
 
 
-def judge(seed: int, budget: float) -> int:
+def judge(seed: int, budget: float, smoke: bool = False) -> int:
     """Solve a problem, print what was found as JSON, and return an exit code."""
     try:
         problem, options, asked = drawn(seed)
+        if smoke:
+            options, budget = {"count": 1, "tolerance": 0.3}, 0.2
         clocks = time.process_time(), time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -695,9 +697,13 @@ def faults(row: dict[str, Any], budget: float) -> list[str]:
 def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
     """Search for eigenvalues of random problems, and compare with the known ones."""
     first, budget = 1000 * options.seed, float(options.eigen_budget)
+    if options.smoke:  # a problem of each kind, and solves of those with all kinds of terms
+        for seed in range(len(KINDS)):
+            drawn(seed)
+        first = KINDS.index(plate)
     rows: list[dict[str, Any]] = []
     for seed in range(first, first + options.eigenvalues):
-        done = forked(partial(judge, seed, budget), 20 * budget + 200)
+        done = forked(partial(judge, seed, budget, options.smoke), 20 * budget + 200)
         *_, last = done.said.strip().splitlines() or ["killed"]
         row = {"name": f"{seed}", "status": "", "traceback": done.said[-2000:]}
         if last.startswith(FOUND):

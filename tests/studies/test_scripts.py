@@ -119,6 +119,7 @@ INSIDES = {
         *("__main__", "accuracy.norms", "accuracy.references"),
         *("pde", "pde.boundary_value_problem", "pde.conditions", "pde.defects"),
         *("geometry.curves", "geometry.rules", "geometry.sampling", "spaces.cells.quadrature"),
+        "solvers.eigen.spectrum",
     },
     "imaging": {"solvers.state"},
     "knots": {"networks.basis", "solvers.fit"},
