@@ -35,8 +35,9 @@ class BoundaryValueProblem(ABC):
         needs_conditions: whether a solve refuses the problem if there are fewer conditions than the
             equation needs for a unique solution, or if the data of a pure Neumann problem do not
             balance.
-        is_stated: whether the problem is a copy that `stated` made.
-        unknowns: the `Unknown`s of an inverse problem by name; empty for other problems.
+        is_stated: whether the problem is a checked copy, as `stated` returns it.
+        unknowns: the `Unknown`s (scalar parameters and coefficient fields to be identified) of an
+            inverse problem by name; empty for other problems.
     """
 
     domain: Domain
@@ -53,11 +54,12 @@ class BoundaryValueProblem(ABC):
 
     @abstractmethod
     def equation(self, p: Points, u: Jet) -> Tensor:
-        """Return the equation's residual at n points, or (L + M) u of an `EigenProblem`.
+        """Return the equation's residual at n points; for an `EigenProblem` L u = λ M u, (L + M) u.
 
         Args:
             p: n points.
-            u: the jet (values and derivatives) of all `columns` at the points.
+            u: the jet (values and derivatives) of all `columns` (fields and unknown scalar
+                parameters) at the points.
 
         Returns:
             A tensor (n, equations).
@@ -68,7 +70,7 @@ class BoundaryValueProblem(ABC):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns of `equation`'s jet u: the fields, then unknown numbers."""
+        """The names of the columns of `equation`'s jet u: the fields, then unknown parameters."""
         return tuple(self.fields)
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
@@ -78,7 +80,8 @@ class BoundaryValueProblem(ABC):
     def with_conditions(self, conditions: Sequence[Condition]) -> Self:
         """Return a copy of the problem with other conditions.
 
-        The conditions are `completed`, and each gets the title "conditions()[i]" for messages.
+        Conditions that follow from the equation are added (`completed`), and each condition gets
+        the title "conditions()[i]" for messages.
         """
 
         def placed(some: Sequence[Condition]) -> tuple[Condition, ...]:
@@ -105,8 +108,8 @@ class BoundaryValueProblem(ABC):
     def inputs(self) -> Callable[[Points], Tensor] | None:
         """Return a function that computes the network's inputs, such as a `Stretch`, or None.
 
-        The function maps n points to inputs (n, q) in [-1, 1], and the network's width then starts
-        with q. With None the inputs are the coordinates, scaled to [-1, 1].
+        The function maps n points to inputs (n, q) in [-1, 1], and the list of the network's layer
+        widths then starts with q. With None the inputs are the coordinates, scaled to [-1, 1].
         """
         return None
 
@@ -159,10 +162,10 @@ def stated(problem: P, kind: type = BoundaryValueProblem) -> P:
     """Check a problem and return a copy whose `conditions()` always returns the same tuple.
 
     The class's own method `conditions` is called once. The solve, the check of the exact solution,
-    the reference and the error estimate then use the same conditions, even if that method draws
-    random noise. A problem that this function returned is returned unchanged. Conditions may only
-    be about fields of the problem, either all measurements or none may have a known noise, and each
-    piece of an interface may have only one condition.
+    the reference solution and the error estimate then use the same conditions, even if that method
+    draws random noise. A problem that this function returned is returned unchanged. Conditions may
+    only be about fields of the problem, either all measurements or none may have a known noise, and
+    each piece of an interface may have only one condition.
 
     Args:
         problem: the problem.
@@ -219,7 +222,7 @@ def altered(problem: T, **attributes: object) -> T:
 
 @dataclass(frozen=True)
 class Jump:
-    """A jump: two conditions prescribe different values for a field at one point.
+    """A point of the boundary where two conditions prescribe different values for a field.
 
     Args:
         field: the name of the field.
@@ -248,7 +251,7 @@ def prescribed_data(problem: BoundaryValueProblem) -> dict[str, list[Prescribed]
     """Return the prescribed values of each field by the field's name, in the order of conditions.
 
     Fields without prescribed values have an empty list. Conditions whose data depend on unknown
-    numbers are left out.
+    parameters are left out.
     """
     data: dict[str, list[Prescribed]] = {name: [] for name in problem.fields}
     for condition in problem.conditions():
@@ -258,10 +261,10 @@ def prescribed_data(problem: BoundaryValueProblem) -> dict[str, list[Prescribed]
 
 
 def jumps(problem: BoundaryValueProblem) -> list[Jump]:
-    """Return the jumps of the problem's prescribed values, the largest gap first.
+    """Return the points where two conditions of a problem prescribe different values, as `Jump`s.
 
-    For each field and each pair of boundary pieces with prescribed values, only the largest jump is
-    returned. Differences due to rounding are not jumps.
+    The largest difference comes first. For each field and each pair of boundary pieces with
+    prescribed values, only the largest jump is returned. Differences due to rounding are not jumps.
     """
     low, high = problem.domain.bounds
     reach = 1e-9 * float((high - low).max())  # points closer than this count as equal
@@ -285,11 +288,14 @@ def jumps(problem: BoundaryValueProblem) -> list[Jump]:
 
 
 def _largest(a: Prescribed, p: Points, b: Prescribed, q: Points) -> Jump | None:
-    """Return the largest jump between two prescribed values of a field, None if they agree.
+    """Return the largest difference between two prescriptions of a field's values, as a `Jump`.
 
     Args:
-        a, b: the prescribed values.
-        p, q: the same n points, of the piece of a and of the piece of b.
+        a, b: the prescribed values, each on a piece of the boundary.
+        p, q: n common points of the two pieces, once with the normals of each piece.
+
+    Returns:
+        The jump; None if the values agree.
     """
     u, v = a.values(p), b.values(q)
     # Values that are NaN or infinite at a corner do not count as a disagreement.

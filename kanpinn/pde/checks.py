@@ -9,8 +9,8 @@ Shapiro. For an evolution equation the solutions have a further factor exp(η t)
 heat equation needs one, and advection needs one condition at inflow and none at outflow.
 
 The data of a pure Neumann problem: for an equation R(v) = L v - f = 0, with L in divergence form
-and a normal flux A ∂v/∂n, and for conditions ∂v/∂n = g, the integral ∫ R(v) - ∮ A (∂v/∂n - g) is
-the same for all functions v. It has to be zero, since the residuals of the solution are zero.
+and a normal flux A ∂v/∂n, and for conditions ∂v/∂n = g, the integral ∫ R(v) - ∮ A (∂v/∂n - g) does
+not depend on the function v. It has to be zero, since the residuals of the solution are zero.
 (Fredholm's alternative: constants solve the adjoint homogeneous problem.)
 
 Reference: Agmon, Douglis and Nirenberg, Estimates near the boundary II (1964); Kreiss, Initial
@@ -115,10 +115,12 @@ class Fault:
 class ProbedEquation:
     """An equation or a condition at a few points, evaluated for two random jets of m fields.
 
+    A jet has the fields' values and derivatives at the points.
+
     Args:
         residual: the residual of the equation or condition, from points and a jet.
         points: the points.
-        m: the number m of fields and unknown numbers.
+        m: the number m of fields and unknown scalar parameters.
     """
 
     def __init__(self, residual: ResidualFunction, points: Points, m: int) -> None:
@@ -129,7 +131,7 @@ class ProbedEquation:
 
     @property
     def equations(self) -> int:
-        """The number of equations in each row of the residual."""
+        """The number of equations that the residual has at each point (or group of points)."""
         return self.residual(self.points, self.jets[0]).shape[1]
 
     def sees(self, field: int) -> bool:
@@ -152,11 +154,15 @@ class ProbedEquation:
         return False
 
     def linearised(self) -> Linearised:
-        """The linearisation at the first random jet."""
+        """The linearisation of the equation or condition at the first of two random jets."""
         return Linearised.at(self.residual, self.points, self.jets[0])
 
     def largest_slopes(self) -> Tensor:
-        """The largest absolute slope by derivatives of each order of each field, (orders, m)."""
+        """The largest coefficient of the linearised equation for each order of derivatives.
+
+        The coefficients are those of the derivatives of each of m fields, (orders, m), from order
+        0.
+        """
         channels = self.jets[0].channels
         return largest_of_orders(self.linearised().slopes.abs(), channels).amax(dim=(0, 1))
 
@@ -195,7 +201,7 @@ class ProbedEquation:
         return self._lost_derivative()
 
     def _lost_derivative(self) -> str | None:
-        """Return the reason, as text, if automatic differentiation is wrong; None if it is right.
+        """Return a message if the residual's automatic derivative is wrong; None if it is right.
 
         The derivative is compared with difference quotients. The difference quotients for two steps
         agree where the residual is smooth; elsewhere there is no comparison.
@@ -248,20 +254,20 @@ class Probe:
 
     @cached_property
     def places(self) -> list[Points]:
-        """For each condition a few of its points, in the order of `conditions`."""
+        """A few points of each condition, in the order of `conditions`."""
         return [condition.few_points() for condition in self.conditions]
 
     def tried(self, residual: ResidualFunction, points: Points) -> ProbedEquation:
-        """Return a `ProbedEquation` for the residual of the equation or a condition at points."""
+        """Return the residual of an equation or condition at points, for random fields."""
         return ProbedEquation(residual, points, len(self.problem.columns))
 
     @cached_property
     def equation(self) -> ProbedEquation:
-        """The `ProbedEquation` of the problem's equation at a few points of the domain."""
+        """The problem's equation, evaluated at a few points of the domain for random fields."""
         return self.tried(self.problem.equation, sample(self.domain, 5, "uniform"))
 
     def energy(self, problem: Problem) -> ProbedEquation:
-        """Return the `ProbedEquation` of the energy density of the problem, in the domain."""
+        """Return the problem's energy density, evaluated in the domain for random fields."""
 
         def column(p: Points, u: Jet) -> Tensor:
             return stack_equations(problem.energy(p, *u.components()), len(p), "energy")
@@ -270,13 +276,16 @@ class Probe:
 
     @cached_property
     def trials(self) -> list[ProbedEquation]:
-        """The `ProbedEquation` of each condition at a few points, in the order of `conditions`."""
+        """Each condition, evaluated at a few of its points for random fields, in order."""
         both = zip(self.conditions, self.places, strict=True)
         return [self.tried(condition.stacked_residual, points) for condition, points in both]
 
     @cached_property
     def masses(self) -> list[ProbedEquation]:
-        """The `ProbedEquation` of the mass of each condition that contains the eigenvalue."""
+        """The operators B of conditions `residual` = λ B u, evaluated for random fields.
+
+        Conditions without the eigenvalue λ are left out.
+        """
         both = zip(self.conditions, self.places, strict=True)
         return [self.tried(one.stacked_mass, points) for one, points in both if one.mass]
 
@@ -309,7 +318,7 @@ class Probe:
 
     @cached_property
     def inside(self) -> Linearised:
-        """The equation linearised in the domain."""
+        """The equation, linearised at random fields at a few points of the domain."""
         return self.equation.linearised()
 
     @cached_property
@@ -331,7 +340,7 @@ class Probe:
     def counts(self) -> bool:
         """True if the checks count the conditions on each side of the domain.
 
-        They do if there are as many equations as fields, and neither unknown numbers nor
+        They do if there are as many equations as fields, and neither unknown parameters nor
         measurements nor constraints in the domain; otherwise sides may need fewer conditions.
         """
         if any(c.measurements or c.inside for c in self.conditions):
@@ -342,8 +351,8 @@ class Probe:
     def forward(self) -> int:
         """The direction of an evolution in time: 1, -1 or 0.
 
-        It follows from the pieces that have conditions: 1 if the solution evolves from the first
-        time on, -1 if it evolves backwards from the last time, 0 if there are conditions at both
+        It follows from the pieces that have conditions: 1 if the solution evolves from the initial
+        time on, -1 if it evolves backwards from the final time, 0 if there are conditions at both
         times, or periodic conditions in time.
         """
         ends = [p for p in self.domain.boundary.pieces if p.side and p.side[0] == self.time]
@@ -356,7 +365,7 @@ class Probe:
     def _linearised(self, points: Points) -> Iterator[Linearised]:
         """Yield linearisations of the equation at points, for several random jets.
 
-        Some jets have positive entries only, other jets have entries of both signs: a nonlinear
+        Some jets have positive values and derivatives only, other jets have both signs: a nonlinear
         equation may be of another type (elliptic, hyperbolic) at another jet.
         """
         trial = self.tried(self.problem.equation, points)
@@ -407,10 +416,12 @@ class Probe:
     ) -> Iterator[tuple[BoundaryModes, Tensor, float]]:
         """Yield solutions exp(κ·x + scale ζ τ) of the linearised equation, for two random waves.
 
+        κ is along a side of the domain, and τ is the distance from the side.
+
         Args:
             equation: the equation linearised at points.
             row: the index of the point at which the coefficients are frozen.
-            normal: the outward normal of the side, (d,); τ is the distance from the side.
+            normal: the outward normal of the side, (d,).
 
         Yields:
             The solutions as functions of scale · τ, the exponent κ of the wave along the side,
@@ -436,7 +447,8 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
 
     Args:
         probe: the problem, evaluated at a few points.
-        strong: the argument `strong` of `check_well_posed`.
+        strong: whether the solve minimises the residual (strong form), not an energy. Only then are
+            equations and conditions counted.
     """
     problem, fields, name = probe.problem, probe.fields, probe.name
     if isinstance(problem, Problem) and (not strong or problem.is_from_energy):
@@ -623,12 +635,12 @@ def _lack(probe: Probe, text: str, is_sure: bool) -> Fault:
 
 
 def undetermined_number(probe: Probe) -> str | None:
-    """Return the name of an unknown number that the conditions do not determine, or None.
+    """Return the name of an unknown parameter that the conditions do not determine, or None.
 
-    Conditions determine a number only if there are more of them than the field alone needs. The
-    result is None without a check for problems with several fields, measurements, integrals or
-    conditions in the domain, and for evolutions, in which conditions at the first and the last time
-    may determine a number.
+    Conditions determine a scalar parameter only if there are more of them than the field alone
+    needs. The result is None without a check for problems with several fields, measurements,
+    integrals or conditions in the domain, and for evolutions, in which conditions at the initial
+    and the final time may determine a parameter.
     """
     numbers, conditions = getattr(probe.problem, "numbers", {}), probe.conditions
     if not numbers or probe.time is not None or len(probe.fields) > 1:
@@ -674,9 +686,10 @@ def _counted(count: int) -> str:
 
 
 def imbalance(probe: Probe) -> tuple[float, float] | None:
-    """Return the imbalance ∮ A g - ∫ f of source and fluxes in a problem with `pure_fluxes`.
+    """Return the imbalance ∮ A g - ∫ f of source and fluxes in a pure Neumann problem.
 
-    The module's docstring explains the symbols.
+    The equation is L v = f with L in divergence form and the normal flux A ∂v/∂n, and the
+    conditions are ∂v/∂n = g.
 
     Returns:
         The imbalance, which should be zero, and its size relative to the integral of the absolute
@@ -694,9 +707,10 @@ def imbalance(probe: Probe) -> tuple[float, float] | None:
 
 
 def pure_fluxes(probe: Probe) -> bool:
-    """Return whether a problem of one field, without time, has fluxes and no prescribed values.
+    """Return whether a problem is a pure Neumann problem: it has fluxes and no prescribed values.
 
-    The conditions are then one or more fluxes, and possibly periodic conditions and integrals.
+    The problem has one field and no time. Its conditions are one or more fluxes, and possibly
+    periodic conditions and integrals.
     """
     return (
         len(probe.problem.columns) == 1
@@ -713,8 +727,9 @@ def pure_fluxes(probe: Probe) -> bool:
 def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
     """Return ∫ R(v) - ∮ A (∂v/∂n - g), and ∫ |R(v)| + ∮ |A (∂v/∂n - g)|, for a wave v.
 
-    The symbols are those of the module's docstring. The wave v is a product of sines of the
-    coordinates, with one period over the domain in each periodic coordinate.
+    R is the residual of the equation, A ∂v/∂n its normal flux, and ∂v/∂n = g are the conditions.
+    The wave v is a product of sines of the coordinates, with one period over the domain in each
+    periodic coordinate.
 
     Args:
         probe: the problem.
@@ -764,7 +779,10 @@ def _normal_coefficient(equation: ResidualFunction, p: Points) -> Tensor:
     assert normals is not None
 
     def parabola(channels: Channels) -> Jet:
-        """Return the jet of s²/2, where s is the distance from the boundary along the normal."""
+        """Return the jet (values and derivatives) of s²/2 at the boundary points.
+
+        s is the distance from the boundary along the normal.
+        """
         along = lambda x: ((x - p.coords) * normals).sum(dim=1, keepdim=True)  # noqa: E731
         return jet_of(lambda x: along(x) ** 2 / 2, p.coords, channels)
 

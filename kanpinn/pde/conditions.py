@@ -48,8 +48,9 @@ class Condition(ABC):
     """Base class of the conditions that a solution satisfies besides the problem's equation.
 
     Each row of the residual belongs to one point or, if `sites` is above 1, combines the values at
-    `sites` consecutive points. Subclasses set the attributes and override the properties below, by
-    which a solve knows how to treat the condition.
+    `sites` consecutive points, such as two opposite points of a periodic condition. Subclasses set
+    the attributes and override the properties below, by which a solve knows how to treat the
+    condition.
 
     Args:
         field: the name of the field in the condition; None stands for all fields.
@@ -61,8 +62,8 @@ class Condition(ABC):
         surface: the measure of the pieces `seats`, to which the condition's share of the boundary
             points is proportional; 0 for conditions that do not hold on a boundary.
         measurements: the number of measured points; 0 for conditions that are no measurements.
-        numbers: the names of all unknown numbers of the problem, in their order, if the condition's
-            data depend on an unknown number; otherwise (). The numbers' values are columns of the
+        numbers: the names of all unknown scalar parameters of the problem, in their order, if the
+            condition's data depend on one of them; otherwise (). Their values are columns of the
             points, such as `p.k`.
         seats: the boundary pieces on which the condition's collocation points are drawn, by default
             `pieces`. For `Periodic` in x this is "x_min"; each point on "x_min" determines a point
@@ -83,13 +84,6 @@ class Condition(ABC):
     Raises:
         InputError: for a weight that is not positive and finite, for a boundary, piece or domain of
             the wrong type, and for data that are no numbers, formulas or functions.
-
-    Example:
-        >>> import kanpinn as kp
-        >>> box = kp.Box(x=(0, 1), y=(0, 1))
-        >>> wall = kp.Dirichlet(box.boundary["x_min"], "sin(pi*y)", weight=10)
-        >>> isinstance(wall, kp.Condition), wall.weight
-        (True, 10)
     """
 
     # The arguments that say where the condition holds, with their permitted types.
@@ -194,8 +188,8 @@ class Condition(ABC):
             share: this condition's fraction of the problem's boundary points; the condition gets at
                 least one point.
             generator: the random number generator, the only source of randomness.
-            units: the length unit of each coordinate, (d,), in which the pieces are measured, see
-                `sample`.
+            units: the length unit of each coordinate, (d,), in which the pieces of the boundary are
+                measured to divide the points among them; None for the problem's units.
 
         Returns:
             rows · sites points; the `sites` points of each row of the residual follow one another.
@@ -209,10 +203,10 @@ class Condition(ABC):
         return self.rows_at(drawn)
 
     def rows_at(self, drawn: Points) -> Points:
-        """Return the `sites` points of each row of the residual, row after row.
+        """Return the collocation points of the residual, `sites` consecutive points for each row.
 
         Args:
-            drawn: points on the pieces `seats`, one for each row.
+            drawn: points on the boundary pieces `seats`, one for each row of the residual.
         """
         return drawn
 
@@ -225,7 +219,8 @@ class Condition(ABC):
 
         Args:
             p: the condition's points.
-            u: the jet of all fields, followed by the problem's unknown numbers, at these points.
+            u: the jet (values and derivatives) at these points of all fields, followed by the
+                problem's unknown scalar parameters.
 
         Raises:
             InputError: if the user's residual has another shape.
@@ -233,12 +228,23 @@ class Condition(ABC):
         return self._stacked(self.residual, p, u)
 
     def stacked_mass(self, p: Points, u: Jet) -> Tensor:
-        """Return the condition's `mass` as one tensor, (rows, equations), as `stacked_residual`."""
+        """Return B u of a condition `residual` = λ B u as one tensor, (rows, equations).
+
+        Args:
+            p: the condition's points.
+            u: the jet (values and derivatives) of all fields at these points.
+        """
         assert self.mass is not None
         return self._stacked(self.mass, p, u)
 
     def _stacked(self, function: Callable[..., Any], p: Points, u: Jet) -> Tensor:
-        """The result of `residual` or `mass` as one tensor, (rows, equations)."""
+        """Return a user's function of points and fields as one tensor, (rows, equations).
+
+        Args:
+            function: `residual` or `mass`.
+            p: the condition's points.
+            u: the jet (values and derivatives) of all columns at these points.
+        """
         columns, fields = u.components(), self.all_fields
         assert fields, "residuals are those of conditions of a problem that is stated"
         if self.numbers:
@@ -278,7 +284,7 @@ def prescribed_values(
     what: str,
     rate: "Data | None" = None,
 ) -> list[Prescribed]:
-    """Return a `Prescribed` for each field of a condition and each of its boundary pieces.
+    """Return the values that a condition prescribes for each of its fields on each boundary piece.
 
     Args:
         condition: the condition that prescribes values.
@@ -617,14 +623,8 @@ class ComponentDirichlet(OnBoundary):
 class NormalDirichlet(ComponentDirichlet):
     """Condition u · n = value for a vector field u, with n the outward unit normal.
 
-    At an impermeable wall the value is 0. `TangentialDirichlet` prescribes the other component. The
-    arguments are those of `ComponentDirichlet`.
-
-    Example:
-        >>> import kanpinn as kp
-        >>> wall = kp.Box(x=(0, 2), y=(0, 1)).boundary["y_min", "y_max"]
-        >>> kp.NormalDirichlet(wall, 0.0, ("u", "v")).fields
-        ('u', 'v')
+    At an impermeable wall the value is 0. `TangentialDirichlet` prescribes the tangential
+    component. The arguments are those of `ComponentDirichlet`.
     """
 
     def rows(self, normals: Tensor) -> Tensor:
@@ -736,17 +736,10 @@ class Initial(Condition):
         domain: a space-time domain, whose boundary has a piece "initial", or a box with the piece
             "t_min".
         value: a number, a formula, or a function of points → (n, m) for m fields, or (n, 1).
-        rate: data of the same kind; None if no time derivative is prescribed.
+        rate: the initial time derivative, given like `value`; None if it is not prescribed.
 
     Raises:
         InputError: if the domain has no time, or for data of another kind.
-
-    Example:
-        >>> import kanpinn as kp
-        >>> string = kp.Box(x=(0, 1), t=(0, 1))
-        >>> start = kp.Initial(string, "sin(pi*x)", rate=0.0)
-        >>> start.value is not None, start.rate is not None
-        (True, True)
     """
 
     domain: Domain
@@ -916,7 +909,7 @@ class Periodic(Condition):
         return Points(torch.stack([drawn.coords, high], dim=1).flatten(0, 1), drawn.names)
 
     def residual(self, p: Points, *fields: Jet) -> tuple[Tensor, ...]:
-        """Return u, ∂_x u, … at the lower end minus the same at the upper end, (rows, 1) each."""
+        """Return u, ∂_x u, … at the lower end of x minus those at the upper end, (rows, 1) each."""
         direction = [float(name == self.coordinate) for name in p.names]
         values = [f.value for f in fields]
         for order in range(1, self.order + 1):

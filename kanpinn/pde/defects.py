@@ -1,4 +1,4 @@
-"""Residuals of a problem's exact solution."""
+"""Residuals of a problem's exact solution, to check that it solves the problem."""
 
 import functools
 import warnings
@@ -18,7 +18,7 @@ from kanpinn.pde.problem import Problem, exact_columns, exact_jet
 
 @dataclass(frozen=True)
 class Defect:
-    """The residual of a function in the equation or in one condition of a problem.
+    """The size of a function's residual in the equation or in one condition of a problem.
 
     Args:
         name: the name of the residual, such as "Poisson.conditions()[0]".
@@ -32,7 +32,7 @@ class Defect:
 
     @property
     def words(self) -> str:
-        """The message that the exact solution has this residual."""
+        """The message to the user that the exact solution has this residual."""
         size = f"{self.size:.1e} (root mean square), {self.relative:.1e} of the terms"
         return f"the exact solution does not satisfy {self.name}: its residual is {size}"
 
@@ -43,13 +43,13 @@ class Defect:
 
 
 def exact_defects(problem: Problem) -> Iterator[Defect]:
-    """Yield the exact solution's residuals in the equation and in each condition.
+    """Yield the sizes of the exact solution's residuals in the equation and in each condition.
 
     Measurements with noise, and all measurements of problems with unknowns, are left out.
 
     Yields:
-        One defect for the equation and each condition; no defects if the problem has no exact
-        solution, or an unknown number has no exact value.
+        One `Defect` for the equation and for each condition; nothing if the problem has no exact
+        solution, or an unknown parameter has no exact value.
 
     Raises:
         InputError: if a residual has the wrong shape.
@@ -84,17 +84,18 @@ def warn_of_contradictions(problem: Problem) -> None:
 
 
 def defects_of(problem: Problem, jet: JetFunction) -> Iterator[Defect]:
-    """Yield a function's residuals in the equation and in each condition of a problem.
+    """Yield the sizes of a function's residuals in the equation and each condition of a problem.
 
     Measurements with noise, and all measurements of problems with unknowns, are left out.
 
     Args:
         problem: the problem.
-        jet: returns the function's jet at points, with the derivatives that the channels name and
-            with a column for each field and then for each unknown number.
+        jet: returns the function's jet (values and derivatives) at points, with the derivatives
+            that the channels name and with a column for each field and then for each unknown
+            scalar parameter.
 
     Yields:
-        One defect for the equation and each condition.
+        One `Defect` for the equation and for each condition.
 
     Raises:
         InputError: if a residual has the wrong shape.
@@ -115,15 +116,15 @@ def defects_of(problem: Problem, jet: JetFunction) -> Iterator[Defect]:
 def _defect(
     jet: JetFunction, equation: ResidualFunction, p: Points, sites: int, scale: float, name: str
 ) -> Defect:
-    """Return the defect of a function u in the equation or a condition.
+    """Return the size of a function's residual in the equation or a condition.
 
-    The relative residual is the root mean square residual of u divided by the largest of several
-    root mean squares: the residual of the function 0, the residual of 2u, u and each of its
-    derivatives at the points, and u in the domain (`scale`). The residuals of 0 and 2u show the
+    The relative residual is the root mean square residual of the function u divided by the largest
+    of several root mean squares: the residual of the function 0, the residual of 2u, u and each of
+    its derivatives at the points, and u in the domain (`scale`). The residuals of 0 and 2u show the
     sizes of the terms. If all these root mean squares are 0, the residual is not divided.
 
     Args:
-        jet: returns the function's jet, see `defects_of`.
+        jet: returns the function's jet (values and derivatives) at points for given channels.
         equation: the residual of the equation or condition, from points and a jet.
         p: the points at which the residual is evaluated.
         sites: the number of consecutive points that one row of the residual combines.

@@ -104,11 +104,14 @@ class Integrand:
         return cls(values, traced.coords, levels, order)
 
     def slopes(self, of: Tensor) -> tuple[Tensor, Levels]:
-        """Return the derivatives of a column (n, 1) that is computed from `coords` and `levels`.
+        """Return derivatives of a column (n, 1) by the coordinates and by the fields' derivatives.
+
+        Args:
+            of: the column, which is computed from `coords` and `levels`.
 
         Returns:
             The derivatives with respect to the coordinates, (n, d), and with respect to each tensor
-            of `levels`, in the structure of `levels`.
+            of `levels` (the fields with their derivatives), in the structure of `levels`.
         """
         entries = [self.coords, *(entry for level in self.levels for entry in level)]
         gradients = [torch.zeros_like(entry) for entry in entries]
@@ -122,7 +125,13 @@ class Integrand:
         return gradients[0], [gradients[i : i + m] for i in range(1, len(gradients), m)]
 
     def along(self, of: Tensor, axis: int) -> Tensor:
-        """Return the total derivative (n, 1) of a column (n, 1) along the coordinate `axis`."""
+        """Return the total derivative (n, 1) of a column (n, 1) along a coordinate.
+
+        Args:
+            of: the column, which is computed from the coordinates, the fields and their
+                derivatives.
+            axis: the index of the coordinate.
+        """
         by_coords, by_levels = self.slopes(of)
         change, d = by_coords[:, axis, None], self.coords.shape[1]
         for slopes, higher in zip(by_levels, self.levels[1:], strict=False):
@@ -133,12 +142,12 @@ class Integrand:
 
 
 def _traced(p: Points) -> Points:
-    """Return the same points with coordinates that require gradients."""
+    """Return a copy of points whose coordinates require gradients."""
     return Batch(p.coords.detach().clone().requires_grad_(), p.names, p.normals, p.data)
 
 
 def _entry(part: Tensor) -> Tensor:
-    """Return the tensor as a new node of autograd's graph, for derivatives with respect to it."""
+    """Return a copy of a tensor as a new node of autograd's graph, to differentiate by it."""
     return part.view_as(part) if part.requires_grad else part.detach().requires_grad_()
 
 
@@ -161,10 +170,11 @@ def _derivatives(u: Jet, order: int) -> Tensor:
 
 
 def _jets(levels: Levels, directions: Channels) -> list[Jet]:
-    """Return the jets of the fields, made from their derivatives.
+    """Return the jets (values and derivatives) of fields from their partial derivatives.
 
     Args:
-        levels: the derivatives of the fields, see `Integrand`.
+        levels: for each order r = 0, 1, … a list with a tensor (n, d^r) for each field, which holds
+            all its derivatives of order r.
         directions: the directions along which the jets contain derivatives, too.
     """
     order, names = len(levels) - 1, directions.names
@@ -193,7 +203,7 @@ class Energy:
         density: the density in the domain, a function (p, u, …).
         what: the name of the density in messages.
         fields: the names of the problem's fields.
-        columns: the number of fields and unknown numbers.
+        columns: the number of fields and unknown scalar parameters.
     """
 
     density: Density
@@ -206,10 +216,10 @@ class Energy:
 
         Args:
             p: the points.
-            columns: the jets of the m fields, followed by the jets of unknown numbers.
+            columns: the jets of the m fields, followed by the jets of unknown scalar parameters.
 
         Raises:
-            InputError: see `Integrand.at`.
+            InputError: if the density has another shape than (n, 1), or contains third derivatives.
         """
         recorded, axes, fields = _recorded(columns), range(len(p.names)), len(self.fields)
         with torch.enable_grad():
@@ -227,11 +237,14 @@ class Energy:
         return residual if recorded else residual.detach()
 
     def order(self, domain: Domain) -> int:
-        """Return the order of the highest derivatives in the density, and check coefficients.
+        """Return the order of the highest derivatives in the density, and check its coefficients.
 
         The coefficients' derivatives along the coordinates are compared with difference quotients
         at a few points, for random fields: the derivatives of a coefficient that is computed
         without autograd, such as from a table, would be missing in the equation.
+
+        Args:
+            domain: the domain, in which the points are drawn.
 
         Raises:
             InputError: if derivatives differ from the difference quotients, and for a problem with
@@ -269,7 +282,7 @@ class Energy:
     def with_natural(
         self, conditions: Sequence[Condition], domain: Domain, on_boundary: BoundaryEnergies
     ) -> list[Condition]:
-        """Return the essential conditions of a problem and the natural conditions of the energy.
+        """Return the essential conditions of a problem and the natural conditions of its energy.
 
         The natural conditions replace the problem's Neumann and Robin conditions.
 
@@ -337,7 +350,7 @@ class Natural(OnBoundary):
         return False  # the condition follows from the energy itself
 
     def _of_all(self, p: Points, u: Jet) -> Tensor:
-        """The residual for the jet of all fields and unknown numbers, as `stacked_residual`."""
+        """Return the residual, (n, k), from the jet of all fields and unknown parameters."""
         return self.residual(p, *u.components())
 
     stacked_residual = _of_all
@@ -349,11 +362,11 @@ class Natural(OnBoundary):
 
         Args:
             p: n boundary points with normals.
-            columns: the jets of the fields, followed by the jets of unknown numbers.
+            columns: the jets of the fields, followed by the jets of unknown scalar parameters.
 
         Raises:
-            InputError: see `Integrand.at`, and for a density on the boundary that contains
-                derivatives.
+            InputError: if a density has another shape than (n, 1), or contains third derivatives,
+                and for a density on the boundary that contains derivatives.
         """
         assert p.normals is not None
         recorded = _recorded(columns)
@@ -407,8 +420,11 @@ def _fixed(condition: Condition, piece: Piece, fields: Sequence[str]) -> set[str
 def _columns(at: Integrand) -> list[Tensor]:
     """Return a density's derivatives by each partial derivative of each field, (n, 1) each.
 
-    The list is ordered by the order of the field's derivative, then by the field, then by the
-    coordinates. The values of the fields, which are derivatives of order 0, are left out.
+    They are ordered by the order of the field's derivative, then by the field, then by the
+    coordinates. Derivatives by the values of the fields are left out.
+
+    Args:
+        at: the density at n points.
     """
     _, by_levels = at.slopes(at.density)
     return [part for level in by_levels[1:] for slope in level for part in slope.split(1, dim=1)]

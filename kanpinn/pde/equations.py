@@ -38,7 +38,7 @@ OTHERS = "others"
 
 @dataclass(frozen=True)
 class NormalDerivative:
-    """Boundary data alpha u + beta ∂u/∂n of a known function u.
+    """Boundary data alpha u + beta ∂u/∂n of a known function u, for Neumann and Robin conditions.
 
     Called with n points with normals, the object returns the data (n, 1).
 
@@ -259,9 +259,9 @@ class Equation(Problem):
         above: bool = True,
         differentiable: bool = False,
     ) -> Value:
-        """Return a coefficient as a number or a function of points.
+        """Return a coefficient of the equation as a number or a function of points.
 
-        `check_class` compares the values of the coefficient with the lower bound.
+        The bound is stored; `check_class` later compares the values of the coefficient with it.
 
         Args:
             name: the name of the coefficient's argument, for messages.
@@ -286,14 +286,14 @@ class Equation(Problem):
     def _boundary_conditions(
         self, whole: Boundary, given: BoundaryData | None
     ) -> Iterator[Condition]:
-        """Yield the conditions on a boundary that the argument `boundary` describes.
+        """Yield the conditions that the user's boundary data describe.
 
         On pieces that a dict of pieces does not name, without an entry "others", the values of the
         exact solution are prescribed.
 
         Args:
             whole: the boundary without the pieces that have no boundary data.
-            given: the argument `boundary`, see the class.
+            given: the argument `boundary` of the class.
 
         Raises:
             InputError: if an entry is invalid, the boundary has no piece of this name, or a piece
@@ -368,7 +368,7 @@ class Equation(Problem):
         return [Neumann(boundary, NormalDerivative(self._exact(name)) if datum is None else value)]
 
     def _exact(self, name: str) -> Function:
-        """The exact solution.
+        """Return the exact solution, from which data that the user does not give are derived.
 
         Args:
             name: the name of the datum that is derived from it, for the message.

@@ -1,4 +1,4 @@
-"""Formulas: functions of points, given as text in a part of Python's syntax.
+"""Formulas as text, such as "sin(k*x) + y**2": functions of points in a part of Python's syntax.
 
 The text is parsed into a tree; it is never evaluated as Python.
 """
@@ -23,7 +23,7 @@ from kanpinn.geometry.points import Points
 
 @dataclass(frozen=True)
 class Function:
-    """A function or an operator of formulas.
+    """A function or an operator that may stand in a formula.
 
     Args:
         compute: a function that computes the values from the values of the arguments. These are
@@ -81,8 +81,8 @@ class Node:
     """A node of a formula's tree, which represents the formula or a part of the formula.
 
     Args:
-        name: the name of a function, an operator, a coordinate or an unknown number; empty for a
-            constant.
+        name: the name of a function, an operator, a coordinate or an unknown parameter of the
+            problem; empty for a constant.
         arguments: the arguments of a function or operator; empty for other nodes.
         constant: the value of a constant, a number or a condition that is true or false at all
             points; None for any other node.
@@ -100,7 +100,7 @@ class Node:
 
     @property
     def is_truth(self) -> bool:
-        """True if the values are conditions (true or false), not numbers."""
+        """True if the node's values are conditions (true or false), not numbers."""
         return KNOWN[self.name].truth if self.arguments else type(self.constant) is bool
 
     def at(self, p: Points) -> Tensor:
@@ -205,7 +205,9 @@ def _node(tree: ast.expr, values: Mapping[str, float], truth: bool) -> Node:
 def _any_node(tree: ast.expr, values: Mapping[str, float]) -> Node:
     """Translate Python's syntax tree into a formula's tree, whether a number or a condition.
 
-    The arguments are those of `_node`.
+    Args:
+        tree: Python's tree.
+        values: the values of names that are no coordinates.
     """
     match tree:
         case ast.Constant() if type(tree.value) in (int, float):
@@ -348,7 +350,7 @@ class Expression:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of coordinates and unknown numbers in the formula, by first appearance."""
+        """The names of coordinates and unknown parameters in the formula, by first appearance."""
         leaves = (n for n in self.tree.walk() if n.constant is None and not n.arguments)
         return tuple(dict.fromkeys(leaf.name for leaf in leaves))
 
@@ -384,8 +386,9 @@ class Expression:
         """Return the values (n, 1) at n points, differentiable with respect to the coordinates.
 
         Raises:
-            InputError: for a name in the formula that is neither a coordinate nor an unknown number
-                of the points, or a coordinate with the name of a constant, function or parameter.
+            InputError: for a name in the formula that is neither a coordinate nor an unknown
+                parameter of the points, or a coordinate with the name of a constant, function or
+                parameter.
         """
         self.check([*p.names, *p.numbers])
         constant = self.tree.constant

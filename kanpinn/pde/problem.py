@@ -27,27 +27,21 @@ from kanpinn.pde.energies import Energy
 
 @dataclass(frozen=True)
 class Unknown:
-    """An unknown of an inverse problem, a number or a coefficient field.
+    """An unknown of an inverse problem: a scalar parameter or a coefficient field to be identified.
 
     The unknown is start + c or, if `positive` is True, start·exp(c). The solve determines c. For a
-    number c is a scalar, which is zero at first; for a field c is an output of the network.
+    parameter c is a scalar, which is zero at first; for a field c is an output of the network.
 
     Args:
         start: the initial value.
         positive: whether the unknown is start·exp(c), which stays positive. The confidence bounds
             of the unknown are then positive, too.
-        exact: the true value of a number if it is known, for comparison only. The true values of a
-            field are given by the problem's `exact`.
+        exact: the true value of a parameter if it is known, for comparison only. The true values of
+            a field are given by the problem's `exact`.
 
     Raises:
         InputError: for a start or exact value that is not a finite number, or that is not above 0
             although `positive` is True.
-
-    Example:
-        >>> import kanpinn as kp
-        >>> viscosity = kp.Unknown(start=1.0, positive=True, exact=0.1)
-        >>> viscosity.start, viscosity.positive
-        (1.0, True)
     """
 
     start: float | int = 1.0
@@ -66,7 +60,7 @@ class Unknown:
             raise InputError(f"exact must be above 0 where positive is True, got {self.exact!r}")
 
     def of(self, c: Jet) -> Jet:
-        """Return the jet (values and derivatives) of the unknown: start + c or start·exp(c).
+        """Return the jet (values and derivatives) of the unknown, start + c or start·exp(c).
 
         Args:
             c: the jet of c.
@@ -76,7 +70,7 @@ class Unknown:
         return c.chain([self.value(c.value)] * 5)  # exp and its derivatives up to the fourth
 
     def random_start(self, generator: torch.Generator) -> float:
-        """Return c for a random value of the unknown.
+        """Return a random initial c, for a value of the unknown far from `start`.
 
         The value is `start` (1 if `start` is 0) times a random factor between 1/30 and 30. If the
         unknown may be negative, the factor is negated with a probability of 1/4.
@@ -89,7 +83,7 @@ class Unknown:
         return sign * math.exp(exponent) * (self.start or 1.0) - self.start
 
     def value(self, c: Tensor) -> Tensor:
-        """Return the unknown's value, computed from the value of c, in the shape of c."""
+        """Return the unknown's value, start + c or start·exp(c), in the shape of c."""
         return self.start * torch.exp(c) if self.positive else self.start + c
 
     def slope(self, c: Tensor) -> Tensor:
@@ -98,13 +92,13 @@ class Unknown:
 
 
 def check_arguments(what: str, function: Callable, columns: Sequence[str] | None) -> None:
-    """Refuse a method of a problem that does not accept the arguments of its calls.
+    """Refuse a method of a problem that does not accept the arguments with which it is called.
 
     Args:
         what: the names of the class and the method, "Class.method", for the message.
         function: the method, bound to the problem.
-        columns: the names of the fields and unknown numbers. The arguments are the points and a jet
-            for each of these names; None for a method without arguments.
+        columns: the names of the fields and unknown parameters. The arguments are the points and a
+            jet for each of these names; None for a method without arguments.
 
     Raises:
         InputError: naming the method and the arguments it has to accept.
@@ -122,19 +116,20 @@ def check_arguments(what: str, function: Callable, columns: Sequence[str] | None
 
 
 def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[str]) -> Condition:
-    """Return a condition, with its attribute `numbers` set if its data depend on unknown numbers.
+    """Return a condition that is told whether its data depend on unknown scalar parameters.
 
-    The data depend on unknown numbers if the condition's residual can be evaluated at points with
-    these numbers, but not at points without them. If it can be evaluated at neither, the condition
-    is returned unchanged, unless the exception is one of those below.
+    If they do, the attribute `numbers` of the returned condition has the names of all unknown
+    parameters. The data depend on them if the condition's residual can be evaluated at points with
+    these parameters, but not at points without them. If it can be evaluated at neither, the
+    condition is returned unchanged, unless the exception is one of those below.
 
     Args:
         condition: the condition.
         fields: the names of the problem's fields.
-        numbers: the names of the problem's unknown numbers.
+        numbers: the names of the problem's unknown parameters.
 
     Raises:
-        InputError, AttributeError: for data that are invalid even with the numbers, such as a
+        InputError, AttributeError: for data that are invalid even with the parameters, such as a
             formula with an unknown name.
     """
     p, columns = condition.few_points(), len(fields) + len(numbers)
@@ -178,7 +173,9 @@ def exact_jet(problem: "Problem", p: Points, channels: Channels) -> Jet:
 
 
 def exact_columns(problem: "Problem", p: Points, channels: Channels) -> Jet:
-    """Return `exact_jet` with further columns, the true values of the unknown numbers.
+    """Return the jet of the exact solution, followed by the true values of unknown parameters.
+
+    A jet has the values and derivatives at points.
 
     Args:
         problem: the problem.
@@ -186,7 +183,7 @@ def exact_columns(problem: "Problem", p: Points, channels: Channels) -> Jet:
         channels: the derivatives that the jet contains.
 
     Raises:
-        InputError: if there is no exact solution, or an unknown number has no exact value.
+        InputError: if there is no exact solution, or an unknown parameter has no exact value.
     """
     fields = exact_jet(problem, p, channels)
     for name, unknown in problem.numbers.items():
@@ -223,7 +220,7 @@ def derived_source(problem: "Problem", p: Points) -> Tensor:
     def residual(
         s: float, points: Points, known: Channels | None = None
     ) -> tuple[Channels, Tensor]:
-        """The derivatives in the residual of `exact` for a constant source s, and the residual."""
+        """Return the derivatives in the exact solution's residual for a source s, and its values."""
         fields = len(problem.fields)
         view = altered(problem, source=lambda q: q.coords.new_full((len(q), fields), s))
         return find_channels(lambda c: view.equation(points, jet(points, c)), p.names, known)
@@ -255,10 +252,10 @@ class Problem(BoundaryValueProblem):
     `error_fields` names the fields whose errors enter the overall error norms; by default all do.
     `free_constant` names the fields, such as a pressure, that the problem determines only up to a
     constant; their errors are computed without their means. `unknowns` is a dict from the names of
-    unknown numbers and coefficient fields to `Unknown`s, which a solve finds from measurements. In
-    the residual's arguments, the jets of unknown numbers follow the fields. In the data of
-    conditions an unknown number k is the column `p.k` of the points, or a name in a formula:
-    kp.Robin(walls, "k", 1.0, "20*k").
+    unknown scalar parameters and coefficient fields to `Unknown`s, which a solve finds from
+    measurements. In the residual's arguments, the jets of unknown parameters follow the fields. In
+    the data of conditions an unknown parameter k is the column `p.k` of the points, or a name in a
+    formula: kp.Robin(walls, "k", 1.0, "20*k").
 
     `invariants(p, u)`, for evolutions, is optional. It returns the densities of integrals over
     space that do not change in time, a dict from names to (n, 1), such as {"mass": u.value}; for an
@@ -273,20 +270,7 @@ class Problem(BoundaryValueProblem):
     optional: it returns the traction σ n at boundary points, from which `Solution.force` computes
     forces.
     `velocity_fields` names the two velocity components of a flow in the plane; pictures then show
-    the streamlines, in evolutions at the last moment.
-
-    Example:
-        >>> import torch
-        >>> import kanpinn as kp
-        >>> class Membrane(kp.Problem):
-        ...     domain = kp.Box(x=(0, 1), y=(0, 1))
-        ...     def residual(self, p, u):
-        ...         return kp.laplacian(u) + 1
-        ...     def conditions(self):
-        ...         return [kp.Dirichlet(self.domain.boundary, 0.0)]
-        >>> solution = kp.solve(Membrane(), kp.KAN([2, 32, 1], degree=7))
-        >>> f"{float(solution(torch.tensor([[0.5, 0.5]]))):.3f}"
-        '0.074'
+    the streamlines, in evolutions at the final time.
     """
 
     unknowns: Mapping[str, Unknown] = MappingProxyType({})
@@ -305,7 +289,7 @@ class Problem(BoundaryValueProblem):
 
         Args:
             p: n points.
-            fields: the jet of each field, then of each unknown number.
+            fields: the jet (values and derivatives) of each field, then of each unknown parameter.
 
         Returns:
             A tensor (n, equations), or a tuple of columns (n, 1).
@@ -345,7 +329,7 @@ class Problem(BoundaryValueProblem):
 
         Args:
             p: n points in the domain.
-            fields: the jet of each field, then of each unknown number.
+            fields: the jet (values and derivatives) of each field, then of each unknown parameter.
 
         Raises:
             InputError: if the class does not define an energy.
@@ -409,12 +393,12 @@ class Problem(BoundaryValueProblem):
 
     @property
     def numbers(self) -> dict[str, Unknown]:
-        """The unknowns that are numbers, not fields, by name."""
+        """The unknowns that are scalar parameters, not fields, by name."""
         return {name: unknown for name, unknown in self.unknowns.items() if name not in self.fields}
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the residual's arguments: the fields, then the unknown numbers."""
+        """The names of the residual's arguments: the fields, then the unknown parameters."""
         return (*self.fields, *self.numbers) if self.unknowns else tuple(self.fields)
 
     def check_class(self) -> None:
@@ -469,9 +453,13 @@ class Problem(BoundaryValueProblem):
         return self.ignores_residual or type(self).residual is Problem.residual
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
-        """Return the conditions with the attribute `numbers` set, see `with_numbers`.
+        """Return conditions, with those that follow from the equation added.
 
         If the equation is derived from `energy`, the natural conditions of the energy are added.
+        Conditions whose data depend on unknown parameters get the attribute `numbers`.
+
+        Args:
+            conditions: the conditions of the problem.
 
         Raises:
             InputError: if an equation or natural conditions cannot be derived from the energy, if
@@ -521,7 +509,8 @@ def by_energy(problem: P) -> P:
         problem: the problem, as `stated` returned it.
 
     Raises:
-        InputError: if no equation can be derived from the energy, see `Energy.order`.
+        InputError: if no equation can be derived from the energy: its derivatives differ from
+            difference quotients, or the problem has a time.
     """
     if problem.is_from_energy:
         return problem
@@ -604,9 +593,16 @@ class EigenProblem(BoundaryValueProblem):
         return stack_equations(self.mass(p, *u.components()), len(p), "mass")
 
     def equation(self, p: Points, u: Jet) -> Tensor:
-        """Return (L + M) u, (n, equations), which contains all derivatives in L and M.
+        """Return (L + M) u, (n, equations), from which the derivatives in L and M are found.
 
-        This is not the equation L u = λ M u: for a mode, (L + M) u is not zero.
+        The equation of a mode is L u = λ M u, so (L + M) u is no residual.
+
+        Args:
+            p: n points.
+            u: the jet (values and derivatives) of all fields.
+
+        Raises:
+            InputError: if `operator` or `mass` returns another shape.
         """
         return self.operator_values(p, u) + self.mass_values(p, u)
 

@@ -12,13 +12,13 @@ import scipy.linalg
 
 @dataclass(frozen=True)
 class BoundaryModes:
-    """The solutions of a system M(d/dτ) u = 0 of ordinary differential equations for τ > 0.
+    """Solutions of a system M(d/dτ) u = 0 of ordinary differential equations that decay for τ > 0.
 
-    The system has m unknown functions u. If V is `values` and D is `derivative`, the decaying
-    solutions are u(τ) = V exp(τ D) c with constants c.
+    The system has m unknown functions u of τ, such as the distance from a boundary. If V is
+    `values` and D is `derivative`, the decaying solutions are u(τ) = V exp(τ D) c with constants c.
 
     Args:
-        degree: the number of independent solutions.
+        degree: the number of independent solutions, decaying or not.
         decaying: the number of independent solutions that decay.
         values: the values at τ = 0 of a basis of the decaying solutions, (m, decaying).
         derivative: the matrix of d/dτ in this basis, (decaying, decaying).
@@ -57,10 +57,11 @@ class BoundaryModes:
 
 
 def modes(polynomial: numpy.ndarray, neutral: float) -> BoundaryModes | None:
-    """Return the solutions of M(d/dτ) u = 0.
+    """Return the decaying solutions of a system M(d/dτ) u = 0 of ordinary differential equations.
 
-    The companion pencil A - ζ B of M turns the system into a system of first order. The
-    eigenvectors of the pencil for all ζ with a negative real part span the decaying solutions.
+    The companion pencil A - ζ B of M (a matrix that is linear in ζ) turns the system into a system
+    of first order. The eigenvectors of the pencil for all ζ with a negative real part span the
+    decaying solutions.
 
     Args:
         polynomial: the coefficients of M(ζ), the constant first, (r + 1, m, m).
@@ -125,9 +126,12 @@ def _companion(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]
 
 
 def _balanced(polynomial: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Scale the rows and columns of a matrix polynomial (r + 1, m, m) to size 1.
+    """Scale the rows and columns of a matrix polynomial so that its entries are about 1.
 
     Without this, the column of a pressure, for example, could be much smaller than the others.
+
+    Args:
+        polynomial: the coefficients, (r + 1, m, m).
 
     Returns:
         The scaled coefficients, (r + 1, m, m), and the factors of the columns, (m,).
