@@ -220,7 +220,7 @@ def derived_source(problem: "Problem", p: Points) -> Tensor:
     def residual(
         s: float, points: Points, known: Channels | None = None
     ) -> tuple[Channels, Tensor]:
-        """Return the derivatives in the exact solution's residual for a source s, and its values."""
+        """Return the derivatives in the residual of `exact` for a source s, and the residual."""
         fields = len(problem.fields)
         view = altered(problem, source=lambda q: q.coords.new_full((len(q), fields), s))
         return find_channels(lambda c: view.equation(points, jet(points, c)), p.names, known)

@@ -1,4 +1,4 @@
-"""The library of problems that comes with kanpinn, and the files that a class file needs."""
+"""The library of problems that comes with kanpinn, and copies of them with all files they need."""
 
 import ast
 import re
@@ -158,15 +158,16 @@ def files_of(name: str) -> list[Path]:
 
 
 def _needs(text: str, folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the files that a problem file needs, in two lists: files that keep their names in a
-    copy, and files that are renamed.
-
-    The second list has the class file and the data files of the same name; a data file that the
-    class file mentions by its whole name is in both lists.
+    """Return the files that a problem file needs for a copy under another name.
 
     Args:
         text: the text of the problem file.
         folder: the folder of the problem file.
+
+    Returns:
+        The files that keep their names in the copy, and the files that are renamed. The latter are
+        the class file and the data files of the same name; a data file that the class file mentions
+        by its whole name is in both lists.
     """
     named, alike, waiting = [], [], [tomllib.loads(text)]
     while waiting:  # search all values of the problem file for names of files

@@ -94,7 +94,10 @@ class LiveLine(ABC):
 
     @abstractmethod
     def __call__(self, state: Any) -> None:
-        """Update the line, or write a line to the log if there is neither terminal nor notebook."""
+        """Show the present state of a solve or study: update the line, or write a line to the log.
+
+        The log gets the line if there is neither a terminal nor a notebook.
+        """
 
     def show(self, line: str, part: float, head: str, tail: str, ended: bool, due: bool) -> None:
         """Show a line in the notebook or on the terminal, or write it to the log.
@@ -197,7 +200,7 @@ class Progress(LiveLine):
 
 
 def shown_numbers(run: SolverState) -> str:
-    """Return a text with the last recorded loss, error, score and unknown numbers of a run.
+    """Return a text with the last recorded loss, error, score and unknown parameters of a run.
 
     The text also has the message of the optimizer, if there is one. The score of a fit is that on
     the validation rows or, without validation rows, on the training rows.
@@ -218,7 +221,10 @@ def shown_numbers(run: SolverState) -> str:
 
 
 def _part(run: SolverState) -> float:
-    """Return the fraction of a stage that is done; if unknown, the steps taken over their limit."""
+    """Return the fraction of an optimizer's work that is done.
+
+    If it is unknown, it is the number of steps divided by their limit.
+    """
     part = None if run.stage is None else run.stage.part
     return run.progress.stage_step / run.optimizer.steps if part is None else part
 
@@ -276,7 +282,7 @@ class StudyProgress(LiveLine):
 
 
 def parts(tally: Tally) -> list[str]:
-    """Return the counts of runs, the lowest error, and the time left or taken, each as a text."""
+    """Return the texts of a study's progress: counts of runs, lowest error, time left or taken."""
     texts = [f"{tally.done} of {tally.total} runs done"]
     if tally.found:
         texts[0] += f" ({tally.found} from before)"

@@ -83,8 +83,10 @@ class Job(ABC):
             observers: functions that are called with the state after every step.
             checkpoint: the state from which the run continues; None to start anew.
             announce: a function that is called with each choice of settings before its trial, and
-                at the end with the choice that is kept; not called unless `by_trials`.
-            assessed: whether a solve measures errors, and verifies the residual at fresh points.
+                at the end with the choice that is kept; not called unless trials choose settings
+                (`by_trials`).
+            assessed: whether a solve measures errors, and verifies the residual at points that it
+                has not used.
 
         Raises:
             InputError: for settings that do not fit together, and for an error in a Python file of
@@ -95,19 +97,23 @@ class Job(ABC):
 
     @abstractmethod
     def _run(self, given: dict[str, Any], announce: Announce | None, assessed: bool) -> Result:
-        """Run the job; `announce` and `assessed` are as for `run`.
+        """Run the job and return its result.
 
         Args:
-            given: the arguments observers, checkpoint, seed and budget, by name.
+            given: the arguments observers, checkpoint, seed and budget of a solve, by name.
+            announce: a function that is called with each choice of settings that trials make; None
+                for no call.
+            assessed: whether a solve measures errors, and verifies the residual at points that it
+                has not used.
         """
 
     def judged(self, result: Any) -> Any:
-        """Return a result, for a solve with estimated errors if the settings ask for them."""
+        """Return a result; for a solve, errors are estimated if the settings ask for it."""
         return result
 
     @abstractmethod
     def preview(self) -> Any:
-        """Return the state from which the run starts."""
+        """Return the state before the first step of the run; no step is taken."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -192,7 +198,7 @@ class EigenJob(Job):
             return eigen(self.problem, self.network, self.count, optimizers=method, **given)
 
     def preview(self) -> discretization.Discretization[EigenProblem]:
-        """Return the discretization from which the solve starts."""
+        """Return the discretization of the eigenvalue problem from which the solve starts."""
         with models.blaming(type(self.problem).__name__, self.problem, self.network):
             return discretize_eigen(
                 self.problem, self.network, self.settings, self.seed, self.count, self.near
@@ -200,7 +206,7 @@ class EigenJob(Job):
 
 
 class NoSteps(Method):
-    """An optimizer that takes no steps, for the preview of a fit before its first step."""
+    """An optimizer that takes no steps, to assess a fit before its first step."""
 
     steps = 0
 
@@ -266,7 +272,7 @@ class RunTable(models.FixedTable):
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
 
     def refuse(self, reason: str, *keys: str) -> None:
-        """Refuse keys that have no meaning in a file of this kind.
+        """Refuse keys of section [run] that have no meaning in a file of this kind.
 
         Args:
             reason: why the keys have no meaning, for the message.
@@ -395,7 +401,7 @@ class File(models.TomlTable):
 
 
 class SamplerTable(models.TomlTable):
-    """The collocation points."""
+    """The section [points]: the collocation points of a solve."""
 
     arg_sampler: Annotated[Literal[SAMPLERS], Field(alias="sampler")] = "gauss"  # type: ignore[valid-type]
 
@@ -762,7 +768,8 @@ class Config:
             notes: one line for each key or section that no longer applies after overrides.
 
         Raises:
-            InputError: as for `read`.
+            InputError: with one line for each fault: the path of the key, its value, and the
+                expected value.
         """
         kind: type[File] = EigenFile if "eigen" in data else SolveFile
         if "data" in data and "problem" not in data:
@@ -783,10 +790,11 @@ class Config:
         """Return this configuration with some values replaced.
 
         Args:
-            pairs: "KEY=VALUE" pairs, as for `read`.
+            pairs: "KEY=VALUE" pairs, such as "network.width=[2, 32, 1]".
 
         Raises:
-            InputError: as for `read`.
+            InputError: with one line for each fault: the path of the key, its value, and the
+                expected value.
         """
         data = override(self.sections, [Override.parse(pair) for pair in pairs])
         return Config.from_dict(data, self.directory, self.name, self.notes)
@@ -794,14 +802,15 @@ class Config:
     def vary(self, values: Mapping[str, Any]) -> "Config":
         """Return this configuration with other values for some keys.
 
-        If a value changes the type of a table, the keys that only the former type has are dropped,
-        as for the overrides of `read`.
+        If a value changes the type of a table, such as the network's, the keys that only the former
+        type has are dropped.
 
         Args:
             values: the new values by dotted key, such as {"network.grid": [4, 8]}.
 
         Raises:
-            InputError: as for `read`.
+            InputError: with one line for each fault: the path of the key, its value, and the
+                expected value.
         """
         changes = [Override.of(key, value) for key, value in values.items()]
         return _changed(self.sections, changes, self.directory, self.name)

@@ -115,7 +115,10 @@ def load_class(
 def load_function(spec: str, directory: Path, path: str) -> Callable[..., Any]:
     """Load the function named "file.py:function" or "package.module:function".
 
-    The arguments are those of `load_class`.
+    Args:
+        spec: the name of the function.
+        directory: the folder in which the file is looked for.
+        path: the dotted path of the key that names the function, for messages.
 
     Raises:
         InputError: if there is no such function, or its module cannot be imported.
@@ -128,12 +131,17 @@ def load_function(spec: str, directory: Path, path: str) -> Callable[..., Any]:
 def _named(
     spec: str, directory: Path, path: str, kind: str, fits: Callable[[object], bool]
 ) -> tuple[str, Any]:
-    """Return the beginning of error messages, and the class or function that a text names.
+    """Return the class or function that a text names, and the beginning of error messages on it.
 
     Args:
-        spec, directory, path: as for `load_class`.
+        spec: the text, such as "file.py:Class".
+        directory: the folder in which the file is looked for.
+        path: the dotted path of the key whose value the text is, for messages.
         kind: "Class" or "function".
         fits: returns True for an object of this kind.
+
+    Returns:
+        The beginning of error messages, and the object.
     """
     where, _, name = spec.rpartition(":")
     at = f'{path} = "{spec[:200]}"'
@@ -174,13 +182,13 @@ def importing_beside(folder: Path) -> Iterator[None]:
     finder_of = FileFinder.path_hook(*kinds)
 
     def hook(path: str) -> Any:
-        """Return the finder for a path in the folder; raise ImportError for any other path."""
+        """Return the finder of modules for a path in the folder; otherwise raise ImportError."""
         if not Path(path).is_relative_to(folder):
             raise ImportError(f"{path} is not in {folder}")
         return finder_of(path)
 
     def forget() -> None:
-        """Remove the finders of paths in the folder from Python's cache of finders."""
+        """Remove the finders of modules in the folder from Python's cache of finders."""
         for path in [p for p in sys.path_importer_cache if Path(p).is_relative_to(folder)]:
             del sys.path_importer_cache[path]
 
@@ -324,7 +332,7 @@ class TomlTable(pydantic.BaseModel):
 
     @classmethod
     def described(cls, name: str, directory: Path, path: str) -> "type[TomlTable]":
-        """Return the model of the table for a class.
+        """Return the model of the table for a class that the table names.
 
         For a class of kanpinn the present model is returned. For a class of the user, a model is
         made from the arguments of the class.
@@ -354,7 +362,7 @@ class TomlTable(pydantic.BaseModel):
         return f"{path}.{key} is unknown{nearest(key, keys)} ({known})"
 
     def arguments(self, made: Mapping[str, Any] | None = None, **defaults: Any) -> dict[str, Any]:
-        """Return the arguments of `about` in the order of its signature.
+        """Return the arguments of the class or function `about`, in the order of its signature.
 
         Args:
             made: arguments that have been built from the table's values already, by name.
@@ -371,21 +379,22 @@ class TomlTable(pydantic.BaseModel):
     def build(
         self, path: str, directory: Path, *, made: Mapping[str, Any] | None = None, **defaults: Any
     ) -> Any:
-        """Call `about` with the values of the table as arguments, and return the result.
+        """Return the object that the table describes: call the class or function `about`.
 
         Args:
             path: the dotted path of the table, for messages.
             directory: the folder in which files named by the table are looked for.
-            made: as for `arguments`.
-            defaults: as for `arguments`.
+            made: arguments that have been built from the table's values already, by name.
+            defaults: values of arguments that the table leaves out.
 
         Raises:
-            InputError: as for `call`.
+            InputError: if an argument is refused; the message has the path of its key. Also if
+                Python code of the user fails; the message has its file and line.
         """
         return self.call(path, self.arguments(made, **defaults))
 
     def call(self, path: str, arguments: Mapping[str, Any]) -> Any:
-        """Call `about` with arguments, and return the result.
+        """Call the class or function `about` with arguments, and return the result.
 
         Args:
             path: the dotted path of the table, for messages.
@@ -496,8 +505,8 @@ OWN = "own"  # the name of the table of a class of the user's own
 class Variants:
     """A discriminated union of tables: the annotation of a field that takes one of several tables.
 
-    A table in a file has exactly one of the keys in `keys`, such as "type"; the key, or its value,
-    selects the model.
+    Exactly one of the keys in `keys`, such as "type", is in such a table; the key, or its value,
+    selects the model of the table.
 
     Args:
         tables: the models of the tables, by the value of the key or, if only one table has this
@@ -518,7 +527,7 @@ class Variants:
         return [*self.keys][-1]
 
     def tag(self, table: Any) -> str | None:
-        """Return the name in `tables` for a table of a file; None if its keys determine no name."""
+        """Return the name of the model for a table of a file; None if its keys determine none."""
         given = [key for key in self.keys if key in table] if isinstance(table, dict) else []
         if len(given) != 1:
             return None
@@ -528,7 +537,7 @@ class Variants:
         return OWN if ":" in name and OWN in self.tables else name
 
     def unusable(self, path: str, table: Any) -> str:
-        """Return the error message for a value that matches none of the tables.
+        """Return the error message for a value that matches none of the models.
 
         Args:
             path: the dotted path of the value.
@@ -706,7 +715,11 @@ def describe(schema: Mapping[str, Any]) -> str:
 
 
 def _of_what(schema: Mapping[str, Any] | bool) -> str:
-    """Return the types of a list's or table's values as text, " of integers"; "" if unknown."""
+    """Return the types of a list's or table's values as text, such as " of integers".
+
+    Args:
+        schema: the JSON schema of the values; the text is empty if it says nothing.
+    """
     if schema is True or schema is False:
         return ""
     kinds = [one.get("type") for one in schema.get("anyOf", [schema])]

@@ -135,7 +135,7 @@ def mesh(file: str, name: str = "boundary", arcs: bool = True) -> Domain:
 
 
 class ShapeTable(models.TomlTable):
-    """The arguments of a shape; with the key `time`, the domain is the shape times an interval."""
+    """The table of a domain: a shape in space or, with the key `time`, space times an interval."""
 
     time: Annotated[
         tuple[float, float] | None,
@@ -143,9 +143,14 @@ class ShapeTable(models.TomlTable):
     ] = None
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Domain:
-        """Return the domain, times the interval `time` if there is one.
+        """Return the domain that the table describes, times the interval `time` if there is one.
 
         A box times an interval is a `Box`, on which boundary data can be built into the network.
+
+        Args:
+            path: the dotted path of the table, for messages.
+            directory: the folder in which files named by the table are looked for.
+            defaults: values of arguments that the table leaves out.
         """
         space = self.space(path, directory)
         if self.time is None:
@@ -243,7 +248,12 @@ class ClassTable(ProblemTable, models.FixedTable):
         return self.class_
 
     def build(self, path: str, directory: Path, **defaults: Any) -> Any:
-        """Return an instance of the class, a subclass of `base`.
+        """Return an instance of the problem's class, made with the arguments in the table.
+
+        Args:
+            path: the dotted path of the table, for messages.
+            directory: the folder in which the class file is looked for.
+            defaults: values of arguments that the table leaves out.
 
         Raises:
             InputError: if the class cannot be loaded or is an equation of kanpinn that has a name
@@ -282,7 +292,7 @@ class EigenClassTable(ClassTable):
 
 
 class EquationTable(ProblemTable):
-    """One of the equations that kanpinn has, with its data."""
+    """A table that names one of the ready-made equations of kanpinn, and gives its data."""
 
     equation: str
     domain: Annotated[
@@ -328,7 +338,7 @@ class Named(models.TomlTable):
 
 
 class AutoTable(Named):
-    """A table that leaves the class and its arguments to trials."""
+    """A table that leaves the choice of a class and its arguments to trial solves."""
 
     type: Literal["auto"]
 
@@ -338,7 +348,7 @@ class AutoTable(Named):
 
 
 class OwnTable(Named):
-    """The arguments of a class of the user; they are checked when the class is loaded.
+    """A table that names a class of the user; its keys are checked when the class is loaded.
 
     Attributes:
         base: the class of which the user's class must be a subclass.
@@ -418,7 +428,7 @@ PARTS = models.Variants({**models.tables_of(ALONE, "part", NetworkTable), models
 
 
 class BesideTable(Named):
-    """Networks side by side, by default each with another seed."""
+    """The table of networks side by side, each for some outputs, by default with other seeds."""
 
     about = Beside
 
@@ -452,7 +462,7 @@ class WithBoundary(Named):
 
 
 class ProblemNetwork(NetworkTable, WithBoundary):
-    """A network for a problem."""
+    """The table of a network for a differential equation."""
 
 
 class ProblemCells(ProblemNetwork):
@@ -472,15 +482,15 @@ class ProblemCells(ProblemNetwork):
 
 
 class OwnProblemNetwork(OwnNetwork, WithBoundary, extra="allow"):
-    """A network class of the user, for a problem."""
+    """The table of a network class of the user, for a differential equation."""
 
 
 class ProblemBeside(BesideTable, WithBoundary):
-    """Networks side by side for a problem."""
+    """The table of networks side by side, for a problem: each represents some of the fields."""
 
 
 class AutoNetwork(AutoTable, WithBoundary):
-    """A table that leaves the network to trials."""
+    """A table that leaves the choice of the network to trial solves."""
 
 
 SIGN = ' with type = "..."'
@@ -510,7 +520,7 @@ SOLVE_STAGES = models.Variants(FIT_STAGES.tables | {"auto": AutoTable})
 
 
 class ReferenceFile(models.TomlTable):
-    """The arguments of a reference from a file; its path is relative to the settings' folder."""
+    """The table of a reference solution in a file; paths start at the settings' folder."""
 
     arg_path: Annotated[str, Field(alias="path")]
 
@@ -519,7 +529,7 @@ class ReferenceFile(models.TomlTable):
 
 
 class OwnReference(OwnTable):
-    """The arguments of a reference class of the user."""
+    """The arguments of a class of the user that gives a reference solution."""
 
     base = Recipe
 
@@ -534,10 +544,10 @@ REFERENCES = models.Variants(
 
 
 def chosen_sections(choice: Choice, boundary: str) -> dict[str, Any]:
-    """Return the sections of a file that describe a choice of trials.
+    """Return the sections of a file that describe the settings that trial solves chose.
 
     Args:
-        choice: the network, points, loss and optimizers that trials chose.
+        choice: the chosen network, points, loss and optimizers.
         boundary: the value of the key `boundary` of [network].
     """
     names = {found: name for name, found in {**NETWORKS, **OPTIMIZERS}.items()}
@@ -587,7 +597,12 @@ class DataTable(models.TomlTable):
 
     @abstractmethod
     def build(self, path: str, directory: Path, **defaults: Any) -> Data:
-        """Return the data, divided into parts; defaults: the `seed` of the run.
+        """Return the data, divided into rows for training, validation and test.
+
+        Args:
+            path: the dotted path of the table, for messages.
+            directory: the folder in which data files are looked for.
+            defaults: the `seed` of the run, for the division.
 
         Raises:
             InputError: if a key, a file or one of its columns cannot be used.

@@ -124,7 +124,7 @@ class Override:
 
     @staticmethod
     def of(key: str, value: Any) -> "Override":
-        """Return the override of a key such as "optimizer[0].steps".
+        """Return the override that gives a value to a key such as "optimizer[0].steps".
 
         Raises:
             InputError: if `key` is not the path of a key.
@@ -135,7 +135,11 @@ class Override:
 
 
 def override(data: dict[str, Any], changes: Sequence[Override]) -> dict[str, Any]:
-    """Return a copy of the tables with the changes made.
+    """Return a copy of a file's tables with some values replaced.
+
+    Args:
+        data: the tables.
+        changes: the new values.
 
     Raises:
         InputError: if a path leads through a value that is neither a table nor a list.

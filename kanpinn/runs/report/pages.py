@@ -90,7 +90,7 @@ def usable(row: Row, *columns: str) -> bool:
 
 
 def path_of(study: Study, found: Sequence[Dimension], against: str) -> Dimension | None:
-    """Return the dimension along which the points of an error curve follow each other.
+    """Return the dimension (a varied size) along which the points of an error curve are joined.
 
     For a varied key this is the key's first numeric dimension. For a measured column it is a
     numeric dimension along which the column takes different values while the other dimensions are
@@ -148,6 +148,8 @@ def _degree(study: Study, row: Row, places: frozenset[int]) -> int | None:
     """Return the lowest spline degree of a KAN's layers whose grids vary; None for other networks.
 
     Args:
+        study: the study.
+        row: a run of the study.
         places: the indices of the layers whose grids vary.
     """
     with contextlib.suppress(InputError, OSError):
@@ -399,9 +401,10 @@ def draw_study(study: Study, folder: Path | None = None) -> list[Path]:
 
 
 def figure_of(picture: Picture, notes: bool = True) -> Figure:
-    """Return a figure with a panel for each error, side by side.
+    """Return a Matplotlib figure of a picture, with a panel for each error, side by side.
 
     Args:
+        picture: the curves or spreads of errors, with their texts.
         notes: whether the picture's notes are written below the panels.
     """
     text = textwrap.wrap(" ".join(picture.notes), 120) if notes else []
@@ -615,7 +618,7 @@ HEADS = NAMES | {"l2_relative": "rel. L²", "h1_relative": "rel. H¹"}
 
 
 def varied(study: table.Study) -> ShownTable:
-    """Return the table of the varied keys with their values."""
+    """Return the table, for a report, of the varied keys of a study with their values."""
     columns = {key: dict.fromkeys(map(table.full, study.column(key))) for key in study.varied}
     rows = [[key, str(len(values)), ", ".join(values)] for key, values in columns.items()]
     return ShownTable(["key", "number of values", "values"], rows, "Varied keys and their values")
@@ -647,9 +650,12 @@ def orders_table(drawn: Sequence[Picture]) -> ShownTable:
 
 
 def runs_table(study: table.Study, above: str = "") -> ShownTable:
-    """Return the table of all runs. The text of a link to a run's folder is the hash in its name.
+    """Return the table, for a report, of all runs of a study.
+
+    The text of a link to a run's folder is the hash in its name.
 
     Args:
+        study: the study.
         above: the address of the study's folder relative to the page, with "/" at its end.
     """
     keys, rows = table.telling(study), []
@@ -673,6 +679,7 @@ def write_report(study: table.Study, output: Path | None = None) -> Path:
     """Write the report of a study, with links to its runs' folders, and return the report's path.
 
     Args:
+        study: the study.
         output: the file to write, by default report.html in the study's folder.
     """
     path, above = study.path / REPORT if output is None else output, ""
@@ -745,7 +752,15 @@ def study_html(study: table.Study, above: str = "") -> str:
 def plot(
     study: table.Study, over: str | None = None, error: str | None = None, ax: Given = None
 ) -> Any:
-    """Draw the errors of a study; the arguments are those of `Study.plot`."""
+    """Draw the errors of a study on axes of Matplotlib, and return the axes.
+
+    Args:
+        study: the study.
+        over: the quantity on the horizontal axis: a varied key by its short name, or "parameters",
+            "points" or "seconds"; by default that of the report's first figure.
+        error: the column of the errors; by default the first one with a value.
+        ax: the axes; by default those of a new figure.
+    """
     picture = _picture_over(study, over)
     if error is not None:
         one_of("error", error, picture.errors)

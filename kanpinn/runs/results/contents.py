@@ -68,10 +68,18 @@ class Contents(ABC, Generic[R]):
 
     @abstractmethod
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the attributes of a result that are read from entries of `record`, by name."""
+        """Return those attributes of a result that are read from run.json, by name.
+
+        Args:
+            record: the contents of run.json.
+        """
 
     def shown(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return further values of run.json by name, which `kanpinn.solvers.summary` prints."""
+        """Return the further values of run.json that the printed summary of a run shows, by name.
+
+        Args:
+            record: the contents of run.json.
+        """
         return {}
 
     def write(self, result: R, settings: Mapping[str, Any], folder: Path, figures: bool) -> None:
@@ -109,11 +117,11 @@ class Contents(ABC, Generic[R]):
 
 
 def typed(hint: Any, saved: Any, absent: float = math.nan) -> Any:
-    """Convert a value of run.json to the type `hint`, such as a dataclass or dict[str, float].
-
-    For other types than float, null becomes None.
+    """Convert a value of run.json to a type, such as a dataclass or dict[str, float].
 
     Args:
+        hint: the type.
+        saved: the value. For other types than float, null becomes None.
         absent: the float that replaces null, since JSON has neither NaN nor infinity.
     """
     kind: Any = typing.get_origin(hint) or hint
@@ -142,28 +150,28 @@ class SolveContents(Contents[Solution]):
     def record(self, result: Solution) -> dict[str, Any]:
         """Return the entries of run.json for a solve.
 
-        - errors: the norms of the error against the exact solution or the reference; None if the
-          problem has neither.
+        - errors: the norms of the error against the exact solution or the reference solution; None
+          if the problem has neither.
         - reference: the source of the reference solution and its own relative L2 error.
-        - estimate: the norms of the error, estimated without an exact solution or a reference. If a
+        - estimate: the norms of the error, estimated without an exact or reference solution. If a
           norm is not known, it is null, and the entry "reason" says why. The entry "bound" has
           guaranteed bounds of the norms, null if unknown or infinite, or the reason why there are
           no bounds.
         - estimated_error: the relative L2 error as estimated by `estimate` or, without it, by the
-          solve itself, as in cells and marches; null if unknown.
-        - verification: the loss at fresh points, and the loss at the points of the solve.
-        - estimated: each unknown number with its 95% confidence bounds (null if infinite), the
-          change that one more step would make (`step`), whether this change is small (`arrived`),
-          whether the network's own error is known (`resolved`), and the names of the other numbers
-          from which the data do not tell the number apart (`confounded`).
-        - dependences: pairs of unknown numbers that the data hardly tell apart.
+          solve itself, as in cells and marches in time; null if unknown.
+        - verification: the loss at points that the solve has not used, and the loss at its points.
+        - estimated: each unknown scalar parameter with its 95% confidence bounds (null if
+          infinite), the change that one more step would make (`step`), whether this change is small
+          (`arrived`), whether the network's own error is known (`resolved`), and the names of the
+          other parameters from which the data do not tell it apart (`confounded`).
+        - dependences: pairs of unknown parameters that the data hardly tell apart.
         - spreads: the half-widths of the confidence bounds of each unknown field over the domain.
         - noise: the estimated noise of the data, None without unknowns.
-        - invariants: for each invariant its value at the first moment, its drift, and the drift
+        - invariants: for each invariant its value at the initial time, its drift, and the drift
           relative to the integral of the density's absolute value.
         - quantities: the numbers that the problem computes from its solution, by name; null if the
           problem's function fails.
-        - auto: the log of the trials of `TrialSearch`, empty if no trials were made.
+        - auto: the log of the trial solves of `TrialSearch`, empty if no trials were made.
         - seconds: the times of the whole solve ("total"), of each optimizer, and of the reference;
           "total" excludes the estimate and the computation of the reference.
         """

@@ -53,16 +53,16 @@ TRIALS = "trials.pt"
 def config_to_resume(path: str | os.PathLike[str], trust: bool = False) -> Config:
     """Return the configuration with which a run is resumed.
 
-    The configuration is read from run.json. If the run chooses its settings by trials, it is read
-    from trials.pt, since run.json then has the settings of the present trial.
+    The configuration is read from run.json. If the run chooses its settings by trial solves, it is
+    read from trials.pt, since run.json then has the settings of the present trial.
 
     Args:
         path: the run folder, with or without ".partial", or a file in it.
-        trust: as for `config_of`.
+        trust: whether class files may lie outside the folder or have changed since the run.
 
     Raises:
-        InputError: as for `config_of`; also for foreign class files named in trials.pt, and for a
-            damaged trials.pt.
+        InputError: if there is no run folder or no configuration in it, for a damaged trials.pt
+            and, without `trust`, for class files outside the folder or changed since the run.
     """
     folder = run_folder(path)
     known, searched = config_of(path, trust), read_checkpoint(folder, TRIALS)
@@ -155,7 +155,10 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
 
 
 def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a resumed run must keep; optimizer i has the key "optimizer[i]"."""
+    """Return those settings of a run that must not change when it is resumed.
+
+    Steps, tolerances, time budget and threads are left out; optimizer i has the key "optimizer[i]".
+    """
     kept = copy.deepcopy(dict(settings))
     for free in ("threads", "budget_seconds"):
         kept.get("run", {}).pop(free, None)
@@ -229,12 +232,12 @@ KINDS = {Solution: "problem", Eigensolution: "eigen", Fitted: "fit"}
 
 
 def run_record(result: Result, config: Config) -> dict[str, Any]:
-    """Return the entries of run.json that are known only at the end of a run.
+    """Return the entries of run.json that are known only at the end of a run, by name.
 
-    success: whether the run has converged. seconds: times without imports and figures. loss: the
-    total loss, and the mean of each term without its weight. outside_grids: for each layer, the
-    fraction of the first term's points at which an input of the layer lies outside its spline grid;
-    None for layers without a grid.
+    The entry success says whether the run has converged, seconds has times without imports and
+    figures, loss has the total loss, and the mean of each term without its weight. outside_grids
+    has for each layer the fraction of the first term's points at which an input of the layer lies
+    outside its spline grid; None for layers without a grid.
     """
     rows = result.history.rows
     common = {
@@ -509,7 +512,8 @@ class RunFolder:
     def adopt(self, choice: Choice, why: str, state: Mapping[str, Any]) -> None:
         """Observer of a `TrialSearch`: write its state to trials.pt and the choice to run.json.
 
-        The checkpoint.pt of the previous trial is removed.
+        A `TrialSearch` chooses settings by trial solves. The checkpoint.pt of the previous trial is
+        removed.
 
         Args:
             choice: the network, points and optimizers of the next trial or, at the end of the
@@ -561,14 +565,18 @@ class RunFolder:
         write_checkpoint(self.path, state, self.sources.settings, self.earlier)
 
     def checkpoint(self, run: SolverState) -> None:
-        """Observer of a solve: write checkpoint.pt if `pace` says so or the run is interrupted."""
+        """Observer of a solve: write checkpoint.pt at intervals, and if the run is interrupted.
+
+        Args:
+            run: the state of the solve.
+        """
         self._run = run
         if run.interrupted or self.pace.is_due:
             with self.pace.writing():
                 self.write_state(run.state_dict())
 
     def keep(self) -> None:
-        """Write checkpoint.pt if the steps have ended, but the result is not yet written."""
+        """Write checkpoint.pt if the last step was taken, but the result is not yet written."""
         if self._run is not None and self._run.status is not None:
             self.write_state(self._run.state_dict())
 

@@ -69,8 +69,9 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
     Every column of /history has the step as its HDF5 dimension scale. /network has a group for each
     layer with its coefficients and, for splines, the knots of its basis ("basis.knots"), a group
     "enrichment" for known functions that are added to the last layer, and a group "constants" for
-    unknown numbers, whose values are in /history. The layers of networks side by side, or of time
-    windows, are called "part_0.layer_0" and so on; a group "windows" has the ends of time windows.
+    unknown scalar parameters, whose values are in /history. The layers of networks side by side, or
+    of time windows, are called "part_0.layer_0" and so on; a group "windows" has the ends of time
+    windows (spans of time that are solved one after another).
 
     The layer of a network in N cells has a tree of boxes in [-1, 1]^d. The attribute "roots" of the
     layer is the number of boxes of level 0 along each coordinate. The dataset "level", (N, d), says
@@ -124,7 +125,7 @@ def write_run(file: h5py.File, result: Result, settings: Mapping[str, Any]) -> N
 
 
 def _digest(*groups: h5py.Group) -> str:
-    """Return one sha256 of the names, types, shapes and values of all datasets in the groups."""
+    """Return one sha256 of all datasets in the groups: their names, types, shapes and values."""
     found = hashlib.sha256()
     for group in groups:
         names: list[str] = []

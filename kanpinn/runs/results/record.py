@@ -48,7 +48,7 @@ def software(folder: str) -> Mapping[str, Any]:
 def outside_grids(result: Result) -> list[float | None]:
     """Return for each layer the fraction of points at which an input lies outside the spline grid.
 
-    The points are those of the first loss term. Layers without a grid have None for the fraction.
+    The points are the collocation points of the first loss term. Layers without a grid have None.
     """
     points = result.residuals.terms[0].points
     shares: list[float | None] = []
@@ -69,7 +69,10 @@ def outside_grids(result: Result) -> list[float | None]:
 
 
 def strict(value: Any) -> Any:
-    """Return the value as strict JSON: dicts, lists, texts, numbers; None for NaN and infinity."""
+    """Return a value in the types of strict JSON: dicts, lists, texts, numbers; None for NaN.
+
+    Infinity becomes None, too.
+    """
     return json.loads(json.dumps(value, default=_plain), parse_constant=lambda _: None)
 
 

@@ -53,7 +53,12 @@ class DaskExecutor(Executor):
         return 0
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Shut down as `Executor.shutdown`, and close the cluster if `start` has started one."""
+        """Shut the executor down, and close the cluster if it has been started here.
+
+        Args:
+            wait: whether to wait for the calls that run.
+            cancel_futures: whether calls that have not begun are cancelled.
+        """
         client, self._client = self._client, None
         if client is None:
             return
@@ -147,7 +152,11 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def closing(executor: Executor) -> Iterator[Executor]:
-    """Shut the executor down when the block ends, without waiting if the block raised."""
+    """Shut an executor down when the block ends, without waiting if the block raised.
+
+    Args:
+        executor: the executor.
+    """
     try:
         yield executor
     except BaseException:  # Ctrl-C as well: no run may go on in the background

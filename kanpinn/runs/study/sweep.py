@@ -213,7 +213,7 @@ def _check_value(at: str, value: Any) -> None:
 
 
 def _short(value: Any) -> str:
-    """Return a short text for a value of a dimension, such as "4-8-1" for a list."""
+    """Return a short text for a varied value, for the run folder's name: "4-8-1" for a list."""
     match value:
         case list():
             return "-".join(map(_short, value))
@@ -560,15 +560,19 @@ class Sweep:
         return study
 
     def _kept(self) -> str:
-        """Return text for messages: how many runs are finished, and how to continue the study."""
+        """Return a part of error messages: how many runs are finished, and how to continue."""
         finished = f"{len(self.done)} of {len(self.rows)} runs are finished and kept"
         return f"{finished}; the study continues from there if it is repeated"
 
     def _fill(self, index: int, columns: Mapping[str, Any]) -> None:
         """Put the columns of a run into its row, except columns with the name of a varied key.
 
-        The column of an unknown number k has the name of a varied key if the true value of k is
-        varied.
+        The column of an unknown parameter k of an inverse problem has the name of a varied key if
+        the true value of k is varied.
+
+        Args:
+            index: the number of the row.
+            columns: the values by the names of the columns.
         """
         self.rows[index] |= {k: v for k, v in columns.items() if k not in self.varied}
 

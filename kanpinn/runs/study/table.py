@@ -100,8 +100,8 @@ class Study(Shown):
 
     A row has the varied keys, then status (the status of the solution, or "waiting"), l2_relative,
     h1_relative, parameters, seconds, l2_squared, h1_squared, steps, points and run, the name of the
-    run's folder in runs/. Values that are not known are None. An unknown number k of an inverse
-    problem adds k, k_low and k_high: the estimate and its 95% confidence bounds.
+    run's folder in runs/. Values that are not known are None. An unknown scalar parameter k of an
+    inverse problem adds k, k_low and k_high: the estimate and its 95% confidence bounds.
 
     In place of the errors, a row of an eigenvalue problem (kind "eigen") has the largest
     eigenvalue_relative and residual over its modes, and a row of a fit (kind "fit") has scores such
@@ -114,15 +114,6 @@ class Study(Shown):
         rows: for each run a dict from the names of the columns to the values.
         version: the version of kanpinn that made the study; None if it is not known.
         kind: the kind of all runs: "problem", "eigen" or "fit".
-
-    Example:
-        >>> from pathlib import Path
-        >>> import kanpinn as kp
-        >>> keys = ("network.grid", "l2_relative")
-        >>> rows = tuple(dict(zip(keys, one)) for one in ((4, 1e-3), (8, 1e-5)))
-        >>> study = kp.Study(Path("results/orders-1a2b3c4d"), "orders", ("network.grid",), rows)
-        >>> [row["l2_relative"] for row in study.rows]
-        [0.001, 1e-05]
     """
 
     shown_by = "kanpinn.runs.report.pages"
@@ -316,7 +307,7 @@ class Dimension:
         return self.numbers is not None and min(self.numbers) > 0 and self.name != "degree"
 
     def follows(self, other: "Dimension") -> bool:
-        """Return whether the labels of another dimension determine those of this dimension."""
+        """Return whether the labels of this dimension are determined by those of another one."""
         return determined(self.labels, other.labels)
 
 
@@ -350,7 +341,7 @@ def is_seed(key: str) -> bool:
 
 
 class Size(NamedTuple):
-    """The size of a run: the value of a varied key or, if it is a list, one of its components.
+    """The number that varies in a value of a key: the value itself or a component of a list.
 
     Args:
         number: the value or the component.
@@ -364,10 +355,10 @@ class Size(NamedTuple):
 
 
 def sizes_of(values: Sequence[Any]) -> list[Size] | None:
-    """Return the size for each value; None if a value is neither a number nor a list of numbers.
+    """Return the varying number of each value of a key; None if a value has no number.
 
-    The size of [4, 8] has the number 8 and the rest "[4, ·]", or "[·, ·]" if the last component
-    determines the first.
+    A value has to be a number or a list of numbers. The size of [4, 8] has the number 8 and the
+    rest "[4, ·]", or "[·, ·]" if the last component determines the first.
     """
     lists = [tuple(v if isinstance(v, list) else [v]) for v in values]
     if not lists or not all(one and {*map(type, one)} <= {int, float} for one in lists):
@@ -400,7 +391,12 @@ def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
 
 
 def determined(values: Sequence[Hashable], by: Sequence[Hashable]) -> bool:
-    """Return True if items of `values` are equal wherever the items of `by` are equal."""
+    """Return True if items are equal wherever other items are equal, so that those determine them.
+
+    Args:
+        values: the items.
+        by: the other items, in the same order.
+    """
     return len(set(zip(by, values, strict=True))) == len(set(by))
 
 
@@ -424,9 +420,10 @@ def names_of(values: Sequence[Any]) -> list[str]:
 
 
 def full(value: Any, but: Container[str] = ()) -> str:
-    """Return the text of a value of a key.
+    """Return the text of a value of a varied key, without some entries of its tables.
 
     Args:
+        value: the value.
         but: entries of tables that are left out, each as "type.key=value", such as "adam.steps=50".
     """
     match value:
@@ -544,7 +541,7 @@ def _foremost(study: Study) -> str:
 
 
 def summary_of(study: Study) -> dict[str, Any]:
-    """Return a summary of a study: its name, folder, counts of runs, best run and failed runs.
+    """Return the summary of a study as a dict: name, folder, counts of runs, best and failed runs.
 
     Overfitted runs count as failed.
     """
@@ -572,7 +569,7 @@ def failures(study: Study) -> dict[str, list[str]]:
 
 
 def telling(study: Study) -> list[str]:
-    """Return the varied keys with more than one value."""
+    """Return those varied keys of a study that have more than one value."""
     return [key for key in study.varied if len({*map(full, study.column(key))}) > 1]
 
 
