@@ -84,6 +84,13 @@ class Condition(ABC):
     Raises:
         InputError: for a weight that is not positive and finite, for a boundary, piece or domain of
             the wrong type, and for data that are no numbers, formulas or functions.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> box = kp.Box(x=(0, 1), y=(0, 1))
+        >>> wall = kp.Dirichlet(box.boundary["x_min"], "sin(pi*y)", weight=10)
+        >>> isinstance(wall, kp.Condition), wall.weight
+        (True, 10)
     """
 
     # The arguments that say where the condition holds, with their permitted types.
@@ -625,6 +632,12 @@ class NormalDirichlet(ComponentDirichlet):
 
     At an impermeable wall the value is 0. `TangentialDirichlet` prescribes the tangential
     component. The arguments are those of `ComponentDirichlet`.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> wall = kp.Box(x=(0, 2), y=(0, 1)).boundary["y_min", "y_max"]
+        >>> kp.NormalDirichlet(wall, 0.0, ("u", "v")).fields
+        ('u', 'v')
     """
 
     def rows(self, normals: Tensor) -> Tensor:
@@ -740,6 +753,13 @@ class Initial(Condition):
 
     Raises:
         InputError: if the domain has no time, or for data of another kind.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> string = kp.Box(x=(0, 1), t=(0, 1))
+        >>> start = kp.Initial(string, "sin(pi*x)", rate=0.0)
+        >>> start.value is not None, start.rate is not None
+        (True, True)
     """
 
     domain: Domain

@@ -42,6 +42,12 @@ class Unknown:
     Raises:
         InputError: for a start or exact value that is not a finite number, or that is not above 0
             although `positive` is True.
+
+    Example:
+        >>> import kanpinn as kp
+        >>> viscosity = kp.Unknown(start=1.0, positive=True, exact=0.1)
+        >>> viscosity.start, viscosity.positive
+        (1.0, True)
     """
 
     start: float | int = 1.0
@@ -271,6 +277,19 @@ class Problem(BoundaryValueProblem):
     forces.
     `velocity_fields` names the two velocity components of a flow in the plane; pictures then show
     the streamlines, in evolutions at the final time.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> class Membrane(kp.Problem):
+        ...     domain = kp.Box(x=(0, 1), y=(0, 1))
+        ...     def residual(self, p, u):
+        ...         return kp.laplacian(u) + 1
+        ...     def conditions(self):
+        ...         return [kp.Dirichlet(self.domain.boundary, 0.0)]
+        >>> solution = kp.solve(Membrane(), kp.KAN([2, 32, 1], degree=7))
+        >>> f"{float(solution(torch.tensor([[0.5, 0.5]]))):.3f}"
+        '0.074'
     """
 
     unknowns: Mapping[str, Unknown] = MappingProxyType({})

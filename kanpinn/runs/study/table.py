@@ -114,6 +114,15 @@ class Study(Shown):
         rows: for each run a dict from the names of the columns to the values.
         version: the version of kanpinn that made the study; None if it is not known.
         kind: the kind of all runs: "problem", "eigen" or "fit".
+
+    Example:
+        >>> from pathlib import Path
+        >>> import kanpinn as kp
+        >>> keys = ("network.grid", "l2_relative")
+        >>> rows = tuple(dict(zip(keys, one)) for one in ((4, 1e-3), (8, 1e-5)))
+        >>> study = kp.Study(Path("results/orders-1a2b3c4d"), "orders", ("network.grid",), rows)
+        >>> [row["l2_relative"] for row in study.rows]
+        [0.001, 1e-05]
     """
 
     shown_by = "kanpinn.runs.report.pages"
