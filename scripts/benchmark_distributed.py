@@ -14,15 +14,13 @@ the ratios round by round.
 
 How long: three minutes on two idle cores; --smoke: half a minute, its times mean nothing.
 
-Writes to --output: benchmark_distributed.md, timings.csv, communication.csv, figure.png and .pdf,
-benchmark_distributed.json.
+Writes to --output: benchmark_distributed.md and benchmark_distributed.json.
 """
 
-import argparse
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,18 +30,17 @@ from unittest.mock import patch
 import torch
 import torch.distributed as dist
 from common import script
-from common.script import save_figure, solve_job
+from common.script import solve_job
 from machinery import timing
-from matplotlib.axes import Axes
 from scaling.workers import Workers
 from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.distributed import world
+from kanpinn._support.files import write_text
 from kanpinn.linalg import fold
 from kanpinn.loss import Residuals
 from kanpinn.optimizers.output_layer import solve_output
-from kanpinn.plotting.style import BLUE, GREY, STYLE, VERMILLION, new_figure, style_of, tidy
 
 NETWORK, LATENCY = 1.25e9, 50e-6  # bytes a second (10 Gbit/s), seconds a message: assumed
 RANKS, PARAMETERS = (2, 16, 128, 1000), (240, 1000, 2880, 10_000)
@@ -257,48 +254,6 @@ KINDS = {"strong": (TWO, HALVES), "weak": (TWICE, WHOLES)}
 SCALES = {"bytes": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
-def write(
-    folder: Path, agree: dict[str, float], scales: list[Scaling], folds: list[Fold], smoke: bool
-) -> None:
-    """Write the page, both tables and the figure."""
-    script.write_csv(folder / "timings.csv", TIMINGS, _timings(scales))
-    script.write_csv(folder / "communication.csv", COMMUNICATION, _communication(folds))
-    figure = new_figure(7.2, 3.0)
-    left, middle, right = figure.subplots(1, 3)
-    _draw_scaling(left, scales, "strong")
-    _draw_scaling(middle, scales, "weak")
-    _draw_paper(right, folds)
-    save_figure(figure, folder / "figure", smoke)
-    (folder / "benchmark_distributed.md").write_text(_page(agree, scales, folds), encoding="utf-8")
-
-
-TIMINGS = "task contender points parameters rounds median_s smallest_s largest_s speed_up".split()
-COMMUNICATION = (
-    "parameters ranks triangle_bytes busiest_bytes total_bytes gradient_bytes own_s messages_s "
-    "combining_s efficiency"
-).split()
-
-
-def _timings(scales: Iterable[Scaling]) -> list[list[object]]:
-    return [
-        [s.task, name, s.points, s.parameters, len(seconds)]
-        + [
-            f"{v:.6g}"
-            for v in (statistics.median(seconds), min(seconds), max(seconds), s.over(name))
-        ]
-        for s in scales
-        for name, seconds in s.seconds.items()
-    ]
-
-
-def _communication(folds: Iterable[Fold]) -> list[list[object]]:
-    return [
-        [f.parameters, f.ranks, f.triangle, f.busiest, f.total]
-        + [f"{v:.6g}" for v in (f.gradient, f.own, f.waiting, f.combining, f.efficiency)]
-        for f in folds
-    ]
-
-
 def _page(agree: dict[str, float], scales: list[Scaling], folds: list[Fold]) -> str:
     differences = [[name, f"{value:.1e}"] for name, value in agree.items()]
     columns = ["task", "contender", "seconds", "speed-up"]
@@ -344,43 +299,8 @@ def _bytes(n: float) -> str:
     return f"{n / SCALES[unit]:.3g} {unit}"
 
 
-def _draw_scaling(ax: Axes, scales: list[Scaling], kind: str) -> None:
-    places = range(len(scales))
-    reached, allowed = ([s.over(contender) for s in scales] for contender in KINDS[kind])
-    ax.plot(places, reached, "o", color=BLUE, label="2 processes together")
-    ax.plot(places, allowed, "_", color=VERMILLION, markersize=14, label="2 side by side")
-    ideal = 2 if kind == "strong" else 1
-    ax.axhline(ideal, color=GREY, linestyle=":", label="ideal")
-    ax.set_xticks(places, [s.task.replace(" ", "\n").replace("-", "-\n") for s in scales])
-    ax.set(ylim=(0, 1.15 * max(ideal, *reached, *allowed)), xlim=(-0.5, len(scales) - 0.5))
-    what = {"strong": "speed-up, the same points", "weak": "efficiency, the same points each"}
-    ax.set_title(what[kind], fontsize=STYLE.small)
-    tidy(ax).legend(fontsize=STYLE.letter, frameon=False)
-
-
-def _draw_paper(ax: Axes, folds: list[Fold]) -> None:
-    for number, parameters in enumerate(PARAMETERS):
-        own = [f for f in folds if f.parameters == parameters]
-        ranks, reached = zip(*((f.ranks, f.efficiency) for f in own), strict=True)
-        ax.plot(ranks, reached, label=f"P = {parameters:,}", **style_of(number))
-    ax.set_xscale("log")
-    ax.set(ylim=(0, 1.05), xlabel="ranks")
-    ax.xaxis.label.set_fontsize(STYLE.small)
-    ax.set_title("efficiency on paper", fontsize=STYLE.small)
-    tidy(ax).legend(fontsize=STYLE.letter, frameon=False)
-
-
 NAME = Path(__file__).stem
 AGREE, FEW_STEPS = 1e-10, 1e-8
-
-
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    chosen = script.options(
-        NAME, __doc__, given, rounds=dict(type=int, default=9, help="repetitions (9)")
-    )
-    if chosen.rounds < 1:
-        chosen.error(f"--rounds {chosen.rounds}: expected 1 or more")
-    return chosen
 
 
 def agreement(workers: Workers, small: bool) -> dict[str, float]:
@@ -423,7 +343,9 @@ def figures(
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    chosen = arguments(given)
+    chosen = script.options(
+        NAME, __doc__, given, rounds=dict(type=int, default=9, help="repetitions (9)")
+    )
     workers = Workers(2)
     try:
         agree = agreement(workers, chosen.smoke)
@@ -433,10 +355,8 @@ def main(given: Sequence[str] | None = None) -> None:
         workers.end()
     triangle = Fold(100, 2, 1).triangle
     counted = max(max(given, taken) / triangle for given, taken in sent)
-    folds = folds_at(scales[0].rate)
-    write(chosen.output, agree, scales, folds, chosen.smoke)
-    found = figures(agree, scales, counted)
-    script.write_verdicts(chosen.output / "benchmark_distributed.json", found)
+    write_text(chosen.output / f"{NAME}.md", _page(agree, scales, folds_at(scales[0].rate)))
+    script.write_verdicts(chosen.output / f"{NAME}.json", figures(agree, scales, counted))
 
 
 if __name__ == "__main__":

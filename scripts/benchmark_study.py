@@ -1,39 +1,29 @@
 """What a study costs beyond its solves, and what a second worker brings.
 
 What: (1) a study of quick runs by one worker: the time from one run's end to the next's without the
-solve, plus the run's share of planning and of the table; and where that time goes. (2) The same
-runs of about a second by one worker and by two, whole calls of kanpinn.sweep, starts and imports
-included. What a killed study loses is measured by trust_files.py.
+solve, plus the run's share of planning and of the table. (2) The same runs of about a second by one
+worker and by two, whole calls of kanpinn.sweep, starts and imports included. What a killed study
+loses is measured by trust_files.py.
 
 How long: some three minutes on two idle cores; --smoke: some seconds, its times mean nothing.
 
-Writes to --output: overhead.csv, benchmark_study.md, benchmark_study.json; the studies themselves
-are in studies/ and go when they have been measured.
+Writes to --output: benchmark_study.md, benchmark_study.json; the studies themselves are in studies/
+and go when they have been measured.
 """
 
 import shutil
 import statistics
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from inspect import ismethod
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from common import script
 
 import kanpinn as kp
-from kanpinn.runs.config import Config, SolveJob
-from kanpinn.runs.results import folder as folders
-from kanpinn.runs.results.checkpoint import write_checkpoint
-from kanpinn.runs.results.contents import Contents, SolveContents
-from kanpinn.runs.results.folder import run_record
-from kanpinn.runs.study.sweep import Task, execute, plan, version
-from kanpinn.runs.study.table import RUNS
+from kanpinn.runs.study.sweep import plan
 
 PROBLEM = script.PROBLEMS / "poisson2d.toml"
 SMALL = {"network.hidden": [[4]], "network.grid": [4], "network.degree": [3]}
@@ -51,20 +41,8 @@ def steady(runs: int, steps: int) -> dict[str, Any]:
     return quick(runs) | {"optimizer": [[stage]]}
 
 
-PARTS: dict[str, tuple[Any, Callable[..., Any]]] = {
-    "problem, network, points built": (Config, Config.build),
-    "folder made": (folders.RunFolder, folders.RunFolder.at),
-    "solve": (SolveJob, SolveJob.run),
-    "fields on a grid": (SolveContents, SolveContents.grid),
-    "result.h5 and fields.vtkhdf": (Contents, Contents.write),
-    "checkpoint.pt": (folders, write_checkpoint),
-    "run.json": (folders, run_record),
-}
-"""Calls that are timed, by what they do: where each is looked up, and the call."""
-
-
-def overhead(runs: int, output: Path, executor: Executor | None) -> tuple[float, float]:
-    """Return the seconds for each run beyond the solve: between runs, and for planning and table.
+def overhead(runs: int, output: Path, executor: Executor | None) -> float:
+    """Return the seconds for each run beyond the solve: between runs, for planning and the table.
 
     There is one worker. The first run, which waits for the worker's imports, does not count.
     """
@@ -82,44 +60,7 @@ def overhead(runs: int, output: Path, executor: Executor | None) -> tuple[float,
     begun = time.perf_counter()
     plan(PROBLEM, quick(runs), {}, Path())
     study.write()
-    return between, (time.perf_counter() - begun) / runs
-
-
-def breakdown(runs: int, output: Path) -> dict[str, float]:
-    """Return the milliseconds of each part of a run, medians over runs in this process."""
-    shutil.rmtree(output, ignore_errors=True)
-    (output / RUNS).mkdir(parents=True)
-    entries, _ = plan(PROBLEM, quick(runs + 1), {}, Path())
-    seconds: dict[str, list[float]] = defaultdict(list)
-    with _timed(seconds):
-        for entry in entries:
-            settings, where = entry.config.to_dict(), str(entry.config.directory)
-            task = Task(settings, where, "poisson2d", str(output), entry.name, version())
-            begun = time.perf_counter()
-            execute(task)
-            seconds["the whole run"].append(time.perf_counter() - begun)
-    return {name: 1e3 * statistics.median(times[1:]) for name, times in seconds.items()}
-
-
-@contextmanager
-def _timed(seconds: Mapping[str, list[float]]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for name, (owner, call) in PARTS.items():
-            timed: Any = _timer(call, seconds[name])
-            made = staticmethod(timed) if ismethod(call) else timed  # of a class method
-            stack.enter_context(patch.object(owner, call.__name__, made))
-        yield
-
-
-def _timer(call: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        begun = time.perf_counter()
-        try:
-            return call(*args, **kwargs)
-        finally:
-            times.append(time.perf_counter() - begun)
-
-    return timed
+    return between + (time.perf_counter() - begun) / runs
 
 
 NAME = Path(__file__).stem
@@ -152,17 +93,14 @@ def main(given: Sequence[str] | None = None) -> None:
     output = chosen.output
     size, studies = (SMOKE if chosen.smoke else Size()), output / "studies"
     figures: dict[str, script.Verdict] = {}
-    parts = measure_overhead(size, studies, figures)
+    measure_overhead(size, studies, figures)
     measure_workers(size, studies, figures)
     shutil.rmtree(studies)
-    publish(figures, parts, output, chosen.smoke)
+    publish(figures, output, chosen.smoke)
 
 
-def measure_overhead(
-    size: Size, studies: Path, figures: dict[str, script.Verdict]
-) -> dict[str, float]:
-    rounds = [overhead(size.quick, studies / "quick", size.executor()) for _ in range(size.rounds)]
-    totals = [sum(both) for both in rounds]
+def measure_overhead(size: Size, studies: Path, figures: dict[str, script.Verdict]) -> None:
+    totals = [overhead(size.quick, studies / "quick", size.executor()) for _ in range(size.rounds)]
     seconds = statistics.median(totals)
     figures["overhead per run, seconds"] = script.verdict(
         seconds, "<= 0.2 beyond the solve and imports", seconds <= 0.2
@@ -170,8 +108,6 @@ def measure_overhead(
     figures["overhead per run, smallest and largest of the rounds"] = script.verdict(
         [min(totals), max(totals)], "told"
     )
-    parts = breakdown(size.quick, studies / "parts")
-    return parts | {"planning and table": 1e3 * statistics.median(share for _, share in rounds)}
 
 
 def measure_workers(size: Size, studies: Path, figures: dict[str, script.Verdict]) -> None:
@@ -192,18 +128,13 @@ def measure_workers(size: Size, studies: Path, figures: dict[str, script.Verdict
     figures["seconds by one worker and by two"] = script.verdict(medians, "told")
 
 
-def publish(
-    figures: dict[str, script.Verdict], parts: dict[str, float], output: Path, smoke: bool
-) -> None:
+def publish(figures: dict[str, script.Verdict], output: Path, smoke: bool) -> None:
     script.write_verdicts(output / "benchmark_study.json", figures, smoke)
-    rows = [[name, f"{value:.1f}"] for name, value in parts.items()]
-    script.write_csv(output / "overhead.csv", ["part", "milliseconds"], rows)
     lines = [
         [name, said(f["value"]), f["target"], "-" if smoke or f["met"] is None else str(f["met"])]
         for name, f in figures.items()
     ]
     text = script.markdown(["figure", "value", "target", "met"], lines)
-    text += "\n" + script.markdown(["part of a run", "ms (median)"], rows)
     (output / "benchmark_study.md").write_text(text, encoding="utf-8")
     print(text)
 

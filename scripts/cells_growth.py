@@ -13,8 +13,8 @@ which shows what the machine allows.
 How long: ten minutes of one idle core, and the ranks five minutes of two; --smoke: seconds, its
 numbers mean nothing.
 
-Writes to --output: cells_growth.md, cells_growth.png and .pdf, cells_growth.json, and pieces/, the
-solves: a run that was stopped continues from them.
+Writes to --output: cells_growth.md, cells_growth.json, and pieces/, the solves: a run that was
+stopped continues from them.
 """
 
 import math
@@ -26,9 +26,7 @@ from pathlib import Path
 
 from common import script
 from common.pieces import Pieces
-from common.script import save_figure
 from growth.solves import Case, Solve, exponent, measured, timed
-from matplotlib.figure import Figure
 from scaling.workers import Workers
 
 from kanpinn._support.files import write_text
@@ -108,7 +106,6 @@ def main(given: Sequence[str] | None = None) -> None:
     turns = [in_turns(case, 1 if chosen.smoke else chosen.rounds) for case in shared]
     text = page(found, turns)
     write_text(chosen.output / f"{NAME}.md", text)
-    save_figure(draw(found), chosen.output / NAME, chosen.smoke)
     script.write_verdicts(chosen.output / f"{NAME}.json", judged(found, turns, chosen.smoke))
     sys.stdout.write(text)
 
@@ -210,21 +207,6 @@ def judged(
             None if smoke else value >= least,
         )
     return figures
-
-
-def draw(found: dict[str, list[Solve]]) -> Figure:
-    """Draw seconds and memory over the number of unknowns."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    panels = figure.subplots(1, 2)
-    for axes, what, label in zip(panels, ("cpu", "gib"), ("processor seconds", "GiB"), strict=True):
-        for series, solves in found.items():
-            style = "--" if series.endswith("varying") else "-"
-            values = [getattr(one, what) for one in solves]
-            axes.plot([one.unknowns for one in solves], values, f"o{style}", label=series)
-        axes.set(xscale="log", yscale="log", xlabel="unknowns", ylabel=label)
-        axes.grid(alpha=0.3)
-    panels[0].legend(fontsize="x-small")
-    return figure
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ networks).
 
 How long: some 12 minutes of one core; --smoke: some seconds, three functions.
 
-Writes to --output (results/fit_special_functions): special.md, special.csv, special.png and .pdf,
+Writes to --output (results/fit_special_functions): special.md, special.png and .pdf,
 pieces/ (a JSON file for each fit: a run that is stopped goes on where it was),
 fit_special_functions.json.
 """
@@ -48,6 +48,7 @@ from scipy import special
 from torch import Tensor
 
 import kanpinn as kp
+from kanpinn._support.files import write_text
 from kanpinn.optimizers import Method as SolveMethod
 from kanpinn.plotting.convergence import error_axis
 from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
@@ -413,7 +414,7 @@ def main() -> None:
         rows.append(row)
         sys.stderr.write("{function} {method} {points}: {test_rmse:.1e}\n".format(**row))
     text = page(rows)
-    fitting.write(chosen.output, "special", rows, text)
+    write_text(chosen.output / "special.md", text)
     save_figure(draw(rows), chosen.output / "special", chosen.smoke)
     script.write_verdicts(chosen.output / "fit_special_functions.json", judge(rows))
     sys.stdout.write(text)

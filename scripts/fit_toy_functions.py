@@ -15,7 +15,7 @@ L-BFGS and Adam, some 4 s each. Three seeds, of points and networks.
 
 How long: some 17 minutes of one core; --smoke: ten seconds, of two functions.
 
-Writes to --output (results/fit_toy_functions): toy.md, toy.csv, toy.png and .pdf, pieces/ (a JSON
+Writes to --output (results/fit_toy_functions): toy.md, toy.png and .pdf, pieces/ (a JSON
 file for each run: a study that is stopped goes on where it was), fit_toy_functions.json.
 """
 
@@ -41,6 +41,7 @@ from scipy.special import j0
 from torch import Tensor, pi
 
 import kanpinn as kp
+from kanpinn._support.files import write_text
 from kanpinn.accuracy.orders import Fit, before_level
 from kanpinn.optimizers import Method
 from kanpinn.plotting.convergence import error_axis, size_axis
@@ -488,7 +489,7 @@ def main() -> None:
         rows.append(row)
         sys.stderr.write("{function} {network} seed {seed}: {test_rmse:.1e}\n".format(**row))
     text = page(rows)
-    fitting.write(chosen.output, "toy", rows, text)
+    write_text(chosen.output / "toy.md", text)
     save_figure(draw(rows), chosen.output / "toy", chosen.smoke)
     script.write_verdicts(chosen.output / "fit_toy_functions.json", judge(rows))
     sys.stdout.write(text)

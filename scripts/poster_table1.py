@@ -14,9 +14,8 @@ run that is killed goes on where it was.
 
 How long: some 20 minutes on one core; --smoke: ten seconds, its numbers mean nothing.
 
-Writes to --output (results/poster_table1): table1.md; table1_errors.csv and table1_orders.csv;
-table1_cm_exponential, table1_cm_product, table1_orders and table1_reasons as .png and
-.pdf; poster_table1.json.
+Writes to --output (results/poster_table1): table1.md; table1_cm_exponential, table1_cm_product,
+table1_orders and table1_reasons as .png and .pdf; poster_table1.json.
 """
 
 import argparse
@@ -40,7 +39,6 @@ from poster.table1 import (
     measure,
     page,
     poisson,
-    write_tables,
 )
 
 from kanpinn._support.files import write_text
@@ -68,7 +66,6 @@ def main() -> None:
     chosen = arguments()
     size = SMOKE if chosen.smoke else Size()
     series = measured(size, chosen)
-    write_tables(series, chosen.output)
     draw(series, len(size.seeds), chosen.output, chosen.smoke)
     text = page(series, len(size.seeds))
     write_text(chosen.output / "table1.md", text)

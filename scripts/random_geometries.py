@@ -7,8 +7,8 @@ second half was kept aside.
 
 How long: six minutes of one core; --smoke: seconds, its numbers mean nothing.
 
-Writes to --output: random_geometries.md, random_geometries.png, random_geometries.json, and
-pieces/, the solves: a run that was stopped continues from them.
+Writes to --output: random_geometries.md, random_geometries.json, and pieces/, the solves: a run
+that was stopped continues from them.
 """
 
 import math
@@ -23,13 +23,11 @@ import numpy as np
 import torch
 from common import script
 from common.pieces import Pieces
-from matplotlib.figure import Figure
 from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.files import write_text
 from kanpinn.geometry import Domain, Points
-from kanpinn.plotting.style import BLUE, GREY, VERMILLION, new_figure, save, tidy
 
 NAMES = ("Poisson", "reaction", "advection", "varying", "cubic")
 
@@ -188,7 +186,7 @@ HEAD = (
     *("half", "domain", "equation", "unknowns", "relative L2 error", "estimated", "seconds"),
     "status",
 )
-HALVES = {1: BLUE, 2: VERMILLION}
+HALVES = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -253,30 +251,6 @@ def judged(found: Sequence[Solved], tolerance: float) -> dict[str, script.Verdic
     return figures
 
 
-def draw(found: Sequence[Solved], tolerance: float) -> Figure:
-    """Draw errors over estimated errors, and errors over seconds."""
-    figure = new_figure(7.0, 3.2)
-    left, right = figure.subplots(1, 2, sharey=True)
-    for half, color in HALVES.items():
-        own = [one for one in found if one.half == half]
-        errors = [one.error for one in own]
-        label = "first half" if half == 1 else "second half"
-        left.plot([one.estimated for one in own], errors, "o", color=color, markersize=3.5)
-        right.plot(
-            [one.seconds for one in own], errors, "o", color=color, markersize=3.5, label=label
-        )
-    least = min(min(one.error, one.estimated) for one in found if not math.isnan(one.error))
-    left.plot([least, tolerance], [least, tolerance], color=GREY, linewidth=0.8, zorder=0)
-    left.set(xscale="log", yscale="log", xlabel="estimated error", ylabel="relative $L^2$ error")
-    right.set(xscale="log", xlabel="processor seconds")
-    right.axhline(tolerance, color=GREY, linewidth=0.8, zorder=0)
-    right.legend(fontsize=7, frameon=False, loc="lower right")
-    for axes in (left, right):
-        axes.grid(linewidth=0.4, color="#dddddd")
-        tidy(axes)
-    return figure
-
-
 def main(given: Sequence[str] | None = None) -> None:
     chosen = script.options(NAME, __doc__, given)
     pairs = [(i, j) for i in range(len(KINDS)) for j in range(len(NAMES))]
@@ -293,7 +267,6 @@ def main(given: Sequence[str] | None = None) -> None:
             found.append(one)
             sys.stderr.write(f"{', '.join(_cells(one))}\n")
     write_text(chosen.output / f"{NAME}.md", script.markdown(HEAD, map(_cells, found)))
-    save(draw(found, tolerance), chosen.output / f"{NAME}.png")
     script.write_verdicts(chosen.output / f"{NAME}.json", judged(found, tolerance))
     for name, figure in judged(found, tolerance).items():
         sys.stdout.write(f"{name}: {figure['value']} ({figure['target']})\n")

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import script
 from common.pieces import Row
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.optimizers import Method
 from kanpinn.solvers import Fitted
 
@@ -118,12 +116,3 @@ SPECIAL = {name: Best(**values) for name, values in PAPER["special"].items()}
 def values(rows: Sequence[Row], name: str, **wanted: Any) -> list[float]:
     """Return one quantity of the rows that have the wanted values."""
     return [row[name] for row in rows if all(row.get(k) == v for k, v in wanted.items())]
-
-
-def write(folder: Path, name: str, rows: Sequence[Row], text: str) -> None:
-    """Write the page, and the rows as CSV with a column for each key that any of them has."""
-    write_text(folder / f"{name}.md", text)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    script.write_csv(
-        folder / f"{name}.csv", names, [[row.get(n, "") for n in names] for row in rows]
-    )

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 import kanpinn as kp
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels
-from kanpinn.linalg import fold
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.loss.terms import residual_term
 from kanpinn.networks import KAN, Network, Surrogate
@@ -26,7 +25,6 @@ class Timing:
     case: str
     points: int
     parameters: int
-    threads: int
     seconds: list[float]
     ratios: list[float]
 
@@ -41,50 +39,32 @@ class Timing:
 
 @dataclass(frozen=True)
 class Case:
-    """One contender: a call, its sizes, and how many threads it may use."""
+    """One contender: a call and its sizes."""
 
     run: Callable[[], object]
     points: int
     parameters: int
-    threads: int = 1
 
 
-def interleaved(
-    group: str, cases: Mapping[str, Case], rounds: int, reference: str | None = None
-) -> list[Timing]:
-    """Time all cases round by round; ratios are to `reference` (default: the first case)."""
-    reference = reference or next(iter(cases))
+def interleaved(group: str, cases: Mapping[str, Case], rounds: int) -> list[Timing]:
+    """Time all cases round by round; ratios are to the first case."""
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds + 1):
         for name, case in cases.items():
             spent = _seconds(case)
             if number:  # the first round warms up
                 seconds[name].append(spent)
-    base = seconds[reference]
+    base = seconds[next(iter(cases))]
     return [
-        Timing(
-            group,
-            name,
-            c.points,
-            c.parameters,
-            c.threads,
-            seconds[name],
-            _over(seconds[name], base),
-        )
-        for name, c in cases.items()
+        Timing(group, name, c.points, c.parameters, own, [a / b for a, b in zip(own, base)])  # noqa: B905
+        for (name, c), own in zip(cases.items(), seconds.values(), strict=True)
     ]
 
 
 def _seconds(case: Case) -> float:
-    if torch.get_num_threads() != case.threads:
-        torch.set_num_threads(case.threads)
     start = time.perf_counter()
     case.run()
     return time.perf_counter() - start
-
-
-def _over(seconds: list[float], base: list[float]) -> list[float]:
-    return [a / b for a, b in zip(seconds, base, strict=True)]
 
 
 class Poisson(kp.Problem):
@@ -123,7 +103,7 @@ def kan(width: int, dtype: torch.dtype = torch.float64) -> kp.KAN:
     return kp.KAN([2, width, 1], degree=3, grid=5, seed=0, dtype=dtype)
 
 
-def jets(network: Network, points: int, threads: int = 1) -> Case:
+def jets(network: Network, points: int) -> Case:
     """Return the case of loss and gradient by kanpinn."""
     system = residuals(network, points)
 
@@ -131,7 +111,7 @@ def jets(network: Network, points: int, threads: int = 1) -> Case:
         network.zero_grad()
         return system.backward()
 
-    return Case(run, points, network.parameter_count, threads)
+    return Case(run, points, network.parameter_count)
 
 
 def nested(network: nn.Module, points: int) -> Case:
@@ -201,20 +181,7 @@ def by_grad(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return sum(second[1:], start=second[0])
 
 
-def by_jacrev(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    return torch.func.jacrev(torch.func.jacrev(u))(x).diagonal().sum()
-
-
-def by_hessian(u: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return the Laplacian by forward over reverse mode; kanpinn's splines have no forward mode."""
-    return torch.func.hessian(u)(x).diagonal().sum()
-
-
-def vmap_of_nested(
-    network: nn.Module,
-    points: int,
-    laplacian: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor] = by_grad,
-) -> Case:
+def vmap_of_nested(network: nn.Module, points: int) -> Case:
     """Return the case of vmap(grad) over parameters of one point's residual.
 
     Its Laplacian is computed by torch.func too.
@@ -225,27 +192,11 @@ def vmap_of_nested(
         def u(z: Tensor) -> Tensor:
             return torch.func.functional_call(network, parameters, (z[None],))[0, 0]
 
-        return laplacian(u, x) - source(x)[0]
+        return by_grad(u, x) - source(x)[0]
 
     parameters = {name: p.detach() for name, p in network.named_parameters()}
     rows = torch.func.vmap(torch.func.grad(residual), in_dims=(None, 0))
     return Case(lambda: rows(parameters, coords), points, count(network))
-
-
-def newton_step(network: Network, points: int) -> Case:
-    """Return the case of one Levenberg-Marquardt step.
-
-    It consists of Jacobian, fold, SVD, and the loss at one trial step.
-    """
-    system = residuals(network, points)
-    layers = list(network.layers)
-
-    def run() -> float:
-        steps = fold(system.rows(layers)).damped()
-        steps.step(1e-4)
-        return system.loss()
-
-    return Case(run, points, network.parameter_count)
 
 
 def plain_mlp(width: int) -> nn.Sequential:

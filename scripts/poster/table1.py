@@ -398,24 +398,6 @@ def excess(series: Sequence[Series], own: Series) -> float:
     return float(numpy.median(own.at(grid)) / reference.at(grid)[0])
 
 
-KEYS = ("study", "setting", "degree", "norm")
-ERRORS = (*KEYS, "grid", "error")
-ORDERS = (*KEYS, "theory", "order", "margin", "first_grid", "last_grid", "errors")
-
-
-def write_tables(series: Sequence[Series], folder: Path) -> None:
-    """Write table1_errors.csv and table1_orders.csv."""
-    errors, orders = [], []
-    for s in series:
-        keys = [getattr(s, key) for key in KEYS]
-        errors += [[*keys, grid, error] for grid, error in zip(s.grids, s.errors, strict=True)]
-        if s.fit is not None and s.fitted is not None:
-            fit = s.fit
-            orders.append([*keys, s.theory, fit.order, fit.margin, *s.fitted, fit.count])
-    script.write_csv(folder / "table1_errors.csv", ERRORS, errors)
-    script.write_csv(folder / "table1_orders.csv", ORDERS, orders)
-
-
 SLACK = 0.15  # of an order: what small grids and few of them cost
 
 

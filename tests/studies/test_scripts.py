@@ -109,10 +109,7 @@ INSIDES = {
         "optimizers.damping",
     },
     "benchmark_distributed": {"_support.distributed", "optimizers.output_layer"},
-    "benchmark_study": {
-        *("runs.results", "runs.results.checkpoint", "runs.results.contents"),
-        *("runs.results.folder", "runs.study.sweep", "runs.study.table"),
-    },
+    "benchmark_study": {"runs.study.sweep"},
     "continual_learning": {"solvers.loop", "solvers.state"},
     "growth": {"spaces.cells.system.cell_system"},
     "hostile": {
