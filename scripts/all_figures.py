@@ -21,7 +21,6 @@ a script failed.
 import argparse
 import json
 import math
-import os
 import subprocess
 import sys
 import time
@@ -33,6 +32,7 @@ from typing import Any
 
 from common import script
 from common.pieces import Pieces, Row
+from common.script import environment
 
 from kanpinn._support.files import write_text
 
@@ -124,8 +124,6 @@ def measured(script: Path, output: Path, pieces: Pieces) -> tuple[dict[str, Any]
 
 def _run(script: Path, folder: Path) -> Row:
     command = [sys.executable, str(script), "--output", str(folder), *OPTIONS.get(script.stem, ())]
-    environment = {**os.environ, "MPLBACKEND": "Agg", "CUDA_VISIBLE_DEVICES": ""}
-    environment |= {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
     folder.mkdir(parents=True, exist_ok=True)
     log, begun = folder / "log.txt", time.perf_counter()
     with log.open("w", encoding="utf-8") as stream:
@@ -135,7 +133,7 @@ def _run(script: Path, folder: Path) -> Row:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             cwd=SCRIPTS.parent,
-            env=environment,
+            env=environment(threads=1),
         )
     path = folder / f"{script.stem}.json"
     if done.returncode or not path.is_file():

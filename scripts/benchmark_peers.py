@@ -97,7 +97,7 @@ def measure_all(chosen: argparse.Namespace) -> tuple[list[report.Measurement], l
             failures.append(f"{label}: {error}")
             print("FAILED", flush=True)
         measurements += found
-        report.write_timelines(chosen.output / "timelines.csv", measurements)
+        script.write_rows(chosen.output / "timelines.csv", report.Measurement, measurements)
     return measurements, failures
 
 
@@ -114,7 +114,7 @@ def runs(names: Sequence[str], seeds: Sequence[int]) -> list[tuple[launch.Peer, 
 
 def publish(timelines: Path, output: Path) -> None:
     """Write and print the table, draw the figure and write the verdicts, all from timelines.csv."""
-    measurements = report.read_timelines(timelines)
+    measurements = script.read_rows(timelines, report.Measurement)
     cells = report.table(report.summarize(measurements))
     script.write_csv(output / "table.csv", cells[0], cells[1:])
     report.draw(measurements, output / "figure.png")

@@ -20,17 +20,13 @@ Writes to --output: freeze.md, freeze.json, and pieces/, the printed JSON of eac
 import argparse
 import hashlib
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common import script
-from common.script import REPOSITORY
+from common.script import REPOSITORY, NoRecord, recorded
 
 from kanpinn._support.files import write_text
 
@@ -71,24 +67,12 @@ class Checkout:
 
     def _printed(self, problem: str) -> str:
         """Return what a solve prints, empty if it fails."""
-        ones = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
-        environment = {**os.environ, **ones, "MPLBACKEND": "Agg", "PYTHONPATH": str(self.root)}
-        file = self.root / "problems" / f"{problem}.toml"
-        with tempfile.TemporaryDirectory() as output:
-            command = [sys.executable, "-m", "kanpinn", "solve", str(file)]
-            try:
-                done = subprocess.run(
-                    [*command, "--json", "--quiet", f"--output={output}"],
-                    capture_output=True,
-                    cwd=self.root,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    text=True,
-                    timeout=DEADLINE,
-                )
-            except subprocess.TimeoutExpired:
-                return ""
-        return done.stdout
+        command = ["solve", str(self.root / "problems" / f"{problem}.toml")]
+        try:
+            with recorded(command, root=self.root, deadline=DEADLINE) as (record, _):
+                return json.dumps(record)
+        except NoRecord:
+            return ""
 
     def _digest(self) -> str:
         found = hashlib.sha256()

@@ -24,16 +24,14 @@ import json
 import os
 import resource
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 from common import planes, script
-from common.script import REPOSITORY, digests, environment, verdict
+from common.script import NoRecord, digests, recorded, verdict
 from PIL import Image, ImageOps
 
 from kanpinn.runs.library import LibraryFile, library
@@ -125,10 +123,6 @@ KEPT = (  # entries of run.json
 )
 
 
-class NoRecord(Exception):
-    """A run that ended without run.json; the text is the last line that it has printed."""
-
-
 def read(path: Path) -> dict[str, Any]:
     """Return an entry's record."""
     return json.loads(path.read_text(encoding="utf-8"))
@@ -142,17 +136,15 @@ def is_current(folder: Path, name: str) -> bool:
 
 def make_entry(one: LibraryFile, folder: Path) -> str:
     """Run a problem file, write its entry to a folder, and return the status of the run."""
-    command = ["kanpinn", one.command, f"problems/{one.name}.toml"]
+    command = [one.command, f"problems/{one.name}.toml"]
     load, before = os.getloadavg()[0], _processor_seconds()
-    with tempfile.TemporaryDirectory() as scratch:
-        told = _run([*command, "--json", "--quiet", f"--output={scratch}"])
+    with recorded(command) as (told, run):
         spent = _processor_seconds() - before
-        (run,) = (path.parent for path in Path(scratch).glob("*/*/run.json"))
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         record = {
             "name": one.name,
-            "command": " ".join(command),
+            "command": " ".join(["kanpinn", *command]),
             "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "load": round(load, 2),
             "cpu_seconds": round(spent, 2),
@@ -163,22 +155,6 @@ def make_entry(one: LibraryFile, folder: Path) -> str:
         }
     write_record(folder / RECORD, record)
     return f"{record['status']}, {spent:.0f} s of the processor"
-
-
-def _run(command: list[str]) -> dict[str, Any]:
-    """Run a command of kanpinn and return the run.json that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", *command],
-        capture_output=True,
-        cwd=REPOSITORY,
-        env=environment(threads=1),
-        stdin=subprocess.DEVNULL,
-        text=True,
-    )
-    if not done.stdout.strip():
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise NoRecord(f"exit code {done.returncode}: {last}")
-    return json.loads(done.stdout)
 
 
 def _grid(path: Path) -> dict[str, list[str]]:

@@ -4,12 +4,17 @@ import argparse
 import csv
 import hashlib
 import io
+import json
 import os
+import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, fields
 from pathlib import Path
 from statistics import median
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -148,6 +153,81 @@ def save_figure(figure: Figure, stem: Path, smoke: bool) -> None:
         figure.set_dpi(30)
     for suffix in (".png",) if smoke else (".png", ".pdf"):
         save(figure, stem.with_name(stem.name + suffix))
+
+
+T = TypeVar("T")
+
+
+def write_rows(path: Path, kind: type, rows: Iterable[Any]) -> None:
+    """Write instances of a dataclass as a CSV file, whole or not at all."""
+    write_csv(path, [one.name for one in fields(kind)], (astuple(row) for row in rows))
+
+
+def read_rows(path: Path, kind: type[T]) -> list[T]:
+    """Return the instances in such a file, none if there is no file; "" in a number is None."""
+    if not path.is_file():
+        return []
+    types = {one.name: one.type for one in fields(kind)}  # type: ignore[arg-type]
+
+    def parsed(name: str, text: str) -> Any:
+        if types[name] is str:
+            return text
+        number = int if types[name] in (int, int | None) else float
+        return None if text == "" else number(text)
+
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [kind(**{n: parsed(n, row[n]) for n in types}) for row in csv.DictReader(stream)]
+
+
+class NoRecord(Exception):
+    """A run that ended without run.json; the text says why."""
+
+
+@contextmanager
+def recorded(
+    command: Sequence[str],
+    threads: int | None = 1,
+    root: Path = REPOSITORY,
+    deadline: float | None = None,
+) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Run a command of kanpinn in a process of its own; yield its run.json and its run folder.
+
+    Args:
+        command: such as ["solve", "problems/heat.toml"].
+        threads: as in `environment`.
+        root: the checkout whose kanpinn is run, in this folder.
+        deadline: seconds after which the process is ended.
+
+    Raises:
+        NoRecord: with the last line that the command has printed.
+    """
+    with tempfile.TemporaryDirectory() as output:
+        try:
+            done = subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "kanpinn",
+                    *command,
+                    "--json",
+                    "--quiet",
+                    "--output",
+                    output,
+                ],
+                capture_output=True,
+                cwd=root,
+                env=environment(threads) | {"PYTHONPATH": str(root)},
+                stdin=subprocess.DEVNULL,
+                text=True,
+                timeout=deadline,
+            )
+        except subprocess.TimeoutExpired:
+            raise NoRecord(f"not done within {deadline:g} s") from None
+        if not done.stdout.strip():  # else the status says what has failed
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise NoRecord(f"exit code {done.returncode}: {last}")
+        (record,) = Path(output).glob("*/*/run.json")
+        yield json.loads(done.stdout), record.parent
 
 
 PROBLEMS = REPOSITORY / "problems"

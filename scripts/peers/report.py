@@ -1,9 +1,8 @@
 """Measurements of the peers as timelines, tables and figures."""
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import cycle, groupby
 from pathlib import Path
 from statistics import median
@@ -81,28 +80,6 @@ def _summary(measurements: list[Measurement]) -> Summary:
 
 def _or_infinite(error: float | None) -> float:
     return math.inf if error is None else error
-
-
-def write_timelines(path: Path, measurements: Iterable[Measurement]) -> None:
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Measurement)])
-        writer.writeheader()
-        writer.writerows(asdict(m) for m in measurements)
-
-
-def read_timelines(path: Path) -> list[Measurement]:
-    with path.open(newline="") as stream:
-        return [_measurement(record) for record in csv.DictReader(stream)]
-
-
-def _measurement(record: dict[str, str]) -> Measurement:
-    l2, h1 = (float(record[k]) if record[k] else None for k in ("l2_relative", "h1_relative"))
-    parameters = int(record["parameters"]) if record["parameters"] else None
-    text = {key: record[key] for key in ("peer", "row", "version")}
-    seed, seconds = int(record["seed"]), float(record["seconds"])
-    return Measurement(
-        **text, seed=seed, seconds=seconds, l2_relative=l2, h1_relative=h1, parameters=parameters
-    )
 
 
 def table(summaries: Sequence[Summary]) -> list[list[str]]:

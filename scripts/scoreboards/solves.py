@@ -1,17 +1,13 @@
 """The scoreboard's solves: targets, measurements, rows, and what is judged."""
 
-import ast
-import csv
 import hashlib
 import json
 import math
-import subprocess
 import sys
-import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -20,11 +16,22 @@ from typing import Any
 import numpy
 from common import planes
 from common.pieces import package_digest
-from common.script import Verdict, environment, verdict
+from common.script import (
+    PROBLEMS,
+    NoRecord,
+    Verdict,
+    digests,
+    read_rows,
+    recorded,
+    verdict,
+    write_rows,
+)
 from matplotlib.figure import Figure
 
 from kanpinn._support.errors import UNUSABLE
 from kanpinn.plotting.style import STYLE, new_figure
+from kanpinn.runs.library import library as problem_files
+from kanpinn.runs.library import read_entry
 
 DIRICHLET = "poisson2d"
 """What the variants of the poster's problem are measured against."""
@@ -58,16 +65,12 @@ TARGETS = {
 }
 
 
-REPOSITORY = Path(__file__).parents[2]
-PROBLEMS = REPOSITORY / "problems"
-
-
 def library() -> tuple[list[str], list[str]]:
     """Return the files of solves and eigenvalue problems, and the targets without a file.
 
     Files with targets come first.
     """
-    there = [path.stem for path in sorted(PROBLEMS.glob("*.toml")) if "problem" in _read(path.stem)]
+    there = [one.name for one in problem_files() if one.command == "solve"]
     known = [name for name in TARGETS if name in there]
     missing = [name for name in TARGETS if name not in there]
     return [*known, *(name for name in there if name not in TARGETS)], missing
@@ -79,31 +82,14 @@ def is_eigen(problem: str) -> bool:
 
 
 def equation(problem: str) -> str:
-    """Return the first line of the docstring of a file's class, or the file's own first line."""
-    named = _read(problem)["problem"].get("class")
-    if named is None:
-        first = (PROBLEMS / f"{problem}.toml").read_text(encoding="utf-8").splitlines()[0]
-        return first.removeprefix("# ")
-    file, _, name = named.partition(":")
-    tree = ast.parse((PROBLEMS / file).read_text(encoding="utf-8"))
-    (found,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
-    return (ast.get_docstring(found) or "").split("\n")[0]
+    """Return the first line of a file's own comment."""
+    return read_entry(PROBLEMS / f"{problem}.toml").about
 
 
 @cache
 def settings(problem: str) -> str:
-    """Return a digest of the file, of its class, and of the data beside that class."""
-    file = _read(problem)["problem"].get("class", "").partition(":")[0]
-    data = PROBLEMS.glob(f"{Path(file).stem}.*") if file else ()
-    beside = {path for path in data if path.suffix != ".toml"}
-    return _digest([PROBLEMS / f"{problem}.toml", *sorted(beside)])
-
-
-def _digest(paths: Iterable[Path]) -> str:
-    found = hashlib.sha256()
-    for path in paths:
-        found.update(path.read_bytes())
-    return found.hexdigest()[:12]
+    """Return a digest of the file and of all files that it needs."""
+    return hashlib.sha256(repr(digests(problem)).encode()).hexdigest()[:12]
 
 
 def _read(problem: str) -> dict[str, Any]:
@@ -166,36 +152,6 @@ class Row:
     def found(self) -> dict[str, list[float | None]]:
         """The unknowns, each with value, low, high and truth."""
         return json.loads(self.unknowns)
-
-
-def write(path: Path, rows: Iterable[Row]) -> None:
-    """Write all rows at once: a call that is killed leaves the file as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    temporary.replace(path)
-
-
-def read(path: Path) -> list[Row]:
-    """Return the rows of earlier calls, none if there is no file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [
-            Row(**{f.name: _parsed(f.type, r[f.name]) for f in fields(Row)})
-            for r in csv.DictReader(stream)
-        ]
-
-
-def _parsed(kind: Any, text: str) -> Any:
-    if kind is str:
-        return text
-    if text == "":
-        return None
-    return int(text) if kind in (int, int | None) else float(text)
 
 
 COLUMNS = 6
@@ -536,28 +492,14 @@ def solve(task: Task, threads: int | None) -> Row:
 
 
 def _solved(task: Task, threads: int | None) -> Row:
-    file = PROBLEMS / f"{task.problem}.toml"
-    command = [sys.executable, "-m", "kanpinn", "solve", str(file), *task.options]
-    with tempfile.TemporaryDirectory() as output:
-        try:
-            done = subprocess.run(
-                [*command, "--json", "--quiet", f"--output={output}"],
-                capture_output=True,
-                cwd=REPOSITORY,
-                env=environment(threads),
-                stdin=subprocess.DEVNULL,
-                text=True,
-                timeout=DEADLINE,
-            )
-        except subprocess.TimeoutExpired:
-            return Row(*task.key, f"failed: not done within {DEADLINE} s")
-        if not done.stdout.strip():  # else the status says what has failed
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            return Row(*task.key, f"failed: exit code {done.returncode}: {last}")
-        if task.picture is not None:
-            (folder,) = (path.parent for path in Path(output).glob("*/*/run.json"))
-            keep(folder, task.picture)
-    return _row(task, json.loads(done.stdout))
+    command = ["solve", str(PROBLEMS / f"{task.problem}.toml"), *task.options]
+    try:
+        with recorded(command, threads, deadline=DEADLINE) as (told, folder):
+            if task.picture is not None:
+                keep(folder, task.picture)
+            return _row(task, told)
+    except NoRecord as error:
+        return Row(*task.key, f"failed: {error}")
 
 
 def _row(task: Task, run: dict[str, Any]) -> Row:
@@ -621,7 +563,7 @@ class Study:
 
         A problem is solved automatically when all its hand-set runs are done.
         """
-        known = {row.key: row for row in read(self.path)}
+        known = {row.key: row for row in read_rows(self.path, Row)}
         _drop_old(problems, known)
         threads = 1 if self.workers > 1 else None
         running: dict[Future[Row], Task] = {}
@@ -691,7 +633,7 @@ class Study:
 
     def _keep(self, row: Row, known: dict[Key, Row]) -> None:
         known[row.key] = row
-        write(self.path, known.values())
+        write_rows(self.path, Row, known.values())
         said = row.status
         if row.error is not None and row.seconds is not None:
             said = f"{row.error:.1e} in {seconds_text(row.seconds)}"

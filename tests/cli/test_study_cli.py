@@ -199,19 +199,6 @@ def test_ctrl_c_amid_a_run_ends_workers_and_command(folder: Path, executor: str)
 # Bad input
 
 
-@pytest.mark.parametrize(
-    ("over", "words"),
-    [
-        ({"network.gird": [4]}, ["network.gird is unknown", 'did you mean "grid"?']),
-        ({"run.seed": [1, 1]}, ["two runs have the same settings", "'run.seed': 1"]),
-        ({"run.seed": ["one"]}, ['run.seed = "one"', "expected an integer"]),
-    ],
-)
-def test_values_that_make_no_study_are_refused(over: dict[str, list], words: list[str]) -> None:
-    write(over)
-    refused(study(), *words)
-
-
 def test_a_problem_file_is_no_study() -> None:
     refused(kanpinn("study", "line.toml"), "line.toml", "expected one section [study]", "network")
 
@@ -235,15 +222,3 @@ def test_options_that_cannot_be_are_refused(
 ) -> None:
     monkeypatch.setenv("PATH", str(folder))
     refused(study(*options), *words)
-
-
-def test_a_study_of_another_format_is_left_as_it_is() -> None:
-    write({"run.seed": [0]})
-    study()
-    record = the_study().path / "study.json"
-    text = record.read_text().replace('"format": 1', '"format": 99')
-    record.write_text(text)
-    done = study()
-    assert done.exit_code == 2 and done.stdout == ""
-    assert "study.json has format 99" in done.stderr and "format 1" in done.stderr
-    assert record.read_text() == text

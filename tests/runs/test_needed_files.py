@@ -1,7 +1,5 @@
 """A run folder and a copy of a library problem have the data that their class file names."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -42,8 +40,9 @@ class Line(kp.Problem):
 def test_a_run_folder_has_the_data_and_modules_of_its_class(tmp_path: Path) -> None:
     own = tmp_path / "line.py"
     own.write_text(CLASS, encoding="utf-8")
-    (tmp_path / "helper.py").write_text('ONE = 1.0\nTABLE = "table.txt"\n', encoding="utf-8")
-    (tmp_path / "table.txt").write_text("1", encoding="utf-8")
+    (tmp_path / "helper.py").write_text('ONE = 1.0\nFILES = "table.txt", "part.msh"\n')
+    for name in ("table.txt", "part.msh"):
+        (tmp_path / name).write_text("1", encoding="utf-8")
     (tmp_path / "slope-1.csv").write_text("2", encoding="utf-8")
     np.save(tmp_path / "line.npy", 3.0)
     config = Config.from_dict(
@@ -57,7 +56,7 @@ def test_a_run_folder_has_the_data_and_modules_of_its_class(tmp_path: Path) -> N
     job = config.build()
     folder.finish(job.run([folder.checkpoint]), figures=False)
     copied = {path.name for path in folder.path.iterdir()}
-    assert {"line.py", "helper.py", "table.txt", "slope-1.csv", "line.npy"} <= copied
+    assert {"line.py", "helper.py", "table.txt", "part.msh", "slope-1.csv", "line.npy"} <= copied
     for path in tmp_path.iterdir():
         if path.is_file():
             path.unlink()
@@ -75,7 +74,7 @@ def test_data_that_are_too_large_stay_where_they_are(
     assert [path.name for path in libraries.needed_files(own)] == ["b.csv", "a.h5"]
 
 
-# --- The library of problems: listed without torch, and copied under new names with all it needs
+# --- The library of problems: copied under new names with all it needs
 
 
 @pytest.fixture(autouse=True)
@@ -88,19 +87,6 @@ def test_every_file_says_in_a_sentence_what_it_is_and_how_long_it_takes() -> Non
     for one in library():
         assert one.about and one.seconds is not None, one
     assert {one.name for one in library() if one.command == "fit"} == {"fit_exp", "fit_spirals"}
-
-
-def test_the_list_does_not_wait_for_torch() -> None:
-    code = (
-        "import sys; from kanpinn.cli import app; app(['new', '--list'], standalone_mode=False);"
-        "assert 'torch' not in sys.modules"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, env=environment, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [x.name for x in library()]
 
 
 def test_every_problem_is_copied_with_all_files_that_it_names(folder: Path) -> None:

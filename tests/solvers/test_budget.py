@@ -17,7 +17,6 @@ from kanpinn.optimizers import Method, Stage, Step
 from kanpinn.optimizers.method import StepCost
 from kanpinn.runs.config import Config
 from kanpinn.solvers.discretization import SolveSettings, discretize
-from kanpinn.solvers.error_estimate import judged_by_tolerance
 from kanpinn.tasks.adapt import SolvePace
 
 PAUSE = 0.02
@@ -149,16 +148,6 @@ def test_a_fit_has_a_budget_too():
     data = kp.Table.sample(kp.Box(x=(-1, 1)), lambda p: torch.sin(p.x), 50)
     fitted = kp.fit(kp.KAN([1, 1]), data, kp.Adam(steps=10**6), budget=0.2)
     assert fitted.status.startswith("stopped: the budget of 0.2 s")
-
-
-def test_the_estimate_is_compared_with_a_tolerance():
-    solution = solve()
-    solution = dataclasses.replace(solution, estimate=kp.estimate_error(solution))
-    error = solution.estimate.errors.l2_relative
-    assert judged_by_tolerance(solution, 2 * error).status.startswith(
-        "converged: the estimated relative L2"
-    )
-    assert "above the tolerance" in judged_by_tolerance(solution, error / 2).status
 
 
 def test_a_file_with_a_budget_and_a_tolerance(tmp_path: Path):

@@ -99,8 +99,9 @@ def test_failed_peer_fails_the_benchmark_after_the_others_ran(
     given = ["--peers=jaxkan,pykan,pina", "--seeds=3,4", f"--output={tmp_path}"]
     assert benchmark.main(given) == 1
     assert "error: pykan seed 4: no such package" in capsys.readouterr().err
-    rows = [m.row for m in report.read_timelines(tmp_path / "timelines.csv")]
-    assert rows == ["jaxkan"] * 2 + ["partial"] * 2 + ["pina"] * 2
+    found = benchmark.script.read_rows(tmp_path / "timelines.csv", report.Measurement)
+    assert found[2] == timeline(report, (1, 0.5), row="partial")[0]
+    assert [m.row for m in found] == ["jaxkan"] * 2 + ["partial"] * 2 + ["pina"] * 2
     assert (tmp_path / "figure.png").is_file() and (tmp_path / "table.csv").is_file()
     (tmp_path / "table.csv").unlink()
     assert benchmark.main(["--redraw", f"--output={tmp_path}"]) == 0
