@@ -1,30 +1,26 @@
 """Whether the 95% intervals of inverse problems hold the truth as often as they say.
 
-What: problems/inverse_navier_stokes.toml (a number, the viscosity), inverse_diffusion.toml (a
-coefficient field, at 81 points) and inverse_lotka_volterra.toml (four numbers, by marches) are
-solved for 200 draws of the noise, each draw of the first two with measurements at other points and
-other inner functions of the network, each from the start: no draw knows of another. Reported are
-the share of intervals that hold the truth, of a field on average over its points, and the
-half-widths over 1.96 times the Cramér–Rao bound for the measurements' points of the first draws.
-That bound comes from the exact solution's sensitivity, which solves a problem of its own
-(scripts/inverse/sensitivity.py and species.py), not from the Jacobian that the intervals come from.
-
-How long: some 20 minutes of one core, --smoke ten seconds.
-
-Writes to --output (results/inverse_coverage): inverse_coverage.json, and pieces/, a file for each
-draw: a run that was stopped goes on from them.
+problems/inverse_navier_stokes.toml (a number, the viscosity), inverse_diffusion.toml (a coefficient
+field, at 81 points) and inverse_lotka_volterra.toml (four numbers, by marches) are solved for many
+draws of the noise, each draw of the first two with measurements at other points and other inner
+functions of the network, each from the start: no draw knows of another. Reported are the share of
+intervals that hold the truth, of a field on average over its points, and the half-widths over 1.96
+times the Cramér–Rao bound for the measurements' points of the first draws. That bound comes from
+the exact solution's sensitivity, which solves a problem of its own, not from the Jacobian that the
+intervals come from.
 """
 
+import argparse
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from common import script
-from common.pieces import Pieces, Row
+from common.pieces import Row
 from common.script import solve_job
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
@@ -272,39 +268,29 @@ BOUNDS: Mapping[str, Callable[[int, bool], tuple[Tensor, float]]] = {
 }
 
 
-COUNT, BOUNDED = 200, 3  # draws, and those of them that are compared with the bound
+BOUNDED = 3  # draws that are compared with the bound
 COVERED = (0.90, 0.99)
 WIDE = 1.5  # times the bound
 QUANTILE = 1.959964
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    chosen = script.options("inverse_coverage", __doc__, given)
-    count, bounded = (1, 1) if chosen.smoke else (COUNT, BOUNDED)
-    torch.set_num_threads(1)
-    pieces = Pieces.under(chosen.output, again=chosen.smoke)
-    figures: dict[str, script.Verdict] = {}
+def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, script.Verdict]:
+    """Solve for all draws, and compare the intervals with the truth and with the bound."""
+    found: dict[str, script.Verdict] = {}
     for name, draw in DRAWS.items():
-        rows = [
-            row
-            for seed in range(count)
-            for row in pieces.rows({"draw": name, "seed": seed}, lambda: [draw(seed, chosen.smoke)])  # noqa: B023
-        ]
+        rows = [draw(seed, chosen.smoke) for seed in range(chosen.noises)]
         held = [x for row in rows for x in row["held"]]
         share = sum(held) / len(held)
-        figures[f"{name}_coverage"] = script.verdict(
-            share,
-            "0.90 to 0.99 over 200 draws",
-            None if chosen.smoke else COVERED[0] <= share <= COVERED[1],
-        )
-        figures[f"{name}_width"] = _width(name, rows[:bounded], chosen.smoke)
-        figures[f"{name}_seconds"] = script.verdict(
+        met = COVERED[0] <= share <= COVERED[1]
+        if not met:
+            failures.append(f"intervals of the {name} hold the truth in {share:.0%}")
+        found[f"{name}_coverage"] = script.verdict(share, "0.90 to 0.99 over 200 draws", met)
+        found[f"{name}_width"] = _width(name, rows[:BOUNDED], chosen.smoke)
+        found[f"{name}_seconds"] = script.verdict(
             statistics.median(row["seconds"] for row in rows),
             "processor seconds of one draw, median: no target",
         )
-    script.write_verdicts(chosen.output / "inverse_coverage.json", figures)
-    for name, figure in figures.items():
-        print(f"{name}: {figure['value']} ({figure['target']}; met: {figure['met']})")
+    return found
 
 
 def _width(name: str, rows: list[dict], smoke: bool) -> script.Verdict:
@@ -322,12 +308,5 @@ def _width(name: str, rows: list[dict], smoke: bool) -> script.Verdict:
         "largest": max(ratios),
         "relative_error_of_sensitivities": error,
     }
-    return script.verdict(
-        found,
-        f"median between 1/{WIDE} and {WIDE}",
-        None if smoke else 1 / WIDE <= found["median"] <= WIDE,
-    )
-
-
-if __name__ == "__main__":
-    main()
+    met = 1 / WIDE <= found["median"] <= WIDE
+    return script.verdict(found, f"median between 1/{WIDE} and {WIDE}", met)

@@ -1,32 +1,22 @@
 """Networks in cells on ten kinds of random domains in the plane, for five equations.
 
-What: relative L2 errors, estimated errors, unknowns and processor seconds of `kp.Cells` of degree
-12 with `kp.AdaptiveLeastSquares` to 1e-8, for each pair of a kind of domain and an equation. Domain
-and solution are drawn at random, twice for each pair: kanpinn was tuned on the first half, and the
-second half was kept aside.
-
-How long: six minutes of one core; --smoke: seconds, its numbers mean nothing.
-
-Writes to --output: random_geometries.md, random_geometries.json, and pieces/, the solves: a run
-that was stopped continues from them.
+Domain and solution are drawn at random, twice for each pair: kanpinn was tuned on the first half,
+and the second half was kept aside.
 """
 
+import argparse
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
 from common import script
-from common.pieces import Pieces
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.geometry import Domain, Points
 
 NAMES = ("Poisson", "reaction", "advection", "varying", "cubic")
@@ -181,14 +171,6 @@ def frame(draw: Draw) -> Domain:
 KINDS = (holes, ring, ellipse, polygon, star, notched, pair, stadium, bite, frame)
 
 
-NAME = Path(__file__).stem
-HEAD = (
-    *("half", "domain", "equation", "unknowns", "relative L2 error", "estimated", "seconds"),
-    "status",
-)
-HALVES = (1, 2)
-
-
 @dataclass(frozen=True)
 class Solved:
     """A solve on a random domain, of the first or of the second half; NaN where it was refused."""
@@ -201,6 +183,18 @@ class Solved:
     estimated: float
     seconds: float
     status: str
+
+    @property
+    def converged(self) -> bool:
+        return self.status.startswith("converged")
+
+    def failed(self, tolerance: float) -> bool:
+        """Return whether it did not converge, or to a wrong solution."""
+        return not self.converged or self.error > SLACK * tolerance
+
+
+SLACK = 3
+"""Estimates are right up to this factor."""
 
 
 def solved(half: int, domain: int, equation: int, degree: int, tolerance: float) -> Solved:
@@ -225,57 +219,42 @@ def solved(half: int, domain: int, equation: int, degree: int, tolerance: float)
 def judged(found: Sequence[Solved], tolerance: float) -> dict[str, script.Verdict]:
     """The worst figures of each half beside their targets."""
     figures: dict[str, script.Verdict] = {}
-    slack = 3  # estimates are right up to this factor
-    for half in HALVES:
+    for half in sorted({one.half for one in found}):
         own = [one for one in found if one.half == half]
         solves = [one for one in own if not math.isnan(one.error)]
         ratios = [one.estimated / one.error for one in solves if one.error > tolerance / 100]
         least, most = min(ratios, default=1.0), max(ratios, default=1.0)  # 1: all are rounding
-        converged = sum(one.status.startswith("converged") for one in own)
-        wrong = sum(
-            one.status.startswith("converged") and one.error > slack * tolerance for one in own
-        )
+        converged = sum(one.converged for one in own)
+        wrong = sum(one.converged and one.failed(tolerance) for one in own)
         seconds = [one.seconds for one in own]
         rows: list[tuple[str, object, str, bool | None]] = [
             ("converged", f"{converged} of {len(own)}", "all", converged == len(own)),
-            (f"converged with an error above {slack:g} tolerances", wrong, "none", wrong == 0),
-            ("least estimate over error", least, f"at least 1/{slack}", least >= 1 / slack),
-            ("greatest estimate over error", most, f"at most {slack}", most <= slack),
+            (f"converged with an error above {SLACK:g} tolerances", wrong, "none", wrong == 0),
+            ("least estimate over error", least, f"at least 1/{SLACK}", least >= 1 / SLACK),
+            ("greatest estimate over error", most, f"at most {SLACK}", most <= SLACK),
             ("median of the seconds", median(seconds), "none", None),
             ("most seconds", max(seconds), "at most 30", max(seconds) <= 30),
         ]
         figures |= {
-            f"half {half}: {name}": script.verdict(value, target, met)
+            f"domains, half {half}: {name}": script.verdict(value, target, met)
             for name, value, target, met in rows
         }
     return figures
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    chosen = script.options(NAME, __doc__, given)
+def figures(chosen: argparse.Namespace, failures: list[str]) -> dict[str, script.Verdict]:
+    """Solve for all kinds and equations, in a smoke run for two of them, and judge the errors."""
     pairs = [(i, j) for i in range(len(KINDS)) for j in range(len(NAMES))]
+    degree, tolerance = 12, 1e-8
     if chosen.smoke:
-        pairs = [(KINDS.index(kind), 0) for kind in (ellipse, polygon)]  # others are only drawn
         assert all(kind(np.random.default_rng(0)).measure > 0 for kind in KINDS)
-    degree, tolerance = (3, 0.5) if chosen.smoke else (12, 1e-8)
-    pieces = Pieces.under(chosen.output, again=chosen.smoke)
-    found = []
-    for half in HALVES:
-        for i, j in pairs[: 1 if chosen.smoke and half == 2 else None]:
-            key = {"half": half, "domain": KINDS[i].__name__, "equation": NAMES[j]}
-            one = pieces.records(Solved, key, lambda: [solved(half, i, j, degree, tolerance)])[0]  # noqa: B023
-            found.append(one)
-            sys.stderr.write(f"{', '.join(_cells(one))}\n")
-    write_text(chosen.output / f"{NAME}.md", script.markdown(HEAD, map(_cells, found)))
-    script.write_verdicts(chosen.output / f"{NAME}.json", judged(found, tolerance))
-    for name, figure in judged(found, tolerance).items():
-        sys.stdout.write(f"{name}: {figure['value']} ({figure['target']})\n")
-
-
-def _cells(one: Solved) -> list[str]:
-    numbers = [f"{one.error:.1e}", f"{one.estimated:.1e}", f"{one.seconds:.2f}"]
-    return [str(one.half), one.domain, one.equation, str(one.unknowns), *numbers, one.status]
-
-
-if __name__ == "__main__":
-    main()
+        pairs, degree, tolerance = [(KINDS.index(kind), 0) for kind in (ellipse, polygon)], 3, 0.5
+    halves = range(1, chosen.halves + 1)
+    found = [solved(half, i, j, degree, tolerance) for half in halves for i, j in pairs]
+    script.write_rows(chosen.output / "domains.csv", Solved, found)
+    failures += [
+        f"{one.domain}, {one.equation}, half {one.half}: {one.status}, error {one.error:.1e}"
+        for one in found
+        if one.failed(tolerance)
+    ]
+    return judged(found, tolerance)
