@@ -884,7 +884,7 @@ class ProblemInPlane(CellProblem):
             if one.exponent < self.convex
         ]
         crossed = junctions(self.division, self.flux_sizes, self.conditions)
-        found += [(at, exponent, 2, 0, exponent) for at, exponent in crossed]
+        found += [(at, exponent, 2, 0, margin) for at, exponent, margin in crossed]
         known, others = {at for at, *_ in found}, set()
         for outline in map(Outline, self.division.domains):
             for curve, (_, angle) in zip(

@@ -914,8 +914,11 @@ def junctions(
     division: Division,
     fluxes: FluxSizes,
     conditions: Sequence[ResidualTerm],
-) -> list[tuple[tuple[float, float], float]]:
-    """The points of interfaces at which solutions are like r^λ φ(θ), each with its least λ.
+) -> list[tuple[tuple[float, float], float, float]]:
+    """The points of interfaces at which solutions are like r^λ φ(θ), with λ and the margin of each.
+
+    The exponent λ is the least one. The margin is λ where values are given on a side of the domain
+    at the point. It is 0 at other points: constants and ln r satisfy the equation there.
 
     The exponents follow from `least_exponent`. Three kinds of points are left out: points at which
     several parts of one region meet, such as points where two curves touch; points without an
@@ -933,10 +936,10 @@ def junctions(
     """
     points = [edge.curve.start for edges in division.edges for edge in edges]
     near = 1e-9 * float(np.abs(points).max())
-    found: list[tuple[tuple[float, float], float]] = []
+    found: list[tuple[tuple[float, float], float, float]] = []
     for edge in (edge for edges in division.edges for edge in edges if edge.interface >= 0):
         x, y = edge.curve.start
-        known = any(math.dist((x, y), other) <= near for other, _ in found)
+        known = any(math.dist((x, y), other) <= near for other, *_ in found)
         around = [] if known else _around((x, y), division, fluxes, near)
         if not around:
             continue
@@ -947,7 +950,7 @@ def junctions(
         ]
         exponent = least_exponent([(one.angle, one.coefficient) for one in around], given)
         if exponent is not None and (ends or abs(exponent - 1) > 1e-3):
-            found.append(((x, y), exponent))
+            found.append(((x, y), exponent, 0.0 if all(given) else exponent))
     return found
 
 
