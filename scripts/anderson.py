@@ -20,7 +20,6 @@ continues from them.
 
 import itertools
 import math
-import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -737,18 +736,15 @@ def _row(model: Model, found: Sequence[Result]) -> list[str]:
     exact = [r.formula.exact for r in found if r.formula]
     return [
         *(model.title, model.edge.replace("|", "\\|")),
-        *(_range([r.theory for r in found]), _range([r.network for r in found])),
-        _range([r.automatic for r in found if r.automatic is not None]),
+        *(_percent([r.theory for r in found]), _percent([r.network for r in found])),
+        _percent([r.automatic for r in found if r.automatic is not None]),
         f"{sum(exact)} of {len(exact)}" if exact else "–",
         ", ".join(PAPER.get(model.name, ("–",))),
     ]
 
 
-def _range(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    low, high = 100 * min(values), 100 * max(values)
-    return f"{100 * statistics.median(values):.2f} % ({low:.2f} … {high:.2f})"
+def _percent(values: Sequence[float]) -> str:
+    return script.spread([100 * value for value in values], ".2f", ".2f") or "–"
 
 
 def _formula(result: Result) -> list[str]:

@@ -435,7 +435,7 @@ def result_rows(
         for network in NAMES:
             own = of(results, image, size, network)
             r, ends = own[0], [r.levels[-1] for r in own]
-            level = f"{median(ends):.1f} ({min(ends):.1f}, {max(ends):.1f})"
+            level = script.spread(ends, ".1f", ".1f")
             cells = [network, r.variant, str(r.parameters), r.way, str(r.steps), level]
             rows.append([*place, *cells])
         rows += [[*place, f"*{n}*", "", "", "", "", f"{v:.1f}"] for n, v in yardsticks.items()]

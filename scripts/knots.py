@@ -25,7 +25,6 @@ them.
 """
 
 import argparse
-import csv
 import hashlib
 import itertools
 import math
@@ -46,7 +45,7 @@ from typing import Any
 import numpy
 import torch
 from common import script
-from common.pieces import Pieces
+from common.pieces import Pieces, Row
 from common.script import Verdict, save_figure
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -207,8 +206,6 @@ DOMAINS = 400  # attempts at a Dirichlet domain
 SPINE = 3.2  # its greatest radius: the time for lengths grows exponentially with it
 POSITIVE = "all tetrahedra positively oriented"
 
-Row = dict[str, float]
-
 
 def rebuild(
     folder: Path, names: Sequence[str], row_of: Callable[[str], Row | None], workers: int
@@ -217,15 +214,12 @@ def rebuild(
 
     row_of: returns the columns of one knot, or None to leave it out. workers: processes.
     """
-    pieces = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
-    paths = [folder / "chunks" / f"{len(names)}_{i:05d}.csv" for i in range(len(pieces))]
-    open_ones = [(p, piece) for p, piece in zip(paths, pieces, strict=True) if not p.exists()]
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    chunks = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
+    rows: list[Row] = []
     with ProcessPoolExecutor(workers) as executor:
-        written = executor.map(partial(write_chunk, row_of), *zip(*open_ones, strict=True))
-        for path in written if open_ones else ():
-            sys.stderr.write(f"{path.name}\n")
-    rows = [row for path in paths for row in read_rows(path)]
+        for found in executor.map(partial(rows_of, Pieces(folder / "chunks"), row_of), chunks):
+            rows += found
+            sys.stderr.write(f"{len(rows)} rows\n")
     cut = round(SHARE * len(rows))
     for name, part in zip(FILES, (rows[:cut], rows[cut:]), strict=True):
         write_rows(folder / name, part)
@@ -246,11 +240,10 @@ def draw_names(count: int) -> list[str]:
     return [table[i].name() for i in places]
 
 
-def write_chunk(row_of: Callable[[str], Row | None], path: Path, names: Sequence[str]) -> Path:
-    """Write the rows of some knots to a file."""
-    rows = [row for name in names if (row := row_of(name)) is not None]
-    write_rows(path, rows)
-    return path
+def rows_of(pieces: Pieces, row_of: Callable[[str], Row | None], names: Sequence[str]) -> list[Row]:
+    """Return the rows of some knots, of an earlier call where there was one."""
+    made = lambda: [row for name in names if (row := row_of(name)) is not None]  # noqa: E731
+    return pieces.rows({"first": names[0], "count": len(names)}, made)
 
 
 def invariants(name: str) -> Row | None:
@@ -338,12 +331,6 @@ def signature(seifert: Sequence[Sequence[int]]) -> int:
     v = numpy.array([[int(entry) for entry in row] for row in seifert], dtype=float)
     eigenvalues = numpy.linalg.eigvalsh(v + v.T) if v.size else numpy.zeros(0)
     return int((eigenvalues < 0).sum() - (eigenvalues > 0).sum())
-
-
-def read_rows(path: Path) -> list[Row]:
-    names = (*FEATURES, TARGET)
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(row[name]) for name in names} for row in csv.DictReader(file)]
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -1019,11 +1006,11 @@ def _accuracies(results: Sequence[Result]) -> str:
         own = [r for r in results if r.network == network]
         counts = sorted({r.parameters for r in own})
         span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} … {counts[-1]}"
-        cells = [_spread(tests_of(results, network, split)) for split in (RANDOM, GROUPED)]
-        train = _spread([r.train for r in own if r.split == RANDOM])
-        seconds = _range([r.seconds for r in own], 0)
+        cells = [_percent(tests_of(results, network, split)) for split in (RANDOM, GROUPED)]
+        train = _percent([r.train for r in own if r.split == RANDOM])
+        seconds = script.spread([r.seconds for r in own], ".0f", ".0f")
         rows.append([network, span, *cells, train, _reaches(own), seconds])
-    head = ["network", "parameters", "random split", "grouped split", "train, random"]
+    head = ["network", "parameters", "random split, %", "grouped split, %", "train, random, %"]
     return script.markdown([*head, "reach of the grid", "seconds"], rows)
 
 
@@ -1056,7 +1043,7 @@ def _ranking(results: Sequence[Result]) -> str:
             if shares:
                 seeds = f"{sum(map(translations_first, shares))} of {len(shares)}"
                 names = list(attributed(results, network, measure))[:SHORT]
-                parts = {n: _range([100 * s.get(n, 0.0) for s in shares], 0) for n in names}
+                parts = {n: _percent([s.get(n, 0.0) for s in shares], ".0f") for n in names}
                 first = ", ".join(f"{name} {part}" for name, part in parts.items())
                 rows.append([network, measure, seeds, first])
     head = ["network", "measure", "seeds with the three translations first", "shares in %"]
@@ -1071,9 +1058,9 @@ def _formula_table(formulas: Sequence[Formula]) -> str:
     rows = []
     for (kind, _), own in sorted(lines.items(), key=lambda item: (item[0][0], -len(item[1]))):
         words = "; ".join(sorted({f.words for f in own}))
-        spreads = [_spread([getattr(f, part) for f in own]) for part in ("train", "test")]
+        spreads = [_percent([getattr(f, part) for f in own]) for part in ("train", "test")]
         rows.append([kind, words, *spreads, str(len(own))])
-    return script.markdown(["kind", "formula", "train", "test", "seeds"], rows)
+    return script.markdown(["kind", "formula", "train, %", "test, %", "seeds"], rows)
 
 
 def _relations(relations: Sequence[Relation]) -> str:
@@ -1087,19 +1074,8 @@ def _relations(relations: Sequence[Relation]) -> str:
     return script.markdown(["round", "invariants", "starts", "least loss (0.25: none)"], rows)
 
 
-def _spread(values: Iterable[float]) -> str:
-    """Return the median and the range in per cent, an empty text if there are no values."""
-    percent = [100 * value for value in values]
-    if not percent:
-        return ""
-    return _range(percent, 1, " %")
-
-
-def _range(values: Sequence[float], digits: int, unit: str = "") -> str:
-    median, low, high = (
-        f"{value:.{digits}f}" for value in (median_of(values), min(values), max(values))
-    )
-    return f"{median}{unit}" + (f" ({low} … {high})" if len(values) > 1 else "")
+def _percent(values: Iterable[float], digits: str = ".1f") -> str:
+    return script.spread([100 * value for value in values], digits, digits)
 
 
 VARIABLE = "KANPINN_KNOTS"
