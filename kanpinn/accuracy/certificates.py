@@ -10,6 +10,7 @@ Shapes have V vertices, E edges and T triangles; n is the number of polynomials 
 
 import hashlib
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -152,15 +153,13 @@ def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
     """Return a coarse mesh of the domain of a problem, whose edges cover the interfaces.
 
     Args:
-        problem: the problem.
+        problem: the problem, in the plane.
         part: a part of the domain, whose boundary is covered by edges, too; None for no part.
 
     Raises:
-        Unsuitable: unless the domain is in the plane, with straight sides and interfaces.
+        Unsuitable: for curved sides or interfaces.
     """
     domain = problem.domain
-    if domain.dim != 2:
-        raise Unsuitable("bounds with a flux on triangles are for domains in the plane")
     kinks = [piece for condition in problem.conditions() for piece in condition.kinks]
     inside = -1e-9 * float((domain.bounds[1] - domain.bounds[0]).max())
     for piece in () if part is None else part.boundary.pieces:
@@ -181,11 +180,12 @@ def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
     for region, edges in zip(division.domains, division.edges, strict=True):
         if not all(isinstance(edge.curve, Segment) for edge in edges):
             raise Unsuitable("bounds with a flux on triangles need straight sides and interfaces")
-        for edge in edges:
-            a, b = number(edge.curve.start), number(edge.curve.stop)
+        ends = [(number(edge.curve.start), number(edge.curve.stop)) for edge in edges]
+        for edge, (a, b) in zip(edges, ends, strict=True):
             if edge.interface < 0:
                 marks[min(a, b), max(a, b)] = pieces.index(edge.piece)
-        lines = [shapely.LineString([e.curve.start, e.curve.stop]) for e in edges]
+        points = [*vertices]  # neighbours meet exactly in these
+        lines = [shapely.LineString([points[a], points[b]]) for a, b in ends]
         whole = min(shapely.polygonize(lines).geoms, key=lambda one: abs(one.area - region.measure))
         for one in shapely.constrained_delaunay_triangles(whole).geoms:
             corners = shapely.get_coordinates(one.normalize())[:3]
@@ -1140,6 +1140,7 @@ class Certificate:
         distance: the energy norm and the L2 norm of v minus the given solution.
         coarse: the mesh on which C was computed, and a mask of its edges on which u is prescribed.
         interval: a lower and an upper bound of a number J(u); NaN if no number was asked for.
+        ended: `Bound.ended`.
     """
 
     found: Discrete
@@ -1149,6 +1150,7 @@ class Certificate:
     distance: tuple[float, float]
     coarse: tuple[Triangulation, Array]
     interval: tuple[float, float] = (math.nan, math.nan)
+    ended: str = ""
 
     def arrays(self) -> dict[str, Array]:
         """Return the data that `scripts/check_certificate.py` needs, with their digest, by name."""
@@ -1210,7 +1212,8 @@ class Certificate:
             "diffusion": least,
             "triangles": float(len(squares)),
         }
-        return Bound(**norms, theorem=theorem, constants=known, interval=self.interval)
+        found = Bound(**norms, theorem=theorem, constants=known)
+        return replace(found, interval=self.interval, ended=self.ended)
 
 
 DEGREE = 6  # the degree of the flux
@@ -1294,19 +1297,22 @@ def certificate(
     given: tuple[Given, Given],
     most: int = MOST,
     number: Number | None = None,
+    deadline: float = math.inf,
 ) -> Certificate:
     """Return a bound of the error of a given approximate solution, computed on an adaptive mesh.
 
     u is the exact solution, and v is a finite-element solution. The mesh is refined until the bound
     of u - v is at most a quarter of the distance of v from the given solution. With a number J, the
     interval for J(u) must also be at most as long as the distance of its middle from the number of
-    the given solution. Refinement ends before that if rounding dominates the bound.
+    the given solution. Refinement ends before that if rounding dominates the bound, if there are
+    too many triangles, or if the time that the next mesh needs is not left.
 
     Args:
         problem: the problem.
         given: the given solution at the points of a rule, and at the points of a coarser rule.
         most: the number of triangles above which the mesh is not refined further.
         number: a number J that is bounded from both sides, too; None for no number.
+        deadline: the time by `time.perf_counter` at which the best bound so far is returned.
 
     Raises:
         Unsuitable: if there is no bound for the problem.
@@ -1317,9 +1323,9 @@ def certificate(
     while len(meshes) < 3 or len(meshes[-1].triangles) < 256:
         meshes.append(meshes[-1].refined(np.ones(len(meshes[-1].triangles), bool)))
     coarse, meshes = meshes[-1], meshes[:3]
-    far = (math.inf, math.inf)
+    far, ended = (math.inf, math.inf), ""
     while True:
-        mesh = meshes[-1]
+        mesh, begun = meshes[-1], time.perf_counter()
         data = reader(mesh)
         fixed = np.isin(coarse.piece, mesh.piece[data.fixed])
         if bool((bad := data.least <= 1e-9 * data.most).any()):
@@ -1353,11 +1359,16 @@ def certificate(
                 enough
                 and high - low <= abs(given[0].number(number, found.names) - (low + high) / 2)
             )
-        if enough or len(mesh.triangles) > most:
+        finer = mesh.refined(dorfler_marking(torch.from_numpy(indicator).sqrt(), 0.8).numpy())
+        now, growth = time.perf_counter(), len(finer.triangles) / len(mesh.triangles)
+        if not enough and len(mesh.triangles) > most:
+            ended = f"more than {most} triangles"
+        elif not enough and now + growth * (now - begun) > deadline:
+            ended = "a larger budget"
+        if enough or ended:
             break
-        marked = dorfler_marking(torch.from_numpy(indicator).sqrt(), 0.8)
-        meshes.append(mesh.refined(marked.numpy()))
+        meshes.append(finer)
     if math.isinf(made.stretch):
         raise Unsuitable("the coefficients are not smooth")
     (a, c), (b, d) = (one.distance(meshes, found, fields.v) for one in given)
-    return replace(made, distance=(a + abs(a - b), c + abs(c - d)))
+    return replace(made, distance=(a + abs(a - b), c + abs(c - d)), ended=ended)

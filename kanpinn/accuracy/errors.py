@@ -125,6 +125,8 @@ class Bound:
             with prescribed fluxes, and "barrier" is max |e| for a residual of 1.
         reason: the reason why there are no bounds, as text; empty if there are bounds.
         interval: a lower and an upper bound of a number of the exact solution; NaN without one.
+        ended: what a smaller bound needs more of, such as time, as text; empty if a smaller bound
+            needs a more accurate solution.
 
     Example:
         >>> import kanpinn as kp
@@ -146,13 +148,15 @@ class Bound:
     constants: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     interval: tuple[float, float] = (math.nan, math.nan)
+    ended: str = ""
 
     def __str__(self) -> str:
         if self.reason:
             return f"no guaranteed bounds: {self.reason}"
         norms = {"L2": self.l2_relative, "H1": self.h1_relative, "energy": self.energy_relative}
         known = [f"{name} {size:.1e}" for name, size in norms.items() if not math.isnan(size)]
-        return f"guaranteed relative bounds: {', '.join(known)}"
+        ended = f" (smaller ones need {self.ended})" if self.ended else ""
+        return f"guaranteed relative bounds: {', '.join(known)}{ended}"
 
 
 @dataclass(frozen=True)

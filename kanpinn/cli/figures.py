@@ -122,7 +122,14 @@ def export_command(
         typer.echo(target)
 
 
-def certify_command(run: RunPath, output: OutputFile = None, trust: Trust = False) -> None:
+def certify_command(
+    run: RunPath,
+    output: OutputFile = None,
+    budget: Annotated[
+        float | None, typer.Option(help="The most seconds for refining the triangles.")
+    ] = None,
+    trust: Trust = False,
+) -> None:
     """Write a certificate of the error of a run, which a script checks with NumPy alone.
 
     The certificate bounds the energy norm of the error for -div(A∇u) + c u = f with c ≥ 0 in the
@@ -144,7 +151,7 @@ def certify_command(run: RunPath, output: OutputFile = None, trust: Trust = Fals
             raise InputError(
                 f"{run} has no certificate: it is not the run of a solve of an equation"
             )
-        found = certified(solution)
+        found = certified(solution, budget)
         arrays: dict[str, Any] = {**found.arrays()}
         with replacing(target) as temporary, temporary.open("wb") as file:
             numpy.savez_compressed(file, **arrays)

@@ -17,6 +17,7 @@ from kanpinn._support.errors import (
     OVERFITTED,
     STOPPED_BY_USER,
     InputError,
+    number,
 )
 from kanpinn.accuracy import Bound, ErrorNorm, Errors, Estimate
 from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
@@ -90,8 +91,10 @@ def estimate_error(
         wider: the ratio of the numbers of hidden units and points in the second and the first
             solve.
         bound: whether guaranteed bounds are computed too, see `error_bound`. If there is no
-            estimate of the errors, bounds are computed in any case, unless there are several cells.
-        budget: the most seconds for the steps of the finer solves; None for no limit.
+            estimate of the errors, bounds are computed in any case, in about the seconds of the
+            solve, unless there are several cells.
+        budget: the most seconds for the steps of the finer solves and for the bounds; None for no
+            limit.
 
     Returns:
         The estimate, or the reason why there is none.
@@ -111,7 +114,10 @@ def estimate_error(
     # Bounds in cells take a solve.
     if bound or (best.errors is None and not _is_in_cells(solution)):
         is_better = best.contraction is not None and best.contraction < 0.5
-        limits = error_bound(solution, reference if is_better else None)
+        left = math.inf if budget is None else budget - (time.perf_counter() - begun)
+        left = max(left if bound else min(left, max(solution.seconds, 1.0)), 0.01)
+        rest = None if math.isinf(left) else left
+        limits = error_bound(solution, reference if is_better else None, budget=rest)
     return replace(best, seconds=time.perf_counter() - begun, bound=limits)
 
 
@@ -617,8 +623,9 @@ def error_bound(
     finer: Solution | None = None,
     density: ResidualFunction | None = None,
     over: Domain | None = None,
+    budget: float | int | None = None,
 ) -> Bound:
-    """Bound the errors of a solution by its residual.
+    """Bound the errors of a solution by a flux or by its residual.
 
     There are bounds for elliptic and parabolic linear equations of second order for one field,
     -div(A∇u) + b·∇u + c u = f. The equation must be coercive: c - div(b)/2 must be above -λ, where
@@ -626,10 +633,12 @@ def error_bound(
     continuous networks, however they were trained; networks in time windows are not continuous.
     `Bound` says which parts of a bound are proved and which parts are computed.
 
-    A solution in several cells is compared with a continuous function v on triangles, whose error
-    is bounded by a flux on these triangles (`kanpinn.accuracy.certificates`). This is for equations
-    with b = 0 and c ≥ 0 in the plane, in domains with straight sides, with values, fluxes or Robin
-    conditions on the sides and interfaces where A jumps.
+    For b = 0 and c ≥ 0 in the plane, in domains with straight sides, with values, fluxes or Robin
+    conditions on the sides and interfaces where A jumps, a solution is compared with a continuous
+    function v on triangles, whose error is bounded by a flux on these triangles
+    (`kanpinn.accuracy.certificates`). Solutions in several cells have no other bounds. For other
+    problems, and where the error of v is not much smaller than that of the solution, the bounds of
+    a single network follow from its residual; the smaller bounds in the energy norm are returned.
 
     Args:
         solution: the solution whose errors are bounded.
@@ -640,6 +649,9 @@ def error_bound(
             is not used with a density.
         over: the part of the domain over which the density is integrated, with straight sides;
             by default the whole domain.
+        budget: the most seconds for refining the triangles; the first ones are solved in any case,
+            in about a second. `Bound.ended` says if more time would make the bounds smaller. None
+            for no limit; there are at most 800 triangles.
 
     Returns:
         The bounds, or the reason why there are none.
@@ -657,24 +669,34 @@ def error_bound(
     names = solution.problem.domain.names
     if over is not None and not (isinstance(over, Domain) and over.names == names):
         raise InputError(f"over must be a part of the domain, with its coordinates, got {over!r}")
-    number = None if density is None else Number(density, over)
+    wanted = None if density is None else Number(density, over)
+    alone = wanted is not None or solution.network.in_windows or _is_in_cells(solution)
     try:
-        if number is not None or solution.network.in_windows or _is_in_cells(solution):
-            return _certificate(solution, number).bound()
+        found = _certificate(solution, wanted, budget).bound()
+    except Unsuitable as reason:
+        found = Bound(reason=str(reason))
+    if alone or not (found.reason or found.ended):
+        return found
+    try:
         known = None if finer is None else _approximate(finer)
-        return Majorant(solution.problem)(_approximate(solution), known)
-    except Unsuitable as found:
-        return Bound(reason=str(found))
+        other = Majorant(solution.problem)(_approximate(solution), known)
+    except Unsuitable as reason:
+        return Bound(reason=str(reason)) if found.reason else found
+    return found if found.energy < other.energy else other
 
 
-def certified(solution: Solution) -> Certificate:
+def certified(solution: Solution, budget: float | None = None) -> Certificate:
     """Return a certificate of the error of a solution, which `scripts/check_certificate.py` checks.
+
+    Args:
+        solution: the solution.
+        budget: as for `error_bound`.
 
     Raises:
         InputError: if there is no certificate for the problem.
     """
     try:
-        return _certificate(solution)
+        return _certificate(solution, budget=budget)
     except Unsuitable as found:
         raise InputError(f"there is no certificate: {found}") from None
 
@@ -684,22 +706,31 @@ def _is_in_cells(solution: Solution) -> bool:
     return solution.network.pieces is not None and len(solution.network.pieces) > 1
 
 
-def _certificate(solution: Solution, number: Number | None = None) -> Certificate:
+def _certificate(
+    solution: Solution, wanted: Number | None = None, budget: float | None = None
+) -> Certificate:
     """Return a certificate of a solution's error, with the bounds of an integral if one is given.
 
     Args:
         solution: the solution.
-        number: the integral of a density of the solution; None for no integral.
+        wanted: the integral of a density of the solution; None for no integral.
+        budget: as for `error_bound`.
 
     Raises:
         Unsuitable: if there is no certificate for the problem, or for networks in time windows.
     """
+    deadline = math.inf
+    if budget is not None:
+        number("budget", budget, above=True)
+        deadline = time.perf_counter() + budget
     if solution.network.in_windows:
         raise Unsuitable("the network is not one function but one for each window of time")
+    if solution.problem.domain.dim != 2:
+        raise Unsuitable("bounds with a flux on triangles are for domains in the plane")
     # The points of a quadrature rule and of a coarser rule; in cells both have points in each cell.
     rules = (solution._rules(None, n, None, finer=n == 48) for n in (48, 32))
     fine, coarse = (Given.of(rule, solution.surrogate.evaluate) for rule in rules)
-    return certificate(solution.problem, (fine, coarse), number=number)
+    return certificate(solution.problem, (fine, coarse), number=wanted, deadline=deadline)
 
 
 def _approximate(solution: Solution) -> Approximate:

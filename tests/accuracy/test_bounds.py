@@ -336,8 +336,12 @@ def test_a_bound_on_triangles_sees_the_error_at_a_corner_and_a_jump_between_cell
         return (p.x**2 + p.y**2) ** (1 / 3) * torch.sin(2 / 3 * (angle - math.pi / 2))
 
     problem = Stated(L_SHAPE, poisson, [kp.Dirichlet(L_SHAPE.boundary, corner)])
-    found = certificate(problem, given(problem, lambda p: corner(p) + 0.1 * (p.x > 0)), most=40)
+    jumping = given(problem, lambda p: corner(p) + 0.1 * (p.x > 0))
+    found = certificate(problem, jumping, most=100)
     assert 0.1 < math.sqrt(3) * found.bound().l2 < 0.2 and found.total < 0.1
+    late = certificate(problem, jumping, deadline=0)
+    assert "smaller ones need a larger budget" in str(late.bound())
+    assert found.total < late.total < 0.1
 
 
 @pytest.mark.parametrize(
