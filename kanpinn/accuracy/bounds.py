@@ -118,23 +118,71 @@ def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> 
     return Coefficients(second, first, zeroth, linear.values[:, 0])
 
 
-def flux_factor(condition: Coefficients, second: Tensor, p: Points) -> Tensor | None:
+def read_operator(problem: Problem, points: Points) -> Coefficients:
+    """Read L u - f = -A:D²u + (b - div A)·∇u + c u - f from a residual ±(L u - f), see `Operator`.
+
+    The sign is the one for which the trace of A is positive.
+
+    Args:
+        problem: the problem.
+        points: the points.
+
+    Raises:
+        Unsuitable: as for `read_coefficients`.
+    """
+    read = read_coefficients(problem.equation, points, "the residual")
+    return read.times(-1.0 if float(read.second.diagonal(dim1=1, dim2=2).sum()) > 0 else 1.0)
+
+
+def flux_factor(condition: Coefficients, operator: Coefficients, p: Points, name: str) -> Tensor:
     """Return the factor κ, (n,), of a flux condition κ A∇u·n + C u + R.
 
     Args:
         condition: the coefficients of the condition at n points.
-        second: the diffusion A of the equation at these points, (n, d, d).
+        operator: the coefficients of L at these points, from `read_operator`.
         p: the points, with normals.
+        name: the name of the condition in messages.
 
-    Returns:
-        The factor; None if the condition is not of this form.
+    Raises:
+        Unsuitable: if the condition is not of this form.
     """
     assert p.normals is not None
-    conormal = torch.einsum("nab,nb->na", second, p.normals)
+    conormal = -torch.einsum("nab,nb->na", operator.second, p.normals)
     kappa = (condition.first * conormal).sum(dim=1) / conormal.square().sum(dim=1)
     gap = (condition.first - kappa[:, None] * conormal).norm(dim=1)
     fits = (gap <= 1e-9 * condition.first.norm(dim=1)) & (kappa != 0)
-    return kappa if bool(fits.all()) and not bool(condition.second.any()) else None
+    if not bool(fits.all()) or bool(condition.second.any()):
+        raise Unsuitable(f"{name} prescribes neither a value nor a flux")
+    return kappa
+
+
+def read_sides(problem: Problem) -> list[tuple[Piece, int | None]]:
+    """Return the pieces of the boundary, each with the index in `conditions()` of its condition.
+
+    The index is None for a piece without a condition. Conditions at interfaces are left out.
+
+    Args:
+        problem: the problem, as returned by `stated`.
+
+    Raises:
+        Unsuitable: for several fields or unknowns; for prescribed values that jump; for a condition
+            that holds neither on the boundary nor at an interface; for two conditions on one piece.
+    """
+    if len(problem.columns) != 1 or problem.unknowns:
+        raise Unsuitable("the problem has several fields or unknowns")
+    if reasons := jumps(problem):
+        raise Unsuitable(f"the solution has an infinite energy: {reasons[0]}")
+    pieces, found = problem.domain.boundary.pieces, list[tuple[Piece, int | None]]()
+    on = [() if one.kinks else one.pieces for one in problem.conditions()]
+    for condition, places in zip(problem.conditions(), on, strict=True):
+        if not condition.kinks and not (places and all(piece in pieces for piece in places)):
+            raise Unsuitable(f"{type(condition).__name__} does not hold on a side of the domain")
+    for piece in pieces:
+        held = [i for i, places in enumerate(on) if piece in places]
+        if len(held) > 1:
+            raise Unsuitable(f"there are several conditions on {piece.name}")
+        found.append((piece, held[0] if held else None))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +195,6 @@ class Operator:
 
     Args:
         problem: the problem.
-        sign: 1 if the residual of the problem is L u - f, -1 if it is f - L u.
         constant: the coefficients of L, one row, if they are the same everywhere; otherwise None.
         diffusion: numbers a_i, (d,), with A ≥ diag(a) everywhere; 0 for the time.
         mean_diffusion: the means of the diagonal entries A_ii over the domain, (d,).
@@ -159,7 +206,6 @@ class Operator:
     """
 
     problem: Problem = field(repr=False)
-    sign: float
     constant: Coefficients | None = field(repr=False)
     diffusion: Tensor
     mean_diffusion: Tensor
@@ -184,7 +230,7 @@ class Operator:
             p: the points.
         """
         if self.constant is None:
-            return read_coefficients(self.problem.equation, p, "the residual").times(self.sign)
+            return read_operator(self.problem, p)
         parts = (part.expand(len(p), *part.shape[1:]) for part in self.constant.parts)
         return Coefficients(*parts)
 
@@ -215,15 +261,11 @@ def operator_of(problem: Problem) -> Operator:
             nor parabolic; or if its coefficients vary and are not smooth, or vary in more than four
             dimensions.
     """
-    if len(problem.columns) != 1:
-        raise Unsuitable("the problem has several fields or unknowns")
     domain, count = problem.domain, 512
     points = sample(domain, count, "sobol", torch.Generator().manual_seed(43))
     edge = sample(domain.boundary, count // 2, "sobol", torch.Generator().manual_seed(47))
     everywhere = Points(torch.cat([points.coords, edge.coords]), domain.names)
-    read = read_coefficients(problem.equation, everywhere, "the residual")
-    sign = -1.0 if float(read.second.diagonal(dim1=1, dim2=2).sum()) > 0 else 1.0
-    terms = read.times(sign)
+    terms = read_operator(problem, everywhere)
     diffusion = -terms.second
     low, high = diagonal_bounds(diffusion)
     lowest, used = low.amin(dim=0), high.amax(dim=0) > 0
@@ -241,7 +283,7 @@ def operator_of(problem: Problem) -> Operator:
         assert edge.normals is not None
         inner = edge.coords - 8 * DIFFERENCE * _lengths(problem) * edge.normals
         within = Points(torch.cat([points.coords, inner]), domain.names)
-        inside, b, divergence = _drift(problem, sign, within)
+        inside, b, divergence = _drift(problem, within)
         potential = inside.zeroth
     scale = diffusion.abs().amax(dim=0) @ (1 / _lengths(problem)) + terms.first.abs().amax(dim=0)
     if bool((b.abs() <= ROUNDING * scale).all()):
@@ -249,7 +291,6 @@ def operator_of(problem: Problem) -> Operator:
     effective = potential - divergence / 2
     return Operator(
         problem,
-        sign,
         constant,
         lowest,
         diffusion.diagonal(dim1=1, dim2=2).mean(dim=0),
@@ -286,7 +327,7 @@ def diagonal_bounds(matrices: Tensor) -> tuple[Tensor, Tensor]:
     return low, high
 
 
-def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients, Tensor, Tensor]:
+def _drift(problem: Problem, points: Points) -> tuple[Coefficients, Tensor, Tensor]:
     """Compute the convection b of an operator with variable coefficients, and its divergence.
 
     Derivatives of the coefficients are differences of fourth order. They are computed with two
@@ -294,7 +335,6 @@ def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients,
 
     Args:
         problem: the problem.
-        sign: the sign of the residual, see `Operator`.
         points: n points in the domain.
 
     Returns:
@@ -316,8 +356,7 @@ def _drift(problem: Problem, sign: float, points: Points) -> tuple[Coefficients,
 
     def read(x: Tensor) -> Coefficients:
         """Return the coefficients of L at points (n, d)."""
-        terms = read_coefficients(problem.equation, Points(x, domain.names), "the residual")
-        return terms.times(sign)
+        return read_operator(problem, Points(x, domain.names))
 
     def drift(x: Tensor, h: Tensor) -> Tensor:
         """Return b = B + div A, (n, d), at points (n, d), by differences with the steps h, (d,)."""
@@ -414,20 +453,16 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
         operator: the operator of its equation.
 
     Raises:
-        Unsuitable: for a condition that is not on the boundary, that prescribes neither values nor
-            a flux, or that prescribes a rate; for two conditions on one piece; for a piece without
-            condition unless it is an outflow; and for a Robin condition with a negative α + b·n/2.
+        Unsuitable: as for `read_sides`; for an interface, and a condition that prescribes neither
+            values nor a flux, or that prescribes a rate; for a piece without condition unless it is
+            an outflow; and for a Robin condition with a negative α + b·n/2.
     """
-    conditions, fixed, natural = stated(problem).conditions(), [], []
-    pieces = problem.domain.boundary.pieces
-    for condition in conditions:
-        if not condition.pieces or any(piece not in pieces for piece in condition.pieces):
-            raise Unsuitable(f"{type(condition).__name__} does not hold on a side of the domain")
-    for piece in pieces:
-        held = [i for i, c in enumerate(conditions) if piece in c.pieces]
-        if len(held) > 1:
-            raise Unsuitable(f"there are several conditions on {piece.name}")
-        if not held:
+    problem, fixed, natural = stated(problem), [], []
+    sides, conditions = read_sides(problem), problem.conditions()
+    if any(condition.kinks for condition in conditions):
+        raise Unsuitable("the coefficients jump at an interface")
+    for piece, held in sides:
+        if held is None:
             p = piece.gauss(32)  # an outflow must have A n = 0 and b·n ≥ 0, as the final time has
             terms, normals = operator.at(p), p.normals
             assert normals is not None
@@ -435,13 +470,13 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
             if bool(conormal.abs().max() > 0) or operator.least_outflow(p, terms) < 0:
                 raise Unsuitable(f"there is no condition on {piece.name}")
             continue
-        data = conditions[held[0]].prescribed(problem.fields)
+        data = conditions[held].prescribed(problem.fields)
         if not data:
-            natural.append(_natural(operator, piece, conditions[held[0]]))
+            natural.append(_natural(operator, piece, conditions[held]))
         elif any(values.rate is not None for values in data):
             raise Unsuitable(f"a rate is prescribed on {piece.name}")
         else:
-            fixed.append((piece, held[0]))
+            fixed.append((piece, held))
     return Sides(tuple(fixed), tuple(natural))
 
 
@@ -459,10 +494,7 @@ def _natural(operator: Operator, piece: Piece, condition: Condition) -> NaturalP
     name = f"the condition on {piece.name}"
     equation, p = condition.stacked_residual, piece.gauss(32)
     read, terms = read_coefficients(equation, p, name), operator.at(p)
-    kappa = flux_factor(read, -terms.second, p)
-    if kappa is None:
-        raise Unsuitable(f"{name} prescribes neither a value nor a flux")
-    alpha = read.zeroth / kappa
+    alpha = read.zeroth / (kappa := flux_factor(read, terms, p, name))
     outflow = operator.least_outflow(p, terms) / 2
     least, largest = float(alpha.min()) + outflow, float(alpha.max()) + operator.convection / 2
     if least < -1e-12 * abs(largest):
@@ -1166,8 +1198,6 @@ class Majorant:
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.operator = problem, operator_of(problem)
-        if reasons := jumps(problem):
-            raise Unsuitable(f"the solution has an infinite energy: {reasons[0]}")
         self.sides = sides_of(problem, self.operator)
         self.constants = constants_of(problem, self.operator, self.sides)
         self.grid = grid_over(self.operator)

@@ -24,12 +24,18 @@ from scipy import sparse
 from scipy.sparse.linalg import eigsh, splu
 from torch import Tensor
 
-from kanpinn.accuracy.bounds import Unsuitable, flux_factor, read_coefficients
+from kanpinn.accuracy.bounds import (
+    Unsuitable,
+    flux_factor,
+    read_coefficients,
+    read_operator,
+    read_sides,
+)
 from kanpinn.accuracy.errors import Bound
 from kanpinn.geometry import Domain, Points, Segment
 from kanpinn.geometry.rules import gauss_legendre, simplex_rule
 from kanpinn.jets import Channels, JetFunction, ResidualFunction, grad
-from kanpinn.pde.boundary_value_problem import jumps, stated
+from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.conditions import Condition, Interface, values_of
 from kanpinn.pde.problem import Problem
 from kanpinn.spaces.cells.geometry.regions import divided
@@ -395,36 +401,22 @@ class Reader:
         interfaces: the conditions on interfaces.
 
     Raises:
-        Unsuitable: for several fields or unknowns, prescribed values that jump, a domain that is
-            not in the plane or has curved sides or interfaces, an interface with a jump of the
-            flux, a condition that holds neither on a side nor at an interface, or a side without
-            exactly one condition.
+        Unsuitable: as for `read_sides`, for curved sides or interfaces, an interface with a jump of
+            the flux, or a side without a condition.
     """
 
     def __init__(self, problem: Problem, rules: Rules, number: "Number | None" = None) -> None:
         self.problem, self.rules, self.names = stated(problem), rules, problem.domain.names
-        if len(problem.columns) != 1 or problem.unknowns:
-            raise Unsuitable("the problem has several fields or unknowns")
-        if reasons := jumps(problem):
-            raise Unsuitable(f"the solution has an infinite energy: {reasons[0]}")
+        sides = read_sides(self.problem)
         self.coarse = triangulated(problem, None if number is None else number.over)
-        pieces = problem.domain.boundary.pieces
-        self.conditions: list[Condition] = []
-        conditions = self.problem.conditions()
+        conditions, self.conditions = self.problem.conditions(), list[Condition]()
         self.interfaces = [c for c in conditions if isinstance(c, Interface)]
-        for condition in conditions:
-            called = type(condition).__name__
-            if condition.kinks:
-                if not isinstance(condition, Interface) or condition.flux != 0:
-                    raise Unsuitable("at an interface the flux is not continuous")
-            elif not condition.pieces or any(one not in pieces for one in condition.pieces):
-                raise Unsuitable(f"{called} does not hold on a side of the domain")
-        for piece in pieces:
-            held = [c for c in conditions if piece in c.pieces]
-            if len(held) != 1:
-                words = "are several conditions" if held else "is no condition"
-                raise Unsuitable(f"there {words} on {piece.name}")
-            self.conditions += held
+        if any(c.kinks and (c not in self.interfaces or c.flux != 0) for c in conditions):
+            raise Unsuitable("at an interface the flux is not continuous")
+        for piece, held in sides:
+            if held is None:
+                raise Unsuitable(f"there is no condition on {piece.name}")
+            self.conditions.append(conditions[held])
 
     def __call__(self, mesh: Triangulation) -> MeshData:
         """Return the data of the problem as polynomials on a mesh."""
@@ -463,22 +455,19 @@ class Reader:
         coords = np.einsum("qk,tkd->tqd", shares, mesh.corners)
         flat, parts = torch.from_numpy(coords.reshape(-1, 2)), []
         for chunk in flat.split(2**15):
-            parts.append(
-                read_coefficients(self.problem.equation, Points(chunk, self.names), "the residual")
-            )
+            parts.append(read_operator(self.problem, Points(chunk, self.names)))
         second, first, zeroth, rest = (
             torch.cat([getattr(one, name) for one in parts])
             .numpy()
             .reshape(*coords.shape[:2], *shape)
             for name, shape in (("second", (2, 2)), ("first", (2,)), ("zeroth", ()), ("rest", ()))
         )
-        sign = -1.0 if np.einsum("tqaa->tq", second).sum() > 0 else 1.0
         for one in self.interfaces:
             given = values_of(one.coefficient, Points(flat, self.names), 1, "a").numpy()
             a = given.reshape(*coords.shape[:2], 1, 1) * np.eye(2)
-            if not np.allclose(a, -sign * second, 1e-9, 1e-12):
+            if not np.allclose(a, -second, 1e-9, 1e-12):
                 raise Unsuitable("the coefficient at an interface is not that of the equation")
-        return [-sign * second, sign * zeroth, -sign * rest, sign * first]
+        return [-second, zeroth, -rest, first]
 
     def _at_sides(self, mesh: Triangulation, number: int, t: Array) -> tuple[Array, Array | None]:
         """Return g and α at points of the edges of a boundary piece, (edges, k) each.
@@ -506,11 +495,7 @@ class Reader:
 
         if not bool(terms.first.any()) and bool((terms.zeroth != 0).all()):
             return table(-terms.rest / terms.zeroth), None
-        second = read_coefficients(self.problem.equation, p, "the residual").second
-        sign = -1.0 if float(second.diagonal(dim1=1, dim2=2).sum()) > 0 else 1.0
-        kappa = flux_factor(terms, -sign * second, p)
-        if kappa is None:
-            raise Unsuitable(f"{name} prescribes neither a value nor a flux")
+        kappa = flux_factor(terms, read_operator(self.problem, p), p, name)
         alpha = table(terms.zeroth / kappa)
         if alpha.min() < -1e-12 * abs(alpha).max():
             raise Unsuitable(f"{name} is not coercive: α is {alpha.min():.3g}")
