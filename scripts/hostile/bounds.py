@@ -2,9 +2,11 @@
 
 import argparse
 import math
+import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from statistics import median
 from typing import Any
@@ -12,11 +14,13 @@ from typing import Any
 import torch
 from common.script import Verdict, verdict
 from hostile.adversarial import drawn_function, drawn_network, plane_domains
+from hostile.drawn import outline
+from hostile.numbers import waves, with_corner
 from torch import Tensor
 
 import kanpinn as kp
 from kanpinn.accuracy import Bound
-from kanpinn.geometry import Domain
+from kanpinn.geometry import Boundary, Domain
 from kanpinn.jets import Jet
 
 Values = Callable[[kp.Points], Tensor]
@@ -55,10 +59,22 @@ class Coefficients:
 
 
 class Bounded(kp.Problem):
-    """A problem whose data are those of its exact solution."""
+    """A problem whose data are those of its exact solution.
 
-    def __init__(self, domain: Domain, equation: Coefficients, exact: Values, fluxes: bool):
-        self.domain, self.equation_of, self.values, self.fluxes = domain, equation, exact, fluxes
+    `kinds` has the words "flux" and "robin" for sides, by name; on others values are prescribed.
+    The coefficient jumps at `interfaces`.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        equation: Coefficients,
+        exact: Values,
+        kinds: Mapping[str, str],
+        interfaces: Sequence[Boundary] = (),
+    ):
+        self.domain, self.equation_of, self.values = domain, equation, exact
+        self.kinds, self.interfaces = kinds, interfaces
 
     def residual(self, p: kp.Points, u: Jet) -> Tensor:
         return self.equation_of.apply(p, u) - self.source(p)
@@ -68,12 +84,19 @@ class Bounded(kp.Problem):
         if "t" in self.domain.names:
             sides = walls[tuple(name for name in walls.names if name not in ("t_min", "t_max"))]
             return [kp.Dirichlet(sides, self.exact), kp.Initial(self.domain, self.exact)]
-        if not self.fluxes:
-            return [kp.Dirichlet(walls, self.exact)]
-        first, second, *rest = walls.names
-        robin = kp.Robin(walls[second], 2.0, 1.0, lambda p: 2 * self.exact(p) + self.slope(p))
-        neumann = [kp.Neumann(walls[name], self.slope) for name in rest]
-        return [kp.Dirichlet(walls[first], self.exact), robin, *neumann]
+        found: list[Any] = [
+            kp.Interface(self.domain, one, self.equation_of.factor) for one in self.interfaces
+        ]
+        for name in walls.names:
+            kind = self.kinds.get(name)
+            if kind == "robin":
+                data: Values = lambda p: 2 * self.exact(p) + self.slope(p)  # noqa: E731
+                found.append(kp.Robin(walls[name], 2.0, 1.0, data))
+            elif kind == "flux":
+                found.append(kp.Neumann(walls[name], self.slope))
+            else:
+                found.append(kp.Dirichlet(walls[name], self.exact))
+        return found
 
     def exact(self, p: kp.Points) -> Tensor:
         return self.values(p)
@@ -112,7 +135,9 @@ def drawn(seed: int) -> Case:
     fluxes = fluxes and draw.random() < 0.4
     solution = drawn_function(draw, names)
     words = f"{seed}: {equation.words}, {place}{', fluxes' * fluxes}, {solution.words}"
-    problem = Bounded(domain, equation, solution.values, fluxes)
+    _first, second, *rest = domain.boundary.names
+    kinds = {second: "robin"} | dict.fromkeys(rest, "flux") if fluxes else {}
+    problem = Bounded(domain, equation, solution.values, kinds)
     network, points, size = drawn_network(draw, problem, 0.25)
     return Case(f"{words}, {size}", problem, network, points)
 
@@ -126,14 +151,20 @@ def _domain(draw: Random) -> tuple[Domain, str]:
 
 
 def _equation(draw: Random, names: tuple[str, ...]) -> Coefficients:
-    d = len(names)
+    if names[-1] == "t":
+        heat = torch.diag(torch.tensor([10 ** draw.uniform(-1.5, 0), 0.0], dtype=torch.float64))
+        found = _elliptic(draw, 2, "Poisson")
+        reaction = draw.choice([0.0, 3.0])
+        return replace(found, matrix=heat, drift=(0.0, 1.0), zeroth=reaction, words="heat")
+    kind = draw.choice(["Poisson", "Poisson", "reaction", "variable", "drift", "skew"])
+    return _elliptic(draw, len(names), kind)
+
+
+def _elliptic(draw: Random, d: int, kind: str) -> Coefficients:
+    """Return a random elliptic equation of a kind, in d dimensions."""
     matrix, none = torch.eye(d, dtype=torch.float64), (0.0,) * d
     flat: Values = lambda p: torch.ones_like(p.x)  # noqa: E731
     level: Values = lambda p: torch.zeros_like(p.coords)  # noqa: E731
-    if names[-1] == "t":
-        heat = torch.diag(torch.tensor([10 ** draw.uniform(-1.5, 0), 0.0], dtype=torch.float64))
-        return Coefficients(flat, level, heat, (0.0, 1.0), draw.choice([0.0, 3.0]), "heat")
-    kind = draw.choice(["Poisson", "Poisson", "reaction", "variable", "drift", "skew"])
     if kind == "reaction":
         return Coefficients(flat, level, matrix, none, 10 ** draw.uniform(0, 2), kind)
     if kind == "drift":
@@ -154,6 +185,60 @@ def _equation(draw: Random, names: tuple[str, ...]) -> Coefficients:
     if kind == "skew" and d > 1:
         matrix = torch.tensor([[2.0, 0.8], [0.8, draw.uniform(0.5, 2)]], dtype=torch.float64)
     return Coefficients(flat, level, matrix, none, 0.0, kind)
+
+
+def drawn_in_polygon(seed: int) -> tuple[Bounded, kp.KAN | kp.Cells, str]:
+    """Return a random problem in a polygon, with cells or a network, and words on them."""
+    draw = Random(seed)
+    kind = draw.choice(["corner", "jump", "Poisson", "reaction", "variable", "drift", "skew"])
+    kinds, interfaces = dict[str, str](), list[Boundary]()
+    equation, wave = _elliptic(draw, 2, kind), waves(draw, 1)
+    values: Values = lambda p: wave(p.coords)  # noqa: E731
+    if kind == "corner":
+        known = with_corner(draw, draw.choice(["corner", "mixed corner"]), "").problem
+        domain, kinds = known.domain, dict.fromkeys(filter(None, [known.free]), "flux")
+        values = lambda p: known.values(p.coords)  # noqa: E731
+    else:
+        shape = "star" if kind == "jump" else draw.choice(["L", "star", "slit"])
+        domain = kp.Polygon(outline(draw, shape, draw.uniform(1, 2), (0.5, 0.5)))
+        if shape == "star" and kind != "jump" and draw.random() < 0.5:
+            turns = [2 * math.pi * (i + draw.uniform(-0.3, 0.3)) / 4 for i in range(4)]
+            domain -= kp.Polygon([(0.2 * math.cos(t), 0.2 * math.sin(t)) for t in turns])
+        if kind not in ("skew", "drift"):
+            kinds = {one: draw.choice(["", "flux", "robin"]) for one in domain.boundary.names[1:]}
+    if kind == "jump":
+        lines = draw.choice([1, 2])
+        equation, values = _jumping(draw, wave, lines)
+        left, low = (domain & kp.Box(x=x, y=y) for x, y in (((-1, 0), (-1, 1)), ((-1, 1), (-1, 0))))
+        interfaces = [left.boundary["x_max"], low.boundary["y_max"]][:lines]
+    problem = Bounded(domain, equation, values, kinds, interfaces)
+    words = ", ".join([f"{seed}: {kind}", *sorted({*kinds.values()} - {""})])
+    if kind == "drift" or (kind not in ("corner", "jump") and draw.random() < 0.3):
+        return problem, kp.KAN([2, 12, 1], degree=7, grid=[4, 8]), f"{words}, network"
+    return problem, kp.Cells(degree=draw.choice([3, 4, 6])), f"{words}, cells"
+
+
+def _jumping(
+    draw: Random, wave: Callable[[Tensor], Tensor], lines: int
+) -> tuple[Coefficients, Values]:
+    """Return -div(a ∇u) with a number a on each side of one line or two, and a solution.
+
+    The solution is s F / a + G: F is smooth, s = x or s = x y is zero on the lines, G is zero for
+    two lines and a function of y for the line x = 0. So a ∂u/∂n is continuous.
+    """
+    ratio, flat = 10 ** draw.uniform(-2, 2), _elliptic(draw, 2, "Poisson")
+
+    def product(p: kp.Points) -> Tensor:
+        return p.x * p.y if lines == 2 else p.x
+
+    def factor(p: kp.Points) -> Tensor:
+        return torch.where(product(p) < 0, ratio, 1.0).to(p.coords)
+
+    def values(p: kp.Points) -> Tensor:
+        smooth = torch.sin(2 * p.y) if lines == 1 else 0.0
+        return product(p) * wave(p.coords) / factor(p) + smooth
+
+    return replace(flat, factor=factor, words="jump"), values
 
 
 NORMS = ("l2", "h1", "energy", "maximum")
@@ -264,7 +349,7 @@ def _judged(case: Case) -> Judged:
     relative = solution.errors.l2_relative
     if alone.reason:
         return Judged(case.name, relative, {}, {}, reason=alone.reason)
-    true = _true(case, solution)
+    true = _true(case.problem, solution)
     residual = None
     if len(solution.discretization.met) == len(solution.problem.conditions()):
         assert solution.verification is not None
@@ -279,9 +364,9 @@ def _ratios_to(true: dict[str, float], bound: Bound) -> dict[str, float]:
     return {norm: value / true[norm] for norm, value in known.items() if not math.isnan(value)}
 
 
-def _true(case: Case, solution: kp.Solution) -> dict[str, float]:
+def _true(problem: Bounded, solution: kp.Solution) -> dict[str, float]:
     """Return the true errors, as means over the domain, and the largest at the points of a rule."""
-    problem, equation = case.problem, case.problem.equation_of
+    equation = problem.equation_of
 
     def squares(p: kp.Points, u: Jet) -> Tensor:
         value, slope = problem.values(p) - u.value, gradient(problem.values, p) - kp.grad(u)
@@ -295,3 +380,58 @@ def _true(case: Case, solution: kp.Solution) -> dict[str, float]:
     points = problem.domain.quadrature(nodes)[0]
     largest = float((problem.values(points) - solution(points)).abs().max())
     return dict(zip(NORMS, [*means.value.sqrt().tolist(), largest], strict=True))
+
+
+def certified(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
+    """Bound errors and integrals of random problems in polygons, and compare with the true ones."""
+    rows, lines, first = dict[str, list[float]](), [], 1000 * options.seed
+    refused, budget = 0, 1 if options.smoke else 5  # in seconds
+    for seed in range(first, first + options.certified):
+        problem, network, words = drawn_in_polygon(seed)
+        tolerance = None if isinstance(network, kp.KAN) else 10 ** -Random(seed).uniform(2, 4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of jumps at corners, and of few points
+            solution = kp.solve(problem, network, tolerance=tolerance, budget=budget, errors=False)
+        begun, drifts = time.process_time(), problem.equation_of.words == "drift"
+        density = None if drifts else lambda p, u: u.value
+        bound = kp.error_bound(solution, density=density, budget=budget)
+        seconds, true = time.process_time() - begun, _true(problem, solution)
+        ratios = {} if bound.reason else _ratios_to(true, bound)
+        failed = [f"{norm}: {ratio:.3f}" for norm, ratio in ratios.items() if not ratio >= 0.99]
+        refused += bool(bound.reason)
+        half = math.nan
+        if not drifts:
+            values = partial(_both_values, problem)
+            mine, exact = solution.integral(density=values).value.tolist()
+            (low, high), slack = bound.interval, 1e-9 * abs(exact)
+            half = (high - low) / 2
+            if not low - slack <= exact <= high + slack:
+                failed.append(f"the mean {exact} is not in [{low}, {high}]")
+            rows.setdefault("interval, half, over the error of the number", []).append(
+                half / max(abs(mine - exact), slack)
+            )
+        for norm, ratio in ratios.items():
+            rows.setdefault(f"bound over true error in a polygon, {norm}", []).append(ratio)
+        rows.setdefault("seconds of a bound", []).append(seconds)
+        failures += [f"bound of {words}: {how}" for how in failed]
+        cells = [f"{ratios[norm]:.4g}" if norm in ratios else "" for norm in NORMS]
+        said = bound.reason or ", ".join(failed)
+        line = f"{words} | {true['energy']:.1e} | {' | '.join(cells)} | {half:.1e} | {seconds:.1f}"
+        lines.append(f"| {line} | {said} |\n")
+        print(lines[-1], end="", flush=True)
+    head = "| problem | true energy | L2 | H1 | energy | maximum | interval | seconds | said |\n"
+    (options.output / "certified.md").write_text(
+        head + "|---" * 9 + "|\n" + "".join(lines), "utf-8"
+    )
+    wrong, count = sum("bound of " in one for one in failures), options.certified
+    found: dict[str, Verdict] = {
+        "bounds in polygons that fail": verdict(wrong, f"0 of {count}", not wrong),
+        "problems in polygons without": verdict(refused, "0, all are coercive", not refused),
+    }
+    for name, figures_of in rows.items():
+        found |= _ratios(name, sorted(figures_of))
+    return found
+
+
+def _both_values(problem: Bounded, p: kp.Points, u: Jet) -> Tensor:
+    return torch.cat([u.value, problem.values(p)], dim=1)

@@ -144,7 +144,7 @@ def drawn_shape(draw: Random, jumps: bool) -> Shape:
     box, names = kp.Box(x=(0, wide), y=(0, 1)), ["y_min", "x_max", "y_max", "x_min"]
     domain: Domain = box
     if kind in ("L", "star", "slit"):
-        rim = _outline(draw, kind, wide, at)
+        rim = outline(draw, kind, wide, at)
         domain, names = kp.Polygon(rim), [f"edge_{i}" for i in range(len(rim))]
     around = [*pairwise([*rim, rim[0]])]
     sides = {name: Side.line(*ends) for name, ends in zip(names, around, strict=True)}
@@ -185,7 +185,7 @@ def drawn_shape(draw: Random, jumps: bool) -> Shape:
     return Shape(words, domain, sides, every, circles, coefficient, interfaces)
 
 
-def _outline(draw: Random, kind: str, wide: float, at: Pair) -> list[Pair]:
+def outline(draw: Random, kind: str, wide: float, at: Pair) -> list[Pair]:
     """Return the corners of an L, of a box with a thin slit, or of a polygon like a star."""
     if kind == "L":
         return [(0, 0), (wide, 0), (wide, at[1]), at, (at[0], 1), (0, 1)]

@@ -122,7 +122,7 @@ def drawn(seed: int) -> Case:
     draw = Random(seed)
     kind = ("box", "holes", "corner", "mixed corner", "elastic")[seed % 5]
     if "corner" in kind:
-        return _with_corner(draw, kind, f"{seed}: {kind}")
+        return with_corner(draw, kind, f"{seed}: {kind}")
     if kind == "holes":
         domain: Domain = kp.Disk((0, 0), 1)
         for x in (-0.45, 0.45)[: draw.choice([1, 2])]:
@@ -140,7 +140,7 @@ def drawn(seed: int) -> Case:
     return Case(f"{seed}: {kind}", problem, [domain.quadrature(64)])
 
 
-def _with_corner(draw: Random, kind: str, name: str) -> Case:
+def with_corner(draw: Random, kind: str, name: str) -> Case:
     """Return a problem with a re-entrant corner at the origin, where u is like r^λ sin(λθ)."""
     count, angle, start = 6, draw.uniform(1.15, 1.9) * math.pi, draw.uniform(0, 6)
     turns = [start + angle * i / count for i in range(count + 1)]

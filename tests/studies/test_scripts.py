@@ -76,7 +76,7 @@ UNENTERED = {
     "knots.py shortest_": ABSENT_SNAPPY,
     "knots.py signature": ABSENT_SNAPPY,
     "hostile/adversarial.py LotkaVolterra": "its solve takes a minute",
-    "hostile/numbers.py _with_corner": "solves at a corner take ten seconds",
+    "hostile/numbers.py with_corner": "solves at a corner take ten seconds",
     "hostile/numbers.py _in_triangle": "solves at a corner take ten seconds",
     "machinery/timing.py Poisson.conditions": "a problem has them, but its equation alone is timed",
     "imaging.py camera": "needs scikit-image, which is in no extra that the tests install",
