@@ -15,11 +15,11 @@ from kanpinn.loss.residuals import Residuals
 from kanpinn.loss.sparsity import SparsityTerm
 from kanpinn.networks import KAN
 from kanpinn.networks.surrogate import Surrogate
-from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods
+from kanpinn.optimizers import LevenbergMarquardt, Method
 from kanpinn.solvers.fit import Fitted
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import Losses, SolverState
+from kanpinn.solvers.state import Losses, SolverState, as_methods
 
 CHUNK = 2048
 

@@ -344,36 +344,6 @@ class Method(ABC):
         """
 
 
-def as_methods(
-    methods: Method | Sequence[Method],
-    network: Network,
-    resample: int,
-    what: str = "resample must be 0",
-) -> tuple[Method, ...]:
-    """Check one or more methods against a network, and return them as a tuple.
-
-    Args:
-        methods: a method, or a sequence of methods.
-        network: the network that the methods train.
-        resample: a number above 0 if points or weights change during the solve, otherwise 0.
-        what: the setting that a method with fixed points requires, for the error message.
-
-    Raises:
-        InputError: if `methods` is anything else, if a method cannot solve for the network, or if a
-            method needs fixed points while `resample` is not zero.
-    """
-    chosen = (methods,) if isinstance(methods, Method) else tuple(methods)
-    if not chosen or not all(isinstance(method, Method) for method in chosen):
-        raise InputError(f"optimizers must be one or more kanpinn optimizers, got {methods!r}")
-    for method in chosen:
-        method.check(network)
-        if resample and method.needs_fixed_points:
-            raise InputError(
-                f"{what} for {method.title}, which needs the same points and weights throughout"
-            )
-    return chosen
-
-
 def require_kan(network: Network, name: str) -> KAN:
     """Return the network if it is a KAN.
 

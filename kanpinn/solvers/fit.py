@@ -20,10 +20,10 @@ from kanpinn.loss import Residuals, ResidualTerm, Sparsity, Term
 from kanpinn.networks import KAN, Network, Surrogate
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.network import check_width
-from kanpinn.optimizers import LevenbergMarquardt, Method, as_methods, load_libraries
+from kanpinn.optimizers import LevenbergMarquardt, Method, load_libraries
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.solution import Solved
-from kanpinn.solvers.state import Best, Losses, Observer, SolverState
+from kanpinn.solvers.state import Best, Losses, Observer, SolverState, as_methods
 
 SCALINGS = ("range", "standard", "quantile")
 

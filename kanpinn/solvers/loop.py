@@ -27,12 +27,12 @@ from kanpinn.accuracy.references import Recipe, Reference, reference_of
 from kanpinn.geometry.sampling import COPIES
 from kanpinn.jets import JetFunction
 from kanpinn.networks.layer import get_coefficients
-from kanpinn.optimizers import Method, Stage, Step, as_methods
+from kanpinn.optimizers import Method, Stage, Step
 from kanpinn.pde.defects import warn_of_contradictions
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.solution import Solution
-from kanpinn.solvers.state import UNKNOWN, Least, Losses, Observer, SolverState, copied
+from kanpinn.solvers.state import UNKNOWN, Least, Losses, Observer, SolverState, as_methods, copied
 from kanpinn.solvers.verification import judged, scan_data, warn_of_breaks
 
 LOG = logging.getLogger("kanpinn")

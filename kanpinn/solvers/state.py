@@ -8,7 +8,7 @@ and its terms may be balanced.
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Thread
@@ -25,11 +25,41 @@ from kanpinn.geometry.sampling import r3, rad
 from kanpinn.loss.residuals import Residuals, balance_factors
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.networks.network import Network
-from kanpinn.optimizers import Method, Stage, Step, as_methods
+from kanpinn.optimizers import Method, Stage, Step
 from kanpinn.optimizers.method import StepCost
 from kanpinn.solvers.discretization import Discretization
 
 UNKNOWN = "unknown_"  # prefix of a problem's unknown numbers in the history
+
+
+def as_methods(
+    methods: Method | Sequence[Method],
+    network: Network,
+    resample: int,
+    what: str = "resample must be 0",
+) -> tuple[Method, ...]:
+    """Check one or more methods against a network, and return them as a tuple.
+
+    Args:
+        methods: a method, or a sequence of methods.
+        network: the network that the methods train.
+        resample: a number above 0 if points or weights change during the solve, otherwise 0.
+        what: the setting that a method with fixed points requires, for the error message.
+
+    Raises:
+        InputError: if `methods` is anything else, if a method cannot solve for the network, or if a
+            method needs fixed points while `resample` is not zero.
+    """
+    chosen = (methods,) if isinstance(methods, Method) else tuple(methods)
+    if not chosen or not all(isinstance(method, Method) for method in chosen):
+        raise InputError(f"optimizers must be one or more kanpinn optimizers, got {methods!r}")
+    for method in chosen:
+        method.check(network)
+        if resample and method.needs_fixed_points:
+            raise InputError(
+                f"{what} for {method.title}, which needs the same points and weights throughout"
+            )
+    return chosen
 
 
 class Losses:
