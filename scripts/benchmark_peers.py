@@ -119,7 +119,9 @@ def publish(timelines: Path, output: Path) -> None:
     script.write_csv(output / "table.csv", cells[0], cells[1:])
     report.draw(measurements, output / "figure.png")
     script.write_verdicts(output / "benchmark_peers.json", report.figures(measurements))
-    print(f"\n{report.as_text(cells)}\n\n{output / 'table.csv'}, {output / 'figure.png'}")
+    print(
+        f"\n{script.markdown(cells[0], cells[1:])}\n{output / 'table.csv'}, {output / 'figure.png'}"
+    )
 
 
 def main(given: Sequence[str] | None = None) -> int:

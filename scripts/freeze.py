@@ -14,18 +14,17 @@ How: a result is kept in --output and not made again for the same sources of kan
 How long: 40 minutes of one core for a checkout, cylinder_shedding (7 minutes) included; --smoke:
 some seconds, one file, this checkout against itself.
 
-Writes to --output: freeze.md, freeze.json, and pieces/, the printed JSON of each run.
+Writes to --output: freeze.md, freeze.json, and pieces/, the numbers of each run.
 """
 
 import argparse
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common import script
+from common.pieces import Pieces, package_digest
 from common.script import REPOSITORY, NoRecord, recorded
 
 from kanpinn._support.files import write_text
@@ -58,27 +57,19 @@ class Checkout:
 
     def outcome(self, problem: str, again: bool) -> Outcome:
         """Return the outcome of a problem file, kept or measured now."""
-        kept = self.pieces / self._digest() / f"{problem}.json"
-        if again or not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            write_text(kept, self._printed(problem))
-        text = kept.read_text(encoding="utf-8")
-        return outcome_of(json.loads(text)) if text.strip() else Outcome("failed", {}, None)
+        digest = package_digest(self.root / "kanpinn")
+        kept = Pieces(self.pieces / f"{self.root.name}-{digest}")
+        if again:
+            kept.path({"problem": problem}, "json").unlink(missing_ok=True)
+        return kept.records(Outcome, {"problem": problem}, lambda: [self._solved(problem)])[0]
 
-    def _printed(self, problem: str) -> str:
-        """Return what a solve prints, empty if it fails."""
+    def _solved(self, problem: str) -> Outcome:
         command = ["solve", str(self.root / "problems" / f"{problem}.toml")]
         try:
             with recorded(command, root=self.root, deadline=DEADLINE) as (record, _):
-                return json.dumps(record)
+                return outcome_of(record)
         except NoRecord:
-            return ""
-
-    def _digest(self) -> str:
-        found = hashlib.sha256()
-        for path in sorted((self.root / "kanpinn").rglob("*.py")):
-            found.update(path.read_bytes())
-        return f"{self.root.name}-{found.hexdigest()[:12]}"
+            return Outcome("failed", {}, None)
 
 
 def outcome_of(record: Mapping[str, Any]) -> Outcome:

@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 @cache
-def package_digest() -> str:
-    """Return a digest of all sources of kanpinn, as they are on disk."""
+def package_digest(package: Path = PACKAGE) -> str:
+    """Return a digest of all sources of kanpinn, here or elsewhere, as they are on disk."""
     found = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        found.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in sorted(package.rglob("*.py")):
+        found.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return found.hexdigest()[:12]
 
 

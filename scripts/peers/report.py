@@ -100,18 +100,6 @@ def _whole(seconds: float) -> str:
     return f"{seconds:.0f}" if math.isfinite(seconds) else ""
 
 
-def as_text(cells: list[list[str]]) -> str:
-    """Return the table for a terminal, in aligned columns, without versions and seeds."""
-    shown = [[row[0], *row[3:]] for row in cells]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    return "\n".join(_aligned(row, widths) for row in shown)
-
-
-def _aligned(row: list[str], widths: list[int]) -> str:
-    first, *others = zip(row, widths, strict=True)
-    return first[0].ljust(first[1]) + "".join(f"  {cell:>{width}}" for cell, width in others)
-
-
 def figures(measurements: Sequence[Measurement]) -> dict[str, Verdict]:
     """Return the least L2 error of each row, and kanpinn's best beside the other networks' best."""
     found: dict[str, Verdict] = {}
