@@ -25,14 +25,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 
 import numpy
 import sympy
 import torch
 from common import script
 from common.pieces import Pieces
-from common.script import save_figure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.linalg import eigh
@@ -40,7 +38,6 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.interpret import Graph, prune_greedily, snap
 from kanpinn.interpret.formula import Rounded, compose
 from kanpinn.interpret.graph import Key, covering, graph_of
@@ -858,17 +855,11 @@ def draw_accuracies(results: Sequence[Result]) -> Figure:
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    name = Path(__file__).stem
-    chosen = script.options(name, __doc__, given)
+    chosen = script.options("anderson", __doc__, given)
     pieces = Pieces.under(chosen.output, again=chosen.smoke)
     results = run(MODELS, SMOKE if chosen.smoke else Size(), pieces)
     drawn = {"anderson_edges": draw_edges(results), "anderson_accuracies": draw_accuracies(results)}
-    for stem, figure in drawn.items():
-        save_figure(figure, chosen.output / stem, chosen.smoke)
-    text = page(results)
-    write_text(chosen.output / "anderson.md", text)
-    script.write_verdicts(chosen.output / "anderson.json", judge(results), chosen.smoke)
-    sys.stdout.write(text)
+    script.publish(chosen, page(results), judge(results), drawn)
 
 
 if __name__ == "__main__":

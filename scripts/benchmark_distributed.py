@@ -37,7 +37,6 @@ from torch import Tensor
 
 import kanpinn as kp
 from kanpinn._support.distributed import world
-from kanpinn._support.files import write_text
 from kanpinn.linalg import fold
 from kanpinn.loss import Residuals
 from kanpinn.optimizers.output_layer import solve_output
@@ -355,8 +354,8 @@ def main(given: Sequence[str] | None = None) -> None:
         workers.end()
     triangle = Fold(100, 2, 1).triangle
     counted = max(max(given, taken) / triangle for given, taken in sent)
-    write_text(chosen.output / f"{NAME}.md", _page(agree, scales, folds_at(scales[0].rate)))
-    script.write_verdicts(chosen.output / f"{NAME}.json", figures(agree, scales, counted))
+    text = _page(agree, scales, folds_at(scales[0].rate))
+    script.publish(chosen, text, figures(agree, scales, counted))
 
 
 if __name__ == "__main__":

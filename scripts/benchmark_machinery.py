@@ -16,7 +16,6 @@ How long: two minutes on an idle machine; --smoke: some ten seconds, its numbers
 Writes to --output: benchmark_machinery.md and benchmark_machinery.json.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from machinery import memory, timing
 from machinery.timing import Timing, interleaved
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 
 NAME = Path(__file__).stem
 LOSS, JACOBIAN = "loss and gradient", "per-sample Jacobian"
@@ -81,9 +79,9 @@ def page(timings: list[Timing], peaks: list[tuple[str, int, float]]) -> str:
 
 
 def figures(
-    timings: list[Timing], peaks: list[tuple[str, int, float]], judge: bool
+    timings: list[Timing], peaks: list[tuple[str, int, float]]
 ) -> dict[str, script.Verdict]:
-    """Return ratios beside their targets; judge: whether the sizes are those of the targets."""
+    """Return ratios beside their targets."""
     ratios = {(t.group, t.case): t.ratio for t in timings}
     found: dict[str, script.Verdict] = {}
     for name, key, least in (
@@ -91,11 +89,10 @@ def figures(
         ("equal-size MLP, nested autograd, over jets", (LOSS, "plain MLP, nested autograd"), 1),
         ("vmap(grad) over the closed form", (JACOBIAN, "vmap(grad), plain KAN"), 30),
     ):
-        met = ratios[key] >= least if judge else None
-        found[name] = script.verdict(ratios[key], f">= {least}", met)
+        found[name] = script.verdict(ratios[key], f">= {least}", ratios[key] >= least)
     for task in memory.TASKS:
         small, large = (peak for name, _, peak in peaks if name == task)
-        met = large <= 1.1 * small if judge else None
+        met = large <= 1.1 * small
         name = f"peak memory of {task}, ten times the points"
         found[name] = script.verdict(large / small, "<= 1.1 times", met)
     return found
@@ -112,10 +109,7 @@ def main(given: Sequence[str] | None = None) -> None:
     timings = loss_and_gradient(100 if tiny else 2601, rounds)
     timings += jacobian(64 if tiny else 2000, max(2, rounds // 3))
     peaks = peak_memory(1000 if tiny else 20000)
-    text = page(timings, peaks)
-    write_text(chosen.output / f"{NAME}.md", text)
-    script.write_verdicts(chosen.output / f"{NAME}.json", figures(timings, peaks, judge=not tiny))
-    sys.stdout.write(text)
+    script.publish(chosen, page(timings, peaks), figures(timings, peaks))
 
 
 if __name__ == "__main__":

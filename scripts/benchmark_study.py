@@ -90,13 +90,12 @@ SMOKE = Size(2, 1, 1, 1, here=True)
 
 def main(given: Sequence[str] | None = None) -> None:
     chosen = script.options(NAME, __doc__, given)
-    output = chosen.output
-    size, studies = (SMOKE if chosen.smoke else Size()), output / "studies"
+    size, studies = (SMOKE if chosen.smoke else Size()), chosen.output / "studies"
     figures: dict[str, script.Verdict] = {}
     measure_overhead(size, studies, figures)
     measure_workers(size, studies, figures)
     shutil.rmtree(studies)
-    publish(figures, output, chosen.smoke)
+    script.publish(chosen, page(figures, chosen.smoke), figures)
 
 
 def measure_overhead(size: Size, studies: Path, figures: dict[str, script.Verdict]) -> None:
@@ -128,15 +127,12 @@ def measure_workers(size: Size, studies: Path, figures: dict[str, script.Verdict
     figures["seconds by one worker and by two"] = script.verdict(medians, "told")
 
 
-def publish(figures: dict[str, script.Verdict], output: Path, smoke: bool) -> None:
-    script.write_verdicts(output / "benchmark_study.json", figures, smoke)
+def page(figures: dict[str, script.Verdict], smoke: bool) -> str:
     lines = [
         [name, said(f["value"]), f["target"], "-" if smoke or f["met"] is None else str(f["met"])]
         for name, f in figures.items()
     ]
-    text = script.markdown(["figure", "value", "target", "met"], lines)
-    (output / "benchmark_study.md").write_text(text, encoding="utf-8")
-    print(text)
+    return script.markdown(["figure", "value", "target", "met"], lines)
 
 
 def said(value: Any) -> str:

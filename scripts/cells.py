@@ -32,9 +32,8 @@ from skfem.helpers import dot, grad
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.geometry import Points
-from kanpinn.plotting.style import MARKERS, PALETTE, new_figure, save, tidy
+from kanpinn.plotting.style import MARKERS, PALETTE, new_figure, tidy
 
 Function = Callable[[Points], Tensor]
 
@@ -411,11 +410,8 @@ def main(given: Sequence[str] | None = None) -> None:
         ]
         for one in found
     ]
-    text = script.markdown(HEAD, rows)
-    write_text(chosen.output / f"{NAME}.md", text)
-    save(draw(wanted, found), chosen.output / f"{NAME}.png")
-    script.write_verdicts(chosen.output / f"{NAME}.json", judged(wanted, found))
-    sys.stdout.write(text)
+    drawn = {NAME: draw(wanted, found)}
+    script.publish(chosen, script.markdown(HEAD, rows), judged(wanted, found), drawn)
 
 
 def judged(wanted: Sequence[Case], found: Sequence[Solved]) -> dict[str, script.Verdict]:

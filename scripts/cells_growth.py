@@ -29,8 +29,6 @@ from common.pieces import Pieces
 from growth.solves import Case, Solve, exponent, measured, timed
 from scaling.workers import Workers
 
-from kanpinn._support.files import write_text
-
 NAME = Path(__file__).stem
 HEAD = ("series", "N", "seconds of the processor", "of the clock", "GiB", "error")
 
@@ -104,10 +102,7 @@ def main(given: Sequence[str] | None = None) -> None:
     if chosen.smoke:
         shared = [Case(2, 3, 2, False)]
     turns = [in_turns(case, 1 if chosen.smoke else chosen.rounds) for case in shared]
-    text = page(found, turns)
-    write_text(chosen.output / f"{NAME}.md", text)
-    script.write_verdicts(chosen.output / f"{NAME}.json", judged(found, turns, chosen.smoke))
-    sys.stdout.write(text)
+    script.publish(chosen, page(found, turns), judged(found, turns))
 
 
 def cases(smoke: bool) -> list[Case]:
@@ -182,15 +177,12 @@ def page(found: dict[str, list[Solve]], turns: Sequence[Turns]) -> str:
     return "\n".join(script.markdown(head, rows) for head, rows in tables)
 
 
-def judged(
-    found: dict[str, list[Solve]], turns: Sequence[Turns], smoke: bool
-) -> dict[str, script.Verdict]:
+def judged(found: dict[str, list[Solve]], turns: Sequence[Turns]) -> dict[str, script.Verdict]:
     """Exponents, seconds and memory beside their targets."""
     figures: dict[str, script.Verdict] = {}
 
     def judge(name: str, value: float, most: float, unit: str = "") -> None:
-        met = None if smoke else value <= most
-        figures[name] = script.verdict(value, f"at most {most:g}{unit}", met)
+        figures[name] = script.verdict(value, f"at most {most:g}{unit}", value <= most)
 
     for series, solves in found.items():
         target, (time, memory) = TARGETS[int(series[0])], powers(solves)
@@ -204,7 +196,7 @@ def judged(
         figures[f"{one.series}: two ranks over one process"] = script.verdict(
             value,
             f"at least {least:g}; this machine allows {one.limit():.2f}",
-            None if smoke else value >= least,
+            value >= least,
         )
     return figures
 

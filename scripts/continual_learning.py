@@ -13,23 +13,20 @@ and pieces/, the result of each network, optimizer and seed: a run that was stop
 them.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 from common import script
 from common.pieces import Pieces
-from common.script import Verdict, save_figure
+from common.script import Verdict
 from matplotlib.figure import Figure
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.jets import Channels
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import Network, Surrogate
@@ -247,21 +244,18 @@ SHOWN = "L-BFGS"  # pykan's
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    name = Path(__file__).stem
     chosen = script.options(
-        name, __doc__, given, seeds=dict(nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
+        "continual_learning",
+        __doc__,
+        given,
+        seeds=dict(nargs="+", type=int, default=[0, 1, 2], help="0 1 2"),
     )
-    output = chosen.output
     seeds, points, steps = chosen.seeds, POINTS, STEPS
     if chosen.smoke:
         seeds, points, steps = seeds[:1], 20, 1
-    results = study(seeds, points, steps, Pieces.under(output, again=chosen.smoke))
-    script.write_verdicts(output / "continual_learning.json", judge(results), chosen.smoke)
-    text = page(results, BORDER)
-    write_text(output / "continual_learning.md", text)
-    save_figure(draw_phases(results, SHOWN, points), output / "phases", chosen.smoke)
-    save_figure(draw_errors(results), output / "errors", chosen.smoke)
-    sys.stdout.write(text)
+    results = study(seeds, points, steps, Pieces.under(chosen.output, again=chosen.smoke))
+    drawn = {"phases": draw_phases(results, SHOWN, points), "errors": draw_errors(results)}
+    script.publish(chosen, page(results, BORDER), judge(results), drawn)
 
 
 if __name__ == "__main__":

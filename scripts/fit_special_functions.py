@@ -33,13 +33,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import pi
-from pathlib import Path
 
 import numpy
 import torch
 from common import script
 from common.pieces import Pieces, Row
-from common.script import Verdict, save_figure
+from common.script import Verdict
 from function_fitting import fitting
 from function_fitting.fitting import CHEBYSHEV, UNIFORM, Function, rmse, values
 from matplotlib.axes import Axes
@@ -48,7 +47,6 @@ from scipy import special
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.optimizers import Method as SolveMethod
 from kanpinn.plotting.convergence import error_axis
 from kanpinn.plotting.style import GREY, MARKERS, PALETTE, STYLE, new_figure, tidy
@@ -403,8 +401,7 @@ SHOWN = ("ellipj", "lpmv 1", "sph_harm 1,2")  # by a smoke run: one of each way 
 
 
 def main() -> None:
-    name = Path(__file__).stem
-    chosen = script.options(name, __doc__)
+    chosen = script.options("fit_special_functions", __doc__)
     functions, methods = list(FUNCTIONS.values()), METHODS
     seeds: tuple[int, ...] = (0, 1, 2)
     if chosen.smoke:
@@ -413,11 +410,7 @@ def main() -> None:
     for row in measure(functions, methods, seeds, Pieces.under(chosen.output, again=chosen.smoke)):
         rows.append(row)
         sys.stderr.write("{function} {method} {points}: {test_rmse:.1e}\n".format(**row))
-    text = page(rows)
-    write_text(chosen.output / "special.md", text)
-    save_figure(draw(rows), chosen.output / "special", chosen.smoke)
-    script.write_verdicts(chosen.output / "fit_special_functions.json", judge(rows))
-    sys.stdout.write(text)
+    script.publish(chosen, page(rows), judge(rows), {"special": draw(rows)}, page="special")
 
 
 if __name__ == "__main__":

@@ -25,14 +25,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 from common import script
 from common.pieces import Pieces, Row
-from common.script import Verdict, save_figure
+from common.script import Verdict
 from function_fitting import fitting
 from function_fitting.fitting import CHEBYSHEV, UNIFORM, Function, rmse, values
 from matplotlib.axes import Axes
@@ -41,7 +40,6 @@ from scipy.special import j0
 from torch import Tensor, pi
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.accuracy.orders import Fit, before_level
 from kanpinn.optimizers import Method
 from kanpinn.plotting.convergence import error_axis, size_axis
@@ -481,18 +479,13 @@ DEGREES = (3, 5)
 
 
 def main() -> None:
-    name = Path(__file__).stem
-    chosen = script.options(name, __doc__)
+    chosen = script.options("fit_toy_functions", __doc__)
     size, degrees = (SMOKE, (3,)) if chosen.smoke else (Size(), DEGREES)
     rows = []
     for row in measure(size, degrees, Pieces.under(chosen.output, again=chosen.smoke)):
         rows.append(row)
         sys.stderr.write("{function} {network} seed {seed}: {test_rmse:.1e}\n".format(**row))
-    text = page(rows)
-    write_text(chosen.output / "toy.md", text)
-    save_figure(draw(rows), chosen.output / "toy", chosen.smoke)
-    script.write_verdicts(chosen.output / "fit_toy_functions.json", judge(rows))
-    sys.stdout.write(text)
+    script.publish(chosen, page(rows), judge(rows), {"toy": draw(rows)}, page="toy")
 
 
 if __name__ == "__main__":

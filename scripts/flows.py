@@ -18,7 +18,6 @@ Gartling, A test problem for outflow boundary conditions (1990), with three digi
 """
 
 import math
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,6 @@ from common import script
 from common.script import solve_job
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 
 NAME = Path(__file__).stem
 HEAD = (
@@ -191,10 +189,7 @@ def judged(found: Sequence[Solved]) -> dict[str, script.Verdict]:
 def main(given: Sequence[str] | None = None) -> None:
     chosen = script.options(NAME, __doc__, given)
     found = [solved(flow) for flow in flows(chosen.smoke)]
-    text = HEAD + "".join(map(lines, found))
-    write_text(chosen.output / f"{NAME}.md", text)
-    script.write_verdicts(chosen.output / f"{NAME}.json", judged(found))
-    sys.stdout.write(text)
+    script.publish(chosen, HEAD + "".join(map(lines, found)), judged(found))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -31,13 +30,12 @@ import numpy
 import torch
 from common import script
 from common.pieces import Pieces
-from common.script import Verdict, save_figure
+from common.script import Verdict
 from matplotlib.figure import Figure
 from scipy.fft import dctn
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.networks import Network
 from kanpinn.optimizers import Method
 from kanpinn.plotting.style import PALETTE, STYLE, new_figure, tidy
@@ -578,28 +576,20 @@ def study(
 
 def main(given: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)  # processor seconds are then those of a core
-    name = Path(__file__).stem
-    chosen = script.options(
-        name, __doc__, given, seeds=dict(nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
-    )
-    output = chosen.output
+    seeds = dict(nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
+    chosen = script.options("imaging", __doc__, given, seeds=seeds)
     made, budgets, seeds = list(images()), BUDGETS, chosen.seeds
     if chosen.smoke:
         made, budgets, seeds = ["phantom"], {16: 0.002}, seeds[:1]
-    pieces = Pieces.under(output, again=chosen.smoke)
+    pieces = Pieces.under(chosen.output, again=chosen.smoke)
     results, trials = study(made, budgets, seeds, pieces)
-    others = {}
+    others, drawn = {}, {"curves": draw_curves(results)}
     for image, size in dict.fromkeys((r.image, r.size) for r in results):
         own = [r for r in results if (r.image, r.size) == (image, size)]
         pixels = images()[image](size)
         others[image, size] = yardsticks(pixels, own[0].parameters)
-        figure = draw_pictures(pixels, own)
-        save_figure(figure, output / f"pictures_{image}_{size}", chosen.smoke)
-    save_figure(draw_curves(results), output / "curves", chosen.smoke)
-    script.write_verdicts(output / f"{name}.json", judge(results), chosen.smoke)
-    text = page(results, trials, others, budgets)
-    write_text(output / f"{name}.md", text)
-    sys.stdout.write(text)
+        drawn[f"pictures_{image}_{size}"] = draw_pictures(pixels, own)
+    script.publish(chosen, page(results, trials, others, budgets), judge(results), drawn)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -30,7 +30,6 @@ from poisson2d import Poisson2D
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.interpret import Formula, interpret
 from kanpinn.jets import Channels, jet_of
 from kanpinn.solvers import Fitted
@@ -214,27 +213,24 @@ def page(rows: Sequence[Row]) -> str:
     return f"# Formulas read off networks\n\n{script.markdown(HEADS, map(_cells, rows))}"
 
 
-def judge(rows: Sequence[Row], complete: bool) -> dict[str, Verdict]:
-    """Return the measured values beside their targets; without verdicts if runs are missing."""
+def judge(rows: Sequence[Row]) -> dict[str, Verdict]:
+    """Return the measured values beside their targets."""
     functions = [row for row in rows if row.kind == "function"]
     poster = [row for row in rows if row.kind == "poster"]
     drawn = [row for row in rows if row.kind == "drawn"]
     count = len(recovered_by_most(functions))
     return {
         "functions whose formula most seeds recover exactly": script.verdict(
-            count, "at least 8 of 10", count >= 8 if complete else None
+            count, "at least 8 of 10", count >= 8
         ),
-        "runs of the poster's problem that give sin(πx) sin(πy²) as an identity": _share(
-            poster, complete
-        ),
-        "drawn problems whose solution is recovered as an identity": _share(drawn, complete),
+        "runs of the poster's problem that give sin(πx) sin(πy²) as an identity": _share(poster),
+        "drawn problems whose solution is recovered as an identity": _share(drawn),
     }
 
 
-def _share(rows: Sequence[Row], complete: bool) -> Verdict:
+def _share(rows: Sequence[Row]) -> Verdict:
     count = sum(row.recovered for row in rows)
-    target = f"all {len(rows)}"
-    return script.verdict(count, target, count == len(rows) if complete else None)
+    return script.verdict(count, f"all {len(rows)}", count == len(rows))
 
 
 def _cells(row: Row) -> list[str]:
@@ -267,11 +263,8 @@ def main() -> None:
         (row,) = pieces.records(Row, {"run": name}, lambda: [read()])  # noqa: B023
         rows.append(row)
         sys.stderr.write(f"{row.name}, seed {row.seed}: {row.found} ({row.seconds:.0f} s)\n")
-        table = [list(asdict(known).values()) for known in rows]
-        script.write_csv(output / "formulas.csv", list(asdict(row)), table)
-    write_text(output / "formulas.md", page(rows))
-    script.write_verdicts(output / "interpret_poisson.json", judge(rows, complete=not chosen.smoke))
-    sys.stdout.write(page(rows))
+        script.write_rows(output / "formulas.csv", Row, rows)
+    script.publish(chosen, page(rows), judge(rows), page="formulas")
 
 
 def runs(smoke: bool) -> Iterator[tuple[str, Callable[[], Row]]]:

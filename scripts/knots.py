@@ -46,12 +46,11 @@ import numpy
 import torch
 from common import script
 from common.pieces import Pieces, Row
-from common.script import Verdict, save_figure
+from common.script import Verdict
 from matplotlib.figure import Figure
 from torch import Tensor
 
 import kanpinn as kp
-from kanpinn._support.files import write_text
 from kanpinn.geometry import Points
 from kanpinn.interpret import draw_network
 from kanpinn.jets import Channels
@@ -1117,11 +1116,8 @@ def main(given: Sequence[str] | None = None) -> None:
     results, found = fitted(knots, size, pieces), formulated(knots, size, pieces)
     relations = related(knots, size, pieces)
     text = page(knots, size, results, found, relations)
-    write_text(chosen.output / "knots.md", text)
-    draw(results, knots, size, chosen.output)
-    figures = judge(results, found, relations)
-    script.write_verdicts(chosen.output / "knots.json", figures, knots.synthetic)
-    sys.stdout.write(text)
+    verdicts = judge(results, found, relations)
+    script.publish(chosen, text, verdicts, draw(results, knots, size))
 
 
 def made_up(folder: Path) -> Knots:
@@ -1166,20 +1162,18 @@ def related(knots: Knots, size: Size, pieces: Pieces) -> list[Relation]:
     return [replace(one, members=frozenset(one.members)) for one in found]
 
 
-def draw(results: Sequence[Result], knots: Knots, size: Size, folder: Path) -> None:
-    """Draw and write the figures; two show the sparsest network, which is fitted once more."""
+def draw(results: Sequence[Result], knots: Knots, size: Size) -> dict[str, Figure]:
+    """Draw the figures; two show the sparsest network, which is fitted once more."""
     first = next(r for r in results if (r.network, r.split) == (ALL, RANDOM))
     assert first.reach is not None  # a KAN has a grid
     data = knots.split(first.seed, False, VALIDATION)
     *_, (_, one) = sparse_fits(data, first.reach, first.seed, size, STRENGTHS)
     inputs = [name.replace("_", " ") for name in one.data.train.names]
-    drawn = {
+    return {
         "knots_attribution": draw_attribution(results),
         "knots_hidden": draw_hidden(one),
         "knots_network": draw_network(one, inputs=inputs),
     }
-    for name, figure in drawn.items():
-        save_figure(figure, folder / name, knots.synthetic)
 
 
 if __name__ == "__main__":

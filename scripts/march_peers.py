@@ -36,7 +36,7 @@ import scipy.interpolate
 import torch
 from common import script
 from common.pieces import Pieces
-from common.script import save_figure, solve_job
+from common.script import solve_job
 from matplotlib.figure import Figure
 from numpy import ndarray
 from peers.launch import PeerError, default_folder, interpreter
@@ -456,7 +456,7 @@ def ratios(points: Sequence[Point], errors: Sequence[float]) -> list[list[str]]:
     return table
 
 
-def draw_errors(points: Sequence[Point], stem: Path, smoke: bool) -> None:
+def draw_errors(points: Sequence[Point]) -> Figure:
     """Draw the error of each solve against its seconds, a panel for each case."""
     names = list(dict.fromkeys(one.case for one in points))
     figure = Figure(figsize=(10.5, 6.5), layout="constrained")
@@ -481,7 +481,7 @@ def draw_errors(points: Sequence[Point], stem: Path, smoke: bool) -> None:
         axes.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
     panels[-1].legend(handles, labels, loc="center", frameon=False)
-    save_figure(figure, stem, smoke)
+    return figure
 
 
 NAME = Path(__file__).stem
@@ -507,7 +507,10 @@ def main(given: Sequence[str] | None = None) -> None:
         folder = None if chosen.smoke else chosen.environments.expanduser()
         made = partial(measured, case, chosen.budget, folder)
         points += pieces.records(Point, {"case": name, "budget": chosen.budget}, made)
-    write(points, chosen.output, chosen.smoke)
+    script.write_rows(chosen.output / "points.csv", Point, points)
+    head, *rows = ratios(points, ERRORS)
+    drawn = {NAME: draw_errors(points)}
+    script.publish(chosen, script.markdown(head, rows), judged(points), drawn, page="table")
 
 
 def measured(case: Case, budget: float, folder: Path | None) -> list[Point]:
@@ -547,14 +550,8 @@ def of_dedalus(case: Case, exact: ndarray, budget: float, folder: Path) -> Itera
         print(f"{case.name}: no row for Dedalus: {error}", file=sys.stderr)
 
 
-def write(points: Sequence[Point], output: Path, smoke: bool) -> None:
-    """Write the points, the table, the picture and the verdicts."""
-    values = [list(vars(one).values()) for one in points]
-    script.write_csv(output / "points.csv", [*Point.__annotations__], values)
-    head, *rows = ratios(points, ERRORS)
-    text = script.markdown(head, rows)
-    (output / "table.md").write_text(text, encoding="utf-8")
-    draw_errors(points, output / NAME, smoke)
+def judged(points: Sequence[Point]) -> dict[str, script.Verdict]:
+    """Return the seconds of SciPy's Radau over those of the march."""
     figures: dict[str, script.Verdict] = {}
     for case in dict.fromkeys(one.case for one in points):
         own = [one for one in points if one.case == case]
@@ -563,10 +560,9 @@ def write(points: Sequence[Point], output: Path, smoke: bool) -> None:
             for code in ("kanpinn", "splines, scipy Radau")
         )
         figures[f"{case}: seconds of scipy's Radau to 1e-6 on the same splines, ratio"] = (
-            script.verdict(other / march, ">= 1", None if smoke else other >= march)
+            script.verdict(other / march, ">= 1", other >= march)
         )
-    script.write_verdicts(output / f"{NAME}.json", figures)
-    print(f"\n{text}")
+    return figures
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common import script
-from common.script import save_figure
+from matplotlib.figure import Figure
 from poster import table1 as figures
 from poster.table1 import (
     EXPONENTIAL,
@@ -41,7 +41,6 @@ from poster.table1 import (
     poisson,
 )
 
-from kanpinn._support.files import write_text
 from kanpinn._support.processes import Processes
 
 NAME = Path(__file__).stem
@@ -66,11 +65,8 @@ def main() -> None:
     chosen = arguments()
     size = SMOKE if chosen.smoke else Size()
     series = measured(size, chosen)
-    draw(series, len(size.seeds), chosen.output, chosen.smoke)
-    text = page(series, len(size.seeds))
-    write_text(chosen.output / "table1.md", text)
-    script.write_verdicts(chosen.output / "poster_table1.json", judge(series))
-    sys.stdout.write(text)
+    seeds = len(size.seeds)
+    script.publish(chosen, page(series, seeds), judge(series), drawn(series, seeds), page="table1")
 
 
 def measured(size: Size, chosen: argparse.Namespace) -> list[Series]:
@@ -86,16 +82,14 @@ def measured(size: Size, chosen: argparse.Namespace) -> list[Series]:
     return series + poisson(studies)
 
 
-def draw(series: Sequence[Series], seeds: int, folder: Path, smoke: bool) -> None:
-    """Draw and write every figure."""
-    drawn = {
+def drawn(series: Sequence[Series], seeds: int) -> dict[str, Figure]:
+    """Draw every figure."""
+    return {
         "table1_cm_exponential": figures.draw_approximation(find(series, setting=EXPONENTIAL.name)),
         "table1_cm_product": figures.draw_approximation(find(series, setting=PRODUCT.name)),
         "table1_orders": figures.draw_orders(series, seeds),
         "table1_reasons": figures.draw_reasons(series),
     }
-    for name, figure in drawn.items():
-        save_figure(figure, folder / name, smoke)
 
 
 if __name__ == "__main__":

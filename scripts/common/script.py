@@ -46,7 +46,7 @@ def environment(threads: int | None) -> dict[str, str]:
 def options(
     name: str, doc: str | None, given: Sequence[str] | None = None, **further: dict[str, Any]
 ) -> argparse.Namespace:
-    """Return --output, whose folder is made, --smoke and further options, and the parser's `error`.
+    """Return --output, whose folder is made, --smoke, further options, `name`, and `error`.
 
     Args:
         name: the name of the script, and of its folder in results/; a smoke run has its own.
@@ -63,7 +63,7 @@ def options(
     for option, settings in further.items():
         flag = f"--{option.replace('_', '-')}"
         parser.add_argument(option if settings.get("nargs") == "*" else flag, **settings)
-    chosen = parser.parse_args(given)
+    chosen = parser.parse_args(given, argparse.Namespace(name=name))
     chosen.output = chosen.output or Path("results") / (name + "_smoke" * chosen.smoke)
     chosen.output.mkdir(parents=True, exist_ok=True)
     chosen.error = parser.error
@@ -153,6 +153,29 @@ def save_figure(figure: Figure, stem: Path, smoke: bool) -> None:
         figure.set_dpi(30)
     for suffix in (".png",) if smoke else (".png", ".pdf"):
         save(figure, stem.with_name(stem.name + suffix))
+
+
+def publish(
+    chosen: argparse.Namespace,
+    text: str,
+    verdicts: Mapping[str, Verdict],
+    figures: Mapping[str, Figure] | None = None,
+    page: str | None = None,
+) -> None:
+    """Write and print a script's page, and write its figures and verdicts to --output.
+
+    Args:
+        chosen: what `options` has returned; in a smoke run nothing is judged.
+        text: the page in Markdown.
+        verdicts: written to a file with the name of the script.
+        figures: by the names of their files.
+        page: the name of the page's file, by default that of the script.
+    """
+    write_text(chosen.output / f"{page or chosen.name}.md", text)
+    for stem, figure in (figures or {}).items():
+        save_figure(figure, chosen.output / stem, chosen.smoke)
+    write_verdicts(chosen.output / f"{chosen.name}.json", verdicts, chosen.smoke)
+    sys.stdout.write(text)
 
 
 T = TypeVar("T")
