@@ -91,7 +91,11 @@ class Shape:
             refinements: how often all triangles are divided in four.
             levels: how often those at corners are divided then.
         """
-        rims = [shapely.Point(c).buffer(r, quad_segs=6).exterior.coords for c, r in self.circles]
+        rims, straight = [], shapely.MultiLineString(list(self.lines))
+        for c, r in self.circles:
+            # Without a ring around a circle, curved sides would cut some of the thin triangles.
+            ring = (r + shapely.distance(straight, shapely.Point(c))) / 2
+            rims += [shapely.Point(c).buffer(x, quad_segs=6).exterior.coords for x in (r, ring)]
         lines, corners = shapely.MultiLineString([*self.lines, *rims]), []
         for face in shapely.polygonize([shapely.node(lines)]).geoms:
             middle = np.array(face.representative_point().coords)
