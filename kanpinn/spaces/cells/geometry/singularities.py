@@ -365,7 +365,8 @@ class SingularCorners:
         centres: the number c of each corner, (c,).
         margins: for each corner the difference of c and the largest exponent of at most c, (c,).
             The functions of this exponent have infinite energy, and so are no solutions. The margin
-            is λ for Laplace's equation with given values, and 0 with given fluxes.
+            is λ for Laplace's equation with given values, and 0 with given fluxes and at points of
+            interfaces inside the domain.
         others: further points, (p, d), at which pieces of the boundary or interfaces meet.
         power: the power β.
         contraction: the largest fraction of the error at a corner that one refinement may leave.
