@@ -190,6 +190,8 @@ STOPPED_BY_USER = "stopped: interrupted"  # by Ctrl-C or an observer
 OUT_OF_TIME = "stopped: the budget"
 # The beginning of the reason why a solve in cells has not compared its solution with a better one.
 UNCOMPARED = "the comparison with a solution of degree"
+# The reason why an error is larger than comparisons show.
+UNDETERMINED = "the data hardly determine the solution, such as the place of a layer"
 UNUSABLE = (FAILED, OVERFITTED)  # results that are not to be used
 
 

@@ -170,7 +170,8 @@ class Estimate(Shown):
             solution, at points on which neither solution was trained. None for energies, which have
             no residual, and for the estimate of a solve in cells.
         seconds: the time that the estimate took.
-        reason: the reason why the errors are not known, as text; empty if they are known.
+        reason: the reason why the errors are not known, or why they are larger than the comparison
+            shows, as text; otherwise empty.
         bound: guaranteed bounds; None if they were not computed.
 
     Example:

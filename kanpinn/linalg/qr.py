@@ -370,3 +370,32 @@ def _over_ranks(factor: Tensor) -> Tensor:
 
     padded = torch.cat([factor, factor.new_zeros(size - len(factor), size)])
     return whole(tree(padded[upper], combined))
+
+
+def undetermined(responses: Tensor, residual: float) -> float:
+    """Return the relative error that a residual permits in nearly singular directions.
+
+    The responses are singular values of the inverse of a linearised problem. Without a nearly
+    singular direction they decrease slowly, such as 1, 1/4, 1/9 for -u'', or 1, 1/39 for a
+    cantilever. If at most three of them are more than a hundred times as large as the following
+    ones, the data hardly determine the solution in these directions. An example is the place of a
+    layer inside a domain, on which the boundary acts with exponentially small forces: a shift
+    hardly changes the residual, so that different spaces may agree on the same wrong place. The
+    error is at most the largest response times the residual. But if this is more than 1e-4, the
+    response is not resolved: layers that are wrong by 60 % seemed to be wrong by 2 %, on coarse and
+    on fine meshes, since the response grows while the residual falls.
+
+    Args:
+        responses: the singular values in descending order, (n,), divided by the norm of the
+            solution.
+        residual: the norm of the residual, rounding errors included.
+
+    Returns:
+        The error; 0 without a nearly singular direction, 1 if the response is not resolved.
+    """
+    few, gap, resolved = 3, 100.0, 1e-4
+    first, following = responses[:-1][:few], responses[1:][:few]
+    if not bool((first > gap * following).any()):
+        return 0.0
+    error = float(responses[0]) * residual
+    return error if error <= resolved else 1.0

@@ -16,6 +16,7 @@ from kanpinn._support.errors import (
     OUT_OF_TIME,
     OVERFITTED,
     STOPPED_BY_USER,
+    UNDETERMINED,
     InputError,
     number,
 )
@@ -38,7 +39,12 @@ from kanpinn.solvers.discretization import Discretization, SolveSettings, defaul
 from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import perturbed
-from kanpinn.solvers.verification import Verification, boundary_misfit, verification_of
+from kanpinn.solvers.verification import (
+    Verification,
+    boundary_misfit,
+    resonance,
+    verification_of,
+)
 
 # ρ is the root mean square residual of the finer solution divided by that of the solution.
 LARGEST_CONTRACTION = 0.7  # for a larger ρ the distance of the solutions does not measure the error
@@ -110,6 +116,7 @@ def estimate_error(
     """
     begun = time.perf_counter()
     best, reference = _best_comparison(solution, wider, budget)
+    best = with_undetermined(best, solution)
     limits: Bound | None = None
     # Bounds in cells take a solve.
     if bound or (best.errors is None and not _is_in_cells(solution)):
@@ -176,6 +183,32 @@ def _best_comparison(
             break
     known = [one for one in made if one[0].errors is not None]
     return min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
+
+
+def with_undetermined(estimate: Estimate, solution: Solution) -> Estimate:
+    """Return an estimate that includes the error in nearly singular directions of the problem.
+
+    In nearly singular directions a finer solution, which starts from the solution, does not show
+    the error (`kanpinn.linalg.qr.undetermined`). A relative error of 1 means that the data do not
+    determine the solution to the accuracy of the residual.
+
+    The estimate is returned unchanged without errors, for evolutions, for problems with unknowns
+    and for energies. Solves in cells have estimated this error themselves.
+
+    Args:
+        estimate: the estimate from a comparison.
+        solution: the solution whose errors are estimated.
+    """
+    errors, found, problem = estimate.errors, own_verification(solution), solution.problem
+    own = solution.network.estimates_error or not solution.network.output_layers
+    steady = problem.domain.time_name is None and not problem.unknowns
+    if errors is None or found is None or own or not (steady and found.reacts):
+        return estimate
+    nearest = resonance(solution.discretization, solution.residuals, found)
+    if nearest is None or not 0 < errors.l2_relative < nearest.undetermined:
+        return estimate
+    factor = nearest.undetermined / errors.l2_relative
+    return replace(estimate, errors=errors.scaled(factor), reason=UNDETERMINED)
 
 
 def better_surrogate(solution: Solution) -> tuple[Surrogate, float] | None:
@@ -311,7 +344,8 @@ def judged_by_tolerance(solution: Solution, tolerance: float) -> Solution:
         if error <= tolerance:
             status = f"converged: {what} within the tolerance {tolerance:.1e}"
         else:
-            status = f"stopped: {what} above the tolerance {tolerance:.1e}{after}"
+            why = solution.estimate.reason and f": {solution.estimate.reason}"
+            status = f"stopped: {what} above the tolerance {tolerance:.1e}{why}{after}"
     return replace(solution, status=status)
 
 

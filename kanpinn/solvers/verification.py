@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -21,6 +22,7 @@ from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, SampleTree, sample, weighted_sample
 from kanpinn.jets import Channels, Jet, Linearised, find_channels, random_jets
+from kanpinn.linalg.qr import undetermined
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
@@ -691,7 +693,7 @@ def judged(
 
 @dataclass(frozen=True)
 class Resonance:
-    """A function v of root mean square 1 that nearly solves the homogeneous problem.
+    """A function v of root mean square 1 that nearly solves the homogeneous, linearised problem.
 
     Args:
         residual: the root mean square residual of v in the equation and the conditions, which is
@@ -701,11 +703,14 @@ class Resonance:
         error: the possible relative L2 error of the solution in the direction of v: the root mean
             square of the multiple of v that has the same residual as the solution, divided by the
             root mean square of the solution.
+        undetermined: the relative L2 error by `kanpinn.linalg.qr.undetermined`, which is 0 unless v
+            is one of few such functions.
     """
 
     residual: float
     coefficient: float
     error: float
+    undetermined: float
 
     @property
     def matters(self) -> bool:
@@ -731,13 +736,15 @@ def resonance(
 ) -> Resonance | None:
     """Find the function in the span of the output layer's basis with the smallest residual.
 
-    The coefficients c of the function minimise ‖J c‖ / ‖Φ c‖. Here J is the matrix of the linear
-    least-squares problem for the output layer, and Φ is the matrix of the values of the basis
-    functions at points of the equation. This costs about as much as the least-squares solve.
+    The coefficients c of the function minimise ‖J c‖ / ‖Φ c‖. Here J is the matrix of the
+    least-squares problem for the output layer, linearised about the solution, and Φ is the matrix
+    of the values of the basis functions at points of the equation. Fields that error norms leave
+    out are left out of Φ, and so are means of fields that are determined only up to a constant. The
+    triangular factor of J is bounded from below at the rounding errors of J. Then its inverse is
+    applied to Φ, which costs less than the least-squares solve.
 
     Args:
-        discretization: the discretization of a steady problem whose residual is affine in the
-            coefficients of the output layer.
+        discretization: the discretization of a steady problem.
         residuals: the loss.
         found: the verification of the solution.
 
@@ -748,29 +755,45 @@ def resonance(
     """
     if world() > 1:
         return None
-    surrogate, term = residuals.surrogate, residuals.terms[0]
+    surrogate, term, problem = residuals.surrogate, residuals.terms[0], discretization.problem
     assert isinstance(term, ResidualTerm)
     points = term.points[:: max(1, len(term.points) // 256)]
     batch = Batch.made_of(points)
     linear = Linearised.at(term.equation, batch, surrogate.evaluate(batch, term.channels))
     coefficient = float(linear.slopes[:, :, 0].square().sum(dim=(1, 2)).mean().sqrt())
-    if coefficient == 0:
+    if not 0 < coefficient < math.inf:
         return None
     layers = surrogate.network.output_layers
     matrix = residuals.model(layers).matrix
     length = torch.linalg.vector_norm(matrix, dim=0)
     scale = torch.where(length > 0, length, 1.0)
-    _, s, vh = torch.linalg.svd(matrix / scale, full_matrices=False)
-    kept = s > 5 * torch.finfo(s.dtype).eps * s[0]
-    modes = (vh[kept] / scale).T / s[kept]  # columns with ‖J c‖ = 1
-    channels = Channels(points.names)
-    values = ResidualTerm("values", points, 1.0, channels, lambda _, u: u.value)
-    rows = Residuals(surrogate, [values]).rows(layers)
-    largest = float(torch.linalg.matrix_norm(torch.cat([j @ modes for j, _ in rows]), 2))
+    scaled = matrix / scale
+    rounding = 10 * torch.finfo(scaled.dtype).eps * torch.linalg.matrix_norm(scaled)
+    least = rounding * torch.eye(len(scale)).to(scaled)
+    triangle = torch.linalg.qr(torch.cat([scaled, least]), mode="r").R
+    channels, names, values = Channels(points.names), list(problem.fields), []
+    for name in problem.error_fields or names:
+        value = partial(_value, field=names.index(name))
+        one = ResidualTerm(name, points, 1.0, channels, value)
+        rows = torch.cat([j for j, _ in Residuals(surrogate, [one]).rows(layers)])
+        values.append(rows - rows.mean(dim=0) if name in problem.free_constant else rows)
+    sized = torch.linalg.solve_triangular(
+        triangle, torch.cat(values) / scale, upper=True, left=False
+    )
+    responses = torch.linalg.svdvals(sized)
     size = float(surrogate(points).square().sum(dim=1).mean().sqrt())
-    residual = 1 / largest if largest else math.inf
-    error = math.sqrt(found.fresh) / residual / size if size else math.inf
-    return Resonance(residual, coefficient, error)
+    residual = 1 / float(responses[0]) if responses[0] else math.inf
+    if not size:
+        return Resonance(residual, coefficient, math.inf, 0.0)
+    left = math.sqrt(found.fresh + found.rounding)
+    return Resonance(
+        residual, coefficient, left / residual / size, undetermined(responses / size, left)
+    )
+
+
+def _value(_: Points, fields: Jet, *, field: int) -> Tensor:
+    """Return the values of one field at n points, (n, 1)."""
+    return fields.value[:, [field]]
 
 
 def _hessian(

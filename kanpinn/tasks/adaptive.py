@@ -17,7 +17,14 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.breakdowns import LINALG_ERRORS
-from kanpinn._support.errors import CONVERGED, UNCOMPARED, InputError, integer, number
+from kanpinn._support.errors import (
+    CONVERGED,
+    UNCOMPARED,
+    UNDETERMINED,
+    InputError,
+    integer,
+    number,
+)
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.damping import shortened
@@ -316,8 +323,10 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             cells of L polynomials for m fields, (N, L, m), and the coefficients of shared functions
             (see `CellFunctions`).
         parameters: the unknown parameters with the search for them; None if there are none.
+        undetermined: the last result of `cell_errors.undetermined_error`.
     """
 
+    undetermined = 0.0
     kept = ("error", "newton", "pace", "origin", "marked", "parameters")
     origin: tuple[Tensor, Sequence[Tensor]]
 
@@ -576,6 +585,13 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         errors = errors / solved.size
         self.network.compare_with(cell_errors.with_means_of(solved, better), factor)
         self.error.compare(float(errors.norm()))
+        steady = self.problem.domain.time_name is None
+        if steady and (self.undetermined or self.error.estimate <= self.tolerance):
+            self.undetermined = cell_errors.undetermined_error(solved)
+            if self.undetermined > self.error.estimate:
+                square = errors.new_tensor(self.undetermined**2)
+                squares = cell_errors.distributed(square, solved.indicators.square())
+                errors, self.error.estimate = errors + squares.sqrt(), self.undetermined
         unseen = cell_errors.errors_by_missed_residuals(solved) / solved.size
         if float(unseen.norm()) > self.tolerance:
             errors = errors + unseen
@@ -601,7 +617,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         few = (one for one in masks if geometry.tree.count_when_split(one) <= most)
         self.marked = next(few, masks[0])
         if float(errors[~divisible].norm()) > float(errors[divisible].norm()):
-            return ROUNDED
+            return UNDETERMINED if self.undetermined > self.tolerance else ROUNDED
         return why_too_many(solved.system, self.marked, self.most, kept=self.kept_systems)
 
 

@@ -10,11 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from kanpinn.linalg.qr import undetermined
 from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
 from kanpinn.spaces.cells.geometry.plane import CellCutter
 from kanpinn.spaces.cells.polynomials import LocalPolynomials, closed_rule
 from kanpinn.spaces.cells.problem import CellProblem
-from kanpinn.spaces.cells.system.cell_system import CellSystem
+from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
 from kanpinn.spaces.cells.system.functions import CellFunctions
 
 
@@ -57,14 +58,25 @@ def above_rounding(system: CellSystem, solutions: Tensor, shares: Tensor) -> Ten
             (N, L, m, n).
         shares: the contributions of the cells to the functional of each solution, (N, n).
     """
-    own, found = solutions, torch.zeros_like(shares)
+    return rounding_shares(system, solutions, halvings=1) <= shares
+
+
+def rounding_shares(system: CellSystem, solutions: Tensor, *, halvings: int = 0) -> Tensor:
+    """Return the contributions of the coefficients' rounding errors to the functional, (N, n).
+
+    Args:
+        system: the least-squares problem.
+        solutions: the coefficients of n solutions, (N, L, m, n), as for `above_rounding`.
+        halvings: how often the cells are halved first.
+    """
+    own, found = solutions, solutions.new_zeros(len(solutions), solutions.shape[-1])
     draws = torch.randn(own.shape, generator=torch.Generator().manual_seed(0), dtype=own.dtype)
     noise = torch.finfo(own.dtype).eps * own.abs().amax(dim=1, keepdim=True) * draws
     for term, factors in zip(system.equation, system.equation_factors, strict=True):
-        halved = 2**term.term.channels.derivative_order * term.of_rates(noise)
-        squares = term.at.weights, factors.square(), halved.square()
+        values = 2 ** (halvings * term.term.channels.derivative_order) * term.of_rates(noise)
+        squares = term.at.weights, factors.square(), values.square()
         found[term.at.cells] += torch.einsum("cq,ce,cqen->cn", *squares)
-    return found <= shares
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +210,37 @@ def errors_by_comparison(
         change = _difference(better, start.richer)
     shown = in_cells(change.square())
     return factor * (squares + attributed(shown, indicated)).sqrt(), factor
+
+
+def undetermined_error(solved: SolvedTree) -> float:
+    """The relative error that the residual permits if the linearised problem is nearly singular.
+
+    The problem is solved for six vectors of random numbers in place of the equation's right-hand
+    sides. The responses are sums of all singular directions, each one divided by its singular
+    value, from which `undetermined` gets the error. A comparison does not show this error: the
+    better solution starts from the present solution, and its residual hardly depends on a shift of
+    a layer. Equations without the fields themselves have no such directions.
+
+    Args:
+        solved: the solution on the present cells.
+
+    Returns:
+        The error; 0 without a nearly singular direction.
+    """
+    system, count, data = solved.system, 6, dict[AnyTerm, Tensor]()
+    fields = [one for one in system.counted if one not in system.free_fields]
+    reacts = any(bool(term.slopes[..., 0, :].any()) for term in system.equation)
+    if not (fields and reacts):
+        return 0.0
+    generator = torch.Generator().manual_seed(0)
+    for term, factors in zip(system.equation, system.equation_factors, strict=True):
+        size = term.at.weights.sqrt()[:, :, None] * factors[:, None]
+        draws = torch.randn(*size.shape, count, generator=generator, dtype=size.dtype)
+        data[term] = torch.where(size > 0, 1 / size, 0.0)[..., None] * draws
+    found = system.solve(data).coefficients[:, :, fields]
+    responses = torch.linalg.svdvals(system.norms.coordinates(found)) / (count**0.5 * solved.size)
+    rounding = rounding_shares(system, solved.solution.coefficients[..., None])
+    return undetermined(responses, float((solved.unweighted.sum() + rounding.sum()).sqrt()))
 
 
 def with_means_of(solved: SolvedTree, better: SolvedTree) -> CellFunctions:

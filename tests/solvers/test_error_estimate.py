@@ -98,6 +98,19 @@ def test_two_wrong_minima_of_a_nonlinear_residual_give_no_estimate():
     assert found.contraction < 0.7 and "terms of a nonlinear equation" in found.doubt
 
 
+@pytest.mark.parametrize(("viscosity", "determined"), [(0.2, True), (0.04, False)])
+def test_a_layer_that_its_data_hardly_hold_in_place_has_no_small_error(viscosity, determined):
+    """u u' = ε u'' from 1 to -1: shifts of the layer change the residual by exp(-1 / ε)."""
+    line = kp.Box(x=(-1, 1.37))
+    values = kp.Dirichlet(line.boundary, lambda p: 1 - 2 * (p.x > 0).to(p.x))
+
+    def equation(p, u):
+        return u.value * kp.partial(u, "x") - viscosity * kp.laplacian(u)
+
+    solution = kp.solve(Stated(line, equation, [values]), kp.KAN([1, 1], 9, 256), seed=0)
+    assert (estimate_error(solution).errors.l2_relative < 1e-6) == determined
+
+
 def test_a_poorer_solution_of_unknown_error_is_no_failure():
     solution = kp.solve(Known(), kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
     unknown = Estimate(None, 3.0, 0.0, "a finer network leaves 3 times the residual")

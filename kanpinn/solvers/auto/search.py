@@ -426,6 +426,15 @@ def checked(trial: Trial, minimum: Trial) -> Trial:
     return trial.estimated(distance.scaled(least / distance.l2_relative), None)
 
 
+def _as_determined(trial: Trial) -> Trial:
+    """Return a trial with the error that remains where the data hardly determine the solution."""
+    known = trial.solution.estimate
+    if known is None:
+        return trial
+    estimate = error_estimate.with_undetermined(known, trial.solution)
+    return replace(trial, solution=replace(trial.solution, estimate=estimate))
+
+
 @dataclass(kw_only=True)
 class TrialSearch:
     """The search for a solution by trials of networks, points and optimizers.
@@ -569,6 +578,8 @@ class TrialSearch:
                 raise self.refusal
             assert self.best is not None
             best = self.best if self.interrupted else self._confirmed(self.best)
+            if best is not self.best or best.error > self.tolerance:
+                best = _as_determined(best)
             solution = self._finished(best)
         begun = time.perf_counter()
         known, norm, waited = reference_and_norm(solution.problem, reference, errors)
@@ -762,7 +773,12 @@ class TrialSearch:
         return replace(judged, confirmed=True)
 
     def _consider(self, trial: Trial) -> None:
-        """Store a trial as `best` if it is better than the best trial so far."""
+        """Store a trial as `best` if it is better than the best trial so far.
+
+        Errors within the tolerance count after a check that the data determine the solution.
+        """
+        if trial.error <= self.tolerance:
+            trial = _as_determined(trial)
         best = self.best  # `trial` may be the best trial with a new estimate
         if best is None or best.choice is trial.choice or trial.better_than(best):
             self.best = trial
