@@ -618,7 +618,7 @@ class Covariance:
 
     @property
     def _number_gradients(self) -> Tensor:
-        """The derivatives of the k unknown parameters' coefficients by all coefficients, (k, P)."""
+        """The rows of the P x P identity that belong to the k unknown parameters, (k, P)."""
         constants = self.residuals.surrogate.network.constants
         assert constants is not None
         total, c = get_coefficients(self.layers).numel(), constants.coefficients.detach()

@@ -64,7 +64,7 @@ class Elimination(ABC):
 
     @abstractmethod
     def forward(self, waiting: dict[int, Array]) -> Array:
-        """Apply the step to n right-hand sides; return those of the a eliminated rows, z (a, n).
+        """Eliminate rows in n right-hand sides, and return those of the eliminated rows, (rows, n).
 
         Args:
             waiting: for the number of each front (dense matrix of rows) that is not merged yet, the

@@ -852,15 +852,15 @@ class OutputFunctions:
 
 @dataclass(frozen=True, eq=False)
 class Ties:
-    """Boundary conditions on u coupled unknowns, and the test functions left for the equation.
+    """Boundary conditions that hold exactly, and the test functions that remain for the equation.
 
-    The linearised conditions determine c of the unknowns, if c of their r rows are independent. The
-    equation is tested only with those u - c combinations of the u functions that satisfy the
-    conditions for zero data. So the conditions hold exactly.
+    Of the r rows of the linearised conditions c are independent; they couple n basis functions. The
+    equation is tested only with the n - c combinations of these functions that satisfy the
+    conditions for zero data.
 
     Args:
-        numbers: the indices of the unknowns, (u,).
-        kept: the combinations, as orthonormal columns, (u, u - c).
+        numbers: the indices of the coupled basis functions, (n,).
+        kept: the test functions, as orthonormal columns of coefficients, (n, n - c).
         rows: c independent combinations of the r rows of all conditions, (c, r).
     """
 

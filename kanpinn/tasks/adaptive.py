@@ -716,15 +716,15 @@ class AdaptiveLeastSquares(Method):
     def better(
         self, residuals: Residuals, seconds: float = math.inf
     ) -> tuple[Network, float] | None:
-        """Return the better solution with which the solution was compared last, and a factor.
+        """Return a network with a better solution, and a factor for the distance of the solutions.
 
-        The error of the present solution is at most about the factor times the distance of the two
-        solutions, see `cell_errors.beyond`. After a run is loaded, and where the solve left no time
-        for a comparison, the comparison is made now, unless there are unknown parameters or
-        coefficients. A solution of a degree lower by 2 is made first; it tells how long the
-        comparison takes. If this is more than `seconds`, or more memory than is free, the poorer
-        solution is returned in place of a better one, with a warning: its distance from the present
-        solution is usually much larger than the error.
+        The error of the present solution is at most about the factor times its distance from the
+        better solution, see `cell_errors.beyond`. Usually the solve has made the better solution.
+        Otherwise, as after a run is loaded, it is made now, unless there are unknown parameters or
+        coefficients. A solution with polynomials of a degree lower by 2 is made before it, to
+        forecast its seconds and memory. If they exceed `seconds` or the free memory, the solution
+        of lower degree is returned with a warning: its distance from the present solution is
+        usually much larger than the error.
 
         Args:
             residuals: the loss, whose network has the present solution.

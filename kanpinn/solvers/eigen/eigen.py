@@ -632,8 +632,9 @@ def resolved_modes(
 ) -> FoundModes:
     """Return the modes of given eigenpairs whose residual is small at fresh points.
 
-    If the problem says or the forms of its modes show that it is self-adjoint, the modes are real
-    and orthonormal for ∫ u·Mv. Otherwise they are the eigenvectors, real where the eigenvalues are.
+    Modes of a self-adjoint problem are real and orthonormal for ∫ u·Mv. A problem is self-adjoint
+    if its attribute says so, or if ∫ u·Lv and ∫ u·Mv are symmetric on the modes. Otherwise the
+    modes are eigenvectors, real where the eigenvalues are real.
 
     Args:
         search: the search, with the number of modes that are requested.

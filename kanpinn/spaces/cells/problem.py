@@ -1086,10 +1086,11 @@ def problem_of_terms(
 
 
 def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellProblem:
-    """The problem with the known functions that several cells share, each with one coefficient.
+    """Return the problem, extended by known functions that span several cells.
 
-    These are the singular functions of the problem's corners and the functions of `enrichment()`.
-    The singular functions are also added to the network, with zero coefficients if they are new.
+    Each of these functions has one unknown coefficient for all its cells together. They are the
+    singular functions of the problem's corners and the functions of `enrichment()`. The singular
+    functions are also added to the network, with zero coefficients if they are new.
 
     Args:
         problem: the problem.

@@ -302,7 +302,7 @@ class SolidGeometry(CellGeometry):
                 yield CellPoints.of(self, some, Batch.made_of(points), weights)
 
     def _lost_parts(self, cutter: "SolidCutter", number: int) -> Iterator[RulesInBoxes]:
-        """Yield quadrature points on parts of a sheet that are in no cell, for the nearest cells.
+        """Yield quadrature points where a sheet is outside all cells, with their nearest cells.
 
         A sheet is a smooth surface of the boundary. The points are in the boxes `lost`. These boxes
         are halved until they are about as small as the cells that are nearest to the points.

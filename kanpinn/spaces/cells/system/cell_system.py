@@ -443,7 +443,7 @@ class CellSystem:
 
     @cached_property
     def boundary_factors(self) -> list[Tensor]:
-        """For each condition in `boundary` the factors of its e equations, (c, e) for c cells."""
+        """For each condition in `boundary` the weights of its e equations in c cells, (c, e)."""
         found = []
         for term in self.boundary:
             cells, normals = term.at.cells, term.at.points.normals
