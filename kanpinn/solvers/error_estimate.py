@@ -22,7 +22,7 @@ from kanpinn._support.errors import (
 )
 from kanpinn.accuracy import Bound, ErrorNorm, Errors, Estimate
 from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
-from kanpinn.accuracy.certificates import Certificate, Given, Number, certificate
+from kanpinn.accuracy.certificates import MOST, Certificate, Given, Number, certificate
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.points import Batch
@@ -684,8 +684,9 @@ def error_bound(
         over: the part of the domain over which the density is integrated, with straight sides;
             by default the whole domain.
         budget: the most seconds for refining the triangles; the first ones are solved in any case,
-            in about a second. `Bound.ended` says if more time would make the bounds smaller. None
-            for no limit; there are at most 800 triangles.
+            in about a second. `Bound.ended` says if more time would make the bounds smaller. With
+            a budget, meshes of up to 2400 triangles are refined; with None, there is no limit of
+            time, and meshes of up to 800 triangles are refined.
 
     Returns:
         The bounds, or the reason why there are none.
@@ -753,10 +754,10 @@ def _certificate(
     Raises:
         Unsuitable: if there is no certificate for the problem, or for networks in time windows.
     """
-    deadline = math.inf
+    deadline, most = math.inf, MOST
     if budget is not None:
         number("budget", budget, above=True)
-        deadline = time.perf_counter() + budget
+        deadline, most = time.perf_counter() + budget, 3 * MOST
     if solution.network.in_windows:
         raise Unsuitable("the network is not one function but one for each window of time")
     if solution.problem.domain.dim != 2:
@@ -764,7 +765,7 @@ def _certificate(
     # The points of a quadrature rule and of a coarser rule; in cells both have points in each cell.
     rules = (solution._rules(None, n, None, finer=n == 48) for n in (48, 32))
     fine, coarse = (Given.of(rule, solution.surrogate.evaluate) for rule in rules)
-    return certificate(solution.problem, (fine, coarse), number=wanted, deadline=deadline)
+    return certificate(solution.problem, (fine, coarse), most, wanted, deadline)
 
 
 def _approximate(solution: Solution) -> Approximate:
