@@ -35,14 +35,25 @@ class StepCost:
 
     Args:
         seconds: the expected time.
-        bytes: the expected memory in bytes.
+        bytes: the expected memory in bytes; 0 if it is not known.
     """
 
     seconds: float
     bytes: int
 
     def __str__(self) -> str:
-        return f"some {self.seconds:.2g} s and {max(self.bytes / 1e9, 0.01):.2g} GB"
+        memory = f" and {max(self.bytes / 1e9, 0.01):.2g} GB" if self.bytes else ""
+        return f"some {self.seconds:.2g} s{memory}"
+
+
+def loss_cost(residuals: Residuals) -> StepCost:
+    """Return the cost of evaluating the loss once.
+
+    The time is measured with at most 1024 residual vectors of each loss term, and extrapolated to
+    all of them.
+    """
+    few, part = _few(residuals, 1024)
+    return StepCost(part * _timed(few.loss), 0)
 
 
 def gradient_cost(residuals: Residuals) -> StepCost:
@@ -94,13 +105,13 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
     return StepCost(seconds, held * block.element_size())
 
 
-def _few(residuals: Residuals) -> tuple[Residuals, float]:
-    """Return the loss with at most 256 residual vectors of each term, to measure its cost.
+def _few(residuals: Residuals, most: int = 256) -> tuple[Residuals, float]:
+    """Return the loss with at most `most` residual vectors of each term, to measure its cost.
 
     Returns:
         The loss, and the ratio of the number of all residual vectors to those that are left.
     """
-    most, chosen = 256, []
+    chosen = []
     for term in residuals.terms:
         count = min(most, term.rows)
         rows = torch.linspace(0, term.rows - 1, count, device=term.points.coords.device)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from kanpinn.geometry.sampling import COPIES
 from kanpinn.jets import JetFunction
 from kanpinn.networks.layer import get_coefficients
 from kanpinn.optimizers import Method, Stage, Step
+from kanpinn.optimizers.method import loss_cost
 from kanpinn.pde.defects import warn_of_contradictions
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
@@ -219,7 +221,7 @@ def run_stages(
     memory = None if checkpoint is None else copy.deepcopy(checkpoint["stage"])
     with handling(state.interrupt), entered(observers):
         if checkpoint is None:
-            _record(state, Step(state.residuals.loss(reported=True), 0), measure)
+            _begin(state, measure)
         elif state.best is not None and progress.stage_index < count:
             # A checkpoint is written before its step is judged.
             optimizer = state.optimizers[progress.stage_index]
@@ -259,6 +261,33 @@ def run_stages(
         status = f"{status}; {kept}"
     state.status = status
     return status
+
+
+def _begin(state: SolverState, measure: Measure | None) -> None:
+    """Record the state before the first step; the solve fails if its budget is far too small.
+
+    With more than 65536 residual vectors the loss itself may take longer than the budget. So the
+    expected time of the first step, and of the loss if that is longer, is compared with the budget
+    before the loss is evaluated, and the time of the loss counts as a part of the budget. If the
+    solve fails, the loss at 4096 random residual vectors stands for the loss.
+
+    Args:
+        state: the state of the solve.
+        measure: returns the quantities that the history records besides the loss; None for none.
+    """
+    many, few, clock = 2**16, 2**12, state.clock
+    if clock.budget_seconds is None or sum(one.rows for one in state.residuals.terms) <= many:
+        return _record(state, Step(state.residuals.loss(reported=True), 0), measure)
+    costs = [loss_cost(state.residuals)]
+    with suppress(*BREAKDOWNS):  # the step itself may try other starts
+        costs += filter(None, [state.optimizers[0].cost(state.residuals)])
+    clock.expected = max(costs, key=attrgetter("seconds"))
+    if late := clock.spent(state.progress):
+        state.status, measure = f"{FAILED}: {late}", None
+        state.residuals = state.residuals.subset(few, 0)
+    with clock.timed(0):
+        loss = state.residuals.loss(reported=True)
+    _record(state, Step(loss, 0), measure)
 
 
 def _take_step(

@@ -702,7 +702,12 @@ class AdaptiveLeastSquares(Method):
         return self.accuracy < CellSystem.by_one_solve
 
     def check(self, network: Network) -> None:
-        dtype = require_cells(network).layer.coefficients.dtype
+        count, dtype = require_cells(network).count, network.layer.coefficients.dtype
+        if count > self.cells:
+            raise InputError(
+                f"{count} cells before the first solve would be more than cells = {self.cells} of "
+                "AdaptiveLeastSquares: begin with fewer, which are halved where that is needed"
+            )
         if dtype != torch.float64:
             raise InputError(
                 f"dtype must be float64 for a network in cells, got {dtype}: rounded coefficients "

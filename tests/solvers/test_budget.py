@@ -73,6 +73,24 @@ def test_a_first_step_that_would_take_far_too_long_is_not_taken(budget, expected
         assert solution.status == words and not solution.success and solution.errors is None
 
 
+class Counted(Line):
+    """The problem of `Line`, which counts the points at which its residual is evaluated."""
+
+    points = 0
+
+    def residual(self, p, u):
+        Counted.points += len(p)
+        return super().residual(p, u)
+
+
+def test_a_budget_that_is_far_too_small_is_refused_before_the_loss_is_evaluated():
+    points = kp.Collocation(10**6, 2, "uniform")
+    network = kp.KAN([1, 4, 1], degree=5, grid=3)
+    solution = kp.solve(Counted(), network, Foreseen(1, 5e3), points, budget=2, verified=False)
+    assert solution.status.endswith("is too small: a step takes some 5e+03 s and 2 GB")
+    assert Counted.points < 10**5
+
+
 def test_the_first_step_of_a_later_optimizer_is_foreseen():
     optimizers = [Sleeper(2), Foreseen(1, 3.0)]
     solution = solve(optimizers=optimizers, budget=2)
