@@ -5,7 +5,7 @@ import itertools
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence, Set
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -218,9 +218,12 @@ def _read_mesh(path: Path) -> Mapping[str, numpy.ndarray]:
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
-        with redirect_stdout(None):  # meshio prints what it cannot read, and ends the process
+        with redirect_stdout(None), redirect_stderr(None):  # meshio prints what it cannot read
             return _mesh_columns(meshio.read(path))
-    except (Exception, SystemExit) as error:  # the readers of meshio raise exceptions of many types
+    except SystemExit as error:  # meshio ends the process after it has printed the reason
+        why = f"it is damaged, or no {path.suffix} file"
+        raise InputError(f"{path} cannot be read by meshio: {why}") from error
+    except Exception as error:  # the readers of meshio raise exceptions of many types
         raise InputError(f"{path} cannot be read by meshio: {error}") from error
 
 

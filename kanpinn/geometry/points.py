@@ -156,8 +156,16 @@ class Points:
 
     @staticmethod
     def of(points: "Points | Tensor", names: tuple[str, ...]) -> "Points":
-        """Return `Points` unchanged, and a tensor (n, d) as points with the given names."""
-        return points if isinstance(points, Points) else Points(torch.as_tensor(points), names)
+        """Return `Points` unchanged, and a tensor (n, d) as points with the given names.
+
+        Raises:
+            InputError: for complex coordinates.
+        """
+        if isinstance(points, Points):
+            return points
+        if (coords := torch.as_tensor(points)).is_complex():
+            raise InputError(f"points must be real, got {coords.dtype}")
+        return Points(coords, names)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the value of `make()`, which depends on the points alone.

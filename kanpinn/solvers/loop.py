@@ -44,12 +44,6 @@ LOG = logging.getLogger("kanpinn")
 Measure = Callable[[JetFunction, float | None], Mapping[str, float]]
 
 
-REMEDY = (
-    "regularise the equation, as by ε + |∇u|² in place of |∇u|², or approach the problem by "
-    "Continuation from an easier value of a parameter"
-)
-
-
 def solve_discretized(
     discretization: Discretization[Problem],
     optimizers: Method | Sequence[Method],
@@ -105,6 +99,7 @@ def solve_discretized(
         if verified and discretization.loss.form == "strong":
             with together():
                 scan = scan_data(discretization)
+            state.remedy = scan.undefined or state.remedy
             if scan.breaks:
                 warn_of_breaks(discretization.problem, scan)
         status = run_stages(state, measure, observers, seed, checkpoint)
@@ -309,7 +304,10 @@ def _take_step(
             done = stage.step()
         except BREAKDOWNS as error:
             done = Step(math.nan)
-            broken = f"{where} broke down ({str(error).splitlines()[0]}): {REMEDY}"
+            words = str(error).splitlines()[0]
+            if "linalg" in words or "LAPACK" in words:  # the words of PyTorch
+                words = "a matrix is singular, or its entries are not finite"
+            broken = f"{where} broke down ({words}): {state.remedy}"
         if math.isfinite(done.loss):
             more = progress.stage_step + 1 < optimizer.steps
             done = state.losses.judged(state.residuals, done, more)

@@ -489,6 +489,7 @@ class SolverState:
         words: a description of the last step, for the progress line.
         status: how the solve ended; None while it goes on.
         interrupted: whether the solve ends after this step.
+        remedy: what may help after a numerical breakdown, in words.
         last: the `state_dict` after the last step, if the solve has ended with the network of an
             earlier step; the solve can continue from `last`. Otherwise None.
 
@@ -496,6 +497,11 @@ class SolverState:
         InputError: if the budget is not a positive number, or the checkpoint is damaged or belongs
             to a solve with another network.
     """
+
+    remedy = (
+        "regularise the equation, as by ε + |∇u|² in place of |∇u|², or approach the problem by "
+        "Continuation from an easier value of a parameter"
+    )
 
     def __init__(
         self,

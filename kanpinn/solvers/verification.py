@@ -43,10 +43,13 @@ class DataScan:
         places: the coordinates of at most 8 places where the data vary more than ten times as fast
             as in most of the domain, (places, d).
         breaks: sentences, one for each jump and pole that was found.
+        undefined: a sentence on a place where the equation is not finite for any of the random
+            jets, although it is finite at other places; "" if there is none.
     """
 
     places: Tensor
     breaks: tuple[str, ...]
+    undefined: str = ""
 
 
 def scan_data(discretization: Discretization) -> DataScan:
@@ -87,11 +90,15 @@ def scan_data(discretization: Discretization) -> DataScan:
         return torch.cat(found)
 
     found = values(points)
+    undefined, bad = "", ~found.isfinite().any(dim=1)
+    if 0 < int(bad.sum()) < len(points):
+        where = Points(points, domain.names).show(int(bad.byte().argmax()))
+        undefined = f"the source or a coefficient is not finite at {where}: define it there"
     finite = found.isfinite().all(dim=1)
     if not bool(finite.all()):
         points, found = points[finite], found[finite]
     if not len(points):
-        return DataScan(points, ())
+        return DataScan(points, (), undefined)
     if domain.dim == 1:  # to see jumps between boxes, each box gets the first point of the next box
         order = torch.from_numpy(points[:, 0].numpy().argsort())  # four times as fast as torch's
         points, found = points[order], found[order]
@@ -102,7 +109,7 @@ def scan_data(discretization: Discretization) -> DataScan:
         last = (index.diff() > 0).nonzero()[:, 0]
         points, found = (torch.cat([t, t[last + 1]]) for t in (points, found))
         index = torch.cat([index, index[last]])
-    return _steepest(problem, values, points, found, index)
+    return replace(_steepest(problem, values, points, found, index), undefined=undefined)
 
 
 def _steepest(

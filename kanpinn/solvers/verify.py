@@ -376,7 +376,7 @@ def _in_torch(field: Callable[[Any], Any], few: Tensor) -> Callable[[Tensor], An
         few: some points, (n, d), with which the function is tried.
     """
     for dtype in (torch.float64, torch.float32):
-        with suppress(TypeError, ValueError, RuntimeError, AttributeError):
+        with suppress(Exception):  # the user's own function may raise any exception
             value = field(few.to(dtype, copy=True).requires_grad_())
             if isinstance(value, Tensor) and value.requires_grad:
                 return partial(_converted, field, dtype)
@@ -393,9 +393,17 @@ def _columns(problem: Problem, field: Callable[[Any], Any], is_torch: bool, x: T
         x: the coordinates of the points.
 
     Raises:
-        InputError: if the values are complex or have a wrong shape.
+        InputError: if the function raises an exception, or its values are complex or have a wrong
+            shape.
     """
-    value = field(x) if is_torch else field(x.detach().cpu().numpy())
+    try:
+        value = field(x) if is_torch else field(x.detach().cpu().numpy())
+    except InputError:
+        raise
+    except Exception as error:  # the user's own function may raise any exception
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        given = f"{'a tensor' if is_torch else 'an array'} of {len(x)} points"
+        raise InputError(f"the field raises an exception for {given}, {what}") from error
     value = value if isinstance(value, Tensor) else torch.as_tensor(numpy.asarray(value))
     if value.is_complex():
         raise InputError("the field must be real: give the real and the imaginary part as two")

@@ -702,7 +702,8 @@ class AdaptiveLeastSquares(Method):
         return self.accuracy < CellSystem.by_one_solve
 
     def check(self, network: Network) -> None:
-        count, dtype = require_cells(network).count, network.layer.coefficients.dtype
+        cells = require_cells(network)
+        count, dtype = cells.count, cells.layer.coefficients.dtype
         if count > self.cells:
             raise InputError(
                 f"{count} cells before the first solve would be more than cells = {self.cells} of "

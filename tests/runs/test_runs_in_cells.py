@@ -139,6 +139,8 @@ def test_numbers_that_are_not_finite_are_a_failure():
         "failed: step 1 of AdaptiveLeastSquares broke down (the residual of"
     )
     assert "is not finite at x = 0.0" in solution.status
+    assert "the source or a coefficient is not finite at x = 0." in solution.status
+    assert "regularise" not in solution.status
 
 
 def test_single_precision_is_refused(config):

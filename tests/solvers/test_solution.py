@@ -20,6 +20,12 @@ def poisson():
     return kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="sin(pi*x) * sin(pi*y)")
 
 
+def test_complex_points_are_refused():
+    solution = kp.solve(poisson(), kp.KAN([2, 1], degree=5), kp.LeastSquares(), verified=False)
+    with pytest.raises(kp.InputError, match="points must be real"):
+        solution(POINT[None] + 1j)
+
+
 def heat():
     """∂u/∂t = ∂²u/∂x² + f for u = e^(-t) sin πx."""
     return kp.Heat(kp.Box(x=(0, 1), t=(0, 1)), exact="exp(-t) * sin(pi*x)")
