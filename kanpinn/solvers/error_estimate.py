@@ -683,10 +683,11 @@ def error_bound(
             is not used with a density.
         over: the part of the domain over which the density is integrated, with straight sides;
             by default the whole domain.
-        budget: the most seconds for refining the triangles; the first ones are solved in any case,
-            in about a second. `Bound.ended` says if more time would make the bounds smaller. With
-            a budget, meshes of up to 2400 triangles are refined; with None, there is no limit of
-            time, and meshes of up to 800 triangles are refined.
+        budget: the most seconds, except that the quadrature rule of the solution and the bounds on
+            the first triangles are computed in any case. They take a few seconds, up to ten with
+            many cells at corners. `Bound.ended` says if more time would make the bounds smaller.
+            With a budget, meshes of up to 2400 triangles are refined. With None there is no limit
+            of time, and meshes of up to 800 triangles are refined.
 
     Returns:
         The bounds, or the reason why there are none.
