@@ -240,7 +240,10 @@ def slabs_in_cells(geometry: CutGeometry, regions: Sequence[Planar]) -> list[Sla
         starts = [joined[y] for y in heights]
         parts = zip(curves, starts[0::2], starts[1::2], strict=True)
         if sides := [s for one, y, z in parts for s in one.sides(y, z) if s.high > s.low]:
-            found += slabs(sides)
+            try:
+                found += slabs(sides)
+            except ValueError:  # rounding in a tiny cell; `_complete` sees whether it matters
+                continue
     return found
 
 
