@@ -377,7 +377,7 @@ def undetermined(responses: Tensor, residual: float) -> float:
 
     The responses are singular values of the inverse of a linearised problem. Without a nearly
     singular direction they decrease slowly, such as 1, 1/4, 1/9 for -u'', or 1, 1/39 for a
-    cantilever. If at most three of them are more than a hundred times as large as the following
+    cantilever. If at most three of them are more than fifty times as large as the following
     ones, the data hardly determine the solution in these directions. An example is the place of a
     layer inside a domain, on which the boundary acts with exponentially small forces: a shift
     hardly changes the residual, so that different spaces may agree on the same wrong place. The
@@ -393,7 +393,7 @@ def undetermined(responses: Tensor, residual: float) -> float:
     Returns:
         The error; 0 without a nearly singular direction, 1 if the response is not resolved.
     """
-    few, gap, resolved = 3, 100.0, 1e-4
+    few, gap, resolved = 3, 50.0, 1e-4
     first, following = responses[:-1][:few], responses[1:][:few]
     if not bool((first > gap * following).any()):
         return 0.0
