@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kanpinn._support.breakdowns import LINALG_ERRORS
 from kanpinn._support.errors import InputError
-from kanpinn.jets import Jet, Linearised, jet_of_stacked, largest_of_orders, parts_along, total
+from kanpinn.jets import Jet, Linearised, jet_of_stacked, largest_of_orders, parts_along
 from kanpinn.loss.terms import ResidualTerm
 from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
@@ -263,7 +263,7 @@ class PlacedTerm:
         """
         return self.term.slopes[self.place][self.used] * self.weights[self.used][..., None, None]
 
-    @property
+    @cached_property
     def row_count(self) -> int:
         """The number of least-squares rows: equations times points of nonzero weight."""
         return self.weights[self.used].numel()
@@ -274,13 +274,10 @@ class PlacedTerm:
         The first m columns belong to the first polynomial in each of the m fields, the next m
         columns to the second polynomial, and so on. Columns are contiguous in memory.
         """
-        factors = self.slopes.permute(2, 3, 0, 1)
-        functions = self.term.functions(self.place).permute(2, 1, 0)[:, :, self.used]
-        found = total(
-            functions[:, number, None, :, None] * factors[part]
-            for number, part in enumerate(self.term.parts)
-        )
-        return found.flatten(2).flatten(0, 1).T
+        slopes = self.slopes[:, :, self.term.parts]
+        functions = self.term.functions(self.place)[self.used].to(slopes.dtype)
+        found = torch.einsum("qpl,qepm->lmqe", functions, slopes)
+        return found.reshape(-1, found.shape[2] * found.shape[3]).T
 
     def of(self, coefficients: Tensor) -> Tensor:
         """The matrix `rows` times the coefficients of n functions, (rows, n).
