@@ -277,7 +277,7 @@ class PlacedTerm:
         slopes = self.slopes[:, :, self.term.parts]
         functions = self.term.functions(self.place)[self.used].to(slopes.dtype)
         found = torch.einsum("qpl,qepm->lmqe", functions, slopes)
-        return found.reshape(-1, found.shape[2] * found.shape[3]).T
+        return found.flatten(2).flatten(0, 1).T
 
     def of(self, coefficients: Tensor) -> Tensor:
         """The matrix `rows` times the coefficients of n functions, (rows, n).
