@@ -542,9 +542,9 @@ class TrialSearch:
     def state(self) -> dict[str, Any]:
         """The state from which a search continues: tensors and plain values.
 
-        The continued search runs through the trials of the earlier search in the same order, but
-        their solves continue from their last states and take no further steps. So the search makes
-        the same decisions as before, and then goes on.
+        It has the final state of each trial of the search so far. A search that continues from it
+        makes the decisions of the earlier search again from these states, without steps of the
+        solves, and then goes on with new trials.
         """
         return {"trials": list(self.made)}
 
