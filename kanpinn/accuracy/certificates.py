@@ -1114,15 +1114,16 @@ def digest(arrays: dict[str, Array]) -> str:
 class Certificate:
     """A bound of the energy norm of u - v, with all data that are needed to check it.
 
-    u is the exact solution. v is a continuous piecewise polynomial near an approximate solution,
-    the given solution, whose error is bounded by the bound of u - v and the distance from v.
+    u is the exact solution. v is a continuous piecewise polynomial near the approximate solution
+    whose error is to be bounded. This error is at most the sum of the bound of u - v and of the
+    approximate solution's distance from v.
 
     Args:
         found: the mesh with the data and the bases of polynomials.
         fields: v, q and the multipliers.
         parts: the parts of the bound.
         friedrichs: the constant C of `friedrichs_constant`.
-        distance: the energy norm and the L2 norm of v minus the given solution.
+        distance: the energy norm and the L2 norm of v minus the approximate solution.
         coarse: the mesh on which C was computed, and a mask of its edges on which u is prescribed.
         interval: a lower and an upper bound of a number J(u); NaN if no number was asked for.
         ended: `Bound.ended`.

@@ -228,7 +228,7 @@ class Jet:
         return replace(self.map(lambda t: t * factor), value=self.value * factor + shift)
 
     def dense(self) -> "Jet":
-        """This jet itself, for callers that also get `Coordinates`, which become a `Jet` here."""
+        """Return this jet, unchanged. `Coordinates.dense` returns coordinates as a `Jet`."""
         return self
 
     def __add__(self, other: Any) -> Any:

@@ -114,7 +114,8 @@ class GradedAxis:
     def leaves(self) -> tuple[Tensor, Tensor]:
         """The levels and places of the leaves of a tree on the axis, (c,) each, see `Tree`.
 
-        A leaf lies in one of the intervals; its width is a power of two times a root's.
+        Each leaf lies between two neighbouring `breaks`. Its width is a root's, halved several
+        times.
         """
         last = 2 * self.layers
         levels = [last, *range(last, int(self.roots == 1), -1)] if self.layers else []

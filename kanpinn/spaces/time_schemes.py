@@ -345,8 +345,8 @@ def error_form(stages: Stages, order: int, moment: float | None = None) -> Error
     Args:
         stages: the stages.
         order: the order of the equation in time.
-        moment: the `moment` of the result, from 0 to 1; by default the middle between the start and
-            the first stage.
+        moment: the time τ, from 0 to 1, at which ω and its derivatives are evaluated; by default
+            the middle between the start and the first stage.
     """
     moment = float(stages.nodes[0] / 2) if moment is None else moment
     series = stages.nodal

@@ -158,11 +158,11 @@ def errors_by_comparison(
     The difference of the better solution from the present solution shows the error in each cell. If
     this error is small enough, no other comparison is needed. Otherwise two further solutions show
     where the error comes from: a solution with more accurate integrals of the singular source
-    alone, and a solution with these integrals and with smaller cells at singular corners. Their
-    distances from the present solution, in all cells, are attributed to the cells with a singular
-    source or corner. All errors include the factor `beyond`. Errors that come from other cells,
-    such as those of waves near a resonance or behind a layer that is not resolved, do not show in
-    indicators; see `attributed`.
+    alone, and a solution with these integrals and with smaller cells at singular corners. The first
+    one's distance from the present solution is attributed to the cells with the singular source,
+    the second one's distance from the first one to the cells at singular corners. All errors
+    include the factor `beyond`. Errors that come from other cells, such as those of waves near a
+    resonance or behind a layer that is not resolved, do not show in indicators; see `attributed`.
 
     Args:
         problem: the problem.

@@ -614,8 +614,8 @@ class ShootingStage(Stage):
 
         This is so if several fits in a row have not lowered the loss, or if the decrease of the
         loss that the model predicts is small. With a part of the data, a decrease of 0.05 of the
-        loss is small. With all data, a decrease is small if the loss would rise as much for
-        parameters that are off by 0.2 standard deviations. With the full tolerance, the fit is also
+        loss is small. With all data, a small decrease is one that corresponds to a change of the
+        parameters by 0.2 standard deviations. With the full tolerance, the fit is also
         done if the next step is below 0.01 of the parameters' errors due to coarser marches.
 
         Args:

@@ -720,7 +720,7 @@ class Config:
 
     Args:
         sections: the settings as plain values.
-        file: the settings as checked tables.
+        file: the settings of `sections` as a validated pydantic model.
         directory: the folder in which files named by the settings are looked for.
         name: the name of the folder that holds the runs.
         notes: one line for each key or section of the file that no longer applies after overrides.

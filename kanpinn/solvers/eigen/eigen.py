@@ -478,7 +478,7 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         """Return the operators L and M in cells, as a system that is solved for any shift.
 
         Args:
-            functions in the cells, whose cells and polynomials the system has.
+            functions: functions in cells; the system has the same cells and polynomials.
             witness: whether the weights of cells at singular corners are the weights for an error
                 estimate, see `SingularCorners.weights`.
         """

@@ -762,11 +762,10 @@ class CellSystem:
         Cells are equal if their rows (least-squares equations) are. The rows of similar groups
         differ only by a factor, the ratio of their sizes. Cells of different widths are similar if
         all derivatives of a field in the equation are of one order, like in Poisson's equation, and
-        if the weights of cells are powers of a distance, like at corners. Each part of the rows has
-        a size. Two groups count as similar if the size of one group's part, divided by the size of
-        the other group's part, is the same number for all parts. In each group the sizes are
-        divided by the first of them; the binary logarithms of the quotients are compared, rounded
-        to multiples of a small unit.
+        if the weights of cells are powers of a distance, like at corners. To find similar groups,
+        the sizes of the parts of a group's rows are divided by the size of its first part, and the
+        binary logarithms of these quotients are rounded to multiples of a small unit. Groups with
+        the same rounded numbers are similar.
 
         Args:
             equal: the indices of equal cells, by key. The key is the tuple on which the rows
