@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from kanpinn.jets import orders_of_parts
+from kanpinn.jets import Channels, orders_of_parts
 from kanpinn.linalg.qr import undetermined
 from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints, physical
 from kanpinn.spaces.cells.geometry.plane import CellCutter
@@ -238,8 +238,21 @@ def undetermined_error(solved: SolvedTree) -> float:
         size = term.at.weights.sqrt()[:, :, None] * factors[:, None]
         draws = torch.randn(*size.shape, count, generator=generator, dtype=size.dtype)
         data[term] = torch.where(size > 0, 1 / size, 0.0)[..., None] * draws
-    found = system.solve(data).coefficients[:, :, fields]
-    responses = torch.linalg.svdvals(system.norms.coordinates(found)) / (count**0.5 * solved.size)
+    found, norms = system.solve(data), system.norms
+    if found.functions.shared:  # they may nearly be polynomials, so that only sums have a meaning
+        each, value = (
+            [found.one(index) for index in range(count)],
+            Channels(system.geometry.domain.names),
+        )
+        rows = [
+            torch.stack([one.jets(at, value)[:, :, 0, fields] for one in each], dim=3)
+            * at.weights.sqrt()[..., None, None]
+            for at in norms.places
+        ]
+        samples = torch.cat([one.flatten(0, 2) for one in rows])
+    else:
+        samples = norms.coordinates(found.coefficients[:, :, fields])
+    responses = torch.linalg.svdvals(samples) / (count**0.5 * solved.size)
     rounding = rounding_shares(system, solved.solution.coefficients[..., None])
     return undetermined(responses, float((solved.unweighted.sum() + rounding.sum()).sqrt()))
 

@@ -29,10 +29,6 @@ class Timing:
     ratios: list[float]
 
     @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
-
-    @property
     def ratio(self) -> float:
         return statistics.median(self.ratios)
 

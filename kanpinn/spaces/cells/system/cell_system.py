@@ -100,10 +100,14 @@ class CellSolutions:
     @property
     def first(self) -> CellFunctions:
         """The solution for the first right-hand side, shared functions included."""
+        return self.one(0)
+
+    def one(self, index: int) -> CellFunctions:
+        """Return the solution for the right-hand side `index`, shared functions included."""
         sizes = [one.count for one in self.functions.shared]
-        last = self.traces[len(self.traces) - sum(sizes) :, 0]
+        last = self.traces[len(self.traces) - sum(sizes) :, index]
         numbers = last.split(sizes) if sizes else ()
-        coefficients = self.coefficients[..., 0].contiguous()
+        coefficients = self.coefficients[..., index].contiguous()
         return replace(self.functions, coefficients=coefficients, numbers=numbers)
 
     def corrected(self, change: "CellSolutions") -> "CellSolutions":
