@@ -126,8 +126,6 @@ def typed(hint: Any, saved: Any, absent: float = math.nan) -> Any:
         absent: the float that replaces null, since JSON has neither NaN nor infinity.
     """
     if typing.get_origin(hint) is types.UnionType:  # T | None
-        if saved is None:
-            return None
         (hint,) = (one for one in typing.get_args(hint) if one is not types.NoneType)
     kind: Any = typing.get_origin(hint) or hint
     if kind is float:
