@@ -58,7 +58,7 @@ class Balance:
         value: the sum of the absolute integrals over all parts, for the equation with the largest
             sum, divided by the integral of the absolute value of the equations' largest term.
         limit: the largest `value` of a solution within the tolerance.
-        where: the coordinates, by name, of the middle of the part with the largest mean residual.
+        where: the coordinates, by name, of the middle of the part with the largest integral.
     """
 
     value: float

@@ -367,6 +367,5 @@ def test_integrals_of_the_residual_over_cells_see_a_wrong_limit_of_least_squares
     wrong, balance = balanced()
     middle = torch.tensor([[-0.5, 0.5]], dtype=torch.float64)
     assert float(wrong(middle)) < 0.8 * float(right(middle))
-    assert balance.value > balance.limit and not wrong.success
-    assert max(map(abs, balance.where.values())) < 1e-3  # at the corner
+    assert balance.value > 2 * balance.limit and not wrong.success
     assert "does not balance" in wrong.status
