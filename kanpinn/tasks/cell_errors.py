@@ -158,11 +158,12 @@ def errors_by_comparison(
     The difference of the better solution from the present solution shows the error in each cell. If
     this error is small enough, no other comparison is needed. Otherwise two further solutions show
     where the error comes from: a solution with more accurate integrals of the singular source
-    alone, and a solution with these integrals and with smaller cells at singular corners. The first
-    one's distance from the present solution is attributed to the cells with the singular source,
-    the second one's distance from the first one to the cells at singular corners. All errors
-    include the factor `beyond`. Errors that come from other cells, such as those of waves near a
-    resonance or behind a layer that is not resolved, do not show in indicators; see `attributed`.
+    alone, and a solution with these integrals and with smaller cells at singular corners. The
+    change from the present solution to the first of them is attributed to the cells with the
+    singular source, and the change from the first to the second to the cells at singular corners.
+    All errors include the factor `beyond`. Errors that come from other cells, such as those of
+    waves near a resonance or behind a layer that is not resolved, do not show in indicators; see
+    `attributed`.
 
     Args:
         problem: the problem.
@@ -239,17 +240,14 @@ def undetermined_error(solved: SolvedTree) -> float:
         draws = torch.randn(*size.shape, count, generator=generator, dtype=size.dtype)
         data[term] = torch.where(size > 0, 1 / size, 0.0)[..., None] * draws
     found, norms = system.solve(data), system.norms
-    if found.functions.shared:  # they may nearly be polynomials, so that only sums have a meaning
-        each, value = (
-            [found.one(index) for index in range(count)],
-            Channels(system.geometry.domain.names),
-        )
-        rows = [
-            torch.stack([one.jets(at, value)[:, :, 0, fields] for one in each], dim=3)
-            * at.weights.sqrt()[..., None, None]
-            for at in norms.places
-        ]
-        samples = torch.cat([one.flatten(0, 2) for one in rows])
+    if found.functions.shared:  # shared functions may nearly be polynomials: only sums count
+        functions = [found.one(index) for index in range(count)]
+        parts = []
+        for at in norms.places:
+            jets = [one.jets(at, Channels(at.points.names)) for one in functions]
+            values = torch.stack([one[:, :, 0, fields] for one in jets], dim=3)
+            parts.append((at.weights.sqrt()[..., None, None] * values).flatten(0, 2))
+        samples = torch.cat(parts)
     else:
         samples = norms.coordinates(found.coefficients[:, :, fields])
     responses = torch.linalg.svdvals(samples) / (count**0.5 * solved.size)
