@@ -634,7 +634,8 @@ class Discrete:
 
     def solve(self) -> Fields:
         """Return the continuous function v and the flux q with its multipliers."""
-        return Fields(self._conforming(), *self._flux())
+        q, s, trace = (one[..., 0] for one in self.flux(self.source[..., None]))
+        return Fields(self._conforming(), q, s, trace)
 
     def _on_sides(self) -> tuple[Array, Array, Array]:
         """Return the boundary data on the three edges of each triangle.
@@ -651,8 +652,15 @@ class Discrete:
             self.flipped(self.data.robin) @ basis,
         )
 
-    def _flux(self) -> tuple[Array, Array, Array]:
-        """Return the coefficients of q, (T, n, 2), of s, (T, n), and of λ on edges, (E, n)."""
+    def flux(self, sources: Array) -> tuple[Array, Array, Array]:
+        """Solve the mixed problem for r sources.
+
+        Args:
+            sources: the sources f at the Q points of the rule in each triangle, (T, Q, r).
+
+        Returns:
+            The coefficients of q, (T, n, 2, r), of s, (T, n, r), and of λ on edges, (E, n, r).
+        """
         mesh, rules = self.mesh, self.rules
         size = np.sqrt(2 * mesh.areas)  # q is scaled by it, so that all entries are near 1
         q, s, trace = rules.of["q"], rules.of["s"], rules.edge["t"]
@@ -676,18 +684,19 @@ class Discrete:
         divergence, sides = divergence @ span, sides @ span
         count, both = 3 * edge, 3 * edge + span.shape[2]
         matrix = np.zeros((len(size), both + k, both + k))
-        right = np.zeros((len(size), both + k, 1))
+        right = np.zeros((len(size), both + k, sources.shape[2]))
         for j in range(3):
             place = slice(j * edge, (j + 1) * edge)
             factors = own[:, j] * alpha[:, j]
             matrix[:, place, place] = -(trace.T @ (factors[..., None] * trace))
-            right[:, place, 0] = -(own[:, j] * g[:, j]) @ trace
+            right[:, place] = (-(own[:, j] * g[:, j]) @ trace)[..., None]
         matrix[:, :count, count:both], matrix[:, both:, count:both] = -sides, divergence
         matrix[:, count:both, :count] = -sides.transpose(0, 2, 1)
         matrix[:, count:both, both:] = divergence.transpose(0, 2, 1)
         matrix[:, count:both, count:both] = mass
         matrix[:, both:, both:] = -self._mass(mesh.areas[:, None] * self.reaction, s)
-        right[:, both:, 0] = -(mesh.areas[:, None] * rules.weights * self.source) @ s
+        weighted = (mesh.areas[:, None] * rules.weights)[..., None] * sources
+        right[:, both:] = -(s.T @ weighted)
         along = np.arange(edge)
         number = mesh.edges[..., None] * edge
         number = number + np.where(mesh.reverse[..., None], along[::-1], along)
@@ -695,11 +704,13 @@ class Discrete:
         known, root = np.repeat(self.data.fixed, edge), np.sqrt(rules.along)
         fit = np.linalg.pinv(root[:, None] * trace) * root
         values = (self.data.given @ rules.edge["d"].T @ fit.T).reshape(-1, 1)
-        found = _condensed(matrix, right, number, len(known), known, values)[..., 0]
-        traces = np.zeros(len(known))
+        values = np.repeat(values, right.shape[2], axis=1)
+        found = _condensed(matrix, right, number, len(known), known, values)
+        traces = np.zeros((len(known), right.shape[2]))
         traces[number] = found[:, :count]
-        flux = (span @ found[:, count:both, None])[..., 0].reshape(-1, 2, n).transpose(0, 2, 1)
-        return flux / size[:, None, None], found[:, both:], traces.reshape(-1, edge)
+        flux = (span @ found[:, count:both]).reshape(len(size), 2, n, -1).swapaxes(1, 2)
+        traces = traces.reshape(-1, edge, right.shape[2])
+        return flux / size[:, None, None, None], found[:, both:], traces
 
     def _raviart_thomas(self) -> Array:
         """Return a basis of the Raviart–Thomas space of degree m in each triangle.
@@ -745,9 +756,12 @@ class Discrete:
         found: Array = (factors @ products.reshape(len(basis), -1)).reshape(-1, *products.shape[1:])
         return found
 
-    def _conforming(self) -> Array:
-        mesh, rules, p = self.mesh, self.rules, self.rules.degrees["v"]
-        values = rules.of["v"]
+    def stiffness(self) -> Array:
+        """Return each triangle's matrix of ∫ A∇v·∇w + c v w + ∫ α v w for the basis "v", (T, n, n).
+
+        The last integral is over the triangle's sides on the domain's boundary.
+        """
+        mesh, rules, values = self.mesh, self.rules, self.rules.of["v"]
         slopes = np.einsum("qnk,tkd->tqnd", rules.slopes["v"], mesh.slopes)
         weighted = np.einsum(
             "q,tqab,tqnb->tqna", rules.weights, self.diffusion, slopes, optimize=True
@@ -760,19 +774,26 @@ class Discrete:
         matrix = flat(slopes) @ flat(weighted).transpose(0, 2, 1) + self._mass(
             self.reaction, values
         )
-        right = (rules.weights * self.source) @ values
         matrix *= mesh.areas[:, None, None]
-        right *= mesh.areas[:, None]
-        natural, g, alpha = self._on_sides()
+        natural, _, alpha = self._on_sides()
         own = mesh.lengths[..., None] * natural[..., None] * rules.along
         for j in range(3):
             side = rules.sides["v"][j]
-            right += (own[:, j] * g[:, j]) @ side
             some = natural[:, j] & (abs(alpha[:, j]).max(axis=1) > 0)
             factors = (own[:, j] * alpha[:, j])[some]
             matrix[some] += side.T @ (factors[..., None] * side)
+        return matrix
+
+    def _conforming(self) -> Array:
+        mesh, rules, p = self.mesh, self.rules, self.rules.degrees["v"]
+        matrix, values = self.stiffness(), rules.of["v"]
+        right = mesh.areas[:, None] * ((rules.weights * self.source) @ values)
+        natural, g, _ = self._on_sides()
+        own = mesh.lengths[..., None] * natural[..., None] * rules.along
+        for j in range(3):
+            right += (own[:, j] * g[:, j]) @ rules.sides["v"][j]
         outer, number, total = numbering(mesh, p)
-        inner = np.setdiff1d(np.arange(count), outer)
+        inner = np.setdiff1d(np.arange(values.shape[1]), outer)
         order = np.concatenate([outer, inner])
         known, given = np.zeros(total, bool), np.zeros((total, 1))
         t = chebyshev_points(p)
