@@ -18,19 +18,11 @@ from torch import Tensor
 
 from kanpinn.accuracy.errors import Bound
 from kanpinn.geometry import Domain, Piece, Points
-from kanpinn.geometry.points import Batch
 from kanpinn.geometry.rules import gauss_product
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import (
-    Channels,
-    JetFunction,
-    Linearised,
-    ResidualFunction,
-    coefficients_of_derivatives,
-    find_channels,
-    zero_jet,
-)
+from kanpinn.jets import Channels, JetFunction, ResidualFunction, find_channels
 from kanpinn.pde.boundary_value_problem import jumps, stated
+from kanpinn.pde.coefficients import Coefficients, Unsuitable, read_coefficients
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.problem import Problem
 
@@ -38,84 +30,19 @@ ROUNDING = 1e-7  # smaller relative values count as errors of difference quotien
 DIFFERENCE = 5e-4  # the step of difference quotients, relative to the sides of the domain
 
 
-class Unsuitable(Exception):
-    """Raised if there are no bounds for a problem; the message says why."""
-
-
-@dataclass(frozen=True, eq=False)
-class Coefficients:
-    """The affine expression A:D²u + B·∇u + C u + R at n points.
+def read_scalar(equation: ResidualFunction, points: Points, what: str) -> Coefficients:
+    """Read the coefficients of one affine expression of one field, see `Coefficients.scalar`.
 
     Args:
-        second: the coefficients A of the second derivatives, symmetric, (n, d, d).
-        first: the coefficients B of the gradient, (n, d).
-        zeroth: the coefficient C of u, (n,).
-        rest: the term R without u, (n,).
-    """
-
-    second: Tensor
-    first: Tensor
-    zeroth: Tensor
-    rest: Tensor
-
-    @property
-    def parts(self) -> tuple[Tensor, ...]:
-        """The tensors A, B, C and R."""
-        return self.second, self.first, self.zeroth, self.rest
-
-    def times(self, factor: float) -> "Coefficients":
-        """Return the expression multiplied by a number."""
-        return Coefficients(*(factor * part for part in self.parts))
-
-    @property
-    def are_constant(self) -> bool:
-        """True if A, B and C are the same at all points, up to rounding."""
-        spans = (float((part.amax(dim=0) - part.amin(dim=0)).max()) for part in self.parts[:3])
-        sizes = (float(part.abs().max()) for part in self.parts[:3])
-        return all(a <= 1e-12 * b for a, b in zip(spans, sizes, strict=True))
-
-
-def read_coefficients(equation: ResidualFunction, points: Points, what: str) -> Coefficients:
-    """Read the coefficients of an affine expression of a scalar field and its derivatives.
-
-    >>> from kanpinn import laplacian
-    >>> p = Points(torch.tensor([[0.5, 0.0]], dtype=torch.float64), ("x", "y"))
-    >>> found = read_coefficients(lambda p, u: p.x * u.value - laplacian(u) - 3, p, "residual")
-    >>> found.second[0].tolist(), found.zeroth.tolist(), found.rest.tolist()
-    ([[-1.0, 0.0], [0.0, -1.0]], [0.5], [-3.0])
-
-    Args:
-        equation: the expression.
-        points: n points, in float64.
-        what: the name of the expression in messages.
+        equation, points, what: as for `read_coefficients`.
 
     Raises:
-        Unsuitable: if the expression is not affine or not finite, has derivatives above the second
-            order, or has more than one column.
+        Unsuitable: as for `read_coefficients`, and if there is more than one expression.
     """
-    p = Batch.made_of(points)
-    channels, rest = find_channels(lambda c: equation(p, zero_jet(c, p.coords, 1)), p.names)
-    if channels.derivative_order > 2:
-        raise Unsuitable(f"{what} has derivatives of order {channels.derivative_order}")
-    if rest.shape[1] != 1:
-        raise Unsuitable(f"{what} is a system of {rest.shape[1]} equations")
-    linear = Linearised.at_zero(equation, p, channels, 1)
-    if not bool(linear.values.isfinite().all() and linear.slopes.isfinite().all()):
-        raise Unsuitable(f"{what} is not finite everywhere")
-    if not linear.is_affine():
-        raise Unsuitable(f"{what} is not linear in the solution")
-    n, d = p.coords.shape
-    zeroth, first, second = rest.new_zeros(n), rest.new_zeros(n, d), rest.new_zeros(n, d, d)
-    for orders, factor in coefficients_of_derivatives(linear.slopes[:, 0], channels).items():
-        axes = [axis for axis, order in enumerate(orders) for _ in range(order)]
-        if not axes:
-            zeroth += factor[:, 0]
-        elif len(axes) == 1:
-            first[:, axes[0]] += factor[:, 0]
-        else:
-            second[:, axes[0], axes[1]] += factor[:, 0] / 2
-            second[:, axes[1], axes[0]] += factor[:, 0] / 2
-    return Coefficients(second, first, zeroth, linear.values[:, 0])
+    read = read_coefficients(equation, points, what)
+    if read.rest.shape[1] != 1:
+        raise Unsuitable(f"{what} is a system of {read.rest.shape[1]} equations")
+    return read.scalar
 
 
 def read_operator(problem: Problem, points: Points) -> Coefficients:
@@ -128,9 +55,9 @@ def read_operator(problem: Problem, points: Points) -> Coefficients:
         points: the points.
 
     Raises:
-        Unsuitable: as for `read_coefficients`.
+        Unsuitable: as for `read_scalar`.
     """
-    read = read_coefficients(problem.equation, points, "the residual")
+    read = read_scalar(problem.equation, points, "the residual")
     return read.times(-1.0 if float(read.second.diagonal(dim1=1, dim2=2).sum()) > 0 else 1.0)
 
 
@@ -493,7 +420,7 @@ def _natural(operator: Operator, piece: Piece, condition: Condition) -> NaturalP
     """
     name = f"the condition on {piece.name}"
     equation, p = condition.stacked_residual, piece.gauss(32)
-    read, terms = read_coefficients(equation, p, name), operator.at(p)
+    read, terms = read_scalar(equation, p, name), operator.at(p)
     alpha = read.zeroth / (kappa := flux_factor(read, terms, p, name))
     outflow = operator.least_outflow(p, terms) / 2
     least, largest = float(alpha.min()) + outflow, float(alpha.max()) + operator.convection / 2

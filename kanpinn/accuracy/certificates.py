@@ -24,18 +24,13 @@ from scipy import sparse
 from scipy.sparse.linalg import eigsh, splu
 from torch import Tensor
 
-from kanpinn.accuracy.bounds import (
-    Unsuitable,
-    flux_factor,
-    read_coefficients,
-    read_operator,
-    read_sides,
-)
+from kanpinn.accuracy.bounds import flux_factor, read_operator, read_scalar, read_sides
 from kanpinn.accuracy.errors import Bound
 from kanpinn.geometry import Domain, Points, Segment
 from kanpinn.geometry.rules import gauss_legendre, simplex_rule
 from kanpinn.jets import Channels, JetFunction, ResidualFunction, grad
 from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.coefficients import Unsuitable
 from kanpinn.pde.conditions import Condition, Interface, values_of
 from kanpinn.pde.problem import Problem
 from kanpinn.spaces.cells.geometry.regions import divided
@@ -377,7 +372,7 @@ class Number:
 
     def read(self, points: Points) -> tuple[Tensor, Tensor]:
         """Return j and r of a density j u + r at points, (n,) each; both are 0 outside the part."""
-        found = read_coefficients(self.density, points, "the density")
+        found = read_scalar(self.density, points, "the density")
         if bool(found.second.any()) or bool(found.first.any()):
             raise Unsuitable("the density of the number has derivatives")
         inside = torch.ones(len(points), dtype=torch.bool)
@@ -487,7 +482,7 @@ class Reader:
         coords = np.einsum("qk,ekd->eqd", _line(t), mesh.vertices[mesh.ends[edges]])
         outward = torch.from_numpy(np.repeat(normals[edges], len(t), axis=0))
         p = Points(torch.from_numpy(coords.reshape(-1, 2)), self.names, outward)
-        terms = read_coefficients(self.conditions[number].stacked_residual, p, name)
+        terms = read_scalar(self.conditions[number].stacked_residual, p, name)
 
         def table(values: Tensor) -> Array:
             found: Array = values.numpy().reshape(len(edges), -1)

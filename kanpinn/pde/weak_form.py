@@ -5,7 +5,7 @@ coefficients and conditions on values and fluxes on whole sides of a box.
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -13,7 +13,8 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Points
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Jet, Linearised, coefficients_of_derivatives, find_channels, grad, zero_jet
+from kanpinn.jets import Channels, Jet, find_channels, grad, zero_jet
+from kanpinn.pde.coefficients import Coefficients, Unsuitable, read_coefficients
 from kanpinn.pde.conditions import Condition, Prescribed
 from kanpinn.pde.problem import Problem
 
@@ -91,7 +92,7 @@ class _Recovery:
         prescribed: the prescribed values.
         free: for each side the indices of the fields that are not prescribed.
         fluxes: for each side with free fields the conditions, (n, e) each.
-        coefficients: the coefficients of the equation by multi-index, (m, m) each.
+        coefficients: the coefficients of the equation, one row.
         sign: -1 if the equation is multiplied by -1 so that the energy is positive, otherwise 1.
     """
 
@@ -99,7 +100,7 @@ class _Recovery:
     prescribed: Sequence[Prescribed]
     free: dict[Side, list[int]]
     fluxes: dict[Side, Equation]
-    coefficients: dict[tuple[int, ...], Tensor]
+    coefficients: Coefficients
     sign: float
 
     @classmethod
@@ -122,24 +123,24 @@ class _Recovery:
 
             if own:
                 rows[side] = equation
-        found = _coefficients(problem, problem.equation, _few(problem))
-        trace = sum(float(found[_index(domain.dim, i, i)].trace()) for i in range(domain.dim))
-        sign = -1.0 if trace > 0 else 1.0
-        every = {index: sign * one for index, one in found.items()}
-        if any(len(one) != len(fields) for one in every.values()):
+        found = _constant(problem, problem.equation, _few(problem))
+        if found.zeroth.shape[1] != len(fields):
             _refuse(problem, "it has not as many equations as fields")
-        if any(sum(index) == 1 or sum(index) > 2 for index, one in every.items() if one.any()):
-            _refuse(problem, "the equation has derivatives of first or of high order")
-        if not all(torch.allclose(one, one.T, rtol=1e-9, atol=1e-12) for one in every.values()):
+        trace = float(torch.einsum("kiiaa->", found.second))
+        sign = -1.0 if trace > 0 else 1.0
+        every = found.times(sign)
+        if bool(every.first.any()):
+            _refuse(problem, "the equation has derivatives of first order")
+        if not all(
+            torch.allclose(one, one.swapaxes(1, 2), rtol=1e-9, atol=1e-12)
+            for one in (every.second, every.zeroth)
+        ):
             _refuse(problem, "the equation is not symmetric")
         return cls(problem, prescribed, free, rows, every, sign)
 
     def _symmetric(self, i: int, j: int) -> Tensor:
         """The matrix (A_ij + A_ji) / 2."""
-        own = self.coefficients.get(_index(self.problem.domain.dim, i, j))
-        size = len(self.problem.fields)
-        none = torch.zeros(size, size, dtype=torch.float64)
-        return none if own is None else -own / (1 if i == j else 2)
+        return -self.coefficients.second[0, :, :, i, j]
 
     @property
     def form(self) -> WeakForm:
@@ -166,16 +167,15 @@ class _Recovery:
             if max(float(one.abs().max()) for one in misfits) > 1e-8 * scale:
                 _refuse(self.problem, "conditions are not those of fluxes of the equation")
         blocks = [torch.cat([matrices[i, j] for j in range(dim)], dim=1) for i in range(dim)]
-        form, values = torch.cat(blocks), self.coefficients.get((0,) * dim)
-        channels, _ = _tried(self.problem, self.problem.equation, _few(self.problem))
+        form, values = torch.cat(blocks), self.coefficients.zeroth[0]
+        channels = _channels(self.problem, self.problem.equation, _few(self.problem))
 
         def density(p: Points, *u: Jet) -> Tensor:
             """The density of the energy, (n, 1)."""
             slopes = torch.stack([grad(one) for one in u], dim=2).flatten(1)  # (n, d m)
             found = 0.5 * torch.einsum("na,ab,nb->n", slopes, form, slopes)
             value = torch.cat([one.value for one in u], dim=1)
-            if values is not None:
-                found = found + 0.5 * torch.einsum("na,ab,nb->n", value, values, value)
+            found = found + 0.5 * torch.einsum("na,ab,nb->n", value, values, value)
             source = self.problem.equation(p, zero_jet(channels, p.coords, size)).detach()
             return (found + self.sign * (source * value).sum(dim=1))[:, None]
 
@@ -196,22 +196,20 @@ class _Recovery:
         (axis, upper), free, dim = side, self.free[side], self.problem.domain.dim
         (piece,) = (one for one in self.problem.domain.boundary.pieces if one.side == side)
         p = piece.gauss(4)
-        found = _coefficients(self.problem, self.fluxes[side], p)
-        unit = [tuple(int(i == j) for i in range(dim)) for j in range(dim)]
-        size = len(self.problem.fields)
-        none = torch.zeros(len(free), size, dtype=torch.float64)
-        if any(len(one) != len(free) for one in found.values()) or not free:
+        found = _constant(self.problem, self.fluxes[side], p)
+        size, (slopes, values) = len(self.problem.fields), (found.first[0], found.zeroth[0])
+        if len(values) != len(free) or not free:
             _refuse(self.problem, f"{piece.name} has not as many conditions as free fields")
-        if any(sum(index) > 1 for index, one in found.items() if one.any()):
+        if bool(found.second.any()):
             _refuse(self.problem, f"conditions on {piece.name} have second derivatives")
         normal = self._symmetric(axis, axis)[free][:, free] * (1.0 if upper else -1.0)
-        across = found.get(unit[axis], none)[:, free]
+        across = slopes[:, free, axis]
         if not float(torch.linalg.cond(across)) < 1e9:
             _refuse(self.problem, f"conditions on {piece.name} are not those of fluxes")
         inverse = normal @ torch.linalg.inv(across)
         outward = 1.0 if upper else -1.0
-        rows = [outward * inverse @ found.get(unit[j], none) for j in range(dim)]
-        robin = inverse @ found.get((0,) * dim, none)
+        rows = [outward * inverse @ slopes[:, :, j] for j in range(dim)]
+        robin = inverse @ values
         others = [i for i in range(size) if i not in free]
         if bool(robin[:, others].any()):
             _refuse(self.problem, f"conditions on {piece.name} contain values of given fields")
@@ -223,7 +221,7 @@ class _Recovery:
         """The density of the energy on a side; the arguments are those of `_of_side`."""
         equation, size = self.fluxes[side], len(self.problem.fields)
         (piece,) = (one for one in self.problem.domain.boundary.pieces if one.side == side)
-        channels, _ = _tried(self.problem, equation, piece.gauss(4))
+        channels = _channels(self.problem, equation, piece.gauss(4))
 
         def density(p: Points, *u: Jet) -> Tensor:
             """The density of the energy on the side, (n, 1)."""
@@ -240,19 +238,14 @@ def _few(problem: Problem) -> Points:
     return sample(problem.domain, 16, "uniform")
 
 
-def _index(dim: int, i: int, j: int) -> tuple[int, ...]:
-    """The multi-index of the derivative by the coordinates i and j."""
-    return tuple(int(i == axis) + int(j == axis) for axis in range(dim))
-
-
-def _tried(problem: Problem, equation: Equation, p: Points) -> tuple[Any, Tensor]:
-    """The channels of the derivatives in an equation, and its values at zero fields."""
+def _channels(problem: Problem, equation: Equation, p: Points) -> Channels:
+    """The channels of the derivatives in an equation."""
     size = len(problem.fields)
-    return find_channels(lambda c: equation(p, zero_jet(c, p.coords, size)), p.names)
+    return find_channels(lambda c: equation(p, zero_jet(c, p.coords, size)), p.names)[0]
 
 
-def _coefficients(problem: Problem, equation: Equation, p: Points) -> dict[tuple[int, ...], Tensor]:
-    """The constant coefficients of a linear equation by multi-index, (e, m) each.
+def _constant(problem: Problem, equation: Equation, p: Points) -> Coefficients:
+    """The constant coefficients of linear equations, one row.
 
     Args:
         problem: the problem.
@@ -260,14 +253,13 @@ def _coefficients(problem: Problem, equation: Equation, p: Points) -> dict[tuple
         p: the points at which the coefficients are compared.
 
     Raises:
-        InputError: if the equation is not linear, or has other coefficients at other points.
+        InputError: if the equations are not linear, have derivatives above the second order, or
+            have other coefficients at other points.
     """
-    channels, _ = _tried(problem, equation, p)
-    linear = Linearised.at_zero(equation, p, channels, len(problem.fields))
-    found = coefficients_of_derivatives(linear.slopes.detach(), channels)
-    if not linear.is_affine():
-        _refuse(problem, "it is not linear")
-    scale = max(float(one.abs().max()) for one in found.values())
-    if any(float((one - one[:1]).abs().max()) > 1e-10 * scale for one in found.values()):
+    try:
+        found = read_coefficients(equation, p, "it", len(problem.fields))
+    except Unsuitable as reason:
+        _refuse(problem, str(reason))
+    if not found.are_constant:
         _refuse(problem, "its coefficients are not constant")
-    return {index: one[0] for index, one in found.items()}
+    return Coefficients(*(part[:1] for part in found.parts))

@@ -21,7 +21,7 @@ from kanpinn._support.errors import (
     number,
 )
 from kanpinn.accuracy import Bound, ErrorNorm, Errors, Estimate
-from kanpinn.accuracy.bounds import Approximate, Majorant, Unsuitable
+from kanpinn.accuracy.bounds import Approximate, Majorant
 from kanpinn.accuracy.certificates import MOST, Certificate, Given, Number, certificate
 from kanpinn.accuracy.references import FunctionReference
 from kanpinn.geometry import Domain, Points
@@ -35,6 +35,7 @@ from kanpinn.networks.kan import random_like
 from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.optimizers.output_layer import solve_output
 from kanpinn.pde.boundary_value_problem import altered
+from kanpinn.pde.coefficients import Unsuitable
 from kanpinn.solvers.discretization import Discretization, SolveSettings, default_points, discretize
 from kanpinn.solvers.loop import solve_discretized
 from kanpinn.solvers.solution import Solution

@@ -13,7 +13,6 @@ import kanpinn as kp
 from kanpinn.accuracy.bounds import (
     Approximate,
     Majorant,
-    Unsuitable,
     barrier,
     constants_of,
     extension,
@@ -27,6 +26,7 @@ from kanpinn.accuracy.certificates import Given, Number, certificate, digest
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.coefficients import Unsuitable
 from kanpinn.solvers.error_estimate import _approximate
 
 SQUARE = kp.Box(x=(0, 2), y=(0, 1))
