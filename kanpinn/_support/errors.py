@@ -124,6 +124,29 @@ def expecting(what: Any) -> Iterator[None]:
         raise InputError(f"{what} does not hold what kanpinn writes to it ({reason})") from e
 
 
+@contextmanager
+def calling(what: str, given: str) -> Iterator[None]:
+    """Turn an exception of a function that a user wrote into an InputError that names the function.
+
+    The error has the traceback of the exception, with the line of the user's file.
+
+    Args:
+        what: the name of the function, such as "Heat.exact".
+        given: the argument with its shape in words, such as "points of the shape (64, 2)".
+
+    Raises:
+        InputError: if the block raises an exception that is no `KanpinnError`.
+    """
+    try:
+        yield
+    except KanpinnError:
+        raise
+    except Exception as error:  # the user's own function may raise any exception
+        words = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}".rstrip(": ")
+        message = InputError(f"{what} raises an exception for {given}, {words}")
+        raise message.with_traceback(error.__traceback__) from error
+
+
 def instance(name: str, value: Any, kind: type) -> None:
     """Refuse an argument that is not an instance of a class of kanpinn.
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Generator, Tensor
 
-from kanpinn._support.errors import InputError, integer, number
+from kanpinn._support.errors import InputError, calling, integer, number
 from kanpinn._support.shapes import Vector
 from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.quadrature import domain_rule
@@ -330,6 +330,22 @@ Value = float | int | Callable[[Points], Tensor]
 Data = Value | str  # a str is a formula
 
 
+def columns_at(function: Callable[[Points], object], p: Points, what: str) -> Tensor:
+    """Evaluate a function that a user wrote at n points, (n, columns).
+
+    Args:
+        function: returns (n, columns) or a tuple of columns (n, 1).
+        p: the points.
+        what: the name of the function in messages.
+
+    Raises:
+        InputError: if the function raises an exception or returns another shape.
+    """
+    with calling(what, f"points of the shape {tuple(p.coords.shape)}"):
+        values = function(p)
+    return stack_equations(values, len(p), what)
+
+
 def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
     """Evaluate a number or a function of points at n points.
 
@@ -343,11 +359,11 @@ def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:
         The values, (n, 1), or (n, m) if a function returns a column for each field.
 
     Raises:
-        InputError: if the function returns another shape.
+        InputError: if the function raises an exception or returns another shape.
     """
     if not callable(data):
         return torch.full_like(p.coords[:, :1], float(data))
-    columns = stack_equations(data(p), p.coords.shape[0], what)
+    columns = columns_at(data, p, what)
     if columns.shape[1] not in (1, m):
         fields = "" if m == 1 else f" or (n, {m}), a column for each field,"
         raise InputError(

@@ -65,17 +65,18 @@ def warn_of_contradictions(problem: Problem) -> None:
     Errors computed with such an exact solution would be meaningless. A residual passes if it is at
     most 1e-6 of the equation's terms, since the exact solution may be a truncated series, or if it
     is not finite, as next to a corner.
+
+    Raises:
+        InputError: if the exact solution raises an exception or has the wrong shape.
     """
     few, name = sample(problem.domain, 64, "sobol"), type(problem).__name__
+    measured = [problem.fields.index(one) for one in problem.error_fields or problem.fields]
+    values = exact_jet(problem, few, Channels(few.names)).value[:, measured]
+    if bad := int((~values.isfinite()).any(dim=1).sum()):
+        words = f"{name}.exact is not finite at {bad} of {len(few)} points"
+        warnings.warn(f"{words}: errors are not known", stacklevel=3)
+        return
     try:
-        values = None if problem.exact is None else exact_jet(problem, few, Channels(few.names))
-        measured = [problem.fields.index(one) for one in problem.error_fields or problem.fields]
-        if values is not None and (
-            bad := int((~values.value[:, measured].isfinite()).any(dim=1).sum())
-        ):
-            words = f"{name}.exact is not finite at {bad} of {len(few)} points"
-            warnings.warn(f"{words}: errors are not known", stacklevel=3)
-            return
         wrong = [one for one in exact_defects(problem) if one.relative > 1e-6]
     except Exception:  # the user's own functions may fail at these points, but not at others
         return

@@ -21,7 +21,7 @@ from kanpinn._support.errors import InputError, number, of_class, show
 from kanpinn.geometry import Boundary, Points
 from kanpinn.jets import Channels, Jet, find_channels, jet_of, join, random_jets, stack_equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, altered
-from kanpinn.pde.conditions import Condition
+from kanpinn.pde.conditions import Condition, columns_at
 from kanpinn.pde.energies import Energy
 
 
@@ -160,15 +160,14 @@ def exact_jet(problem: "Problem", p: Points, channels: Channels) -> Jet:
         channels: the derivatives that the jet contains.
 
     Raises:
-        InputError: if there is no exact solution, or `exact` returns another shape.
+        InputError: if there is no exact solution, or `exact` raises an exception or returns another
+            shape.
     """
     name, exact = type(problem).__name__, problem.exact
     if exact is None:
         raise InputError(f"{name} has no exact solution: it has no method `exact`")
     jet = jet_of(
-        lambda x: stack_equations(exact(Points(x, p.names)), len(x), f"{name}.exact"),
-        p.coords,
-        channels,
+        lambda x: columns_at(exact, Points(x, p.names), f"{name}.exact"), p.coords, channels
     )
     if (count := jet.value.shape[1]) != len(problem.fields):
         raise InputError(

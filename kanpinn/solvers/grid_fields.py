@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from kanpinn.geometry import Domain, Points
-from kanpinn.jets import Channels, stack_equations
+from kanpinn.jets import Channels
+from kanpinn.pde.conditions import columns_at
 from kanpinn.solvers.eigen import Eigensolution
 from kanpinn.solvers.solution import Solution
 
@@ -310,7 +311,7 @@ def fields_at_points(
         named = {field: approximate[:, i] for i, field in enumerate(problem.fields)}
         exact = None
         if compared and problem.exact is not None:
-            exact = stack_equations(problem.exact(some), len(some), "exact")
+            exact = columns_at(problem.exact, some, "exact")
         elif compared and reference is not None and reference.points is None:  # known everywhere
             value = reference.jet(some.to(torch.float64), Channels(some.names)).value
             exact = value.to(some.coords)

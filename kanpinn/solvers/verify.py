@@ -20,6 +20,7 @@ from kanpinn._support.errors import (
     Ended,
     InputError,
     Outcome,
+    calling,
     number,
 )
 from kanpinn._support.shown import Shown
@@ -396,14 +397,8 @@ def _columns(problem: Problem, field: Callable[[Any], Any], is_torch: bool, x: T
         InputError: if the function raises an exception, or its values are complex or have a wrong
             shape.
     """
-    try:
+    with calling("the field", f"{'a tensor' if is_torch else 'an array'} of {len(x)} points"):
         value = field(x) if is_torch else field(x.detach().cpu().numpy())
-    except InputError:
-        raise
-    except Exception as error:  # the user's own function may raise any exception
-        what = f"{type(error).__name__}: {error}".rstrip(": ")
-        given = f"{'a tensor' if is_torch else 'an array'} of {len(x)} points"
-        raise InputError(f"the field raises an exception for {given}, {what}") from error
     value = value if isinstance(value, Tensor) else torch.as_tensor(numpy.asarray(value))
     if value.is_complex():
         raise InputError("the field must be real: give the real and the imaginary part as two")

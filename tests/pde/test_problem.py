@@ -564,6 +564,21 @@ def test_no_source_is_derived_from_values_that_are_not_finite():
         kp.solve(problem, kp.KAN([1, 1], degree=5))
 
 
+def test_an_exception_of_an_exact_solution_names_the_function_and_the_points():
+    class Mixed(Given):
+        def exact(self, p):
+            return p.x @ p.y
+
+    class Free(Mixed):
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary, 0.0)]
+
+    raised = r"raises an exception for points of the shape \(\d+, 2\), RuntimeError: mat1"
+    for problem, name in ((Free(), "Free.exact"), (Mixed(), "Dirichlet value")):
+        with pytest.raises(kp.InputError, match=f"{name} {raised}"):
+            kp.solve(problem, kp.KAN([2, 3, 1], degree=5))
+
+
 # --- Equations and conditions are functions of each point and of the fields there
 
 
