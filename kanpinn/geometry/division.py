@@ -10,6 +10,7 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.shapes import Coords, Mask
 from kanpinn.geometry.ball import Ball, Sphere
 from kanpinn.geometry.box import Box, Face
+from kanpinn.geometry.combination import planar
 from kanpinn.geometry.curves import Curve, Pair, common_points, divided_at
 from kanpinn.geometry.domain import Domain, Piece, Turned
 from kanpinn.geometry.planar import Planar, rectangle
@@ -68,10 +69,7 @@ class Division:
             return cls((domain,), (tuple(own),))
         given = []
         for piece in interfaces:
-            curve = piece
-            if isinstance(piece, Face) and piece.box.dim == 2:
-                (curve,) = (one for one in rectangle(piece.box).curves if one.name == piece.name)
-            if not isinstance(curve, Curve):
+            if (curve := curve_of(piece)) is None:
                 raise InputError(f"an interface in the plane must consist of curves, got {piece!r}")
             given.append(DivisionEdge(curve, piece))
         divided, cuts = _cut(own, given, domain)
@@ -80,6 +78,50 @@ class Division:
         parts = _parts(_loops([*divided, *cuts, *back], domain.scale), domain.scale)
         domains = tuple(Planar(tuple(edge.curve for edge in part)) for part in parts)
         return cls(domains, tuple(map(tuple, parts)))
+
+
+def parts_inside(domain: Domain, pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Return the pieces of an interface without their parts on the boundary of a domain.
+
+    In the plane, curves and sides of rectangles are divided where they leave the boundary.
+
+    Args:
+        domain: the domain.
+        pieces: the pieces of the interface.
+
+    Raises:
+        InputError: if no part of the interface is inside the domain, if a part is outside, or if a
+            surface in space is inside the domain in some parts and on its boundary in others.
+    """
+    plane, near, found = planar(domain), 1e-9 * domain.diameter, list[Piece]()
+    for piece in pieces:
+        parts: Sequence[Piece] = (piece,)
+        if plane is not None and (curve := curve_of(piece)) is not None:
+            tolerance = 1e-12 * plane.scale
+            _, (met,) = common_points(plane.curves, [curve], tolerance)
+            parts = divided_at(curve, met, tolerance, 16 * tolerance)
+        kept = []
+        for part in parts:
+            at = part.gauss(16)
+            inside, outside = (domain.contains(at.coords, -near), ~domain.contains(at.coords, near))
+            wrong = outside if bool(outside.any()) else ~inside
+            if bool(inside.all()):
+                kept.append(part)
+            elif bool(outside.any() | inside.any()):
+                where = at.show(int(wrong.byte().argmax()))
+                what = "must be inside the domain, or a whole piece of it on the boundary"
+                raise InputError(f"the interface {piece.name!r} {what}, got a part at {where}")
+        found += [piece] if len(kept) == len(parts) else kept
+    if not found:
+        raise InputError("an interface must be inside the domain, got one on its boundary only")
+    return tuple(found)
+
+
+def curve_of(piece: Piece) -> Curve | None:
+    """Return a piece of an interface in the plane as a curve; None if it is no curve."""
+    if isinstance(piece, Face) and piece.box.dim == 2:
+        (piece,) = (one for one in rectangle(piece.box).curves if one.name == piece.name)
+    return piece if isinstance(piece, Curve) else None
 
 
 def _cut(

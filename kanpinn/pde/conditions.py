@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from kanpinn._support.errors import InputError, calling, integer, number
 from kanpinn._support.shapes import Vector
 from kanpinn.geometry import Boundary, Domain, Piece, Points
+from kanpinn.geometry.division import parts_inside
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Jet, directional, normal_derivative, stack_equations
@@ -700,6 +701,7 @@ class Interface(Condition):
     """Flux condition (a ∂u/∂n)_outside - (a ∂u/∂n)_inside = flux on an interface.
 
     The interface is the boundary of a part of the domain, and the normal n points out of this part.
+    Where the part reaches the domain's boundary, its boundary is no interface, and is left out.
     The surrogate has to have a kink at the interface: give the network the distance |φ(x)| from the
     interface as a further input, by `Problem.inputs`. Networks in cells (`Cells`) need no such
     input and ignore it, because the interface divides the cells; in space the interface must then
@@ -714,8 +716,8 @@ class Interface(Condition):
         flux: a number, a formula or a function of points, such as a heat source on the interface.
 
     Raises:
-        InputError: for data of another kind, and in a solve in float32, in which the points on the
-            two sides coincide.
+        InputError: for an interface outside the domain, for data of another kind, and in a solve in
+            float32, in which the points on the two sides coincide.
 
     Example:
         >>> import kanpinn as kp
@@ -735,8 +737,9 @@ class Interface(Condition):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        pieces = self.on.pieces
-        vars(self).update(sites=2, surface=self.on.measure)  # a point on each side
+        pieces = parts_inside(self.domain, self.on.pieces)
+        surface = Boundary(pieces).measure
+        vars(self).update(sites=2, surface=surface)  # a point on each side
         vars(self).update(seats=pieces, kinks=pieces)
 
     def rows_at(self, drawn: Points) -> Points:

@@ -346,9 +346,19 @@ def inputs_of(problem: BoundaryValueProblem, has_kinks: bool) -> Function | None
     Args:
         problem: the problem.
         has_kinks: whether the network has kinks at interfaces by itself.
+
+    Raises:
+        InputError: if there is an interface, but neither the network nor an input has kinks.
     """
-    divided = has_kinks and any(condition.kinks for condition in problem.conditions())
-    return None if divided else problem.inputs()
+    kinks, known = any(condition.kinks for condition in problem.conditions()), problem.inputs()
+    if kinks and has_kinks:
+        return None
+    if kinks and known is None and not problem.enrichment():
+        raise InputError(
+            f"{type(problem).__name__} has an interface, at which only cells have kinks: solve it "
+            "with kp.Cells, or add the distance from the interface to the inputs() of the network"
+        )
+    return known
 
 
 def discretize(

@@ -359,6 +359,43 @@ def test_an_interface_that_is_no_boundary_is_refused():
         kp.Interface(Inclusion.domain, DISK_INTERFACE.boundary, float("nan"))
 
 
+STEP = [(-1, -1), (0, -1), (0, 1), (-1, 1)]  # its second side leaves the boundary of an L at 0
+
+
+@pytest.mark.parametrize(
+    ("domain", "part", "lengths"),
+    [
+        (kp.Box(x=(0, 1)), kp.Box(x=(0, 0.3)), {"x_max": 1}),
+        (kp.Box(x=(0, 2), y=(0, 1)), kp.Box(x=(0, 0.5), y=(0, 1)), {"x_max": 1}),
+        (kp.LShape(), kp.Polygon(STEP), {"edge_1": 1}),
+        (
+            kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)),
+            kp.Box(x=(0, 0.5), y=(0.5, 1), z=(0, 1)),
+            {"x_max": 0.5, "y_min": 0.5},
+        ),
+    ],
+    ids=["interval", "rectangle", "L", "cube"],
+)
+def test_what_is_on_the_boundary_is_no_interface(domain, part, lengths):
+    found = kp.Interface(domain, part.boundary, 2.0)
+    assert {one.name: one.measure for one in found.kinks} == pytest.approx(lengths)
+    assert found.surface == pytest.approx(sum(lengths.values()))
+
+
+def test_an_interface_that_leaves_the_domain_or_is_its_boundary_is_refused():
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+    for part, words in ((kp.Disk((0.9, 0.5), 0.3), "got a part at"), (domain, "boundary only")):
+        with pytest.raises(kp.InputError, match=f"interface.* must be inside the domain.*{words}"):
+            kp.Interface(domain, part.boundary, 2.0)
+
+
+def test_a_network_without_kinks_takes_no_interface():
+    problem = Inclusion()
+    problem.inputs = lambda: None
+    with pytest.raises(kp.InputError, match="an interface, at which only cells have kinks"):
+        kp.solve(problem, kp.KAN([2, 4, 1], degree=5))
+
+
 def test_single_precision_cannot_tell_the_sides():
     network = kp.KAN([3, 4, 1], degree=5, grid=2, dtype=torch.float32)
     with pytest.raises(kp.InputError, match="Interface needs float64"):

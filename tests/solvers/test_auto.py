@@ -358,7 +358,8 @@ DISK = kp.Disk((0, 0), 0.3).boundary
 
 def test_cells_are_first_where_a_coefficient_jumps():
     open_end = kp.Box(x=(-0.2, 0.2), y=(-0.2, 0.2)).boundary["x_max"]
-    assert not Traits(with_interface(open_end)).takes_cells
+    with pytest.raises(kp.InputError, match="must be closed or end on"):
+        kp.solve(with_interface(open_end))
     solution = kp.solve(with_interface(DISK), tolerance=1e-3, budget=60, errors=False)
     assert isinstance(solution.network, Cells) and error_of(solution) < 1e-3
 

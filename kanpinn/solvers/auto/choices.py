@@ -143,6 +143,8 @@ class Traits:
             try:
                 regions_of(domain, kinks) if self.takes_cells else None
             except InputError:
+                if known is None:
+                    raise
                 self.takes_cells = False
         steep, self.waves = steepness(problem) if self.takes_cells else (False, 0.0)
         self.mixed = self.boxed and self.dim == 3 and self.fields > 1

@@ -241,4 +241,5 @@ def test_interfaces_that_meet_are_refused_and_automatic_solves_know_of_cells():
     with pytest.raises(kp.InputError, match="must not meet"):
         solved_in_cells(in_space(CUBE, one, across), 4, 2)
     assert Traits(in_space(CUBE, one)).takes_cells
-    assert not Traits(in_space(CUBE, one, across)).takes_cells
+    with pytest.raises(kp.InputError, match="must not meet"):
+        Traits(in_space(CUBE, one, across))
