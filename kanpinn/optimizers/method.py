@@ -46,6 +46,42 @@ class StepCost:
         return f"some {self.seconds:.2g} s{memory}"
 
 
+@dataclass(frozen=True)
+class Balance:
+    """The integrals of a solution's residual over small parts of the domain, with signs.
+
+    Least squares may converge to a function that is no solution, for example at a corner at which
+    the weights do not fit the singularity. Its residual has the same sign over large parts of the
+    domain, and the integrals do not cancel. Weights of least squares have no effect on `value`.
+
+    Args:
+        value: the sum of the absolute integrals over all parts, for the equation with the largest
+            sum, divided by the integral of the absolute value of the equations' largest term.
+        limit: the largest `value` of a solution within the tolerance.
+        where: the coordinates, by name, of the middle of the part with the largest mean residual.
+    """
+
+    value: float
+    limit: float
+    where: dict[str, float]
+
+    @property
+    def is_small(self) -> bool:
+        """True if `value` is at most `limit`."""
+        return self.value <= self.limit
+
+    @property
+    def words(self) -> str:
+        """The reason that the status of the solve contains, as text."""
+        place = ", ".join(f"{name} = {value:.4g}" for name, value in self.where.items())
+        return (
+            f"the equation does not balance: the integrals of the residual over the cells are "
+            f"{self.value:.1e} of its terms, most of all near {place}, and solutions within the "
+            f"tolerance have at most {self.limit:.1e}. Least squares may have a wrong limit there: "
+            "check the conditions, or minimise an energy"
+        )
+
+
 def loss_cost(residuals: Residuals) -> StepCost:
     """Return the cost of evaluating the loss once.
 
@@ -343,6 +379,17 @@ class Method(ABC):
 
     def cost(self, residuals: Residuals) -> StepCost | None:
         """Return the expected cost of a step; None if it is not known."""
+        return None
+
+    def balance(self, residuals: Residuals) -> Balance | None:
+        """Return whether the present solution balances the terms of the equation in small parts.
+
+        Args:
+            residuals: the loss, with the solution of this method.
+
+        Returns:
+            The balance; None for methods whose residual is small at all points.
+        """
         return None
 
     @abstractmethod

@@ -25,6 +25,7 @@ from kanpinn.jets import Channels, Jet, Linearised, find_channels, random_jets
 from kanpinn.linalg.qr import undetermined
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
+from kanpinn.optimizers.method import Balance
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.pde.energies import Density, Integrand
 from kanpinn.pde.problem import Problem
@@ -293,6 +294,8 @@ class Verification:
         on_boundary: whether the conditions contribute more than half of `fresh`.
         points: the number of fresh points in the domain.
         seconds: the time that the verification took.
+        balance: whether the solution balances the terms of the equation in all cells; None for a
+            network that is not in cells.
 
     Example:
         >>> import kanpinn as kp
@@ -316,6 +319,7 @@ class Verification:
     on_boundary: bool
     points: int
     seconds: float
+    balance: Balance | None = None
 
     @property
     def growth(self) -> float:
@@ -654,10 +658,11 @@ def judged(
 
     If the solution is overfitted, or its residual is not small although the optimizers have
     converged, the status says so and names a remedy. A solve that has estimated the error, as in
-    cells, may leave a large residual: at corners residuals grow without limit. A solve that was
-    stopped for another reason than its limit of steps keeps its status, since its solution may be
-    incomplete: a march may not have reached the end. A steady solve of one step has failed if the
-    problem is singular.
+    cells, may leave a large residual: at corners residuals grow without limit. The integrals of
+    this residual over cells must be small, or the status is "stopped: the equation does not
+    balance". A solve that was stopped for another reason than its limit of steps keeps its status,
+    since its solution may be incomplete: a march may not have reached the end. A steady solve of
+    one step has failed if the problem is singular.
 
     Args:
         discretization: the discretization that was solved.
@@ -673,6 +678,8 @@ def judged(
     fitted = any(stage.fits_points for stage in state.optimizers)
     converged = status.startswith(CONVERGED)
     found = verification_of(discretization, state.residuals, values, scan, fitted)
+    if found is not None and state.history.steps:
+        found = replace(found, balance=state.optimizers[-1].balance(state.residuals))
     if found is not None and (
         converged or re.fullmatch(r"stopped: limit of \d+ steps(; .*)?", status)
     ):
@@ -687,6 +694,8 @@ def judged(
                 f"stopped: the residual is still {found.relative:.0%} of the terms of the "
                 f"equation; a larger network helps, this has {sizes}"
             )
+        elif converged and found.balance is not None and not found.balance.is_small:
+            status = f"stopped: {found.balance.words}"
     # Cells (`fitted` is False) also represent discontinuous functions, which are no modes.
     single = fitted and state.history.steps == 1 and problem.domain.time_name is None
     if found is not None and found.reacts and single and status.startswith(CONVERGED):

@@ -28,7 +28,7 @@ from kanpinn._support.errors import (
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.damping import shortened
-from kanpinn.optimizers.method import Method, Stage, Step
+from kanpinn.optimizers.method import Balance, Method, Stage, Step
 from kanpinn.optimizers.starts import other_starts
 from kanpinn.spaces.cells import problem as cell_problem
 from kanpinn.spaces.cells.cells import Cells, require_cells
@@ -759,6 +759,30 @@ class AdaptiveLeastSquares(Method):
                     break
             network.better = stage.network.better
         return network.better
+
+    def balance(self, residuals: Residuals) -> Balance | None:
+        """Return the balance of the present solution in its cells.
+
+        Where the solution is like r^λ at a corner, cells of the width h have integrals like h^λ,
+        and the error is like h^(2λ). So integrals are compared with the root of the tolerance. In
+        110 solves that had converged they were up to 0.05 times this root. In 20 problems without
+        weights at corners they were above 0.3 times this root wherever the error exceeded 4 times
+        the tolerance. Solutions for tolerances of 1e-3 to 0.1 in a few cells had integrals of up to
+        10 times their error.
+
+        Returns:
+            The balance; None for a problem with unknown parameters or coefficients.
+        """
+        network, root, most = require_cells(residuals.surrogate.network), 0.3, 8.0
+        if network.constants is not None or network.coefficient is not None:
+            return None
+        surrogate = residuals.surrogate.with_network(deepcopy(network))
+        stage = self.start(Residuals(surrogate, residuals.terms, residuals.family), 0)
+        field = stage._field()
+        value, middle = cell_errors.imbalance(stage.problem.linearised(field), field)
+        where = dict(zip(stage.problem.domain.names, middle.tolist(), strict=True))
+        limit = max(root * math.sqrt(self.tolerance), most * min(0.02, self.tolerance))
+        return Balance(value, limit, where)
 
     def start(self, residuals: Residuals, seed: int) -> AdaptiveLeastSquaresStage:
         return AdaptiveLeastSquaresStage(self, residuals, seed)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kanpinn.jets import Channels
 from kanpinn.linalg.qr import undetermined
-from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints
+from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints, physical
 from kanpinn.spaces.cells.geometry.plane import CellCutter
 from kanpinn.spaces.cells.polynomials import LocalPolynomials, closed_rule
 from kanpinn.spaces.cells.problem import CellProblem
@@ -347,6 +347,41 @@ def solved_near(before: CellFunctions, problem: CellProblem, accuracy: float) ->
     system = problem.linearised(before, limit=True)
     solutions = system.solve(near=before, accuracy=accuracy)
     return SolvedTree(system, solutions.first, solutions.shares[:, 0])
+
+
+def imbalance(system: CellSystem, found: CellFunctions) -> tuple[float, Tensor]:
+    """Return the integrals of a solution's residual over cells, relative to the equation's terms.
+
+    Args:
+        system: the least-squares problem, linearised at the solution.
+        found: the solution.
+
+    Returns:
+        The sum over all cells of the absolute integral, for the equation with the largest sum,
+        divided by the integral of the largest term's absolute value, where each equation has its
+        factor of `CellSystem.factors`. The middle of the cell with the largest mean, (d,).
+    """
+    means = torch.zeros_like(system.weights)
+    sums, sizes = [], []  # (equations,) each, for one term after the other
+    for term, factors in zip(system.equation, system.factors, strict=True):
+        weights, residuals = term.at.weights[..., None], term.residuals(found) * factors
+        own = (weights * residuals).sum(dim=1).abs()
+        slopes, channels = term.slopes, term.term.channels
+        if channels.second == "laplacian":  # a sum that does not show how large the u_ii are
+            first = 1 + channels.dim  # after the value and the gradient
+            every = [slopes[:, :, :, first : first + 1]] * channels.dim
+            slopes = torch.cat([slopes[..., :first, :], *every, slopes[..., first + 1 :, :]], dim=3)
+            channels = replace(channels, second="diagonal")
+        parts = slopes * found.jets(term.at, channels)[:, :, None]
+        source = residuals - parts.sum(dim=(3, 4)) * factors
+        terms = (parts.flatten(3).abs() * weights[..., None]).sum(dim=(0, 1)).amax(dim=1) * factors
+        sizes.append(torch.maximum(terms, (source.abs() * weights).sum(dim=(0, 1))))
+        sums.append(own.sum(dim=0))
+        means[term.at.cells] = own.amax(dim=1) / term.at.weights.sum(dim=1)
+    frames = system.geometry.frames[int(means.argmax())]
+    middle = physical(system.geometry.domain, frames.mean(dim=0))
+    largest = float(torch.stack(sizes).sum(dim=0).max())
+    return float(torch.stack(sums).sum(dim=0).max()) / (largest or 1.0), middle
 
 
 def _difference(solved: SolvedTree, before: CellFunctions) -> Tensor:

@@ -8,6 +8,7 @@ from cases import InteriorLine, Manufactured, Stated, error_of, formulas, solved
 
 import kanpinn as kp
 from kanpinn.solvers.error_estimate import own_errors
+from kanpinn.spaces.cells import problem as cell_problem
 from kanpinn.spaces.cells.geometry.singularities import SingularCorners
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
@@ -344,3 +345,28 @@ def test_cells_at_a_jump_do_not_become_so_small_that_rounding_spoils_the_solutio
     solution = kp.solve(problem, kp.Cells([1, 1], 14, 4), method, budget=30)
     assert "as small as rounding permits" in solution.status
     assert solution.errors.l2_relative < min(1e-4, 3 * solution.estimated_error)
+
+
+def test_integrals_of_the_residual_over_cells_see_a_wrong_limit_of_least_squares(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without weights the residual in an L-shape is smallest for a function that is no solution."""
+    problem = kp.Poisson(kp.LShape(), source="1", boundary="0")
+    method = kp.AdaptiveLeastSquares(0.3, cells=100)
+
+    def balanced():
+        solution = kp.solve(problem, kp.Cells(degree=6, cells=2), method, errors=False)
+        return solution, solution.verification.balance
+
+    right, balance = balanced()
+    assert right.success and balance.value < balance.limit / 1000
+
+    unweighted = lambda self, geometry, witness=False: torch.ones(len(geometry.tree)).double()  # noqa: E731
+    monkeypatch.setattr(SingularCorners, "weights", unweighted)
+    monkeypatch.setattr(cell_problem, "with_shared_functions", lambda problem, _: problem)
+    wrong, balance = balanced()
+    middle = torch.tensor([[-0.5, 0.5]], dtype=torch.float64)
+    assert float(wrong(middle)) < 0.8 * float(right(middle))
+    assert balance.value > balance.limit and not wrong.success
+    assert max(map(abs, balance.where.values())) < 1e-3  # at the corner
+    assert "does not balance" in wrong.status

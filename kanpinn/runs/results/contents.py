@@ -5,6 +5,7 @@ problems and fits.
 import dataclasses
 import logging
 import math
+import types
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -124,6 +125,10 @@ def typed(hint: Any, saved: Any, absent: float = math.nan) -> Any:
         saved: the value. For other types than float, null becomes None.
         absent: the float that replaces null, since JSON has neither NaN nor infinity.
     """
+    if typing.get_origin(hint) is types.UnionType:  # T | None
+        if saved is None:
+            return None
+        (hint,) = (one for one in typing.get_args(hint) if one is not types.NoneType)
     kind: Any = typing.get_origin(hint) or hint
     if kind is float:
         return absent if saved is None else float(saved)
