@@ -55,8 +55,10 @@ def read_operator(problem: Problem, points: Points) -> Coefficients:
         points: the points.
 
     Raises:
-        Unsuitable: as for `read_scalar`.
+        Unsuitable: as for `read_scalar`, and for several fields or unknowns.
     """
+    if len(problem.columns) != 1 or problem.unknowns:
+        raise Unsuitable("the problem has several fields or unknowns")
     read = read_scalar(problem.equation, points, "the residual")
     return read.times(-1.0 if float(read.second.diagonal(dim1=1, dim2=2).sum()) > 0 else 1.0)
 
@@ -83,33 +85,26 @@ def flux_factor(condition: Coefficients, operator: Coefficients, p: Points, name
     return kappa
 
 
-def read_sides(problem: Problem) -> list[tuple[Piece, int | None]]:
-    """Return the pieces of the boundary, each with the index in `conditions()` of its condition.
+def read_sides(problem: Problem) -> list[tuple[Piece, tuple[int, ...]]]:
+    """Return the pieces of the boundary, each with the indices in `conditions()` of its conditions.
 
-    The index is None for a piece without a condition. Conditions at interfaces are left out.
+    Conditions at interfaces are left out.
 
     Args:
         problem: the problem, as returned by `stated`.
 
     Raises:
-        Unsuitable: for several fields or unknowns; for prescribed values that jump; for a condition
-            that holds neither on the boundary nor at an interface; for two conditions on one piece.
+        Unsuitable: for prescribed values that jump, and for a condition that holds neither on the
+            boundary nor at an interface.
     """
-    if len(problem.columns) != 1 or problem.unknowns:
-        raise Unsuitable("the problem has several fields or unknowns")
     if reasons := jumps(problem):
         raise Unsuitable(f"the solution has an infinite energy: {reasons[0]}")
-    pieces, found = problem.domain.boundary.pieces, list[tuple[Piece, int | None]]()
+    pieces = problem.domain.boundary.pieces
     on = [() if one.kinks else one.pieces for one in problem.conditions()]
     for condition, places in zip(problem.conditions(), on, strict=True):
         if not condition.kinks and not (places and all(piece in pieces for piece in places)):
             raise Unsuitable(f"{type(condition).__name__} does not hold on a side of the domain")
-    for piece in pieces:
-        held = [i for i, places in enumerate(on) if piece in places]
-        if len(held) > 1:
-            raise Unsuitable(f"there are several conditions on {piece.name}")
-        found.append((piece, held[0] if held else None))
-    return found
+    return [(piece, tuple(i for i, places in enumerate(on) if piece in places)) for piece in pieces]
 
 
 @dataclass(frozen=True, eq=False)
@@ -389,7 +384,9 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
     if any(condition.kinks for condition in conditions):
         raise Unsuitable("the coefficients jump at an interface")
     for piece, held in sides:
-        if held is None:
+        if len(held) > 1:
+            raise Unsuitable(f"there are several conditions on {piece.name}")
+        if not held:
             p = piece.gauss(32)  # an outflow must have A n = 0 and b·n ≥ 0, as the final time has
             terms, normals = operator.at(p), p.normals
             assert normals is not None
@@ -397,13 +394,13 @@ def sides_of(problem: Problem, operator: Operator) -> Sides:
             if bool(conormal.abs().max() > 0) or operator.least_outflow(p, terms) < 0:
                 raise Unsuitable(f"there is no condition on {piece.name}")
             continue
-        data = conditions[held].prescribed(problem.fields)
+        data = conditions[held[0]].prescribed(problem.fields)
         if not data:
-            natural.append(_natural(operator, piece, conditions[held]))
+            natural.append(_natural(operator, piece, conditions[held[0]]))
         elif any(values.rate is not None for values in data):
             raise Unsuitable(f"a rate is prescribed on {piece.name}")
         else:
-            fixed.append((piece, held))
+            fixed.append((piece, held[0]))
     return Sides(tuple(fixed), tuple(natural))
 
 

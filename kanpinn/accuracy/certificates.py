@@ -11,7 +11,7 @@ Shapes have V vertices, E edges and T triangles; n is the number of polynomials 
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,14 +24,14 @@ from scipy import sparse
 from scipy.sparse.linalg import eigsh, splu
 from torch import Tensor
 
-from kanpinn.accuracy.bounds import flux_factor, read_operator, read_scalar, read_sides
+from kanpinn.accuracy.bounds import read_sides
 from kanpinn.accuracy.errors import Bound
 from kanpinn.geometry import Domain, Points, Segment
 from kanpinn.geometry.rules import gauss_legendre, simplex_rule
-from kanpinn.jets import Channels, JetFunction, ResidualFunction, grad
+from kanpinn.jets import Channels, Jet, JetFunction, ResidualFunction, grad, stack_equations
 from kanpinn.pde.boundary_value_problem import stated
-from kanpinn.pde.coefficients import Unsuitable
-from kanpinn.pde.conditions import Condition, Interface, values_of
+from kanpinn.pde.coefficients import Unsuitable, read_coefficients
+from kanpinn.pde.conditions import Interface, values_of
 from kanpinn.pde.problem import Problem
 from kanpinn.spaces.cells.geometry.regions import divided
 from kanpinn.tasks.adapt import dorfler_marking
@@ -105,6 +105,27 @@ class Triangulation:
         """The areas of the triangles, (T,)."""
         (a, b), (c, d) = np.moveaxis(self.corners[:, 1:] - self.corners[:, :1], 0, -1)
         return (a * d - b * c) / 2
+
+    def frames(self, fields: int) -> Array:
+        """Return orthonormal vectors at each edge, in the rows of (E, m, m), for m fields.
+
+        For two fields they are a normal and the direction of the edge from the vertex with the
+        smaller number to the other vertex; for one field the only entry is 1.
+        """
+        if fields == 1:
+            return np.ones((len(self.ends), 1, 1))
+        along = np.diff(self.vertices[self.ends], axis=1)[:, 0]
+        x, y = (along / np.linalg.norm(along, axis=1, keepdims=True)).T
+        return np.stack([y, -x, x, y], axis=1).reshape(-1, 2, 2)
+
+    def split(self) -> "Triangulation":
+        """Return the mesh in which the centre of each triangle divides it into three triangles."""
+        (a, b, c), count = self.triangles.T, len(self.vertices)
+        centre = count + np.arange(len(a))
+        parts = [np.stack([start, end, centre], axis=1) for start, end in ((a, b), (b, c), (c, a))]
+        vertices = np.concatenate([self.vertices, self.corners.mean(axis=1)])
+        parent = np.tile(np.arange(len(a)), 3)
+        return Triangulation(vertices, np.concatenate(parts), self.marks, parent)
 
     @cached_property
     def slopes(self) -> Array:
@@ -254,19 +275,28 @@ def on_edge(shares: Array, edge: int) -> Array:
 EXTRA = 3  # the degree of data above that of the flux
 
 
+TENSORS = {
+    1: np.eye(2)[:, None],
+    2: np.array([[[1, 0], [0, 0]], [[0, 0], [0, 1]], [[0, 0.5**0.5], [0.5**0.5, 0]]]),
+}  # for one field and for two
+
+
 class Rules:
     """Quadrature rules in a triangle and on an edge, with Bernstein polynomials at their points.
 
     The rules have Q points in a triangle and k points on an edge, and are exact for polynomials up
     to the degree 2 m + 9. There are bases of n Bernstein polynomials with these names: "q" of
-    degree m + 1 for the components of the flux q; "s" and "t" of degree m for the multipliers s in
-    triangles and λ on edges; "v" of degree m + 1 for the function v; and "d" of degree m + 3 for
-    the data A, c, f, g and α.
+    degree m + 1 for the components of the flux q; "s" of degree m for the multiplier s in
+    triangles; "t" for the multiplier λ on edges, of degree m for one field and m + 1 for two; "v"
+    of degree m + 1 for the function v; and "d" of degree m + 3 for the data A, c, f, g and α.
 
     Args:
-        m: the degree of the Raviart–Thomas space of the flux.
+        m: the degree of the divergence of the flux.
+        fields: the number of fields, 1 or 2.
 
     Attributes:
+        tensors: the basis K of the fluxes at a point, (components, fields, 2), orthonormal: all
+            vectors for one field, all symmetric matrices for two.
         degrees: the degree of each basis, by name; the tables below are by name, too.
         shares: the barycentric coordinates of the points in a triangle, (Q, 3).
         weights: their weights, (Q,), with the sum 1.
@@ -281,9 +311,9 @@ class Rules:
             (n, Q).
     """
 
-    def __init__(self, m: int) -> None:
-        self.m, nodes = m, m + 5
-        self.degrees = {"q": m + 1, "s": m, "t": m, "v": m + 1, "d": m + EXTRA}
+    def __init__(self, m: int, fields: int = 1) -> None:
+        self.m, self.fields, self.tensors, nodes = m, fields, TENSORS[fields], m + 5
+        self.degrees = {"q": m + 1, "s": m, "t": m + fields - 1, "v": m + 1, "d": m + EXTRA}
         shares, weights = simplex_rule(nodes, 2)
         self.shares, self.weights = shares.numpy(), weights.numpy()
         t, along = (one.numpy() for one in gauss_legendre(nodes))
@@ -308,14 +338,16 @@ class MeshData:
 
     The polynomials are given by Bernstein coefficients. On edges these are in the order from the
     vertex with the smaller number to the other vertex. On an edge of the boundary either u = g, or
-    A∂u/∂n + α u = g.
+    A∂u/∂n + α u = g. For two fields A maps symmetric matrices to symmetric matrices, and on an
+    edge either condition holds for each component of `Triangulation.frames`.
 
     Args:
-        diffusion: the coefficients of A in each triangle, (T, n, 2, 2).
+        diffusion: the coefficients of A in the basis `Rules.tensors`, in each triangle,
+            (T, n, components, components).
         reaction: the coefficients of c, (T, n).
-        source: the coefficients of f, (T, n).
-        fixed: a mask of the edges on which u is prescribed, (E,).
-        given: the coefficients of g on each edge, (E, n).
+        source: the coefficients of f, (T, n, m).
+        fixed: a mask of the components of u that are prescribed on each edge, (E, m).
+        given: the coefficients of g on each edge, (E, n, m).
         robin: the coefficients of α on each edge, (E, n).
         lost: estimates of the errors of the polynomials in each triangle, (4, T): the L2 norm of
             the error of f, the largest errors of c and of A, and the largest |b|, where b is the
@@ -345,7 +377,7 @@ class MeshData:
     @cached_property
     def most(self) -> Array:
         """An upper bound of the largest eigenvalue of A in each triangle, (T,)."""
-        return np.linalg.eigvalsh(self.diffusion)[..., 1].max(axis=1)
+        return np.linalg.eigvalsh(self.diffusion)[..., -1].max(axis=1)
 
 
 def chebyshev_points(degree: int) -> Array:
@@ -363,22 +395,51 @@ class Number:
     """A number J(u): the integral of a density j u + r over a part of the domain.
 
     Args:
-        density: a function density(p, u), (n, 1), affine in u and without derivatives.
+        density: a function density(p, u), or density(p, u, v) of two fields, (n, 1), affine in the
+            fields and without derivatives.
         over: the part; None for the whole domain.
     """
 
-    density: ResidualFunction
+    density: Callable[..., Tensor]
     over: Domain | None = None
 
-    def read(self, points: Points) -> tuple[Tensor, Tensor]:
-        """Return j and r of a density j u + r at points, (n,) each; both are 0 outside the part."""
-        found = read_scalar(self.density, points, "the density")
+    def read(self, points: Points, fields: int) -> tuple[Array, Array]:
+        """Return j, (n, m), and r, (n,), of a density j·u + r at points; both are 0 outside.
+
+        Args:
+            points: the points.
+            fields: the number of fields m.
+        """
+
+        def stacked(p: Points, u: Jet) -> Tensor:
+            """The density, from the jet of all fields."""
+            return stack_equations(self.density(p, *u.components()), len(p), "density")
+
+        found = read_coefficients(stacked, points, "the density", fields)
         if bool(found.second.any()) or bool(found.first.any()):
             raise Unsuitable("the density of the number has derivatives")
+        if found.rest.shape[1] != 1:
+            raise Unsuitable(f"the density has {found.rest.shape[1]} columns: give it one")
         inside = torch.ones(len(points), dtype=torch.bool)
         if self.over is not None:
             inside = self.over.contains(points.coords)
-        return inside * found.zeroth, inside * found.rest
+        j, r = inside[:, None] * found.zeroth[:, 0], inside * found.rest[:, 0]
+        return j.numpy(), r.numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class SideData:
+    """The conditions at k points of each of e edges on one piece of the boundary.
+
+    Args:
+        fixed: a mask of the components of u, in `Triangulation.frames`, that are prescribed, (m,).
+        given: g for each component, (e, k, m).
+        robin: the factor α of the components that are not prescribed, (e, k).
+    """
+
+    fixed: Array
+    given: Array
+    robin: Array
 
 
 class Reader:
@@ -392,26 +453,35 @@ class Reader:
 
     Attributes:
         coarse: a coarse mesh of the domain.
-        conditions: the condition on each boundary piece.
+        conditions: for each boundary piece the residual of all its conditions.
         interfaces: the conditions on interfaces.
 
     Raises:
-        Unsuitable: as for `read_sides`, for curved sides or interfaces, an interface with a jump of
-            the flux, or a side without a condition.
+        Unsuitable: as for `read_sides`, for unknowns, for curved sides or interfaces, an interface
+            with a jump of the flux or in a system, or a side without a condition.
     """
 
     def __init__(self, problem: Problem, rules: Rules, number: "Number | None" = None) -> None:
         self.problem, self.rules, self.names = stated(problem), rules, problem.domain.names
+        if problem.unknowns:
+            raise Unsuitable("the problem has unknowns")
         sides = read_sides(self.problem)
         self.coarse = triangulated(problem, None if number is None else number.over)
-        conditions, self.conditions = self.problem.conditions(), list[Condition]()
+        conditions, self.conditions = self.problem.conditions(), list[ResidualFunction]()
         self.interfaces = [c for c in conditions if isinstance(c, Interface)]
         if any(c.kinks and (c not in self.interfaces or c.flux != 0) for c in conditions):
             raise Unsuitable("at an interface the flux is not continuous")
+        if self.interfaces and rules.fields > 1:
+            raise Unsuitable("an Interface is not between two elastic materials")
         for piece, held in sides:
-            if held is None:
+            if not held:
                 raise Unsuitable(f"there is no condition on {piece.name}")
-            self.conditions.append(conditions[held])
+
+            def every(p: Points, u: Jet, held: Sequence[int] = held) -> Tensor:
+                """The residuals of all conditions of the piece."""
+                return torch.cat([conditions[i].stacked_residual(p, u) for i in held], dim=1)
+
+            self.conditions.append(every)
 
     def __call__(self, mesh: Triangulation) -> MeshData:
         """Return the data of the problem as polynomials on a mesh."""
@@ -427,47 +497,79 @@ class Reader:
         ]
         lost_a = np.linalg.norm(gaps[0], axis=(2, 3)).max(axis=1)
         lost_c = abs(gaps[1]).max(axis=1)
-        lost_f = np.sqrt(area * (gaps[2] ** 2 @ weights))
-        slopes = np.einsum(
-            "qnk,tkb->tqnb", bernstein_slopes(rules.degrees["d"], shares), mesh.slopes
-        )
-        divergence = np.einsum("tqna,tnab->tqb", slopes, coefficients[0])
-        drift = np.linalg.norm(found[3] + divergence, axis=2).max(axis=1)
+        lost_f = np.sqrt(area * ((gaps[2] ** 2).sum(axis=2) @ weights))
+        first = found[3]
+        if rules.fields == 1:
+            slopes = np.einsum(
+                "qnk,tkb->tqnb", bernstein_slopes(rules.degrees["d"], shares), mesh.slopes
+            )
+            first = first + np.einsum("tqna,tnab->tqb", slopes, coefficients[0])[:, :, None, None]
+        drift = np.sqrt((first**2).sum(axis=(2, 3, 4))).max(axis=1)
         lost = 2 * np.stack([lost_f, lost_c, lost_a, drift])
         size = abs(coefficients[0]).max(axis=(1, 2, 3))
         lost[2:] *= lost[2:] > 1e-11 * np.stack([size, size / np.sqrt(area)])
+        if rules.fields > 1 and lost[2:].any():
+            raise Unsuitable("the coefficients of the system are not constant")
         fixed, given, robin, lost_given = self._edges(mesh)
         a, c, f = coefficients
         return MeshData(a, c, f, fixed, given, robin, lost, lost_given, self.names)
 
+    def _operator(self, points: Points) -> tuple[Array, Array, Array, Array]:
+        """Read -div(A∇u) + c u - f from a residual ±(-div(A∇u) + c u - f) at n points.
+
+        For two fields the minor symmetries of A are assumed: the stress A ε(u) is symmetric.
+
+        Returns:
+            A in the basis `Rules.tensors`, (n, components, components), c, (n,), f, (n, m), and the
+            coefficients of the first derivatives, (n, m, m, 2).
+
+        Raises:
+            Unsuitable: as for `read_coefficients`, and for other equations.
+        """
+        m, basis = self.rules.fields, self.rules.tensors
+        read = read_coefficients(self.problem.equation, points, "the residual", m)
+        if read.rest.shape[1] != m:
+            raise Unsuitable("there are not as many equations as fields")
+        sign = 1.0 if float(torch.einsum("niiaa->", read.second)) < 0 else -1.0
+        second, first, zeroth, rest = (sign * part.numpy() for part in read.parts)
+        if m == 1:
+            tensor = -second[:, 0, 0]
+        else:  # σ_12 = μ (∂_2 u_1 + ∂_1 u_2), and other parts
+            s, root = -second, 2**0.5
+            mu, a, b = s[:, 0, 0, 1, 1], root * s[:, 0, 0, 0, 1], root * s[:, 1, 1, 0, 1]
+            rows = [s[:, 0, 0, 0, 0], 2 * s[:, 0, 1, 0, 1] - mu, a]
+            rows += [rows[1], s[:, 1, 1, 1, 1], b, a, b, 2 * mu]
+            tensor = np.stack(rows, axis=1).reshape(-1, 3, 3)
+            whole = np.einsum("nkl,kia,ljb->nijab", tensor, basis, basis, optimize=True)
+            whole = (whole + whole.swapaxes(3, 4)) / 2
+            if abs(whole + second).max() > 1e-9 * abs(second).max():
+                raise Unsuitable("the system is not div σ = -f with a symmetric stress σ")
+        c = zeroth[:, 0, 0]
+        if abs(zeroth - c[:, None, None] * np.eye(m)).max() > 1e-12 * abs(zeroth).max():
+            raise Unsuitable("the fields are coupled without derivatives")
+        return tensor, c, -rest, first
+
     def _inside(self, mesh: Triangulation, shares: Array) -> list[Array]:
-        """Return A, c, f and b - div A at points in all triangles, (T, Q, …) each.
+        """Return what `_operator` returns, at points in all triangles, (T, Q, …) each.
 
         Args:
             mesh: the mesh.
             shares: the barycentric coordinates of Q points in a triangle, (Q, 3).
         """
         coords = np.einsum("qk,tkd->tqd", shares, mesh.corners)
-        flat, parts = torch.from_numpy(coords.reshape(-1, 2)), []
-        for chunk in flat.split(2**15):
-            parts.append(read_operator(self.problem, Points(chunk, self.names)))
-        second, first, zeroth, rest = (
-            torch.cat([getattr(one, name) for one in parts])
-            .numpy()
-            .reshape(*coords.shape[:2], *shape)
-            for name, shape in (("second", (2, 2)), ("first", (2,)), ("zeroth", ()), ("rest", ()))
-        )
+        flat = torch.from_numpy(coords.reshape(-1, 2))
+        parts = [self._operator(Points(chunk, self.names)) for chunk in flat.split(2**15)]
+        found = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        found = [part.reshape(*coords.shape[:2], *part.shape[1:]) for part in found]
         for one in self.interfaces:
             given = values_of(one.coefficient, Points(flat, self.names), 1, "a").numpy()
             a = given.reshape(*coords.shape[:2], 1, 1) * np.eye(2)
-            if not np.allclose(a, -second, 1e-9, 1e-12):
+            if not np.allclose(a, found[0], 1e-9, 1e-12):
                 raise Unsuitable("the coefficient at an interface is not that of the equation")
-        return [-second, zeroth, -rest, first]
+        return found
 
-    def _at_sides(self, mesh: Triangulation, number: int, t: Array) -> tuple[Array, Array | None]:
-        """Return g and α at points of the edges of a boundary piece, (edges, k) each.
-
-        Where u is prescribed, there is no α, and None is returned in its place.
+    def _at_sides(self, mesh: Triangulation, number: int, t: Array) -> SideData:
+        """Return the conditions at points of the edges of a boundary piece.
 
         Args:
             mesh: the mesh.
@@ -475,59 +577,96 @@ class Reader:
             t: the parameters of k points on each edge, (k,), from 0 at the vertex with the smaller
                 number to 1 at the other vertex.
         """
-        edges = np.flatnonzero(mesh.piece == number)
+        edges, m = np.flatnonzero(mesh.piece == number), self.rules.fields
         name = f"the condition on {self.problem.domain.boundary.pieces[number].name}"
         normals = np.zeros((len(mesh.ends), 2))
         normals[mesh.edges] = mesh.normals / mesh.lengths[..., None]
         coords = np.einsum("qk,ekd->eqd", _line(t), mesh.vertices[mesh.ends[edges]])
         outward = torch.from_numpy(np.repeat(normals[edges], len(t), axis=0))
         p = Points(torch.from_numpy(coords.reshape(-1, 2)), self.names, outward)
-        terms = read_scalar(self.conditions[number].stacked_residual, p, name)
+        frame = np.repeat(mesh.frames(m)[edges], len(t), axis=0)
+        terms = read_coefficients(self.conditions[number], p, name, m)
+        if terms.rest.shape[1] != m or bool(terms.second.any()):
+            raise Unsuitable(f"{name} prescribes neither a value nor a flux of each field")
+        slopes, rest = terms.first.numpy(), terms.rest.numpy()
+        values = np.einsum("nej,nij->nei", terms.zeroth.numpy(), frame)
+        on_values = ~slopes.any(axis=(0, 2, 3))  # the conditions on values
+        fixed = abs(values[:, on_values]).max(axis=(0, 1), initial=0) > 1e-12 * abs(values).max()
+        given, alpha = np.zeros((len(p), m)), np.zeros(len(p))
 
-        def table(values: Tensor) -> Array:
-            found: Array = values.numpy().reshape(len(edges), -1)
-            return found
+        def solved(matrices: Array, right: Array) -> Array:
+            """Solve for the components, if there are as many as conditions."""
+            if matrices.shape[1] != matrices.shape[2] or (
+                matrices.size and np.linalg.cond(matrices).max() > 1e9
+            ):
+                raise Unsuitable(f"{name} is not for one component of values or fluxes")
+            return np.linalg.solve(matrices, right)
 
-        if not bool(terms.first.any()) and bool((terms.zeroth != 0).all()):
-            return table(-terms.rest / terms.zeroth), None
-        kappa = flux_factor(terms, read_operator(self.problem, p), p, name)
-        alpha = table(terms.zeroth / kappa)
-        if alpha.min() < -1e-12 * abs(alpha).max():
-            raise Unsuitable(f"{name} is not coercive: α is {alpha.min():.3g}")
-        return table(-terms.rest / kappa), alpha
+        given[:, fixed] = solved(values[:, on_values][..., fixed], -rest[:, on_values, None])[
+            ..., 0
+        ]
+        if not fixed.all():
+            basis, normal = self.rules.tensors, outward.numpy()
+            flux = np.einsum("nij,kja,na->nik", frame, basis, normal, optimize=True)
+            tensor = self._operator(p)[0]
+            flux = np.einsum("nik,nkl,ljb->nijb", flux, tensor, basis, optimize=True)
+            flux = flux.reshape(len(p), m, -1)
+            own = slopes[:, ~on_values].reshape(len(p), -1, 2 * m)
+            kappa = own @ np.linalg.pinv(flux)
+            gap = np.linalg.norm(own - kappa @ flux, axis=2)
+            if (gap > 1e-9 * np.linalg.norm(own, axis=2)).any() or (
+                abs(kappa[..., fixed]).max(initial=0) > 1e-9 * abs(kappa).max()
+            ):
+                raise Unsuitable(f"{name} prescribes neither a value nor a flux")
+            right = np.concatenate([-rest[:, ~on_values, None], values[:, ~on_values]], axis=2)
+            right = solved(kappa[..., ~fixed], right)
+            given[:, ~fixed], robin = right[..., 0], right[..., 1:]
+            alpha = robin[:, 0, 0] if m == 1 else alpha
+            if m > 1 and robin.any():
+                raise Unsuitable(f"{name} has both values and fluxes")
+            if alpha.min() < -1e-12 * abs(alpha).max():
+                raise Unsuitable(f"{name} is not coercive: α is {alpha.min():.3g}")
+        shape = len(edges), len(t)
+        return SideData(fixed, given.reshape(*shape, m), alpha.reshape(shape))
 
     def _edges(self, mesh: Triangulation) -> tuple[Array, Array, Array, Array]:
         """Return `fixed`, `given`, `robin` and `lost_given` of `MeshData`."""
-        degree, count = self.rules.degrees["d"], len(mesh.ends)
-        fixed, lost = np.zeros(count, bool), np.zeros((count, 2))
-        given, robin = np.zeros((count, degree + 1)), np.zeros((count, degree + 1))
+        degree, count, m = self.rules.degrees["d"], len(mesh.ends), self.rules.fields
+        fixed, lost = np.zeros((count, m), bool), np.zeros((count, 2))
+        given, robin = np.zeros((count, degree + 1, m)), np.zeros((count, degree + 1))
         lengths = np.linalg.norm(np.diff(mesh.vertices[mesh.ends], axis=1)[:, 0], axis=1)
+        root = np.sqrt(self.rules.along)
+        fit = np.linalg.pinv(root[:, None] * self.rules.edge["d"]) * root
+        t, fine = chebyshev_points(degree), chebyshev_points(2 * degree)
+        nodal, at_fine = np.linalg.inv(bernstein(degree, _line(t))), bernstein(degree, _line(fine))
+        wave = chebyshev.chebvander(2 * fine - 1, len(fine) - 1)
+        inner = chebyshev_points(degree + 2)[1:-1]
+        at_inner = bernstein(degree, _line(inner))
         for number in np.unique(mesh.piece[mesh.piece >= 0]).tolist():
             edges = np.flatnonzero(mesh.piece == number)
-            values, alpha = self._at_sides(mesh, number, self.rules.line[:, 1])
-            if alpha is None:  # interpolation, so that both sides of a vertex agree
-                t, fine = chebyshev_points(degree), chebyshev_points(2 * degree)
-                fixed[edges] = True
-                nodal = self._at_sides(mesh, number, t)[0]
-                given[edges] = nodal @ np.linalg.inv(bernstein(degree, _line(t))).T
-                given[edges, 0], given[edges, -1] = nodal[:, 0], nodal[:, -1]
-                gap = self._at_sides(mesh, number, fine)[0]
-                gap -= given[edges] @ bernstein(degree, _line(fine)).T
-                wave = chebyshev.chebvander(2 * fine - 1, len(fine) - 1)
-                slopes = chebyshev.chebder(np.linalg.solve(wave, gap.T))
-                steep = 2 * chebyshev.chebval(2 * fine - 1, slopes)
-                lost[edges, 1] = 2 * abs(steep).max(axis=1) / np.sqrt(lengths[edges])
-            else:
-                root = np.sqrt(self.rules.along)
-                fit = (np.linalg.pinv(root[:, None] * self.rules.edge["d"]) * root).T
-                given[edges], robin[edges] = values @ fit, alpha @ fit
-                t = chebyshev_points(degree + 2)[1:-1]
-                gap, missed = self._at_sides(mesh, number, t)
-                assert missed is not None
-                gap -= given[edges] @ bernstein(degree, _line(t)).T
-                missed -= robin[edges] @ bernstein(degree, _line(t)).T
-                lost[edges, 1] = 2 * abs(missed).max(axis=1)
-            lost[edges, 0] = 2 * abs(gap).max(axis=1) * np.sqrt(lengths[edges])
+            nodes, size = self._at_sides(mesh, number, t), np.sqrt(lengths[edges])
+            fixed[edges], held = nodes.fixed, nodes.fixed
+            if held.any():  # interpolation, so that both sides of a vertex agree
+                own = np.einsum("nk,ekm->enm", nodal, nodes.given)
+                own[:, [0, -1]] = nodes.given[:, [0, -1]]
+                gap = self._at_sides(mesh, number, fine).given - at_fine @ own
+                slopes = np.linalg.solve(wave, gap.swapaxes(0, 1).reshape(len(fine), -1))
+                steep = 2 * chebyshev.chebval(2 * fine - 1, chebyshev.chebder(slopes))
+                steep = abs(steep.reshape(len(edges), m, -1)[:, held])
+                lost[edges, 1] = 2 * np.linalg.norm(steep.max(axis=2), axis=1) / size
+                lost[edges, 0] = 2 * np.linalg.norm(abs(gap[..., held]).max(axis=1), axis=1) * size
+                given[edges] = own * held
+            if not held.all():
+                values, missed = (
+                    self._at_sides(mesh, number, x) for x in (self.rules.line[:, 1], inner)
+                )
+                given[edges] += np.einsum("nk,ekm->enm", fit, values.given) * ~held
+                robin[edges] = values.robin @ fit.T
+                gap = abs(missed.given - at_inner @ given[edges])[..., ~held].max(axis=1)
+                lost[edges, 0] += 2 * np.linalg.norm(gap, axis=1) * size
+                if m == 1:
+                    gap = missed.robin - robin[edges] @ at_inner.T
+                    lost[edges, 1] = 2 * abs(gap).max(axis=1)
         return fixed, given, robin, lost
 
 
@@ -577,11 +716,12 @@ class Fields:
     The functions are given by coefficients for the Bernstein polynomials of `Rules`.
 
     Args:
-        v: the coefficients of v in each triangle, (T, n).
-        q: the coefficients of both components of q in each triangle, (T, n, 2).
-        s: the coefficients of s in each triangle, (T, n).
-        trace: the coefficients of λ on each edge, (E, n), in the order from the vertex with the
-            smaller number to the other vertex.
+        v: the coefficients of v in each triangle, (T, n, m).
+        q: the coefficients of the components of q in the basis `Rules.tensors` in each triangle,
+            (T, n, components).
+        s: the coefficients of s in each triangle, (T, n, m).
+        trace: the coefficients of λ on each edge, (E, n, m), in the order from the vertex with the
+            smaller number to the other vertex; the components are those of `Triangulation.frames`.
     """
 
     v: Array
@@ -593,10 +733,12 @@ class Fields:
 class Discrete:
     """The finite-element problems for a continuous function v and a flux q on a mesh.
 
-    v is the Galerkin solution of degree m + 1. q belongs to the Raviart–Thomas space of degree m.
-    q and the multiplier s solve the mixed problem: in each triangle -div q + c s - f is orthogonal
-    to all polynomials of degree m. The multiplier λ on edges makes the normal component of q
-    continuous (hybridisation).
+    v is the Galerkin solution of degree m + 1. For one field q belongs to the Raviart–Thomas space
+    of degree m. For two fields q is a symmetric matrix of polynomials of degree m + 1 in each
+    triangle; the mesh must come from `Triangulation.split`, so that this element is stable. q and
+    the multiplier s solve the mixed problem: in each triangle -div q + c s - f is orthogonal to all
+    polynomials of degree m. The multiplier λ on edges makes the normal component of q continuous
+    (hybridisation).
 
     Args:
         mesh: the mesh.
@@ -604,11 +746,15 @@ class Discrete:
         rules: the bases of polynomials, and quadrature rules.
 
     Attributes:
-        diffusion: A at the points of the rule in each triangle, (T, Q, 2, 2).
-        inverse: A⁻¹ at these points, (T, Q, 2, 2).
-        reaction, source: c and f at these points, (T, Q) each.
+        diffusion: A at the points of the rule in each triangle, (T, Q, components, components).
+        inverse: A⁻¹ at these points, in the shape of A.
+        reaction, source: c, (T, Q), and f, (T, Q, m), at these points.
+        fluxes: the map from the components of q to its normal component at each edge of a triangle,
+            times the length of the edge, (T, 3, m, components).
 
-    Reference: Brezzi and Fortin, Mixed and Hybrid Finite Element Methods (1991), chapter V.
+    Reference: Brezzi and Fortin, Mixed and Hybrid Finite Element Methods (1991), chapter V; Arnold,
+    Douglas and Gupta, A family of higher order mixed finite element methods for plane elasticity
+    (1984).
     """
 
     def __init__(self, mesh: Triangulation, data: MeshData, rules: Rules) -> None:
@@ -616,96 +762,112 @@ class Discrete:
         self.names = data.names
         at = rules.of["d"]
         self.diffusion = np.einsum("qn,tnab->tqab", at, data.diffusion)
-        self.reaction, self.source = data.reaction @ at.T, data.source @ at.T
+        self.reaction = data.reaction @ at.T
+        self.source = np.einsum("qn,tnm->tqm", at, data.source)
         self.inverse = np.linalg.inv(self.diffusion)
+        self.frames = mesh.frames(rules.fields)
+        normals = np.einsum("kjb,tsb->tsjk", rules.tensors, mesh.normals)
+        self.fluxes = np.einsum("tsij,tsjk->tsik", self.frames[mesh.edges], normals)
 
     def flipped(self, coefficients: Array) -> Array:
-        """Return coefficients on edges (E, n) for the three edges of each triangle, (T, 3, n).
+        """Return coefficients on edges (E, n, …) for the edges of each triangle, (T, 3, n, …).
 
         The result is in the order in which the edge runs in the triangle, see `Triangulation`.
         """
         at = coefficients[self.mesh.edges]
-        return np.where(self.mesh.reverse[..., None], at[..., ::-1], at)
+        turned = self.mesh.reverse.reshape(*self.mesh.reverse.shape, *(1,) * (at.ndim - 2))
+        found: Array = np.where(turned, at[:, :, ::-1], at)
+        return found
 
     def solve(self) -> Fields:
         """Return the continuous function v and the flux q with its multipliers."""
         q, s, trace = (one[..., 0] for one in self.flux(self.source[..., None]))
         return Fields(self._conforming(), q, s, trace)
 
-    def _on_sides(self) -> tuple[Array, Array, Array]:
+    def on_sides(self) -> tuple[Array, Array, Array]:
         """Return the boundary data on the three edges of each triangle.
 
         Returns:
-            A mask of the edges with a prescribed flux, (T, 3); g and α at the k points of the rule
-            on an edge, in the direction in which the edge runs in the triangle, (T, 3, k) each.
+            A mask of the prescribed components of the flux, (T, 3, m); g, (T, 3, k, m), and α,
+            (T, 3, k), at the k points of the rule on an edge, in the direction in which the edge
+            runs in the triangle.
         """
-        natural = (self.mesh.piece >= 0) & ~self.data.fixed
-        basis = self.rules.edge["d"].T
+        natural = (self.mesh.piece >= 0)[:, None] & ~self.data.fixed
+        basis = self.rules.edge["d"]
         return (
             natural[self.mesh.edges],
-            self.flipped(self.data.given) @ basis,
-            self.flipped(self.data.robin) @ basis,
+            np.einsum("kn,tjnm->tjkm", basis, self.flipped(self.data.given)),
+            self.flipped(self.data.robin) @ basis.T,
         )
 
     def flux(self, sources: Array) -> tuple[Array, Array, Array]:
         """Solve the mixed problem for r sources.
 
         Args:
-            sources: the sources f at the Q points of the rule in each triangle, (T, Q, r).
+            sources: the sources f at the Q points of the rule in each triangle, (T, Q, m, r).
 
         Returns:
-            The coefficients of q, (T, n, 2, r), of s, (T, n, r), and of λ on edges, (E, n, r).
+            The coefficients of q, s and λ as in `Fields`, each with a last axis of length r.
         """
-        mesh, rules = self.mesh, self.rules
+        mesh, rules, m = self.mesh, self.rules, self.rules.fields
         size = np.sqrt(2 * mesh.areas)  # q is scaled by it, so that all entries are near 1
         q, s, trace = rules.of["q"], rules.of["s"], rules.edge["t"]
         n, k, edge = q.shape[1], s.shape[1], trace.shape[1]
-        natural, g, alpha = self._on_sides()
-        own = mesh.lengths[..., None] * natural[..., None] * rules.along
-        span = self._raviart_thomas()
-        mass, divergence = np.zeros((len(size), 2 * n, 2 * n)), np.zeros((len(size), k, 2 * n))
-        sides = np.zeros((len(size), 3 * edge, 2 * n))
-        table = np.einsum("q,qa,qnk->kan", rules.weights, s, rules.slopes["q"])
+        natural, g, alpha = self.on_sides()
+        own = mesh.lengths[..., None, None] * natural[:, :, None] * rules.along[:, None]
+        cells, parts = len(size), len(rules.tensors)
+        mass = np.zeros((cells, parts * n, parts * n))
+        table = np.einsum("q,qs,qnk->ksn", rules.weights, s, rules.slopes["q"])
         moments = np.einsum("q,qa,jqn->jan", rules.along, trace, rules.sides["q"])
-        for a in range(2):
-            at = slice(a * n, (a + 1) * n)
-            for b in range(2):
-                mass[:, at, b * n : (b + 1) * n] = self._mass(self.inverse[..., a, b] / 2, q)
-            steep = mesh.slopes[:, :, a] * (mesh.areas / size)[:, None]
-            divergence[:, :, at] = (steep @ table.reshape(3, -1)).reshape(-1, k, n)
-            scaled = (mesh.normals[:, :, a] / size[:, None])[..., None, None] * moments
-            sides[:, :, at] = scaled.reshape(-1, 3 * edge, n)
-        mass = span.transpose(0, 2, 1) @ mass @ span
-        divergence, sides = divergence @ span, sides @ span
-        count, both = 3 * edge, 3 * edge + span.shape[2]
-        matrix = np.zeros((len(size), both + k, both + k))
-        right = np.zeros((len(size), both + k, sources.shape[2]))
-        for j in range(3):
-            place = slice(j * edge, (j + 1) * edge)
-            factors = own[:, j] * alpha[:, j]
-            matrix[:, place, place] = -(trace.T @ (factors[..., None] * trace))
-            right[:, place] = (-(own[:, j] * g[:, j]) @ trace)[..., None]
+        for a in range(parts):
+            for b in range(parts):
+                at = slice(a * n, (a + 1) * n), slice(b * n, (b + 1) * n)
+                mass[:, *at] = self.mass(self.inverse[..., a, b] / 2, q)
+        steep = np.einsum("tkb,aib->tkia", mesh.slopes, rules.tensors)
+        steep *= (mesh.areas / size)[:, None, None, None]
+        divergence = np.einsum("tkia,ksn->tsian", steep, table, optimize=True)
+        divergence = divergence.reshape(cells, k * m, -1)
+        scaled = self.fluxes / size[:, None, None, None]
+        sides = np.einsum("tjia,jcn->tjcian", scaled, moments, optimize=True)
+        sides = sides.reshape(cells, 3 * edge * m, -1)
+        span = self._raviart_thomas() if m == 1 else None
+        if span is not None:
+            mass = span.transpose(0, 2, 1) @ mass @ span
+            divergence, sides = divergence @ span, sides @ span
+        count, both = 3 * edge * m, 3 * edge * m + mass.shape[1]
+        matrix = np.zeros((cells, both + k * m, both + k * m))
+        r = sources.shape[3]
+        right = np.zeros((cells, both + k * m, r))
+        right[:, :count] = -np.einsum("tjcm,ce->tjem", own * g, trace).reshape(cells, -1, 1)
+        if m == 1:
+            for j in range(3):
+                place = slice(j * edge, (j + 1) * edge)
+                factors = own[:, j, :, 0] * alpha[:, j]
+                matrix[:, place, place] = -(trace.T @ (factors[..., None] * trace))
         matrix[:, :count, count:both], matrix[:, both:, count:both] = -sides, divergence
         matrix[:, count:both, :count] = -sides.transpose(0, 2, 1)
         matrix[:, count:both, both:] = divergence.transpose(0, 2, 1)
         matrix[:, count:both, count:both] = mass
-        matrix[:, both:, both:] = -self._mass(mesh.areas[:, None] * self.reaction, s)
-        weighted = (mesh.areas[:, None] * rules.weights)[..., None] * sources
-        right[:, both:] = -(s.T @ weighted)
+        reaction = self.mass(mesh.areas[:, None] * self.reaction, s)
+        for i in range(m):
+            matrix[:, both + i :: m, both + i :: m] = -reaction
+        weighted = mesh.areas[:, None, None, None] * rules.weights[:, None, None] * sources
+        right[:, both:] = -np.einsum("tqmr,qk->tkmr", weighted, s).reshape(cells, -1, r)
         along = np.arange(edge)
         number = mesh.edges[..., None] * edge
         number = number + np.where(mesh.reverse[..., None], along[::-1], along)
-        number = number.reshape(len(matrix), -1)
-        known, root = np.repeat(self.data.fixed, edge), np.sqrt(rules.along)
-        fit = np.linalg.pinv(root[:, None] * trace) * root
-        values = (self.data.given @ rules.edge["d"].T @ fit.T).reshape(-1, 1)
-        values = np.repeat(values, right.shape[2], axis=1)
+        number = (number[..., None] * m + np.arange(m)).reshape(cells, -1)
+        known, root = np.repeat(self.data.fixed, edge, axis=0).ravel(), np.sqrt(rules.along)
+        fit = np.linalg.pinv(root[:, None] * trace) * root @ rules.edge["d"]
+        values = np.einsum("en,inm->iem", fit, self.data.given).reshape(-1, 1)
+        values = np.repeat(values, r, axis=1)
         found = _condensed(matrix, right, number, len(known), known, values)
-        traces = np.zeros((len(known), right.shape[2]))
+        traces = np.zeros((len(known), r))
         traces[number] = found[:, :count]
-        flux = (span @ found[:, count:both]).reshape(len(size), 2, n, -1).swapaxes(1, 2)
-        traces = traces.reshape(-1, edge, right.shape[2])
-        return flux / size[:, None, None, None], found[:, both:], traces
+        flux = found[:, count:both]
+        flux = flux if span is None else span @ flux
+        flux = flux.reshape(cells, parts, n, r).swapaxes(1, 2) / size[:, None, None, None]
+        return flux, found[:, both:].reshape(cells, k, m, r), traces.reshape(-1, edge, m, r)
 
     def _raviart_thomas(self) -> Array:
         """Return a basis of the Raviart–Thomas space of degree m in each triangle.
@@ -736,7 +898,7 @@ class Discrete:
                 span[:, a * n + place[i, m + 1 - i, 0], column] += last
         return span
 
-    def _mass(self, factors: Array, basis: Array) -> Array:
+    def mass(self, factors: Array, basis: Array) -> Array:
         """Return for each triangle the mass matrix Σ w · factor · basis ⊗ basis, (T, n, n).
 
         The sum is over the Q points of the rule in a triangle, with the weights w.
@@ -752,56 +914,110 @@ class Discrete:
         return found
 
     def stiffness(self) -> Array:
-        """Return each triangle's matrix of ∫ A∇v·∇w + c v w + ∫ α v w for the basis "v", (T, n, n).
+        """Return each triangle's matrix of ∫ A∇v·∇w + c v·w + ∫ α v·w for the basis "v".
 
         The last integral is over the triangle's sides on the domain's boundary.
+
+        Returns:
+            The matrices, (T, n m, n m), with the m components of each polynomial in turn.
         """
         mesh, rules, values = self.mesh, self.rules, self.rules.of["v"]
+        cells, m, size = len(mesh.triangles), rules.fields, values.shape[1] * rules.fields
         slopes = np.einsum("qnk,tkd->tqnd", rules.slopes["v"], mesh.slopes)
-        weighted = np.einsum(
-            "q,tqab,tqnb->tqna", rules.weights, self.diffusion, slopes, optimize=True
-        )
-        count = values.shape[1]
-
-        def flat(x: Array) -> Array:
-            return x.transpose(0, 2, 1, 3).reshape(len(x), count, -1)
-
-        matrix = flat(slopes) @ flat(weighted).transpose(0, 2, 1) + self._mass(
-            self.reaction, values
-        )
+        strains = np.einsum("tqnd,aid->tqani", slopes, rules.tensors)
+        strains = strains.reshape(*slopes.shape[:2], -1, size)
+        stresses = rules.weights[:, None, None] * (self.diffusion @ strains)
+        flat = [x.reshape(cells, -1, size) for x in (strains, stresses)]
+        matrix = flat[0].transpose(0, 2, 1) @ flat[1]
+        reaction = self.mass(self.reaction, values)
+        for i in range(m):
+            matrix[:, i::m, i::m] += reaction
         matrix *= mesh.areas[:, None, None]
-        natural, _, alpha = self._on_sides()
-        own = mesh.lengths[..., None] * natural[..., None] * rules.along
+        natural, _, alpha = self.on_sides()
+        own = mesh.lengths[..., None] * natural[..., :1] * rules.along
         for j in range(3):
             side = rules.sides["v"][j]
-            some = natural[:, j] & (abs(alpha[:, j]).max(axis=1) > 0)
+            some = natural[:, j, 0] & (abs(alpha[:, j]).max(axis=1) > 0)
             factors = (own[:, j] * alpha[:, j])[some]
-            matrix[some] += side.T @ (factors[..., None] * side)
+            for i in range(m):
+                matrix[some, i::m, i::m] += side.T @ (factors[..., None] * side)
         return matrix
 
     def _conforming(self) -> Array:
-        mesh, rules, p = self.mesh, self.rules, self.rules.degrees["v"]
+        """Return the coefficients of v, see `Fields`."""
+        mesh, rules, p, m = self.mesh, self.rules, self.rules.degrees["v"], self.rules.fields
         matrix, values = self.stiffness(), rules.of["v"]
-        right = mesh.areas[:, None] * ((rules.weights * self.source) @ values)
-        natural, g, _ = self._on_sides()
-        own = mesh.lengths[..., None] * natural[..., None] * rules.along
+        count, cells = values.shape[1], len(mesh.triangles)
+        right = np.einsum("q,tqm,qn->tnm", rules.weights, self.source, values, optimize=True)
+        right *= mesh.areas[:, None, None]
+        natural, g, _ = self.on_sides()
+        own = mesh.lengths[..., None, None] * natural[:, :, None] * rules.along[:, None]
         for j in range(3):
-            right += (own[:, j] * g[:, j]) @ rules.sides["v"][j]
+            force = np.einsum("tki,tij->tkj", own[:, j] * g[:, j], self.frames[mesh.edges[:, j]])
+            right += np.einsum("tkj,kn->tnj", force, rules.sides["v"][j])
         outer, number, total = numbering(mesh, p)
-        inner = np.setdiff1d(np.arange(values.shape[1]), outer)
-        order = np.concatenate([outer, inner])
-        known, given = np.zeros(total, bool), np.zeros((total, 1))
-        t = chebyshev_points(p)
-        nodal = self.data.given[self.data.fixed] @ bernstein(rules.degrees["d"], _line(t)).T
-        at_edge = nodal @ np.linalg.inv(bernstein(p, _line(t))).T
-        at_edge[:, [0, -1]] = self.data.given[self.data.fixed][:, [0, -1]]
-        on = edge_numbers(mesh, p)[self.data.fixed]
-        known[on], given[on, 0] = True, at_edge
+        turns, known, given = self._known(total)
+        order = np.concatenate([outer, np.setdiff1d(np.arange(count), outer)])
+        matrix = matrix.reshape(cells, count, m, count, m)[:, order][:, :, :, order]
+        right = right[:, order]
+        turned = np.broadcast_to(np.eye(m), (cells, count, m, m)).copy()
+        turned[:, : len(outer)] = turns[number]
+        if m > 1:
+            matrix = np.einsum("tkij,tkjlb,tlab->tkila", turned, matrix, turned, optimize=True)
+            right = np.einsum("tkij,tkj->tki", turned, right)
+        number = (number[..., None] * m + np.arange(m)).reshape(cells, -1)
         found = _condensed(
-            matrix[:, order][:, :, order], right[:, order, None], number, total, known, given
+            matrix.reshape(cells, count * m, -1),
+            right.reshape(cells, -1, 1),
+            number,
+            total * m,
+            known.ravel(),
+            given.reshape(-1, 1),
         )
-        result: Array = found[:, np.argsort(order), 0]
+        found = np.einsum("tkij,tki->tkj", turned, found.reshape(cells, count, m))
+        result: Array = found[:, np.argsort(order)]
         return result
+
+    def _known(self, total: int) -> tuple[Array, Array, Array]:
+        """Return the prescribed components of the coefficients of v on edges, see `edge_numbers`.
+
+        Args:
+            total: the number of the coefficients.
+
+        Returns:
+            Orthonormal vectors for each coefficient, in the rows of (total, m, m); a mask of its
+            components along these vectors that are prescribed, (total, m); their values,
+            (total, m).
+
+        Raises:
+            Unsuitable: if the values that two sides prescribe at a common vertex differ.
+        """
+        mesh, data, p, m = self.mesh, self.data, self.rules.degrees["v"], self.rules.fields
+        turns = np.broadcast_to(np.eye(m), (total, m, m)).copy()
+        known, given = np.zeros((total, m), bool), np.zeros((total, m))
+        edges = np.flatnonzero(data.fixed.any(axis=1))
+        t = chebyshev_points(p)
+        fit = np.linalg.inv(bernstein(p, _line(t))) @ bernstein(self.rules.degrees["d"], _line(t))
+        inner = edge_numbers(mesh, p)[edges, 1:-1]
+        turns[inner], known[inner] = self.frames[edges, None], data.fixed[edges, None]
+        given[inner] = np.einsum("kn,enm->ekm", fit, data.given[edges])[:, 1:-1]
+        at: dict[int, list[tuple[Array, float]]] = {}
+        for edge in edges.tolist():
+            for end, place in zip(mesh.ends[edge].tolist(), (0, -1), strict=True):
+                for i in np.flatnonzero(data.fixed[edge]).tolist():
+                    row = self.frames[edge, i], data.given[edge, place, i]
+                    at.setdefault(end, []).append(row)
+        for vertex, rows in at.items():
+            matrix, values = (np.array(part) for part in zip(*rows, strict=True))
+            _, sizes, vectors = np.linalg.svd(matrix)
+            rank = int((sizes > 1e-9).sum())
+            solution = np.linalg.lstsq(matrix, values, rcond=1e-9)[0]
+            if abs(matrix @ solution - values).max() > 1e-8 * (1 + abs(values).max()):
+                raise Unsuitable("the values that are prescribed at a corner differ")
+            turns[vertex] = vectors if rank < m else np.eye(m)
+            known[vertex, :rank] = True
+            given[vertex] = turns[vertex] @ solution
+        return turns, known, given
 
 
 def edge_numbers(mesh: Triangulation, degree: int) -> Array:
@@ -875,84 +1091,137 @@ class PartsOfBound:
         return math.hypot(inner, math.sqrt(float((self.extension**2).sum())))
 
 
-def parts_of_bound(found: Discrete, fields: Fields, friedrichs: float) -> PartsOfBound:
+@dataclass(frozen=True)
+class Constants:
+    """Constants of inequalities for functions w that vanish where u is prescribed.
+
+    Args:
+        friedrichs: C in ‖w‖ ≤ C |||w|||.
+        korn: K in ‖∇w‖ ≤ K ‖ε(w)‖, with the symmetric gradient ε(w); 1 for one field.
+    """
+
+    friedrichs: float
+    korn: float = 1.0
+
+    def scaled(self, least: float, reaction: float) -> "Constants":
+        """Return the constants for A ≥ `least` and c ≥ `reaction`, from those for A = 1, c = 0."""
+        known = least / self.friedrichs**2 + max(reaction, 0.0)
+        if known <= 0:
+            raise Unsuitable("the problem is not coercive: neither a value nor c fixes a constant")
+        return Constants(1 / math.sqrt(known), self.korn)
+
+
+def korn_constants(mesh: Triangulation, fields: int) -> Array:
+    """Return K in ‖∇(w - r)‖ ≤ K ‖ε(w)‖ on each triangle, for a rotation r by a small angle, (T,).
+
+    K is √2 / sin(φ/4), with the smallest angle φ of the triangle. For one field, r is 0 and K is 1.
+
+    References: Horgan and Payne, On inequalities of Korn, Friedrichs and Babuška–Aziz (1983);
+    Costabel and Dauge, On the inequalities of Babuška–Aziz, Friedrichs and Horgan–Payne (2015).
+    """
+    if fields == 1:
+        return np.ones(len(mesh.areas))
+    longest = np.sort(mesh.lengths, axis=1)
+    sine = 2 * mesh.areas / (longest[:, 1] * longest[:, 2])
+    found: Array = math.sqrt(2) / np.sin(np.arcsin(sine.clip(0, 1)) / 4)
+    return found
+
+
+def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> PartsOfBound:
     """Bound the energy norm of u - v by a flux q, for the exact solution u and a function v.
 
     Args:
         found: the mesh with the data and the bases of polynomials.
         fields: v, q and the multipliers.
-        friedrichs: C in ‖w‖ ≤ C |||w||| for all w that vanish where u is prescribed.
+        constants: the constants of the domain.
 
     Reference: Prager and Synge, Approximations in elasticity based on the concept of function space
     (1947); Payne and Weinberger, An optimal Poincaré inequality for convex domains (1960).
     """
     mesh, data, rules, areas = found.mesh, found.data, found.rules, found.mesh.areas
     root, reach = np.sqrt(data.least), mesh.lengths.max(axis=1)
+    korn, friedrichs = korn_constants(mesh, rules.fields), constants.friedrichs
 
     def norm(values: Array) -> Array:
-        found: Array = np.sqrt(areas * (values @ rules.weights))
+        """Return the L2 norm in each triangle, (T,), of values (T, Q, m)."""
+        found: Array = np.sqrt(areas * ((values**2).sum(axis=2) @ rules.weights))
         return found
 
-    values = {name: getattr(fields, name) @ rules.of[name].T for name in ("v", "s")}
-    gradient = _gradient(mesh, rules, "v", fields.v)
-    flux = np.einsum("qn,tnd->tqd", rules.of["q"], fields.q)
+    values = {name: rules.of[name] @ getattr(fields, name) for name in ("v", "s")}
+    gradient = strain_of(mesh, rules, fields.v)
+    flux = rules.of["q"] @ fields.q
     conormal = np.einsum("tqab,tqb->tqa", found.diffusion, gradient)
     gap = flux - conormal
-    misfit = norm(np.einsum("tqa,tqab,tqb->tq", gap, found.inverse, gap, optimize=True))
-    divergence = np.einsum("tqdd->tq", _gradient(mesh, rules, "q", fields.q))
-    rest = found.source - found.reaction * values["s"] + divergence
-    misfit += reach / math.pi / root * norm(rest**2)
+    products = np.einsum("tqa,tqab,tqb->tq", gap, found.inverse, gap, optimize=True)
+    misfit = np.sqrt(areas * (products.clip(0) @ rules.weights))
+    steep_q = gradient_of(mesh, rules, "q", fields.q)
+    divergence = np.einsum("tqab,aib->tqi", steep_q, rules.tensors)
+    reaction = found.reaction[..., None]
+    rest = found.source - reaction * values["s"] + divergence
+    misfit += korn * reach / math.pi / root * norm(rest)
     lost_f, lost_c, lost_a, drift = data.lost
-    steep = norm((gradient**2).sum(axis=2))
-    misfit += (reach / math.pi * lost_f + lost_a * steep) / root
-    missed = friedrichs * (drift * steep + lost_c * norm(values["v"] ** 2))
-    lower = areas * ((found.reaction * (values["s"] - values["v"]) ** 2) @ rules.weights)
-    square = (conormal * gradient).sum(axis=2) + found.reaction * values["v"] ** 2
+    steep = norm(gradient)
+    misfit += (korn * reach / math.pi * lost_f + lost_a * steep) / root
+    missed = friedrichs * (drift * steep + lost_c * norm(values["v"]))
+    lower = norm(np.sqrt(reaction.clip(0)) * (values["s"] - values["v"])) ** 2
+    square = (conormal * gradient).sum(axis=2) + found.reaction * (values["v"] ** 2).sum(axis=2)
     square = areas * (square @ rules.weights)
-    spoilt = friedrichs * math.sqrt(float((areas * (rest @ rules.weights) ** 2).sum()))
+    rigid = np.einsum(
+        "q,tqi,tqri->tr", rules.weights, rest, rigid_motions(mesh, rules.shares, rest)
+    )
+    spoilt = friedrichs * math.sqrt(float(areas @ (rigid**2).sum(axis=1)))
     # Traces on an edge E of a triangle T: ‖w‖² ≤ |E|/|T| (‖w‖² + h ‖w‖ ‖∇w‖).
-    edge = rules.edge["d"].T
-    natural, g, alpha = found._on_sides()
-    trace = found.flipped(fields.trace) @ rules.edge["t"].T
-    jumps_of_flux = np.zeros((len(mesh.ends), len(rules.along)))
+    edge, along = rules.edge["d"], rules.along
+    natural, g, alpha = found.on_sides()
+    trace = rules.edge["t"] @ found.flipped(fields.trace)
+    jumps_of_flux = np.zeros((len(mesh.ends), len(along), rules.fields))
     robin, trace_factor = np.zeros(len(mesh.ends)), 0.0
     extension, lost = np.zeros(len(areas)), data.lost_given[mesh.edges]
     fixed, given = data.fixed[mesh.edges], found.flipped(data.given)
+    linear = np.stack([np.ones(len(along)), math.sqrt(3) * (rules.line[:, 1] - rules.line[:, 0])])
+    on_linear = linear.T @ (linear * along)  # the projection on polynomials of degree 1
     for j in range(3):
         length = mesh.lengths[:, j]
-        side = rules.sides["q"][j]
-        normal = np.einsum("qn,tnd,td->tq", side, fields.q, mesh.normals[:, j] / length[:, None])
-        on_v = fields.v @ rules.sides["v"][j].T
-        some = natural[:, j]
+        normal = np.einsum("kn,tna,tia->tki", rules.sides["q"][j], fields.q, found.fluxes[:, j])
+        normal /= length[:, None, None]
+        frame = found.frames[mesh.edges[:, j]]
+        on_v = np.einsum("kn,tna,tia->tki", rules.sides["v"][j], fields.v, frame)
+        some = natural[:, j, None]
         ratio = length / areas
-        constant = reach * np.sqrt(ratio * (1 / math.pi**2 + 1 / math.pi)) / root
-        left = g[:, j] - alpha[:, j] * trace[:, j] - normal
-        size = np.sqrt(length * (left**2 @ rules.along)) + lost[:, j, 0]
-        misfit += some * constant * size
-        missed_robin = some * lost[:, j, 1]
-        np.add.at(robin, mesh.edges[:, j], missed_robin**2 * (on_v**2 @ rules.along))
+        constant = korn * reach * np.sqrt(ratio * (1 / math.pi**2 + 1 / math.pi)) / root
+        left = some * (g[:, j] - alpha[:, j, :, None] * trace[:, j] - normal)
+        outer = some.any(axis=(1, 2))
+        size = np.sqrt(length * ((left**2).sum(axis=2) @ along)) + lost[:, j, 0]
+        misfit += outer * constant * size
+        missed_robin = (outer & (rules.fields == 1)) * lost[:, j, 1]
+        np.add.at(robin, mesh.edges[:, j], missed_robin**2 * ((on_v**2).sum(axis=2) @ along))
         trace_factor = max(trace_factor, float((missed_robin * ratio).max()))
-        own = length * (alpha[:, j] * (trace[:, j] - on_v) ** 2 @ rules.along)
-        lower += some * own
-        signed = np.where(some[:, None], (left @ rules.along)[:, None], normal)
-        turned = np.where(mesh.reverse[:, [j]], signed[:, ::-1], signed)
-        np.add.at(jumps_of_flux, mesh.edges[~fixed[:, j], j], turned[~fixed[:, j]])
+        own = length * (alpha[:, j] * ((trace[:, j] - on_v) ** 2).sum(axis=2) @ along)
+        lower += outer * own
+        signed = np.where(some, on_linear @ left, normal) * ~fixed[:, j, None]
+        turned = np.where(mesh.reverse[:, [j], None], signed[:, ::-1], signed)
+        np.add.at(jumps_of_flux, mesh.edges[:, j], turned)
         # u - v on the edge is continued to the opposite corner, like a power k of the distance.
-        high, at = 2 / ratio, fixed[:, j]
-        slope_v = fields.v @ rules.side_slopes[j].T
-        gaps = given[:, j] @ edge - on_v, given[:, j] @ rules.edge_slopes.T - slope_v
-        value = np.sqrt(length * (gaps[0] ** 2 @ rules.along)) + lost[:, j, 0]
-        along = np.sqrt(gaps[1] ** 2 @ rules.along / length) + at * lost[:, j, 1]
-        steep, flat = along**2 * (1 + 2 * (reach / high) ** 2), 2 * (value / high) ** 2 + 1e-300
+        high, at = 2 / ratio, fixed[:, j, None]
+        slope_v = np.einsum("kn,tna,tia->tki", rules.side_slopes[j], fields.v, frame)
+        gaps = at * (edge @ given[:, j] - on_v)
+        slopes = at * (np.einsum("kn,tni->tki", rules.edge_slopes, given[:, j]) - slope_v)
+        value = np.sqrt(length * ((gaps**2).sum(axis=2) @ along)) + lost[:, j, 0]
+        tangential = np.sqrt((slopes**2).sum(axis=2) @ along / length) + lost[:, j, 1]
+        steep, flat = (
+            tangential**2 * (1 + 2 * (reach / high) ** 2),
+            2 * (value / high) ** 2 + 1e-300,
+        )
         power = np.maximum(np.sqrt(steep / flat), 1)
         spread = high / 2 * (steep / power + flat * power)
         most = found.reaction.max(axis=1)
-        extension += at * np.sqrt(data.most * spread + most * high / 4 * value**2)
+        some_fixed = fixed[:, j].any(axis=1)
+        extension += some_fixed * np.sqrt(data.most * spread + most * high / 4 * value**2)
     # what is left of the flux through edges is the same on both sides but for rounding
-    free, ratio = ~data.fixed, np.zeros(len(mesh.ends))
+    ratio = np.zeros(len(mesh.ends))
     ratio[mesh.edges] = mesh.lengths**2 / areas[:, None]
-    squares = ratio[free] * (jumps_of_flux[free] ** 2 @ rules.along)
-    factor = 3 * (friedrichs**2 + reach.max() * friedrichs / root.min())
+    squares = ratio * ((jumps_of_flux**2).sum(axis=2) @ along)
+    factor = 3 * (friedrichs**2 + reach.max() * friedrichs * constants.korn / root.min())
     spoilt += math.sqrt(factor * float(squares.sum()))
     spoilt += math.sqrt(factor * float((ratio * robin).sum()))
     spoilt += 1e-13 * math.sqrt(float(square.sum()))
@@ -960,7 +1229,42 @@ def parts_of_bound(found: Discrete, fields: Fields, friedrichs: float) -> PartsO
     return PartsOfBound(misfit, np.sqrt(lower), missed, extension, spoilt, stretch, square)
 
 
-def _gradient(mesh: Triangulation, rules: Rules, name: str, coefficients: Array) -> Array:
+def rigid_motions(mesh: Triangulation, shares: Array, like: Array) -> Array:
+    """Return rigid motions at points in each triangle, whose squares have the mean 1.
+
+    For one field there is the constant 1 only. For two fields there are two translations and a
+    rotation about the centre, which are orthogonal to each other.
+
+    Args:
+        mesh: the mesh.
+        shares: the barycentric coordinates of Q points in a triangle, (Q, 3).
+        like: an array (T, Q, m), for the number of fields.
+
+    Returns:
+        The motions, (T, Q, r, m), with r = 1 for one field and r = 3 for two.
+    """
+    m = like.shape[2]
+    found = np.broadcast_to(np.eye(m), (*like.shape[:2], m, m))
+    if m == 1:
+        return found
+    away = mesh.corners - mesh.corners.mean(axis=1, keepdims=True)
+    size = np.sqrt((away**2).sum(axis=(1, 2)) / 12)  # the radius of gyration
+    x, y = np.moveaxis(np.einsum("qk,tkd->tqd", shares, away) / size[:, None, None], 2, 0)
+    return np.concatenate([found, np.stack([-y, x], axis=2)[:, :, None]], axis=2)
+
+
+def strain_of(mesh: Triangulation, rules: Rules, v: Array) -> Array:
+    """Return gradients in the basis `Rules.tensors` at the points of the rule, (T, Q, components).
+
+    Args:
+        mesh: the mesh.
+        rules: the bases of polynomials, and quadrature rules.
+        v: the coefficients of functions in the basis "v", (T, n, m).
+    """
+    return np.einsum("tqib,aib->tqa", gradient_of(mesh, rules, "v", v), rules.tensors)
+
+
+def gradient_of(mesh: Triangulation, rules: Rules, name: str, coefficients: Array) -> Array:
     """Return gradients of polynomials at the points of the rule in each triangle, (T, Q, …, 2).
 
     Args:
@@ -973,45 +1277,94 @@ def _gradient(mesh: Triangulation, rules: Rules, name: str, coefficients: Array)
     return np.einsum("tqk...,tkd->tq...d", local, mesh.slopes)
 
 
-def friedrichs_constant(mesh: Triangulation, fixed: Array, least: float, reaction: float) -> float:
-    """Return C in ‖w‖ ≤ C |||w||| for functions w that vanish on some edges of the boundary.
-
-    The square of |||w||| is ∫ A∇w·∇w + c w². C is (a μ + max(γ, 0))^(-1/2) with lower bounds a of
-    the eigenvalues of A, γ of c, and μ of the least eigenvalue of -Δ. If w vanishes on no edge, μ
-    is 0. Otherwise μ is λ / (1 + (0.1893 h)² λ), where λ is the least eigenvalue of -Δ with
-    Crouzeix–Raviart elements, and h is the length of the longest edge.
+def crouzeix_raviart(mesh: Triangulation, diffusion: Array) -> sparse.csc_array:
+    """Return the matrix of ∫ A∇u·∇v for elements of Crouzeix and Raviart, (E, E).
 
     Args:
-        mesh: the mesh for the elements.
-        fixed: a mask of the edges on which w vanishes, (E,).
-        least: the number a.
-        reaction: the number γ.
+        mesh: the mesh.
+        diffusion: the constant matrix A in each triangle, (T, 2, 2).
+    """
+    slopes = -2 * np.roll(mesh.slopes, -2, axis=1)  # of the function of each edge
+    local = np.einsum("tia,tab,tjb,t->tij", slopes, diffusion, slopes, mesh.areas, optimize=True)
+    rows = np.broadcast_to(mesh.edges[:, :, None], local.shape).ravel()
+    columns = np.broadcast_to(mesh.edges[:, None, :], local.shape).ravel()
+    return sparse.csc_array((local.ravel(), (rows, columns)), shape=(len(mesh.ends),) * 2)
 
-    Raises:
-        Unsuitable: if a μ + γ is not positive.
+
+def domain_constants(mesh: Triangulation, fixed: Array) -> Constants:
+    """Return `Constants` for A = 1 and c = 0 in a domain; C is infinite if u is nowhere prescribed.
+
+    For one field, 1/C² is λ / (1 + (0.1893 h)² λ), where λ is the least eigenvalue of -Δ with
+    Crouzeix–Raviart elements, and h is the length of the longest edge. For two fields see
+    `rigid_constants`.
+
+    Args:
+        mesh: a mesh of the domain.
+        fixed: a mask of the components in `Triangulation.frames` that are 0 on each edge, (E, m).
 
     Reference: Liu, A framework of verified eigenvalue bounds for self-adjoint differential
     operators (2015).
     """
-    bound = 0.0
-    if fixed.any():
-        slopes = -2 * np.roll(mesh.slopes, -2, axis=1)  # of the function of each edge
-        local = np.einsum("tad,tbd,t->tab", slopes, slopes, mesh.areas)
-        rows = np.broadcast_to(mesh.edges[:, :, None], local.shape).ravel()
-        columns = np.broadcast_to(mesh.edges[:, None, :], local.shape).ravel()
-        matrix = sparse.csc_array((local.ravel(), (rows, columns)), shape=(len(fixed),) * 2)
-        mass = np.zeros(len(fixed))
-        np.add.at(mass, mesh.edges, np.repeat(mesh.areas[:, None] / 3, 3, axis=1))
-        free = np.flatnonzero(~fixed)
-        scale = sparse.diags_array(1 / np.sqrt(mass[free]))
-        reduced = (scale @ matrix[free][:, free] @ scale).tocsc()
-        start = np.ones(len(free))
-        found = float(eigsh(reduced, 1, sigma=0.0, v0=start, return_eigenvectors=False)[0])
-        found *= 1 - 1e-8  # rounding
-        bound = least * found / (1 + (0.1893 * float(mesh.lengths.max())) ** 2 * found)
-    if bound + reaction <= 0:
-        raise Unsuitable("the problem is not coercive: neither a value nor c fixes a constant")
-    return 1 / math.sqrt(bound + max(reaction, 0.0))
+    if not fixed.any():
+        return Constants(math.inf)
+    if fixed.shape[1] == 2:
+        return rigid_constants(mesh, fixed)
+    matrix = crouzeix_raviart(mesh, np.broadcast_to(np.eye(2), (len(mesh.areas), 2, 2)))
+    mass = np.zeros(len(fixed))
+    np.add.at(mass, mesh.edges, np.repeat(mesh.areas[:, None] / 3, 3, axis=1))
+    free = np.flatnonzero(~fixed[:, 0])
+    scale = sparse.diags_array(1 / np.sqrt(mass[free]))
+    reduced = (scale @ matrix[free][:, free] @ scale).tocsc()
+    start = np.ones(len(free))
+    found = float(eigsh(reduced, 1, sigma=0.0, v0=start, return_eigenvectors=False)[0])
+    found *= 1 - 1e-8  # rounding
+    return Constants(math.sqrt(1 / found + (0.1893 * float(mesh.lengths.max())) ** 2))
+
+
+def rigid_constants(mesh: Triangulation, fixed: Array) -> Constants:
+    """Return `Constants` for two fields, by a comparison with a rigid motion r in each triangle.
+
+    On each triangle ‖∇(w - r)‖ ≤ K ‖ε(w)‖, see `korn_constants`. So ‖w - r‖ ≤ h K / π ‖ε(w)‖, with
+    the longest edge h, and w - r is bounded on the edges. This bounds the jumps of r at edges, with
+    r itself in place of the jump for components that are 0 on the boundary. The jumps bound r by
+    the least eigenvalue of a matrix.
+
+    Args:
+        mesh, fixed: as for `domain_constants`.
+
+    Reference: Brenner, Korn's inequalities for piecewise H¹ vector fields (2004).
+    """
+    korn, reach, count = korn_constants(mesh, 2), mesh.lengths.max(axis=1), len(mesh.areas)
+    line = np.stack([1 - (t := np.array([0.5 - 12**-0.5, 0.5 + 12**-0.5])), t], axis=1)
+    matrix, squares = np.zeros((3 * count, 3 * count)), np.zeros(len(mesh.ends))
+    traces = korn**2 * reach**2 / mesh.areas * (1 / math.pi**2 + 1 / math.pi)
+    np.add.at(squares, mesh.edges, traces[:, None] * mesh.lengths)
+    jumps = np.zeros((len(mesh.ends), 2, 2, 3 * count))
+    frames, inner = mesh.frames(2), mesh.piece < 0
+    for j in range(3):
+        edge, like = mesh.edges[:, j], np.zeros((count, 2, 2))
+        motions = (
+            rigid_motions(mesh, on_edge(line, j), like) / np.sqrt(mesh.areas)[:, None, None, None]
+        )
+        motions = np.where(mesh.reverse[:, j, None, None, None], motions[:, ::-1], motions)
+        motions = np.einsum("eij,eqrj->eqir", frames[edge], motions)
+        motions *= (fixed[edge] | inner[edge, None])[:, None, :, None]
+        motions *= np.sqrt(mesh.lengths[:, j] / 2 / squares[edge])[:, None, None, None]
+        sign = np.where(mesh.reverse[:, j], -1, 1)
+        for r in range(3):
+            jumps[edge, :, :, 3 * np.arange(count) + r] += sign[:, None, None] * motions[..., r]
+    rows = jumps.reshape(-1, 3 * count)
+    matrix = rows.T @ rows
+    inverse = np.linalg.inv(matrix)  # the mass matrix of the motions is 1
+    away = mesh.corners - mesh.corners.mean(axis=1, keepdims=True)
+    turn = 2 / ((away**2).sum(axis=(1, 2)) / 12)  # ∫ |∇r|² for the rotations
+    rotations = np.sqrt(turn)[:, None] * inverse[2::3, 2::3] * np.sqrt(turn)
+    if not np.isfinite(inverse).all() or np.linalg.eigvalsh(inverse)[0] <= 0:
+        raise Unsuitable("the problem is not coercive: a rigid motion is free")
+    size, slope = (1.0001 * float(np.linalg.eigvalsh(one)[-1]) for one in (inverse, rotations))
+    # Each triangle has three edges.
+    friedrichs = float((korn * reach).max()) / math.pi + math.sqrt(3 * size)
+    return Constants(friedrichs, float(korn.max()) + math.sqrt(3 * slope))
 
 
 @dataclass(frozen=True, eq=False)
@@ -1021,8 +1374,8 @@ class Given:
     Args:
         points: the points, (n, 2).
         weights: the weights of the rule, (n,).
-        values: the values of the function, (n,).
-        slopes: the gradients of the function, (n, 2).
+        values: the values of the function, (n, m).
+        slopes: the gradients of the function, (n, m, 2).
     """
 
     points: Array
@@ -1042,8 +1395,8 @@ class Given:
         parts = (
             [p.coords for p, _ in rule],
             [weights for _, weights in rule],
-            [u.value[:, 0] for u in jets],
-            [grad(u) for u in jets],
+            [u.value for u in jets],
+            [grad(u).reshape(len(u.value), 2, -1).swapaxes(1, 2) for u in jets],
         )
         return cls(*(torch.cat(part).detach().double().numpy() for part in parts))
 
@@ -1054,35 +1407,40 @@ class Given:
             number: the number.
             names: the names of the coordinates.
         """
-        j, r = number.read(Points(torch.from_numpy(self.points), names))
-        return float(self.weights @ (j.numpy() * self.values + r.numpy()))
+        j, r = number.read(Points(torch.from_numpy(self.points), names), self.values.shape[1])
+        return float(self.weights @ ((j * self.values).sum(axis=1) + r))
 
     def distance(
         self, meshes: Sequence[Triangulation], found: Discrete, v: Array
-    ) -> tuple[float, float]:
-        """Return the energy norm and the L2 norm of v minus this function, integrated by the rule.
+    ) -> tuple[float, float, float]:
+        """Return norms of v minus this function, integrated by the rule.
 
-        The integral over the boundary is left out of the energy norm.
+        The norms are the energy norm, without its integral over the boundary, the L2 norm, and the
+        L2 norm of the gradient.
 
         Args:
             meshes: the meshes from the coarsest one on, each refined from the one before.
             found: the last mesh with the data, which define the energy norm.
-            v: the coefficients in the basis "v" of a function v on the last mesh, (T, n).
+            v: the coefficients in the basis "v" of a function v on the last mesh, (T, n, m).
         """
         mesh, degrees = meshes[-1], found.rules.degrees
         number, shares = located(meshes, self.points)
-        squares = np.zeros(2)
+        squares = np.zeros(3)
         for at in np.array_split(np.arange(len(number)), 1 + len(number) // 2**15):
             own, here = number[at], shares[at]
-            local = np.einsum("pnk,pn->pk", bernstein_slopes(degrees["v"], here), v[own])
-            steep = np.einsum("pk,pkd->pd", local, mesh.slopes[own]) - self.slopes[at]
-            gap = (bernstein(degrees["v"], here) * v[own]).sum(axis=1) - self.values[at]
+            local = np.einsum("pnk,pni->pik", bernstein_slopes(degrees["v"], here), v[own])
+            steep = np.einsum("pik,pkd->pid", local, mesh.slopes[own]) - self.slopes[at]
+            slopes = (steep**2).sum(axis=(1, 2))
+            steep = np.einsum("pid,aid->pa", steep, found.rules.tensors)
+            gap = np.einsum("pn,pni->pi", bernstein(degrees["v"], here), v[own]) - self.values[at]
+            size = (gap**2).sum(axis=1)
             data = bernstein(degrees["d"], here)
             diffusion = np.einsum("pn,pnab->pab", data, found.data.diffusion[own])
             energy = np.einsum("pa,pab,pb->p", steep, diffusion, steep)
-            energy += (data * found.data.reaction[own]).sum(axis=1) * gap**2
-            squares += np.stack([energy, gap**2]) @ self.weights[at]
-        return math.sqrt(float(squares[0])), math.sqrt(float(squares[1]))
+            energy += (data * found.data.reaction[own]).sum(axis=1) * size
+            squares += np.stack([energy, size, slopes]) @ self.weights[at]
+        energy, size, slopes = np.sqrt(squares).tolist()
+        return energy, size, slopes
 
 
 def located(meshes: Sequence[Triangulation], points: Array) -> tuple[Array, Array]:
@@ -1138,9 +1496,8 @@ class Certificate:
         found: the mesh with the data and the bases of polynomials.
         fields: v, q and the multipliers.
         parts: the parts of the bound.
-        friedrichs: the constant C of `friedrichs_constant`.
-        distance: the energy norm and the L2 norm of v minus the approximate solution.
-        coarse: the mesh on which C was computed, and a mask of its edges on which u is prescribed.
+        constants: the constants of the domain, which enter the bound.
+        distance: norms of v minus the approximate solution, see `Given.distance`.
         interval: a lower and an upper bound of a number J(u); NaN if no number was asked for.
         ended: `Bound.ended`.
     """
@@ -1148,21 +1505,20 @@ class Certificate:
     found: Discrete
     fields: Fields
     parts: PartsOfBound
-    friedrichs: float
-    distance: tuple[float, float]
-    coarse: tuple[Triangulation, Array]
+    constants: Constants
+    distance: tuple[float, float, float]
     interval: tuple[float, float] = (math.nan, math.nan)
     ended: str = ""
 
     def arrays(self) -> dict[str, Array]:
         """Return the data that `scripts/check_certificate.py` needs, with their digest, by name."""
-        mesh, data, coarse = self.found.mesh, self.found.data, self.coarse[0]
+        mesh, data = self.found.mesh, self.found.data
         names = ("diffusion", "reaction", "source", "fixed", "given", "robin", "lost", "lost_given")
         found = {name: getattr(data, name) for name in names}
         found |= {name: getattr(self.fields, name) for name in ("v", "q", "s", "trace")}
         found |= {"vertices": mesh.vertices, "triangles": mesh.triangles}
-        found |= {"coarse_vertices": coarse.vertices, "coarse_triangles": coarse.triangles}
-        found |= {"coarse_fixed": self.coarse[1], "degree": np.array(self.found.rules.m)}
+        found |= {"degree": np.array(self.found.rules.m)}
+        found |= {"constants": np.array([self.constants.friedrichs, self.constants.korn])}
         # Sums in another order, and A⁻¹ at other points, change the bound a little.
         claimed = 1.001 * self.total + 1e-13 * math.sqrt(float(self.parts.square.sum()))
         found |= {"bound": np.array(claimed), "distance": np.array(self.distance)}
@@ -1172,8 +1528,9 @@ class Certificate:
     def stretch(self) -> float:
         """The factor by which the errors of A, b, c and α in `MeshData` raise bounds."""
         data = self.found.data
-        lost = self.friedrichs * data.lost[3] / np.sqrt(data.least) + data.lost[2] / data.least
-        lost = (lost + self.friedrichs**2 * data.lost[1]).max() + self.parts.stretch
+        friedrichs = self.constants.friedrichs
+        lost = friedrichs * data.lost[3] / np.sqrt(data.least) + data.lost[2] / data.least
+        lost = (lost + friedrichs**2 * data.lost[1]).max() + self.parts.stretch
         return 1 / (1 - float(lost)) if lost < 1 else math.inf
 
     @property
@@ -1184,41 +1541,44 @@ class Certificate:
     def bound(self) -> Bound:
         """Return bounds of the errors of the given solution."""
         area, data = float(self.found.mesh.areas.sum()), self.found.data
-        least, (far, near) = float(data.least.min()), self.distance
+        least, (far, near, slopes) = float(data.least.min()), self.distance
         extended = math.sqrt(float((self.parts.extension**2).sum()))
-        energy, l2 = self.total + far, self.friedrichs * (self.total + extended) + near
+        l2 = self.constants.friedrichs * (self.total + extended) + near
         if extended:
             l2 += extended * float(self.found.mesh.lengths.max()) / math.sqrt(least)
-        values = self.fields.v @ self.found.rules.of["v"].T
-        squares = self.found.mesh.areas * (values**2 @ self.found.rules.weights)
+        gap = self.total
+        if self.found.rules.fields > 1:
+            gap = self.constants.korn * (self.total + extended) + extended
+        h1 = math.hypot(l2, gap / math.sqrt(least) + slopes)
+        values = self.found.rules.of["v"] @ self.fields.v
+        squares = self.found.mesh.areas * ((values**2).sum(axis=2) @ self.found.rules.weights)
         sizes = {
             "l2": math.sqrt(float(squares.sum())),
             "energy": math.sqrt(float(self.parts.square.sum())),
         }
-        slopes = _gradient(self.found.mesh, self.found.rules, "v", self.fields.v)
-        steep = self.found.mesh.areas * ((slopes**2).sum(axis=2) @ self.found.rules.weights)
+        gradients = gradient_of(self.found.mesh, self.found.rules, "v", self.fields.v)
+        steep = self.found.mesh.areas * ((gradients**2).sum(axis=(2, 3)) @ self.found.rules.weights)
         sizes["h1"] = math.sqrt(float((squares + steep).sum()))
         norms: dict[str, Any] = {}
-        for name, whole in {
-            "l2": l2,
-            "h1": math.hypot(l2, energy / math.sqrt(least)),
-            "energy": energy,
-        }.items():
+        for name, whole in {"l2": l2, "h1": h1, "energy": self.total + far}.items():
             norms[name] = whole / math.sqrt(area)
             left = sizes[name] - whole
             norms[f"{name}_relative"] = whole / left if left > 0 else math.inf
         theorem = "equilibrated flux on triangles (Prager and Synge 1947), "
         theorem += "Payne and Weinberger's constants"
         known = {
-            "friedrichs": self.friedrichs,
+            "friedrichs": self.constants.friedrichs,
             "diffusion": least,
             "triangles": float(len(squares)),
         }
+        if self.found.rules.fields > 1:
+            theorem += ", Horgan and Payne's constants"
+            known["korn"] = self.constants.korn
         found = Bound(**norms, theorem=theorem, constants=known)
         return replace(found, interval=self.interval, ended=self.ended)
 
 
-DEGREE = 6  # the degree of the flux
+DEGREES = {1: 6, 2: 5}  # of the divergence of the flux, for one field and two
 MOST = 800  # triangles
 
 
@@ -1228,7 +1588,7 @@ def _interval(
     parts: PartsOfBound,
     number: Number,
     stretch: float,
-    friedrichs: float,
+    constants: Constants,
 ) -> tuple[tuple[float, float], Array]:
     """Bound a number J(u) from both sides by the adjoint problem -div(A∇z) + c z = j.
 
@@ -1243,7 +1603,7 @@ def _interval(
         parts: the bound of the energy norm of u - v.
         number: the number J.
         stretch: the factor `Certificate.stretch`.
-        friedrichs: the constant C of `friedrichs_constant`.
+        constants: the constants of the domain.
 
     Returns:
         The lower and the upper bound of J(u), and the square of each triangle's contribution to the
@@ -1254,41 +1614,49 @@ def _interval(
     """
     mesh, data, rules = found.mesh, found.data, found.rules
     coords = np.einsum("qk,tkd->tqd", rules.shares, mesh.corners)
-    read = number.read(Points(torch.from_numpy(coords.reshape(-1, 2)), found.names))
-    j, r = (one.numpy().reshape(coords.shape[:2]) for one in read)
-    density = j @ rules.fit.T
+    points = Points(torch.from_numpy(coords.reshape(-1, 2)), found.names)
+    j, r = number.read(points, rules.fields)
+    j, r = j.reshape(*coords.shape[:2], -1), r.reshape(coords.shape[:2])
+    density = np.einsum("nq,tqi->tni", rules.fit, j)
     lost = data.lost.copy()
-    gap = j - density @ rules.of["d"].T
-    lost[0] = 2 * np.sqrt(mesh.areas * (gap**2 @ rules.weights))
+    gap = j - rules.of["d"] @ density
+    lost[0] = 2 * np.sqrt(mesh.areas * ((gap**2).sum(axis=2) @ rules.weights))
     none = np.zeros_like(data.given)
-    lost_given = data.lost_given * [[0, 1]] * ~data.fixed[:, None]
+    lost_given = data.lost_given * [[0, 1]] * ~data.fixed.any(axis=1, keepdims=True)
     adjoint = replace(data, source=density, given=none, lost=lost, lost_given=lost_given)
     dual = Discrete(mesh, adjoint, rules)
     z = dual.solve()
-    dual_parts = parts_of_bound(dual, z, friedrichs)
-    gradients = [_gradient(mesh, rules, "v", one.v) for one in (fields, z)]
-    on_v, on_z = (one.v @ rules.of["v"].T for one in (fields, z))
-    inner = j * on_v + r + (found.source - found.reaction * on_v) * on_z
-    inner -= np.einsum("tqa,tqab,tqb->tq", gradients[0], found.diffusion, gradients[1])
+    dual_parts = parts_of_bound(dual, z, constants)
+    strains = [strain_of(mesh, rules, one.v) for one in (fields, z)]
+    on_v, on_z = (rules.of["v"] @ one.v for one in (fields, z))
+    inner = (j * on_v + (found.source - found.reaction[..., None] * on_v) * on_z).sum(axis=2) + r
+    inner -= np.einsum("tqa,tqab,tqb->tq", strains[0], found.diffusion, strains[1])
     middle = float(mesh.areas @ (inner @ rules.weights))
-    natural, g, alpha = found._on_sides()
+    natural, g, alpha = found.on_sides()
     half = 0.0
     for side in range(3):
-        basis = rules.sides["v"][side].T
-        values = (g[:, side] - alpha[:, side] * (fields.v @ basis)) * (z.v @ basis)
-        own = natural[:, side] * mesh.lengths[:, side]
-        middle += float(own @ (values @ rules.along))
-        traces = [np.sqrt((one.v @ basis) ** 2 @ rules.along) for one in (fields, z)]
-        half += float((own * data.lost_given[mesh.edges[:, side], 1]) @ (traces[0] * traces[1]))
+        frame = found.frames[mesh.edges[:, side]]
+        both = [
+            np.einsum("kn,tna,tia->tki", rules.sides["v"][side], one.v, frame)
+            for one in (fields, z)
+        ]
+        products = (g[:, side] - alpha[:, side, :, None] * both[0]) * both[1]
+        own = natural[:, side] * mesh.lengths[:, side, None]
+        middle += float((own * np.einsum("tki,k->ti", products, rules.along)).sum())
+        traces = [np.sqrt((one**2).sum(axis=2) @ rules.along) for one in both]
+        missed = data.lost_given[mesh.edges[:, side], 1] * (rules.fields == 1)  # the errors of α
+        half += float((own[:, 0] * missed) @ (traces[0] * traces[1]))
     extension = parts.extension
     spread = extension @ np.sqrt(dual_parts.square)
-    size = np.sqrt(mesh.areas * (j**2 @ rules.weights))
+    size = np.sqrt(mesh.areas * ((j**2).sum(axis=2) @ rules.weights))
     spread += (extension * mesh.lengths.max(axis=1) / np.sqrt(data.least)) @ size
     primal = parts.total + math.sqrt(float((extension**2).sum()))
     half += float(stretch**2 * primal * dual_parts.total + spread)
     half += 1e-13 * float(mesh.areas @ (abs(inner) @ rules.weights))
-    steep = [np.sqrt(mesh.areas * ((one**2).sum(axis=2) @ rules.weights)) for one in gradients]
-    sizes = [np.sqrt(mesh.areas * (one**2 @ rules.weights)) for one in (on_v, on_z)]
+    steep, sizes = (
+        [np.sqrt(mesh.areas * ((one**2).sum(axis=2) @ rules.weights)) for one in both]
+        for both in (strains, (on_v, on_z))
+    )
     half += float(data.lost[2] * steep[0] @ steep[1])  # a(v, z_h) with what the data miss
     half += float((data.lost[3] * steep[0] + data.lost[1] * sizes[0]) @ sizes[1])
     return (middle - half, middle + half), dual_parts.indicator
@@ -1319,41 +1687,46 @@ def certificate(
     Raises:
         Unsuitable: if there is no bound for the problem.
     """
-    rules = Rules(DEGREE)
+    count = len(problem.fields)
+    if count > 2:
+        raise Unsuitable("the problem has more than two fields")
+    rules = Rules(DEGREES[count], count)
     reader = Reader(problem, rules, number)
     meshes = [reader.coarse]
-    while len(meshes) < 3 or len(meshes[-1].triangles) < 256:
+    for _ in range(3 - count):
         meshes.append(meshes[-1].refined(np.ones(len(meshes[-1].triangles), bool)))
-    coarse, meshes = meshes[-1], meshes[:3]
-    far, ended = (math.inf, math.inf), ""
+    far, ended = (math.inf,) * 3, ""
+    if count > 1:
+        unit = domain_constants(meshes[-1], reader(meshes[-1]).fixed)
     while True:
         mesh, begun = meshes[-1], time.perf_counter()
-        data = reader(mesh)
-        fixed = np.isin(coarse.piece, mesh.piece[data.fixed])
+        fine = mesh if count == 1 else mesh.split()
+        data, chain = reader(fine), meshes if count == 1 else [*meshes, fine]
         if bool((bad := data.least <= 1e-9 * data.most).any()):
-            if len(mesh.triangles) > most:
+            if len(mesh.triangles) > most or count > 1:
                 raise Unsuitable("the equation is not elliptic")
             meshes.append(mesh.refined(bad))
             continue
-        reach = mesh.lengths.max(axis=1)
+        reach = fine.lengths.max(axis=1)
         if bool(
             ((data.lost[2] < 1e-6 * data.least) & (data.lost[3] * reach > 1e-3 * data.least)).any()
         ):
             raise Unsuitable("the equation has convection")
-        found = Discrete(mesh, data, rules)
+        found = Discrete(fine, data, rules)
         if found.reaction.min() < -1e-10 * abs(found.reaction).max():
             raise Unsuitable("c is negative somewhere, or jumps where no Interface says so")
-        least = float(found.reaction.min())
-        friedrichs = friedrichs_constant(coarse, fixed, float(data.least.min()), least)
+        if count == 1:
+            unit = domain_constants(mesh, data.fixed)
+        constants = unit.scaled(float(data.least.min()), float(found.reaction.min()))
         fields = found.solve()
-        parts = parts_of_bound(found, fields, friedrichs)
+        parts = parts_of_bound(found, fields, constants)
         if parts.total <= far[0] / 2:
-            far = given[0].distance(meshes, found, fields.v)
-        made = Certificate(found, fields, parts, friedrichs, far, (coarse, fixed))
+            far = given[0].distance(chain, found, fields.v)
+        made = Certificate(found, fields, parts, constants, far)
         enough = made.total <= far[0] / 4 or parts.rounding > parts.total / 3
         indicator = parts.indicator / parts.indicator.sum()
         if number is not None and not math.isinf(made.stretch):
-            interval, dual = _interval(found, fields, parts, number, made.stretch, friedrichs)
+            interval, dual = _interval(found, fields, parts, number, made.stretch, constants)
             made = replace(made, interval=interval)
             indicator = indicator + dual / dual.sum()
             low, high = interval
@@ -1361,9 +1734,11 @@ def certificate(
                 enough
                 and high - low <= abs(given[0].number(number, found.names) - (low + high) / 2)
             )
+        if count > 1:
+            indicator = indicator.reshape(3, -1).sum(axis=0)  # the order of `split`
         finer = mesh.refined(dorfler_marking(torch.from_numpy(indicator).sqrt(), 0.8).numpy())
         now, growth = time.perf_counter(), len(finer.triangles) / len(mesh.triangles)
-        if not enough and len(mesh.triangles) > most:
+        if not enough and len(fine.triangles) > most:
             ended = f"more than {most} triangles"
         elif not enough and now + growth * (now - begun) > deadline:
             ended = "a larger budget"
@@ -1372,5 +1747,6 @@ def certificate(
         meshes.append(finer)
     if math.isinf(made.stretch):
         raise Unsuitable("the coefficients are not smooth")
-    (a, c), (b, d) = (one.distance(meshes, found, fields.v) for one in given)
-    return replace(made, distance=(a + abs(a - b), c + abs(c - d)), ended=ended)
+    pairs = zip(*(one.distance(chain, found, fields.v) for one in given), strict=True)
+    energy, size, slopes = (a + abs(a - b) for a, b in pairs)
+    return replace(made, distance=(energy, size, slopes), ended=ended)

@@ -132,8 +132,9 @@ def certify_command(
 ) -> None:
     """Write a certificate of the error of a run, which a script checks with NumPy alone.
 
-    The certificate bounds the energy norm of the error for -div(A∇u) + c u = f with c ≥ 0 in the
-    plane, in domains with straight sides. Exit codes: 0 written, 2 there is no certificate.
+    The certificate bounds the energy norm of the error for -div(A∇u) + c u = f with c ≥ 0, or for
+    elasticity, in the plane, in domains with straight sides. Exit codes: 0 written, 2 there is no
+    certificate.
     """
     with reporting():
         import numpy

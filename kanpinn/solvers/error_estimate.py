@@ -668,6 +668,9 @@ def error_bound(
     continuous networks, however they were trained; networks in time windows are not continuous.
     `Bound` says which parts of a bound are proved and which parts are computed.
 
+    For two fields there are bounds for plane elasticity with a constant stiffness, if on each side
+    displacements, tractions, or one of them along and the other across the side are prescribed.
+
     For b = 0 and c ≥ 0 in the plane, in domains with straight sides, with values, fluxes or Robin
     conditions on the sides and interfaces where A jumps, a solution is compared with a continuous
     function v on triangles, whose error is bounded by a flux on these triangles
@@ -678,10 +681,10 @@ def error_bound(
     Args:
         solution: the solution whose errors are bounded.
         finer: a more accurate solution of the same problem, which may make the bounds smaller.
-        density: a function density(p, u), affine in u and without derivatives, (n, 1). The integral
-            of the exact solution's density is bounded from both sides (`Bound.interval`). The
-            problem must be one of those for which solutions in several cells have bounds. `finer`
-            is not used with a density.
+        density: a function density(p, u), or density(p, u, v) of two fields, affine in the fields
+            and without derivatives, (n, 1). The integral of the exact solution's density is bounded
+            from both sides (`Bound.interval`). The problem must be one of those for which solutions
+            in several cells have bounds. `finer` is not used with a density.
         over: the part of the domain over which the density is integrated, with straight sides;
             by default the whole domain.
         budget: the most seconds, except that the quadrature rule of the solution and the bounds on

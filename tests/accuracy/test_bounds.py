@@ -22,7 +22,17 @@ from kanpinn.accuracy.bounds import (
     residual_of,
     sides_of,
 )
-from kanpinn.accuracy.certificates import Given, Number, certificate, digest
+from kanpinn.accuracy.certificates import (
+    Given,
+    Number,
+    Rules,
+    Triangulation,
+    certificate,
+    digest,
+    korn_constants,
+    rigid_constants,
+    triangulated,
+)
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, jet_of
 from kanpinn.pde.boundary_value_problem import stated
@@ -305,6 +315,62 @@ L_SHAPE, HOLE = kp.LShape(), kp.Polygon([(0.5, 0.3), (1.1, 0.4), (0.8, 0.7)])
 ROBIN = dict(zip(SQUARE.boundary.names, ("robin", "dirichlet", "neumann", "robin"), strict=True))
 
 
+STEEL = ((1.1, 0.33, 0.0), (0.33, 1.1, 0.0), (0.0, 0.0, 0.385))  # Voigt's stiffness
+WOOD = ((2.0, 0.3, 0.2), (0.3, 0.7, -0.1), (0.2, -0.1, 0.4))
+
+
+ROLLED = dict(zip(SQUARE.boundary.names, ("rolled", "loaded") * 2, strict=True))
+SMOOTH = (WAVE, "exp(-x) * sin(2 * y) + x * y")
+
+
+def elastic(kinds, domain=SQUARE, stiffness=STEEL, exact=SMOOTH):
+    """div σ = -f with known displacements; a side is "clamped", "rolled" or "loaded"."""
+    tensor = torch.tensor(stiffness, dtype=torch.float64)
+
+    def balance(p, u, v):
+        both = [
+            torch.stack([kp.partial(f, a, b)[:, 0] for a, b in ("xx", "xy", "yy")], dim=1)
+            for f in (u, v)
+        ]
+        rates = [
+            torch.stack([both[0][:, i], both[1][:, 1 + i], both[0][:, 1 + i] + both[1][:, i]], 1)
+            for i in range(2)
+        ]
+        along, across = (one @ tensor for one in rates)
+        return along[:, :1] + across[:, 2:], along[:, 2:] + across[:, 1:2]
+
+    def traction(p, u, v):
+        (a, b), (c, d) = (kp.grad(f).T for f in (u, v))
+        stress, (x, y) = torch.stack([a, d, b + c], dim=1) @ tensor, p.normals.T
+        both = stress[:, 0] * x + stress[:, 2] * y, stress[:, 2] * x + stress[:, 1] * y
+        return torch.stack(both, dim=1)
+
+    def missing(p, u, v):
+        channels = Channels(p.names, gradient=True)
+        values = lambda x: problem.exact(kp.Points(x, p.names))  # noqa: E731
+        return traction(p, u, v) - traction(p, *jet_of(values, p.coords, channels).components())
+
+    def friction(p, u, v):
+        found = missing(p, u, v)
+        return (found[:, 1] * p.normals[:, 0] - found[:, 0] * p.normals[:, 1])[:, None]
+
+    def across(p):
+        return (problem.exact(p) * p.normals).sum(dim=1, keepdim=True)
+
+    also = []
+    for name, kind in kinds.items():
+        side = domain.boundary[name]
+        if kind == "loaded":
+            also.append(kp.Constraint(side, missing))
+        else:
+            fields = ("u", "v")
+            also += [kp.NormalDirichlet(side, across, fields), kp.Constraint(side, friction)]
+    problem = Manufactured(
+        domain, balance, exact, dict.fromkeys(kinds, "none"), fields=("u", "v"), also=also
+    )
+    return stated(problem)
+
+
 def given(problem, function, nodes=24):
     """A function at the points of a rule; the coarser rule is the same one."""
     points, weights = problem.domain.quadrature(nodes)
@@ -326,6 +392,48 @@ def given(problem, function, nodes=24):
 def test_a_flux_on_triangles_bounds_the_energy_error_of_the_conforming_function(problem, most):
     found = certificate(problem, given(problem, problem.exact), most=10)
     assert 1 <= found.total / found.distance[0] < most
+
+
+@pytest.mark.parametrize(
+    ("problem", "most"),
+    [
+        (elastic({"x_max": "loaded"}, SQUARE - HOLE), 60),
+        (elastic({"edge_1": "rolled"}, kp.Polygon([(0, 0), (2, 0.2), (1.5, 1), (0, 1)])), 60),
+        (elastic(ROLLED, SQUARE, WOOD, ("x**7", "x**3 * y**4")), 1.2),
+    ],
+)
+def test_a_symmetric_stress_on_triangles_bounds_the_error_of_displacements(problem, most):
+    """Data that are no polynomials are multiplied by Korn's constant, which is above 10."""
+    number = Number(lambda p, u, v: p.x * u.value + 2 * v.value - 1)
+    found = certificate(problem, given(problem, problem.exact), most=10, number=number)
+    assert 1 <= found.total / found.distance[0] < most
+    points, weights = problem.domain.quadrature(24)
+    u, v = problem.exact(points).T
+    true, (low, high) = float(weights @ (points.coords[:, 0] * u + 2 * v - 1)), found.interval
+    assert low <= true <= high and high - low < 1e-3
+    assert script("check_certificate").check(found.arrays())[0] >= found.total
+
+
+def test_korns_constants_hold_for_polynomials_on_triangles_and_in_a_clamped_square():
+    """The largest ‖∇(w - r)‖ / ‖ε(w)‖ of quartic displacements w without a mean rotation."""
+    corners = numpy.array([(0.0, 0), (1, 0), (0.3, 0.4), (1.1, 0.9)])
+    mesh = Triangulation(corners, numpy.array([(0, 1, 2), (1, 3, 2)]), {})
+    rules = Rules(3, 2)
+    slopes = numpy.einsum("qnk,tkd->tqnd", rules.slopes["v"], mesh.slopes)
+    for one, known in zip(slopes, korn_constants(mesh, 2), strict=True):
+        full = numpy.einsum("qnd,ij->qnijd", one, numpy.eye(2))
+        turns = (full[..., 0, 1] - full[..., 1, 0]).reshape(len(one), -1)
+        turns -= rules.weights @ turns
+        strains = numpy.einsum("qnijd,ajd->qnia", full, rules.tensors).reshape(len(one), -1, 3)
+        energy = numpy.einsum("q,qna,qma->nm", rules.weights, strains, strains)
+        whole = energy + numpy.einsum("q,qn,qm->nm", rules.weights, turns, turns) / 2
+        values, vectors = numpy.linalg.eigh(energy)
+        basis = vectors[:, values > 1e-10] / numpy.sqrt(values[values > 1e-10])
+        most = numpy.linalg.eigvalsh(basis.T @ whole @ basis)[-1] ** 0.5
+        assert 0.1 * known < most < known
+    square = triangulated(elastic({}))
+    clamped = rigid_constants(square, numpy.repeat(square.piece[:, None] >= 0, 2, axis=1))
+    assert clamped.korn > 2**0.5 and clamped.friedrichs > (2 / 5) ** 0.5 / numpy.pi
 
 
 def test_a_bound_on_triangles_sees_the_error_at_a_corner_and_a_jump_between_cells():
@@ -429,6 +537,13 @@ def test_a_script_with_numpy_alone_proves_a_certificate_and_finds_out_a_changed_
         (known(little_helmholtz), "c is negative"),
         (known(poisson, walls="neumann"), "neither a value nor c"),
         (known(poisson, kp.Disk((0, 0), 1)), "straight sides"),
+        (elastic(dict.fromkeys(SQUARE.boundary.names, "loaded")), "neither a value nor c"),
+        (
+            elastic({"x_min": "rolled", **dict.fromkeys(SQUARE.boundary.names[1:], "loaded")}),
+            "free",
+        ),
+        (elastic({}, stiffness=((1, 0, 0.3), (0, 1, 0), (0, 0, 1))), "symmetric stress"),
+        (elastic({}, stiffness=((1, -1, 0), (-1, 1, 0), (0, 0, 1))), "not elliptic"),
     ],
 )
 def test_there_is_no_flux_on_triangles_where_no_theory_gives_bounds(problem, reason):
