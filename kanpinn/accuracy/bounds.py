@@ -21,7 +21,7 @@ from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.rules import gauss_product
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, JetFunction, ResidualFunction, find_channels
-from kanpinn.pde.boundary_value_problem import jumps, stated
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, jumps, stated
 from kanpinn.pde.coefficients import Coefficients, Unsuitable, read_coefficients
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.problem import Problem
@@ -85,7 +85,7 @@ def flux_factor(condition: Coefficients, operator: Coefficients, p: Points, name
     return kappa
 
 
-def read_sides(problem: Problem) -> list[tuple[Piece, tuple[int, ...]]]:
+def read_sides(problem: BoundaryValueProblem) -> list[tuple[Piece, tuple[int, ...]]]:
     """Return the pieces of the boundary, each with the indices in `conditions()` of its conditions.
 
     Conditions at interfaces are left out.

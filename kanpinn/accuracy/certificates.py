@@ -29,7 +29,7 @@ from kanpinn.accuracy.errors import Bound
 from kanpinn.geometry import Domain, Points, Segment
 from kanpinn.geometry.rules import gauss_legendre, simplex_rule
 from kanpinn.jets import Channels, Jet, JetFunction, ResidualFunction, grad, stack_equations
-from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
 from kanpinn.pde.coefficients import Unsuitable, read_coefficients
 from kanpinn.pde.conditions import Interface, values_of
 from kanpinn.pde.problem import Problem
@@ -171,7 +171,7 @@ class Triangulation:
         return Triangulation(vertices, triangles, marks, parent)
 
 
-def triangulated(problem: Problem, part: Domain | None = None) -> Triangulation:
+def triangulated(problem: BoundaryValueProblem, part: Domain | None = None) -> Triangulation:
     """Return a coarse mesh of the domain of a problem, whose edges cover the interfaces.
 
     Args:
@@ -461,7 +461,9 @@ class Reader:
             with a jump of the flux or in a system, or a side without a condition.
     """
 
-    def __init__(self, problem: Problem, rules: Rules, number: "Number | None" = None) -> None:
+    def __init__(
+        self, problem: BoundaryValueProblem, rules: Rules, number: "Number | None" = None
+    ) -> None:
         self.problem, self.rules, self.names = stated(problem), rules, problem.domain.names
         if problem.unknowns:
             raise Unsuitable("the problem has unknowns")

@@ -29,6 +29,12 @@ from kanpinn._support.errors import (
     number,
     of_class,
 )
+from kanpinn.accuracy.eigenvalue_bounds import (
+    MOST,
+    EigenvalueBounds,
+    EigenvalueCertificate,
+    eigenvalue_certificate,
+)
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet, ResidualFunction, random_jets
@@ -36,6 +42,7 @@ from kanpinn.loss import Residuals, ResidualTerm, Term
 from kanpinn.networks import KAN, Network, Surrogate
 from kanpinn.optimizers import Method, Stage, Step, load_libraries
 from kanpinn.pde.boundary_value_problem import stated
+from kanpinn.pde.coefficients import Unsuitable
 from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import (
     Discretization,
@@ -801,6 +808,81 @@ class Eigensolution(Solved):
         jet = self.surrogate.jet(p, spectrum.channels_at(self.surrogate, both, p))
         left, right = (spectrum.as_modes(equation(p, jet), self.values) for equation in both)
         return left - self.values * right
+
+    def intervals(
+        self, tolerance: float | None = None, budget: float | int | None = None
+    ) -> EigenvalueBounds:
+        """Return guaranteed lower and upper bounds of exact eigenvalues next to `values`.
+
+        There are bounds for -div(A∇u) + c u = λ r u in the plane, in domains with straight sides,
+        with u = 0, ∂u/∂n = 0 or A∂u/∂n + α u = 0 on sides, and interfaces where A, c or r jumps.
+        r must be positive and α ≥ 0. The bounds hold for exact eigenvalues that are counted from
+        the bounded end of the spectrum on, so that they also show missed ones. Functions and fluxes
+        on triangles are computed for them (`kanpinn.accuracy.eigenvalue_bounds`); the modes are
+        not used.
+
+        Args:
+            tolerance: the width of an interval, relative to its eigenvalue, at which triangles are
+                no longer refined; by default twice the estimated errors, or 1e-8 without them.
+            budget: the most seconds for narrower intervals, after the first intervals are found.
+                With a budget, meshes of up to 4500 triangles are refined. With None there is no
+                limit of time, and meshes of up to 1500 triangles are refined.
+
+        Returns:
+            The bounds, or the reason why there are none.
+
+        Reference: Goerisch and He, The determination of guaranteed bounds to eigenvalues with the
+        use of variational methods (1990); Liu, A framework of verified eigenvalue bounds for
+        self-adjoint differential operators (2015).
+
+        Example:
+            >>> import math
+            >>> import kanpinn as kp
+            >>> class Membrane(kp.EigenProblem):
+            ...     domain = kp.Box(x=(0, 1), y=(0, 1))
+            ...     def operator(self, p, u):
+            ...         return -kp.laplacian(u)
+            ...     def conditions(self):
+            ...         return [kp.Dirichlet(self.domain.boundary)]
+            >>> modes = kp.eigen(Membrane(), kp.KAN(hidden=[16], degree=7), count=1)
+            >>> found = modes.intervals(tolerance=1e-4)
+            >>> found.lower[0] <= 2 * math.pi**2 <= found.upper[0] < found.lower[0] + 1e-8
+            True
+        """
+        try:
+            return self.certificate(tolerance, budget).bound()
+        except Unsuitable as reason:
+            return EigenvalueBounds(reason=str(reason))
+
+    def certificate(
+        self, tolerance: float | None = None, budget: float | int | None = None
+    ) -> EigenvalueCertificate:
+        """Return the bounds of `intervals` with all data that are needed to check them.
+
+        Args:
+            tolerance, budget: as for `intervals`.
+
+        Raises:
+            Unsuitable: if there are no bounds for the problem.
+        """
+        deadline, most = math.inf, MOST
+        if tolerance is not None:
+            number("tolerance", tolerance, above=True)
+        if budget is not None:
+            number("budget", budget, above=True)
+            deadline, most = time.perf_counter() + budget, 3 * MOST
+        if not self.count:
+            raise Unsuitable("there are no eigenvalues")
+        if self.values.is_complex():
+            raise Unsuitable("there are complex eigenvalues")
+        if self.problem.domain.dim != 2:
+            raise Unsuitable("bounds with fluxes on triangles are for domains in the plane")
+        values = self.values.double().cpu()
+        sizes = values.abs().clamp(min=1e-3 * float(values.abs().max()))
+        widths = sizes * (1e-8 if tolerance is None else tolerance)
+        if tolerance is None and self.estimates is not None:
+            widths = 2 * self.estimates.double().cpu()
+        return eigenvalue_certificate(self.problem, values.numpy(), widths.numpy(), most, deadline)
 
     def plot(
         self,

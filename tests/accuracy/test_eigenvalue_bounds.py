@@ -1,0 +1,115 @@
+"""Two-sided bounds of eigenvalues against eigenvalues that are known."""
+
+import itertools
+import math
+
+import numpy
+import pytest
+import torch
+from eigen_cases import DIRICHLET, NEUMANN, UNIT, Free, Membrane, Wind
+from scipy.optimize import brentq
+
+import kanpinn as kp
+from kanpinn.accuracy.eigenvalue_bounds import eigenvalue_certificate
+from kanpinn.pde.coefficients import Unsuitable
+
+
+class Plane(Membrane):
+    """A membrane with another domain, operator, mass or other conditions."""
+
+    def __init__(self, domain=UNIT, operator=None, mass=None, conditions=None):
+        self.domain = domain
+        self.operator = operator or super().operator
+        self.mass = mass or super().mass
+        self.conditions = conditions or super().conditions
+
+
+L_SHAPE = Plane(kp.LShape())
+STIFF_HALF = kp.Box(x=(0.5, 1), y=(0, 0.3))
+STRIP = kp.Box(x=(0, 1), y=(0, 0.3))
+
+
+def stiff(p):
+    return torch.where(p.x > 0.5, 4.0, 1.0)
+
+
+TWO_MATERIALS = Plane(
+    STRIP,
+    lambda p, u: -stiff(p) * kp.laplacian(u),
+    conditions=lambda: [
+        kp.Dirichlet(STRIP.boundary["x_min", "x_max"], 0.0),
+        kp.Neumann(STRIP.boundary["y_min", "y_max"], 0.0),
+        kp.Interface(STRIP, STIFF_HALF.boundary["x_min"], stiff),
+    ],
+)
+ELASTIC_SIDES = Plane(conditions=lambda: [kp.Robin(UNIT.boundary, 3.0, 1.0, 0.0)])
+OSCILLATOR = Plane(
+    kp.Box(x=(-6, 6), y=(-6, 6)),
+    lambda p, u: -kp.laplacian(u) + (p.x**2 + p.y**2 - 10) * u.value,
+)
+LARGEST = Plane(operator=lambda p, u: kp.laplacian(u), mass=lambda p, u: (2 * u.value,))
+
+
+def bounds(problem, exact, noise=1e-7, width=1e-6):
+    values = numpy.array(exact) + noise
+    return eigenvalue_certificate(problem, values, numpy.full(len(values), width)).bound()
+
+
+def two_materials():
+    """Roots of k cos(k/2) sin(k/4) + 2 k sin(k/2) cos(k/4), squared."""
+
+    def match(k):
+        return math.cos(k / 2) * math.sin(k / 4) + 2 * math.sin(k / 2) * math.cos(k / 4)
+
+    grid = numpy.linspace(1, 14, 131)
+    pairs = [(a, b) for a, b in itertools.pairwise(grid) if match(a) * match(b) < 0]
+    return [brentq(match, a, b, xtol=1e-14) ** 2 for a, b in pairs][:2]
+
+
+def elastic_sides():
+    """Twice the square of the first root of k tan(k/2) = 3."""
+    return [2 * brentq(lambda k: k * math.sin(k / 2) - 3 * math.cos(k / 2), 1, 3, xtol=1e-14) ** 2]
+
+
+@pytest.mark.parametrize(
+    ("problem", "exact", "widest"),
+    [
+        (L_SHAPE, [9.6397238440219], 1e-4),
+        (Membrane(), DIRICHLET[:2], 1e-6),  # the second of two equal eigenvalues is not asked for
+        (Free(), NEUMANN[:3], 1e-8),
+        (TWO_MATERIALS, two_materials(), 1e-6),
+        (ELASTIC_SIDES, elastic_sides(), 1e-6),
+        (OSCILLATOR, [-8.0, -6.0, -6.0], 1e-6),
+        (LARGEST, [-value / 2 for value in DIRICHLET[:3]], 1e-6),
+    ],
+    ids=["corner", "cut double", "free", "two materials", "Robin", "well", "largest"],
+)
+def test_exact_eigenvalues_are_between_their_bounds(problem, exact, widest):
+    found = bounds(problem, exact, width=widest)
+    assert found.numbers == tuple(range(1, len(exact) + 1)) and not found.ended
+    slack = 1e-13 * numpy.abs(exact)  # the rounding of the exact eigenvalues
+    assert (numpy.array(found.lower) <= exact + slack).all()
+    assert (numpy.array(found.upper) >= exact - slack).all()
+    assert (numpy.array(found.upper) - found.lower <= widest).all()
+
+
+def test_numbers_tell_of_eigenvalues_that_were_missed():
+    found = bounds(Membrane(), [DIRICHLET[0], DIRICHLET[3]], width=1e-3)
+    assert found.numbers == (1, 4) and found.missed == [2, 3]
+    assert str(found).startswith("eigenvalue 1 in [19.7392")
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (Wind(), "convection"),
+        (Plane(kp.Disk((0, 0), 1)), "straight sides"),
+        (Plane(mass=lambda p, u: ((p.x - 0.3) * u.value,)), "mass is not positive"),
+        (Plane(mass=lambda p, u: (u.value + kp.partial(u, "x"),)), "mass has derivatives"),
+        (Plane(conditions=lambda: [kp.Robin(UNIT.boundary, -1.0, 1.0, 0.0)]), "not coercive"),
+        (Plane(conditions=lambda: [kp.Robin(UNIT.boundary, "x", 1.0, 0.0)]), "vanishes"),
+    ],
+)
+def test_there_are_no_bounds_where_no_theory_gives_them(problem, reason):
+    with pytest.raises(Unsuitable, match=reason):
+        eigenvalue_certificate(problem, numpy.array([20.0]), numpy.array([1.0]), most=300)
