@@ -219,7 +219,8 @@ def slabs_in_cells(geometry: CutGeometry, regions: Sequence[Planar]) -> list[Sla
         regions: the regions of the domain.
     """
     boxes, found = physical(geometry.domain, geometry.tree.boxes), list[Slab]()
-    arcs, same = geometry.arcs, 1e-13 * float(boxes.abs().max())
+    arcs, size = geometry.arcs, float(boxes.abs().max())
+    same, beside = 1e-13 * size, 2e-12 * size
     counts = torch.bincount(arcs.cell, minlength=len(boxes)).tolist()
     own = arcs.cell.argsort(stable=True).split(counts)
     ends = list(zip(arcs.curve.tolist(), arcs.first.tolist(), arcs.last.tolist(), strict=True))
@@ -233,6 +234,10 @@ def slabs_in_cells(geometry: CutGeometry, regions: Sequence[Planar]) -> list[Sla
         curves += _upright(region, boxes[cell], torch.tensor(met, dtype=torch.float64))
         # Heights of curves that meet may differ by rounding.
         heights = [float(y) for one in curves for y in (one.start[1], one.stop[1])]
+        # A grid line does not divide a curve that ends beside it: the curve leaves the cell by as
+        # little, or a part of it that is as short is missing in the cell.
+        low, high = boxes[cell, :, 1].tolist()
+        heights = [low if y < low + beside else high if y > high - beside else y for y in heights]
         joined = dict[float, float]()
         for y in sorted(heights):
             last = next(reversed(joined.values()), math.inf)
@@ -240,10 +245,7 @@ def slabs_in_cells(geometry: CutGeometry, regions: Sequence[Planar]) -> list[Sla
         starts = [joined[y] for y in heights]
         parts = zip(curves, starts[0::2], starts[1::2], strict=True)
         if sides := [s for one, y, z in parts for s in one.sides(y, z) if s.high > s.low]:
-            try:
-                found += slabs(sides)
-            except ValueError:  # rounding in a tiny cell; `_complete` sees whether it matters
-                continue
+            found += slabs(sides)
     return found
 
 

@@ -7,8 +7,11 @@ import torch
 from cases import Manufactured, check_estimate, error_of, solved_in_cells
 
 import kanpinn as kp
+from kanpinn.geometry.division import DivisionEdge
+from kanpinn.geometry.planar import slab_rule
 from kanpinn.spaces.cells.geometry.cell_geometry import physical
 from kanpinn.spaces.cells.geometry.plane import CellCutter, Outline
+from kanpinn.spaces.cells.quadrature import slabs_in_cells
 from kanpinn.spaces.cells.tree import Tree
 
 F = torch.float64
@@ -59,6 +62,22 @@ def test_the_faces_and_arcs_of_each_cell_bound_its_part(geometry):
     along = arcs.ends[:, 1] - arcs.ends[:, 0]
     total.index_add_(0, arcs.cell, torch.stack([along[:, 1], -along[:, 0]], dim=1))
     assert float(total.abs().max()) < 2e-6 * float(geometry.half.max())
+
+
+@pytest.mark.parametrize("above", [5e-13, -5e-13])
+def test_the_parts_of_cells_fill_a_slit_domain_whose_tip_is_beside_a_grid_line(above):
+    tip, levels = (0.5 + 0.3 * 2.0**-31, 0.5 + above), 31
+    domain = kp.Polygon([(0, 0), (1, 0), (1, 0.48), tip, (1, 0.501), (1, 1), (0, 1)])
+    edges = [DivisionEdge(curve, curve) for curve in domain.curves]
+    cutter, at = CellCutter(Outline(domain), domain, 0, edges), 2 * torch.tensor(tip, dtype=F) - 1
+    found = cutter.cut(Tree.uniform([1, 1]))
+    for _ in range(levels):
+        low, high = found.tree.boxes.unbind(dim=1)
+        near = ((low <= at) & (at <= high)).all(dim=1)
+        found = cutter.cut(found.tree.split(found.tree.everywhere(near))[0])
+    _, weights = slab_rule(slabs_in_cells(found, [domain]), 4)
+    whole = found.tree.boxes[~found.is_cut].diff(dim=1).prod(dim=2).sum() / 4
+    assert float(weights.sum() + whole) == pytest.approx(domain.measure, rel=1e-14)
 
 
 @pytest.mark.parametrize("name", DOMAINS)
