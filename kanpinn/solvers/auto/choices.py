@@ -34,8 +34,8 @@ FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that choose their ow
 
 
 @torch.no_grad()
-def steepness(problem: Problem) -> tuple[bool, float]:
-    """Estimate how steep the solutions of a problem are, and how many waves they have.
+def steepness(problem: Problem) -> tuple[bool, float, bool]:
+    """Estimate how steep the solutions of a problem are, and see whether it is linear.
 
     For the operator c₂ u_xx + c₁ u_x + c₀ u and a domain of the width L, waves have the phase
     √(c₀/c₂) L over the domain, and an outflow layer has the width c₂ / c₁. The equations are
@@ -45,10 +45,11 @@ def steepness(problem: Problem) -> tuple[bool, float]:
         problem: the problem.
 
     Returns:
-        Whether solutions are too steep for a network without cells, and the mean phase of waves.
-        Solutions are too steep if the largest phase is above 15, or if L is above 225 layer widths.
-        The results are False and 0 if the highest order of derivatives is not 2, if the
-        coefficients of the second derivatives are 0, or if a coefficient is not finite.
+        Whether solutions are too steep for a network without cells, the mean phase of waves, and
+        whether the equation is linear. Solutions are too steep if the largest phase is above 15, or
+        if L is above 225 layer widths. The first two results are False and 0 if the highest order
+        of derivatives is not 2, if the coefficients of the second derivatives are 0, or if a
+        coefficient is not finite.
     """
     few = 64
     p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
@@ -58,9 +59,10 @@ def steepness(problem: Problem) -> tuple[bool, float]:
         return problem.equation(p, zero_jet(channels, p.coords, fields))
 
     channels, _ = find_channels(residual, p.names)
+    found = Linearised.at_zero(problem.equation, p, channels, fields)
+    linear, parts = found.is_affine(), found.slopes
     if channels.derivative_order != 2:
-        return False, 0.0
-    parts = Linearised.at_zero(problem.equation, p, channels, fields).slopes
+        return False, 0.0, linear
     axes = range(channels.dim)
     first, second = (
         max(float(coefficients_along(parts, channels, axis, r).abs().max()) for axis in axes)
@@ -70,9 +72,10 @@ def steepness(problem: Problem) -> tuple[bool, float]:
     low, high = problem.domain.bounds
     width = float((high - low).max())
     if not (0 < second < math.inf and float(waves.max()) + first < math.inf):
-        return False, 0.0
+        return False, 0.0, linear
     phases = waves * width
-    return float(phases.max()) > 15 or first * width / second > 15**2, float(phases.mean())
+    steep = float(phases.max()) > 15 or first * width / second > 15**2
+    return steep, float(phases.mean()), linear
 
 
 class Traits:
@@ -105,6 +108,7 @@ class Traits:
             for `marches`.
         takes_cells: whether networks in cells can solve the problem: in a box of up to three
             coordinates, a domain in the plane or a solid, without unknowns.
+        linear: whether the equation is linear, for problems that take cells; otherwise true.
         mixed: whether several fields in a box in space, with an equation whose quadratic energy is
             known, have values on some sides and fluxes on others. At edges between such sides
             solutions like r^0.7 are usual, so that continuous functions that minimise the energy
@@ -146,7 +150,8 @@ class Traits:
                 if known is None:
                     raise
                 self.takes_cells = False
-        steep, self.waves = steepness(problem) if self.takes_cells else (False, 0.0)
+        found = steepness(problem) if self.takes_cells else (False, 0.0, True)
+        steep, self.waves, self.linear = found
         self.mixed = self.boxed and self.dim == 3 and self.fields > 1
         self.mixed = self.mixed and not self.energetic and _is_mixed(problem)
         self.early_cells = self.dim == 1 or (self.takes_cells and bool(kinks))
@@ -354,14 +359,14 @@ class Family:
         choices: the choices, from small to large networks.
         patience: the number of successive trials that lower the residual little after which
             another family is tried.
-        part: the largest share of the time left that a trial may take, as long as networks of
-            another class have not been tried.
+        rate: the usual power of the seconds with which errors fall, for the forecast after the
+            first trial.
     """
 
     name: str
     choices: tuple[Choice, ...]
     patience: float = 2.0
-    part: float = 0.25
+    rate: float = 4.0
 
 
 def first_choice(problem: Problem) -> Choice:
@@ -395,7 +400,9 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
     if traits.energetic:
         yield Family("random inner functions, by the energy", tuple(_energies(traits)))
     if traits.marches:
-        yield Family("windows in time", _windows(traits, March))
+        yield Family(
+            "windows in time", _windows(traits, March), rate=10.0 if traits.dim < 3 else 4.0
+        )
     if traits.marches_in_cells:
         # On three evolutions in the plane no other network was as accurate after four minutes. The
         # tolerance of the last march is half the tolerance of the search, but at least 1e-14.
@@ -404,10 +411,12 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
             _placing(CellWindows, traits, March(aim), aim ** (-3 / 9), **rates)
             for aim in [rough] * (rough > tolerance) + [max(1e-14, 0.5 * tolerance)]
         )
-        yield Family("windows in time, cells in space", marches, part=0.6)
+        yield Family("windows in time, cells in space", marches, rate=3.0)
     if traits.dim == 1 and traits.boxed:
         yield Family("splines", _splines(traits, [16 * 2**i for i in range(11)]))
-    cells = [Family("cells", tuple(_cells(traits, tolerance)))] if traits.takes_cells else []
+    cells = []
+    if traits.takes_cells:
+        cells.append(Family("cells", tuple(_cells(traits, tolerance)), rate=6.0 / traits.dim))
     early = traits.early_cells
     if traits.mixed:
         cells.insert(0, by_energy)
@@ -415,12 +424,8 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
     # Degree 11 on few intervals: on four smooth problems in two dimensions this was ten times more
     # accurate than fewer units of degree 9 on ten intervals with the same number of coefficients.
     smooth = [(units, 11, 4) for units in _growing(traits, first=24)]
-    # In space a fourth network would take longer than the first solve in cells.
-    few = 3 if cells and traits.dim == 3 and not early else len(smooth)
-    yield Family("random inner functions", _random(traits, smooth[:few]), 1.0 if cells else 2.0)
+    yield Family("random inner functions", _random(traits, smooth), 1.0 if cells else 2.0)
     yield from [] if early else cells
-    if few < len(smooth):
-        yield Family("random inner functions, more units", _random(traits, smooth[few:]))
     sizes = ((32, 16), (48, 24), (64, 32), (96, 40), (128, 56), (192, 72), (256, 96))
     fine = [(units, [9, 7], grid) for units, grid in sizes]
     yield Family("random inner functions, finer grids", _random(traits, fine))
@@ -431,7 +436,10 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
 def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
     """Yield networks in cells, to be solved to smaller and smaller tolerances.
 
-    Each solve starts with the cells of the solve before. The last tolerance is half of the wanted
+    Each solve starts with the cells and the function of the solve before. In space, and for
+    nonlinear equations in the plane, the first solve has polynomials of a low degree: for the flow
+    in a cavity it took a fifth of the time of the next solve, which was no dearer without it. The
+    last tolerance is half of the wanted
     tolerance, since errors were up to 1.1 times their estimates. There is no other tolerance
     between 1e-7 and the last tolerance: such a solve is not corrected for rounding, which the
     error estimate does not see.
@@ -447,12 +455,14 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
         largest = 64  # cells along each coordinate, above which a first solve takes too long
         count = min(largest, max(count, 2 ** math.ceil(math.log2(traits.waves / most))))
         degree = min(Cells.highest, max(degree, math.ceil(traits.waves / count) + 10))
-    for tolerance in (*(one for one in (1e-4, 1e-7) if one > wanted), 0.5 * wanted):
-        method, work = (
-            AdaptiveLeastSquares(tolerance),
-            tolerance ** (-1.5 * traits.dim / (degree + 1)),
-        )
-        yield _placing(Cells, traits, method, work, degree=degree, cells=count)
+    aims = [(degree, aim) for aim in (1e-4, 1e-7) if aim > wanted]
+    rough, low = 1e-2, {1: degree, 2: 6, 3: 4}[traits.dim]
+    if rough > wanted and (traits.dim == 3 or not traits.linear) and low < degree and count == 4:
+        aims.insert(0, (low, rough))
+    for k, aim in (*aims, (degree, 0.5 * wanted)):
+        size = math.comb(k + traits.dim, traits.dim)  # polynomials in a cell
+        work = size**1.5 * aim ** (-1.5 * traits.dim / (k + 1))
+        yield _placing(Cells, traits, AdaptiveLeastSquares(aim), work, degree=k, cells=count)
 
 
 def _ritz(traits: Traits, wanted: float) -> Choice:

@@ -6,9 +6,10 @@ decide whether it fits into the time left.
 """
 
 import copy
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -445,16 +446,16 @@ class TrialSearch:
     space, for evolutions in the plane; splines, in one dimension; cells; random inner functions;
     random inner functions on finer grids; and sums of functions of one coordinate. Cells come
     before random inner functions for many waves, outflow layers, corners and edges that point
-    inwards, and small holes in the plane. Otherwise cells come after random inner functions; in
-    space they come after the three smallest of these networks, since larger networks take longer
-    than cells. Above three dimensions the families are sums of functions of one coordinate, linear
-    inner functions, and inner functions that are found by variable projection.
+    inwards, and small holes in the plane. Above three dimensions the families are sums of functions
+    of one coordinate, linear inner functions, and inner functions that are found by variable
+    projection.
 
-    The search goes on with the next family after trials that lower the residual little. When all
-    families have been tried, the family with the least residual goes on, at first with other
-    points, until the time is used up. As long as networks of another kind have not been tried, a
-    trial is postponed if it would take more than a quarter of the time left. For a march with cells
-    in space this fraction is 0.6.
+    The families race. Each has a forecast from its own errors and seconds, see `Climb.needed`. The
+    family with the least forecast goes on if the forecast is at most twice the time of the search
+    so far; otherwise the next family makes its first trial. So a family that does not converge, or
+    converges slowly, costs at most a part of the time. When all families have been tried and none
+    has a forecast, the family with the least residual goes on, at first with other points, until
+    the time is used up.
 
     The errors of two successive solutions are estimated from their comparison. Let the residual of
     the second solution at fresh points (points that no solve has used) be ρ times the residual of
@@ -566,8 +567,9 @@ class TrialSearch:
         load_libraries()
         with entered(self.observers):  # around all trials: one line shows the progress of all
             climbs = [Climb(family) for family in families(Traits(self.problem), self.tolerance)]
-            for climb, part in turns(climbs, self._is_over):
-                self._step(climb, part)
+            while not self._is_over() and (turn := next_turn(climbs, self)) is not None:
+                climb, share = turn
+                self._step(climb, share)
                 if self._is_over():
                     climb.ended = climb.ended or "the search ends here"
                 if climb.ended:
@@ -592,12 +594,12 @@ class TrialSearch:
             solution, errors=measured, reference=known, reference_seconds=waited, seconds=seconds
         )
 
-    def _step(self, climb: "Climb", part: float) -> None:
+    def _step(self, climb: "Climb", share: float) -> None:
         """Make the next trial of a family, or store the reason why there is no further trial.
 
         Args:
             climb: the trials of the family, which get the new trial.
-            part: the largest share of the time left that the trial may take.
+            share: the part of the time left that the trial may take.
         """
         planned, known = climb.following(), climb.last or self.best
         if planned is None:
@@ -605,11 +607,12 @@ class TrialSearch:
             return
         if self.problem.unknowns:  # confidence intervals are right for loss weights 1 only
             planned = replace(planned, loss=replace(planned.loss, balance=None))
-        choice, late = self._fitting(planned, known, climb, part)
+        choice, late = self._fitting(planned, known, climb)
         if choice is None:
+            climb.ended = late
             return
         try:
-            trial = self._try(choice, climb.family.name, known)
+            trial = self._try(choice, climb.family.name, known, share)
             trial = self._with_enough_points(trial, climb.family.name, known)
         except InputError as error:
             # For example, time windows are refused if conditions couple different times.
@@ -623,7 +626,7 @@ class TrialSearch:
         climb.ended = climb.ended or late
 
     def _fitting(
-        self, choice: Choice, known: Trial | None, climb: "Climb", part: float
+        self, choice: Choice, known: Trial | None, climb: "Climb"
     ) -> tuple[Choice | None, str]:
         """Return a choice that fits into the time left.
 
@@ -631,35 +634,32 @@ class TrialSearch:
             choice: the choice that is next in the family.
             known: the trial from which the time is forecast; None before the first trial.
             climb: the trials of the family.
-            part: the largest share of the time left that the trial may take.
 
         Returns:
             The choice, or the choice with fewer units, or None if neither fits into the time left;
             and the reason, as text, why the result is not `choice`, which is empty if it is
-            `choice` or if the trial is only postponed.
+            `choice`.
         """
-        late = None if known is None else unaffordable(choice, known, self._left)
+        late = None if known is None else unaffordable(choice, known, self.left)
         if known is None or late is None:
-            most = part * self._left
-            climb.postponed = part < 1 and known is not None and forecast(choice, known) > most
-            return (None if climb.postponed else choice), ""
+            return choice, ""
         if choice.kind is known.choice.kind:
             self.late = self.late or f"{choice}, {late}"
         if climb.last is not None and known.choice.units and known.choice.kind is choice.kind:
             # Forecasts may be too low. A smaller network must have at least 1.1 times the units.
-            part = (0.9 * max(self._left, 0.0) / forecast(choice, known)) ** (1 / 3)
+            part = (0.9 * max(self.left, 0.0) / forecast(choice, known)) ** (1 / 3)
             if part * choice.units >= 1.1 * known.choice.units:
                 return choice.smaller(part), late
-        climb.ended = late
         return None, late
 
-    def _try(self, choice: Choice, why: str, known: Trial | None) -> Trial:
+    def _try(self, choice: Choice, why: str, known: Trial | None, share: float = 1.0) -> Trial:
         """Solve with a choice, and return the trial with its solution.
 
         Args:
             choice: the choice.
             why: the name of its family.
             known: an earlier trial, from which the solve starts; None for the first trial.
+            share: the part of the time left that the solve may take.
         """
         begun, last = self.seconds, list[SolverState]()
         network = choice.network(self.seed, self.dtype, self.device)
@@ -672,7 +672,7 @@ class TrialSearch:
             earlier = self._earlier = []  # the choices differ now: drop later records
             if self.announce is not None:
                 self.announce(choice, why, self.state)
-        left = self._left - (0.0 if known is None else beside_steps(choice, known))
+        left = share * self.left - (0.0 if known is None else beside_steps(choice, known))
         budget = earlier[0]["budget"] if earlier else max(left, 1e-3)
         solution = solve_discretized(
             discretization,
@@ -709,7 +709,7 @@ class TrialSearch:
             if fresh is None or not fresh.overfitted or trial.failed:
                 break
             choice = trial.choice.with_more_points(factor, only_boundary=fresh.on_boundary)
-            if unaffordable(choice, trial, self._left / 2):
+            if unaffordable(choice, trial, self.left / 2):
                 break
             denser = self._try(choice, why, known)
             if denser.failed or self.interrupted:
@@ -763,7 +763,7 @@ class TrialSearch:
             before: an earlier trial, which is compared with the finer solution if the comparison
                 of `trial` leaves the error unknown; None for no other comparison.
         """
-        finer = finer_solution(trial, self._left)
+        finer = finer_solution(trial, self.left)
         if finer is None or finer.status.startswith(error_estimate.ENDED):
             self.interrupted |= finer is not None and finer.status == STOPPED_BY_USER
             return trial
@@ -784,7 +784,7 @@ class TrialSearch:
             self.best = trial
 
     @property
-    def _left(self) -> float:
+    def left(self) -> float:
         """The seconds left of the budget."""
         return self.budget - self.seconds
 
@@ -792,7 +792,7 @@ class TrialSearch:
         """Return whether the search ends: tolerance reached, budget used up, or interrupted."""
         if self.best is None:
             return False  # there is at least one trial
-        return self.best.error <= self.tolerance or self._left <= 0 or self.interrupted
+        return self.best.error <= self.tolerance or self.left <= 0 or self.interrupted
 
     def _finished(self, best: Trial) -> Solution:
         """Return the best trial's solution with the log, and a status by its estimated error.
@@ -811,7 +811,7 @@ class TrialSearch:
                 status = f"{FAILED}: the budget of {self.budget:g} s is too small for a first trial"
             return replace(solution, status=status)
         ended, uncompared = "", UNCOMPARED in status
-        if self._left <= 0 or self.late or status.startswith(OUT_OF_TIME):
+        if self.left <= 0 or self.late or status.startswith(OUT_OF_TIME):
             ended = f"the budget of {self.budget:g} s ended the search"
             if not status.startswith(OVERFITTED):
                 solution = replace(solution, status=f"stopped: {ended}")
@@ -837,8 +837,6 @@ class Climb:
     Args:
         family: the family whose choices are tried.
         ended: the reason why no further choice is tried, as text; empty before the end.
-        postponed: whether other families are tried first, since the next trial would take much of
-            the time left.
         trials: the trials of the family so far.
         idle: the number of successive trials that have lowered the residual little; some trials
             count half, see `see`.
@@ -849,7 +847,6 @@ class Climb:
 
     family: Family
     ended: str = ""
-    postponed: bool = False
     trials: list[Trial] = field(default_factory=list)
     idle: float = 0.0
     taken: int = 0
@@ -870,6 +867,37 @@ class Climb:
     def is_idle(self) -> bool:
         """True if the last trials have lowered the residual little."""
         return self.idle >= self.family.patience
+
+    def needed(self, tolerance: float) -> float:
+        """Return the seconds after which the error is expected to be within a tolerance.
+
+        The error e is extrapolated as a power of the family's seconds T so far, from two trials:
+        e ~ T^-r. After one trial r is the family's usual rate. If the last error is not known yet,
+        the next trial is needed to know it, and a further trial to reach the tolerance.
+
+        Args:
+            tolerance: the relative L2 error.
+
+        Returns:
+            The seconds; infinite before the first trial, if the climb is idle, and if the errors
+            do not decrease.
+        """
+        choice, last = self.following(), self.last
+        if choice is None or last is None or self.is_idle:
+            return math.inf
+        if math.isinf(last.error):
+            return 2 * forecast(choice, last)
+        errors = [trial.error for trial in self.trials]
+        spent = list(itertools.accumulate(trial.seconds for trial in self.trials))
+        known = [(t, e) for t, e in zip(spent, errors, strict=True) if math.isfinite(e)]
+        rate = self.family.rate
+        if len(known) > 1:
+            (before, larger), (after, smaller) = known[-2:]
+            rate = math.log(larger / smaller) / math.log(after / before) if smaller else math.inf
+        if rate <= 0:
+            return math.inf
+        reached = math.log(max(last.error / tolerance, 1.0)) / rate  # log of a ratio of seconds
+        return spent[-1] * math.expm1(reached) if reached < 100 else math.inf
 
     def far_behind(self, trial: Trial) -> Trial | None:
         """Return an earlier trial whose loss at fresh points is at least twice as large.
@@ -907,6 +935,9 @@ class Climb:
             tried: the choice of the trial as `following` returned it.
         """
         trial, before, stalled = verdict.second, self.loss, 0.5
+        if self.last is not None and verdict.first is not None:
+            if verdict.first.choice is self.last.choice:
+                self.trials[-1] = verdict.first  # with its error
         idle = self.last is not None and verdict.part > stalled
         if self._with_other_points() is not None:
             self.other_points = True
@@ -946,25 +977,29 @@ class Climb:
         return ""
 
 
-def turns(climbs: Sequence[Climb], is_over: Callable[[], bool]) -> Iterator[tuple[Climb, float]]:
-    """Yield the family whose turn it is to make a trial, and the share of the time left for it.
+def next_turn(climbs: Sequence[Climb], search: TrialSearch) -> tuple[Climb, float] | None:
+    """Return the family that makes the next trial, and its share of the time left.
 
-    A family is a list of networks of one kind, from small to large; a `Climb` has its trials. Each
-    climb goes on until it is idle, has ended or is postponed. After all climbs, the climb with the
-    least residual goes on. As long as networks of another class have not been tried, a trial may
-    take only the share `Family.part` of the time left, and is postponed if it would take more.
+    The first trial of a family gets half of the time left if networks of other kinds are to come.
 
     Args:
-        climbs: the climbs of all families, in order.
-        is_over: returns whether the search ends before the next trial.
+        climbs: the climbs of all families, in the order of their first trials.
+        search: the search, with its tolerance and time.
+
+    Returns:
+        The climb and the share; None if all families have ended.
     """
-    kinds = [climb.family.choices[0].kind for climb in climbs]
-    for place, climb in enumerate(climbs, 1):
-        part = climb.family.part if set(kinds[place:]) - set(kinds[:place]) else 1.0
-        while not (is_over() or climb.ended or climb.is_idle or climb.postponed):
-            yield climb, part
-    while not is_over() and (left := [c for c in climbs if not c.ended]):
-        yield min(left, key=lambda c: c.loss), 1.0
+    patience, least = 2.0, 4.0  # relative to the time so far, and in seconds
+    tried = [climb for climb in climbs if climb.trials and not climb.ended]
+    fresh = [climb for climb in climbs if not (climb.trials or climb.ended)]
+    needed = [climb.needed(search.tolerance) for climb in tried]
+    soonest = min(needed, default=math.inf)
+    if fresh and soonest > max(least, patience * search.seconds):
+        kinds = {climb.family.choices[0].kind for climb in (*fresh, *tried)}
+        return fresh[0], 0.5 if len(kinds) > 1 else 1.0
+    if math.isfinite(soonest):
+        return tried[needed.index(soonest)], 1.0
+    return (min(tried, key=lambda climb: climb.loss), 1.0) if tried else None
 
 
 def finer_solution(trial: Trial, left: float) -> Solution | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import torch
@@ -468,16 +469,23 @@ class Cells(Network):
     def take(self, known: Network) -> bool:
         """Copy the cells and the function of another network, singular functions included.
 
+        Polynomials of a lower degree are copied as they are. Of polynomials of a higher degree the
+        terms of this network's degree are copied.
+
         Returns:
-            Whether `known` is a network in cells, with the same boxes of level 0 and polynomials.
-            If not, nothing is copied.
+            Whether `known` is a network in cells with the same boxes of level 0, and with
+            polynomials of the same kind. If not, nothing is copied.
         """
-        if not isinstance(known, Cells):
+        if not isinstance(known, Cells) or known.tree.roots != self.tree.roots:
             return False
-        if (known.tree.roots, known.polynomials) != (self.tree.roots, self.polynomials):
+        if replace(known.polynomials, degree=self.polynomials.degree) != self.polynomials:
             return False
         self.better = None
-        self.layer.reset(known.tree, known.layer.frames, known.layer.coefficients)
+        terms, known_terms = self.polynomials.size, known.layer.coefficients
+        shared = known_terms[:, :terms]
+        coefficients = shared.new_zeros(len(shared), terms, shared.shape[2])
+        coefficients[:, : shared.shape[1]] = shared
+        self.layer.reset(known.tree, known.layer.frames, coefficients)
         self.corners = deepcopy(known.corners)
         if self.enrichment is not None and known.enrichment is not None:
             own = self.enrichment.coefficients
