@@ -206,9 +206,20 @@ def with_undetermined(estimate: Estimate, solution: Solution) -> Estimate:
     if errors is None or found is None or own or not (steady and found.reacts):
         return estimate
     nearest = resonance(solution.discretization, solution.residuals, found)
-    if nearest is None or not 0 < errors.l2_relative < nearest.undetermined:
+    return estimate if nearest is None else at_least(estimate, nearest.undetermined)
+
+
+def at_least(estimate: Estimate, undetermined: float) -> Estimate:
+    """Return an estimate with at least the relative L2 error in nearly singular directions.
+
+    Args:
+        estimate: the estimate from a comparison.
+        undetermined: the error in nearly singular directions.
+    """
+    errors = estimate.errors
+    if errors is None or not 0 < errors.l2_relative < undetermined:
         return estimate
-    factor = nearest.undetermined / errors.l2_relative
+    factor = undetermined / errors.l2_relative
     return replace(estimate, errors=errors.scaled(factor), reason=UNDETERMINED)
 
 

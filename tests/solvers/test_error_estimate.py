@@ -10,10 +10,10 @@ from cases import Known, Manufactured, Stated, Waves, formulas
 from commands import solved
 
 import kanpinn as kp
-from kanpinn.accuracy import Estimate
+from kanpinn.accuracy import Errors, Estimate
 from kanpinn.solvers import error_estimate
 from kanpinn.solvers.auto.choices import first_choice
-from kanpinn.solvers.auto.search import Trial, judge
+from kanpinn.solvers.auto.search import Trial, TrialSearch, judge
 from kanpinn.solvers.error_estimate import estimate_error, finer_solves, judged_by_tolerance
 from kanpinn.spaces.cells.problem import ProblemInPlane
 
@@ -98,8 +98,7 @@ def test_two_wrong_minima_of_a_nonlinear_residual_give_no_estimate():
     assert found.contraction < 0.7 and "terms of a nonlinear equation" in found.doubt
 
 
-@pytest.mark.parametrize(("viscosity", "determined"), [(0.2, True), (0.04, False)])
-def test_a_layer_that_its_data_hardly_hold_in_place_has_no_small_error(viscosity, determined):
+def burgers(viscosity):
     """u u' = ε u'' from 1 to -1: shifts of the layer change the residual by exp(-1 / ε)."""
     line = kp.Box(x=(-1, 1.37))
     values = kp.Dirichlet(line.boundary, lambda p: 1 - 2 * (p.x > 0).to(p.x))
@@ -107,8 +106,24 @@ def test_a_layer_that_its_data_hardly_hold_in_place_has_no_small_error(viscosity
     def equation(p, u):
         return u.value * kp.partial(u, "x") - viscosity * kp.laplacian(u)
 
-    solution = kp.solve(Stated(line, equation, [values]), kp.KAN([1, 1], 9, 256), seed=0)
+    return Stated(line, equation, [values])
+
+
+@pytest.mark.parametrize(("viscosity", "determined"), [(0.2, True), (0.04, False)])
+def test_a_layer_that_its_data_hardly_hold_in_place_has_no_small_error(viscosity, determined):
+    solution = kp.solve(burgers(viscosity), kp.KAN([1, 1], 9, 256), seed=0)
     assert (estimate_error(solution).errors.l2_relative < 1e-6) == determined
+
+
+def test_a_coarse_layer_has_at_least_the_error_of_a_finer_one_in_directions_that_it_hides():
+    search, pair = TrialSearch(problem=burgers(0.04)), []
+    for grid in (4, 256):
+        solution = kp.solve(search.problem, kp.KAN([1, 1], 9, grid), seed=0)
+        estimate = Estimate(Errors(*[1e-3] * 6), 0.1, 0.0)
+        found = dataclasses.replace(solution, estimate=estimate)
+        pair.append(Trial(choice=None, solution=found, seconds=1.0))
+    coarse, fine = pair
+    assert [search._as_determined(one).error for one in (coarse, fine, coarse)] == [1e-3, 1, 1]
 
 
 def test_a_poorer_solution_of_unknown_error_is_no_failure():

@@ -427,15 +427,6 @@ def checked(trial: Trial, minimum: Trial) -> Trial:
     return trial.estimated(distance.scaled(least / distance.l2_relative), None)
 
 
-def _as_determined(trial: Trial) -> Trial:
-    """Return a trial with the error that remains where the data hardly determine the solution."""
-    known = trial.solution.estimate
-    if known is None:
-        return trial
-    estimate = error_estimate.with_undetermined(known, trial.solution)
-    return replace(trial, solution=replace(trial.solution, estimate=estimate))
-
-
 @dataclass(kw_only=True)
 class TrialSearch:
     """The search for a solution by trials of networks, points and optimizers.
@@ -494,6 +485,8 @@ class TrialSearch:
             its solve can continue.
         best: the trial with the least estimated error; None before the first trial.
         minimum: the last trial that minimised an energy; None if there is none.
+        undetermined: of the trials with an error in nearly singular directions the one with the
+            least residual; None if there is none.
         log: lines that tell the trials, and the reasons why families ended.
         interrupted: whether the user interrupted a trial.
         late: the first choice that did not fit into the time left, in words; empty if all did.
@@ -515,6 +508,7 @@ class TrialSearch:
     checkpoint: Mapping[str, Any] | None = None
     best: Trial | None = field(default=None, init=False)
     minimum: Trial | None = field(default=None, init=False)
+    undetermined: Trial | None = field(default=None, init=False)
     log: list[str] = field(default_factory=list, init=False)
     interrupted: bool = field(default=False, init=False)
     late: str = field(default="", init=False)
@@ -581,7 +575,7 @@ class TrialSearch:
             assert self.best is not None
             best = self.best if self.interrupted else self._confirmed(self.best)
             if best is not self.best or best.error > self.tolerance:
-                best = _as_determined(best)
+                best = self._as_determined(best)
             solution = self._finished(best)
         begun = time.perf_counter()
         known, norm, waited = reference_and_norm(solution.problem, reference, errors)
@@ -778,10 +772,30 @@ class TrialSearch:
         Errors within the tolerance count after a check that the data determine the solution.
         """
         if trial.error <= self.tolerance:
-            trial = _as_determined(trial)
+            trial = self._as_determined(trial)
         best = self.best  # `trial` may be the best trial with a new estimate
         if best is None or best.choice is trial.choice or trial.better_than(best):
             self.best = trial
+
+    def _as_determined(self, trial: Trial) -> Trial:
+        """Return a trial with the error that remains where the data hardly determine the solution.
+
+        A layer that is not resolved hides nearly singular directions. So the error that another
+        trial with a smaller residual has in these directions counts as well.
+        """
+        known = trial.solution.estimate
+        if known is None:
+            return trial
+        estimate, finest = (
+            error_estimate.with_undetermined(known, trial.solution),
+            self.undetermined,
+        )
+        if finest is not None and finest.loss < trial.loss:
+            estimate = error_estimate.at_least(estimate, finest.error)
+        found = replace(trial, solution=replace(trial.solution, estimate=estimate))
+        if found.error > trial.error and (finest is None or found.loss < finest.loss):
+            self.undetermined = found
+        return found
 
     @property
     def left(self) -> float:
