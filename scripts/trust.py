@@ -18,6 +18,8 @@ polygons, slits and domains with holes, some with coefficients that jump, are so
 chosen. Finite elements on meshes that are graded to all corners know their solutions.
 `eigenvalues`: random eigenvalue problems of twenty kinds, whose eigenvalues are known, are solved
 with nothing chosen, also near a real or complex number.
+`budgets`: problems of fifteen kinds, with nothing chosen or with given networks, get random budgets
+from 2 to 60 s: nothing may take 20 % and 5 s more. Budgets are seconds of the processor here.
 `domains`: networks in cells solve five equations on random domains of ten kinds.
 `intervals`: inverse problems are solved for many draws of the noise: their 95% intervals must hold
 the truth in 90 to 99%, and be as wide as the Cramér–Rao bound.
@@ -25,7 +27,7 @@ the truth in 90 to 99%, and be as wide as the Cramér–Rao bound.
 How: a section that has been measured by the same sources of kanpinn, with the same options, is not
 measured again. trust_files.py does the same for what kanpinn says of files.
 
-How long: some six hours on one core; --only SECTION ... measures some of the sections; --smoke:
+How long: some seven hours on one core; --only SECTION ... measures some of the sections; --smoke:
 a minute of the processor.
 
 Writes to --output: trust.json, failures.md, and tables of the solves.
@@ -33,7 +35,7 @@ Writes to --output: trust.json, failures.md, and tables of the solves.
 
 from pathlib import Path
 
-from hostile import domains, ill_posed, intervals, units
+from hostile import budgets, domains, ill_posed, intervals, units
 from hostile.adversarial import figures as adversarial
 from hostile.bounds import certified
 from hostile.bounds import figures as bounded
@@ -72,6 +74,7 @@ SECTIONS = {
             "eigen_budget": (30, 2, "seconds of each search"),
         },
     ),
+    "budgets": Section(budgets.figures, {"budgets": (100, 1, "random tasks with random budgets")}),
     "domains": Section(domains.figures, {"halves": (2, 1, "draws of each domain and equation")}),
     "intervals": Section(intervals.figures, {"noises": (200, 1, "draws of each problem's noise")}),
 }

@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -88,8 +89,7 @@ def loss_cost(residuals: Residuals) -> StepCost:
     The time is measured with at most 1024 residual vectors of each loss term, and extrapolated to
     all of them.
     """
-    few, part = _few(residuals, 1024)
-    return StepCost(part * _timed(few.loss), 0)
+    return StepCost(_seconds(residuals, Residuals.loss, 1024), 0)
 
 
 def gradient_cost(residuals: Residuals) -> StepCost:
@@ -98,8 +98,8 @@ def gradient_cost(residuals: Residuals) -> StepCost:
     The time is measured with at most 256 residual vectors of each loss term, and extrapolated to
     all of them. The memory is taken to be 64 bytes for each parameter of the network.
     """
-    few, part = _few(residuals)
-    return StepCost(part * _timed(few.backward), 64 * residuals.surrogate.network.parameter_count)
+    memory = 64 * residuals.surrogate.network.parameter_count
+    return StepCost(_seconds(residuals, Residuals.backward, 256), memory)
 
 
 def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -> StepCost | None:
@@ -118,13 +118,13 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
     Returns:
         The cost; None if most entries of J are zero, when the estimate would be far too large.
     """
-    few, part = _few(residuals)
-    rows: list[torch.Tensor] = []
-    seconds = part * _timed(lambda: rows.extend(j for j, _ in few.rows(layers)))
+    few, part = _few(residuals, 8)
+    rows = [j for j, _ in few.rows(layers)]
     width = rows[0].shape[1]
     entries = sum(int(torch.count_nonzero(j)) for j in rows)
     if entries < 0.25 * sum(j.numel() for j in rows):
         return None
+    seconds = _seconds(residuals, lambda few: [*few.rows(layers)], 256)
     size = min(width, 256)
     generator, larger = torch.Generator().manual_seed(0), (width / size) ** 3
     block = torch.randn(3 * size, size, generator=generator, dtype=torch.float64).to(rows[0])
@@ -141,7 +141,7 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
     return StepCost(seconds, held * block.element_size())
 
 
-def _few(residuals: Residuals, most: int = 256) -> tuple[Residuals, float]:
+def _few(residuals: Residuals, most: int) -> tuple[Residuals, float]:
     """Return the loss with at most `most` residual vectors of each term, to measure its cost.
 
     Returns:
@@ -155,6 +155,26 @@ def _few(residuals: Residuals, most: int = 256) -> tuple[Residuals, float]:
     whole = sum(len(range(term.rows)[share(term.rows)]) for term in residuals.terms)
     part = whole / max(1, sum(len(range(term.rows)[share(term.rows)]) for term in chosen))
     return Residuals(residuals.surrogate, chosen), part
+
+
+def _seconds(residuals: Residuals, work: Callable[[Residuals], object], most: int) -> float:
+    """Return the seconds that a function of a loss takes, extrapolated from few residual vectors.
+
+    They are measured with 8 residual vectors of each term, and with four times as many again and
+    again, as long as that takes less than a quarter of a second.
+
+    Args:
+        residuals: the loss.
+        work: the function.
+        most: the largest number of residual vectors of each term.
+    """
+    count, enough = 8, 0.25
+    while True:
+        few, part = _few(residuals, count)
+        seconds = _timed(partial(work, few))
+        if count >= most or seconds > enough:
+            return part * seconds
+        count = min(4 * count, most)
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -271,6 +291,13 @@ class Stage(Kept, ABC):
     @abstractmethod
     def step(self) -> Step:
         """Change the surrogate's coefficients once, and return the result."""
+
+    def planned(self) -> StepCost | None:
+        """Plan the first step, so that it fits into `seconds_left`, and return its expected cost.
+
+        By default nothing is planned, and None is returned: `Method.cost` tells the cost.
+        """
+        return None
 
     def short(self) -> str:
         """Return a text on what is incomplete if the run ends now; empty if nothing is."""

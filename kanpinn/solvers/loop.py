@@ -227,8 +227,11 @@ def run_stages(
             state.stage = stage = state.optimizer.start(state.residuals, seed)
             state.clock.expected = None
             if state.clock.budget_seconds is not None:
-                with suppress(*BREAKDOWNS):  # the step itself may try other starts
-                    state.clock.expected = state.optimizer.cost(state.residuals)
+                stage.seconds_left = state.clock.left
+                # If the forecast breaks down, the step itself may try other starts.
+                with suppress(*BREAKDOWNS), state.clock.timed(progress.stage_index):
+                    cost = stage.planned() if memory is None else None
+                    state.clock.expected = cost or state.optimizer.cost(state.residuals)
             if memory is None:
                 state.least = Least(state.history.rows[-1]["loss"], progress.step)
             else:

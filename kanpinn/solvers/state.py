@@ -300,13 +300,12 @@ class Clock:
             mean = own or self.seconds[progress.stage_index] / progress.stage_step
         elif self.expected is not None:
             mean = self.expected.seconds
-        if not progress.step:
-            mean = mean / 2 if mean > 1 else 0.0
         seconds, step = self._used(mean)
-        if seconds + step <= self.budget_seconds:
+        first = not progress.step
+        if seconds + (step / 2 if first else step) <= self.budget_seconds or (first and step <= 1):
             return None
         given = f"the budget of {self.budget_seconds:g} s"
-        if not progress.step:
+        if first:
             return f"{given} is too small: a step takes {self.expected}"
         times = f"{seconds:.3g} s are used, a step takes {step:.2g} s"
         return f"{given} leaves no time for another step ({times})"

@@ -18,6 +18,8 @@ from torch import Tensor
 from kanpinn._support.distributed import extremes
 from kanpinn._support.errors import UNCOMPARED
 from kanpinn.jets import Channels, coefficients_along
+from kanpinn.linalg.reflections import operations_per_second
+from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.memory import too_many
@@ -305,11 +307,13 @@ class SolvePace:
     """The times of solves on one mesh after another, and predictions for the next mesh.
 
     Attributes:
-        cells, seconds: the number of cells of the last mesh, and the seconds of a solve on it.
+        cells, seconds: the number of cells of the last mesh, and the seconds of a solve on it;
+            before the first solve, those of its forecast.
         power: the exponent p such that the time of a solve is proportional to (number of cells)^p,
             determined from the last two meshes.
         dearer: the time of the last comparison with a solution of higher degree, divided by the
             time of the solve on its mesh; 0 if there was no comparison.
+        comparison: the forecast of the seconds of the first comparison; 0 without a forecast.
         begun: the start of the present step, by `time.perf_counter`.
     """
 
@@ -317,6 +321,7 @@ class SolvePace:
     seconds: float = 0.0
     power: float = 1.25
     dearer: float = 0.0
+    comparison: float = 0.0
     begun: float = 0.0
 
     def begin(self) -> None:
@@ -345,6 +350,35 @@ class SolvePace:
             power = math.log(seconds / self.seconds) / math.log(cells / self.cells)
             self.power = min(max(power, least), most)
         self.cells, self.seconds = cells, seconds
+
+    def forecast(self, system: CellSystem, finer: CellGeometry, degree: int) -> tuple[float, float]:
+        """Forecast the seconds of the first solve, and of its comparison with a better solution.
+
+        The seconds of a solve are those of the present step so far, in which the least-squares
+        problem was linearised, 5 ms for each cell whose rows are eliminated, and the operations of
+        an elimination at the speed of this machine. A comparison in smaller cells takes two solves.
+        They count twice: in such cells conjugate gradients may fail first.
+
+        Args:
+            system: the least-squares problem, linearised in this step.
+            finer: the cells of the better solution.
+            degree: the degree of the solve, which may differ from that of `system`.
+        """
+        present, each, more, assembly = system.polynomials, 5e-3, 2, self.spent
+        self.cells, models = len(system.geometry.tree), len({one.model for one in system.groups})
+
+        def solve(degree: int, cells: CellGeometry | None = None) -> float:
+            points = ((degree + 3) / (present.degree + 3)) ** present.dim
+            points *= len(cells.tree) / self.cells if cells else 1.0
+            work = system.operations(degree, cells) / operations_per_second()
+            return points * assembly + each * (len(cells.tree) if cells else models) + work
+
+        compare = solve(degree + more)
+        if len(finer.tree) > self.cells:
+            compare = 2 * (solve(degree + more, finer) + solve(degree, finer))
+        expected = torch.tensor([[solve(degree), compare]], dtype=torch.float64)
+        self.seconds, self.comparison = extremes(expected)[1].tolist()
+        return self.seconds, self.comparison
 
     def on(self, cells: int) -> float | None:
         """The expected seconds of a solve on a mesh with a given number of cells.
@@ -386,13 +420,15 @@ class SolvePace:
         """The expected time of a comparison on a mesh, divided by the time of a solve on the mesh.
 
         After the first comparison it is `dearer`. Before, it is (L' / L)², where L' and L are the
-        numbers of polynomials per cell of the better and of the present solution.
+        numbers of polynomials per cell of the better and of the present solution, but at least the
+        ratio that follows from `comparison`.
 
         Args:
             system: the problem on the last mesh.
         """
         power, present = 2, system.polynomials  # power: measured 1 to 2
-        return self.dearer or (present.richer.size / present.size) ** power
+        least = (present.richer.size / present.size) ** power
+        return self.dearer or max(least, self.comparison / self.seconds)
 
     def is_last_chance(self, system: CellSystem, following: int, left: float) -> bool:
         """Return whether a comparison of the solution must be made now, for lack of time later.

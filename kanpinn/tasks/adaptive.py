@@ -28,14 +28,14 @@ from kanpinn._support.errors import (
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.damping import shortened
-from kanpinn.optimizers.method import Balance, Method, Stage, Step
+from kanpinn.optimizers.method import Balance, Method, Stage, Step, StepCost
 from kanpinn.optimizers.starts import other_starts
 from kanpinn.spaces.cells import problem as cell_problem
 from kanpinn.spaces.cells.cells import Cells, require_cells
 from kanpinn.spaces.cells.geometry.cell_geometry import CellGeometry
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.spaces.cells.system.functions import CellFunctions
-from kanpinn.spaces.cells.system.memory import no_comparison, too_many
+from kanpinn.spaces.cells.system.memory import no_comparison, system_bytes, too_many
 from kanpinn.tasks import cell_errors
 from kanpinn.tasks.adapt import (
     ROUNDED,
@@ -140,6 +140,13 @@ class AdaptiveStage(Stage, Generic[S]):
             The errors of the cells from the comparison, (N,).
         """
 
+    def _compare_roughly(self, solved: S) -> None:
+        """Store an estimate of the error that takes less time than `_compared`, if there is one.
+
+        Args:
+            solved: the solution on the present tree.
+        """
+
     @property
     def _indicated(self) -> str:
         """The error according to indicators, in words."""
@@ -207,6 +214,8 @@ class AdaptiveStage(Stage, Generic[S]):
         if settled and (last or stopped or early or progress.expected <= self.tolerance):
             uncompared = no_comparison(system, kept=self.beside, again=self.kept_systems > 0)
             uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
+            if uncompared and not progress.is_known:
+                self._compare_roughly(solved)
             if not uncompared:
                 with self.pace.comparing():
                     errors = self._compared(solved, errors)
@@ -319,6 +328,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
 
     Attributes:
         newton: the changes by the steps of Newton's method.
+        first: the least-squares problem of the first step, if `planned` has made it; else None.
         origin: the solution on the last tree, written on the present tree: the coefficients in N
             cells of L polynomials for m fields, (N, L, m), and the coefficients of shared functions
             (see `CellFunctions`).
@@ -327,6 +337,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     """
 
     undetermined = 0.0
+    first: CellSystem | None = None
     kept = ("error", "newton", "pace", "origin", "marked", "parameters")
     origin: tuple[Tensor, Sequence[Tensor]]
 
@@ -338,16 +349,81 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # which may be there from another problem
-        self.problem = cell_problem.with_shared_functions(
-            cell_problem.problem_in_cells(residuals), residuals.surrogate
-        )
+        self.problem = cell_problem.problem_in_cells(residuals)
         self.newton = NewtonProgress()
-        # The network may come with a solution in cut cells, whose frames are smaller than cells.
-        whole = CellGeometry.whole(network.tree, self.problem.domain)
-        self.geometry = replace(whole, frames=network.layer.frames.double().cpu())
-        self._take(self.problem.start(network.tree))
+        self._place()
         if network.constants is not None or network.coefficient is not None:
             self.parameters = ParametersInCells(residuals, self.problem, seed)
+
+    def _place(self) -> None:
+        """Start from the cells of the network, and from the solution that it may have."""
+        self.problem = cell_problem.with_shared_functions(self.problem, self.residuals.surrogate)
+        # The network may come with a solution in cut cells, whose frames are smaller than cells.
+        whole = CellGeometry.whole(self.network.tree, self.problem.domain)
+        self.geometry = replace(whole, frames=self.network.layer.frames.double().cpu())
+        self._take(self.problem.start(self.network.tree))
+
+    def planned(self) -> StepCost:
+        """Choose the cells and the degree of the first solve, and return its expected cost.
+
+        The solve and the comparison with a better solution should fit into `seconds_left`. If they
+        do not, and the network has no solution yet, there are half as many cells along each
+        coordinate, again and again. For a single cell, and where boundaries or steep solutions need
+        all cells, the degree is lower. If no comparison fits, the first of these choices is taken
+        whose solve fits alone; if there is none, the last one.
+        """
+        network, tree, degree = self.network, self.network.tree, self.network.degree
+        known = bool(network.layer.coefficients.any()) or self.parameters is not None
+        alone: tuple[Sequence[int], int] | None = None
+        roots: Sequence[int] = tree.roots
+        while True:
+            system = self._first_system()
+            fewer = [max(n // 2, 1 + (i in tree.around)) for i, n in enumerate(roots)]
+            last = known or fewer == [*roots] or len(system.geometry.tree) > 2 * math.prod(roots)
+            lowest = min(degree, max(system.traces.orders) + 1) if last and not known else degree
+            for lower in range(degree, lowest - 1, -1):
+                solve, compare = self._forecast(system, lower)
+                if solve <= self.seconds_left and alone is None:
+                    alone = roots, lower
+                if fits := solve + compare <= self.seconds_left:
+                    break
+            if fits or last:
+                break
+            roots = fewer
+            self._restart(roots, degree)
+        if not (fits or known):
+            roots, lower = alone or (roots, lower)
+        if (roots, lower) != (network.tree.roots, network.degree):
+            self._restart(roots, lower)
+            system = self._first_system()
+            solve, compare = self._forecast(system, lower)
+        memory = system_bytes(system, len(system.geometry.tree), again=self.settings.corrects)
+        return StepCost(solve + compare if fits else solve, memory)
+
+    def _first_system(self) -> CellSystem:
+        """The least-squares problem of the first step, which `step` takes over."""
+        self.pace.begin()
+        self.first = self._system()
+        return self.first
+
+    def _forecast(self, system: CellSystem, degree: int) -> tuple[float, float]:
+        """The expected seconds of the first solve, and of its comparison with a better solution.
+
+        Args:
+            system: the least-squares problem on the present cells.
+            degree: the degree of the solve.
+        """
+        return self.pace.forecast(system, self.problem.deeper(system.geometry), degree)
+
+    def _restart(self, roots: Sequence[int], degree: int) -> None:
+        """Start from zero in other cells, of another degree.
+
+        Args:
+            roots: the numbers of cells along each coordinate.
+            degree: the degree.
+        """
+        self.network.restart(roots, degree)
+        self._place()
 
     def _field(self) -> CellFunctions:
         """The present solution."""
@@ -373,8 +449,9 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             self.parameters.on_new_tree()
 
     def step(self) -> Step:
-        self._begin_step()
-        system = self._system()
+        if self.first is None:
+            self._begin_step()
+        system, self.first = self.first or self._system(), None
         solved = self._solved(system)
         field = solved.solution
         self.pace.see(len(system.geometry.tree), self.pace.spent)
@@ -415,7 +492,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
 
         Before the first solve, cells in boundary layers and cells with many waves are refined again
         and again: until there are none, or until the next refinement would give more than a quarter
-        of the largest number of cells.
+        of the largest number of cells, or leave no time for the solve.
         """
         while True:
             system = self._linearised()
@@ -427,6 +504,10 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             after = system.geometry.tree.count_when_split(chosen)
             if after == len(steep) or part * after > self.settings.cells:
                 return system  # from here on indicators choose the cells
+            if math.isfinite(self.seconds_left):
+                self._forecast(system, system.polynomials.degree)
+                if (self.pace.on(after) or 0.0) > self.seconds_left:
+                    return system
             self._refine(chosen)
 
     def _linearised(self) -> CellSystem:
@@ -543,6 +624,44 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             self.parameters.measure_errors(better.system, better.solution.coefficients)
         return better
 
+    def _poorer(self, field: CellFunctions) -> cell_errors.SolvedTree | None:
+        """A solution of a degree lower by 2, linearised about a solution of the present degree.
+
+        Args:
+            field: the solution of the present degree.
+
+        Returns:
+            The solution; None if the degree would be zero or negative.
+        """
+        own, least = field.polynomials, 3
+        if own.degree < least:
+            return None
+        lower = replace(own, degree=own.degree - 2)
+        low = replace(field, polynomials=lower, coefficients=field.coefficients[:, : lower.size])
+        return cell_errors.solved_near(low, self.problem, self.settings.accuracy)
+
+    def _compare_roughly(self, solved: cell_errors.SolvedTree) -> None:
+        """Estimate the error by twice the distance of the solution from one of a lower degree.
+
+        The distance is about the error of the other solution, and errors fall at least by a third
+        from a degree to the next but one, at singular corners and edges, too. Without the time for
+        the other solution the error stays unknown.
+
+        Args:
+            solved: the solution on the present tree.
+        """
+        factor, own = 2.0, solved.system.polynomials
+        share = (own.count(own.degree - 2) / own.size) ** 2
+        late = self.pace.spent + share * self.pace.seconds > self.seconds_left + 1
+        if late or self.parameters is not None or (poorer := self._poorer(solved.solution)) is None:
+            return
+        other = cell_errors.with_means_of(solved, poorer)
+        padded = replace(other, polynomials=own, coefficients=own.padded(other.coefficients))
+        self.error.compare(
+            factor * solved.system.norms.total(solved.solution.minus(padded)) / solved.size
+        )
+        self.network.compare_with(other, factor)
+
     def compare_with_poorer(self, seconds: float) -> str:
         """Compare the solution with one of a degree lower by 2 if a better one would be too dear.
 
@@ -558,13 +677,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         Returns:
             The reason why the solution was compared with the poorer one; "" if it was not.
         """
-        field, begun, least = self._field(), time.perf_counter(), 3
+        field, begun = self._field(), time.perf_counter()
         own = field.polynomials
-        if math.isinf(seconds) or own.degree < least:
+        if math.isinf(seconds) or (poorer := self._poorer(field)) is None:
             return ""
-        lower, more = replace(own, degree=own.degree - 2), own.richer.degree - own.degree + 2
-        low = replace(field, polynomials=lower, coefficients=field.coefficients[:, : lower.size])
-        poorer = cell_errors.solved_near(low, self.problem, self.settings.accuracy)
+        lower, more = poorer.system.polynomials, own.richer.degree - own.degree + 2
         spent = time.perf_counter() - begun
         expected = spent * sum((one.size / lower.size) ** 2 for one in (own, own.richer))
         why = no_comparison(poorer.system, more=more, free=True)

@@ -41,10 +41,12 @@ class CellLayer(Layer):
         frames: the lower and the upper corner of each cell's frame, in coordinates in which the
             domain's bounding box is [-1, 1]^d, (N, 2, d).
         sides: the table that describes the regions of the domain, see `Regions`.
+        counts: the numbers of boxes of level 0 along each coordinate, (d,).
     """
 
     resizable = True
 
+    counts: Tensor
     level: Tensor
     place: Tensor
     region: Tensor
@@ -54,6 +56,7 @@ class CellLayer(Layer):
     def __init__(self, tree: Tree, polynomials: LocalPolynomials, n_out: int) -> None:
         super().__init__()
         self.roots, self.around, self.polynomials = tree.roots, tree.around, polynomials
+        self.register_buffer("counts", torch.tensor(tree.roots))
         self.register_buffer("level", tree.level)
         self.register_buffer("place", tree.place)
         self.register_buffer("region", tree.region)
@@ -101,13 +104,15 @@ class CellLayer(Layer):
         Args:
             tree: the new tree of N cells.
             frames: the corners of each cell's frame, see the class, (N, 2, d).
-            coefficients: the coefficients, (N, L, n_out).
+            coefficients: the coefficients, (N, L, n_out). Their number L determines the degree.
         """
         like = self.coefficients
         self.frames = frames.to(like)
-        self._tree, self.around = tree, tree.around
-        self.level, self.place, self.region = (
-            part.to(like.device) for part in (tree.level, tree.place, tree.region)
+        self._tree, self.roots, self.around = tree, tree.roots, tree.around
+        self.polynomials = self.polynomials.of_size(coefficients.shape[1])
+        self.counts, self.level, self.place, self.region = (
+            part.to(like.device)
+            for part in (torch.tensor(tree.roots), tree.level, tree.place, tree.region)
         )
         self.coefficients = nn.Parameter(coefficients.to(like))
 
@@ -128,7 +133,10 @@ class CellLayer(Layer):
         return made
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        self._tree = None  # a saved network may have another tree
+        self._tree = None  # a saved network may have another tree, and another degree
+        if (saved := state.get(f"{prefix}coefficients")) is not None:
+            self.polynomials = self.polynomials.of_size(saved.shape[1])
+            self.roots = tuple(state[f"{prefix}counts"].tolist())
         super()._load_from_state_dict(state, prefix, *args)
 
     @property
@@ -505,6 +513,20 @@ class Cells(Network):
         if self.enrichment is not None:
             found.append(self.enrichment.coefficients.detach().double().cpu().flatten())
         return found
+
+    def restart(self, roots: Sequence[int], degree: int) -> None:
+        """Replace the function by zero, on other cells and of another degree.
+
+        Args:
+            roots: the numbers of cells along each coordinate, none of which is halved.
+            degree: the degree.
+        """
+        layer = self.layer
+        tree = replace(Tree.uniform(roots), around=layer.around).divided(layer.regions.count)
+        size = LocalPolynomials(degree, tree.dim).size
+        layer.reset(
+            tree, tree.boxes, layer.coefficients.new_zeros(len(tree), size, self.own_fields)
+        )
 
     @torch.no_grad()
     def assign(self, function: CellFunctions) -> None:

@@ -101,6 +101,18 @@ class LocalPolynomials:
         """
         return math.comb(degree + self.dim, self.dim) if degree >= 0 else 0
 
+    def of_size(self, size: int) -> "LocalPolynomials":
+        """The polynomials of the same coordinates whose degree is such that their number is `size`.
+
+        Raises:
+            ValueError: if there is no such degree.
+        """
+        degree = next(k for k in itertools.count() if math.comb(k + self.dim, self.dim) >= size)
+        found = self if size == self.size else LocalPolynomials(degree, self.dim)
+        if found.size != size:
+            raise ValueError(f"{size} is no number of polynomials in {self.dim} coordinates")
+        return found
+
     def stacked(
         self, channels: Channels, x: Tensor, scale: Tensor, parts: Sequence[int] | None = None
     ) -> Tensor:

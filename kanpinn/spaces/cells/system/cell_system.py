@@ -714,11 +714,7 @@ class CellSystem:
 
         The traces are the unknown polynomials on faces.
         """
-        # The number of unknowns of each block: on faces, on interfaces, then of shared functions.
-        counts = self.traces.sizes_on(self.geometry.traces)
-        for interface in self.interface_rows:
-            counts += [interface.size] * interface.parts
-        sizes = np.array(counts + [one.count for one in self.about.shared], dtype=np.int64)
+        sizes = self._block_sizes
         equal, numbers = defaultdict[Any, list[int]](list), dict[int, int]()
         orders = [
             (numbers.setdefault(id(own[0].term), len(numbers)), own[0].place) for own in self.terms
@@ -759,6 +755,37 @@ class CellSystem:
                     places = np.stack([columns_of_blocks(own, starts, sizes) for own in own_blocks])
                     groups.append(CellGroup(here, own_blocks, places, count, model, size / unit))
         return groups, tree
+
+    @property
+    def _block_sizes(self) -> Array:
+        """The number of unknowns of each block: on faces, on interfaces, of shared functions."""
+        counts = self.traces.sizes_on(self.geometry.traces)
+        for interface in self.interface_rows:
+            counts += [interface.size] * interface.parts
+        return np.array(counts + [one.count for one in self.about.shared], dtype=np.int64)
+
+    def operations(self, degree: int, geometry: CellGeometry | None = None) -> float:
+        """The number of operations of a solve by elimination.
+
+        Args:
+            degree: the degree of the polynomials, which may differ from the present degree.
+            geometry: other cells, each of which is eliminated by itself, and whose interfaces and
+                shared functions do not count; by default the present cells.
+        """
+        tree, own, fields = self._plan[1], self.polynomials, tuple(self.traces.orders)
+        polynomials = replace(own, degree=degree)
+        growth = ((degree + 3) / (own.degree + 3)) ** own.dim  # of the number of points
+        work = tree.work * growth * (polynomials.size / own.size) ** 2
+        if geometry is None:
+            count = len(self.geometry.tree), polynomials.size, len(fields)
+            about = replace(self.about, polynomials=polynomials, coefficients=torch.zeros(count))
+            return replace(
+                tree, sizes=replace(self, about=about)._block_sizes, work=work
+            ).operations
+        sizes = np.array(Traces(polynomials, fields).sizes_on(geometry.traces), dtype=np.int64)
+        blocks = [np.array([at.trace for at in sides], dtype=np.int64) for sides in geometry.sides]
+        work = np.full(len(blocks), work.max())
+        return elimination_order(geometry.tree, blocks, sizes, work).operations
 
     def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
         """Collect groups of equal cells in lists of similar groups, which share one elimination.
