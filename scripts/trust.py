@@ -11,6 +11,7 @@ of ten, from 1e-4 to 1e4: the errors of solves by trials must be the same to a f
 which are compared with the true errors: they must hold.
 `certified`: random problems in polygons, with reaction, convection, coefficients that vary or jump
 and conditions of all kinds, get bounds of errors, and intervals of integrals, which must hold.
+`bodies`: so do random elastic bodies in the plane, whose errors finite elements know.
 `numbers`: integrals, fluxes, forces, values at points and maxima of random problems in cells, whose
 solutions are known: their true errors must be at most three times the estimated errors.
 `drawn`: elastic bodies and conductors with conditions of all kinds in random order, on boxes,
@@ -37,7 +38,7 @@ from pathlib import Path
 
 from hostile import budgets, domains, ill_posed, intervals, units
 from hostile.adversarial import figures as adversarial
-from hostile.bounds import certified
+from hostile.bounds import bodies, certified
 from hostile.bounds import figures as bounded
 from hostile.drawn import figures as drawn
 from hostile.eigenvalues import figures as of_eigenvalues
@@ -59,6 +60,7 @@ SECTIONS = {
     "units": Section(units.figures, {"units": (2, 1, "drawn for each problem of the library")}),
     "bounds": Section(bounded, {"bounded": (150, 2, "random problems with bounds")}),
     "certified": Section(certified, {"certified": (300, 2, "random problems in polygons")}),
+    "bodies": Section(bodies, {"bodies": (100, 1, "random elastic bodies in the plane")}),
     "numbers": Section(numbered, {"numbers": (100, 1, "random problems with known numbers")}),
     "drawn": Section(
         drawn,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,7 +28,7 @@ from kanpinn.geometry import Domain, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.quadrature import rule_of_pieces
 from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
-from kanpinn.jets import Channels, Jet, Linearised, ResidualFunction
+from kanpinn.jets import Channels, Jet, Linearised
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import KAN, Network, Surrogate
 from kanpinn.networks.kan import random_like
@@ -667,7 +667,7 @@ def _named(finer: Solution) -> str:
 def error_bound(
     solution: Solution,
     finer: Solution | None = None,
-    density: ResidualFunction | None = None,
+    density: Callable[..., Tensor] | None = None,
     over: Domain | None = None,
     budget: float | int | None = None,
 ) -> Bound:

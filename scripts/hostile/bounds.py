@@ -1,6 +1,7 @@
 """Random coercive problems, and their guaranteed bounds beside the true errors."""
 
 import argparse
+import itertools
 import math
 import time
 import warnings
@@ -11,17 +12,19 @@ from random import Random
 from statistics import median
 from typing import Any
 
+import numpy as np
+import skfem
 import torch
 from common.script import Verdict, verdict
 from hostile.adversarial import drawn_function, drawn_network, plane_domains
-from hostile.drawn import outline
+from hostile.drawn import Body, outline, solve_weakly
 from hostile.numbers import waves, with_corner
 from torch import Tensor
 
 import kanpinn as kp
 from kanpinn.accuracy import Bound
 from kanpinn.geometry import Boundary, Domain
-from kanpinn.jets import Jet
+from kanpinn.jets import Channels, Jet
 
 Values = Callable[[kp.Points], Tensor]
 
@@ -435,3 +438,103 @@ def certified(options: argparse.Namespace, failures: list[str]) -> dict[str, Ver
 
 def _both_values(problem: Bounded, p: kp.Points, u: Jet) -> Tensor:
     return torch.cat([u.value, problem.values(p)], dim=1)
+
+
+def bodies(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
+    """Bound the errors of random plane bodies, and compare with finite elements of degree 4."""
+    rows, lines, first = dict[str, list[float]](), [], 1000 * options.seed
+    refused, budget = 0, 1 if options.smoke else 10  # in seconds
+    for seed in range(first, first + options.bodies):
+        draws = (Body(Random(f"bounded {seed} {i}"), False) for i in itertools.count())
+        problem, draw = next(one for one in draws if not one.shape.circles), Random(seed)
+        network, tolerance = kp.Cells(degree=draw.choice([3, 4, 6])), 10 ** -draw.uniform(1, 3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of few points
+            solution = kp.solve(problem, network, tolerance=tolerance, budget=budget, errors=False)
+        begun = time.process_time()
+        bound = kp.error_bound(solution, density=lambda p, u, v: u.value + v.value, budget=budget)
+        seconds = time.process_time() - begun
+        exact = BodyErrors.of(problem, solution, options.smoke)
+        refused += bool(bound.reason)
+        energy, (low, high) = bound.energy * math.sqrt(problem.domain.measure), bound.interval
+        failed = []
+        if not energy >= 0.99 * exact.energy - exact.known_to:
+            failed.append(f"energy: {energy} below {exact.energy}, known to {exact.known_to}")
+        if not low - exact.slack <= exact.number <= high + exact.slack:
+            failed.append(f"the integral {exact.number} is not in [{low}, {high}]")
+        ratio, half = energy / exact.energy, (high - low) / 2
+        share = half / max(exact.error, exact.slack)
+        for name, value in {
+            "bound over true error of a body, energy": ratio,
+            "interval of a body, half, over the error of the number": share,
+            "seconds of a bound of a body": seconds,
+        }.items():
+            rows.setdefault(name, []).append(value)
+        failures += [f"bound of {seed}: {problem.words}: {how}" for how in failed]
+        said = ", ".join(failed) or bound.reason or bound.ended
+        words = f"{seed}: {problem.words} | {exact.energy / exact.norm:.1e} | {ratio:.4g}"
+        lines.append(f"| {words} | {half:.1e} | {share:.2g} | {seconds:.1f} | {said} |\n")
+        print(lines[-1], end="", flush=True)
+    head = "| body | true energy | energy | interval | its share | seconds | said |\n"
+    (options.output / "bodies.md").write_text(head + "|---" * 7 + "|\n" + "".join(lines), "utf-8")
+    wrong, count = sum("bound of " in one for one in failures), options.bodies
+    found: dict[str, Verdict] = {
+        "bounds of bodies that fail": verdict(wrong, f"0 of {count}", not wrong),
+        "bodies without bounds": verdict(refused, "0, all are coercive", not refused),
+    }
+    for name, figures_of in rows.items():
+        found |= _ratios(name, sorted(figures_of))
+    return found
+
+
+@dataclass(frozen=True)
+class BodyErrors:
+    """The errors of a solution for a body, by finite elements on meshes graded to all corners.
+
+    Args:
+        energy, norm: the energy norms of the error and of the displacement.
+        known_to: twice the energy norm of the difference of two finite-element solutions.
+        number, error: the integral of both displacements, and the error of the solution's one.
+        slack: twice the difference of this integral between two finite-element solutions.
+    """
+
+    energy: float
+    norm: float
+    known_to: float
+    number: float
+    error: float
+    slack: float
+
+    @classmethod
+    def of(cls, problem: Body, solution: kp.Solution, smoke: bool) -> "BodyErrors":
+        """Solve by finite elements on two meshes."""
+        mesh = problem.shape.mesh(1, 4 if smoke else 30)
+        element, known, names = skfem.ElementTriP4(), [], ("x", "y")
+        for one in (mesh, mesh.refined()):
+            basis, found, energy = solve_weakly(problem, one, element)
+            field = basis.interpolate(found)
+            known.append((energy, float(np.asarray(field).sum(axis=0).ravel() @ basis.dx.ravel())))
+        points = np.asarray(basis.global_coordinates()).reshape(2, -1).T.copy()
+        jets = [
+            solution.surrogate.evaluate(kp.Points(x, names), Channels(names, True))
+            for x in torch.from_numpy(points).split(2**15)
+        ]
+        slopes = torch.cat([kp.grad(jet) for jet in jets]).detach().numpy()  # (n, 2, field)
+        true, weights = np.asarray(field.grad).reshape(2, 2, -1).T, basis.dx.ravel()
+
+        def norm(slopes: np.ndarray) -> float:
+            strains = (slopes + slopes.swapaxes(1, 2)) / 2
+            squares = 2 * problem.mu * (strains**2).sum(axis=(1, 2))
+            squares += problem.lame * np.trace(strains, axis1=1, axis2=2) ** 2
+            return math.sqrt(float(weights @ squares))
+
+        mine = torch.cat([jet.value for jet in jets]).detach().numpy().sum(axis=1)
+        (coarse, rough), (fine, number) = known
+        return cls(
+            norm(slopes - true),
+            norm(true),
+            2 * math.sqrt(2 * max(coarse - fine, 0.0)),
+            number,
+            abs(float(weights @ mine) - number),
+            2 * abs(number - rough) + 1e-9 * abs(number),
+        )

@@ -25,6 +25,7 @@ from kanpinn.accuracy.bounds import (
 from kanpinn.accuracy.certificates import (
     Given,
     Number,
+    Reader,
     Rules,
     Triangulation,
     certificate,
@@ -434,6 +435,26 @@ def test_korns_constants_hold_for_polynomials_on_triangles_and_in_a_clamped_squa
     square = triangulated(elastic({}))
     clamped = rigid_constants(square, numpy.repeat(square.piece[:, None] >= 0, 2, axis=1))
     assert clamped.korn > 2**0.5 and clamped.friedrichs > (2 / 5) ** 0.5 / numpy.pi
+
+
+def test_a_mesh_that_is_graded_to_a_vertex_is_conforming_and_nested():
+    mesh = triangulated(known(poisson, SQUARE - HOLE))
+    mesh = mesh.refined(numpy.ones(len(mesh.triangles), bool))
+    fine = mesh.graded(mesh.triangles[:1, 0])
+    assert fine.areas.min() == pytest.approx(mesh.areas[0] / 25)
+    assert numpy.bincount(fine.parent, fine.areas) == pytest.approx(mesh.areas)
+    assert 3 * len(fine.triangles) == 2 * len(fine.ends) - (fine.piece >= 0).sum()
+
+
+def test_a_flux_may_be_infinite_at_a_corner():
+    sides = SQUARE.boundary
+    walls = [
+        kp.Dirichlet(sides["x_min", "x_max", "y_max"]),
+        kp.Neumann(sides["y_min"], lambda p: p.x ** (-1 / 3)),
+    ]
+    problem = stated(Stated(SQUARE, poisson, walls))
+    data = Reader(problem, Rules(3))(triangulated(problem))
+    assert numpy.isfinite(data.given).all() and numpy.isfinite(data.lost_given).all()
 
 
 def test_a_bound_on_triangles_sees_the_error_at_a_corner_and_a_jump_between_cells():
