@@ -57,14 +57,21 @@ class Balance:
 
     Args:
         value: the sum of the absolute integrals over all parts, for the equation with the largest
-            sum, divided by the integral of the absolute value of the equations' largest term.
-        limit: the largest `value` of a solution within the tolerance.
+            sum, divided by the integral of the absolute value of the equations' largest term. An
+            integral next to a corner is multiplied by the effect that a source there has elsewhere.
+        limit: the largest `value` of a solution within the tolerance; infinite before the solution
+            has been compared with a better one.
         where: the coordinates, by name, of the middle of the part with the largest mean residual.
     """
 
-    value: float
-    limit: float
-    where: dict[str, float]
+    value: float = 0.0
+    limit: float = math.inf
+    where: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """True if `value` has been computed."""
+        return self.limit < math.inf
 
     @property
     def is_small(self) -> bool:
@@ -73,14 +80,13 @@ class Balance:
 
     @property
     def words(self) -> str:
-        """The reason that the status of the solve contains, as text."""
+        """A text that compares `value` with `limit`."""
+        found = f"the integrals of the residual over the cells are {self.value:.1e} of its terms"
+        most = f"solutions within the tolerance have at most {self.limit:.1e}"
+        if self.is_small:
+            return f"the equation balances: {found}, and {most}"
         place = ", ".join(f"{name} = {value:.4g}" for name, value in self.where.items())
-        return (
-            f"the equation does not balance: the integrals of the residual over the cells are "
-            f"{self.value:.1e} of its terms, most of all near {place}, and solutions within the "
-            f"tolerance have at most {self.limit:.1e}. Least squares may have a wrong limit there: "
-            "check the conditions, or minimise an energy"
-        )
+        return f"the equation does not balance: {found}, most of all near {place}, and {most}"
 
 
 def loss_cost(residuals: Residuals) -> StepCost:
@@ -279,6 +285,8 @@ class Stage(Kept, ABC):
         steady: whether equal increases of `part` take about equal times, so that the time left can
             be forecast.
         all_or_nothing: whether a step that breaks down leaves the network unchanged.
+        balance: whether the solution balances the terms of the equation in small parts of the
+            domain; not known for methods whose residual is small at all points.
     """
 
     residuals: Residuals
@@ -287,6 +295,7 @@ class Stage(Kept, ABC):
     seconds_left: float = math.inf
     steady: bool = True
     all_or_nothing: bool = False
+    balance: Balance = Balance()
 
     @abstractmethod
     def step(self) -> Step:
@@ -406,17 +415,6 @@ class Method(ABC):
 
     def cost(self, residuals: Residuals) -> StepCost | None:
         """Return the expected cost of a step; None if it is not known."""
-        return None
-
-    def balance(self, residuals: Residuals) -> Balance | None:
-        """Return whether the present solution balances the terms of the equation in small parts.
-
-        Args:
-            residuals: the loss, with the solution of this method.
-
-        Returns:
-            The balance; None for methods whose residual is small at all points.
-        """
         return None
 
     @abstractmethod

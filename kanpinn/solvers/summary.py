@@ -136,6 +136,9 @@ def _of_solution(solution: Any) -> Iterator[Fact]:
     own = solution.estimated_error
     if estimate is None and own is not None and "estimated relative" not in solution.status:
         yield "estimate", f"estimated relative L2 error {own:.1e}, by the solve itself"
+    balance = solution.verification and solution.verification.balance
+    if balance and balance.words not in solution.status:
+        yield "balance", balance.words
     if solution.reference is not None and errors is not None:
         yield "error", _against(solution.reference, errors)
 

@@ -295,7 +295,7 @@ class Verification:
         points: the number of fresh points in the domain.
         seconds: the time that the verification took.
         balance: whether the solution balances the terms of the equation in all cells; None for a
-            network that is not in cells.
+            network that is not in cells, and if the error of the solve was not estimated.
 
     Example:
         >>> import kanpinn as kp
@@ -678,8 +678,8 @@ def judged(
     fitted = any(stage.fits_points for stage in state.optimizers)
     converged = status.startswith(CONVERGED)
     found = verification_of(discretization, state.residuals, values, scan, fitted)
-    if found is not None and state.history.steps:
-        found = replace(found, balance=state.optimizers[-1].balance(state.residuals))
+    if found is not None and state.stage is not None and state.stage.balance.is_known:
+        found = replace(found, balance=state.stage.balance)
     if found is not None and (
         converged or re.fullmatch(r"stopped: limit of \d+ steps(; .*)?", status)
     ):
@@ -695,7 +695,10 @@ def judged(
                 f"equation; a larger network helps, this has {sizes}"
             )
         elif converged and found.balance is not None and not found.balance.is_small:
-            status = f"stopped: {found.balance.words}"
+            status = (
+                f"stopped: {found.balance.words}. Least squares may have a wrong limit there: "
+                "check the conditions, or minimise an energy"
+            )
     # Cells (`fitted` is False) also represent discontinuous functions, which are no modes.
     single = fitted and state.history.steps == 1 and problem.domain.time_name is None
     if found is not None and found.reacts and single and status.startswith(CONVERGED):

@@ -70,14 +70,18 @@ def rounding_shares(system: CellSystem, solutions: Tensor, *, halvings: int = 0)
         solutions: the coefficients of n solutions, (N, L, m, n), as for `above_rounding`.
         halvings: how often the cells are halved first.
     """
-    own, found = solutions, solutions.new_zeros(len(solutions), solutions.shape[-1])
-    draws = torch.randn(own.shape, generator=torch.Generator().manual_seed(0), dtype=own.dtype)
-    noise = torch.finfo(own.dtype).eps * own.abs().amax(dim=1, keepdim=True) * draws
+    found, noise = solutions.new_zeros(len(solutions), solutions.shape[-1]), _rounding(solutions)
     for term, factors in zip(system.equation, system.equation_factors, strict=True):
         values = 2 ** (halvings * term.term.channels.derivative_order) * term.of_rates(noise)
         squares = term.at.weights, factors.square(), values.square()
         found[term.at.cells] += torch.einsum("cq,ce,cqen->cn", *squares)
     return found
+
+
+def _rounding(own: Tensor) -> Tensor:
+    """Random rounding errors of coefficients (N, L, m, n), see `above_rounding`."""
+    draws = torch.randn(own.shape, generator=torch.Generator().manual_seed(0), dtype=own.dtype)
+    return torch.finfo(own.dtype).eps * own.abs().amax(dim=1, keepdim=True) * draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,23 +353,31 @@ def solved_near(before: CellFunctions, problem: CellProblem, accuracy: float) ->
     return SolvedTree(system, solutions.first, solutions.shares[:, 0])
 
 
-def imbalance(system: CellSystem, found: CellFunctions) -> tuple[float, Tensor]:
+def imbalance(system: CellSystem, found: CellFunctions, effects: Tensor) -> tuple[float, Tensor]:
     """Return the integrals of a solution's residual over cells, relative to the equation's terms.
 
     Args:
         system: the least-squares problem, linearised at the solution.
         found: the solution.
+        effects: the factors of each cell's integral, (N, 2), see `SingularCorners.effects`.
 
     Returns:
-        The sum over all cells of the absolute integral, for the equation with the largest sum,
-        divided by the integral of the largest term's absolute value, where each equation has its
-        factor of `CellSystem.factors`. The middle of the cell with the largest mean, (d,).
+        The sum over all cells of the absolute integral, times the first factor, or the absolute sum
+        of all integrals, times the second factor, if it is larger. It is that of the equation with
+        the largest sum, divided by the integral of the largest term's absolute value, where each
+        equation has its factor of `CellSystem.factors`. Integrals of rounding errors do not count.
+        The middle of the cell with the largest mean, (d,).
     """
-    means = torch.zeros_like(system.weights)
+    means, noise = torch.zeros_like(system.weights), _rounding(found.coefficients[..., None])
+    usual = 1e3  # rounding errors of solutions, divided by those of their coefficients
     sums, sizes = [], []  # (equations,) each, for one term after the other
     for term, factors in zip(system.equation, system.factors, strict=True):
         weights, residuals = term.at.weights[..., None], term.residuals(found) * factors
-        own = (weights * residuals).sum(dim=1).abs()
+        rounding = (weights * term.of_rates(noise)[..., 0].abs()).sum(dim=1) * factors
+        signed = (weights * residuals).sum(dim=1)
+        signed = signed.sign() * (signed.abs() - usual * rounding).clamp_min(0)
+        each, net = effects[term.at.cells].T[..., None]
+        own = signed.abs() * each
         slopes, channels = term.slopes, term.term.channels
         if channels.second == "laplacian":  # a sum that does not show how large the u_ii are
             first = 1 + channels.dim  # after the value and the gradient
@@ -376,12 +388,12 @@ def imbalance(system: CellSystem, found: CellFunctions) -> tuple[float, Tensor]:
         source = residuals - parts.sum(dim=(3, 4)) * factors
         terms = (parts.flatten(3).abs() * weights[..., None]).sum(dim=(0, 1)).amax(dim=1) * factors
         sizes.append(torch.maximum(terms, (source.abs() * weights).sum(dim=(0, 1))))
-        sums.append(own.sum(dim=0))
+        sums.append(torch.stack([own.sum(dim=0), (signed * net).sum(dim=0)]))
         means[term.at.cells] = own.amax(dim=1) / term.at.weights.sum(dim=1)
     frames = system.geometry.frames[int(means.argmax())]
     middle = physical(system.geometry.domain, frames.mean(dim=0))
     largest = float(torch.stack(sizes).sum(dim=0).max())
-    return float(torch.stack(sums).sum(dim=0).max()) / (largest or 1.0), middle
+    return float(torch.stack(sums).sum(dim=0).abs().max()) / (largest or 1.0), middle
 
 
 def _difference(solved: SolvedTree, before: CellFunctions) -> Tensor:

@@ -370,3 +370,26 @@ def test_integrals_of_the_residual_over_cells_see_a_wrong_limit_of_least_squares
     assert balance.value > balance.limit and not wrong.success
     assert max(map(abs, balance.where.values())) < 1e-3  # at the corner
     assert "does not balance" in wrong.status
+
+
+def test_the_equation_balances_where_prescribed_values_jump_at_a_corner() -> None:
+    """Residuals at such corners have large integrals, whose effect far away is small."""
+    sides = {"x_min": 0.0, "x_max": 0.0, "y_min": 0.0, "y_max": 1.0}
+    square = kp.Box(x=(0, 1), y=(0, 1))
+    given = [kp.Dirichlet(square.boundary[name], value) for name, value in sides.items()]
+    problem = Stated(square, lambda p, u: kp.laplacian(u), given)
+    with pytest.warns(UserWarning, match="disagree by 1"):
+        method = kp.AdaptiveLeastSquares(1e-3)
+        solution = kp.solve(problem, kp.Cells(degree=6, cells=2), method, errors=False)
+    balance = solution.verification.balance
+    assert solution.success and balance.value < balance.limit / 10
+    assert "the equation balances" in str(solution)
+    middle = torch.tensor([[0.5, 0.5]], dtype=torch.float64)
+    assert float(solution(middle)) == pytest.approx(0.25, abs=1e-4)  # by symmetry
+
+
+def test_the_equation_balances_where_all_of_its_terms_are_zero() -> None:
+    """Nothing but rounding errors is left of the equation."""
+    problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x + 2*y")
+    solution = kp.solve(problem, kp.Cells(degree=6, cells=2), kp.AdaptiveLeastSquares(1e-6))
+    assert solution.success and solution.verification.balance.value == 0

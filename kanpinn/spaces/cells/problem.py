@@ -260,7 +260,8 @@ class CellProblem:
     def singularities(self) -> SingularCorners | SingularEdges:
         """The points and, in space, edges with singular solutions, where cells become small."""
         ends = zip(*(bound.tolist() for bound in self.domain.bounds), strict=True)
-        return SingularCorners.of([], list(itertools.product(*ends)), self.domain.dim)
+        others = [(at, 0.0) for at in itertools.product(*ends)]
+        return SingularCorners.of([], others, self.domain.dim)
 
     @property
     def undecided_corners(self) -> list[tuple[tuple[float, float], float]]:
@@ -831,8 +832,12 @@ class ProblemInPlane(CellProblem):
         assert plane is not None
         straight = all(isinstance(curve, Segment) for curve in plane.curves)
         top = self.top if straight and not self.is_whole else self.convex
-        solved = [one.solved(self.top) for one in self.corner_conditions]
-        return [one for one in solved if one.exponent < top]
+        return [one for one in self._solved_corners if one.exponent < top]
+
+    @cached_property
+    def _solved_corners(self) -> list[PlaneCorner]:
+        """The corners of `corner_conditions`, with their exponents and margins."""
+        return [one.solved(self.top) for one in self.corner_conditions]
 
     def graded(self, geometry: CellGeometry, left: float) -> CellGeometry:
         singular = self.singularities
@@ -885,14 +890,15 @@ class ProblemInPlane(CellProblem):
         ]
         crossed = junctions(self.division, self.flux_sizes, self.conditions)
         found += [(at, exponent, 2, 0, margin) for at, exponent, margin in crossed]
-        known, others = {at for at, *_ in found}, set()
+        known, others = {at for at, *_ in found}, {}
+        margins = {one.at: one.margin for one in self._solved_corners if math.isfinite(one.margin)}
         for outline in map(Outline, self.division.domains):
             for curve, (_, angle) in zip(
                 outline.domain.curves, outline.interior_angles, strict=True
             ):
                 if abs(angle - math.pi) > outline.sharp and curve.stop not in known:
-                    others.add(curve.stop)
-        return SingularCorners.of(found, sorted(others), 2)
+                    others[curve.stop] = margins.get(curve.stop, 0.0)
+        return SingularCorners.of(found, sorted(others.items()), 2)
 
     def corner_patches(self, roots: Sequence[int]) -> Sequence[CornerPatch]:
         found = []

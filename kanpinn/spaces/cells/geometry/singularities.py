@@ -368,6 +368,7 @@ class SingularCorners:
             is λ for Laplace's equation with given values, and 0 with given fluxes and at points of
             interfaces inside the domain.
         others: further points, (p, d), at which pieces of the boundary or interfaces meet.
+        others_margins: the margins of these points, (p,); 0 if they are not known.
         power: the power β.
         contraction: the largest fraction of the error at a corner that one refinement may leave.
         least: the smallest fraction of the error at a corner that one refinement may aim at. In
@@ -388,6 +389,7 @@ class SingularCorners:
     centres: Tensor
     margins: Tensor
     others: Tensor
+    others_margins: Tensor
     power: float = 1.25
     contraction: float = 1e-2
     least: float = 1e-2
@@ -443,7 +445,7 @@ class SingularCorners:
     def of(
         cls,
         found: Sequence[tuple[Sequence[float], float, int, int, float]],
-        others: Sequence[Sequence[float]],
+        others: Sequence[tuple[Sequence[float], float]],
         dim: int,
     ) -> "SingularCorners":
         """Make the object from corners with exponents, and from other points.
@@ -451,14 +453,15 @@ class SingularCorners:
         Args:
             found: for each corner its d coordinates, its exponent, the order, the number c and the
                 margin.
-            others: the d coordinates of each of the points `others`.
+            others: the d coordinates and the margin of each of the points `others`.
             dim: the number of coordinates d.
         """
-        at, exponents, orders, centres, margins, beside = (
-            torch.tensor(one, dtype=torch.float64)
-            for one in (*([one[i] for one in found] for i in range(5)), others)
+        at, exponents, orders, centres, margins, beside, their = (
+            torch.tensor([one[i] for one in points], dtype=torch.float64)
+            for points, i in (*((found, i) for i in range(5)), (others, 0), (others, 1))
         )
-        return cls(at.view(-1, dim), exponents, orders, centres, margins, beside.view(-1, dim))
+        both = at.view(-1, dim), beside.view(-1, dim)
+        return cls(both[0], exponents, orders, centres, margins, both[1], their)
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
         """The factor of each cell's least-squares rows (equations), (N,).
@@ -490,12 +493,31 @@ class SingularCorners:
             wide = torch.minimum(powers + 0.5, least + margins)
             larger = torch.where(margins > 0, wide, (powers + least) / 2)
             powers = torch.cat([larger, 0.5 * torch.ones(len(more), dtype=larger.dtype)])
-        # The distances of the cells' far sides from the points, (N, c, d).
-        gaps = (corners[:, :, None] - points).abs().amax(dim=1)
-        distances = (gaps.norm(dim=2) / geometry.half.max()).clamp_max(1)
-        zeros = torch.zeros(len(distances), 1, dtype=distances.dtype)
-        logarithms = torch.cat([zeros, powers * distances.log2()], dim=1)
-        return 2.0 ** logarithms.amin(dim=1).round()
+        return 2.0 ** _least_logarithm(corners, geometry, points, powers).round()
+
+    def effects(self, geometry: CellGeometry) -> Tensor:
+        """The effects, far away, of sources in each cell, relative to a source elsewhere, (N, 2).
+
+        Near a corner with the margin m, the solution for a source at the distance r is like r^m far
+        away: where values are given on both sides, much of the source flows off through them. If m
+        is 0, only the sum of all sources near the corner has an effect like 1, and sources that
+        cancel in this sum have an effect like r^λ.
+
+        Args:
+            geometry: the cells.
+
+        Returns:
+            The factors of the absolute values of the sources in cells, then those of the sources in
+            a sum with signs. They are r^p for the nearest corner, with r as for `weights`, and p is
+            at most 1: the margin or, for the former factors and m = 0, the exponent.
+        """
+        corners = physical(geometry.domain, geometry.frames)
+        points = torch.cat([self.points, self.others])
+        margins = torch.cat([self.margins, self.others_margins])
+        exponents = torch.cat([self.excess, torch.ones_like(self.others_margins)])
+        each = torch.where(margins > 0, margins, exponents), margins
+        found = [_least_logarithm(corners, geometry, points, one.clamp(0, 1)) for one in each]
+        return 2.0 ** torch.stack(found, dim=1)
 
     def distances(self, geometry: CellGeometry) -> Tensor:
         """The distances of the cells' far sides from the nearest strongly singular corner, (N,).
@@ -609,6 +631,24 @@ class SingularCorners:
         return [coarse]
 
 
+def _least_logarithm(
+    corners: Tensor, geometry: CellGeometry, points: Tensor, powers: Tensor
+) -> Tensor:
+    """For each cell the least binary logarithm of 1 and of r^β for all points, (N,).
+
+    Args:
+        corners: the lower and upper corners of the cells' frames, (N, 2, d).
+        geometry: the cells.
+        points: the points, (c, d); r is the distance of a cell's farthest point from a point, in
+            units of half the domain's largest width, and at most 1.
+        powers: the power β of each point, (c,).
+    """
+    gaps = (corners[:, :, None] - points).abs().amax(dim=1)
+    distances = (gaps.norm(dim=2) / geometry.half.max()).clamp_max(1)
+    zeros = torch.zeros(len(distances), 1, dtype=distances.dtype)
+    return torch.cat([zeros, powers * distances.log2()], dim=1).amin(dim=1)
+
+
 def farthest(corners: Tensor, segments: Tensor, size: float) -> Tensor:
     """For each cell, the largest distance of its corners from the nearest segment, (N,).
 
@@ -706,7 +746,9 @@ class SingularEdges:
         # This fraction is small, so that no slow solves on intermediate trees are made.
         least = 1e-8
         ones = torch.ones(len(vertices), dtype=torch.float64)
-        at = SingularCorners(vertices, ones, 2 * ones, 0 * ones, ones, others, beta, least=least)
+        known = ones, 2 * ones, 0 * ones, ones
+        none = torch.zeros(len(others), dtype=others.dtype)
+        at = SingularCorners(vertices, *known, others, none, beta, least=least)
         return cls(segments, exponents, at, enriched)
 
     def weights(self, geometry: CellGeometry, *, witness: bool = False) -> Tensor:
@@ -769,6 +811,10 @@ class SingularEdges:
         along = self.segments.diff(dim=1)[:, 0].abs()
         straight = along > (1 - 1e-9) * along.sum(dim=1, keepdim=True)
         return ~straight
+
+    def effects(self, geometry: CellGeometry) -> Tensor:
+        """As `SingularCorners.effects`, where all effects are taken to be 1, (N, 2)."""
+        return torch.ones(len(geometry.tree), 2, dtype=torch.float64)
 
     def distances(self, geometry: CellGeometry) -> Tensor:
         """For each cell the number 1, (N,): near edges no equation is scaled by a distance.
