@@ -26,7 +26,7 @@ from torch import Tensor
 
 from kanpinn.accuracy.bounds import read_sides
 from kanpinn.accuracy.errors import Bound
-from kanpinn.geometry import Domain, Points, Segment
+from kanpinn.geometry import Boundary, Domain, Points, Segment
 from kanpinn.geometry.rules import gauss_legendre, simplex_rule
 from kanpinn.jets import Channels, Jet, JetFunction, ResidualFunction, grad, stack_equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
@@ -117,6 +117,21 @@ class Triangulation:
         along = np.diff(self.vertices[self.ends], axis=1)[:, 0]
         x, y = (along / np.linalg.norm(along, axis=1, keepdims=True)).T
         return np.stack([y, -x, x, y], axis=1).reshape(-1, 2, 2)
+
+    def points_on(self, edges: Array, t: Array, names: tuple[str, ...]) -> Points:
+        """Return k points on each of e edges of the boundary, with outward normals, (e k, 2).
+
+        Args:
+            edges: the numbers of the edges, (e,).
+            t: the parameters of the points, (k,), from 0 at the vertex with the smaller number to 1
+                at the other vertex.
+            names: the names of the coordinates.
+        """
+        normals = np.zeros((len(self.ends), 2))
+        normals[self.edges] = self.normals / self.lengths[..., None]
+        coords = np.einsum("qk,ekd->eqd", _line(t), self.vertices[self.ends[edges]])
+        outward = np.repeat(normals[edges], len(t), axis=0)
+        return Points(torch.from_numpy(coords.reshape(-1, 2)), names, torch.from_numpy(outward))
 
     def split(self) -> "Triangulation":
         """Return the mesh in which the centre of each triangle divides it into three triangles."""
@@ -435,19 +450,21 @@ def _line(t: Array) -> Array:
 
 @dataclass(frozen=True)
 class Number:
-    """A number J(u): the integral of a density j u + r over a part of the domain.
+    """A number J(u): the integral of a density j·u + r over a part of the domain or its boundary.
 
     Args:
         density: a function density(p, u), or density(p, u, v) of two fields, (n, 1), affine in the
             fields and without derivatives.
-        over: the part; None for the whole domain.
+        over: a part of the domain, or some of its sides; None for the whole domain.
+        known: the number for the approximate solution whose error is bounded.
     """
 
     density: Callable[..., Tensor]
-    over: Domain | None = None
+    over: Domain | Boundary | None = None
+    known: float = math.nan
 
     def read(self, points: Points, fields: int) -> tuple[Array, Array]:
-        """Return j, (n, m), and r, (n,), of a density j·u + r at points; both are 0 outside.
+        """Return j, (n, m), and r, (n,), at points; both are 0 outside a part of the domain.
 
         Args:
             points: the points.
@@ -464,7 +481,7 @@ class Number:
         if found.rest.shape[1] != 1:
             raise Unsuitable(f"the density has {found.rest.shape[1]} columns: give it one")
         inside = torch.ones(len(points), dtype=torch.bool)
-        if self.over is not None:
+        if isinstance(self.over, Domain):
             inside = self.over.contains(points.coords)
         j, r = inside[:, None] * found.zeroth[:, 0], inside * found.rest[:, 0]
         return j.numpy(), r.numpy()
@@ -511,7 +528,8 @@ class Reader:
         if problem.unknowns:
             raise Unsuitable("the problem has unknowns")
         sides = read_sides(self.problem)
-        self.coarse = triangulated(problem, None if number is None else number.over)
+        over = None if number is None else number.over
+        self.coarse = triangulated(problem, over if isinstance(over, Domain) else None)
         conditions, self.conditions = self.problem.conditions(), list[ResidualFunction]()
         self.interfaces = [c for c in conditions if isinstance(c, Interface)]
         if any(c.kinks and (c not in self.interfaces or c.flux != 0) for c in conditions):
@@ -624,11 +642,8 @@ class Reader:
         """
         edges, m = np.flatnonzero(mesh.piece == number), self.rules.fields
         name = f"the condition on {self.problem.domain.boundary.pieces[number].name}"
-        normals = np.zeros((len(mesh.ends), 2))
-        normals[mesh.edges] = mesh.normals / mesh.lengths[..., None]
-        coords = np.einsum("qk,ekd->eqd", _line(t), mesh.vertices[mesh.ends[edges]])
-        outward = torch.from_numpy(np.repeat(normals[edges], len(t), axis=0))
-        p = Points(torch.from_numpy(coords.reshape(-1, 2)), self.names, outward)
+        p = mesh.points_on(edges, t, self.names)
+        assert p.normals is not None
         frame = np.repeat(mesh.frames(m)[edges], len(t), axis=0)
         terms = read_coefficients(self.conditions[number], p, name, m)
         if terms.rest.shape[1] != m or bool(terms.second.any()):
@@ -651,7 +666,7 @@ class Reader:
             ..., 0
         ]
         if not fixed.all():
-            basis, normal = self.rules.tensors, outward.numpy()
+            basis, normal = self.rules.tensors, p.normals.numpy()
             flux = np.einsum("nij,kja,na->nik", frame, basis, normal, optimize=True)
             tensor = self._operator(p)[0]
             flux = np.einsum("nik,nkl,ljb->nijb", flux, tensor, basis, optimize=True)
@@ -1447,16 +1462,6 @@ class Given:
         )
         return cls(*(torch.cat(part).detach().double().numpy() for part in parts))
 
-    def number(self, number: Number, names: tuple[str, ...]) -> float:
-        """Return the number J(u) for this function u, integrated by the rule.
-
-        Args:
-            number: the number.
-            names: the names of the coordinates.
-        """
-        j, r = number.read(Points(torch.from_numpy(self.points), names), self.values.shape[1])
-        return float(self.weights @ ((j * self.values).sum(axis=1) + r))
-
     def distance(
         self, meshes: Sequence[Triangulation], found: Discrete, v: Array
     ) -> tuple[float, float, float]:
@@ -1634,6 +1639,7 @@ def _interval(
     fields: Fields,
     parts: PartsOfBound,
     number: Number,
+    sides: Sequence[int],
     stretch: float,
     constants: Constants,
 ) -> tuple[tuple[float, float], Array]:
@@ -1649,6 +1655,8 @@ def _interval(
         fields: v, q and the multipliers.
         parts: the bound of the energy norm of u - v.
         number: the number J.
+        sides: the numbers of the boundary pieces over which the density is integrated; empty for an
+            integral over a part of the domain.
         stretch: the factor `Certificate.stretch`.
         constants: the constants of the domain.
 
@@ -1661,16 +1669,39 @@ def _interval(
     """
     mesh, data, rules = found.mesh, found.data, found.rules
     coords = np.einsum("qk,tkd->tqd", rules.shares, mesh.corners)
-    points = Points(torch.from_numpy(coords.reshape(-1, 2)), found.names)
-    j, r = number.read(points, rules.fields)
-    j, r = j.reshape(*coords.shape[:2], -1), r.reshape(coords.shape[:2])
+    j, r = np.zeros((*coords.shape[:2], rules.fields)), np.zeros(coords.shape[:2])
+    if not sides:
+        points = Points(torch.from_numpy(coords.reshape(-1, 2)), found.names)
+        read = number.read(points, rules.fields)
+        j, r = (one.reshape(both.shape) for one, both in zip(read, (j, r), strict=True))
     density = np.einsum("nq,tqi->tni", rules.fit, j)
     lost = data.lost.copy()
     gap = j - rules.of["d"] @ density
     lost[0] = 2 * np.sqrt(mesh.areas * ((gap**2).sum(axis=2) @ rules.weights))
-    none = np.zeros_like(data.given)
     lost_given = data.lost_given * [[0, 1]] * ~data.fixed.any(axis=1, keepdims=True)
-    adjoint = replace(data, source=density, given=none, lost=lost, lost_given=lost_given)
+    edges, degree = np.flatnonzero(np.isin(mesh.piece, sides)), rules.degrees["d"]
+
+    def at_edges(t: Array) -> tuple[Array, Array]:
+        """Return j in `Triangulation.frames`, (E, k, m), and r, (E, k), at points of all edges."""
+        loads, rest = (
+            np.zeros((len(mesh.ends), len(t), rules.fields)),
+            np.zeros((len(mesh.ends), len(t))),
+        )
+        if len(edges):
+            own, other = number.read(mesh.points_on(edges, t, found.names), rules.fields)
+            own = own.reshape(len(edges), len(t), -1)
+            loads[edges] = np.einsum("eij,ekj->eki", found.frames[edges], own)
+            rest[edges] = other.reshape(len(edges), -1)
+        return loads, rest
+
+    loads, rest = at_edges(rules.line[:, 1])
+    root, t = np.sqrt(rules.along), chebyshev_points(degree + 2)[1:-1]
+    fit = np.linalg.pinv(root[:, None] * rules.edge["d"]) * root
+    traction = np.einsum("nk,eki->eni", fit, loads) * ~data.fixed[:, None]
+    gap = at_edges(t)[0] * ~data.fixed[:, None] - bernstein(degree, _line(t)) @ traction
+    lengths = np.linalg.norm(np.diff(mesh.vertices[mesh.ends], axis=1)[:, 0], axis=1)
+    lost_given[:, 0] = 2 * np.sqrt(lengths) * np.linalg.norm(abs(gap).max(axis=1), axis=1)
+    adjoint = replace(data, source=density, given=traction, lost=lost, lost_given=lost_given)
     dual = Discrete(mesh, adjoint, rules)
     z = dual.solve()
     dual_parts = parts_of_bound(dual, z, constants)
@@ -1680,7 +1711,7 @@ def _interval(
     inner -= np.einsum("tqa,tqab,tqb->tq", strains[0], found.diffusion, strains[1])
     middle = float(mesh.areas @ (inner @ rules.weights))
     natural, g, alpha = found.on_sides()
-    half = 0.0
+    half, loads, rest = 0.0, found.flipped(loads), found.flipped(rest)
     for side in range(3):
         frame = found.frames[mesh.edges[:, side]]
         both = [
@@ -1690,6 +1721,11 @@ def _interval(
         products = (g[:, side] - alpha[:, side, :, None] * both[0]) * both[1]
         own = natural[:, side] * mesh.lengths[:, side, None]
         middle += float((own * np.einsum("tki,k->ti", products, rules.along)).sum())
+        on_side = np.where(natural[:, side, None], both[0], g[:, side])
+        on_side = (loads[:, side] * on_side).sum(axis=2) + rest[:, side]
+        middle += float(mesh.lengths[:, side] @ (on_side @ rules.along))
+        size = np.sqrt(mesh.lengths[:, side] * ((loads[:, side] ** 2).sum(axis=2) @ rules.along))
+        half += float(size @ data.lost_given[mesh.edges[:, side], 0])  # of prescribed values
         traces = [np.sqrt((one**2).sum(axis=2) @ rules.along) for one in both]
         missed = data.lost_given[mesh.edges[:, side], 1] * (rules.fields == 1)  # the errors of α
         half += float((own[:, 0] * missed) @ (traces[0] * traces[1]))
@@ -1738,7 +1774,9 @@ def certificate(
     if count > 2:
         raise Unsuitable("the problem has more than two fields")
     rules = Rules(DEGREES[count], count)
-    reader = Reader(problem, rules, number)
+    reader, sides = Reader(problem, rules, number), list[int]()
+    if number is not None and isinstance(number.over, Boundary):
+        sides = [problem.domain.boundary.pieces.index(one) for one in number.over.pieces]
     meshes = [reader.coarse]
     for _ in range(3 - count):
         meshes.append(meshes[-1].refined(np.ones(len(meshes[-1].triangles), bool)))
@@ -1773,13 +1811,12 @@ def certificate(
         enough = made.total <= far[0] / 4 or parts.rounding > parts.total / 3
         indicator = parts.indicator / parts.indicator.sum()
         if number is not None and not math.isinf(made.stretch):
-            interval, dual = _interval(found, fields, parts, number, made.stretch, constants)
+            interval, dual = _interval(found, fields, parts, number, sides, made.stretch, constants)
             made = replace(made, interval=interval)
             indicator = indicator + dual / dual.sum()
             low, high = interval
             enough = parts.rounding > parts.total / 3 or (
-                enough
-                and high - low <= abs(given[0].number(number, found.names) - (low + high) / 2)
+                enough and high - low <= abs(number.known - (low + high) / 2)
             )
         if count > 1:
             indicator = indicator.reshape(3, -1).sum(axis=0)  # the order of `split`

@@ -24,7 +24,7 @@ from kanpinn.accuracy import Bound, ErrorNorm, Errors, Estimate
 from kanpinn.accuracy.bounds import Approximate, Majorant
 from kanpinn.accuracy.certificates import MOST, Certificate, Given, Number, certificate
 from kanpinn.accuracy.references import FunctionReference
-from kanpinn.geometry import Domain, Points
+from kanpinn.geometry import Boundary, Domain, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.quadrature import rule_of_pieces
 from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
@@ -668,7 +668,7 @@ def error_bound(
     solution: Solution,
     finer: Solution | None = None,
     density: Callable[..., Tensor] | None = None,
-    over: Domain | None = None,
+    over: Domain | Boundary | None = None,
     budget: float | int | None = None,
 ) -> Bound:
     """Bound the errors of a solution by a flux or by its residual.
@@ -696,8 +696,9 @@ def error_bound(
             and without derivatives, (n, 1). The integral of the exact solution's density is bounded
             from both sides (`Bound.interval`). The problem must be one of those for which solutions
             in several cells have bounds. `finer` is not used with a density.
-        over: the part of the domain over which the density is integrated, with straight sides;
-            by default the whole domain.
+        over: the part of the domain over which the density is integrated, with straight sides; or
+            sides of the domain, such as `domain.boundary["x_max"]`, for the work of tractions; by
+            default the whole domain.
         budget: the most seconds, except that the quadrature rule of the solution and the bounds on
             the first triangles are computed in any case. They take a few seconds, up to ten with
             many cells at corners. `Bound.ended` says if more time would make the bounds smaller.
@@ -717,10 +718,15 @@ def error_bound(
         >>> bound.l2_relative < 1e-6
         True
     """
-    names = solution.problem.domain.names
-    if over is not None and not (isinstance(over, Domain) and over.names == names):
+    domain = solution.problem.domain
+    part = isinstance(over, Domain) and over.names == domain.names
+    if isinstance(over, Boundary):
+        part = all(piece in domain.boundary.pieces for piece in over.pieces)
+    if over is not None and not part:
         raise InputError(f"over must be a part of the domain, with its coordinates, got {over!r}")
-    wanted = None if density is None else Number(density, over)
+    wanted = None
+    if density is not None:
+        wanted = Number(density, over, float(solution.integral(over, density).value[0]))
     alone = wanted is not None or solution.network.in_windows or _is_in_cells(solution)
     try:
         found = _certificate(solution, wanted, budget).bound()

@@ -443,7 +443,7 @@ def _both_values(problem: Bounded, p: kp.Points, u: Jet) -> Tensor:
 def bodies(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
     """Bound the errors of random plane bodies, and compare with finite elements of degree 4."""
     rows, lines, first = dict[str, list[float]](), [], 1000 * options.seed
-    refused, budget = 0, 1 if options.smoke else 10  # in seconds
+    refused, budget = 0, 1 if options.smoke else 5  # in seconds
     for seed in range(first, first + options.bodies):
         draws = (Body(Random(f"bounded {seed} {i}"), False) for i in itertools.count())
         problem, draw = next(one for one in draws if not one.shape.circles), Random(seed)
@@ -452,7 +452,9 @@ def bodies(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdic
             warnings.simplefilter("ignore")  # of few points
             solution = kp.solve(problem, network, tolerance=tolerance, budget=budget, errors=False)
         begun = time.process_time()
-        bound = kp.error_bound(solution, density=lambda p, u, v: u.value + v.value, budget=budget)
+        bound = kp.error_bound(
+            solution, density=lambda p, u, v: u.value + v.value, budget=4 * budget
+        )
         seconds = time.process_time() - begun
         exact = BodyErrors.of(problem, solution, options.smoke)
         refused += bool(bound.reason)
