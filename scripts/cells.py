@@ -235,7 +235,7 @@ def refined(case: Case, limit: float) -> Iterator[OnMesh]:
         error, shares = _errors(case, basis, values)
         yield OnMesh(mesh.t.shape[1], basis.N, error, seconds)
         begun = time.process_time()
-        mesh = mesh.refined(_largest(shares))
+        mesh = mesh.refined(largest(shares))
         seconds += time.process_time() - begun
 
 
@@ -250,7 +250,7 @@ def first_mesh(case: Case) -> MeshTri:
     return mesh.remove_elements(outside) if len(outside) else mesh
 
 
-def _largest(shares: np.ndarray) -> np.ndarray:
+def largest(shares: np.ndarray) -> np.ndarray:
     """The smallest set of triangles with half of the sum of the shares."""
     falling = np.argsort(-shares)
     reached = np.cumsum(shares[falling])
