@@ -985,12 +985,21 @@ class Discrete:
         """
         mesh, rules, values = self.mesh, self.rules, self.rules.of["v"]
         cells, m, size = len(mesh.triangles), rules.fields, values.shape[1] * rules.fields
-        slopes = np.einsum("qnk,tkd->tqnd", rules.slopes["v"], mesh.slopes)
-        strains = np.einsum("tqnd,aid->tqani", slopes, rules.tensors)
-        strains = strains.reshape(*slopes.shape[:2], -1, size)
-        stresses = rules.weights[:, None, None] * (self.diffusion @ strains)
-        flat = [x.reshape(cells, -1, size) for x in (strains, stresses)]
-        matrix = flat[0].transpose(0, 2, 1) @ flat[1]
+        slopes = rules.slopes["v"]
+        shape = np.einsum("tkb,aib->tkia", mesh.slopes, rules.tensors)  # strains by slopes
+        if np.ptp(self.diffusion, axis=1).max() <= 1e-13 * abs(self.diffusion).max():
+            path = "tkia,tab,tljb->tijkl"
+            local = np.einsum(path, shape, self.diffusion[:, 0], shape, optimize=True)
+            products = np.einsum("q,qnk,qml->klnm", rules.weights, slopes, slopes, optimize=True)
+            matrix = local.reshape(cells * m * m, 9) @ products.reshape(9, -1)
+            matrix = matrix.reshape(cells, m, m, *products.shape[2:]).transpose(0, 3, 1, 4, 2)
+            matrix = matrix.reshape(cells, size, size)
+        else:
+            strains = np.einsum("qnk,tkia->tqani", slopes, shape)
+            strains = strains.reshape(cells, len(slopes), -1, size)
+            stresses = rules.weights[:, None, None] * (self.diffusion @ strains)
+            flat = [x.reshape(cells, -1, size) for x in (strains, stresses)]
+            matrix = flat[0].transpose(0, 2, 1) @ flat[1]
         reaction = self.mass(self.reaction, values)
         for i in range(m):
             matrix[:, i::m, i::m] += reaction
@@ -1024,9 +1033,11 @@ class Discrete:
         right = right[:, order]
         turned = np.broadcast_to(np.eye(m), (cells, count, m, m)).copy()
         turned[:, : len(outer)] = turns[number]
-        if m > 1:
-            matrix = np.einsum("tkij,tkjlb,tlab->tkila", turned, matrix, turned, optimize=True)
-            right = np.einsum("tkij,tkj->tki", turned, right)
+        some = (turned != np.eye(m)).any(axis=(1, 2, 3))
+        if some.any():
+            own, path = turned[some], "tkij,tkjlb,tlab->tkila"
+            matrix[some] = np.einsum(path, own, matrix[some], own, optimize=True)
+            right[some] = np.einsum("tkij,tkj->tki", own, right[some])
         number = (number[..., None] * m + np.arange(m)).reshape(cells, -1)
         found = _condensed(
             matrix.reshape(cells, count * m, -1),
