@@ -715,6 +715,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         if float(unseen.norm()) > self.tolerance:
             errors = errors + unseen
             self.error.estimate = float(errors.norm())
+        if not self.balance.is_small and self.error.estimate > self.tolerance:
+            self.error.estimate = max(self.error.estimate, min(1.0, self.balance.value))
         return errors
 
     def _balanced(self, better: cell_errors.SolvedTree) -> Balance:

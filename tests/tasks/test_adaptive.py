@@ -7,13 +7,14 @@ import torch
 from cases import InteriorLine, Manufactured, Stated, error_of, formulas, solved_in_cells
 
 import kanpinn as kp
+from kanpinn.optimizers.method import Balance
 from kanpinn.solvers.error_estimate import own_errors
 from kanpinn.spaces.cells import problem as cell_problem
 from kanpinn.spaces.cells.geometry.singularities import SingularCorners
 from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.system.cell_system import CellSystem
 from kanpinn.tasks.adapt import coordinates_to_refine
-from kanpinn.tasks.adaptive import NewtonProgress
+from kanpinn.tasks.adaptive import AdaptiveLeastSquaresStage, NewtonProgress
 from kanpinn.tasks.cell_errors import attributed
 
 
@@ -393,3 +394,16 @@ def test_the_equation_balances_where_all_of_its_terms_are_zero() -> None:
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x + 2*y")
     solution = kp.solve(problem, kp.Cells(degree=6, cells=2), kp.AdaptiveLeastSquares(1e-6))
     assert solution.success and solution.verification.balance.value == 0
+
+
+def test_an_estimate_above_the_tolerance_is_at_least_the_imbalance_that_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="1 / (1 + 9*x**2 + 4*y**2)")
+    method = kp.AdaptiveLeastSquares(1e-12, cells=4)
+    estimates = []
+    for balance in (Balance(0.7, 1.0), Balance(0.7, 0.1)):
+        monkeypatch.setattr(AdaptiveLeastSquaresStage, "_balanced", lambda *_, of=balance: of)
+        solution = kp.solve(problem, kp.Cells(degree=6, cells=2), method, errors=False)
+        estimates.append(solution.estimated_error)
+    assert estimates[0] < 0.1 and estimates[1] == 0.7
