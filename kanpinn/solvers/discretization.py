@@ -289,7 +289,8 @@ class Discretization(Generic[P]):
 
     def prepare(self) -> None:
         """Adapt the network, such as the grids of a KAN, to the points of the first epoch."""
-        most = 2**20  # points per condition and in the interior: enough for ranges of activations
+        # The points per condition and in the interior: enough for ranges of activations.
+        most = max(2**13, min(2**20, 2**28 // (1 + self.surrogate.network.parameter_count)))
         coords = []
         for points in self.points():
             stride = -(-len(points) // most) or 1
@@ -321,13 +322,15 @@ def default_points(network: Network, each: float = 1.4) -> Collocation:
     164, on the boundary. For more inputs, where products of Gauss rules are too large, the points
     are Sobol points, with N / 4 points on the boundary. For networks in time windows with hidden
     layers the points are Sobol points, too, and the number of boundary points is twice the number
-    of coefficients, at least 400.
+    of coefficients, at least 400. For cells, whose method has points of its own, N is 1681.
 
     Args:
         network: the network.
         each: the number of interior points for each coefficient of the output layer.
     """
     coefficients = sum(part.layers[-1].coefficients.numel() for part in network.parts)
+    if network.estimates_error:
+        coefficients = 0
     interior = max(1681, math.ceil(each * coefficients))
     if network.at_scattered_points:
         return Collocation(interior, max(400, 2 * coefficients), "sobol")

@@ -105,11 +105,12 @@ def solve_discretized(
         status = run_stages(state, measure, observers, seed, checkpoint)
         facts = state.facts(status, started + waited)
         values, verification = state.residuals.term_values(), None
+        # Without any step there is no solution that could be compared or measured.
+        if not state.progress.step and status.startswith(FAILED):
+            verified, norm = False, None
         if verified and status != STOPPED_BY_USER:
             facts["status"], verification = judged(discretization, state, status, values, scan)
         whole = state.surrogate.evaluate
-        if not state.progress.step and facts["status"].startswith(FAILED):
-            norm = None  # without any step there is no solution whose errors could be measured
         return Solution(
             discretization=discretization,
             errors=None if norm is None else norm.converged(whole, network.pieces),
@@ -267,13 +268,13 @@ def _begin(state: SolverState, measure: Measure | None) -> None:
     With more than 65536 residual vectors the loss itself may take longer than the budget. So the
     expected time of the first step, and of the loss if that is longer, is compared with the budget
     before the loss is evaluated, and the time of the loss counts as a part of the budget. If the
-    solve fails, the loss at 4096 random residual vectors stands for the loss.
+    solve fails, the loss at 256 random residual vectors stands for the loss.
 
     Args:
         state: the state of the solve.
         measure: returns the quantities that the history records besides the loss; None for none.
     """
-    many, few, clock = 2**16, 2**12, state.clock
+    many, few, clock = 2**16, 2**8, state.clock
     if clock.budget_seconds is None or sum(one.rows for one in state.residuals.terms) <= many:
         return _record(state, Step(state.residuals.loss(reported=True), 0), measure)
     costs = [loss_cost(state.residuals)]

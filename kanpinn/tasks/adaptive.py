@@ -25,6 +25,7 @@ from kanpinn._support.errors import (
     integer,
     number,
 )
+from kanpinn.linalg.reflections import operations_per_second
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.damping import shortened
@@ -370,35 +371,62 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         do not, and the network has no solution yet, there are half as many cells along each
         coordinate, again and again. For a single cell, and where boundaries or steep solutions need
         all cells, the degree is lower. If no comparison fits, the first of these choices is taken
-        whose solve fits alone; if there is none, the last one.
+        whose solve alone fits into a third of the time, since forecasts may be too low; if there is
+        none, the last one.
         """
         network, tree, degree = self.network, self.network.tree, self.network.degree
         known = bool(network.layer.coefficients.any()) or self.parameters is not None
-        alone: tuple[Sequence[int], int] | None = None
-        roots: Sequence[int] = tree.roots
+        alone: tuple[tuple[int, ...], int] | None = None
+        roots, least, begun = tree.roots, 5, time.perf_counter()  # cut cells need this degree
         while True:
+            left = self.seconds_left - (time.perf_counter() - begun)
+            fewer = tuple(max(n // 2, 1 + (i in tree.around)) for i, n in enumerate(roots))
+            last = known or fewer == roots or len(self.geometry.tree) > 2 * math.prod(roots)
+            if not known and self._assembly(degree) > left / 8 and not (last and degree <= least):
+                if last:
+                    fits = (
+                        k for k in range(degree - 1, least, -1) if self._assembly(k) <= left / 8
+                    )
+                    degree = next(fits, least)
+                roots = roots if last else fewer
+                self._restart(roots, degree)
+                continue
             system = self._first_system()
-            fewer = [max(n // 2, 1 + (i in tree.around)) for i, n in enumerate(roots)]
-            last = known or fewer == [*roots] or len(system.geometry.tree) > 2 * math.prod(roots)
-            lowest = min(degree, max(system.traces.orders) + 1) if last and not known else degree
+            last |= len(system.geometry.tree) > 2 * math.prod(roots)
+            lowest = (
+                min(degree, max(least, *system.traces.orders)) if last and not known else degree
+            )
+            finer = self.problem.deeper(system.geometry)
             for lower in range(degree, lowest - 1, -1):
-                solve, compare = self._forecast(system, lower)
-                if solve <= self.seconds_left and alone is None:
+                solve, compare = self.pace.forecast(system, finer, lower)
+                if solve <= left / 3 and alone is None:
                     alone = roots, lower
-                if fits := solve + compare <= self.seconds_left:
+                if within := solve + compare <= left:
                     break
-            if fits or last:
+            if within or last:
                 break
             roots = fewer
             self._restart(roots, degree)
-        if not (fits or known):
+        if not (within or known):
             roots, lower = alone or (roots, lower)
         if (roots, lower) != (network.tree.roots, network.degree):
             self._restart(roots, lower)
             system = self._first_system()
             solve, compare = self._forecast(system, lower)
         memory = system_bytes(system, len(system.geometry.tree), again=self.settings.corrects)
-        return StepCost(solve + compare if fits else solve, memory)
+        return StepCost(solve + compare if within else solve, memory)
+
+    def _assembly(self, degree: int) -> float:
+        """The expected seconds in which the least-squares problem is linearised.
+
+        They are those of 200 operations (measured) for each point, polynomial and field.
+
+        Args:
+            degree: the degree of the polynomials.
+        """
+        count, dim, each = len(self.geometry.tree), self.network.tree.dim, 200
+        size = math.comb(degree + dim, dim) * (degree + 3) ** dim
+        return each * count * size * self.network.own_fields / operations_per_second()
 
     def _first_system(self) -> CellSystem:
         """The least-squares problem of the first step, which `step` takes over."""

@@ -32,6 +32,14 @@ def test_gauss_rule_is_exact_to_degree_2n_minus_1_and_no_further(n):
         assert (weights @ nodes**degree).item() == pytest.approx(1 / (degree + 1), rel=1e-13)
 
 
+@pytest.mark.parametrize("n", [1001, 10**6])
+def test_long_gauss_rules_are_exact_too(n):
+    nodes, weights = gauss_legendre(n)
+    assert 0 < nodes.min() and bool((nodes.diff() > 0).all()) and weights.min() > 0
+    for degree in (0, 1, 2, 1000, 2000):
+        assert (weights @ nodes**degree).item() == pytest.approx(1 / (degree + 1), rel=1e-12)
+
+
 def test_gauss_nodes_are_inside_and_symmetric():
     nodes, weights = gauss_legendre(9)
     assert 0 < nodes.min() and nodes.max() < 1 and weights.min() > 0

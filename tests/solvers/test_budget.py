@@ -221,12 +221,12 @@ def test_a_comparison_that_does_not_fit_into_the_budget_is_left_out():
     assert kp.solve(problem, network, method, errors=False).status == "converged"
     late = kp.solve(problem, kp.Cells([2, 1], 6, 2), method, budget=1e-6)
     assert late.status.startswith("stopped: the budget leaves no time for the comparison with a")
-    assert "degree 5 (0 s are left" in late.status  # of a single cell of degree 3
+    assert "degree 7 (0 s are left" in late.status  # of a single cell of degree 5
     assert late.network.count == 1 and late.errors.l2_relative <= 3 * late.estimated_error
     assert late.history.steps == 1 and kp.estimate_error(late).errors is not None
     again = kp.Cells([2, 1], 6, 2)
     again.load_state_dict(late.network.state_dict())
-    assert (again.degree, again.tree.roots) == (3, (1, 1))
+    assert (again.degree, again.tree.roots) == (5, (1, 1))
 
 
 def test_indicators_of_a_solve_without_a_comparison_are_no_estimate():
