@@ -51,6 +51,8 @@ from kanpinn.solvers.verification import (
 LARGEST_CONTRACTION = 0.7  # for a larger ρ the distance of the solutions does not measure the error
 CLEARLY = 2.0  # for a larger ρ the finer network has clearly given the poorer solution
 LARGEST_ERROR = 0.3  # the largest relative error of a finer solution that serves as reference
+LARGEST_LINEAR = 0.1  # above it, the error of a nonlinear equation is not that of a linear one
+FAR = "errors of this size exceed the linearised equation, by which they are estimated"
 LATE = "the budget leaves no time for the solve of a finer network"
 UNSOLVED = "the steps of the finer solve have not converged: more of them help"
 STRONGER = 3.0  # the ratio of the penalties of the finer and of the first solve, for energies
@@ -187,40 +189,46 @@ def _best_comparison(
 
 
 def with_undetermined(estimate: Estimate, solution: Solution) -> Estimate:
-    """Return an estimate that includes the error in nearly singular directions of the problem.
+    """Return an estimate that includes the error that a finer solution does not show.
 
-    In nearly singular directions a finer solution, which starts from the solution, does not show
-    the error (`kanpinn.linalg.qr.undetermined`). A relative error of 1 means that the data do not
-    determine the solution to the accuracy of the residual.
+    A finer solution starts from the solution, and does not show the error in nearly singular
+    directions of the problem (`kanpinn.linalg.qr.undetermined`). A relative error of 1 means that
+    the data do not determine the solution to the accuracy of the residual. If the estimated error
+    of a nonlinear equation is above 0.1, it is raised to 1: both solutions may be near a minimum of
+    the residual that is no solution.
 
     The estimate is returned unchanged without errors, for evolutions, for problems with unknowns
-    and for energies. Solves in cells have estimated this error themselves.
+    and for energies. Solves in cells have estimated the error in nearly singular directions
+    themselves.
 
     Args:
         estimate: the estimate from a comparison.
         solution: the solution whose errors are estimated.
     """
     errors, found, problem = estimate.errors, own_verification(solution), solution.problem
-    own = solution.network.estimates_error or not solution.network.output_layers
     steady = problem.domain.time_name is None and not problem.unknowns
-    if errors is None or found is None or own or not (steady and found.reacts):
+    if errors is None or found is None or not steady:
+        return estimate
+    if errors.l2_relative > LARGEST_LINEAR and not _is_affine(solution):
+        return at_least(estimate, 1.0, FAR)
+    if solution.network.estimates_error or not (solution.network.output_layers and found.reacts):
         return estimate
     nearest = resonance(solution.discretization, solution.residuals, found)
     return estimate if nearest is None else at_least(estimate, nearest.undetermined)
 
 
-def at_least(estimate: Estimate, undetermined: float) -> Estimate:
-    """Return an estimate with at least the relative L2 error in nearly singular directions.
+def at_least(estimate: Estimate, error: float, reason: str = UNDETERMINED) -> Estimate:
+    """Return an estimate whose relative L2 error is at least a given number.
 
     Args:
         estimate: the estimate from a comparison.
-        undetermined: the error in nearly singular directions.
+        error: the least relative L2 error.
+        reason: why the error is larger than the comparison shows.
     """
     errors = estimate.errors
-    if errors is None or not 0 < errors.l2_relative < undetermined:
+    if errors is None or not 0 < errors.l2_relative < error:
         return estimate
-    factor = undetermined / errors.l2_relative
-    return replace(estimate, errors=errors.scaled(factor), reason=UNDETERMINED)
+    return replace(estimate, errors=errors.scaled(error / errors.l2_relative), reason=reason)
 
 
 def better_surrogate(solution: Solution) -> tuple[Surrogate, float] | None:
@@ -651,7 +659,7 @@ def _is_affine(solution: Solution) -> bool:
     """Return whether the residual of a problem's equation is affine in the solution."""
     term = solution.residuals.terms[0]
     assert isinstance(term, ResidualTerm)
-    points = Batch.made_of(term.points[:16])
+    points = Batch.made_of(term.points[:: max(1, len(term.points) // 16)])
     jet = solution.surrogate.evaluate(points, term.channels)
     return Linearised.at(term.equation, points, jet).is_affine()
 

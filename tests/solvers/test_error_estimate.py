@@ -115,6 +115,15 @@ def test_a_layer_that_its_data_hardly_hold_in_place_has_no_small_error(viscosity
     assert (estimate_error(solution).errors.l2_relative < 1e-6) == determined
 
 
+def test_a_large_error_of_a_nonlinear_equation_is_not_estimated_by_a_linear_one():
+    cubic = kp.solve(CUBIC, kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
+    waves = kp.solve(Known(), kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
+    for solution, part, expected in ((cubic, 0.2, 1), (cubic, 0.05, 0.05), (waves, 0.2, 0.2)):
+        given = Estimate(Errors(*[part] * 6), 0.1, 0.0)
+        found = error_estimate.with_undetermined(given, solution)
+        assert found.errors.l2_relative == pytest.approx(expected)
+
+
 def test_a_coarse_layer_has_at_least_the_error_of_a_finer_one_in_directions_that_it_hides():
     search, pair = TrialSearch(problem=burgers(0.04)), []
     for grid in (4, 256):
