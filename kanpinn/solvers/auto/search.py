@@ -45,8 +45,8 @@ from kanpinn.solvers.state import Observer, SolverState
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks import Ritz
 
-# A function that is called with the choice of a trial, the reason for it (the name of its family),
-# and the state of the search.
+# A function that is called with the choice of a trial, the name of its family with the estimated
+# error of the best trial so far, and the state of the search.
 Announce = Callable[[Choice, str, Mapping[str, Any]], None]
 
 
@@ -475,8 +475,9 @@ class TrialSearch:
         budget: the seconds for all trials. No trial but the first, and no step within a trial,
             starts if it is forecast to take longer than the time left.
         observers: called with the `SolverState` of a trial after every step.
-        announce: called before each trial with the choice, the name of its family and the state of
-            the search, and at the end with the choice that is kept; None to announce nothing.
+        announce: called before each trial with the choice, the name of its family with the
+            estimated error so far where it is known, and the state of the search; and at the end
+            with the choice that is kept. None to announce nothing.
         checkpoint: the state of a search, as `announce` got it. The search goes on with the rest of
             the budget.
 
@@ -665,7 +666,9 @@ class TrialSearch:
         if not earlier or earlier[0]["choice"] != str(choice):
             earlier = self._earlier = []  # the choices differ now: drop later records
             if self.announce is not None:
-                self.announce(choice, why, self.state)
+                known_to = math.inf if self.best is None else self.best.error
+                so_far = f" (estimated error so far {known_to:.1e})" if known_to < 1 else ""
+                self.announce(choice, f"{why}{so_far}", self.state)
         left = share * self.left - (0.0 if known is None else beside_steps(choice, known))
         budget = earlier[0]["budget"] if earlier else max(left, 1e-3)
         solution = solve_discretized(
