@@ -309,16 +309,18 @@ class SolvePace:
     Attributes:
         cells, seconds: the number of cells of the last mesh, and the seconds of a solve on it;
             before the first solve, those of its forecast.
+        solves: the number of solves on the last mesh, of which nonlinear problems take several.
         power: the exponent p such that the time of a solve is proportional to (number of cells)^p,
             determined from the last two meshes.
         dearer: the time of the last comparison with a solution of higher degree, divided by the
             time of the solve on its mesh; 0 if there was no comparison.
-        comparison: the forecast of the seconds of the first comparison; 0 without a forecast.
+        comparison: the forecast of `dearer` for the first comparison; 0 without a forecast.
         begun: the start of the present step, by `time.perf_counter`.
     """
 
     cells: int = 0
     seconds: float = 0.0
+    solves: int = 0
     power: float = 1.25
     dearer: float = 0.0
     comparison: float = 0.0
@@ -349,6 +351,7 @@ class SolvePace:
         if self.seconds > 0 and cells > 1.2 * self.cells:
             power = math.log(seconds / self.seconds) / math.log(cells / self.cells)
             self.power = min(max(power, least), most)
+        self.solves = self.solves + 1 if cells == self.cells and self.solves else 1
         self.cells, self.seconds = cells, seconds
 
     def forecast(self, system: CellSystem, finer: CellGeometry, degree: int) -> tuple[float, float]:
@@ -357,28 +360,32 @@ class SolvePace:
         The seconds of a solve are those of the present step so far, in which the least-squares
         problem was linearised, 5 ms for each cell whose rows are eliminated, and the operations of
         an elimination at the speed of this machine. A comparison in smaller cells takes two solves.
-        They count twice: in such cells conjugate gradients may fail first.
+        A third of the present seconds counts for each, since the rest was for what is kept, such as
+        cuts of cells; linearising in n cells takes a time like n + 60. Similar cells share their
+        elimination, and some systems are solved by conjugate gradients: measured comparisons took
+        0.2 to 0.4 times the sum, and half of it is returned.
 
         Args:
             system: the least-squares problem, linearised in this step.
             finer: the cells of the better solution.
             degree: the degree of the solve, which may differ from that of `system`.
         """
-        present, each, more, assembly = system.polynomials, 5e-3, 2, self.spent
+        present, each, more, assembly, least = system.polynomials, 5e-3, 2, self.spent, 60
         self.cells, models = len(system.geometry.tree), len({one.model for one in system.groups})
 
         def solve(degree: int, cells: CellGeometry | None = None) -> float:
             points = ((degree + 3) / (present.degree + 3)) ** present.dim
-            points *= len(cells.tree) / self.cells if cells else 1.0
+            points *= (least + len(cells.tree)) / (least + self.cells) / 3 if cells else 1.0
             work = system.operations(degree, cells) / operations_per_second()
             return points * assembly + each * (len(cells.tree) if cells else models) + work
 
         compare = solve(degree + more)
         if len(finer.tree) > self.cells:
-            compare = 2 * (solve(degree + more, finer) + solve(degree, finer))
+            compare = (solve(degree + more, finer) + solve(degree, finer)) / 2
         expected = torch.tensor([[solve(degree), compare]], dtype=torch.float64)
-        self.seconds, self.comparison = extremes(expected)[1].tolist()
-        return self.seconds, self.comparison
+        self.seconds, seconds = extremes(expected)[1].tolist()
+        self.comparison = seconds / self.seconds
+        return self.seconds, seconds
 
     def on(self, cells: int) -> float | None:
         """The expected seconds of a solve on a mesh with a given number of cells.
@@ -419,22 +426,21 @@ class SolvePace:
     def _comparison(self, system: CellSystem) -> float:
         """The expected time of a comparison on a mesh, divided by the time of a solve on the mesh.
 
-        After the first comparison it is `dearer`. Before, it is (L' / L)², where L' and L are the
-        numbers of polynomials per cell of the better and of the present solution, but at least the
-        ratio that follows from `comparison`.
+        After the first comparison it is `dearer`. Before, it is `comparison` or, without a
+        forecast, (L' / L)², where L' and L are the numbers of polynomials per cell of the better
+        and of the present solution.
 
         Args:
             system: the problem on the last mesh.
         """
         power, present = 2, system.polynomials  # power: measured 1 to 2
-        least = (present.richer.size / present.size) ** power
-        return self.dearer or max(least, self.comparison / self.seconds)
+        return self.dearer or self.comparison or (present.richer.size / present.size) ** power
 
     def is_last_chance(self, system: CellSystem, following: int, left: float) -> bool:
         """Return whether a comparison of the solution must be made now, for lack of time later.
 
-        This is so if no solution was compared with one of higher degree yet, and the solve on the
-        next mesh will leave no time for it.
+        This is so if no solution was compared with one of higher degree yet, and as many solves on
+        the next mesh as on the last one will leave no time for it.
 
         Args:
             system: the problem on the last mesh, which has been solved.
@@ -443,7 +449,9 @@ class SolvePace:
         """
         power = 2  # the largest: a comparison on a small tree takes little of the budget
         solve = self.seconds * (following / self.cells) ** power
-        return not self.dearer and solve * (1 + self._comparison(system)) > left - self.spent
+        return (
+            not self.dearer and solve * (self.solves + self._comparison(system)) > left - self.spent
+        )
 
     def too_late(self, system: CellSystem, left: float) -> str:
         """The reason, in words, why no time is left to compare with a solution of higher degree.

@@ -350,7 +350,6 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # which may be there from another problem
-        self.problem = cell_problem.problem_in_cells(residuals)
         self.newton = NewtonProgress()
         self._place()
         if network.constants is not None or network.coefficient is not None:
@@ -358,7 +357,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
 
     def _place(self) -> None:
         """Start from the cells of the network, and from the solution that it may have."""
-        self.problem = cell_problem.with_shared_functions(self.problem, self.residuals.surrogate)
+        problem = cell_problem.problem_in_cells(self.residuals)  # it caches what boxes cut
+        self.problem = cell_problem.with_shared_functions(problem, self.residuals.surrogate)
         # The network may come with a solution in cut cells, whose frames are smaller than cells.
         whole = CellGeometry.whole(self.network.tree, self.problem.domain)
         self.geometry = replace(whole, frames=self.network.layer.frames.double().cpu())

@@ -222,11 +222,22 @@ def test_a_comparison_that_does_not_fit_into_the_budget_is_left_out():
     late = kp.solve(problem, kp.Cells([2, 1], 6, 2), method, budget=1e-6)
     assert late.status.startswith("stopped: the budget leaves no time for the comparison with a")
     assert "degree 7 (0 s are left" in late.status  # of a single cell of degree 5
-    assert late.network.count == 1 and late.errors.l2_relative <= 3 * late.estimated_error
-    assert late.history.steps == 1 and kp.estimate_error(late).errors is not None
+    estimated = late.estimated_error  # None on a slow machine
+    assert late.network.count == 1 and late.errors.l2_relative <= 3 * (estimated or math.inf)
+    assert late.history.steps == 1 and kp.estimate_error(late, budget=60).errors is not None
     again = kp.Cells([2, 1], 6, 2)
     again.load_state_dict(late.network.state_dict())
     assert (again.degree, again.tree.roots) == (5, (1, 1))
+
+
+def test_fewer_first_cells_are_cut_anew_by_the_boundary():
+    cube, part = (kp.Box(x=(0, w), y=(0, w), z=(0, w)) for w in (1, 0.5))
+    problem, network = kp.Poisson(cube - part, source="1", boundary="0"), kp.Cells([3, 1], 3, 4)
+    discretization = discretize(problem, network, SolveSettings(), 0)
+    stage = kp.AdaptiveLeastSquares().start(discretization.residuals(), 0)
+    assert network.count == 4**3 - 2**3
+    stage._restart((2, 2, 2), 3)
+    assert network.count == 2**3 - 1
 
 
 def test_indicators_of_a_solve_without_a_comparison_are_no_estimate():

@@ -366,7 +366,7 @@ class Family:
     name: str
     choices: tuple[Choice, ...]
     patience: float = 2.0
-    rate: float = 4.0
+    rate: float = 2.0
 
 
 def first_choice(problem: Problem) -> Choice:
@@ -416,7 +416,10 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         yield Family("splines", _splines(traits, [16 * 2**i for i in range(11)]))
     cells = []
     if traits.takes_cells:
-        cells.append(Family("cells", tuple(_cells(traits, tolerance)), rate=6.0 / traits.dim))
+        # The error is like N^(-(degree + 1) / d) for N cells, and the time like N^1.5.
+        found = tuple(_cells(traits, tolerance))
+        rate = (found[-1].arguments["degree"] + 1) / (1.5 * traits.dim)
+        cells.append(Family("cells", found, rate=rate))
     early = traits.early_cells
     if traits.mixed:
         cells.insert(0, by_energy)

@@ -442,11 +442,11 @@ class TrialSearch:
     projection.
 
     The families race. Each has a forecast from its own errors and seconds, see `Climb.needed`. The
-    family with the least forecast goes on if the forecast is at most twice the time of the search
-    so far; otherwise the next family makes its first trial. So a family that does not converge, or
-    converges slowly, costs at most a part of the time. When all families have been tried and none
-    has a forecast, the family with the least residual goes on, at first with other points, until
-    the time is used up.
+    family with the least forecast goes on if the forecast is at most four times the time of the
+    search so far; otherwise the next family makes its first trial. So a family that does not
+    converge, or converges slowly, costs at most a part of the time. When all families have been
+    tried and none has a forecast, the family with the least residual goes on, at first with other
+    points, until the time is used up.
 
     The errors of two successive solutions are estimated from their comparison. Let the residual of
     the second solution at fresh points (points that no solve has used) be ρ times the residual of
@@ -492,6 +492,7 @@ class TrialSearch:
         interrupted: whether the user interrupted a trial.
         late: the first choice that did not fit into the time left, in words; empty if all did.
         refusal: the first `InputError` by which a family was refused; None if there is none.
+        climbs: the trials of each family.
 
     Raises:
         InputError: for impossible settings, or a checkpoint that is not the state of a search.
@@ -514,6 +515,7 @@ class TrialSearch:
     interrupted: bool = field(default=False, init=False)
     late: str = field(default="", init=False)
     refusal: InputError | None = field(default=None, init=False)
+    climbs: list["Climb"] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.problem = stated(self.problem, Problem)
@@ -561,8 +563,8 @@ class TrialSearch:
         """
         load_libraries()
         with entered(self.observers):  # around all trials: one line shows the progress of all
-            climbs = [Climb(family) for family in families(Traits(self.problem), self.tolerance)]
-            while not self._is_over() and (turn := next_turn(climbs, self)) is not None:
+            self.climbs = [Climb(one) for one in families(Traits(self.problem), self.tolerance)]
+            while not self._is_over() and (turn := next_turn(self.climbs, self)) is not None:
                 climb, share = turn
                 self._step(climb, share)
                 if self._is_over():
@@ -617,7 +619,10 @@ class TrialSearch:
         if trial.failed and self.best is not None:
             climb.ended = trial.solution.status
         elif not self.interrupted or self.best is None:
-            climb.see(self._judge(climb, known, trial), planned)
+            verdict = self._judge(climb, known, trial)
+            for other in self.climbs:
+                other.learn(verdict.first)
+            climb.see(verdict, planned)
         climb.ended = climb.ended or late
 
     def _fitting(
@@ -890,7 +895,8 @@ class Climb:
 
         The error e is extrapolated as a power of the family's seconds T so far, from two trials:
         e ~ T^-r. After one trial r is the family's usual rate. If the last error is not known yet,
-        the next trial is needed to know it, and a further trial to reach the tolerance.
+        the next trial is needed to know it; for nonlinear problems and energies a further trial is
+        expected.
 
         Args:
             tolerance: the relative L2 error.
@@ -903,7 +909,8 @@ class Climb:
         if choice is None or last is None or self.is_idle:
             return math.inf
         if math.isinf(last.error):
-            return 2 * forecast(choice, last)
+            sure = last.solution.history.steps == 1 and not last.is_minimum
+            return forecast(choice, last) * (1 if sure else 2)
         errors = [trial.error for trial in self.trials]
         spent = list(itertools.accumulate(trial.seconds for trial in self.trials))
         known = [(t, e) for t, e in zip(spent, errors, strict=True) if math.isfinite(e)]
@@ -940,6 +947,11 @@ class Climb:
             return choice
         return replace(choice, points=replace(choice.points, sampler=self.sampler))
 
+    def learn(self, known: Trial | None) -> None:
+        """Replace the last trial if `known` is this trial with an error from a later comparison."""
+        if known is not None and self.last is not None and known.choice is self.last.choice:
+            self.trials[-1] = known
+
     def see(self, verdict: Verdict, tried: Choice) -> None:
         """Add a trial to this sequence of trials of one family.
 
@@ -952,9 +964,6 @@ class Climb:
             tried: the choice of the trial as `following` returned it.
         """
         trial, before, stalled = verdict.second, self.loss, 0.5
-        if self.last is not None and verdict.first is not None:
-            if verdict.first.choice is self.last.choice:
-                self.trials[-1] = verdict.first  # with its error
         idle = self.last is not None and verdict.part > stalled
         if self._with_other_points() is not None:
             self.other_points = True
@@ -1006,7 +1015,7 @@ def next_turn(climbs: Sequence[Climb], search: TrialSearch) -> tuple[Climb, floa
     Returns:
         The climb and the share; None if all families have ended.
     """
-    patience, least = 2.0, 4.0  # relative to the time so far, and in seconds
+    patience, least = 4.0, 2.0  # relative to the time so far, and in seconds
     tried = [climb for climb in climbs if climb.trials and not climb.ended]
     fresh = [climb for climb in climbs if not (climb.trials or climb.ended)]
     needed = [climb.needed(search.tolerance) for climb in tried]
