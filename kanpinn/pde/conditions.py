@@ -344,7 +344,7 @@ def columns_at(function: Callable[[Points], object], p: Points, what: str) -> Te
     """
     with calling(what, f"points of the shape {tuple(p.coords.shape)}"):
         values = function(p)
-    return stack_equations(values, len(p), what)
+    return stack_equations(values, p.coords.shape[0], what)  # also in an export
 
 
 def values_of(data: Data, p: Points, m: int, what: str) -> Tensor:

@@ -752,9 +752,10 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
 
         The solution is the better one, with which the present one is compared. Both have the same
         limit, but integrals that come from the size of cells and from their degree are several
-        times smaller in the better solution. In about 100 solves that had converged, `value` was up
-        to 0.9 times the limit, in half of them below 0.01 times. In solves whose weights and
-        singular functions at corners were switched off, it was 0.2 to 1.9 times the error.
+        times smaller in the better solution. In about 190 solves that had converged, `value` was up
+        to 0.8 times the limit, in half of them below 0.01 times, but above it in a right solution
+        beside an interface with corners. In solves whose weights and singular functions at corners
+        were switched off, it was 0.02 to 2.9 times the error.
 
         Args:
             better: the better solution.
@@ -762,7 +763,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         effects = self.problem.singularities.effects(better.system.geometry)
         value, middle = cell_errors.imbalance(better.system, better.solution, effects)
         where = dict(zip(self.problem.domain.names, middle.tolist(), strict=True))
-        return Balance(value, 0.2 * self.tolerance**0.75, where)
+        return Balance(value, 0.3 * self.tolerance**0.75, where)
 
     def _mark(self, solved: cell_errors.SolvedTree, errors: Tensor) -> str:
         """Mark the cells with the largest errors for refinement, or fewer if time is short.

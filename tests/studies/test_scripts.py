@@ -50,6 +50,7 @@ def test_no_mutated_file_or_damaged_folder_and_no_kill_makes_a_command_fail(shar
 
 # Functions that no smoke run enters, by the beginnings of "FILE NAME", and why.
 ABSENT_PEERS = "needs a peer code that is installed from the network into its own environment"
+ONE_TASK = "a smoke run draws a task of each kind and does one"
 ABSENT_SNAPPY = "needs SnapPy, which is in no extra that the tests install"
 UNENTERED = {
     "peers/run_deepxde.py ": ABSENT_PEERS,
@@ -79,6 +80,10 @@ UNENTERED = {
     "hostile/adversarial.py LotkaVolterra": "its solve takes a minute",
     "hostile/numbers.py with_corner": "solves at a corner take ten seconds",
     "hostile/numbers.py _in_triangle": "solves at a corner take ten seconds",
+    "hostile/budgets.py bounded.bound": ONE_TASK,
+    "hostile/budgets.py crowded.solve": ONE_TASK,
+    "hostile/budgets.py heated.solve": ONE_TASK,
+    "hostile/budgets.py library.solve": ONE_TASK,
     "machinery/timing.py Poisson.conditions": "a problem has them, but its equation alone is timed",
     "imaging.py camera": "needs scikit-image, which is in no extra that the tests install",
 }
