@@ -138,8 +138,9 @@ def by_kanpinn(task: Task, truth: Truth, budget: float, tolerance: float) -> dic
 
 
 def distance(found: Array, truth: Truth) -> float:
+    """Return the relative error, which is not known below that of the truth."""
     error = relative(found - truth.values, truth.values, np.ones(len(found)))
-    return max(error, 1e-16) if math.isfinite(error) else math.inf
+    return max(error, truth.known_to, 1e-16) if math.isfinite(error) else math.inf
 
 
 def by_other(name: str, task: Task, truth: Truth, limit: float) -> Iterator[dict[str, Any]]:
@@ -272,7 +273,9 @@ def draw_classes(rows: Sequence[Row]) -> Figure:
     for axes, kind in zip(panels, CLASSES, strict=True):
         for number, code in product(range(4), codes):
             own = [r for r in rows if (r.kind, r.number, r.code) == (kind, number, code)]
-            own = sorted((r for r in own if math.isfinite(r.error)), key=lambda r: r.seconds)
+            own = sorted(own, key=lambda r: r.seconds)
+            least = [math.inf, *np.minimum.accumulate([r.error for r in own])]
+            own = [r for r, before in zip(own, least, strict=False) if r.error < before]
             look = {"color": "#b2182b", "linewidth": 1.8} if code == OURS else {"color": "#2166ac"}
             label = OURS if code == OURS else "other codes"
             axes.plot(
@@ -287,7 +290,7 @@ def draw_classes(rows: Sequence[Row]) -> Figure:
         axes.grid(alpha=0.3)
     handles = {h.get_label(): h for h in panels[0].get_lines()}
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False
+        handles.values(), handles.keys(), loc="outside upper center", ncols=2, frameon=False
     )
     figure.supxlabel("seconds of one core")
     figure.supylabel("relative $L_2$ error")
