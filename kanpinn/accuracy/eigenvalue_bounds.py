@@ -171,14 +171,17 @@ class Pencil:
         """
         further, count = 6, least + 8
         limit = (value + self.shift) * (1 + 1e-3)
-        while count <= HIGHEST:
+        while True:
+            count = min(count, HIGHEST)
             ritz, modes = self.modes(count)
             number = max(least, int((ritz <= limit).sum()))
             if number + further <= count:
                 count = number + further
                 return ritz[:count], modes[..., :count], number
+            if count == HIGHEST:
+                first = HIGHEST - further
+                raise Unsuitable(f"the largest computed eigenvalue is not among the first {first}")
             count *= 2
-        raise Unsuitable(f"more than {HIGHEST // 2} eigenvalues are below the computed ones")
 
     def separation(self, low: float, high: float, count: int) -> float | None:
         """Return a number ρ below which there are at most `count` eigenvalues λ + γ.
