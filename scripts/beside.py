@@ -66,6 +66,7 @@ CLASSES: Mapping[str, Callable[[Random, int], Task]] = {
     "space, scalar": space_scalar,
     "space, vector": space_vector,
 }
+SHORT = {kind.replace(",", "").replace(" ", "_").lower(): kind for kind in CLASSES}  # options
 HALVES = {"open": (0, 1), "aside": (2, 3)}
 SMOKE = [("evolutions", 3), *((kind, n) for kind in CLASSES for n in (0, 1))]
 SOLVED = {("layers", 0), ("ODE systems", 1), ("evolutions", 0), ("evolutions", 3)}
@@ -302,9 +303,27 @@ def main(given: Sequence[str] | None = None) -> None:
         "beside",
         __doc__,
         given,
-        only=dict(nargs="+", choices=CLASSES, default=[*CLASSES]),
-        half=dict(nargs="+", choices=HALVES, default=[*HALVES]),
-        budgets=dict(nargs="+", type=float, default=[2.0, 5.0, 15.0, 60.0]),
+        only=dict(
+            nargs="+",
+            choices=SHORT,
+            default=[*SHORT],
+            metavar="CLASS",
+            help=f"the classes of problems: {', '.join(SHORT)} (all)",
+        ),
+        half=dict(
+            nargs="+",
+            choices=HALVES,
+            default=[*HALVES],
+            metavar="HALF",
+            help="the problems of each class: open, aside (both)",
+        ),
+        budgets=dict(
+            nargs="+",
+            type=float,
+            default=[2.0, 5.0, 15.0, 60.0],
+            metavar="SECONDS",
+            help="of kanpinn (2 5 15 60)",
+        ),
         tolerance=dict(type=float, default=1e-8, help="of kanpinn (1e-8)"),
         limit=dict(type=float, default=60.0, help="seconds of each other code (60)"),
     )
@@ -313,7 +332,7 @@ def main(given: Sequence[str] | None = None) -> None:
     if chosen.smoke:
         chosen.budgets = [0.5]
     problems: dict[tuple[str, int], list[Row]] = {}
-    numbers = [(kind, n) for half in chosen.half for kind in chosen.only for n in HALVES[half]]
+    numbers = [(SHORT[one], n) for half in chosen.half for one in chosen.only for n in HALVES[half]]
     for kind, number in [one for one in SMOKE if one not in SLOW] if chosen.smoke else numbers:
         problems[kind, number] = []
         for row in measured(kind, number, chosen):

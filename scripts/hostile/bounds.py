@@ -301,39 +301,57 @@ def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdi
         "| problem | true L2 | L2 | H1 | energy | maximum | said |\n|---|---|---|---|---|---|---|\n"
     )
     (options.output / "bounds.md").write_text(head + "".join(lines), "utf-8")
-    wrong = sum(bool(one.failed) for one in judged)
-    found: dict[str, Verdict] = {
-        "guaranteed bounds: problems where one fails": verdict(
-            wrong, f"0 of {len(judged)}", not wrong
-        ),
-        "guaranteed bounds: problems without": verdict(
-            sum(bool(one.reason) for one in judged),
-            "0, all are coercive",
-            not any(one.reason for one in judged),
-        ),
-    }
     usual = [one for one in judged if one.true < 1]  # others have bounds, but no relative ones
-    for how, rows in (
-        ("", [one.alone for one in usual]),
-        (", beside a finer network", [one.beside for one in usual]),
-    ):
-        for norm in NORMS:
-            ratios = sorted(row[norm] for row in rows if math.isfinite(row.get(norm, math.nan)))
-            found |= _ratios(f"bound over true error, {norm}{how}", ratios)
-    alone = sorted(one.residual for one in usual if one.residual is not None)
-    return found | _ratios("C times residual over true error, energy", alone)
+    rows = {
+        f"bound over true error, {norm}{how}": [
+            value for row in ratios if math.isfinite(value := row.get(norm, math.nan))
+        ]
+        for how, ratios in (
+            ("", [one.alone for one in usual]),
+            (", beside a finer network", [one.beside for one in usual]),
+        )
+        for norm in NORMS
+    }
+    rows["C times residual over true error, energy"] = [
+        one.residual for one in usual if one.residual is not None
+    ]
+    names = "guaranteed bounds: problems where one fails", "guaranteed bounds: problems without"
+    counts = sum(bool(one.failed) for one in judged), sum(bool(one.reason) for one in judged)
+    return _verdicts(names, counts, len(judged), rows)
 
 
-def _ratios(name: str, ratios: Sequence[float]) -> dict[str, Verdict]:
-    """Return a figure with the least, the median, the ninth decile and the largest ratio."""
-    if not ratios:
-        return {}
-    ninth = ratios[min(len(ratios) - 1, (9 * len(ratios)) // 10)]
-    shown = [ratios[0], median(ratios), ninth, ratios[-1]]
-    words = "least {:.3g}, median {:.3g}, 90 % {:.3g}, most {:.3g}".format(*shown)
-    near = "energy" in name and "residual" not in name
-    target = "90 % within 10" if near else "reported"
-    return {name: verdict(words, target, ninth <= 10 if near else None)}
+def _verdicts(
+    names: tuple[str, str],
+    counts: tuple[int, int],
+    total: int,
+    rows: Mapping[str, Sequence[float]],
+) -> dict[str, Verdict]:
+    """Return verdicts on bounds that fail, on problems without bounds, and on measured ratios.
+
+    Of the ratios the verdicts tell the least, the median, the ninth decile and the largest.
+
+    Args:
+        names: the names of the first two verdicts.
+        counts: the number of problems whose bounds fail, and of problems without bounds.
+        total: the number of all problems.
+        rows: the measured ratios, by the name of their verdict; an empty sequence has no verdict.
+    """
+    wrong, refused = counts
+    found = {
+        names[0]: verdict(wrong, f"0 of {total}", not wrong),
+        names[1]: verdict(refused, "0, all are coercive", not refused),
+    }
+    for name, ratios in rows.items():
+        if not ratios:
+            continue
+        ordered = sorted(ratios)
+        ninth = ordered[min(len(ordered) - 1, (9 * len(ordered)) // 10)]
+        shown = [ordered[0], median(ordered), ninth, ordered[-1]]
+        words = "least {:.3g}, median {:.3g}, 90 % {:.3g}, most {:.3g}".format(*shown)
+        near = "energy" in name and "residual" not in name
+        target = "90 % within 10" if near else "reported"
+        found[name] = verdict(words, target, ninth <= 10 if near else None)
+    return found
 
 
 def _line(one: Judged) -> str:
@@ -426,14 +444,9 @@ def certified(options: argparse.Namespace, failures: list[str]) -> dict[str, Ver
     (options.output / "certified.md").write_text(
         head + "|---" * 9 + "|\n" + "".join(lines), "utf-8"
     )
-    wrong, count = sum("bound of " in one for one in failures), options.certified
-    found: dict[str, Verdict] = {
-        "bounds in polygons that fail": verdict(wrong, f"0 of {count}", not wrong),
-        "problems in polygons without": verdict(refused, "0, all are coercive", not refused),
-    }
-    for name, figures_of in rows.items():
-        found |= _ratios(name, sorted(figures_of))
-    return found
+    names = "bounds in polygons that fail", "problems in polygons without"
+    wrong = sum("bound of " in one for one in failures)
+    return _verdicts(names, (wrong, refused), options.certified, rows)
 
 
 def _both_values(problem: Bounded, p: kp.Points, u: Jet) -> Tensor:
@@ -479,14 +492,9 @@ def bodies(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdic
         print(lines[-1], end="", flush=True)
     head = "| body | true energy | energy | interval | its share | seconds | said |\n"
     (options.output / "bodies.md").write_text(head + "|---" * 7 + "|\n" + "".join(lines), "utf-8")
-    wrong, count = sum("bound of " in one for one in failures), options.bodies
-    found: dict[str, Verdict] = {
-        "bounds of bodies that fail": verdict(wrong, f"0 of {count}", not wrong),
-        "bodies without bounds": verdict(refused, "0, all are coercive", not refused),
-    }
-    for name, figures_of in rows.items():
-        found |= _ratios(name, sorted(figures_of))
-    return found
+    names = "bounds of bodies that fail", "bodies without bounds"
+    wrong = sum("bound of " in one for one in failures)
+    return _verdicts(names, (wrong, refused), options.bodies, rows)
 
 
 @dataclass(frozen=True)
