@@ -1216,7 +1216,7 @@ class Majorant:
         inner = dual.value / known.factor  # a bound of the energy norm of the error if φ = 0
         if operator.convection == 0 and known.factor == 1:
             energy = math.hypot(inner, energy_of_phi)  # two orthogonal parts
-            l2 = friedrichs * energy
+            l2 = friedrichs * (inner + energy_of_phi) + phi.value  # only e - φ vanishes on sides
         else:
             tied = (dual.value + self._form(phi) + on_sides * phi.largest) / known.factor
             energy, l2 = tied + energy_of_phi, friedrichs * tied + phi.value

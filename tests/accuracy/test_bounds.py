@@ -183,6 +183,14 @@ def test_bounds_hold_for_values_that_are_missed_on_the_boundary(operator, domain
     assert 1 <= bound.maximum / largest < 200
 
 
+@pytest.mark.parametrize("operator", [poisson, reaction])
+def test_the_l2_bound_holds_for_a_shift_which_has_no_gradient(operator):
+    """Friedrichs' inequality holds for what vanishes on the boundary, not for the shift."""
+    problem = known(operator)
+    bound = Majorant(problem)(approximate(problem, lambda p: 1e-3 + 0 * p.x))
+    assert 0.999e-3 < min(bound.l2, bound.h1) < 3e-3
+
+
 def test_bounds_hold_for_missed_fluxes():
     fluxes = {"x_max": "robin", "y_min": "neumann", "y_max": "neumann"}
     problem = known(reaction, walls=fluxes)
