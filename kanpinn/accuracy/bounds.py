@@ -1094,7 +1094,8 @@ class _Dual:
     Args:
         value: the bound.
         by_flux: whether the bound of ∫ r w comes from `flux_bound`.
-        largest: max |r| at the points of the grid; NaN without a grid.
+        largest: the largest |r| at the points of `Majorant.grid`; NaN above three dimensions, where
+            there is no grid.
     """
 
     value: float

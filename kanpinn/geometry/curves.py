@@ -825,7 +825,7 @@ def merged(curves: list[Curve], tolerance: float) -> list[Curve]:
 
     Args:
         curves: the curves of a boundary, in any order.
-        tolerance: a sixteenth of the distance within which ends of curves count as equal.
+        tolerance: curves follow each other if their ends are at most 16 times this distance apart.
     """
     curves = list(curves)
     pieces = Counter(curve.name for curve in curves)
@@ -849,7 +849,7 @@ def _curves_whole(
     Args:
         first, second: the two curves.
         curves: all curves of the boundary.
-        tolerance: a sixteenth of the distance within which ends of curves count as equal.
+        tolerance: as for `merged`.
     """
     joint, reach = first.stop, 16 * tolerance
     if math.dist(joint, second.start) > reach:

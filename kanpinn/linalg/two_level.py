@@ -211,15 +211,16 @@ class FrontalInverse:
         self._top = np.concatenate([np.zeros(0, dtype=np.int64), *inner])
 
     def __call__(self, right: Array, numbers: Array) -> tuple[Array, Array]:
-        """Multiply vectors by the inverse, and sum further numbers over the ranks.
+        """Multiply n vectors x by the inverse A⁻¹, and compute the inner products xᴴ A⁻¹ x.
 
         Args:
             right: the vectors in this rank's unknowns, (m, n).
-            numbers: for each column a number of this rank, which is summed over the ranks, (n,).
+            numbers: for each vector a number of this rank, (n,). The sum of the numbers of all
+                ranks is added to the inner product, since one exchange then does for both.
 
         Returns:
-            The product in this rank's unknowns, (m, n), and for each column the sum over the ranks
-            of `numbers`, plus the inner product of the vector and the product, (n,).
+            The products A⁻¹ x in this rank's unknowns, (m, n), and the inner products with the
+            added numbers, (n,).
         """
         product = right[self._order]
         sums = sum((step.forward(product) for step in self._below), numbers)

@@ -563,10 +563,11 @@ class SideConditions:
 def lacking_conditions(probe: Probe) -> Fault | None:
     """Return the fault that a problem in its strong form lacks conditions; None if it lacks none.
 
-    The lack is not certain if too many conditions on another side, or conditions on the boundary of
-    another domain, may compensate for it, or if two opposite sides have enough conditions each, but
-    too few together. Periodic problems in one dimension, and problems for which `Probe.counts` is
-    False, are not examined.
+    It is also a fault if two opposite sides have enough conditions each, but too few together. A
+    side with more conditions than it needs, or conditions on the boundary of another domain, may
+    compensate for the fault. Then `Fault.is_sure` is False, and also for two opposite sides other
+    than the initial and the final time. Periodic problems in one dimension, and problems for which `Probe.counts` is False, are not
+    examined.
     """
     domain, conditions, time = probe.domain, probe.conditions, probe.time
     tied = {piece for c in conditions for piece in c.tied}

@@ -186,12 +186,14 @@ class _Recovery:
         return WeakForm(density, sides, self.prescribed)
 
     def _of_side(self, side: Side) -> tuple[list[int], list[Tensor], Tensor, Tensor]:
-        """The flux on a side from the conditions there: n_i (Σ_j A_ij ∂_j u)_F + α u_F + S⁻¹ r = 0.
+        """The conditions on the fluxes of a side whose normal n is along axis i, in a normal form.
 
-        Here F are the fields that are not prescribed, and r the conditions' residuals at zero.
+        The normal form is n_i (Σ_j A_ij ∂_j u)_F + α u_F + S r = 0. Here F are the e fields that
+        are not prescribed on the side, r are the residuals of the e conditions for u = 0, and the
+        matrix S converts the conditions, which may have any sign and scale.
 
         Returns:
-            F, the matrices (A_ij)_F of each j, (e, m), α, (e, e), and S⁻¹, (e, e).
+            The indices F, for each j the matrix (A_ij)_F, (e, m), α, (e, e), and S, (e, e).
         """
         (axis, upper), free, dim = side, self.free[side], self.problem.domain.dim
         (piece,) = (one for one in self.problem.domain.boundary.pieces if one.side == side)

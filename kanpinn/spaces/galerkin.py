@@ -651,9 +651,10 @@ class ElementSpace(TrialSpace):
 
     @cached_property
     def _powers(self) -> list[Tensor]:
-        """For r = 0, 1, 2 the value and derivatives (parts) of t^r / r! ψ at t = 0 for each ψ.
+        """For r = 0, 1, 2 the value and derivatives (parts) of t^r / r! ψ(x) at t = 0.
 
-        Each has the shape (E, q, parts, m or 1, local).
+        The functions ψ are those of the space at the quadrature points x. Each of the three results
+        has the shape (E, q, parts, m or 1, local).
         """
         jets = powers_in_time(self.like.unstacked(self.functions.flatten(-2).flatten(0, 1)), 2)
         shape = self.functions.shape[3:]

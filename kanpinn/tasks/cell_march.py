@@ -827,9 +827,9 @@ class CellMarch(TimeState[CellAttempt]):
             self._moved(self.problem.cells(larger_tree), functions)
 
     def _with_stages(self) -> Tensor:
-        """`functions`, followed by all states of the last window, (k, N, L, p m).
+        """The coefficients of `functions` and of all states of the last window, (k, N, L, p m).
 
-        Before the first window there are only the `functions`, and k is 3.
+        The first three are `functions`. Before the first window there are no further ones.
         """
         if self.latest is None:
             return self.functions

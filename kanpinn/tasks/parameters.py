@@ -612,11 +612,11 @@ class ShootingStage(Stage):
     def _is_done(self, now: Path) -> bool:
         """Return whether the fit is as good as possible, or good enough for the present data.
 
-        This is so if several fits in a row have not lowered the loss, or if the decrease of the
-        loss that the model predicts is small. With a part of the data, a decrease of 0.05 of the
-        loss is small. With all data, a small decrease is one that corresponds to a change of the
-        parameters by 0.2 standard deviations. With the full tolerance, the fit is also
-        done if the next step is below 0.01 of the parameters' errors due to coarser marches.
+        The result is true if several fits in a row have not lowered the loss, or if the model of
+        the loss predicts a small decrease for the next step. While a part of the data is fitted, a
+        decrease by 5 % of the loss is small. For all data, a decrease is small if it belongs to a
+        change of the parameters by 0.2 standard deviations. Once the marches are no longer coarse
+        (`fine`), the result is also true if the next step is below 1 % of `errors`.
 
         Args:
             now: the latest accepted fit.

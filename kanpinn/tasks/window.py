@@ -524,10 +524,7 @@ class SimplifiedNewton(GalerkinNewton):
 
     @cached_property
     def factors(self) -> dict[complex, Solve]:
-        """The factored linear systems by their rate, an eigenvalue divided by the window's length.
-
-        There is one system for each eigenvalue of the inverse Butcher matrix, see `Stages`.
-        """
+        """For each of `Stages.rates` the factored linear system of the stage with this rate."""
         powers, linear = range(self.system.order + 1), self.linearised[1]
         rates = self.stages.rates(self.length)
         return {rate: linear([rate**r for r in powers]) for rate in rates}

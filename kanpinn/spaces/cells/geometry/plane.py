@@ -522,7 +522,7 @@ class CellCutter:
 
     @cached_property
     def _lines(self) -> list[shapely.LineString]:
-        """The curves as lines; those that bend are chords."""
+        """The curves as polygonal lines; an arc is replaced by 32 chords."""
         few = 33  # points on a curve
         ts = torch.linspace(0, 1, few, dtype=torch.float64)
         curves = self.outline.domain.curves
@@ -532,7 +532,7 @@ class CellCutter:
 
     @cached_property
     def _area(self) -> shapely.Geometry:
-        """The region, whose curved sides are chords."""
+        """The polygon that approximates the region: its sides are `_lines`."""
         together = shapely.MultiLineString(self._lines)
         return shapely.build_area(shapely.set_precision(together, 1e-9 * self._size))
 

@@ -559,9 +559,10 @@ class CellSystem:
     def _without_right(self, cell: int) -> Tensor:
         """The matrix of rows that are added to a cell to make the solution unique, (rows, L m).
 
-        The right-hand sides of these rows are zero. The first rows, which only cell 0 has, fix the
-        constants of `free_fields`. The other rows are those of `_bounds`. They contain only shared
-        functions, so that their part of this matrix is zero.
+        The right-hand sides of these rows are zero. Cell 0 begins with a row for each of
+        `free_fields`, fields that are determined up to a constant: the row sets the constant to 0.
+        The rows of `_bounds` follow. They concern coefficients of shared functions alone, so that
+        they are zero in this matrix, whose columns are the cell's polynomials.
         """
         equation = self.terms[cell][0]
         count = len(self.free_fields) if cell == 0 else 0
