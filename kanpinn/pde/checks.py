@@ -566,8 +566,8 @@ def lacking_conditions(probe: Probe) -> Fault | None:
     It is also a fault if two opposite sides have enough conditions each, but too few together. A
     side with more conditions than it needs, or conditions on the boundary of another domain, may
     compensate for the fault. Then `Fault.is_sure` is False, and also for two opposite sides other
-    than the initial and the final time. Periodic problems in one dimension, and problems for which `Probe.counts` is False, are not
-    examined.
+    than the initial and the final time. Periodic problems in one dimension, and problems for which
+    `Probe.counts` is False, are not examined.
     """
     domain, conditions, time = probe.domain, probe.conditions, probe.time
     tied = {piece for c in conditions for piece in c.tied}
