@@ -845,8 +845,8 @@ class OutputFunctions:
         if any(len(tie.rows) > enough * tie.rows.any(axis=0).sum() for tie in ties):
             count = sum(term.rows for term in terms.boundary)
             raise InputError(
-                f"march needs more than {count} places at walls for the network's functions: "
-                "boundary in [points], or Collocation(boundary=…), must be larger"
+                f"march needs more than {count} points on the boundary for the network's "
+                "functions: boundary in [points], or Collocation(boundary=…), must be larger"
             )
         return replace(system, ties=ties)
 
@@ -921,7 +921,7 @@ def ties_of(conditions: Sequence[Array], small: float = 1e-10) -> list[Ties]:
     total[np.abs(total) < small] = 0
     if not total.any(axis=1).all():
         raise InputError(
-            "march cannot impose a condition on walls that does not depend on the solution where "
+            "march cannot impose a boundary condition that does not depend on the solution where "
             "it has its initial values"
         )
     ties, present = [], total != 0

@@ -428,7 +428,7 @@ def side_conditions(
     """
     normals = term.points.normals
     if term.sites > 1 or normals is None:
-        raise _refusal(term, "it does not hold at single points of walls")
+        raise _refusal(term, "it does not hold at single points of the boundary")
     conditions, left = list[SideCondition](), torch.ones(len(normals), dtype=torch.bool)
     for d, axis in enumerate(line):
         for sign, end in ((-1.0, axis.low), (1.0, axis.high)):
@@ -488,9 +488,9 @@ def _on_side(
         small = 1e-10 * max(float(slope.abs().max()) for slope in by_index.values())
         present = {i: slope for i, slope in by_index.items() if float(slope.abs().max()) > small}
         if any(sum(index) > index[d] for index in present):
-            raise _refusal(term, "it has derivatives along the wall or in time")
+            raise _refusal(term, "it has derivatives along the boundary or in time")
         if any(float((slope - slope[:1]).abs().max()) > small for slope in present.values()):
-            raise _refusal(term, "its factors vary along the wall or in time")
+            raise _refusal(term, "its factors vary along the boundary or in time")
         about = {int(f) for slope in present.values() for f in (slope[0].abs() > small).nonzero()}
         if len(about) != 1:
             raise _refusal(term, "it is not about one field")

@@ -483,7 +483,7 @@ class Windows(NetworkOfWindows[Separable]):
         if boundary not in ("exact", "auto"):
             raise InputError(
                 'boundary must be "exact" or "auto" for a network in time windows, got '
-                f"{boundary!r}: a march satisfies conditions at walls exactly"
+                f"{boundary!r}: a march satisfies boundary conditions exactly"
             )
         domain, dim = problem.domain, problem.domain.dim
         for condition in problem.conditions():
@@ -491,7 +491,7 @@ class Windows(NetworkOfWindows[Separable]):
             if condition.numbers and starts:
                 raise InputError(
                     f"{condition.title}, {of_class(condition)}, has initial values that depend on "
-                    "unknown numbers: a march takes unknown numbers in the equation and at walls"
+                    "unknown numbers: a march takes them in the equation and in boundary conditions"
                 )
         follows = "a march takes short windows and intervals for it if the equation smooths it"
         if self.at_scattered_points:

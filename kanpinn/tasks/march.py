@@ -345,7 +345,7 @@ class MarchStage(Stage):
         if self.is_hopeless and (growth := unbounded_growth(self.state)):
             status = f"{FAILED}: {growth}; {KEPT}"
         elif self.is_hopeless:
-            early = "the initial values may contradict the equation, or the conditions at walls"
+            early = "the initial values may contradict the equation, or the boundary conditions"
             cause = "the solution may cease to exist there" if self.accepted else early
             reason = f"its error is {window.error:.1e}" if window.converged else why
             status = (

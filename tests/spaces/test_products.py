@@ -142,8 +142,8 @@ def on_disk():
 
 ODD = {
     "nonlinear": (lambda p, u: u.value**2 - 1, "it is not linear"),
-    "oblique": (lambda p, u: kp.partial(u, "x") + u.value, "derivatives along the wall"),
-    "varying": (lambda p, u: (2 + p.x) * u.value, "its factors vary along the wall"),
+    "oblique": (lambda p, u: kp.partial(u, "x") + u.value, "derivatives along the boundary"),
+    "varying": (lambda p, u: (2 + p.x) * u.value, "its factors vary along the boundary"),
 }
 REFUSED = {
     name: (front(kp.Constraint(SIDES, condition)), words)

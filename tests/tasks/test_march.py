@@ -361,13 +361,13 @@ REFUSED = {
         {"problem": TURNING, "network": kp.Windows([2, 2], degree=9, grid=5)},
         "grid must be at least 10 for periodic splines",
     ),
-    "few places at walls": (
+    "few points on the boundary": (
         {
             "problem": DISH,
             "network": kp.Windows([3, 9, 1], degree=[1, 8], grid=[1, 1]),
             "points": kp.Collocation(400, 16, "gauss"),
         },
-        "needs more than 4 places at walls",
+        "needs more than 4 points on the boundary",
     ),
     "inputs of its own": (
         {"problem": with_method("inputs", lambda: lambda p: torch.cat([p.x**3, p.t], dim=1))},
