@@ -29,6 +29,7 @@ from kanpinn.accuracy.certificates import (
     Triangulation,
     bernstein,
     crouzeix_raviart,
+    digest,
     edge_numbers,
     gradient_of,
     numbering,
@@ -488,6 +489,21 @@ class EigenvalueCertificate:
         lower = self.bounds.lower * (1 - form) / (1 + mass)
         upper = self.bounds.upper * (1 + form) / (1 - mass)
         return lower - self.pencil.shift, upper - self.pencil.shift
+
+    def arrays(self) -> dict[str, Array]:
+        """Return what `scripts/check_eigenvalue_certificate.py` needs, with its digest, by name."""
+        found, (lower, upper) = self.pencil.found, self.limits
+        names = ("diffusion", "reaction", "source", "fixed", "robin", "lost", "lost_given")
+        arrays = {name: getattr(found.data, name) for name in names}
+        arrays |= {"vertices": found.mesh.vertices, "triangles": found.mesh.triangles}
+        arrays |= {"v": self.bounds.v, "q": self.bounds.q, "degree": np.array(found.rules.m)}
+        arrays |= {"shift": np.array(self.pencil.shift), "sign": np.array(self.sign)}
+        arrays |= {"separation": np.array(self.separation)}
+        # Sums in another order, and A⁻¹ at other points, change the bounds a little.
+        slack = 1e-3 * (upper - lower) + ROUNDING * self.bounds.upper
+        low, high = np.sort(self.sign * np.stack([lower - slack, upper + slack]), axis=0)
+        arrays |= {"lower": low, "upper": high}
+        return arrays | {"digest": np.array(digest(arrays))}
 
     def bound(self) -> EigenvalueBounds:
         """Return the bounds of the exact eigenvalues that belong to the computed ones."""

@@ -2,7 +2,7 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,10 @@ from kanpinn._support.errors import InputError
 from kanpinn._support.files import replacing
 from kanpinn.cli.options import OutputFile, RunPath, Trust
 from kanpinn.cli.screen import reporting
+
+if TYPE_CHECKING:
+    from kanpinn.accuracy.certificates import Certificate
+    from kanpinn.accuracy.eigenvalue_bounds import EigenvalueCertificate
 
 RunOrStudy = Annotated[
     Path, typer.Argument(metavar="RUN|STUDY", help="A run folder, or the folder of a study.")
@@ -133,26 +137,31 @@ def certify_command(
     """Write a certificate of the error of a run, which a script checks with NumPy alone.
 
     The certificate bounds the energy norm of the error for -div(A∇u) + c u = f with c ≥ 0, or for
-    elasticity, in the plane, in domains with straight sides. Exit codes: 0 written, 2 there is no
-    certificate.
+    elasticity; or the eigenvalues of -div(A∇u) + c u = λ r u with r > 0, from both sides. Domains
+    are in the plane, with straight sides. Exit codes: 0 written, 2 there is no certificate.
     """
     with reporting():
         import numpy
 
+        from kanpinn.pde.coefficients import Unsuitable
         from kanpinn.runs.results import load
         from kanpinn.runs.results.record import run_folder
-        from kanpinn.solvers import Solution
+        from kanpinn.solvers import Eigensolution, Solution
         from kanpinn.solvers.error_estimate import certified
 
         target = output or run_folder(run) / "certificate.npz"
         if not target.parent.is_dir():
             raise InputError(f"--output {target}: there is no folder {target.parent}")
         solution = load(run, trust=trust)
-        if not isinstance(solution, Solution):
-            raise InputError(
-                f"{run} has no certificate: it is not the run of a solve of an equation"
-            )
-        found = certified(solution, budget)
+        try:
+            if isinstance(solution, Eigensolution):
+                found: Certificate | EigenvalueCertificate = solution.certificate(budget=budget)
+            elif isinstance(solution, Solution):
+                found = certified(solution, budget=budget)
+            else:
+                raise Unsuitable("a fit has neither an equation nor eigenvalues")
+        except Unsuitable as reason:
+            raise InputError(f"{run} has no certificate: {reason}") from None
         arrays: dict[str, Any] = {**found.arrays()}
         with replacing(target) as temporary, temporary.open("wb") as file:
             numpy.savez_compressed(file, **arrays)

@@ -737,7 +737,7 @@ def error_bound(
         wanted = Number(density, over, float(solution.integral(over, density).value[0]))
     alone = wanted is not None or solution.network.in_windows or _is_in_cells(solution)
     try:
-        found = _certificate(solution, wanted, budget).bound()
+        found = certified(solution, wanted, budget).bound()
     except Unsuitable as reason:
         found = Bound(reason=str(reason))
     if alone or not (found.reason or found.ended):
@@ -750,35 +750,19 @@ def error_bound(
     return found if found.energy < other.energy else other
 
 
-def certified(solution: Solution, budget: float | None = None) -> Certificate:
-    """Return a certificate of the error of a solution, which `scripts/check_certificate.py` checks.
-
-    Args:
-        solution: the solution.
-        budget: as for `error_bound`.
-
-    Raises:
-        InputError: if there is no certificate for the problem.
-    """
-    try:
-        return _certificate(solution, budget=budget)
-    except Unsuitable as found:
-        raise InputError(f"there is no certificate: {found}") from None
-
-
 def _is_in_cells(solution: Solution) -> bool:
     """Return whether a solution is in several cells, between which it jumps."""
     return solution.network.pieces is not None and len(solution.network.pieces) > 1
 
 
-def _certificate(
+def certified(
     solution: Solution, wanted: Number | None = None, budget: float | None = None
 ) -> Certificate:
-    """Return a certificate of a solution's error, with the bounds of an integral if one is given.
+    """Return a certificate of a solution's error, which `scripts/check_certificate.py` checks.
 
     Args:
         solution: the solution.
-        wanted: the integral of a density of the solution; None for no integral.
+        wanted: the integral of a density, which is bounded besides; None for no integral.
         budget: as for `error_bound`.
 
     Raises:

@@ -7,9 +7,11 @@ import numpy
 import pytest
 import torch
 from eigen_cases import DIRICHLET, NEUMANN, UNIT, Free, Membrane, Wind
+from library import script
 from scipy.optimize import brentq
 
 import kanpinn as kp
+from kanpinn.accuracy.certificates import digest
 from kanpinn.accuracy.eigenvalue_bounds import eigenvalue_certificate
 from kanpinn.pde.coefficients import Unsuitable
 
@@ -50,9 +52,25 @@ OSCILLATOR = Plane(
 LARGEST = Plane(operator=lambda p, u: kp.laplacian(u), mass=lambda p, u: (2 * u.value,))
 
 
-def bounds(problem, exact, noise=1e-7, width=1e-6):
+def varied(p, u):
+    a, slope = 2 + torch.sin(3 * p.x), 3 * torch.cos(3 * p.x)
+    return a * kp.laplacian(u) + slope * kp.partial(u, "x") + p.y * u.value
+
+
+VARIED = Plane(
+    operator=varied,
+    mass=lambda p, u: ((1 + p.x * p.y) * u.value,),
+    conditions=lambda: [
+        kp.Robin(UNIT.boundary["x_min"], lambda p: 1 + p.y, lambda p: 2.0 + 0 * p.y, 0.0),
+        kp.Neumann(UNIT.boundary["y_min"]),
+        kp.Dirichlet(UNIT.boundary["x_max", "y_max"]),
+    ],
+)
+
+
+def certificate(problem, exact, noise=1e-7, width=1e-6):
     values = numpy.array(exact) + noise
-    return eigenvalue_certificate(problem, values, numpy.full(len(values), width)).bound()
+    return eigenvalue_certificate(problem, values, numpy.full(len(values), width))
 
 
 def two_materials():
@@ -85,7 +103,7 @@ def elastic_sides():
     ids=["corner", "cut double", "free", "two materials", "Robin", "well", "largest"],
 )
 def test_exact_eigenvalues_are_between_their_bounds(problem, exact, widest):
-    found = bounds(problem, exact, width=widest)
+    found = certificate(problem, exact, width=widest).bound()
     assert found.numbers == tuple(range(1, len(exact) + 1)) and not found.ended
     slack = 1e-13 * numpy.abs(exact)  # the rounding of the exact eigenvalues
     assert (numpy.array(found.lower) <= exact + slack).all()
@@ -94,9 +112,26 @@ def test_exact_eigenvalues_are_between_their_bounds(problem, exact, widest):
 
 
 def test_numbers_tell_of_eigenvalues_that_were_missed():
-    found = bounds(Membrane(), [DIRICHLET[0], DIRICHLET[3]], width=1e-3)
+    found = certificate(Membrane(), [DIRICHLET[0], DIRICHLET[3]], width=1e-3).bound()
     assert found.numbers == (1, 4) and found.missed == [2, 3]
     assert str(found).startswith("eigenvalue 1 in [19.7392")
+
+
+def test_a_script_with_numpy_alone_proves_intervals_and_finds_out_each_changed_array():
+    """Eigenvalues that are bounded from above, of an equation whose coefficients all vary."""
+    checker = script("check_eigenvalue_certificate")
+    found = certificate(VARIED, [-5.0], width=1e-2)
+    arrays, (lower, upper) = found.arrays(), found.limits
+    assert numpy.allclose(checker.check(arrays), [-upper, -lower], rtol=1e-6)
+    others = {"sign": -arrays["sign"], "fixed": ~arrays["fixed"]}
+    others |= {"lower": arrays["upper"], "upper": arrays["lower"]}
+    for name in arrays.keys() - {"digest"}:
+        changed = arrays | {name: others.get(name, 2 * arrays[name] + 1)}
+        with pytest.raises(ValueError, match="the file was changed"):
+            checker.check(changed)
+        changed["digest"] = numpy.array(digest(changed))
+        with pytest.raises((ValueError, IndexError)):
+            checker.check(changed)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,23 @@ class Unfinished(kp.Problem):
 class Other:
     pass
 """
+DRUM = """
+import kanpinn as kp
+
+class Drum(kp.EigenProblem):
+    "A membrane, in wind."
+
+    domain = kp.Box(x=(0, 1), y=(0, 1))
+
+    def __init__(self, wind: float = 0.0):
+        self.wind = wind
+
+    def operator(self, p, u):
+        return self.wind * kp.partial(u, "x") - kp.laplacian(u)
+
+    def conditions(self):
+        return [kp.Dirichlet(self.domain.boundary)]
+"""
 TABLES = """
 [problem]
 class = "square.py:Square"
@@ -222,6 +239,24 @@ def test_certify_writes_a_certificate_or_says_why_there_is_none(
     assert checker.main() == 0
     missing = kanpinn("certify", run, "--output", "no/bound.npz")
     assert missing.exit_code == 2 and "there is no folder" in missing.stderr
+
+
+def test_certify_writes_intervals_of_eigenvalues_or_says_why_there_are_none(folder: Path) -> None:
+    (folder / "drum.py").write_text(DRUM)
+    tables = TABLES.replace("square.py:Square", "drum.py:Drum") + "[eigen]\ncount = 1\n"
+    (folder / "drum.toml").write_text(tables)
+    still, windy = (
+        kanpinn("solve", "drum.toml", "--set", f"problem.parameters.wind={wind}", "--quiet")
+        for wind in (0, 1)
+    )
+    certified = kanpinn("certify", still.stdout.strip(), "--output", "bound.npz")
+    assert certified.exit_code == 0 and "eigenvalue 1 in [" in certified.stdout, certified.output
+    with numpy.load("bound.npz") as arrays:
+        (low, *_), (high, *_) = script("check_eigenvalue_certificate").check(dict(arrays))
+    assert low < 2 * numpy.pi**2 < high < low + 0.1
+    without = kanpinn("certify", windy.stdout.strip())
+    assert without.exit_code == 2 and not without.stdout
+    assert "has no certificate: the equation has convection" in without.stderr
 
 
 def test_what_new_writes_runs_as_it_is(folder: Path) -> None:

@@ -76,7 +76,7 @@ UNENTERED = {
     "knots.py cusp_translations": ABSENT_SNAPPY,
     "knots.py shortest_": ABSENT_SNAPPY,
     "knots.py signature": ABSENT_SNAPPY,
-    "check_certificate.py ": "tests of certificates run it",
+    "check_": "tests of certificates run them",
     "hostile/adversarial.py LotkaVolterra": "its solve takes a minute",
     "hostile/numbers.py with_corner": "solves at a corner take ten seconds",
     "hostile/numbers.py _in_triangle": "solves at a corner take ten seconds",
