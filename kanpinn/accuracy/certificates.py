@@ -1132,12 +1132,12 @@ class PartsOfBound:
         misfit: ‖A^(-1/2) (q - A∇v)‖, plus bounds of what -div q + c s - f, the fluxes on sides and
             the errors of the data contribute, (T,).
         lower: the L2 norm of √c (s - v), together with that of √α (λ - v) on sides, (T,).
-        missed: a bound of what the errors of c and the convection b contribute, divided by the L2
-            norm of a function whose energy norm is 1, (T,).
+        missed: Friedrichs' constant times the L2 norm of the largest error that c and the remaining
+            convection b in `MeshData.lost` cause in the equation for v, (T,).
         extension: a bound of the energy norm of a function that is equal to u - v on sides with
             prescribed values, (T,).
-        rounding: a bound of what rounding errors of the flux's equilibrium contribute, and the
-            errors of α, one number for all triangles.
+        rounding: for all triangles together, a bound of the contributions of rounding errors in the
+            equilibrium of the flux, and of errors of α.
         stretch: the error of α relative to the energy norm: a bound of ∫ |α - α_h| w² on sides, for
             a function w whose energy norm is 1 and the polynomials α_h in place of α.
         square: the squared energy norm of v, (T,).

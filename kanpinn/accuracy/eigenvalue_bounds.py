@@ -243,9 +243,9 @@ class Pencil:
     def lower_form(self, bound: float) -> sparse.csc_array | None:
         """Return a matrix with at least as many negative eigenvalues as λ + γ are below a bound.
 
-        If |||u|||² < ρ ∫ r u² on a space of functions u, then the form of the matrix is negative
-        for the interpolants Iu, none of which is zero. For ∫ ∇(u - Iu) = 0 in each triangle, and
-        ∫ w u² ≤ w / (1 - s) ∫ (Iu)² + a ∫ |∇(u - Iu)|².
+        Let |||u|||² < ρ ∫ r u² for all u ≠ 0 of a space. Then no interpolant Iu is zero, and the
+        form of the matrix is negative for all Iu. This follows from two facts: in each triangle
+        ∫ ∇(u - Iu) = 0, and ∫ w u² ≤ w / (1 - s) ∫ (Iu)² + a ∫ |∇(u - Iu)|², see `reach`.
 
         Args:
             bound: the number ρ.
@@ -636,10 +636,10 @@ def eigenvalue_certificate(
 
 
 def last_before_gap(ritz: Array, least: int) -> int:
-    """Return a number p of eigenvalues, of which the next eigenvalue is well separated.
+    """Return a number p such that the eigenvalues p and p + 1 are well separated.
 
-    It is the first number, from `least` on, for which the gap above the eigenvalue is at least 5 %
-    of the next eigenvalue, or else the number with the largest gap.
+    It is the smallest number, from `least` on, for which the gap between both eigenvalues is at
+    least 5 % of the larger one. If there is none, it is the number with the largest relative gap.
 
     Args:
         ritz: the first eigenvalues, which are positive, (k,).

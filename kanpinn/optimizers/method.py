@@ -59,8 +59,9 @@ class Balance:
         value: the sum of the absolute integrals over all parts, for the equation with the largest
             sum, divided by the integral of the absolute value of the equations' largest term. An
             integral next to a corner is multiplied by the effect that a source there has elsewhere.
-        limit: the largest `value` of a solution within the tolerance; infinite before the solution
-            has been compared with a better one.
+        limit: the value above which the equation is said not to balance, found by experiments with
+            solutions within the tolerance; infinite before the solution has been compared with a
+            better one.
         where: the coordinates, by name, of the middle of the part with the largest mean residual.
     """
 
@@ -82,7 +83,7 @@ class Balance:
     def words(self) -> str:
         """A text that compares `value` with `limit`."""
         found = f"the integrals of the residual over the cells are {self.value:.1e} of its terms"
-        most = f"solutions within the tolerance have at most {self.limit:.1e}"
+        most = f"solutions within the tolerance usually have at most {self.limit:.1e}"
         if self.is_small:
             return f"the equation balances: {found}, and {most}"
         place = ", ".join(f"{name} = {value:.4g}" for name, value in self.where.items())

@@ -86,13 +86,12 @@ def solve(
             trials together, otherwise no limit. A step is not begun if its predicted time exceeds
             the seconds that are left. The predicted time is the mean time of earlier steps or, for
             the first step of an optimizer and for steps in cells, a time that is estimated in
-            advance. In cells the first solve has fewer cells or a lower degree if it would take too
-            long, and a later one halves fewer cells, or leaves out the comparison with a more
-            accurate solution. If the very first step is expected to take
-            more than a second and more than twice the budget, the solve fails, and the status has
-            the expected time. The time of checks and errors after the last step does not count. An
-            error estimate after the solve may take the rest of the budget, or a fifth of the budget
-            if less is left.
+            advance. If a solve in cells would take too long, it starts with fewer cells or a lower
+            degree, and later steps halve fewer cells or leave out the comparison with a more
+            accurate solution. If the very first step is expected to take more than a second and
+            more than twice the budget, the solve fails, and the status has the expected time. The
+            time of checks and errors after the last step does not count. An error estimate after
+            the solve may take the rest of the budget, or a fifth of the budget if less is left.
         boundary: "exact" builds Dirichlet data into the surrogate, "penalty" adds them to the loss,
             "auto" builds them in where that is possible and useful.
         loss: the weights and the form of the loss, and how its terms are balanced; by default both

@@ -357,13 +357,14 @@ class SolvePace:
     def forecast(self, system: CellSystem, finer: CellGeometry, degree: int) -> tuple[float, float]:
         """Forecast the seconds of the first solve, and of its comparison with a better solution.
 
-        The seconds of a solve are those of the present step so far, in which the least-squares
-        problem was linearised, 5 ms for each cell whose rows are eliminated, and the operations of
-        an elimination at the speed of this machine. A comparison in smaller cells takes two solves.
-        A third of the present seconds counts for each, since the rest was for what is kept, such as
-        cuts of cells; linearising in n cells takes a time like n + 60. Similar cells share their
-        elimination, and some systems are solved by conjugate gradients: measured comparisons took
-        0.2 to 0.4 times the sum, and half of it is returned.
+        The forecast of a solve has three parts: the seconds of the present step so far, in which
+        the least-squares problem was linearised; 5 ms for each cell whose rows are eliminated; and
+        the operations of an elimination at the speed of this machine. A comparison in smaller cells
+        takes two solves. The time of linearising there is taken to be proportional to n + 60 for n
+        cells, and a third of the present seconds for as many cells, since results such as cuts of
+        cells are kept. Measured comparisons took 0.2 to 0.4 times this forecast, because similar
+        cells share their elimination and some systems are solved by conjugate gradients. So half of
+        it is returned.
 
         Args:
             system: the least-squares problem, linearised in this step.

@@ -368,11 +368,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         """Choose the cells and the degree of the first solve, and return its expected cost.
 
         The solve and the comparison with a better solution should fit into `seconds_left`. If they
-        do not, and the network has no solution yet, there are half as many cells along each
-        coordinate, again and again. For a single cell, and where boundaries or steep solutions need
-        all cells, the degree is lower. If no comparison fits, the first of these choices is taken
-        whose solve alone fits into a third of the time, since forecasts may be too low; if there is
-        none, the last one.
+        do not, and the network has no solution yet, the number of cells along each coordinate is
+        halved again and again. Once there is a single cell, or if boundaries or steep solutions
+        need all cells, the degree is lowered in place of this. If no choice leaves time for the
+        comparison, the first choice is taken whose solve alone fits into a third of the time, since
+        forecasts may be too low; if there is none, the last choice.
         """
         network, tree, degree = self.network, self.network.tree, self.network.degree
         known = bool(network.layer.coefficients.any()) or self.parameters is not None
@@ -671,9 +671,9 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _compare_roughly(self, solved: cell_errors.SolvedTree) -> None:
         """Estimate the error by twice the distance of the solution from one of a lower degree.
 
-        The distance is about the error of the other solution, and errors fall at least by a third
-        from a degree to the next but one, at singular corners and edges, too. Without the time for
-        the other solution the error stays unknown.
+        If the degree is raised by 2, errors fall at least by a third, also at singular corners and
+        edges. So the error is at most two thirds of the error of the other solution, and at most
+        twice the distance. Without the time for the other solution the error stays unknown.
 
         Args:
             solved: the solution on the present tree.
@@ -750,12 +750,12 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _balanced(self, better: cell_errors.SolvedTree) -> Balance:
         """Return whether a solution balances the terms of the equation in its cells.
 
-        The solution is the better one, with which the present one is compared. Both have the same
-        limit, but integrals that come from the size of cells and from their degree are several
-        times smaller in the better solution. In about 190 solves that had converged, `value` was up
-        to 0.8 times the limit, in half of them below 0.01 times, but above it in a right solution
-        beside an interface with corners. In solves whose weights and singular functions at corners
-        were switched off, it was 0.02 to 2.9 times the error.
+        The better solution is examined in place of the present one. A wrong limit of least squares
+        shows in both, but integrals that vanish with the size of the cells and for higher degrees
+        are several times smaller in the better solution. In about 190 solves that had converged,
+        `value` was up to 0.8 times the limit, and in half of them below 0.01 times. It was above
+        the limit in a right solution beside an interface with corners. In solves whose weights and
+        singular functions at corners were switched off, it was 0.02 to 2.9 times the error.
 
         Args:
             better: the better solution.

@@ -362,11 +362,13 @@ def imbalance(system: CellSystem, found: CellFunctions, effects: Tensor) -> tupl
         effects: the factors of each cell's integral, (N, 2), see `SingularCorners.effects`.
 
     Returns:
-        The sum over all cells of the absolute integral, times the first factor, or the absolute sum
-        of all integrals, times the second factor, if it is larger. It is that of the equation with
-        the largest sum, divided by the integral of the largest term's absolute value, where each
-        equation has its factor of `CellSystem.factors`. Integrals of rounding errors do not count.
-        The middle of the cell with the largest mean, (d,).
+        Two results. First a ratio: the larger of two sums over all cells, divided by the integral
+        of the absolute value of the largest term of all equations. One sum is of the absolute
+        integrals times their first factors. The other is the absolute value of the sum of the
+        integrals times their second factors. They are those of the equation for which a sum is
+        largest; each equation is multiplied by its factor of `CellSystem.factors`, and integrals of
+        rounding errors do not count. Second, the middle of the cell with the largest mean residual,
+        (d,).
     """
     means, noise = torch.zeros_like(system.weights), _rounding(found.coefficients[..., None])
     usual = 1e3  # rounding errors of solutions, divided by those of their coefficients

@@ -646,10 +646,10 @@ class FitTable(models.FixedTable):
     """The settings of a fit, which are arguments of `kanpinn.fit`.
 
     Args:
-        scaling: how inputs are scaled: "range" maps the range of the rows to [-1, 1], "standard"
-            maps mean ± one standard deviation of the rows to [-1, 1], "quantile" is "range" with
-            grids of the first layer that have equally many rows in each interval; null for "range"
-            for KANs and "standard" for MLPs.
+        scaling: how inputs are scaled. "range" maps the range of the rows to [-1, 1]. "standard"
+            maps mean ± one standard deviation of the rows to [-1, 1]. "quantile" scales like
+            "range", and each interval of the first layer's grids has equally many rows. null means
+            "range" for KANs and "standard" for MLPs.
         bounds: the ranges [low, high] of some inputs by name, in place of the ranges of the rows.
         batch: the number of rows that a step uses; 0 for all rows.
         sparsity: a term of the loss that reduces the number of edges, see `kanpinn.Sparsity`.

@@ -440,12 +440,11 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
     """Yield networks in cells, to be solved to smaller and smaller tolerances.
 
     Each solve starts with the cells and the function of the solve before. In space, and for
-    nonlinear equations in the plane, the first solve has polynomials of a low degree: for the flow
-    in a cavity it took a fifth of the time of the next solve, which was no dearer without it. The
-    last tolerance is half of the wanted
-    tolerance, since errors were up to 1.1 times their estimates. There is no other tolerance
-    between 1e-7 and the last tolerance: such a solve is not corrected for rounding, which the
-    error estimate does not see.
+    nonlinear equations in the plane, the first solve has polynomials of a low degree, so that there
+    is an early answer. For the flow in a cavity this solve took a fifth of the time of the next
+    solve, and did not shorten it. The last tolerance is half of the wanted tolerance, since errors
+    were up to 1.1 times their estimates. There is no other tolerance between 1e-7 and the last
+    tolerance: its solve would not be corrected for rounding, which the error estimate does not see.
 
     Args:
         traits: the traits of the problem.

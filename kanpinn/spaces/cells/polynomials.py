@@ -102,10 +102,10 @@ class LocalPolynomials:
         return math.comb(degree + self.dim, self.dim) if degree >= 0 else 0
 
     def of_size(self, size: int) -> "LocalPolynomials":
-        """The polynomials of the same coordinates whose degree is such that their number is `size`.
+        """The polynomials in as many coordinates, of the degree for which their number is `size`.
 
         Raises:
-            ValueError: if there is no such degree.
+            ValueError: if there is none.
         """
         degree = next(k for k in itertools.count() if math.comb(k + self.dim, self.dim) >= size)
         found = self if size == self.size else LocalPolynomials(degree, self.dim)

@@ -498,18 +498,19 @@ class SingularCorners:
     def effects(self, geometry: CellGeometry) -> Tensor:
         """The effects, far away, of sources in each cell, relative to a source elsewhere, (N, 2).
 
-        Near a corner with the margin m, the solution for a source at the distance r is like r^m far
-        away: where values are given on both sides, much of the source flows off through them. If m
-        is 0, only the sum of all sources near the corner has an effect like 1, and sources that
-        cancel in this sum have an effect like r^λ.
+        Let a source be at the distance r from a corner with the margin m. Far from the corner its
+        effect on the solution is like r^m: where values are given on both sides, most of the source
+        flows off through the sides. For m = 0, as with fluxes on both sides, the source itself has
+        an effect like 1, but several sources whose sum is 0 have an effect like r^λ.
 
         Args:
             geometry: the cells.
 
         Returns:
-            The factors of the absolute values of the sources in cells, then those of the sources in
-            a sum with signs. They are r^p for the nearest corner, with r as for `weights`, and p is
-            at most 1: the margin or, for the former factors and m = 0, the exponent.
+            In the first column the factors for a sum of the absolute values of sources, in the
+            second column those for a sum of sources with their signs. A factor is r^p for the
+            nearest corner, with r as for `weights`. The power p is m or, in the first column for
+            m = 0, λ; it is at most 1.
         """
         corners = physical(geometry.domain, geometry.frames)
         points = torch.cat([self.points, self.others])
