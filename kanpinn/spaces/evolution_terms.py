@@ -216,14 +216,15 @@ def with_orders(terms: EvolutionTerms, fields: int, order: int, scheme: Stages) 
 
 
 def _wave(points: Points, channels: Channels, fields: int, in_time: float = 1.0) -> Jet:
-    """The values and derivatives of fields e^(Σ x_i / scale_i), which are nowhere zero.
+    """The values and derivatives of fields c_f e^(Σ x_i / scale_i), which are nowhere zero.
 
-    They serve as a test function that has all derivatives.
+    They serve as test functions that have all derivatives. The factors c_f, from 1 to 2, differ
+    from field to field: a force between two bodies is infinite where their places are equal.
 
     Args:
         points: the points; scale_i is their largest |x_i|.
         channels: the derivatives that the result carries.
-        fields: the number of fields; all of them are equal.
+        fields: the number of fields.
         in_time: 1, or 0 for fields that are constant in time.
     """
     factors = 1 / points.coords.abs().amax(dim=0).clamp_min(1e-300)
@@ -231,7 +232,7 @@ def _wave(points: Points, channels: Channels, fields: int, in_time: float = 1.0)
     coordinates = Coordinates(channels, points.coords, torch.ones_like(factors)).dense()
     exponent = coordinates.map(lambda t: (t * factors).sum(dim=-1, keepdim=True))
     wave = exponent.chain([exponent.value.exp()] * 5)
-    return wave.map(lambda t: t.expand(*t.shape[:-1], fields))
+    return wave.map(lambda t: t * (1 + torch.arange(fields) / fields).to(t))
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class March(MarchSettings, Method):
             tells if they do not reach the tolerance.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             the lengths by the tolerance.
-        stages: the number of stages of each window, from 1 to 11, or to 39 for at most 20 equations
+        stages: the number of stages of each window, from 1 to 11, or to 39 for at most 100 fields
             in time alone; None to choose the number by the tolerance. The polynomials in time have
             this degree, or one more for an equation of second order in time.
         scheme: "radau" (Radau IIA) damps stiff components; "gauss" damps nothing and preserves

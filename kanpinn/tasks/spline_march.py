@@ -186,7 +186,8 @@ class SplineMarch(TimeState[SplineAttempt]):
         self.surrogate = copy.deepcopy(self.surrogate).to("cpu", torch.float64)
         self.network = require_windows(self.surrogate.network)
         self.method = newton_method(self.surrogate)
-        self.choice, self.order = self.method.choice, self.network.order
+        self.choice = replace(self.method.choice, fields=self.network.width[-1])
+        self.order = self.network.order
         # Relative errors in space: the largest error that is allowed, the error above which
         # intervals are refined, and the error that new intervals aim at, with a reserve.
         self.allowed = settings.tolerance / 2

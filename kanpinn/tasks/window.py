@@ -135,12 +135,22 @@ class StageChoice:
         reach: the largest change of the number of stages from one window to the next.
         foresight: the largest ratio by which the length of the next window is extrapolated where
             the distance d to singularities grows steadily (see `Control`); 1 for no extrapolation.
+        coupled: whether one dense system couples all stages of all fields.
+        fields: the number of fields.
     """
 
     most: int
     overhead: float = 4.0
     reach: int = 2
     foresight: float = 1.0
+    coupled: bool = False
+    fields: int = 1
+
+    def cost(self, stages: int) -> float:
+        """The cost of a window with a number of stages, in units of the cost of a stage."""
+        alike = 180  # unknowns of a dense system that costs as much as a stage
+        dense = self.coupled * (stages * self.fields / alike) ** 3
+        return stages + self.overhead + dense
 
 
 class Newton(ABC):
@@ -598,7 +608,7 @@ class CoupledNewton(GalerkinNewton):
     """
 
     is_linear = False
-    choice = StageChoice(39, overhead=20.0, reach=12, foresight=1.5)
+    choice = StageChoice(39, overhead=20.0, reach=12, foresight=1.5, coupled=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -690,7 +700,7 @@ def newton_method(surrogate: Surrogate) -> type[GalerkinNewton]:
     Args:
         surrogate: the solution, which has the domain and the number of fields.
     """
-    few = 20  # up to 20 fields, the dense system of all stages costs less than other work
+    few = 100  # up to 100 fields, one backward pass and a dense system cost less than 100 passes
     in_time_alone, fields = surrogate.domain.dim == 1, surrogate.network.width[-1]
     return CoupledNewton if in_time_alone and fields <= few else SimplifiedNewton
 
@@ -765,7 +775,7 @@ class Control(Kept):
 
         For each permitted number of stages s, the length is the length for the error that is aimed
         at, limited by the speed of Newton's method. The number with the least cost is chosen: the
-        cost is (s + overhead) / length, times `gain` for another number than the present number.
+        cost is `StageChoice.cost` / length, times `gain` for another number than the present one.
 
         Args:
             tried: the accepted window.
@@ -783,7 +793,7 @@ class Control(Kept):
             if not self.least <= stages <= self.choice.most and stages != tried.stages.count:
                 continue
             longer = tried.length * min(longest, max(0.3, trend * self._factor(tried, stages)))
-            cost = (stages + self.choice.overhead) / longer
+            cost = self.choice.cost(stages) / longer
             cost *= 1.0 if stages == tried.stages.count else self.gain
             if cost < lowest:
                 best, lowest, length = stages, cost, longer

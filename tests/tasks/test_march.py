@@ -484,6 +484,21 @@ def test_errors_of_algebraic_fields_are_those_asked_for(problem, tolerance):
     assert max(errors) < tolerance * (solution.errors.l2 / solution.errors.l2_relative)
 
 
+def test_a_force_that_is_infinite_between_equal_fields():
+    """A body at (x, y) on a circle around a body at (z, z) at rest, where z = 0."""
+
+    def residual(p, x, y, u, v, z):
+        gaps = [z.value - x.value, z.value - y.value]
+        pull = (gaps[0] ** 2 + gaps[1] ** 2) ** -1.5
+        rates = [u.value, v.value, *(pull * gap for gap in gaps), 0.0]
+        return tuple(d(one, "t") - rate for one, rate in zip((x, y, u, v, z), rates, strict=True))
+
+    solution = marched(starting(5, residual, x=1.0, y=0.0, u=0.0, v=1.0, z=0.0), 1e-6)
+    t = torch.linspace(0, 5, 51, dtype=F)[:, None]
+    assert solution.status == "converged"
+    assert torch.dist(solution(t)[:, :2], torch.cat([t.cos(), t.sin()], dim=1)) < 1e-6 * 51**0.5
+
+
 @pytest.mark.parametrize("tolerance", [1e-6, 1e-10])
 def test_a_constraint_of_index_two(tolerance):
     """Against the angle θ of the pendulum, θ'' = -cos θ, with l = θ'² - sin θ."""
