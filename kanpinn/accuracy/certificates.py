@@ -27,6 +27,7 @@ from torch import Tensor
 from kanpinn.accuracy.bounds import read_sides
 from kanpinn.accuracy.errors import Bound
 from kanpinn.geometry import Boundary, Domain, Points, Segment
+from kanpinn.geometry.division import curve_of
 from kanpinn.geometry.rules import gauss_legendre, simplex_rule
 from kanpinn.jets import Channels, Jet, JetFunction, ResidualFunction, grad, stack_equations
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
@@ -367,6 +368,10 @@ class Rules:
         sides: the values of a triangle's polynomials on its three edges, (3, k, n).
         fit: the matrix that maps values in a triangle to coefficients of "d" by least squares,
             (n, Q).
+        others: the barycentric coordinates (Q', 3) and weights (Q',) of a second rule in a
+            triangle, with which what polynomials miss of data is estimated.
+        others_along: the barycentric coordinates (k', 2) and weights (k',) of a second rule on an
+            edge.
     """
 
     def __init__(self, m: int, fields: int = 1) -> None:
@@ -375,7 +380,11 @@ class Rules:
         shares, weights = simplex_rule(nodes, 2)
         self.shares, self.weights = shares.numpy(), weights.numpy()
         t, along = (one.numpy() for one in gauss_legendre(nodes))
-        self.line, self.along = np.stack([1 - t, t], axis=1), along
+        self.line, self.along = _line(t), along
+        shares, weights = simplex_rule(m + 2, 2)
+        self.others = shares.numpy(), weights.numpy()
+        t, along = (one.numpy() for one in gauss_legendre(m + 2))
+        self.others_along = _line(t), along
         degrees, line = self.degrees, self.line
         self.of = {name: bernstein(degrees[name], self.shares) for name in "qsvd"}
         self.slopes = {name: bernstein_slopes(degrees[name], self.shares) for name in "qv"}
@@ -407,14 +416,19 @@ class MeshData:
         fixed: a mask of the components of u that are prescribed on each edge, (E, m).
         given: the coefficients of g on each edge, (E, n, m).
         robin: the coefficients of α on each edge, (E, n).
-        lost: estimates of the errors of the polynomials in each triangle, (4, T): the L2 norm of
-            the error of f, the largest errors of c and of A, and the largest |b|, where b is the
-            convection that remains besides -div(A∇u) with the polynomial A. Each is twice the value
-            at sampled points.
-        lost_given: estimates of the errors of the polynomials on each edge, (E, 2): the L2 norm of
-            the error of g; and the L2 norm of its derivative along the edge where u is prescribed,
-            elsewhere the largest error of α.
+        lost: estimates of the errors of the polynomials in each triangle, (5, T): the L2 norm of
+            the error of f, the largest errors of c and of A, the largest |b|, where b is the
+            convection that remains besides -div(A∇u) with the polynomial A, and the L2 norm of the
+            projection of the error of f on `rigid_motions`. Each is twice the value at sampled
+            points.
+        lost_given: estimates of the errors of the polynomials on each edge, (E, 3): the L2 norm of
+            the error of g; the L2 norm of its derivative along the edge where u is prescribed,
+            elsewhere the largest error of α; and, where a flux is given, the root mean square of
+            the projection of the error of g on linear functions.
         names: the names of the coordinates.
+        gap: the error of f at the points of `Rules.others`, (T, Q', m).
+        gap_given: the error of g at the points of `Rules.others_along`, where a flux is given,
+            (E, k', m), in the direction from the vertex with the smaller number.
     """
 
     diffusion: Array
@@ -426,6 +440,8 @@ class MeshData:
     lost: Array
     lost_given: Array
     names: tuple[str, ...]
+    gap: Array
+    gap_given: Array
 
     @cached_property
     def least(self) -> Array:
@@ -551,8 +567,7 @@ class Reader:
         rules, area = self.rules, mesh.areas
         values = self._inside(mesh, rules.shares)
         coefficients = [np.einsum("nq,tq...->tn...", rules.fit, one) for one in values[:3]]
-        other = simplex_rule(rules.m, 2)
-        shares, weights = other[0].numpy(), other[1].numpy()
+        shares, _ = rules.others
         basis, found = bernstein(rules.degrees["d"], shares), self._inside(mesh, shares)
         gaps = [
             np.einsum("qn,tn...->tq...", basis, a) - b
@@ -560,7 +575,6 @@ class Reader:
         ]
         lost_a = np.linalg.norm(gaps[0], axis=(2, 3)).max(axis=1)
         lost_c = abs(gaps[1]).max(axis=1)
-        lost_f = np.sqrt(area * ((gaps[2] ** 2).sum(axis=2) @ weights))
         first = found[3]
         if rules.fields == 1:
             slopes = np.einsum(
@@ -568,14 +582,41 @@ class Reader:
             )
             first = first + np.einsum("tqna,tnab->tqb", slopes, coefficients[0])[:, :, None, None]
         drift = np.sqrt((first**2).sum(axis=(2, 3, 4))).max(axis=1)
-        lost = 2 * np.stack([lost_f, lost_c, lost_a, drift])
+        lost_f, rigid = source_errors(mesh, rules, gaps[2])
+        lost = np.stack([lost_f, 2 * lost_c, 2 * lost_a, 2 * drift, rigid])
         size = abs(coefficients[0]).max(axis=(1, 2, 3))
-        lost[2:] *= lost[2:] > 1e-11 * np.stack([size, size / np.sqrt(area)])
-        if rules.fields > 1 and lost[2:].any():
+        lost[2:4] *= lost[2:4] > 1e-11 * np.stack([size, size / np.sqrt(area)])
+        if rules.fields > 1 and lost[2:4].any():
             raise Unsuitable("the coefficients of the system are not constant")
-        fixed, given, robin, lost_given = self._edges(mesh)
+        self._check_jumps(mesh, float(size.max()))
+        fixed, given, robin, lost_given, missed = self._edges(mesh)
         a, c, f = coefficients
-        return MeshData(a, c, f, fixed, given, robin, lost, lost_given, self.names)
+        gap = -gaps[2]
+        return MeshData(a, c, f, fixed, given, robin, lost, lost_given, self.names, gap, missed)
+
+    def _check_jumps(self, mesh: Triangulation, size: float) -> None:
+        """Refuse A that jumps at an edge between triangles that is not on an interface.
+
+        There the residual does not say whether the flux or the normal derivative is continuous.
+
+        Args:
+            mesh: the mesh.
+            size: the largest entry of A.
+        """
+        beside = np.stack([on_edge(np.full((1, 2), 0.5), j)[0] for j in range(3)])
+        beside += 1e-10 * (1 / 3 - beside)
+        a = self._inside(mesh, beside)[0]
+        low, high = np.full((2, len(mesh.ends), *a.shape[2:]), [[[[np.inf]]], [[[-np.inf]]]])
+        np.minimum.at(low, mesh.edges, a)
+        np.maximum.at(high, mesh.edges, a)
+        for edge in np.flatnonzero((high - low).max(axis=(1, 2)) > 1e-6 * size).tolist():
+            x, y = mesh.vertices[mesh.ends[edge]].mean(axis=0).tolist()
+            curves = (curve_of(piece) for one in self.interfaces for piece in one.kinks)
+            near = 1e-9 * float(np.ptp(mesh.vertices, axis=0).max())
+            if not any(
+                curve is not None and curve.locate((x, y), near) is not None for curve in curves
+            ):
+                raise Unsuitable(f"A jumps at ({x:.3g}, {y:.3g}), where no Interface says so")
 
     def _operator(self, points: Points) -> tuple[Array, Array, Array, Array]:
         """Read -div(A∇u) + c u - f from a residual ±(-div(A∇u) + c u - f) at n points.
@@ -689,10 +730,10 @@ class Reader:
         shape = len(edges), len(t)
         return SideData(fixed, given.reshape(*shape, m), alpha.reshape(shape))
 
-    def _edges(self, mesh: Triangulation) -> tuple[Array, Array, Array, Array]:
-        """Return `fixed`, `given`, `robin` and `lost_given` of `MeshData`."""
+    def _edges(self, mesh: Triangulation) -> tuple[Array, Array, Array, Array, Array]:
+        """Return `fixed`, `given`, `robin`, `lost_given` and `gap_given` of `MeshData`."""
         degree, count, m = self.rules.degrees["d"], len(mesh.ends), self.rules.fields
-        fixed, lost = np.zeros((count, m), bool), np.zeros((count, 2))
+        fixed, lost = np.zeros((count, m), bool), np.zeros((count, 3))
         given, robin = np.zeros((count, degree + 1, m)), np.zeros((count, degree + 1))
         lengths = np.linalg.norm(np.diff(mesh.vertices[mesh.ends], axis=1)[:, 0], axis=1)
         root = np.sqrt(self.rules.along)
@@ -700,8 +741,8 @@ class Reader:
         t, fine = chebyshev_points(degree), chebyshev_points(2 * degree)
         nodal, at_fine = np.linalg.inv(bernstein(degree, _line(t))), bernstein(degree, _line(fine))
         wave = chebyshev.chebvander(2 * fine - 1, len(fine) - 1)
-        inner = chebyshev_points(degree + 2)[1:-1]
-        at_inner = bernstein(degree, _line(inner))
+        others, _ = self.rules.others_along
+        at_others, missed = bernstein(degree, others), np.zeros((count, len(others), m))
         for number in np.unique(mesh.piece[mesh.piece >= 0]).tolist():
             edges = np.flatnonzero(mesh.piece == number)
             values, size = (
@@ -721,15 +762,48 @@ class Reader:
                 lost[edges, 0] = 2 * np.linalg.norm(abs(gap[..., held]).max(axis=1), axis=1) * size
                 given[edges] = own * held
             if not held.all():
-                missed = self._at_sides(mesh, number, inner)
+                between = self._at_sides(mesh, number, others[:, 1])
                 given[edges] += np.einsum("nk,ekm->enm", fit, values.given) * ~held
                 robin[edges] = values.robin @ fit.T
-                gap = abs(missed.given - at_inner @ given[edges])[..., ~held].max(axis=1)
-                lost[edges, 0] += 2 * np.linalg.norm(gap, axis=1) * size
+                missed[edges] = (between.given - at_others @ given[edges]) * ~held
                 if m == 1:
-                    gap = missed.robin - robin[edges] @ at_inner.T
+                    gap = between.robin - robin[edges] @ at_others.T
                     lost[edges, 1] = 2 * abs(gap).max(axis=1)
-        return fixed, given, robin, lost
+        lost[:, [0, 2]] += load_errors(self.rules, missed, lengths)
+        return fixed, given, robin, lost, missed
+
+
+def source_errors(mesh: Triangulation, rules: Rules, gap: Array) -> Array:
+    """Return twice the norms of the error of f, (2, T), see the first and last row of `lost`.
+
+    Args:
+        mesh: the mesh.
+        rules: the rules.
+        gap: the error of f at the points of `Rules.others`, (T, Q', m).
+    """
+    shares, weights = rules.others
+    squares = (gap**2).sum(axis=2) @ weights
+    rigid = np.einsum("q,tqi,tqri->tr", weights, gap, rigid_motions(mesh, shares, gap))
+    return 2 * np.sqrt(mesh.areas * np.stack([squares, (rigid**2).sum(axis=1)]))
+
+
+def load_errors(rules: Rules, gap: Array, lengths: Array) -> Array:
+    """Return the first and last column of `lost_given`, (E, 2), of the error of a given flux.
+
+    Args:
+        rules: the rules.
+        gap: the error at the points of `Rules.others_along`, (E, k', m).
+        lengths: the lengths of the edges, (E,).
+    """
+    line, weights = rules.others_along
+    straight = np.einsum("q,qr,eqm->erm", weights, linear(line), gap)
+    largest = np.sqrt(lengths) * np.linalg.norm(abs(gap).max(axis=1), axis=1)
+    return 2 * np.stack([largest, np.linalg.norm(straight, axis=(1, 2))], axis=1)
+
+
+def linear(line: Array) -> Array:
+    """Return two orthonormal polynomials of degree 1 at k points (k, 2) on an edge, (k, 2)."""
+    return np.stack([np.ones(len(line)), math.sqrt(3) * (line[:, 1] - line[:, 0])], axis=1)
 
 
 def _condensed(
@@ -1232,10 +1306,10 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
     reaction = found.reaction[..., None]
     rest = found.source - reaction * values["s"] + divergence
     misfit += korn * reach / math.pi / root * norm(rest)
-    lost_f, lost_c, lost_a, drift = data.lost
+    lost_f, lost_c, lost_a, drift, lost_rigid = data.lost
     steep = norm(gradient)
     misfit += (korn * reach / math.pi * lost_f + lost_a * steep) / root
-    missed = friedrichs * (drift * steep + lost_c * norm(values["v"]))
+    missed = friedrichs * (drift * steep + lost_c * norm(values["v"]) + lost_rigid)
     lower = norm(np.sqrt(reaction.clip(0)) * (values["s"] - values["v"])) ** 2
     square = (conormal * gradient).sum(axis=2) + found.reaction * (values["v"] ** 2).sum(axis=2)
     square = areas * (square @ rules.weights)
@@ -1251,8 +1325,8 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
     robin, trace_factor = np.zeros(len(mesh.ends)), 0.0
     extension, lost = np.zeros(len(areas)), data.lost_given[mesh.edges]
     fixed, given = data.fixed[mesh.edges], found.flipped(data.given)
-    linear = np.stack([np.ones(len(along)), math.sqrt(3) * (rules.line[:, 1] - rules.line[:, 0])])
-    on_linear = linear.T @ (linear * along)  # the projection on polynomials of degree 1
+    straight = linear(rules.line)
+    on_linear = straight @ (straight.T * along)  # the projection on polynomials of degree 1
     for j in range(3):
         length = mesh.lengths[:, j]
         normal = np.einsum("kn,tna,tia->tki", rules.sides["q"][j], fields.q, found.fluxes[:, j])
@@ -1297,6 +1371,7 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
     factor = 3 * (friedrichs**2 + reach.max() * friedrichs * constants.korn / root.min())
     spoilt += math.sqrt(factor * float(squares.sum()))
     spoilt += math.sqrt(factor * float((ratio * robin).sum()))
+    spoilt += math.sqrt(factor * float(ratio @ data.lost_given[:, 2] ** 2))
     spoilt += 1e-13 * math.sqrt(float(square.sum()))
     stretch = factor * trace_factor
     return PartsOfBound(misfit, np.sqrt(lower), missed, extension, spoilt, stretch, square)
@@ -1679,18 +1754,17 @@ def _interval(
     functionals from PDE approximations (2000).
     """
     mesh, data, rules = found.mesh, found.data, found.rules
-    coords = np.einsum("qk,tkd->tqd", rules.shares, mesh.corners)
-    j, r = np.zeros((*coords.shape[:2], rules.fields)), np.zeros(coords.shape[:2])
-    if not sides:
-        points = Points(torch.from_numpy(coords.reshape(-1, 2)), found.names)
-        read = number.read(points, rules.fields)
-        j, r = (one.reshape(both.shape) for one, both in zip(read, (j, r), strict=True))
-    density = np.einsum("nq,tqi->tni", rules.fit, j)
-    lost = data.lost.copy()
-    gap = j - rules.of["d"] @ density
-    lost[0] = 2 * np.sqrt(mesh.areas * ((gap**2).sum(axis=2) @ rules.weights))
-    lost_given = data.lost_given * [[0, 1]] * ~data.fixed.any(axis=1, keepdims=True)
-    edges, degree = np.flatnonzero(np.isin(mesh.piece, sides)), rules.degrees["d"]
+    edges, degrees = np.flatnonzero(np.isin(mesh.piece, sides)), rules.degrees
+
+    def inside(shares: Array) -> tuple[Array, Array]:
+        """Return j, (T, Q, m), and r, (T, Q), at points in all triangles."""
+        coords = np.einsum("qk,tkd->tqd", shares, mesh.corners)
+        j, r = np.zeros((*coords.shape[:2], rules.fields)), np.zeros(coords.shape[:2])
+        if not sides:
+            points = Points(torch.from_numpy(coords.reshape(-1, 2)), found.names)
+            read = number.read(points, rules.fields)
+            j, r = (one.reshape(both.shape) for one, both in zip(read, (j, r), strict=True))
+        return j, r
 
     def at_edges(t: Array) -> tuple[Array, Array]:
         """Return j in `Triangulation.frames`, (E, k, m), and r, (E, k), at points of all edges."""
@@ -1705,15 +1779,26 @@ def _interval(
             rest[edges] = other.reshape(len(edges), -1)
         return loads, rest
 
-    loads, rest = at_edges(rules.line[:, 1])
-    root, t = np.sqrt(rules.along), chebyshev_points(degree + 2)[1:-1]
+    (others, others_weights), (others_line, others_along) = rules.others, rules.others_along
+    (j, r), (other_j, other_r) = inside(rules.shares), inside(others)
+    density = np.einsum("nq,tqi->tni", rules.fit, j)
+    gap = other_j - bernstein(degrees["d"], others) @ density
+    (loads, rest), (other_loads, other_rest) = (
+        at_edges(line[:, 1]) for line in (rules.line, others_line)
+    )
+    root, edge = np.sqrt(rules.along), bernstein(degrees["d"], others_line)
     fit = np.linalg.pinv(root[:, None] * rules.edge["d"]) * root
     traction = np.einsum("nk,eki->eni", fit, loads) * ~data.fixed[:, None]
-    gap = at_edges(t)[0] * ~data.fixed[:, None] - bernstein(degree, _line(t)) @ traction
+    gap_given = other_loads * ~data.fixed[:, None] - edge @ traction
     lengths = np.linalg.norm(np.diff(mesh.vertices[mesh.ends], axis=1)[:, 0], axis=1)
-    lost_given[:, 0] = 2 * np.sqrt(lengths) * np.linalg.norm(abs(gap).max(axis=1), axis=1)
-    adjoint = replace(data, source=density, given=traction, lost=lost, lost_given=lost_given)
-    dual = Discrete(mesh, adjoint, rules)
+    lost, lost_given = data.lost.copy(), data.lost_given * ~data.fixed.any(axis=1, keepdims=True)
+    lost[[0, 4]] = source_errors(mesh, rules, gap)
+    lost_given[:, [0, 2]] = load_errors(rules, gap_given, lengths)
+    dual = Discrete(
+        mesh,
+        replace(data, source=density, given=traction, lost=lost, lost_given=lost_given),
+        rules,
+    )
     z = dual.solve()
     dual_parts = parts_of_bound(dual, z, constants)
     strains = [strain_of(mesh, rules, one.v) for one in (fields, z)]
@@ -1721,8 +1806,16 @@ def _interval(
     inner = (j * on_v + (found.source - found.reaction[..., None] * on_v) * on_z).sum(axis=2) + r
     inner -= np.einsum("tqa,tqab,tqb->tq", strains[0], found.diffusion, strains[1])
     middle = float(mesh.areas @ (inner @ rules.weights))
+    # What quadrature misses of ∫ j v + r and of ∫ f z_h is twice the change by the second rule.
+    other_v, other_z = (bernstein(degrees["v"], others) @ one.v for one in (fields, z))
+    change = ((other_j * other_v).sum(axis=2) + other_r) @ others_weights
+    change -= ((j * on_v).sum(axis=2) + r) @ rules.weights
+    missed_f = (data.gap * other_z).sum(axis=2) @ others_weights
+    half = 2 * float(mesh.areas @ (abs(change) + abs(missed_f)))
     natural, g, alpha = found.on_sides()
-    half, loads, rest = 0.0, found.flipped(loads), found.flipped(rest)
+    loads, rest, other_loads, other_rest, missed_g, other_g = map(
+        found.flipped, (loads, rest, other_loads, other_rest, data.gap_given, edge @ data.given)
+    )
     for side in range(3):
         frame = found.frames[mesh.edges[:, side]]
         both = [
@@ -1733,8 +1826,17 @@ def _interval(
         own = natural[:, side] * mesh.lengths[:, side, None]
         middle += float((own * np.einsum("tki,k->ti", products, rules.along)).sum())
         on_side = np.where(natural[:, side, None], both[0], g[:, side])
-        on_side = (loads[:, side] * on_side).sum(axis=2) + rest[:, side]
-        middle += float(mesh.lengths[:, side] @ (on_side @ rules.along))
+        on_side = ((loads[:, side] * on_side).sum(axis=2) + rest[:, side]) @ rules.along
+        middle += float(mesh.lengths[:, side] @ on_side)
+        table = bernstein(degrees["v"], on_edge(others_line, side))
+        others_v, others_z = (
+            np.einsum("kn,tna,tia->tki", table, one.v, frame) for one in (fields, z)
+        )
+        change = np.where(natural[:, side, None], others_v, other_g[:, side])
+        change = (other_loads[:, side] * change).sum(axis=2) + other_rest[:, side]
+        change = abs(change @ others_along - on_side)
+        change += abs((missed_g[:, side] * others_z).sum(axis=2) @ others_along)
+        half += 2 * float(mesh.lengths[:, side] @ change)
         size = np.sqrt(mesh.lengths[:, side] * ((loads[:, side] ** 2).sum(axis=2) @ rules.along))
         half += float(size @ data.lost_given[mesh.edges[:, side], 0])  # of prescribed values
         traces = [np.sqrt((one**2).sum(axis=2) @ rules.along) for one in both]
@@ -1744,13 +1846,18 @@ def _interval(
     spread = extension @ np.sqrt(dual_parts.square)
     size = np.sqrt(mesh.areas * ((j**2).sum(axis=2) @ rules.weights))
     spread += (extension * mesh.lengths.max(axis=1) / np.sqrt(data.least)) @ size
-    primal = parts.total + math.sqrt(float((extension**2).sum()))
-    half += float(stretch**2 * primal * dual_parts.total + spread)
-    half += 1e-13 * float(mesh.areas @ (abs(inner) @ rules.weights))
     steep, sizes = (
         [np.sqrt(mesh.areas * ((one**2).sum(axis=2) @ rules.weights)) for one in both]
         for both in (strains, (on_v, on_z))
     )
+    primal = parts.total + math.sqrt(float((extension**2).sum()))
+    # In the adjoint problem the convection b stands in div(b z).
+    adjoint = dual_parts.total + float(
+        np.linalg.norm(data.lost[3] * sizes[1] / np.sqrt(data.least))
+    )
+    form = 2 - 1 / stretch  # |a(u, w)| ≤ form |||u||| |||w||| with what the data miss
+    half += float(form * stretch**2 * primal * adjoint + spread)
+    half += 1e-13 * float(mesh.areas @ (abs(inner) @ rules.weights))
     half += float(data.lost[2] * steep[0] @ steep[1])  # a(v, z_h) with what the data miss
     half += float((data.lost[3] * steep[0] + data.lost[1] * sizes[0]) @ sizes[1])
     return (middle - half, middle + half), dual_parts.indicator

@@ -35,7 +35,6 @@ from kanpinn.accuracy.certificates import (
     numbering,
 )
 from kanpinn.geometry import Points
-from kanpinn.geometry.rules import simplex_rule
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.coefficients import Unsuitable
 from kanpinn.pde.problem import EigenProblem
@@ -97,7 +96,7 @@ class PencilReader:
     def __call__(self, mesh: Triangulation) -> MeshData:
         data, rules = self.reader(mesh), self.rules  # of L + M
         density = self._density(mesh, rules.shares) @ rules.fit.T
-        shares = simplex_rule(rules.m, 2)[0].numpy()
+        shares, _ = rules.others
         gap = density @ bernstein(rules.degrees["d"], shares).T - self._density(mesh, shares)
         lost = data.lost.copy()
         lost[0] = 2 * abs(gap).max(axis=1)
@@ -209,7 +208,7 @@ class Pencil:
         The first row is for the data of ∫ A∇u·∇u + (c + γ r) u² + ∫ α u², the second one for r.
         """
         data = self.found.data
-        r, c, a, _ = data.lost
+        r, c, a, *_ = data.lost
         errors = a / data.least, (c + abs(self.shift) * r) / data.reaction.min(axis=1)
         robin = data.robin.min(axis=1)
         sides = data.lost_given[:, 1] * ~data.fixed[:, 0]

@@ -502,6 +502,47 @@ def test_a_number_is_bounded_from_both_sides_by_the_adjoint_problem(problem, ove
     assert low <= true <= high and high - low < (1e-7 if problem.fields == ("u",) else 3e-4)
 
 
+@pytest.mark.parametrize("place", ["source", "density", "flux", "density on a side"])
+def test_an_interval_contains_the_number_where_data_jump_inside_triangles(place):
+    """The step on x > 0.77, tested with z = x (2 - x) / 2, for which -Δz = 1."""
+
+    def step(p):
+        return (p.x > 0.77).double()
+
+    def one(p):
+        return 1 + 0 * p.x
+
+    sides = SQUARE.boundary
+    source = {"source": step, "flux": lambda p: 0 * p.x}.get(place, one)
+    conditions = [
+        kp.Dirichlet(sides["x_min", "x_max"], 0.0),
+        kp.Neumann(sides["y_min"], 0.0),
+        kp.Neumann(sides["y_max"], step if place == "flux" else 0.0),
+    ]
+    problem = stated(Stated(SQUARE, lambda p, u: -kp.laplacian(u) - source(p), conditions))
+    density = step if place.startswith("density") else one
+    over = sides["y_max"] if place == "density on a side" else None
+    number = Number(lambda p, u: density(p) * u.value, over)
+    low, high = certificate(problem, given(problem, one), most=10, number=number).interval
+    assert low <= 2 / 3 - 0.77**2 / 2 + 0.77**3 / 6 <= high < low + 0.1
+
+
+def test_there_is_no_flux_where_a_coefficient_jumps_without_an_interface():
+    """Whether A∂u/∂n or ∂u/∂n is continuous where A jumps the residual does not say."""
+
+    def stiff(p):
+        return 1 + 3 * (p.x > 1).double()
+
+    walls = [kp.Dirichlet(SQUARE.boundary, 0.0)]
+    operator = lambda p, u: -stiff(p) * kp.laplacian(u) - 1  # noqa: E731
+    problem = stated(Stated(SQUARE, operator, walls))
+    with pytest.raises(Unsuitable, match="A jumps at"):
+        certificate(problem, given(problem, lambda p: 0 * p.x), most=10)
+    walls.append(kp.Interface(SQUARE, kp.Box(x=(1, 2), y=(0, 1)).boundary["x_min"], stiff))
+    problem = stated(Stated(SQUARE, operator, walls))
+    assert certificate(problem, given(problem, lambda p: 0 * p.x), most=10).total < 0.1
+
+
 def test_bounds_count_what_the_polynomials_for_the_data_miss():
     """A little convection, and a factor α that is 1 at the points of the rule on a side."""
 
