@@ -346,22 +346,29 @@ def _samples(
 
     Returns:
         A table (k, c). Its columns are the residuals of the zero fields, then the residuals of the
-        wave minus those of the zero fields. Each column is in units of its range. Constant and
-        infinite residuals are left out.
+        wave minus those of the zero fields. Each column is in units of its range. Infinite
+        residuals are left out, and residuals that are constant up to rounding, such as a source
+        whose terms cancel.
     """
     chosen = torch.randperm(term.rows, generator=torch.Generator().manual_seed(0))[:most]
-    places, count, rounding = term.chosen(chosen).points, len(times), 1e-9
-    points, residuals = at_times(places, times), []
-    constant = zero_jet(term.channels, places.coords, fields), _wave(places, term.channels, fields)
-    for still in constant:
-        jet = still.map(lambda t: t.repeat(count, *(1 for _ in t.shape[1:])))
+    places, rounding = term.chosen(chosen).points, 1e-9
+    still = zero_jet(term.channels, places.coords, fields), _wave(places, term.channels, fields)
+
+    def over(times: Tensor, jet: Jet) -> Tensor:
+        """The residuals of fields that are constant in time, (k, c)."""
+        points, count = at_times(places, times), len(times)
+        jet = jet.map(lambda t: t.repeat(count, *(1 for _ in t.shape[1:])))
         if surrogate.output is not None:
             jet = surrogate.output.apply(points, jet)
-        residuals.append(term.equation(points, jet).reshape(count, -1))
-    zero, wave = residuals
-    zero = zero.nan_to_num(0.0, 0.0, 0.0)  # a term may divide by a field
-    size, both = zero.abs().amax(dim=0), torch.cat([zero, wave - zero], dim=1)
-    sizes = torch.cat([size, size + wave.abs().amax(dim=0)])  # for the size of rounding errors
+        return term.equation(points, jet).reshape(count, -1)
+
+    # A term may divide by a field. At times that differ by rounding, only rounding errors differ.
+    zero, again = (
+        over(t, still[0]).nan_to_num(0.0, 0.0, 0.0) for t in (times, times * (1 + 1e-14))
+    )
+    wave, size, noise = over(times, still[1]), zero.abs().amax(dim=0), (again - zero).abs().amax(0)
+    both = torch.cat([zero, wave - zero], dim=1)
+    sizes = torch.cat([size + 1e4 * noise / rounding, size + wave.abs().amax(dim=0)])
     ranges = both.amax(dim=0) - both.amin(dim=0)
     moving = ranges.isfinite() & (ranges > rounding * sizes)
     return both[:, moving] / ranges[moving]

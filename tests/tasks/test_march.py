@@ -613,6 +613,12 @@ def test_windows_end_before_a_pulse_and_are_as_short_as_it(seed, generator):
     assert scales.reach(at + 0.2, 1.0, 5) > 20 * 0.002
 
 
+def test_rounding_in_a_source_that_cancels_does_not_shorten_windows():
+    cancels = "sin(3 + x * t) ** 2 + cos(3 + x * t) ** 2 - 1"
+    counts = [len(marched(warm(source=one), 1e-4).network.pieces) for one in (0, cancels)]
+    assert counts[0] == counts[1]
+
+
 class Cubic(kp.Problem):
     """u_t = Δu - g(t) u³, so that u = (1 + 2 ∫ g)^-½ at all places."""
 
