@@ -24,7 +24,7 @@ from kanpinn.pde.problem import Problem
 from kanpinn.pde.weak_form import WeakForm
 from kanpinn.solvers.discretization import Loss, SolveSettings, input_counts
 from kanpinn.spaces import Cells, CellWindows, Windows
-from kanpinn.spaces.cells.geometry.plane import Outline, bends
+from kanpinn.spaces.cells.geometry.plane import Outline
 from kanpinn.spaces.cells.geometry.regions import regions_of
 from kanpinn.tasks import AdaptiveLeastSquares, March, Ritz, Shooting
 from kanpinn.tasks.adapt import waves_along
@@ -114,10 +114,11 @@ class Traits:
             solutions like r^0.7 are usual, so that continuous functions that minimise the energy
             are tried before least squares in cells. A single field is like r or smoother there:
             least squares found it as well, in a fifth of the time.
-        early_cells: whether cells are tried before random inner functions. They are for kinks at
-            interfaces that divide the domain into cells; for corners in the plane and edges in
-            space that point inwards, where solutions are singular; for small holes, around which
-            solutions change over short distances; and for steep solutions.
+        early_cells: whether cells are tried before random inner functions. They are in one and two
+            dimensions, except for evolutions that can be marched: on 17 problems in the plane they
+            were faster throughout. In space they are for kinks at interfaces that divide the domain
+            into cells; for edges that point inwards, where solutions are singular; and for steep
+            solutions.
         waves: the mean phase of waves over the domain, for problems that take cells; otherwise 0.
     """
 
@@ -154,9 +155,8 @@ class Traits:
         steep, self.waves, self.linear = found
         self.mixed = self.boxed and self.dim == 3 and self.fields > 1
         self.mixed = self.mixed and not self.energetic and _is_mixed(problem)
-        self.early_cells = self.dim == 1 or (self.takes_cells and bool(kinks))
-        self.early_cells |= steep and not self.marches
-        self.early_cells |= is_reentrant(domain) or _has_small_holes(domain)
+        self.early_cells = self.dim == 1 or bool(kinks) or is_reentrant(domain)
+        self.early_cells |= (steep or self.dim == 2) and not self.marches
 
 
 def _is_mixed(problem: Problem) -> bool:
@@ -185,20 +185,6 @@ def _is_evolution(problem: Problem) -> bool:
     moments = [c.points(few, 1.0, torch.Generator()).coords[:, -1] for c in others]
     at_all_times = all(float(t.max() - t.min()) > (high - low) / 2 for t in moments)
     return at_all_times and len(others) < len(conditions)
-
-
-def _has_small_holes(domain: Domain) -> bool:
-    """Return whether a plane domain has a concave arc whose radius is small for the domain.
-
-    At such an arc solutions change over distances like the radius, which functions of the whole
-    domain do not resolve.
-    """
-    small = 0.05  # radius relative to the smaller width of the bounding box
-    if not isinstance(domain, Planar):
-        return False
-    _, radii = bends(domain)
-    low, high = domain.bounds
-    return bool((radii < small * float((high - low).min())).any())
 
 
 def is_reentrant(domain: Domain) -> bool:

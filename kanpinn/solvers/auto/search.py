@@ -435,11 +435,11 @@ class TrialSearch:
     are: networks that minimise an energy, if the problem's class has an energy; windows in time,
     for evolutions in no or one space dimension or in a rectangle; windows in time with cells in
     space, for evolutions in the plane; splines, in one dimension; cells; random inner functions;
-    random inner functions on finer grids; and sums of functions of one coordinate. Cells come
-    before random inner functions for many waves, outflow layers, corners and edges that point
-    inwards, and small holes in the plane. Above three dimensions the families are sums of functions
-    of one coordinate, linear inner functions, and inner functions that are found by variable
-    projection.
+    random inner functions on finer grids; and sums of functions of one coordinate. In space and for
+    evolutions, cells come after random inner functions, except for many waves, outflow layers,
+    interfaces, and edges that point inwards. Above three dimensions the families are sums of
+    functions of one coordinate, linear inner functions, and inner functions that are found by
+    variable projection.
 
     The families race. Each has a forecast from its own errors and seconds, see `Climb.needed`. The
     family with the least forecast goes on if the forecast is at most four times the time of the
