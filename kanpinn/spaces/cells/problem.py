@@ -247,6 +247,11 @@ class CellProblem:
         return [one for one in self.shared if isinstance(one, CornerPatch)]
 
     @property
+    def is_whole(self) -> bool:
+        """True if no boundary or interface cuts cells."""
+        return self.domain.is_box and not self.interfaces
+
+    @property
     def cutters(self) -> Sequence[CellCutter | SolidCutter]:
         """For each region the object that cuts cells by the region's boundary; empty for boxes."""
         return ()
@@ -804,11 +809,6 @@ class ProblemInPlane(CellProblem):
         """The regions of the domain."""
         return divided(self.domain, self.kinks)
 
-    @property
-    def is_whole(self) -> bool:
-        """True if no boundary or interface cuts cells."""
-        return self.domain.is_box and not self.interfaces
-
     @cached_property
     def cutters(self) -> Sequence[CellCutter]:
         if self.is_whole:
@@ -930,11 +930,6 @@ class ProblemInSpace(CellProblem):
     def division(self) -> SolidDivision:
         """The regions of the solid."""
         return SolidDivision.of(self.domain, self.kinks)
-
-    @property
-    def is_whole(self) -> bool:
-        """True if no boundary or interface cuts cells."""
-        return self.domain.is_box and not self.interfaces
 
     @cached_property
     def cutters(self) -> Sequence[SolidCutter]:
