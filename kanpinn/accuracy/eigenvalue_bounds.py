@@ -521,10 +521,10 @@ class EigenvalueCertificate:
 
 
 def paired(values: Array, middles: Array) -> Array:
-    """Return for each of k values the index of its own number among p ≥ k ascending numbers, (k,).
+    """Assign to each of k values one of p ≥ k ascending numbers; return the indices, (k,).
 
-    No number belongs to two values, and the sum of the distances is the least. Of equal numbers the
-    first ones are taken.
+    No number is assigned twice, and the sum of the distances between values and numbers is the
+    least. Of equal numbers the first ones are taken.
 
     Args:
         values: the values, (k,).

@@ -101,9 +101,10 @@ class SparsityTerm(Term):
         return self.settings.l1 * s.sum() - self.settings.entropy * (p * p.log()).sum()
 
     def linearised(self, surrogate: Surrogate, points: Points, tape: Tape) -> Tensor:
-        """The Gauss–Newton residuals of the class docstring, as a column (rows, 1).
+        """The Gauss–Newton residuals of the penalty, as a column (rows, 1).
 
-        The last row is the constant residual. The Jacobian of the other rows is √(|w|/2s) L.
+        They are those of the docstring of `SparsityTerm`: first ±√(|w|/2s) L c for each edge, with
+        the Jacobian √(|w|/2s) L, then the constant residual.
 
         Args:
             surrogate: the solution, whose network is a KAN.

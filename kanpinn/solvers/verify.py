@@ -254,10 +254,9 @@ def _status(
 ) -> str:
     """Return the status of a verification, as a sentence.
 
-    The status is "failed: ..." if `unsure` is not known. Without a tolerance it is "measured: ..."
-    otherwise. With a tolerance it is "converged: ..." if `error` + `unsure` is within the
-    tolerance, "failed: ..." if `error` - `unsure` is above the tolerance, and "stopped: ..." in
-    between.
+    If `unsure` is not known, the status is "failed: ...". Otherwise it is "measured: ..." without a
+    tolerance. With a tolerance it is "converged: ..." if `error` + `unsure` is within the
+    tolerance, "failed: ..." if `error` - `unsure` is above the tolerance, and else "stopped: ...".
 
     Args:
         error: the relative L2 error of the field.

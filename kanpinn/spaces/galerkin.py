@@ -921,8 +921,8 @@ def ties_of(conditions: Sequence[Array], small: float = 1e-10) -> list[Ties]:
     total[np.abs(total) < small] = 0
     if not total.any(axis=1).all():
         raise InputError(
-            "march cannot impose a boundary condition that does not depend on the solution where "
-            "it has its initial values"
+            "march cannot impose a boundary condition whose derivative by the solution is zero at "
+            "the initial values"
         )
     ties, present = [], total != 0
     count, group = connected_components(present @ present.T)  # rows that share unknowns
