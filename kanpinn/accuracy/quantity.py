@@ -58,7 +58,8 @@ class Quantity:
 
         The error is the difference between the solution and the better solution. The differences in
         several parts of the region may cancel by chance, so the error is at least the root of their
-        sum of squares. The difference between the two rules is added, and rounding.
+        sum of squares. Added to this are the difference between the quadrature rule and a coarser
+        rule, and an allowance for rounding.
         """
         apart = (self._others - self.value).abs()
         parts = apart[1:-1].square().sum(dim=0).sqrt()

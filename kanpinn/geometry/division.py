@@ -366,9 +366,9 @@ def _samples(piece: Piece) -> Coords:
 
 
 def _check_faces(domain: Domain, solid: Domain, pieces: Sequence[Piece]) -> None:
-    """Check that of a ball's or box's boundary just the interfaces lie inside a domain.
+    """Check which pieces of the boundary of a ball or box lie inside a domain.
 
-    Pieces that are interfaces have to lie inside the domain; all other pieces must not.
+    Pieces that are interfaces have to lie inside the domain. No other piece may lie inside it.
 
     Args:
         domain: the domain.

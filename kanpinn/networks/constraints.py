@@ -612,7 +612,9 @@ def _of_field(
     # not.
     lifted = any(not given.is_zero and given.piece.at_time is None for given in data)
     if lifted and not lifting and not domain.is_box:
-        raise NotExact("the penalty is as a rule more accurate for non-zero data off boxes")
+        raise NotExact(
+            "the penalty is usually more accurate for non-zero data in domains other than boxes"
+        )
     if domain.is_box:
         check_smooth(data, rough)
         values: dict[Side, Values | None] = {}
