@@ -11,7 +11,7 @@ of ten, from 1e-4 to 1e4: the errors of solves by trials must be the same to a f
 which are compared with the true errors: they must hold.
 `certified`: random problems in polygons, with reaction, convection, coefficients that vary or jump
 and conditions of all kinds, get bounds of errors, and intervals of integrals, which must hold.
-`bodies`: so do random elastic bodies in the plane, whose errors finite elements know.
+`bodies`: random elastic bodies in the plane get both as well; finite elements give the true errors.
 `numbers`: integrals, fluxes, forces, values at points and maxima of random problems in cells, whose
 solutions are known: their true errors must be at most three times the estimated errors.
 `drawn`: elastic bodies and conductors with conditions of all kinds in random order, on boxes,
@@ -20,7 +20,8 @@ chosen. Finite elements on meshes that are graded to all corners know their solu
 `eigenvalues`: random eigenvalue problems of twenty kinds, whose eigenvalues are known, are solved
 with nothing chosen, also near a real or complex number.
 `budgets`: problems of fifteen kinds, with nothing chosen or with given networks, get random budgets
-from 2 to 60 s: nothing may take 20 % and 5 s more. Budgets are seconds of the processor here.
+from 2 to 60 s: nothing may exceed its budget by both 20 % and 5 s. Budgets are seconds of the
+processor here.
 `domains`: networks in cells solve five equations on random domains of ten kinds.
 `intervals`: inverse problems are solved for many draws of the noise: their 95% intervals must hold
 the truth in 90 to 99%, and be as wide as the Cramér–Rao bound.

@@ -126,7 +126,7 @@ def _facts(result: Any) -> Iterator[Fact]:
             yield "classes", ", ".join(result.data.train.classes)
     network, like = result.network, next(iter(result.network.parameters()))
     pieces = "" if network.pieces is None else f" in {len(network.pieces)} pieces"
-    size = f"{type(network).__name__} {list(network.width)}{pieces}, {result.parameters} unknowns"
+    size = f"{type(network).__name__} {list(network.width)}{pieces}, {result.parameters} parameters"
     yield "network", f"{size}, {str(like.dtype).removeprefix('torch.')} on {like.device}"
     if getattr(result, "estimate", 0) is None and result.errors is None:
         yield "error", "not known: the problem has no exact solution and no reference"

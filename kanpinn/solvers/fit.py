@@ -332,7 +332,7 @@ class Fitted(Solved):
 
     def __repr__(self) -> str:
         outputs, steps = ", ".join(self.data.train.outputs), self.history.steps
-        return f"<Fitted {outputs}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
+        return f"<Fitted {outputs}: {self.status}; steps: {steps}, parameters: {self.parameters}>"
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -401,7 +401,7 @@ class Solution(Solved):
 
     def __repr__(self) -> str:
         what, steps = type(self.problem).__name__, self.history.steps
-        return f"<Solution of {what}: {self.status}; steps: {steps}, unknowns: {self.parameters}>"
+        return f"<Solution of {what}: {self.status}; steps: {steps}, parameters: {self.parameters}>"
 
     @property
     def problem(self) -> Problem:

@@ -78,7 +78,7 @@ def at(solution, *coordinates) -> numpy.ndarray:
 
 def test_cards_have_the_numbers_and_a_picture(line, modes, fitted):
     shown = Read(line)
-    for text in ("Line", "converged", "KAN [1, 1]", f"{line.parameters} unknowns", "Box(x="):
+    for text in ("Line", "converged", "KAN [1, 1]", f"{line.parameters} parameters", "Box(x="):
         assert text in shown.text
     assert f"{line.errors.l2_relative:.2e}" in shown.text
     assert shown.colours > 10 and shown.words == "Line of u over x: values from 0 to 1."
@@ -96,7 +96,7 @@ def test_cards_have_the_numbers_and_a_picture(line, modes, fitted):
 
 
 def test_results_are_one_line_of_text(line, modes, fitted):
-    assert repr(line) == f"<Solution of Line: converged; steps: 1, unknowns: {line.parameters}>"
+    assert repr(line) == f"<Solution of Line: converged; steps: 1, parameters: {line.parameters}>"
     assert repr(modes).startswith("<Eigensolution of Membrane: converged; values: [19.7392")
     assert repr(fitted).startswith("<Fitted square, triple: ")
 

@@ -554,7 +554,7 @@ def run_html(folder: Path) -> str:
             ("status", status),
             *said,
             ("seconds, without imports and figures", value_text(seconds)),
-            ("unknowns (trainable numbers)", value_text(record.get("parameters"))),
+            ("parameters (trainable numbers)", value_text(record.get("parameters"))),
             ("points", ", ".join(f"{count} {name}" for name, count in points) or "–"),
             ("steps", value_text(record.get("steps"))),
         ]
