@@ -198,8 +198,7 @@ def check(file):
     missing = (natural * alpha.clip(0) * (traces - on_v) ** 2).sum(axis=3) @ along
     lower += (length * missing).sum(axis=1)
     lost_robin = outer * lost_side[1] * (fields == 1)
-    robin = lost_robin**2 * ((on_v**2).sum(axis=3) @ along)
-    robin = np.bincount(mesh.edges.ravel(), robin.ravel())
+    lost_flux = lost_robin * np.sqrt((on_v**2).sum(axis=3) @ along) + outer * lost_side[2]
     trace_factor = (lost_robin * length / areas[:, None]).max()
     straight = np.stack([np.ones(len(line)), 3**0.5 * (line[:, 1] - line[:, 0])])
     straight = straight.T @ (straight * along)
@@ -220,8 +219,8 @@ def check(file):
     spread += reaction.max(axis=(1, 2))[:, None] * high / 4 * value_gap**2
     extension = (held.any(axis=(2, 3)) * np.sqrt(spread)).sum(axis=1)
     factor = 3 * (constant**2 + reach.max() * constant * korn / root.min())
-    squares = (jump**2).sum(axis=2) @ along, lost_given[:, 2] ** 2, robin
-    spoilt += sum(math.sqrt(factor * ratio @ one) for one in squares)
+    spoilt += math.sqrt(factor * ratio @ ((jump**2).sum(axis=2) @ along))
+    spoilt += math.sqrt(factor * (ratio[mesh.edges] * lost_flux**2).sum())
     spoilt += missed + 1e-13 * math.sqrt(square.sum())
     stretch = float((constant * lost[3] / root + lost[2] / least + constant**2 * lost[1]).max())
     stretch += factor * trace_factor

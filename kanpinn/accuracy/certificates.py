@@ -1159,7 +1159,7 @@ class Discrete:
             _, sizes, vectors = np.linalg.svd(matrix)
             rank = int((sizes > 1e-9).sum())
             solution = np.linalg.lstsq(matrix, values, rcond=1e-9)[0]
-            if abs(matrix @ solution - values).max() > 1e-8 * (1 + abs(values).max()):
+            if abs(matrix @ solution - values).max() > 1e-10 * abs(data.given).max():
                 raise Unsuitable("the values that are prescribed at a corner differ")
             turns[vertex] = vectors if rank < m else np.eye(m)
             known[vertex, :rank] = True
@@ -1210,8 +1210,9 @@ class PartsOfBound:
             convection b in `MeshData.lost` cause in the equation for v, (T,).
         extension: a bound of the energy norm of a function that is equal to u - v on sides with
             prescribed values, (T,).
-        rounding: for all triangles together, a bound of the contributions of rounding errors in the
-            equilibrium of the flux, and of errors of α.
+        on_sides: a bound of what the errors of α and of given fluxes contribute, (T,).
+        rounding: a bound of the contribution of rounding errors in the equilibrium of the flux, one
+            number for all triangles.
         stretch: the error of α relative to the energy norm: a bound of ∫ |α - α_h| w² on sides, for
             a function w whose energy norm is 1 and the polynomials α_h in place of α.
         square: the squared energy norm of v, (T,).
@@ -1221,6 +1222,7 @@ class PartsOfBound:
     lower: Array
     missed: Array
     extension: Array
+    on_sides: Array
     rounding: float
     stretch: float
     square: Array
@@ -1228,13 +1230,16 @@ class PartsOfBound:
     @property
     def indicator(self) -> Array:
         """The square of each triangle's contribution to the bound, (T,)."""
-        return self.misfit**2 + self.lower**2 + self.missed**2 + self.extension**2
+        parts = self.misfit, self.lower, self.missed, self.extension, self.on_sides
+        found: Array = np.square(parts).sum(axis=0)
+        return found
 
     @property
     def total(self) -> float:
         """The bound of the energy norm of u - v."""
         inner = math.sqrt(float((self.misfit**2 + self.lower**2).sum()))
-        inner += float(np.linalg.norm(self.missed)) + self.rounding
+        inner += sum(float(np.linalg.norm(one)) for one in (self.missed, self.on_sides))
+        inner += self.rounding
         return math.hypot(inner, math.sqrt(float((self.extension**2).sum())))
 
 
@@ -1322,7 +1327,7 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
     natural, g, alpha = found.on_sides()
     trace = rules.edge["t"] @ found.flipped(fields.trace)
     jumps_of_flux = np.zeros((len(mesh.ends), len(along), rules.fields))
-    robin, trace_factor = np.zeros(len(mesh.ends)), 0.0
+    on_sides, trace_factor = np.zeros(len(areas)), 0.0
     extension, lost = np.zeros(len(areas)), data.lost_given[mesh.edges]
     fixed, given = data.fixed[mesh.edges], found.flipped(data.given)
     straight = linear(rules.line)
@@ -1341,9 +1346,10 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
         size = np.sqrt(length * ((left**2).sum(axis=2) @ along)) + lost[:, j, 0]
         misfit += outer * constant * size
         missed_robin = (outer & (rules.fields == 1)) * lost[:, j, 1]
-        np.add.at(robin, mesh.edges[:, j], missed_robin**2 * ((on_v**2).sum(axis=2) @ along))
+        missed_flux = missed_robin * np.sqrt((on_v**2).sum(axis=2) @ along) + lost[:, j, 2]
+        on_sides += length * ratio * missed_flux**2
         trace_factor = max(trace_factor, float((missed_robin * ratio).max()))
-        own = length * (alpha[:, j] * ((trace[:, j] - on_v) ** 2).sum(axis=2) @ along)
+        own = length * (alpha[:, j].clip(0) * ((trace[:, j] - on_v) ** 2).sum(axis=2) @ along)
         lower += outer * own
         signed = np.where(some, on_linear @ left, normal) * ~fixed[:, j, None]
         turned = np.where(mesh.reverse[:, [j], None], signed[:, ::-1], signed)
@@ -1370,11 +1376,9 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
     squares = ratio * ((jumps_of_flux**2).sum(axis=2) @ along)
     factor = 3 * (friedrichs**2 + reach.max() * friedrichs * constants.korn / root.min())
     spoilt += math.sqrt(factor * float(squares.sum()))
-    spoilt += math.sqrt(factor * float((ratio * robin).sum()))
-    spoilt += math.sqrt(factor * float(ratio @ data.lost_given[:, 2] ** 2))
     spoilt += 1e-13 * math.sqrt(float(square.sum()))
-    stretch = factor * trace_factor
-    return PartsOfBound(misfit, np.sqrt(lower), missed, extension, spoilt, stretch, square)
+    lower, on_sides, stretch = np.sqrt(lower), np.sqrt(factor * on_sides), factor * trace_factor
+    return PartsOfBound(misfit, lower, missed, extension, on_sides, spoilt, stretch, square)
 
 
 def rigid_motions(mesh: Triangulation, shares: Array, like: Array) -> Array:

@@ -276,8 +276,8 @@ class Pencil:
 def negative_eigenvalues(matrix: sparse.csc_array) -> int:
     """Return an upper bound of the number of negative eigenvalues of a symmetric sparse matrix.
 
-    It is the number of negative pivots for the matrix minus a small multiple of the identity, which
-    is larger than the rounding errors of the factors (Sylvester's law of inertia).
+    It is the number of negative pivots D of L D Lᵀ for the matrix minus a small multiple of the
+    identity, which is larger than the rounding errors of L D Lᵀ (Sylvester's law of inertia).
     """
     slack = 1e-11 * float(abs(matrix).max())
     shifted = (matrix - slack * sparse.eye_array(matrix.shape[0])).tocsc()
@@ -287,10 +287,12 @@ def negative_eigenvalues(matrix: sparse.csc_array) -> int:
     if bool((factors.perm_r != factors.perm_c).any()):
         return size
     order = np.argsort(factors.perm_r)
-    rest = factors.L @ factors.U - shifted[order][:, order]
-    if not float(abs(rest).sum(axis=1).max()) < slack:
+    pivots = factors.U.diagonal()
+    rest = factors.L @ sparse.diags_array(pivots) @ factors.L.T - shifted[order][:, order]
+    large = abs(factors.L) @ (abs(pivots) * (abs(factors.L).T @ np.ones(size)))
+    if not float((abs(rest).sum(axis=1) + 1e-14 * large).max()) < slack:
         return size
-    return int((factors.U.diagonal() <= 0).sum())
+    return int((pivots <= 0).sum())
 
 
 @dataclass(frozen=True, eq=False)

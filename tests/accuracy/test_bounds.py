@@ -571,6 +571,23 @@ def test_bounds_count_what_the_polynomials_for_the_data_miss():
         certificate(problem, given(problem, lambda p: 0 * p.x), most=10)
 
 
+def test_triangles_are_refined_where_polynomials_miss_a_factor_on_a_side():
+    """The solution is 1, and α = |x - 0.77| has a kink inside an edge."""
+
+    def alpha(p):
+        return (p.x - 0.77).abs()
+
+    sides = SQUARE.boundary
+    walls = [
+        kp.Dirichlet(sides["x_min", "x_max", "y_min"], 1.0),
+        kp.Robin(sides["y_max"], alpha, 1.0, alpha),
+    ]
+    problem = stated(Stated(SQUARE, lambda p, u: -kp.laplacian(u), walls))
+    exact = given(problem, lambda p: 1 + 0 * p.x)
+    coarse, fine = (certificate(problem, exact, most) for most in (10, 60))
+    assert fine.parts.on_sides.max() < 0.2 * coarse.parts.on_sides.max()
+
+
 def test_the_energy_of_a_bound_has_no_part_on_robin_sides():
     """u = 1 + 0.01 w, whose gradient is small beside its values on the sides."""
     exact = "1 + 0.01 * sin(3 * x) * sin(3 * y)"
