@@ -13,7 +13,7 @@ class InverseReaction(kp.Problem):
     """a_t = κ a_xx - k a b², b_t = κ b_xx - 2 k a b² for x in [0, 1], t in [0, 10]; k, κ unknown.
 
     Both concentrations are exp(-20 x) at first and 1 - x at the walls. κ = D / 1000, so that the
-    unknown number D is of the order of one. Both are measured at random points. The values are
+    unknown parameter D is of the order of one. Both are measured at random points. The values are
     those of Chebyshev collocation in space, with an error of 1e-7.
 
     Hard: the data do not agree at x = 0, t = 0, where a_t is zero by the wall's values and κ a_xx -

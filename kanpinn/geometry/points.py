@@ -46,7 +46,7 @@ class Points:
     data: Tensor | None = None
     # The cache of a `Batch`; None for points that are no `Batch`.
     known: dict[Hashable, Any] | None = field(default=None, init=False, repr=False)
-    # The values (n, 1) of unknown numbers, by their names.
+    # The values (n, 1) of unknown parameters, by their names.
     numbers: Mapping[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Points:
         if name not in names:
             known = f"their coordinates are {', '.join(names)}"
             if numbers:
-                known += f", the unknown numbers {', '.join(numbers)}"
+                known += f", the unknown parameters {', '.join(numbers)}"
             raise AttributeError(f"points have no coordinate {name!r}; {known}")
         column = names.index(name)
         return self.coords[:, column : column + 1]
@@ -144,7 +144,7 @@ class Points:
         """Return 2n points: for each of n boundary points a pair with one point on either side.
 
         The normal points from the first to the second point of a pair. The distance of the two
-        points is above the rounding errors of float64. Data and unknown numbers are left out.
+        points is above the rounding errors of float64. Data and unknown parameters are left out.
 
         Args:
             bounds: the lower and the upper corner of the domain's bounding box, (d,) each.
@@ -191,7 +191,7 @@ class Points:
     def cat(parts: Iterable["Points"]) -> "Points":
         """Concatenate points with the same names, either all with or all without normals.
 
-        The `data` of the parts and their unknown numbers are left out.
+        The `data` of the parts and their unknown parameters are left out.
 
         Raises:
             InputError: if there is no part, or the parts differ in names or in having normals.

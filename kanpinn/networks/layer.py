@@ -256,7 +256,7 @@ class Sensitivities(Layer):
 
     It adds Σ_k a_k ∂u/∂q_k to the fields. The network computes u by solving the equation for given
     parameters q. These are the free initial values, if there are any, and the coefficients c of the
-    unknown numbers (see `Unknown`). The layer's coefficients are the changes a of the parameters,
+    unknown parameters (see `Unknown`). The layer's coefficients are the changes a of parameters,
     (K,). They are zero: the layer adds nothing to u, but its Jacobian serves to compute
     covariances.
 

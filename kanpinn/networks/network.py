@@ -17,13 +17,13 @@ from kanpinn.pde.problem import Unknown
 
 
 class Constants(Layer):
-    """A layer of k unknown numbers, scalar parameters of the equation that a solve determines.
+    """A layer of k unknown parameters, scalar parameters of the equation that a solve determines.
 
     Its coefficients (k,) are the c in `Unknown`. They start at zero, and are determined together
     with the coefficients of the output layer.
 
     Args:
-        unknowns: the unknown numbers by name, in the order of the residual's arguments.
+        unknowns: the unknown parameters by name, in the order of the residual's arguments.
         like: a tensor with the dtype and device of the network.
     """
 
@@ -35,14 +35,14 @@ class Constants(Layer):
     @property
     @torch.no_grad()
     def values(self) -> dict[str, float]:
-        """The present values of the unknown numbers, by name."""
+        """The present values of the unknown parameters, by name."""
         both = zip(self.unknowns.items(), self.coefficients.unbind(), strict=True)
         return {name: float(unknown.value(coefficient)) for (name, unknown), coefficient in both}
 
     @property
     @torch.no_grad()
     def slopes(self) -> Tensor:
-        """The derivative of each unknown number with respect to its coefficient, (k,)."""
+        """The derivative of each unknown parameter with respect to its coefficient, (k,)."""
         both = zip(self.unknowns.values(), self.coefficients, strict=True)
         return torch.stack([unknown.slope(c) for unknown, c in both])
 
@@ -148,8 +148,8 @@ class Network(nn.Module, ABC):
         levels: the number of times that each of the n boxes `pieces` was halved, (n,), or None.
         layers: the layers from input to output.
         enrichment: the layer of known functions that are added to the output, or None.
-        constants: the layer of unknown numbers, or None.
-        sensitivities: the layer for the derivatives of the fields by the unknown numbers, from
+        constants: the layer of unknown parameters, or None.
+        sensitivities: the layer for the derivatives of the fields by the unknown parameters, from
             which the covariances of these numbers are computed. None unless the fields were
             computed by solving the equation for given values of the numbers.
         unsized: if the network has no width yet, the numbers of hidden units and the other

@@ -39,7 +39,7 @@ class Surrogate(nn.Module):
 
     The network's enrichment, a sum of known functions of x with coefficients, is added before
     `output` is applied. In jets (values and derivatives) the fields are followed by the problem's
-    unknown numbers (scalar parameters that the solve determines), as constant fields.
+    unknown parameters (scalar parameters that the solve determines), as constant fields.
 
     Args:
         network: the network.
@@ -124,16 +124,16 @@ class Surrogate(nn.Module):
     def jet(
         self, points: Points, channels: Channels, tape: Tape | None = None, numbers: bool = True
     ) -> Jet:
-        """Return the fields at n points with their derivatives, followed by the unknown numbers.
+        """Return the fields at n points with their derivatives, followed by the unknown parameters.
 
-        Unknown numbers are scalar parameters of the equation that the solve determines. Without
+        Unknown parameters are scalar parameters of the equation that the solve determines. Without
         gradients and without a tape, the points are evaluated in blocks, which bounds the memory.
 
         Args:
             points: n points with the dtype and device of the surrogate.
             channels: the derivatives that the jet contains.
             tape: the tape that records the evaluation of layers for a Jacobian, or None.
-            numbers: whether the unknown numbers follow the fields.
+            numbers: whether the unknown parameters follow the fields.
         """
         if tape is None and not torch.is_grad_enabled():
             # At each point, an edge of a KAN or a unit of an MLP needs up to 100 bytes, for the

@@ -306,7 +306,7 @@ class _Reduced:
     def __post_init__(self) -> None:
         self.layers = self.residuals.surrogate.network.output_layers
         self.unknown = unknown_columns(self.residuals.surrogate)
-        # The coefficients of unknown numbers are the last coefficients.
+        # The coefficients of unknown parameters are the last coefficients.
         self.parameters = Parameters(self.residuals.surrogate.network.constants)
 
     def fields_solution(self, triangle: TriangularFactor, old: Tensor) -> tuple[Tensor, int]:

@@ -196,7 +196,7 @@ class ProbedEquation:
                 "at a point depends on the other points, as u.value.mean() and u.value.flip(0) "
                 "do, or on their number, as random numbers do: it has to be a function of one "
                 "point and of the fields there. For an integral over the domain take kp.Integral, "
-                "or an unknown number"
+                "or an unknown parameter"
             )
         return self._lost_derivative()
 
@@ -479,7 +479,7 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
             )
     if strong and problem.needs_conditions and (number := undetermined_number(probe)):
         yield Fault(
-            f"{name} has no data from which the unknown number {number} could be found: add "
+            f"{name} has no data from which the unknown parameter {number} could be found: add "
             "kp.Observed, or another condition, to conditions()"
         )
     counted = strong and problem.needs_conditions

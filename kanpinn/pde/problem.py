@@ -147,7 +147,7 @@ def with_numbers(condition: Condition, fields: Sequence[str], numbers: Sequence[
         except Exception as failure:  # the user's own functions may raise any exception
             last = failure
     if isinstance(last, InputError | AttributeError):
-        raise last  # the message of this exception lists the unknown numbers, too
+        raise last  # the message of this exception lists the unknown parameters, too
     return condition  # the solve raises any other exception of the user's own functions again
 
 

@@ -337,9 +337,9 @@ def evolution_figures(solution: Solution) -> Iterator[tuple[str, Figure]]:
 def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[str, Figure]]:
     """Yield pairs of a name and a figure: "unknowns", and "interval_a" for a coefficient field a.
 
-    "unknowns" has a row for each unknown number: its values at all steps and, if its 95% bounds are
-    finite, a close-up over three times the distance between the bounds. A coefficient field over
-    two coordinates without any finite bound has no figure.
+    "unknowns" has a row for each unknown parameter: its values at all steps and, if its 95% bounds
+    are finite, a close-up over three times the distance between the bounds. A coefficient field
+    over two coordinates without any finite bound has no figure.
 
     Args:
         solution: the solution of an inverse problem.
@@ -371,7 +371,7 @@ def unknown_figures(solution: Solution, fields: GridFields) -> Iterator[tuple[st
 def plot_unknown(
     ax: Axes, solution: Solution, name: str, limits: tuple[float, float] | None = None
 ) -> Axes:
-    """Plot an unknown number against steps, its 95% bounds shaded, the exact value dashed.
+    """Plot an unknown parameter against steps, its 95% bounds shaded, the exact value dashed.
 
     Args:
         ax: the axes to draw in.

@@ -24,7 +24,7 @@ def default_optimizer(network: Network, tolerance: float | int | None = None) ->
     """Return the default optimizer of a network.
 
     The optimizer is `AdaptiveLeastSquares` for networks in cells, `March` for networks in time
-    windows, `Shooting` for networks in time windows with unknown numbers, and for all other
+    windows, `Shooting` for networks in time windows with unknown parameters, and for all other
     networks `LeastSquares` of the output layer.
 
     Args:

@@ -29,7 +29,7 @@ from kanpinn.optimizers import Method, Stage, Step
 from kanpinn.optimizers.method import StepCost
 from kanpinn.solvers.discretization import Discretization
 
-UNKNOWN = "unknown_"  # prefix of a problem's unknown numbers in the history
+UNKNOWN = "unknown_"  # prefix of a problem's unknown parameters in the history
 
 
 def as_methods(

@@ -881,7 +881,7 @@ def judged_by_curvature(
     of the density are not finite at some point.
 
     Nothing is checked, and the status is unchanged, if it does not begin with "converged", if the
-    equation is not derived from an energy, or if the problem has unknown numbers.
+    equation is not derived from an energy, or if the problem has unknown parameters.
 
     Args:
         status: the status so far.

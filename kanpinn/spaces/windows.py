@@ -491,7 +491,8 @@ class Windows(NetworkOfWindows[Separable]):
             if condition.numbers and starts:
                 raise InputError(
                     f"{condition.title}, {of_class(condition)}, has initial values that depend on "
-                    "unknown numbers: a march takes them in the equation and in boundary conditions"
+                    "unknown parameters: a march takes them in the equation and in boundary "
+                    "conditions"
                 )
         follows = "a march takes short windows and intervals for it if the equation smooths it"
         if self.at_scattered_points:
@@ -561,6 +562,6 @@ def require_windows(network: Network) -> Windows:
     if not isinstance(network, Windows):
         raise InputError(
             'march is for networks in time windows, network.type = "windows", or "cell_windows" '
-            f"for cells and no unknown numbers: this one is a {type(network).__name__}"
+            f"for cells and no unknown parameters: this one is a {type(network).__name__}"
         )
     return network

@@ -78,7 +78,7 @@ def free_start(
     def equation(p: Points, u: Jet) -> Tensor:
         """The fields, and for second order their rates, minus base + Σ_k y_k directions_k."""
         state = base + directions @ shift
-        found = [u.value[:, :fields] - state[0]]  # unknown numbers may follow the fields
+        found = [u.value[:, :fields] - state[0]]  # unknown parameters may follow the fields
         if order == 2:
             assert u.gradient is not None
             found.append(u.gradient[:, -1, :fields] - state[1])
@@ -239,11 +239,11 @@ class ParametrisedMarch:
         constants = network.constants
         if any(surrogate.coefficients):
             raise InputError(
-                "shooting determines unknown numbers: an unknown coefficient field takes a network "
-                "of its own, kp.Beside, and LeastSquares"
+                "shooting determines unknown parameters: an unknown coefficient field takes a "
+                "network of its own, kp.Beside, and LeastSquares"
             )
         if constants is None:
-            raise InputError("shooting is for problems with unknown numbers: use kp.March")
+            raise InputError("shooting is for problems with unknown parameters: use kp.March")
         network.constants = network.sensitivities = None
         terms = [as_residual_term(one, "shooting") for one in residuals.terms]
         terms = [replace(one, points=one.points.to(torch.float64, "cpu")) for one in terms]
@@ -468,7 +468,7 @@ class Shooting(Method):
 
     Raises:
         InputError: for values out of range; in a solve, for unknown coefficient fields, for a
-            problem without unknown numbers or data, and where a march is not possible.
+            problem without unknown parameters or data, and where a march is not possible.
 
     Reference: Bard, Nonlinear parameter estimation (1974), chapter 8; Bock, Recent advances in
     parameter identification techniques for O.D.E. (1983).

@@ -131,7 +131,7 @@ def cramer_rao(sensitivities: Tensor, noise: float, gradients: Tensor) -> Tensor
 
 
 def numbers(name: str, seed: int, smoke: bool = False) -> Row:
-    """Solve one draw of problems/`name`.toml for its unknown numbers."""
+    """Solve one draw of problems/`name`.toml for its unknown parameters."""
     begun = time.process_time()
     solution = job(name, seed, smoke).run(assessed=False)
     found = list(solution.estimated.values())

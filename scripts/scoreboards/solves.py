@@ -399,7 +399,7 @@ def _unknowns(s: Summary) -> dict[str, Verdict]:
 
 
 def holds(row: Row, name: str) -> bool | None:
-    """Return whether the interval of an unknown number holds the truth, None if it is not known.
+    """Return whether the interval of an unknown parameter holds the truth, None if it is not known.
 
     An interval without ends, of a number that the data do not determine, holds everything.
     """

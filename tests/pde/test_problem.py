@@ -657,9 +657,13 @@ def test_an_unknown_number_needs_data():
     line = kp.Box(x=(0, 1))
     known = {"unknowns": {"k": kp.Unknown()}}
     residual = lambda p, u, k: k.value * kp.laplacian(u) + 1  # noqa: E731
-    with pytest.raises(kp.InputError, match=r"unknown number k could be found: add kp\.Observed"):
+    with pytest.raises(
+        kp.InputError, match=r"unknown parameter k could be found: add kp\.Observed"
+    ):
         check_well_posed(stated(Stated(line, residual, zero_on(line), **known)))
-    with pytest.raises(kp.InputError, match=r"unknown number k could be found: add kp\.Observed"):
+    with pytest.raises(
+        kp.InputError, match=r"unknown parameter k could be found: add kp\.Observed"
+    ):
         check_well_posed(stated(Stated(UNIT, residual, zero_on(UNIT), **known)))
     more = kp.Neumann(line.boundary["x_min"], 1.0)
     check_well_posed(stated(Stated(line, residual, [*zero_on(line), more], **known)))

@@ -1,4 +1,4 @@
-"""Unknown numbers in cells: derivatives by them, exact and noisy data, and what is refused."""
+"""Unknown parameters in cells: derivatives by them, exact and noisy data, and what is refused."""
 
 import copy
 import functools
@@ -390,14 +390,14 @@ def with_data():
 
 REFUSED = {
     "measurements: cells take them for problems with unknown": lambda: solved(with_data()),
-    "no data from which the unknown number k": lambda: solved(without_data(absorbed())),
+    "no data from which the unknown parameter k": lambda: solved(without_data(absorbed())),
     "coefficient field": lambda: solved(coefficient_field()),
     "only up to a constant": lambda: solved(
         kovasznay(observed=(0, None), also=[kp.Observed(kovasznay().domain, *PRESSURES, field="q")])
     ),
     "unknown name k": lambda: solved(fin("k")),
-    "are x, y, the unknown numbers h, a": lambda: solved(fin(lambda p: p.k * p.x)),
-    "an Integral, depends on unknown numbers": lambda: solved(fin(also=[mean()])),
+    "are x, y, the unknown parameters h, a": lambda: solved(fin(lambda p: p.k * p.x)),
+    "an Integral, depends on unknown parameters": lambda: solved(fin(also=[mean()])),
     "Initial, has initial values that depend on unknown": lambda: kp.solve(
         cooling("h * sin(2*x)"), kp.Windows([2, 1]), kp.Shooting(1e-5)
     ),

@@ -1,4 +1,4 @@
-"""Shooting: sensitivities, unknown numbers from data, their intervals, what is refused."""
+"""Shooting: sensitivities, unknown parameters from data, their intervals, what is refused."""
 
 import math
 from typing import ClassVar

@@ -29,8 +29,8 @@ SAID = {  # by the names of the figures of a run: the alternative text, and the 
     ),
     "components": ("Curves of all components over the time.", "All components over the time."),
     "unknowns": (
-        "Curves of the unknown numbers over the steps, with their confidence intervals at the end.",
-        "The unknown numbers over the steps, with the 95% interval at the end.",
+        "The unknown parameters over the steps, with their confidence intervals at the end.",
+        "The unknown parameters over the steps, with the 95% interval at the end.",
     ),
     "cells": (
         "Two maps: the solution with the edges of the cells, and how often each cell was halved.",

@@ -78,7 +78,7 @@ def columns_of(record: Mapping[str, Any], run: str) -> dict[str, Any]:
         parts = errors.items()
         errors = {f"{part}_{name}": scores[name] for part, scores in parts for name in SCORES}
     columns = {name: known.get(name, errors.get(name)) for name in RESULTS[kind]}
-    # An unknown number k adds k, k_low and k_high or, if a column has such a name, unknown_k, ….
+    # An unknown parameter k adds k, k_low and k_high or, if a column has such a name, unknown_k, ….
     for name, entry in (record.get("estimated") or {}).items():
         ends = {name: "value", f"{name}_low": "low", f"{name}_high": "high"}
         prefix = "unknown_" if {*ends} & {*RESULTS[kind]} else ""

@@ -103,7 +103,7 @@ class Trial:
     def resolved(self) -> bool:
         """True if, for each unknown, the error due to the network is known or less than the noise.
 
-        The unknowns are the problem's unknown numbers and unknown fields.
+        The unknowns are the problem's unknown parameters and unknown fields.
         """
         numbers, fields = self.solution.estimated.values(), self.solution.spreads.values()
         return all(n.resolved for n in numbers) and all(f.resolved for f in fields)

@@ -620,7 +620,7 @@ class Cells(Network):
         return found + self.sensitivities(directions, tape)
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # A saved network may have functions of corners, and derivatives by unknown numbers.
+        # A saved network may have functions of corners, and derivatives by unknown parameters.
         self.forget_numbers()
         self.corners = self.better = None
         if (corners := state.get(f"{prefix}corners.corners")) is not None:
@@ -664,7 +664,7 @@ def _refuse(
         called = f"{condition.title}, {of_class(condition)}"
         if condition.numbers and not (condition.pieces or condition.kinks):
             raise InputError(
-                f"{called}, depends on unknown numbers: in "
+                f"{called}, depends on unknown parameters: in "
                 "cells only conditions on boundaries and interfaces may do so"
             )
         about = {*condition.about, *(one.field for one in condition.prescribed(problem.fields))}

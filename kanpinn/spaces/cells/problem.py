@@ -1103,11 +1103,11 @@ def with_shared_functions(problem: CellProblem, surrogate: Surrogate) -> CellPro
     network = require_cells(surrogate.network)
     fields, patches, found = network.own_fields, list[CornerPatch](), None
     known = network.constants is None and network.coefficient is None
-    if known:  # derivatives by unknown numbers have no singular functions
+    if known:  # derivatives by unknown parameters have no singular functions
         patches += problem.corner_patches(network.tree.roots)
     elif network.enrichment is not None:
         raise InputError(
-            "cells take no enrichment() where there are unknown numbers or coefficient fields"
+            "cells take no enrichment() where there are unknown parameters or coefficient fields"
         )
     if patches:
         corners, boxes, powers = [], [], []
