@@ -1914,9 +1914,9 @@ def certificate(
                 raise Unsuitable("the equation is not elliptic")
             meshes.append(mesh.refined(bad))
             continue
-        reach = fine.lengths.max(axis=1)
+        height = 2 * fine.areas / fine.lengths.max(axis=1)
         if bool(
-            ((data.lost[2] < 1e-6 * data.least) & (data.lost[3] * reach > 1e-3 * data.least)).any()
+            ((data.lost[2] < 1e-6 * data.least) & (data.lost[3] * height > 1e-3 * data.least)).any()
         ):
             raise Unsuitable("the equation has convection")
         found = Discrete(fine, data, rules)

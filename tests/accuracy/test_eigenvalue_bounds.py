@@ -53,8 +53,8 @@ LARGEST = Plane(operator=lambda p, u: kp.laplacian(u), mass=lambda p, u: (2 * u.
 
 
 def varied(p, u):
-    a, slope = 2 + torch.sin(3 * p.x), 3 * torch.cos(3 * p.x)
-    return a * kp.laplacian(u) + slope * kp.partial(u, "x") + p.y * u.value
+    wave, slopes = 4 * p.x + p.y, kp.directional(u, (4.0, 1.0))
+    return (2 + torch.sin(wave)) * kp.laplacian(u) + torch.cos(wave) * slopes + p.y * u.value
 
 
 VARIED = Plane(
