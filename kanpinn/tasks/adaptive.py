@@ -693,11 +693,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def compare_with_poorer(self, seconds: float) -> str:
         """Compare the solution with one of a degree lower by 2 if a better one would be too dear.
 
-        The poorer solution, which is linearised about the present solution and has the weights of a
-        witness (see `SingularCorners.weights`), is made first: a comparison with a better solution
-        solves with the present degree and with a degree higher by 2, in times like the squares of
-        the numbers of polynomials. If the better solution is not too dear, the poorer solution is
-        not used.
+        The poorer solution is made first, to forecast the time of a comparison with a better
+        solution. That comparison solves with the present degree and with a degree higher by 2, and
+        each time is proportional to the square of the number of polynomials. If the better solution
+        is not too dear, the poorer solution is not used. The poorer solution is linearised about
+        the present solution, with the weights of a witness (see `SingularCorners.weights`).
 
         Args:
             seconds: the seconds that a comparison with a better solution may take.
@@ -806,8 +806,9 @@ class AdaptiveLeastSquares(Method):
     are halved in the coordinates in which the terms of the highest degrees are large. The ratio of
     errors to indicators follows from the change of the solution from one tree to the next. Before
     the solve ends, the solution is compared with a solution of a degree higher by 2, in smaller
-    cells at singular corners and with more accurate integrals of a singular source. The residuals
-    of the solution are also integrated at other points.
+    cells at singular corners and with more accurate integrals of a singular source. Residuals
+    between the collocation points are estimated as well, and the integrals of the residual over
+    the cells have to be small (`Balance`).
 
     Unknown parameters of the problem are found from data by steps of the Levenberg–Marquardt
     method. At each step the fields are the solution for the present parameters, and other

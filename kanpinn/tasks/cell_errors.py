@@ -24,10 +24,11 @@ def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tenso
     """Estimate the error in each cell due to the missing polynomials of higher degrees, (N,).
 
     It is an L2 norm. The norms of the terms of each degree are assumed to decay geometrically from
-    each pair of degrees to the next pair. The factor of this decay is taken from the degrees k - 3
-    and k - 2 to the highest degrees k - 1 and k. Below the degree 3 no factor is known, and the
-    norm of the last terms is the estimate. The errors of 30 solutions were 0.05 to 30 times the
-    estimate. They exceeded it where errors in some cells disturb all other cells.
+    each pair of degrees to the next pair. For polynomials of the degree k, the factor of this decay
+    is that from the degrees k - 3 and k - 2 to the highest degrees k - 1 and k. Below the degree 3
+    no factor is known, and the norm of the last terms is the estimate. The errors of 30 solutions
+    were 0.05 to 30 times the estimate. They exceeded it where errors in some cells disturb all
+    other cells.
 
     Args:
         polynomials: the functions of each cell.

@@ -258,7 +258,7 @@ class PlaneCorner(Singularity):
 
     @property
     def _stop(self) -> complex:
-        """The tangent of the curve `before` at the corner, away from it, as `start`."""
+        """The direction of `before` away from the corner, a complex number of size 1."""
         return self.start * complex(math.cos(self.angle), math.sin(self.angle))
 
     @cached_property
@@ -499,7 +499,7 @@ class SingularCorners:
         """The effects, far away, of sources in each cell, relative to a source elsewhere, (N, 2).
 
         Let a source be at the distance r from a corner with the margin m. Far from the corner its
-        effect on the solution is like r^m: where values are given on both sides, most of the source
+        effect on the solution is like r^m: where values are prescribed on both sides, most of it
         flows off through the sides. For m = 0, as with fluxes on both sides, the source itself has
         an effect like 1, but several sources whose sum is 0 have an effect like r^λ.
 
