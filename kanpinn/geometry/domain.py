@@ -50,16 +50,15 @@ class Region(ABC):
 
     @abstractmethod
     def spread(self, n: int, draw: Draw, more: int) -> tuple[Points, Tensor]:
-        """Return points of the region with further coordinates, both evenly distributed together.
+        """Return points of the region, each with further random coordinates from one common draw.
 
         Args:
             n: the number of points needed.
             draw: a function that returns points of the unit cube: draw(n, dim) has the shape (n,
                 dim).
             more: the number of further coordinates, from 0 to 1. They come from the same draw as
-                the points of the region. With two separate draws the points would be evenly
-                distributed, and so would the further coordinates, but not the pairs of a point and
-                its coordinates.
+                the points of the region, so that the pairs of a point and its coordinates are
+                evenly distributed.
 
         Returns:
             n points or a few more, and the further coordinates of each point, (n, more).

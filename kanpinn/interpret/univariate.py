@@ -77,7 +77,7 @@ def periodic(period: float, sign: float = 1.0) -> Gauge:
     """
 
     def reduce(a: float, b: float, c: float, d: float) -> Parameters:
-        """Return parameters of the same function, with b reduced by whole periods."""
+        """Reduce b by whole periods of f; the function c f(a x + b) + d does not change."""
         turns = round(b / period)
         return a, b - turns * period, c * sign**turns, d
 

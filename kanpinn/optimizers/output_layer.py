@@ -115,7 +115,7 @@ def solve_output(
 
 @dataclass(frozen=True)
 class _Trial:
-    """A step that was tried, or one that is to be tried.
+    """A step of the coefficients, with the loss after it.
 
     Args:
         coefficients: the coefficients after the step, (p,).

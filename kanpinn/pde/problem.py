@@ -471,9 +471,9 @@ class Problem(BoundaryValueProblem):
         return self.ignores_residual or type(self).residual is Problem.residual
 
     def completed(self, conditions: Sequence[Condition]) -> Sequence[Condition]:
-        """Return conditions, with those that follow from the equation added.
+        """Return the conditions of the problem, and natural conditions if there is an energy.
 
-        If the equation is derived from `energy`, the natural conditions of the energy are added.
+        The natural conditions of `energy` are added if the equation is derived from it.
         Conditions whose data depend on unknown parameters get the attribute `numbers`.
 
         Args:

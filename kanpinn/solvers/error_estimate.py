@@ -783,9 +783,9 @@ def certified(
 
 
 def _approximate(solution: Solution) -> Approximate:
-    """Return what a bound of a solution's error is computed from.
+    """Return the data of a solution from which a bound of its error is computed.
 
-    It has the solution's values and derivatives, the conditions that it satisfies exactly, its mean
+    They are the solution's values and derivatives, the conditions that it satisfies exactly, its mean
     squared residual at fresh points with the standard error, and the change of its values by
     rounding errors.
     """

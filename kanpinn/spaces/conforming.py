@@ -189,7 +189,12 @@ class ConformingSpace:
         return 8 * (numbers + vectors * fields * nodes + cells)
 
     def prolonged(self, values: Tensor, coarse: "ConformingSpace") -> Tensor:
-        """The values at the nodes of a function in a space that is a part of this one."""
+        """Return the nodal values, in this space, of a function in a coarser space.
+
+        Args:
+            values: the nodal values of the function in the coarser space.
+            coarse: the coarser space, whose functions are functions of this space, too.
+        """
         both = zip(coarse.axes, self.axes, strict=True)
         return _along_all(values, [before.at(after.nodes)[0] for before, after in both])
 

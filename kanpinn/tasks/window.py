@@ -183,9 +183,10 @@ class Newton(ABC):
         """
 
     def is_settled(self, unknowns: Tensor) -> bool:
-        """Return whether further Newton steps would be rounding errors, as for linear equations.
+        """Return whether further Newton steps would consist of rounding errors only.
 
-        By default this is not known, and the result is False.
+        This is so after the first step for a linear equation. By default it is not known, and the
+        result is False.
 
         Args:
             unknowns: the unknowns of the stages after the latest step, (s, n, m).

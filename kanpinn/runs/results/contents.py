@@ -46,7 +46,7 @@ class Contents(ABC, Generic[R]):
 
     @abstractmethod
     def record(self, result: R) -> dict[str, Any]:
-        """Return the entries of run.json that only this kind of run has, or has in its own form."""
+        """Return the entries of run.json whose keys or form differ from those of other kinds of runs."""
 
     def grid(self, result: R) -> GridFields | None:
         """Return the fields on a regular grid; None if there are none to draw.
@@ -69,7 +69,7 @@ class Contents(ABC, Generic[R]):
 
     @abstractmethod
     def saved(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those attributes of a result that are read from run.json, by name.
+        """Return the attributes of a result that are stored in run.json, by name.
 
         Args:
             record: the contents of run.json.

@@ -400,11 +400,11 @@ def _place(lists: Sequence[tuple[float, ...]]) -> tuple[int, frozenset[int]]:
 
 
 def determined(values: Sequence[Hashable], by: Sequence[Hashable]) -> bool:
-    """Return True if items are equal wherever other items are equal, so that those determine them.
+    """Return whether `values` are a function of `by`: equal wherever `by` has equal items.
 
     Args:
         values: the items.
-        by: the other items, in the same order.
+        by: other items, one for each of `values`.
     """
     return len(set(zip(by, values, strict=True))) == len(set(by))
 

@@ -204,7 +204,7 @@ Ends = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True, eq=False)
 class FaceTraces:
-    """How the traces on faces are numbered, and which faces share one.
+    """The numbers of the traces on faces; several faces may share a trace.
 
     A trace is an unknown polynomial on a face, to which the cells on both sides are fitted. Where
     several smaller cells meet one side of a larger cell, and no boundary cuts these cells, their
