@@ -785,8 +785,8 @@ def certified(
 def _approximate(solution: Solution) -> Approximate:
     """Return the data of a solution from which a bound of its error is computed.
 
-    They are the solution's values and derivatives, the conditions that it satisfies exactly, its mean
-    squared residual at fresh points with the standard error, and the change of its values by
+    They are the solution's values and derivatives, the conditions that it satisfies exactly, its
+    mean squared residual at fresh points with the standard error, and the change of its values by
     rounding errors.
     """
     discretization = solution.discretization

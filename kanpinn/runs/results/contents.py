@@ -46,7 +46,7 @@ class Contents(ABC, Generic[R]):
 
     @abstractmethod
     def record(self, result: R) -> dict[str, Any]:
-        """Return the entries of run.json whose keys or form differ from those of other kinds of runs."""
+        """Return the entries of run.json whose keys or form are particular to this kind of run."""
 
     def grid(self, result: R) -> GridFields | None:
         """Return the fields on a regular grid; None if there are none to draw.
