@@ -16,7 +16,6 @@ from functools import cached_property
 import numpy as np
 import torch
 from scipy import linalg, sparse
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse.linalg import eigsh, splu
 
 from kanpinn.accuracy.bounds import read_scalar
@@ -532,6 +531,8 @@ def paired(values: Array, middles: Array) -> Array:
         values: the values, (k,).
         middles: the numbers, (p,).
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     distances = abs(values[:, None] - middles)
     distances += 1e-12 * distances.max() * np.arange(len(middles))
     found = np.zeros(len(values), int)

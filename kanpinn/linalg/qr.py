@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from scipy.linalg import lstsq
 from torch import Tensor
 
 from kanpinn._support.distributed import together, tree, world
@@ -83,13 +84,8 @@ class TriangularFactor:
             return solved[0] / scale, solved[1]
         filled = scaled.any(dim=1)  # missing rows are stored as rows of zeros
         scaled, target = scaled[filled], target[filled]
-        if target.device.type == "cpu":
-            result = torch.linalg.lstsq(scaled, target[:, None], rcond=rcond, driver="gelsd")
-            return result.solution[:, 0] / scale, int(result.rank)
-        u, s, vh = torch.linalg.svd(scaled, full_matrices=False)
-        kept = s > rcond * s[0]
-        x = vh[kept].T @ ((u.T @ target)[kept] / s[kept])
-        return x / scale, int(kept.sum())
+        x, rank = minimum_norm(scaled, target, rcond)
+        return x / scale, rank
 
     def damped(self) -> "DampedSteps":
         """Return the Levenberg–Marquardt steps for all dampings, from one SVD of R.
@@ -146,6 +142,28 @@ def _substituted(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, 
         return None
     x = torch.linalg.solve_triangular(regular, target[:, None], upper=True)[:, 0]
     return x.masked_fill(empty, 0), int((~empty).sum())
+
+
+def minimum_norm(matrix: Tensor, target: Tensor, rcond: float) -> tuple[Tensor, int]:
+    """Return the shortest least-squares solution x of A x = b, and the numerical rank of A.
+
+    On a CPU the rank is that of a triangle from a QR factorisation with pivoting, which takes a
+    third of the time of an SVD. Elsewhere it is the number of singular values above the cut-off.
+
+    Args:
+        matrix: A, (k, p).
+        target: b, (k,).
+        rcond: the cut-off of singular values, relative to the largest one.
+
+    Returns:
+        x, (p,), and the rank.
+    """
+    if target.device.type == "cpu":
+        x, _, rank, _ = lstsq(matrix.numpy(), target.numpy(), rcond, lapack_driver="gelsy")
+        return torch.from_numpy(x), int(rank)
+    u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
+    kept = s > rcond * s[0]
+    return vh[kept].T @ ((u.T @ target)[kept] / s[kept]), int(kept.sum())
 
 
 @dataclass(frozen=True)

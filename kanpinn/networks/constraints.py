@@ -157,6 +157,7 @@ def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, 
         along = torch.cos(angles)[:, None].requires_grad_()
         with torch.enable_grad():
             values = function(Points(centre + along * half, names))
+            total = values.sum()
         waves = torch.cos(torch.arange(order, dtype=torch.float64)[:, None] * angles)
         coefficients = 2 / order * (waves @ values.detach())
         largest = coefficients.abs().max()
@@ -172,7 +173,7 @@ def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, 
     expected = expected / torch.sin(angles)[:, None]
     slopes = torch.zeros_like(along)
     if values.requires_grad:
-        (slopes,) = torch.autograd.grad(values, along, torch.ones_like(values))
+        (slopes,) = torch.autograd.grad(total, along)
     # Rounding is amplified near the ends of the chord, so only the middle half is compared.
     middle = slice(len(angles) // 4, math.ceil(3 * len(angles) / 4))
     size = expected[middle].abs().max() + coefficients.abs().max() * 1e-3

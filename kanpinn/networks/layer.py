@@ -207,9 +207,8 @@ class Tape:
             scale · ∂r/∂coefficients, (n, parameters), stored by columns as LAPACK needs it.
         """
         deltas = torch.autograd.grad(
-            residual,
+            scale * residual.sum(),
             [product for _, _, product in self.records],
-            torch.full_like(residual, scale),
             retain_graph=retain,
             allow_unused=True,
         )

@@ -13,5 +13,4 @@ from kanpinn.optimizers.method import Method as Method
 from kanpinn.optimizers.method import Refine as Refine
 from kanpinn.optimizers.method import Stage as Stage
 from kanpinn.optimizers.method import Step as Step
-from kanpinn.optimizers.method import load_libraries as load_libraries
 from kanpinn.optimizers.variable_projection import VariableProjection as VariableProjection

@@ -16,18 +16,11 @@ import torch
 
 from kanpinn._support.distributed import share
 from kanpinn._support.errors import CONVERGED, InputError, integer
+from kanpinn.linalg.qr import minimum_norm
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.kan import KAN
 from kanpinn.networks.layer import Layer
 from kanpinn.networks.network import Network
-
-
-def load_libraries() -> None:
-    """Import the modules that torch and SciPy load lazily, before the time of a run is measured."""
-    import scipy.linalg  # noqa: F401
-
-    scalar = torch.ones(1, requires_grad=True)
-    torch.autograd.grad(scalar + 0, scalar, torch.ones(1))
 
 
 @dataclass(frozen=True)
@@ -138,13 +131,13 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
     # A fold updates R by 2 p new rows.
     folds = max(1.0, part * sum(len(j) for j in rows) / (2 * width))
     seconds += folds * larger * _timed(lambda: torch.linalg.qr(block, mode="r"))
-    square, right, held = block[:size], block[:size, :1], 6 * width**2  # memory of six matrices
+    square, right, held = block[:size], block[:size, 0], 6 * width**2  # memory of six matrices
     if damped:
         seconds *= 1.5  # for the losses at trial steps
         seconds += larger * _timed(lambda: torch.linalg.svd(square))
         held = 8 * width**2
     else:
-        seconds += larger * _timed(lambda: torch.linalg.lstsq(square, right, driver="gelsd"))
+        seconds += larger * _timed(lambda: minimum_norm(square, right, 0.0))
     return StepCost(seconds, held * block.element_size())
 
 

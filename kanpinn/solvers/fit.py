@@ -20,7 +20,7 @@ from kanpinn.loss import Residuals, ResidualTerm, Sparsity, Term
 from kanpinn.networks import KAN, Network, Surrogate
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.network import check_width
-from kanpinn.optimizers import LevenbergMarquardt, Method, load_libraries
+from kanpinn.optimizers import LevenbergMarquardt, Method
 from kanpinn.solvers.loop import run_stages
 from kanpinn.solvers.solution import Solved
 from kanpinn.solvers.state import Best, Losses, Observer, SolverState, as_methods
@@ -453,7 +453,6 @@ def fit(
         >>> fitted.status, fitted.scores["train"].rmse < 1e-6
         ('converged', True)
     """
-    load_libraries()
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
     data = Data(data) if isinstance(data, Table) else data

@@ -9,7 +9,7 @@ from kanpinn._support.errors import InputError, instance, integer, number
 from kanpinn.accuracy.references import Recipe
 from kanpinn.geometry.sampling import Collocation
 from kanpinn.networks import Network
-from kanpinn.optimizers import LeastSquares, Method, load_libraries
+from kanpinn.optimizers import LeastSquares, Method
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.auto.search import TrialSearch
 from kanpinn.solvers.discretization import Loss, SolveSettings, discretize
@@ -126,7 +126,6 @@ def solve(
         >>> kp.solve(problem, tolerance=1e-6).errors.l2_relative < 1e-6
         True
     """
-    load_libraries()
     started = time.perf_counter()
     seed = integer("seed", seed, least=0)
     if tolerance is not None:

@@ -673,7 +673,7 @@ class CoupledNewton(GalerkinNewton):
         leaves = [leaf.requires_grad_() for jet in jets for leaf in jet.parts()]
         with torch.enable_grad():
             found = term.equation(self.copies, join(jets))
-            slopes = torch.autograd.grad(found, leaves, self.seeds, allow_unused=True)
+            slopes = torch.autograd.grad((self.seeds * found).sum(), leaves, allow_unused=True)
         both = zip(slopes, leaves, strict=True)
         known = [torch.zeros_like(leaf) if one is None else one for one, leaf in both]
         by_part = torch.cat([one.flatten(1) for one in known], dim=1).numpy()

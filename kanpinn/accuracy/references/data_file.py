@@ -8,7 +8,6 @@ from typing import Any
 import numpy
 import torch
 from numpy import ndarray
-from scipy.interpolate import NdBSpline, make_interp_spline
 from torch import Tensor
 
 from kanpinn._support.errors import InputError, integer, nearest, number
@@ -74,6 +73,8 @@ class GridData(Reference):
         error: float | None = None,
         periodic: Sequence[bool] = (),
     ) -> None:
+        from scipy.interpolate import NdBSpline, make_interp_spline  # slow to import
+
         self.error, self.source = error, source
         self._low, self._high = ([axis[end] for axis in axes] for end in (0, -1))
         knots, table = [], values

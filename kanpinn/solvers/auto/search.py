@@ -33,7 +33,6 @@ from kanpinn.accuracy import Errors, Estimate, Recipe
 from kanpinn.geometry.sampling import sample
 from kanpinn.networks import KAN
 from kanpinn.networks.layer import get_coefficients
-from kanpinn.optimizers import load_libraries
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers import error_estimate
@@ -561,7 +560,6 @@ class TrialSearch:
         Raises:
             InputError: if every family was refused.
         """
-        load_libraries()
         with entered(self.observers):  # around all trials: one line shows the progress of all
             self.climbs = [Climb(one) for one in families(Traits(self.problem), self.tolerance)]
             while not self._is_over() and (turn := next_turn(self.climbs, self)) is not None:

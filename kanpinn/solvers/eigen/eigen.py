@@ -40,7 +40,7 @@ from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Jet, ResidualFunction, random_jets
 from kanpinn.loss import Residuals, ResidualTerm, Term
 from kanpinn.networks import KAN, Network, Surrogate
-from kanpinn.optimizers import Method, Stage, Step, load_libraries
+from kanpinn.optimizers import Method, Stage, Step
 from kanpinn.pde.boundary_value_problem import stated
 from kanpinn.pde.coefficients import Unsuitable
 from kanpinn.pde.problem import EigenProblem
@@ -1025,7 +1025,6 @@ def eigen(
         >>> f"{float(kp.eigen(String(), count=3, tolerance=1e-8).values[0]):.6f}"
         '9.869604'
     """
-    load_libraries()
     started = time.perf_counter()
     problem = stated(problem, EigenProblem)
     network = default_eigen_network(problem) if network is None else network
