@@ -277,7 +277,7 @@ class Sensitivities(Layer):
         """Return the sensitivities ∂u/∂q and their sum Σ_k a_k ∂u/∂q_k.
 
         Args:
-            h: the jet of the sensitivities, with K·m components for K numbers and m fields.
+            h: the jet of the sensitivities, with K·m components for K parameters and m fields.
             coefficients: the changes a, (K,).
         """
         rows = h.dense().stacked().unflatten(2, (len(coefficients), -1))

@@ -150,8 +150,8 @@ class Network(nn.Module, ABC):
         enrichment: the layer of known functions that are added to the output, or None.
         constants: the layer of unknown parameters, or None.
         sensitivities: the layer for the derivatives of the fields by the unknown parameters, from
-            which the covariances of these numbers are computed. None unless the fields were
-            computed by solving the equation for given values of the numbers.
+            which the covariances of the parameters are computed. None unless the fields were
+            computed by solving the equation for given parameters.
         unsized: if the network has no width yet, the numbers of hidden units and the other
             arguments of its class; otherwise None.
     """

@@ -279,8 +279,8 @@ def _by_own_error(
         distance: the comparison of the two solutions.
         error: the relative L2 error that the solve of the second trial has estimated. If it exceeds
             the first error, and the second residual is clearly larger, the first error stays as it
-            was: the distance is the error of the second trial, as where rounding in small cells
-            has made it poorer.
+            was: the distance is then the error of the second trial, which rounding in small cells
+            may have made poorer.
     """
     if distance.poorer and one.error < error and not other.is_minimum:
         errors = error_estimate.own_errors(other.solution)
@@ -634,9 +634,8 @@ class TrialSearch:
             climb: the trials of the family.
 
         Returns:
-            The choice, or the choice with fewer units, or None if neither fits into the time left;
-            and the reason, as text, why the result is not `choice`, which is empty if it is
-            `choice`.
+            The choice, or the choice with fewer units, or None if neither fits into the time left.
+            The reason, as text, why the first result is not `choice`; "" if it is.
         """
         late = None if known is None else unaffordable(choice, known, self.left)
         if known is None or late is None:

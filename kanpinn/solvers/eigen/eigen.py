@@ -342,10 +342,10 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         """Raise `count` if complex eigenvalues need it; return whether they do and there is time.
 
         The first eigenvalues are those with the least real parts, while the search finds the
-        eigenvalues that are nearest to the shift. An eigenvalue with a smaller real part than the
-        last of them may be farther from the shift if its imaginary part is larger. So all
-        eigenvalues are computed within the distance of such an eigenvalue with twice the largest
-        imaginary part of the first ones.
+        eigenvalues that are nearest to the shift. An eigenvalue whose real part is small may be far
+        from the shift if its imaginary part is large. Let x be the largest real part of the first
+        eigenvalues, and y their largest imaginary part. Then all eigenvalues are computed that are
+        not farther from the shift than x + 2 y i.
 
         Args:
             pairs: the eigenpairs for the present shift.

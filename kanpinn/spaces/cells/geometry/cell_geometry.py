@@ -51,7 +51,7 @@ class CellSide(ABC):
 
     @abstractmethod
     def traces(self, polynomials: LocalPolynomials, orders: int) -> list[Tensor]:
-        """The normal derivatives of a cell's L polynomials on the face, in functions on the face.
+        """The normal derivatives of a cell's L polynomials, as sums of functions on the face.
 
         The derivatives have the orders 0 to `orders` - 1, by the cell's own coordinate.
 
