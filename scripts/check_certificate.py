@@ -191,14 +191,14 @@ def check(file):
     outer, lost_side = natural.any(axis=(2, 3)), np.moveaxis(lost_given[mesh.edges], 2, 0)
     left = natural * (edge @ g - alpha * traces - normal)
     high = 2 * areas[:, None] / length
-    size = np.sqrt(length * ((left**2).sum(axis=3) @ along)) + lost_side[0]
+    size = np.sqrt(length * ((left**2).sum(axis=3) @ along)) + lost_side[2]
     size *= outer * np.sqrt(2 / high * (1 / math.pi**2 + 1 / math.pi))
     misfit += mesh.korn * reach / root * size.sum(axis=1)
     require((natural * (alpha + lost_side[1][..., None, None])).min() >= -1e-10, "α is negative")
     missing = (natural * alpha.clip(0) * (traces - on_v) ** 2).sum(axis=3) @ along
     lower += (length * missing).sum(axis=1)
     lost_robin = outer * lost_side[1] * (fields == 1)
-    lost_flux = lost_robin * np.sqrt((on_v**2).sum(axis=3) @ along) + outer * lost_side[2]
+    lost_flux = lost_robin * np.sqrt((on_v**2).sum(axis=3) @ along) + outer * lost_side[3]
     trace_factor = (lost_robin * length / areas[:, None]).max()
     straight = np.stack([np.ones(len(line)), 3**0.5 * (line[:, 1] - line[:, 0])])
     straight = straight.T @ (straight * along)

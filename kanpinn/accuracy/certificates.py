@@ -421,10 +421,10 @@ class MeshData:
             convection that remains besides -div(A∇u) with the polynomial A, and the L2 norm of the
             projection of the error of f on `rigid_motions`. Each is twice the value at sampled
             points.
-        lost_given: estimates of the errors of the polynomials on each edge, (E, 3): the L2 norm of
-            the error of g; the L2 norm of its derivative along the edge where u is prescribed,
-            elsewhere the largest error of α; and, where a flux is given, the root mean square of
-            the projection of the error of g on linear functions.
+        lost_given: estimates of the errors of the polynomials on each edge, (E, 4): the L2 norm of
+            the error of the prescribed values g; the L2 norm of its derivative along the edge where
+            u is prescribed, elsewhere the largest error of α; the L2 norm of the error of the given
+            flux g; and the root mean square of its projection on linear functions.
         names: the names of the coordinates.
         gap: the error of f at the points of `Rules.others`, (T, Q', m).
         gap_given: the error of g at the points of `Rules.others_along`, where a flux is given,
@@ -733,7 +733,7 @@ class Reader:
     def _edges(self, mesh: Triangulation) -> tuple[Array, Array, Array, Array, Array]:
         """Return `fixed`, `given`, `robin`, `lost_given` and `gap_given` of `MeshData`."""
         degree, count, m = self.rules.degrees["d"], len(mesh.ends), self.rules.fields
-        fixed, lost = np.zeros((count, m), bool), np.zeros((count, 3))
+        fixed, lost = np.zeros((count, m), bool), np.zeros((count, 4))
         given, robin = np.zeros((count, degree + 1, m)), np.zeros((count, degree + 1))
         lengths = np.linalg.norm(np.diff(mesh.vertices[mesh.ends], axis=1)[:, 0], axis=1)
         root = np.sqrt(self.rules.along)
@@ -769,7 +769,7 @@ class Reader:
                 if m == 1:
                     gap = between.robin - robin[edges] @ at_others.T
                     lost[edges, 1] = 2 * abs(gap).max(axis=1)
-        lost[:, [0, 2]] += load_errors(self.rules, missed, lengths)
+        lost[:, 2:] = load_errors(self.rules, missed, lengths)
         return fixed, given, robin, lost, missed
 
 
@@ -788,7 +788,7 @@ def source_errors(mesh: Triangulation, rules: Rules, gap: Array) -> Array:
 
 
 def load_errors(rules: Rules, gap: Array, lengths: Array) -> Array:
-    """Return the first and last column of `lost_given`, (E, 2), of the error of a given flux.
+    """Return the last two columns of `lost_given`, (E, 2), from the error of a given flux.
 
     Args:
         rules: the rules.
@@ -1343,10 +1343,10 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
         constant = korn * reach * np.sqrt(ratio * (1 / math.pi**2 + 1 / math.pi)) / root
         left = some * (g[:, j] - alpha[:, j, :, None] * trace[:, j] - normal)
         outer = some.any(axis=(1, 2))
-        size = np.sqrt(length * ((left**2).sum(axis=2) @ along)) + lost[:, j, 0]
+        size = np.sqrt(length * ((left**2).sum(axis=2) @ along)) + lost[:, j, 2]
         misfit += outer * constant * size
         missed_robin = (outer & (rules.fields == 1)) * lost[:, j, 1]
-        missed_flux = missed_robin * np.sqrt((on_v**2).sum(axis=2) @ along) + lost[:, j, 2]
+        missed_flux = missed_robin * np.sqrt((on_v**2).sum(axis=2) @ along) + lost[:, j, 3]
         on_sides += length * ratio * missed_flux**2
         trace_factor = max(trace_factor, float((missed_robin * ratio).max()))
         own = length * (alpha[:, j].clip(0) * ((trace[:, j] - on_v) ** 2).sum(axis=2) @ along)
@@ -1797,7 +1797,7 @@ def _interval(
     lengths = np.linalg.norm(np.diff(mesh.vertices[mesh.ends], axis=1)[:, 0], axis=1)
     lost, lost_given = data.lost.copy(), data.lost_given * ~data.fixed.any(axis=1, keepdims=True)
     lost[[0, 4]] = source_errors(mesh, rules, gap)
-    lost_given[:, [0, 2]] = load_errors(rules, gap_given, lengths)
+    lost_given[:, 2:] = load_errors(rules, gap_given, lengths)
     dual = Discrete(
         mesh,
         replace(data, source=density, given=traction, lost=lost, lost_given=lost_given),

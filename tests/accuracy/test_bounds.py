@@ -423,6 +423,14 @@ def test_a_symmetric_stress_on_triangles_bounds_the_error_of_displacements(probl
     assert script("check_certificate").check(found.arrays())[0] >= found.total
 
 
+def test_the_bound_of_displacements_does_not_depend_on_the_unit_of_stress():
+    """A roller has a displacement across the side and a stress along it."""
+    pascal = torch.tensor(STEEL, dtype=torch.float64) * 2e11
+    problems = (elastic(ROLLED, SQUARE, one.tolist()) for one in (pascal / 2e11, pascal))
+    one, other = (certificate(x, given(x, x.exact), most=1).total for x in problems)
+    assert other == pytest.approx(one * 2e11**0.5, rel=1e-2)
+
+
 def test_korns_constants_hold_for_polynomials_on_triangles_and_in_a_clamped_square():
     """The largest ‖∇(w - r)‖ / ‖ε(w)‖ of quartic displacements w without a mean rotation."""
     corners = numpy.array([(0.0, 0), (1, 0), (0.3, 0.4), (1.1, 0.9)])
