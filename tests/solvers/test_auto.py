@@ -25,6 +25,7 @@ from kanpinn.solvers.auto.search import (
     Climb,
     Trial,
     TrialSearch,
+    Verdict,
     finer_solution,
     judge,
     next_turn,
@@ -294,6 +295,7 @@ def test_the_family_that_will_be_first_makes_the_next_trial():
     assert raced(10, 1e-6, converges) == (name, 1.0)  # needs some 12 s
     assert raced(10, 1e-12, converges) == ("cells", 0.5)  # which have not been tried
     assert raced(10, 1e-6, slow) == ("cells", 0.5)
+    assert raced(10, 1e-6, [(1.0, math.inf), (9.0, math.inf)]) == ("cells", 0.5)  # no digit
     assert raced(20, 1e-6, slow, [(9.0, 1e-3)]) == ("cells", 1.0)  # 90 s by their usual rate
     assert raced(20, 1e-6, converges, [(9.0, 1e-3)]) == (name, 1.0)
     rising = [(1.0, 1e-2), (9.0, 2e-2)]
@@ -467,6 +469,22 @@ def test_the_same_solution_found_again_has_the_error_that_its_solve_estimates():
     trial = Trial(first_choice(problem), solution, seconds=0.1)
     verdict = judge(trial, trial)
     assert verdict.first.error == verdict.second.error == trial.own_error > 0
+
+
+def test_a_tolerance_that_cells_have_met_is_not_tried_again():
+    problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="sin(x)*exp(y)")
+    climb = Climb(next(f for f in families(Traits(problem), 1e-15) if f.name == "cells"))
+    solution = kp.solve(problem, kp.Cells([2, 1], 12, 2), kp.AdaptiveLeastSquares(1e-4))
+    choice = climb.following()
+    trial = Trial(choice, solution, seconds=0.1).by_itself()
+    climb.see(Verdict(None, trial), choice)
+    assert choice.aim == 1e-4 and trial.error < 1e-7  # which is another tolerance
+    assert climb.following().aim == 0.5e-15
+    # Without a comparison the status of the solve says why the error is not known.
+    late = "the budget leaves no time for the comparison"
+    history = dataclasses.replace(solution.history, rows=({},))
+    unknown = dataclasses.replace(solution, history=history, status=f"stopped: {late}; no error")
+    assert Trial(choice, unknown, seconds=0.1).by_itself().solution.estimate.reason == late
 
 
 def test_a_search_that_ends_early_does_not_say_that_its_budget_ended_it(monkeypatch):

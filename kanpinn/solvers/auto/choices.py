@@ -314,6 +314,12 @@ class Choice:
         return replace(more, points=replace(more.points, sampler=sampler))
 
     @property
+    def aim(self) -> float:
+        """The relative error at which a solve by least squares in cells ends; 0 for others."""
+        methods = (one for one in self.optimizers if isinstance(one, AdaptiveLeastSquares))
+        return max((one.tolerance for one in methods), default=0.0)
+
+    @property
     def units(self) -> int:
         """The number of hidden units; 0 if the network is not a KAN with one hidden layer."""
         width: list[int] = self.arguments["width"] if self.kind is KAN else []

@@ -141,6 +141,18 @@ class Trial:
         estimate = Estimate(errors, contraction, 0.0, doubt)
         return replace(self, solution=replace(self.solution, estimate=estimate))
 
+    def by_itself(self) -> "Trial":
+        """Return the trial with the errors that a solve in cells has estimated, or why it has not.
+
+        Trials with other networks are returned as they are.
+        """
+        if not self.solution.network.estimates_error:
+            return self
+        errors = error_estimate.own_errors(self.solution)
+        _, _, reason = self.solution.status.partition(": ")
+        why, _, _ = (reason or self.solution.status).partition(";")
+        return self.estimated(errors, None, "" if errors else why)
+
     def at_least_its_own(self) -> "Trial":
         """Return the trial with an error of at least the error that a march itself has estimated.
 
@@ -255,8 +267,7 @@ def judge(one: Trial, other: Trial) -> Verdict:
     if other.own_error is not None:  # an overfitted first trial says nothing against the second
         return _by_own_error(one, other, distance, other.own_error)
     if other.solution.network.estimates_error:  # residuals do not show wrong limits
-        why = f"a solution in cells is not judged by its residual: {other.solution.status}"
-        return Verdict(one, other.estimated(None, ratio, why), ratio)
+        return Verdict(one, other.by_itself(), ratio)
     first, second = _by_residuals(one, other, distance, ratio)
     return Verdict(first.at_least_its_own(), second.at_least_its_own(), ratio)
 
@@ -729,8 +740,7 @@ class TrialSearch:
             known: the trial before; None for the first trial.
             trial: the trial.
         """
-        errors, begun = error_estimate.own_errors(trial.solution), self.seconds
-        verdict = Verdict(None, trial if errors is None else trial.estimated(errors, None))
+        begun, verdict = self.seconds, Verdict(None, trial.by_itself())
         alike = known is not None and known.choice.loss.form == trial.choice.loss.form
         if known is not None and alike and trial.is_minimum >= known.is_minimum:
             verdict = judge(known, trial)
@@ -891,7 +901,7 @@ class Climb:
         """Return the seconds after which the error is expected to be within a tolerance.
 
         The error e is extrapolated as a power of the family's seconds T so far, from two trials:
-        e ~ T^-r. After one trial r is the family's usual rate. If the last error is not known yet,
+        e ~ T^-r. After one trial r is the family's usual rate. If the first error is not known yet,
         the next trial is needed to know it; for nonlinear problems and energies a further trial is
         expected.
 
@@ -899,13 +909,15 @@ class Climb:
             tolerance: the relative L2 error.
 
         Returns:
-            The seconds; infinite before the first trial, if the climb is idle, and if the errors
-            do not decrease.
+            The seconds; infinite before the first trial, if the climb is idle, if the errors do
+            not decrease, and if the last error is not known after two trials or more.
         """
         choice, last = self.following(), self.last
         if choice is None or last is None or self.is_idle:
             return math.inf
         if math.isinf(last.error):
+            if len(self.trials) > 1:
+                return math.inf
             sure = last.solution.history.steps == 1 and not last.is_minimum
             return forecast(choice, last) * (1 if sure else 2)
         errors = [trial.error for trial in self.trials]
@@ -968,6 +980,8 @@ class Climb:
                 self.sampler = tried.points.sampler
         else:
             self.taken += 1
+        # Solves in cells to a tolerance that is met already would find the same solution again.
+        self.taken += sum(trial.error <= one.aim for one in self.family.choices[self.taken :])
         self.idle = self.idle + (0.5 if verdict.part > 2.0 else 1.0) if idle else 0.0
         self.trials.append(trial)
         self.ended = self._saturated(verdict)
