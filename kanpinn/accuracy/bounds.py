@@ -201,7 +201,7 @@ def operator_of(problem: Problem) -> Operator:
         potential = terms.zeroth
     else:
         if domain.dim > 4:
-            raise Unsuitable("the coefficients vary in space, in more than four dimensions")
+            raise Unsuitable("the coefficients vary, which is for at most four dimensions")
         assert edge.normals is not None
         inner = edge.coords - 8 * DIFFERENCE * _lengths(problem) * edge.normals
         within = Points(torch.cat([points.coords, inner]), domain.names)

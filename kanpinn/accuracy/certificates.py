@@ -551,7 +551,7 @@ class Reader:
         if any(c.kinks and (c not in self.interfaces or c.flux != 0) for c in conditions):
             raise Unsuitable("at an interface the flux is not continuous")
         if self.interfaces and rules.fields > 1:
-            raise Unsuitable("an Interface is not between two elastic materials")
+            raise Unsuitable("elastic bodies of two materials have no bounds")
         for piece, held in sides:
             if not held:
                 raise Unsuitable(f"there is no condition on {piece.name}")

@@ -701,7 +701,7 @@ class Interface(Condition):
     """Flux condition (a ∂u/∂n)_outside - (a ∂u/∂n)_inside = flux on an interface.
 
     The interface is the boundary of a part of the domain, and the normal n points out of this part.
-    Where the part reaches the domain's boundary, its boundary is no interface, and is left out.
+    The condition does not hold where the part's boundary lies on the boundary of the domain.
     The surrogate has to have a kink at the interface: give the network the distance |φ(x)| from the
     interface as a further input, by `Problem.inputs`. Networks in cells (`Cells`) need no such
     input and ignore it, because the interface divides the cells; in space the interface must then
@@ -752,7 +752,7 @@ class Interface(Condition):
         is the mean of its values at the two points.
         """
         if torch.equal(p.coords[0::2], p.coords[1::2]):
-            raise InputError(f"Interface needs float64, its two sides are one in {p.coords.dtype}")
+            raise InputError(f"Interface needs float64: in {p.coords.dtype} its two sides coincide")
         slopes = torch.cat([normal_derivative(u, p) for u in fields], dim=1)
         m = slopes.shape[1]
         across = values_of(self.coefficient, p, m, "Interface's coefficient") * slopes

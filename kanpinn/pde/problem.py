@@ -457,8 +457,8 @@ class Problem(BoundaryValueProblem):
         check_arguments(f"{name}.residual", self.residual, self.columns)
         if self.outflow is not None and self.invariants is None:
             raise InputError(
-                f"{name} has outflow(p, …) but no invariants(p, …), whose flow through "
-                "the boundary it would be"
+                f"{name} has outflow(p, …), the flow of invariants through the boundary, but no "
+                "invariants(p, …)"
             )
         for method in ("invariants", "outflow", "traction"):
             if getattr(self, method) is not None:

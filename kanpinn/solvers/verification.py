@@ -259,8 +259,8 @@ def warn_of_breaks(problem: BoundaryValueProblem, scan: DataScan) -> None:
     told = any(c.sites == 2 and not c.tied for c in problem.conditions())
     if not (told or problem.inputs() or problem.enrichment() or len(problem.cells()) > 1):
         warnings.warn(
-            f"{scan.breaks[0]}: this limits the accuracy where no Interface and inputs() tell of "
-            "it; the energy form suits jumps of a coefficient",
+            f"{scan.breaks[0]}: this limits the accuracy unless an Interface and inputs() state "
+            "the place; for jumps of a coefficient the energy form is suitable",
             stacklevel=3,
         )
 

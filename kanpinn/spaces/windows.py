@@ -502,7 +502,7 @@ class Windows(NetworkOfWindows[Separable]):
             fitting = [dim, 64, self.width[-1]]
             raise InputError(
                 f"network.width must have a hidden layer here, such as {fitting}, got "
-                f"{list(self.width)}: without one it stands for products of splines in a box"
+                f"{list(self.width)}: without one there are products of splines, which need a box"
             )
         around = periodic_axes(problem)
         self.around = frozenset(around.values())

@@ -136,7 +136,7 @@ class March(MarchSettings, Method):
 
     def start(self, residuals: Residuals, seed: int) -> Stage:
         if residuals.surrogate.has_unknowns:
-            raise InputError("march is for problems without unknowns: kp.Shooting finds numbers")
+            raise InputError("march is for problems without unknowns, which kp.Shooting finds")
         return MarchStage(self, residuals)
 
 

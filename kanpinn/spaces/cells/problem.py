@@ -114,8 +114,8 @@ def set_constants(
             network.layer.coefficients.copy_(found.coefficients)
     if left:
         raise InputError(
-            f"the term {left[0].name} cannot be imposed on cells: its field is determined without "
-            "it, the constant included"
+            f"the term {left[0].name} cannot be imposed on cells: the other conditions determine "
+            "its field already, with its constant"
         )
 
 
@@ -1063,7 +1063,7 @@ def problem_of_terms(
         if term.measured:
             raise InputError(
                 f"the term {term.name} has measurements: cells take them for problems with unknown "
-                "numbers only; a KAN takes them for all, and kp.Integral determines a constant"
+                "parameters only; a KAN takes them for all, and kp.Integral determines a constant"
             )
         if term.sites > 1 or not term.pieces or not pieces.issuperset(term.pieces):
             raise InputError(

@@ -190,7 +190,7 @@ REFUSED = {
     'boundary must be "auto" or "penalty"': (SMOOTH, CELLS, PLAIN, "exact"),
     "adaptive least squares are for networks in cells": (SMOOTH, kp.KAN([2, 8, 1]), PLAIN),
     "network.cells must be at least 2 along x": (RING, kp.Cells([2, 1], 8, 1), PLAIN),
-    "its field is determined without it": (
+    "determine its field already": (
         Manufactured(SQUARE, SMOOTH.operator, SMOOTH.known, also=[kp.Integral(SQUARE, 1.0)]),
         *(CELLS, PLAIN),
     ),
