@@ -369,7 +369,7 @@ class Rules:
         fit: the matrix that maps values in a triangle to coefficients of "d" by least squares,
             (n, Q).
         others: the barycentric coordinates (Q', 3) and weights (Q',) of a second rule in a
-            triangle, with which what polynomials miss of data is estimated.
+            triangle, at whose points data are compared with the polynomials fitted to them.
         others_along: the barycentric coordinates (k', 2) and weights (k',) of a second rule on an
             edge.
     """
@@ -774,7 +774,7 @@ class Reader:
 
 
 def source_errors(mesh: Triangulation, rules: Rules, gap: Array) -> Array:
-    """Return twice the norms of the error of f, (2, T), see the first and last row of `lost`.
+    """Return the first and the last row of `MeshData.lost`, (2, T), from the error of f.
 
     Args:
         mesh: the mesh.
@@ -788,7 +788,7 @@ def source_errors(mesh: Triangulation, rules: Rules, gap: Array) -> Array:
 
 
 def load_errors(rules: Rules, gap: Array, lengths: Array) -> Array:
-    """Return the last two columns of `lost_given`, (E, 2), from the error of a given flux.
+    """Return the last two columns of `MeshData.lost_given`, (E, 2), from the error of a given flux.
 
     Args:
         rules: the rules.

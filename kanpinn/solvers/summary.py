@@ -156,9 +156,9 @@ def _against(reference: Any, errors: Errors) -> str:
 def unknowns(solution: Any) -> Iterator[str]:
     """Yield lines on unknown parameters and fields: values, confidence intervals, and data noise.
 
-    Lines on the noise, and on numbers that the data hardly distinguish, follow if the search for at
-    least one unknown has converged, or if no covariance could be computed. There are no lines for
-    problems without unknowns.
+    Lines on the noise, and on parameters that the data hardly distinguish, follow if the search for
+    at least one unknown has converged, or if no covariance could be computed. There are no lines
+    for problems without unknowns.
     """
     if not solution.problem.unknowns:
         return

@@ -406,8 +406,8 @@ class SolvePace:
         """The number of cells for which the next solve is expected to fit into the time left.
 
         Args:
-            left: the seconds that were left when the present step began; if infinite, so is the
-                result.
+            left: the seconds that were left when the present step began; infinite without a limit
+                of time, and then the result is infinite as well.
         """
         if math.isinf(left):
             return math.inf
