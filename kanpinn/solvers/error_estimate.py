@@ -29,6 +29,7 @@ from kanpinn.geometry.points import Batch
 from kanpinn.geometry.quadrature import rule_of_pieces
 from kanpinn.geometry.sampling import Collocation, sample, weighted_sample
 from kanpinn.jets import Channels, Jet, Linearised
+from kanpinn.linalg.qr import beyond_linear
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks import KAN, Network, Surrogate
 from kanpinn.networks.kan import random_like
@@ -49,6 +50,7 @@ from kanpinn.solvers.verification import (
 
 # ρ is the root mean square residual of the finer solution divided by that of the solution.
 LARGEST_CONTRACTION = 0.7  # for a larger ρ the distance of the solutions does not measure the error
+SMALL, FAST = 0.01, 0.3  # a relative residual and ρ below which a nonlinear equation is resolved
 CLEARLY = 2.0  # for a larger ρ the finer network has clearly given the poorer solution
 LARGEST_ERROR = 0.3  # the largest relative error of a finer solution that serves as reference
 LARGEST_LINEAR = 0.1  # above it, the error of a nonlinear equation is not that of a linear one
@@ -82,11 +84,11 @@ def estimate_error(
     (`Verification`), or if ρ is between 0.7 and 2 and the first residual is not mere rounding
     error. There is also no estimate if the relative error of the second solution, taken as ρ times
     the error of the first solution, is above 0.3, or if the second residual is above a tenth of the
-    terms of a nonlinear equation: both solutions may then be near a minimum of the residual that is
-    no solution, such as one with a layer at a wrong place. Networks in cells are an exception: if
-    ρ > 0.7, as at corners where residuals grow without limit, the estimate is that of the adaptive
-    solve. A solution in cells with coefficient fields has no estimate, since the second solve would
-    refine the cells only.
+    terms of a nonlinear equation, or above a hundredth while ρ > 0.3: both solutions may then be
+    near a minimum of the residual that is no solution, such as one with a layer at a wrong place.
+    Networks in cells are an exception: if ρ > 0.7, as at corners where residuals grow without
+    limit, the estimate is that of the adaptive solve. A solution in cells with coefficient fields
+    has no estimate, since the second solve would refine the cells only.
 
     For an energy there is no ρ, and the estimate may be somewhat low. The second solve then has
     penalties three times as large: since the error by a penalty is proportional to its inverse, the
@@ -193,9 +195,9 @@ def with_undetermined(estimate: Estimate, solution: Solution) -> Estimate:
 
     A finer solution starts from the solution, and does not show the error in nearly singular
     directions of the problem (`kanpinn.linalg.qr.undetermined`). A relative error of 1 means that
-    the data do not determine the solution to the accuracy of the residual. If the estimated error
-    of a nonlinear equation is above 0.1, it is raised to 1: both solutions may be near a minimum of
-    the residual that is no solution.
+    the data do not determine the solution to the accuracy of the residual. Estimated errors of
+    nonlinear equations above 0.1 are raised (`kanpinn.linalg.qr.beyond_linear`): both solutions may
+    be near a minimum of the residual that is no solution.
 
     The estimate is returned unchanged without errors, for evolutions, for problems with unknowns
     and for energies. Solves in cells have estimated the error in nearly singular directions
@@ -210,7 +212,8 @@ def with_undetermined(estimate: Estimate, solution: Solution) -> Estimate:
     if errors is None or found is None or not steady:
         return estimate
     if errors.l2_relative > LARGEST_LINEAR and not _is_affine(solution):
-        return at_least(estimate, 1.0, FAR)
+        raised = beyond_linear(errors.l2_relative, LARGEST_LINEAR)
+        estimate = at_least(estimate, raised, FAR)
     if solution.network.estimates_error or not (solution.network.output_layers and found.reacts):
         return estimate
     nearest = resonance(solution.discretization, solution.residuals, found)
@@ -626,7 +629,10 @@ def _doubt(
     newton = all(one.output_layer_only for one in finer.optimizers)
     measured = not finer.network.estimates_error and finer.optimizers[-1].error_limit is None
     forward = not finer.problem.unknowns
-    if measured and forward and not its.small and not _is_affine(finer):
+    # While a kink at a wrong place has the width h of an interval, its residual is proportional to
+    # √h; the residual of a solution that is resolved falls much faster.
+    slowly = its.relative > SMALL and ratio > FAST
+    if measured and forward and (slowly or not its.small) and not _is_affine(finer):
         return f"{_named(finer)} leaves {its.relative:.0%} of the terms of a nonlinear equation"
     if not mine.is_rounding:
         if not sampled:

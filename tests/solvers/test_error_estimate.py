@@ -11,6 +11,7 @@ from commands import solved
 
 import kanpinn as kp
 from kanpinn.accuracy import Errors, Estimate
+from kanpinn.linalg.qr import undetermined
 from kanpinn.solvers import error_estimate
 from kanpinn.solvers.auto.choices import first_choice
 from kanpinn.solvers.auto.search import Trial, TrialSearch, judge
@@ -84,7 +85,8 @@ def test_a_nonlinear_solve_that_has_not_converged_gives_no_estimate():
     assert "have not converged" in error_estimate.compare(one, other).doubt
 
 
-def test_two_wrong_minima_of_a_nonlinear_residual_give_no_estimate():
+@pytest.mark.parametrize("grids", [(8, 32), (128, 512)])
+def test_two_wrong_minima_of_a_nonlinear_residual_give_no_estimate(grids):
     """ε u'' + u'² = 1: coarse networks agree on a kink that turns the wrong way."""
     line = kp.Box(x=(0, 1))
     values = kp.Dirichlet(line.boundary, lambda p: 0.5 * p.x)
@@ -93,7 +95,7 @@ def test_two_wrong_minima_of_a_nonlinear_residual_give_no_estimate():
         return 1e-3 * kp.laplacian(u) + kp.partial(u, "x") ** 2 - 1
 
     problem = Stated(line, equation, [values])
-    pair = [kp.solve(problem, kp.KAN([1, 1], 9, grid), seed=0) for grid in (8, 32)]
+    pair = [kp.solve(problem, kp.KAN([1, 1], 9, grid), seed=0) for grid in grids]
     found = error_estimate.compare(*pair)
     assert found.contraction < 0.7 and "terms of a nonlinear equation" in found.doubt
 
@@ -115,10 +117,27 @@ def test_a_layer_that_its_data_hardly_hold_in_place_has_no_small_error(viscosity
     assert (estimate_error(solution).errors.l2_relative < 1e-6) == determined
 
 
+def test_the_error_in_a_nearly_singular_direction_grows_steadily_with_the_residual():
+    one, other = (torch.tensor([g, 1.0, 0.5, 0.3]) for g in (100.0, 15.0))
+    residuals = [10.0**-n for n in range(9, 1, -1)]
+    errors = [undetermined(one, r) for r in residuals]
+    assert errors[:4] == pytest.approx([100 * r for r in residuals[:4]]) and errors[-1] == 1
+    assert all(e >= 100 * r for e, r in zip(errors[:-1], residuals, strict=False))
+    assert errors == sorted(errors)
+    assert undetermined(one, 3e-6) == pytest.approx(3e-4 * 9)
+    # While a layer is not resolved, its response is not much larger than the following ones.
+    assert [undetermined(other, r) for r in (1e-5, 1e-3)] == [0, 1]
+
+
 def test_a_large_error_of_a_nonlinear_equation_is_not_estimated_by_a_linear_one():
     cubic = kp.solve(CUBIC, kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
     waves = kp.solve(Known(), kp.KAN([2, 12, 1], degree=7, grid=[4, 8]))
-    for solution, part, expected in ((cubic, 0.2, 1), (cubic, 0.05, 0.05), (waves, 0.2, 0.2)):
+    for solution, part, expected in (
+        (cubic, 0.3, 1),
+        (cubic, 0.2, 0.8),
+        (cubic, 0.05, 0.05),
+        (waves, 0.3, 0.3),
+    ):
         given = Estimate(Errors(*[part] * 6), 0.1, 0.0)
         found = error_estimate.with_undetermined(given, solution)
         assert found.errors.l2_relative == pytest.approx(expected)

@@ -23,6 +23,7 @@ from kanpinn._support.errors import (
     OVERFITTED,
     STOPPED_BY_USER,
     UNCOMPARED,
+    UNDETERMINED,
     InputError,
     expecting,
     integer,
@@ -115,13 +116,13 @@ class Trial:
     def better_than(self, other: "Trial") -> bool:
         """Return whether the estimated error is lower than that of another trial.
 
-        If one of the errors is not known, the losses at fresh points are compared. If one of the
-        losses is not known either, this trial counts as better unless it has failed.
+        If neither error is below 1, or known, the losses at fresh points are compared. If one of
+        the losses is not known either, this trial counts as better unless it has failed.
 
         Args:
             other: the other trial.
         """
-        if math.isfinite(min(self.error, other.error)):
+        if min(self.error, other.error) < 1:
             return self.error <= other.error
         if math.isinf(max(self.loss, other.loss)):
             return not self.failed
@@ -784,9 +785,10 @@ class TrialSearch:
     def _consider(self, trial: Trial) -> None:
         """Store a trial as `best` if it is better than the best trial so far.
 
-        Errors within the tolerance count after a check that the data determine the solution.
+        Errors within the tolerance count after a check that the data determine the solution. Solves
+        in cells make this check themselves.
         """
-        if trial.error <= self.tolerance:
+        if trial.error <= self.tolerance or UNDETERMINED in trial.solution.status:
             trial = self._as_determined(trial)
         best = self.best  # `trial` may be the best trial with a new estimate
         if best is None or best.choice is trial.choice or trial.better_than(best):
@@ -799,7 +801,7 @@ class TrialSearch:
         trial with a smaller residual has in these directions counts as well.
         """
         known = trial.solution.estimate
-        if known is None:
+        if known is None or known.errors is None:
             return trial
         estimate, finest = (
             error_estimate.with_undetermined(known, trial.solution),
@@ -808,7 +810,8 @@ class TrialSearch:
         if finest is not None and finest.loss < trial.loss:
             estimate = error_estimate.at_least(estimate, finest.error)
         found = replace(trial, solution=replace(trial.solution, estimate=estimate))
-        if found.error > trial.error and (finest is None or found.loss < finest.loss):
+        hidden = found.error > trial.error or UNDETERMINED in trial.solution.status
+        if hidden and (finest is None or found.loss < finest.loss):
             self.undetermined = found
         return found
 
