@@ -104,7 +104,8 @@ class RitzStage(Stage):
         if before is not None:
             coarse = self._space(self.level)
             start = space.prolonged(before, coarse)
-        values = system.solve(start, self.settings.accuracy)
+        accuracy = max(self.settings.accuracy, min(1e-5, 1e-3 * self.error))
+        values = system.solve(start, accuracy)
         function, left_out = space.in_cells(values, network.polynomials)
         network.assign(function)
         counted = list(self.residuals.family.counted) if self.residuals.family else [*range(fields)]
@@ -203,7 +204,10 @@ class Ritz(Method):
 
     @property
     def accuracy(self) -> float:
-        """The relative error, in the norm of the energy, that conjugate gradients may leave."""
+        """The relative error, in the norm of the energy, that conjugate gradients may leave.
+
+        In spaces whose errors are larger they may leave a thousandth of the error before.
+        """
         return max(1e-12, min(1e-5, 1e-2 * self.tolerance))
 
     def check(self, network: Network) -> None:

@@ -329,11 +329,13 @@ def test_the_first_choice_is_that_of_the_problem_s_traits():
     ring, square = kp.Annulus((0, 0), 0.5, 1), kp.Box(x=(0, 1), y=(0, 1), t=(0, 1))
     cube = kp.Box(x=(-1, 1), y=(0, 1), z=(0, 1))
     kinked = with_interface(DISK, inputs=lambda: lambda p: torch.cat([p.x, p.y, p.x], dim=1))
+    both = lambda p, u, v: (kp.laplacian(u), kp.laplacian(v) - 1)  # noqa: E731
     expected = [
         (equation(), Cells),
         (equation(domain=cube), kp.KAN),
         (equation(domain=cube, c=-(30.0**2)), Cells),  # many waves
         (equation(domain=cube, a=0.01, b=3.0), Cells),  # layers
+        (Stated(cube, both, [kp.Dirichlet(cube.boundary)], ("u", "v")), Cells),
         (kp.Wave(ring.over(t=(0, 1)), exact="sin(x + t)"), kp.CellWindows),
         (kp.Heat(square, exact="exp(-t) * sin(x)"), kp.Windows),
         (with_interface(DISK), Cells),

@@ -70,7 +70,7 @@ class ByForces(kp.Problem):
 
         def rolling(p, *fields):
             u, _, w = traction(p, *fields)
-            return u, w
+            return u, w, u - w  # the third follows from the others
 
         return [
             kp.Dirichlet(sides["x_min"]),
@@ -122,11 +122,15 @@ def test_another_energy_than_a_quadratic_one_of_first_derivatives_is_refused():
     for kind, words in ((Cubic, "not quadratic"), (Falling, "not convex"), (Ring, "single fields")):
         with pytest.raises(kp.InputError, match=words):
             kp.solve(kind(), kp.Cells(degree=4, cells=2), Ritz(1e-2))
-    twisted, curved = (
-        ByForces(twisted=True),
-        kp.Poisson(CUBE, diffusion="1+x", source="1", boundary=0),
-    )
-    for problem, words in ((twisted, "not those of fluxes"), (curved, "not constant")):
+
+    class Held(ByForces):
+        def conditions(self):
+            held = kp.Constraint(self.domain.boundary["x_max"], lambda p, u, v, w: u.value)
+            return [*super().conditions(), held]
+
+    curved = kp.Poisson(CUBE, diffusion="1+x", source="1", boundary=0)
+    refused = (ByForces(twisted=True), "not those of fluxes"), (curved, "not constant")
+    for problem, words in (*refused, (Held(), "more conditions than free fields")):
         with pytest.raises(kp.InputError, match=words):
             kp.solve(problem, kp.Cells(degree=3, cells=2), Ritz())
     found = kp.solve(Hidden(), kp.Cells(degree=4, cells=1), Ritz(1e-1), verified=False)

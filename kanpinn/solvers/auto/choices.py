@@ -117,8 +117,9 @@ class Traits:
         early_cells: whether cells are tried before random inner functions. They are in one and two
             dimensions, except for evolutions that can be marched: on 17 problems in the plane they
             were faster throughout. In space they are for kinks at interfaces that divide the domain
-            into cells; for edges that point inwards, where solutions are singular; and for steep
-            solutions.
+            into cells; for edges that point inwards, where solutions are singular; for steep
+            solutions; and for several fields, such as displacements or a flow, of which a network
+            without cells gave an answer later and without an estimate of its error.
         waves: the mean phase of waves over the domain, for problems that take cells; otherwise 0.
     """
 
@@ -156,7 +157,7 @@ class Traits:
         self.mixed = self.boxed and self.dim == 3 and self.fields > 1
         self.mixed = self.mixed and not self.energetic and _is_mixed(problem)
         self.early_cells = self.dim == 1 or bool(kinks) or is_reentrant(domain)
-        self.early_cells |= (steep or self.dim == 2) and not self.marches
+        self.early_cells |= (steep or self.dim == 2 or self.fields > 1) and not self.marches
 
 
 def _is_mixed(problem: Problem) -> bool:
