@@ -529,6 +529,7 @@ class Reader:
 
     Attributes:
         coarse: a coarse mesh of the domain.
+        equation: the residual whose coefficients are read, by default that of the problem.
         conditions: for each boundary piece the residual of all its conditions.
         interfaces: the conditions on interfaces.
 
@@ -541,6 +542,7 @@ class Reader:
         self, problem: BoundaryValueProblem, rules: Rules, number: "Number | None" = None
     ) -> None:
         self.problem, self.rules, self.names = stated(problem), rules, problem.domain.names
+        self.equation: ResidualFunction = self.problem.equation
         if problem.unknowns:
             raise Unsuitable("the problem has unknowns")
         sides = read_sides(self.problem)
@@ -631,7 +633,7 @@ class Reader:
             Unsuitable: as for `read_coefficients`, and for other equations.
         """
         m, basis = self.rules.fields, self.rules.tensors
-        read = read_coefficients(self.problem.equation, points, "the residual", m)
+        read = read_coefficients(self.equation, points, "the residual", m)
         if read.rest.shape[1] != m:
             raise Unsuitable("there are not as many equations as fields")
         sign = 1.0 if float(torch.einsum("niiaa->", read.second)) < 0 else -1.0

@@ -70,6 +70,7 @@ class PencilReader:
     def __init__(self, problem: EigenProblem, rules: Rules) -> None:
         self.problem, self.rules = stated(problem, EigenProblem), rules
         self.reader = Reader(self.problem, rules)
+        self.reader.equation = self.problem.operator_values
         self.coarse = self.reader.coarse
         if any(condition.mass is not None for condition in self.problem.conditions()):
             raise Unsuitable("the eigenvalue stands in a condition")
@@ -93,17 +94,15 @@ class PencilReader:
         return values.reshape(len(mesh.triangles), -1)
 
     def __call__(self, mesh: Triangulation) -> MeshData:
-        data, rules = self.reader(mesh), self.rules  # of L + M
+        data, rules = self.reader(mesh), self.rules
         density = self._density(mesh, rules.shares) @ rules.fit.T
         shares, _ = rules.others
         gap = density @ bernstein(rules.degrees["d"], shares).T - self._density(mesh, shares)
         lost = data.lost.copy()
         lost[0] = 2 * abs(gap).max(axis=1)
         lost[0] *= lost[0] > 1e-11 * abs(density).max(axis=1)
-        lost[1] += lost[0]
         lost[1] *= lost[1] > 1e-11 * abs(data.reaction).max(axis=1)
-        reaction = data.reaction - self.sign * density
-        return replace(data, reaction=reaction, source=density[..., None], lost=lost)
+        return replace(data, source=density[..., None], lost=lost)
 
 
 @dataclass(frozen=True, eq=False)
@@ -568,7 +567,7 @@ def eigenvalue_certificate(
     mesh, corners = reader.coarse, len(reader.coarse.vertices)
     while len(mesh.triangles) < 64:
         mesh = mesh.refined(np.ones(len(mesh.triangles), bool))
-    made, best, size, is_first, ended = None, math.inf, 1 / float(mesh.areas.sum()), True, ""
+    made, best, size, is_first, ended = None, math.inf, 0.0, True, ""
     while True:
         begun, data = time.perf_counter(), reader(mesh)
         smallest, largest = data.robin.min(axis=1), data.robin.max(axis=1)
@@ -586,6 +585,8 @@ def eigenvalue_certificate(
         drift = data.lost[3] * 2 * mesh.areas / mesh.lengths.max(axis=1)
         if bool((drift > 1000 * data.lost[2] + 1e-9 * data.least).any()):
             raise Unsuitable("the equation has convection")
+        if size == 0:
+            size = float(data.least.mean() / data.source.mean() / mesh.areas.sum())
         # c + γ r is positive, and of the order of the eigenvalues λ + γ.
         shift = float((-data.reaction / data.source[..., 0]).max()) + size
         pencil = Pencil.of(mesh, data, rules, shift)

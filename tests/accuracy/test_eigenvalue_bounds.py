@@ -111,6 +111,23 @@ def test_exact_eigenvalues_are_between_their_bounds(problem, exact, widest):
     assert (numpy.array(found.upper) - found.lower <= widest).all()
 
 
+LARGE = kp.Box(x=(0, 1e6), y=(0, 1e6))
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Plane(LARGE, conditions=lambda: [kp.Dirichlet(LARGE.boundary, 0.0)]),
+        Plane(mass=lambda p, u: (1e12 * u.value,)),
+    ],
+    ids=["length", "mass"],
+)
+def test_bounds_do_not_depend_on_units(problem):
+    exact = numpy.array(DIRICHLET[:1]) * 1e-12
+    found = eigenvalue_certificate(problem, exact, 1e-6 * exact).bound()
+    assert found.lower[0] < exact[0] < found.upper[0] < found.lower[0] * (1 + 1e-6)
+
+
 def test_numbers_tell_of_eigenvalues_that_were_missed():
     found = certificate(Membrane(), [DIRICHLET[0], DIRICHLET[3]], width=1e-3).bound()
     assert found.numbers == (1, 4) and found.missed == [2, 3]
