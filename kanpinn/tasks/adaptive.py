@@ -351,14 +351,15 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # which may be there from another problem
         self.newton = NewtonProgress()
+        self.stated = cell_problem.problem_in_cells(residuals)  # it caches what boxes cut
         self._place()
         if network.constants is not None or network.coefficient is not None:
             self.parameters = ParametersInCells(residuals, self.problem, seed)
 
     def _place(self) -> None:
         """Start from the cells of the network, and from the solution that it may have."""
-        problem = cell_problem.problem_in_cells(self.residuals)  # it caches what boxes cut
-        self.problem = cell_problem.with_shared_functions(problem, self.residuals.surrogate)
+        surrogate = self.residuals.surrogate
+        self.problem = cell_problem.with_shared_functions(self.stated, surrogate)
         # The network may come with a solution in cut cells, whose frames are smaller than cells.
         whole = CellGeometry.whole(self.network.tree, self.problem.domain)
         self.geometry = replace(whole, frames=self.network.layer.frames.double().cpu())
@@ -410,9 +411,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         if not (within or known):
             roots, lower = alone or (roots, lower)
         if (roots, lower) != (network.tree.roots, network.degree):
+            same = roots == network.tree.roots
             self._restart(roots, lower)
             system = self._first_system()
-            solve, compare = self._forecast(system, lower)
+            finer = finer if same else self.problem.deeper(system.geometry)
+            solve, compare = self.pace.forecast(system, finer, lower)
         memory = system_bytes(system, len(system.geometry.tree), again=self.settings.corrects)
         return StepCost(solve + compare if within else solve, memory)
 
