@@ -39,12 +39,12 @@ def history_figure(solution: Solution) -> Figure | None:
 
     The steps of marches and of solves in cells do not lower the loss, so the estimated error is
     shown in place of the loss. For a solve in cells a third panel shows the number of cells against
-    steps. The result is None if no curve has two finite positive values.
+    steps. The result is None if no curve has three finite positive values, as after a single step.
     """
     history, titles = solution.history, [method.title for method in solution.optimizers]
     curves = (ESTIMATE if ESTIMATE.column in history.names else CURVES[0], *CURVES[1:])
     known = [history.column(c.column) for c in curves if c.column in history.names]
-    if not any(numpy.sum(numpy.isfinite(values) & (values > 0)) > 1 for values in known):
+    if not any(numpy.sum(numpy.isfinite(values) & (values > 0)) > 2 for values in known):
         return None
     in_cells = "cells" in history.names
     figure = style.new_figure(9.0, 3.6)

@@ -493,7 +493,7 @@ def figures(solution: Solution, fields: GridFields | None = None) -> Iterator[tu
     """Yield pairs of a name and a figure for a solution.
 
     The names are "solution", or "solution_u" for each field u of a system; "residuals" for a
-    system; "history", if a column has more than one value; "edges" for KANs; "unknowns" for unknown
+    system; "history" after several steps; "edges" for KANs; "unknowns" for unknown
     numbers, and "interval_a" for the confidence intervals of a coefficient field a; "drifts" for
     the relative changes of invariants over time; "cells" for cells in the plane; "streamlines" for
     flows in the plane. For solutions in time, "snapshots" has the fields over space at some times,

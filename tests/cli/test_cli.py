@@ -177,7 +177,10 @@ def test_check_says_that_trials_choose_and_with_what_they_begin(folder: Path) ->
     assert "network.width, network.degree of the file do not apply" in result.stderr
     assert "section [points] of the file does not apply" in result.stderr
     assert "chosen by trials  network, points and optimizers, until" in result.stdout
-    assert "KAN [2, 24, 1]" in result.stdout and "(first trial)" in result.stdout
+    assert "Cells [2, 1]" in result.stdout and "(first trial)" in result.stdout
+    exact = ["--set", "network.type=auto", "--set", "network.boundary=exact"]
+    imposed = kanpinn("check", "square.toml", *exact)
+    assert "KAN [2, 24, 1]" in imposed.stdout and "(first trial)" in imposed.stdout
 
 
 def test_list_shows_problem_files_and_runs(folder: Path) -> None:

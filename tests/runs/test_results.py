@@ -173,7 +173,6 @@ def test_a_run_folder_is_partial_until_it_is_finished(settings, tmp_path, figure
         "checkpoint.pt",
         "fields.vtkhdf",
         "figures/solution.png",
-        "figures/history.png",
         "figures/edges.png",
         "shapes.py",
         "exactly.py",

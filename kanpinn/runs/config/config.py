@@ -537,9 +537,10 @@ class SolveFile(ProblemFile):
         types = [table.type for table in self.optimizer]
         if self.network is None or "auto" in (self.network.type, *types):
             self._check_choice(types)
-            first = first_choice(problem)
+            boundary = "auto" if self.network is None else self.network.boundary
+            first = first_choice(problem, boundary)
             network = self.placed(first.network(run.seed, torch.float64, "cpu"))
-            settings = first.settings("auto" if self.network is None else self.network.boundary)
+            settings = first.settings(boundary)
             known |= {"network": network, "optimizers": first.optimizers}
             return SolveJob(settings=settings, by_trials=True, **known)
         has_kinks = getattr(self.network.about, "has_kinks", False)

@@ -362,9 +362,10 @@ class Family:
     rate: float = 2.0
 
 
-def first_choice(problem: Problem) -> Choice:
-    """Return the choice of the first trial for a problem."""
-    return next(families(Traits(problem))).choices[0]
+def first_choice(problem: Problem, boundary: str = "auto") -> Choice:
+    """Return the choice of the first trial for a problem; `boundary` is as for `solve`."""
+    choices = (one for family in families(Traits(problem)) for one in family.choices)
+    return next(one for one in choices if boundary != "exact" or not one.kind.unweighted)
 
 
 def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
