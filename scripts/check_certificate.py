@@ -121,6 +121,7 @@ def check(file):
     parts = (name.encode() + np.ascontiguousarray(file[name]).tobytes() for name in names)
     digest = hashlib.sha256(b"".join(parts))
     require(str(file["digest"]) == digest.hexdigest(), "the file was changed: its digest differs")
+    require(not any(np.iscomplexobj(file[name]) for name in names), "a number is complex")
     require(all(np.isfinite(file[name]).all() for name in names), "a number is not finite")
     a, c, f, v, q = (file[name] for name in ("diffusion", "reaction", "source", "v", "q"))
     s, fixed, lost, lost_given = (file[name] for name in ("s", "fixed", "lost", "lost_given"))
@@ -239,7 +240,7 @@ def main():
             with np.load(path, allow_pickle=False) as file:
                 bound, norm = check(dict(file))
             said = f"proved, the energy norm of u - v is at most {bound:.6e} (v: {norm:.6e})"
-        except (Wrong, OSError, KeyError, ValueError, IndexError) as error:
+        except (Wrong, OSError, KeyError, ValueError, IndexError, TypeError) as error:
             wrong, said = wrong + 1, f"WRONG, {error}"
         print(f"{path}: {said}")
     return int(wrong > 0)

@@ -627,6 +627,10 @@ def test_a_script_with_numpy_alone_proves_a_certificate_and_finds_out_a_changed_
         changed["digest"] = numpy.array(digest(changed))
         with pytest.raises(checker.Wrong, match=words):
             checker.check(changed)
+    imaginary = arrays | {"q": arrays["q"] + 1j}  # the square of the misfit would be negative
+    imaginary["digest"] = numpy.array(digest(imaginary))
+    with pytest.raises(checker.Wrong, match="complex"):
+        checker.check(imaginary)
 
 
 @pytest.mark.parametrize(

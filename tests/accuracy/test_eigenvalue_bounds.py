@@ -149,6 +149,10 @@ def test_a_script_with_numpy_alone_proves_intervals_and_finds_out_each_changed_a
         changed["digest"] = numpy.array(digest(changed))
         with pytest.raises((ValueError, IndexError)):
             checker.check(changed)
+    doubled = arrays | {name: 2 * arrays[name] for name in ("sign", "lower", "upper")}
+    doubled["digest"] = numpy.array(digest(doubled))
+    with pytest.raises(ValueError, match="not positive"):
+        checker.check(doubled)
 
 
 @pytest.mark.parametrize(
