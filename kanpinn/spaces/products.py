@@ -142,8 +142,21 @@ class Axis:
 
         The shape is (n, q).
         """
-        mass = self.tests @ self.functions[0]
-        return torch.cholesky_solve(self.tests, torch.linalg.cholesky(mass))
+        return self._projection(0)
+
+    @cached_property
+    def inner_projection(self) -> Tensor:
+        """The L2 projection onto the functions that satisfy the conditions for zero data, (n, q).
+
+        The coefficients of the other functions, which come first, are zero.
+        """
+        return self._projection(self.fixed)
+
+    def _projection(self, first: int) -> Tensor:
+        """The L2 projection onto all functions but the first ones, which get coefficients 0."""
+        tests = self.tests[first:]
+        factor = torch.linalg.cholesky(tests @ self.functions[0][:, first:])
+        return torch.nn.functional.pad(torch.cholesky_solve(tests, factor), (0, 0, first, 0))
 
     @cached_property
     def remainder(self) -> Tensor:
@@ -152,6 +165,11 @@ class Axis:
         It acts on values at the quadrature points.
         """
         return torch.eye(len(self.weights)).double() - self.functions[0] @ self.projection
+
+    @cached_property
+    def inner_remainder(self) -> Tensor:
+        """The matrix that subtracts the projection `inner_projection` from values, (q, q)."""
+        return torch.eye(len(self.weights)).double() - self.functions[0] @ self.inner_projection
 
     @cached_property
     def waves(self) -> "Waves":
@@ -290,6 +308,17 @@ class ProductSpace(TrialSpace):
             values: the values of the functions at the quadrature points, (k, places, m).
         """
         return self._multiplied(values, self.grid, self.tables(lambda axis: axis.projection))
+
+    def inner_projection(self, values: Tensor) -> Tensor:
+        """The L2 projections onto functions that satisfy the conditions on all sides for zero data.
+
+        Args:
+            values: the values of k functions at the quadrature points, (k, places, m).
+
+        Returns:
+            The coefficients of the L2 projections, (k, n, m).
+        """
+        return self._multiplied(values, self.grid, self.tables(lambda axis: axis.inner_projection))
 
     def values_at(self, y: Tensor, places: Sequence[Tensor]) -> Tensor:
         """The values of b functions Σ_i y_i ψ_i on a tensor grid of points.
@@ -711,8 +740,11 @@ class ProductSystem(System[ProductSpace]):
 
     @torch.no_grad()
     def consistent(self, states: Tensor, time: float) -> Tensor:
+        # The equation is tested inside: unknowns inside balance the change of those on the sides.
         known = self._on_sides(torch.tensor([time]).double())
-        return torch.cat([torch.where(self.prescribed, known, states[:1]), states[1:]])
+        change = torch.where(self.prescribed, known - states[:1], 0)
+        change = change - self.space.inner_projection(self.space.values(change)[None])
+        return torch.cat([states[:1] + change, states[1:]])
 
     def projection(self, values: Tensor) -> Tensor:
         return self.space.projection(values[None])[0]
@@ -730,9 +762,11 @@ class ProductSystem(System[ProductSpace]):
         return self._by_intervals(self._left(residual, axis), axis).sqrt()
 
     def by_elements(self, values: Tensor) -> Tensor:
+        # What contradicts conditions on the sides of a coordinate is an error in its intervals.
+        there = by_axes(values[None], self.space.grid)
         parts = [
-            self._by_intervals(self._left(values[None], d), d).sum(dim=2).sqrt()[0]
-            for d in range(len(self.space.line))
+            self._by_intervals(along(there, matrix, d).movedim(1, -1), d).sum(dim=2).sqrt()[0]
+            for d, matrix in enumerate(self.space.tables(lambda axis: axis.inner_remainder))
         ]
         return torch.cat(parts)
 

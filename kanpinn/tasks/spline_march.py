@@ -116,13 +116,13 @@ def first_state(space: FunctionSpace, time: float) -> SplineState:
     """Return the state at the initial time: the initial values, projected onto functions of space.
 
     Args:
-        space: the functions. If the points with kinks of the initial values are known, the state
-            also has the times for which errors last.
+        space: the functions. For several coordinates, or if the points with kinks of the initial
+            values are known, the state also has the times for which errors last.
         time: the initial time.
     """
     (state, errors), lasting = space.initial(), None
     system, functions = space.system, space.system.space
-    if space.kinks is not None:
+    if space.kinks is not None or len(space.breaks) > 1:
         low, high = space.surrogate.domain.time_span
         lifetimes = system.lifetimes(system.interior.linearised(*system.at_start(time, state)))
         lasting = (lifetimes / (high - low)).clamp_max(1.0)
@@ -216,7 +216,8 @@ class SplineMarch(TimeState[SplineAttempt]):
                 tries -= 1
                 finer = first_state(state.regraded(state.felt, self.aim), time)
                 if finer.change > state.change / 2:  # at kinks errors do not fall like h^(k + 1)
-                    finer = first_state(state.regraded(state.felt, self.aim, smooth=False), time)
+                    aim = max(self.tolerated, state.change / 4)
+                    finer = first_state(state.regraded(state.felt, aim, smooth=False), time)
                 state = finer
         self._go_on(state)
         self.limited = self.settings.windows is None and state.change > self.allowed
