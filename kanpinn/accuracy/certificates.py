@@ -1402,9 +1402,15 @@ def rigid_motions(mesh: Triangulation, shares: Array, like: Array) -> Array:
     if m == 1:
         return found
     away = mesh.corners - mesh.corners.mean(axis=1, keepdims=True)
-    size = np.sqrt((away**2).sum(axis=(1, 2)) / 12)  # the radius of gyration
-    x, y = np.moveaxis(np.einsum("qk,tkd->tqd", shares, away) / size[:, None, None], 2, 0)
+    away = away / gyration(mesh)[:, None, None]
+    x, y = np.moveaxis(np.einsum("qk,tkd->tqd", shares, away), 2, 0)
     return np.concatenate([found, np.stack([-y, x], axis=2)[:, :, None]], axis=2)
+
+
+def gyration(mesh: Triangulation) -> Array:
+    """Return the triangles' radii of gyration about their centres, (T,)."""
+    away = mesh.corners - mesh.corners.mean(axis=1, keepdims=True)
+    return np.sqrt((away**2).sum(axis=(1, 2)) / 12)
 
 
 def strain_of(mesh: Triangulation, rules: Rules, v: Array) -> Array:
@@ -1476,49 +1482,66 @@ def domain_constants(mesh: Triangulation, fixed: Array) -> Constants:
 
 
 def rigid_constants(mesh: Triangulation, fixed: Array) -> Constants:
-    """Return `Constants` for two fields, by a comparison with a rigid motion r in each triangle.
+    """Return `Constants` for two fields, by stresses that balance rigid motions of triangles.
 
-    On each triangle ‖∇(w - r)‖ ≤ K ‖ε(w)‖, see `korn_constants`. So ‖w - r‖ ≤ h K / π ‖ε(w)‖, with
-    the longest edge h, and w - r is bounded on the edges. This bounds the jumps of r at edges, with
-    r itself in place of the jump for components that are 0 on the boundary. The jumps bound r by
-    the least eigenvalue of a matrix.
+    On each triangle there is a rigid motion r with ‖∇(w - r)‖ ≤ K ‖ε(w)‖, see `korn_constants`, and
+    ‖w - r‖ ≤ N ‖ε(w)‖ with N = h K / π and the longest edge h. For each f that is a rigid motion in
+    each triangle, a stress σ with div σ = -f is computed, and κ is the largest ‖σ‖ / ‖f‖. If f is
+    the projection of w, then ‖f‖² = ∫ σ : ε(w), so that ‖f‖ ≤ κ ‖ε(w)‖ and C² = κ² + N². The
+    gradients of the motions r follow from their norms and the triangles' radii of gyration.
 
     Args:
-        mesh, fixed: as for `domain_constants`.
+        mesh: a coarse mesh of the domain, which is refined for C.
+        fixed: as for `domain_constants`.
 
-    Reference: Brenner, Korn's inequalities for piecewise H¹ vector fields (2004).
+    Reference: Liu and Oishi, Verified eigenvalue evaluation for the Laplacian over polygonal
+    domains of arbitrary shape (2013).
     """
-    korn, reach, count = korn_constants(mesh, 2), mesh.lengths.max(axis=1), len(mesh.areas)
-    line = np.stack([1 - (t := np.array([0.5 - 12**-0.5, 0.5 + 12**-0.5])), t], axis=1)
-    matrix, squares = np.zeros((3 * count, 3 * count)), np.zeros(len(mesh.ends))
-    traces = korn**2 * reach**2 / mesh.areas * (1 / math.pi**2 + 1 / math.pi)
-    np.add.at(squares, mesh.edges, traces[:, None] * mesh.lengths)
-    jumps = np.zeros((len(mesh.ends), 2, 2, 3 * count))
-    frames, inner = mesh.frames(2), mesh.piece < 0
-    for j in range(3):
-        edge, like = mesh.edges[:, j], np.zeros((count, 2, 2))
-        motions = (
-            rigid_motions(mesh, on_edge(line, j), like) / np.sqrt(mesh.areas)[:, None, None, None]
-        )
-        motions = np.where(mesh.reverse[:, j, None, None, None], motions[:, ::-1], motions)
-        motions = np.einsum("eij,eqrj->eqir", frames[edge], motions)
-        motions *= (fixed[edge] | inner[edge, None])[:, None, :, None]
-        motions *= np.sqrt(mesh.lengths[:, j] / 2 / squares[edge])[:, None, None, None]
-        sign = np.where(mesh.reverse[:, j], -1, 1)
-        for r in range(3):
-            jumps[edge, :, :, 3 * np.arange(count) + r] += sign[:, None, None] * motions[..., r]
-    rows = jumps.reshape(-1, 3 * count)
-    matrix = rows.T @ rows
-    inverse = np.linalg.inv(matrix)  # the mass matrix of the motions is 1
-    away = mesh.corners - mesh.corners.mean(axis=1, keepdims=True)
-    turn = 2 / ((away**2).sum(axis=(1, 2)) / 12)  # ∫ |∇r|² for the rotations
-    rotations = np.sqrt(turn)[:, None] * inverse[2::3, 2::3] * np.sqrt(turn)
-    if not np.isfinite(inverse).all() or np.linalg.eigvalsh(inverse)[0] <= 0:
+    by_piece = np.zeros((mesh.piece.max() + 2, 2), bool)
+    by_piece[mesh.piece] = fixed
+
+    def away(one: Triangulation) -> Array:
+        """Return N on each triangle of a mesh, (T,)."""
+        return korn_constants(one, 2) * one.lengths.max(axis=1) / math.pi
+
+    own = mesh
+    while len(own.triangles) < 32:
+        own = own.refined(away(own) > away(own).max() / 2)
+    fine, rules, count = own.split(), Rules(1, 2), len(own.areas)
+    shape, sides = (3 * count, rules.of["d"].shape[1]), (len(fine.ends), rules.edge["d"].shape[1])
+    data = MeshData(
+        diffusion=np.broadcast_to(np.eye(3), (*shape, 3, 3)),
+        reaction=np.zeros(shape),
+        source=np.zeros((*shape, 2)),
+        fixed=by_piece[fine.piece],
+        given=np.zeros((*sides, 2)),
+        robin=np.zeros(sides),
+        lost=np.zeros((5, 3 * count)),
+        lost_given=np.zeros((sides[0], 3)),
+        names=("x", "y"),
+        gap=np.zeros((3 * count, 1, 2)),
+        gap_given=np.zeros((sides[0], 1, 2)),
+    )
+    sources = np.zeros((3 * count, len(rules.shares), 2, count, 3))
+    for j in range(3):  # the order of `split`
+        shares = rules.shares @ np.stack([*np.eye(3)[[j, (j + 1) % 3]], np.full(3, 1 / 3)])
+        rigid = rigid_motions(own, shares, sources[:count, ..., 0, 0]).swapaxes(2, 3)
+        rigid = rigid / np.sqrt(own.areas)[:, None, None, None]
+        sources[j * count + np.arange(count), :, :, np.arange(count)] = rigid
+    loads = sources.reshape(*sources.shape[:3], -1)
+    stress, multiplier, _ = Discrete(fine, data, rules).flux(loads)
+    root = np.sqrt(fine.areas[:, None] * rules.weights)[..., None, None]
+    parts = zip("qs", (stress, multiplier), strict=True)
+    values = [np.einsum("qn,tnar->tqar", rules.of[name], one) for name, one in parts]
+    flat = [(root * one).reshape(-1, 3 * count) for one in (*values, loads)]
+    squares, works = flat[0].T @ flat[0], flat[1].T @ flat[2]
+    if not abs(squares - works).max() < 1e-6 * squares.max():  # if stresses are in equilibrium
         raise Unsuitable("the problem is not coercive: a rigid motion is free")
-    size, slope = (1.0001 * float(np.linalg.eigvalsh(one)[-1]) for one in (inverse, rotations))
-    # Each triangle has three edges.
-    friedrichs = float((korn * reach).max()) / math.pi + math.sqrt(3 * size)
-    return Constants(friedrichs, float(korn.max()) + math.sqrt(3 * slope))
+    largest = 1.0001 * float(np.linalg.eigvalsh(squares)[-1])
+    friedrichs = math.sqrt(largest + float(away(own).max()) ** 2)
+    motions = friedrichs + float(away(mesh).max())  # a bound of the motions r on the given mesh
+    slopes = math.sqrt(2) / float(gyration(mesh).min()) * motions
+    return Constants(friedrichs, float(korn_constants(mesh, 2).max()) + slopes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -1906,7 +1929,7 @@ def certificate(
         meshes.append(meshes[-1].refined(np.ones(len(meshes[-1].triangles), bool)))
     far, ended = (math.inf,) * 3, ""
     if count > 1:
-        unit = domain_constants(meshes[-1], reader(meshes[-1]).fixed)
+        unit = domain_constants(reader.coarse, reader(reader.coarse).fixed)
     while True:
         mesh, begun = meshes[-1], time.perf_counter()
         fine = mesh if count == 1 else mesh.split()

@@ -450,7 +450,7 @@ def test_korns_constants_hold_for_polynomials_on_triangles_and_in_a_clamped_squa
         assert 0.1 * known < most < known
     square = triangulated(elastic({}))
     clamped = rigid_constants(square, numpy.repeat(square.piece[:, None] >= 0, 2, axis=1))
-    assert clamped.korn > 2**0.5 and clamped.friedrichs > (2 / 5) ** 0.5 / numpy.pi
+    assert 2**0.5 < clamped.korn < 50 and (2 / 5) ** 0.5 / numpy.pi < clamped.friedrichs < 3
 
 
 def test_a_mesh_that_is_graded_to_a_vertex_is_conforming_and_nested():
