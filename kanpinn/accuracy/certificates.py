@@ -1532,11 +1532,14 @@ def rigid_constants(mesh: Triangulation, fixed: Array) -> Constants:
         sources[j * count + np.arange(count), :, :, np.arange(count)] = rigid
     loads = sources.reshape(*sources.shape[:3], -1)
     stress, multiplier, _ = Discrete(fine, data, rules).flux(loads)
-    root = np.sqrt(fine.areas[:, None] * rules.weights)[..., None, None]
-    parts = zip("qs", (stress, multiplier), strict=True)
-    values = [np.einsum("qn,tnar->tqar", rules.of[name], one) for name, one in parts]
-    flat = [(root * one).reshape(-1, 3 * count) for one in (*values, loads)]
-    squares, works = flat[0].T @ flat[0], flat[1].T @ flat[2]
+    mass = rules.of["q"].T @ (rules.weights[:, None] * rules.of["q"])
+    scaled = np.einsum("t,kn,tnar->tkar", fine.areas, mass, stress, optimize=True)
+    weighted = rules.weights[:, None] * rules.of["s"]
+    moments = np.einsum("t,qn,tqir->tnir", fine.areas, weighted, loads, optimize=True)
+    squares, works = (
+        left.reshape(-1, 3 * count).T @ right.reshape(-1, 3 * count)
+        for left, right in ((stress, scaled), (multiplier, moments))
+    )
     if not abs(squares - works).max() < 1e-6 * squares.max():  # if stresses are in equilibrium
         raise Unsuitable("the problem is not coercive: a rigid motion is free")
     largest = 1.0001 * float(np.linalg.eigvalsh(squares)[-1])
