@@ -459,12 +459,12 @@ def own_error(solution: Solution) -> float | None:
 
 
 def own_errors(solution: Solution) -> Errors | None:
-    """Return the error that an adaptive solve in cells has estimated; None for other networks.
+    """Return the error that a solve has estimated itself, see `Solution.own_estimate`.
 
     The absolute L2 error is the estimated relative error times the root mean square of the solution
-    at 1000 Sobol points. The H1 errors are NaN: the adaptive solve does not estimate them.
+    at 1000 Sobol points. The H1 errors are NaN: such solves do not estimate them.
     """
-    relative, nan = own_error(solution), math.nan
+    relative, nan = solution.own_estimate, math.nan
     if relative is None:
         return None
     values = solution(sample(solution.problem.domain, 1000, "sobol"))

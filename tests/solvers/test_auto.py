@@ -709,3 +709,18 @@ def test_marches_that_agree_have_at_least_the_errors_that_they_estimate(agreed, 
     solution = dataclasses.replace(solution, estimate=Estimate(guess, 0.1, 0.0))
     trial = Trial(first_choice(rod), solution, seconds=0.1).at_least_its_own()
     assert trial.error == pytest.approx(error * own)
+
+
+def test_a_march_has_the_error_that_it_estimates_until_a_comparison_confirms_it(monkeypatch):
+    rod = kp.Heat(kp.Box(x=(0, 1), t=(0, 1)), exact="exp(-t) * cos(3*x)")
+    march, poor = (
+        kp.solve(rod, network, method)
+        for network, method in ((kp.Windows(degree=5), kp.March(1e-3)), (kp.KAN([2, 1], 3), None))
+    )
+    first, second = (Trial(first_choice(rod), one, seconds=0.1) for one in (march, poor))
+    known = first.by_itself()
+    assert known.error == march.own_estimate and second.by_itself() is second
+    assert judge(known, second).first.error == pytest.approx(known.error)
+    monkeypatch.setattr("kanpinn.solvers.auto.search.finer_solution", lambda *_: None)
+    solution = kp.solve(rod, tolerance=1e-2, errors=False)
+    assert solution.estimated_error < 1e-2 and "no comparison" in solution.status

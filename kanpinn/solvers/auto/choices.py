@@ -394,16 +394,15 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
     if traits.energetic:
         yield Family("random inner functions, by the energy", tuple(_energies(traits)))
     if traits.marches:
-        yield Family(
-            "windows in time", _windows(traits, March), rate=10.0 if traits.dim < 3 else 4.0
-        )
+        rate = 10.0 if traits.dim < 3 else 8.0
+        yield Family("windows in time", _windows(traits, March), rate=rate)
     if traits.marches_in_cells:
         # On three evolutions in the plane no other network was as accurate after four minutes. The
         # tolerance of the last march is half the tolerance of the search, but at least 1e-14.
-        rough, rates = 1e-4, {"degree": 8, "cells": 2}
+        aims = [aim for aim in (1e-2, 1e-4, 1e-6) if aim > tolerance]
         marches = tuple(
-            _placing(CellWindows, traits, March(aim), aim ** (-3 / 9), **rates)
-            for aim in [rough] * (rough > tolerance) + [max(1e-14, 0.5 * tolerance)]
+            _placing(CellWindows, traits, March(aim), aim ** (-3 / 9), degree=8, cells=2)
+            for aim in (*aims, max(1e-14, 0.5 * tolerance))
         )
         yield Family("windows in time, cells in space", marches, rate=3.0)
     if traits.dim == 1 and traits.boxed:

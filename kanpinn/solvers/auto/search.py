@@ -143,13 +143,14 @@ class Trial:
         return replace(self, solution=replace(self.solution, estimate=estimate))
 
     def by_itself(self) -> "Trial":
-        """Return the trial with the errors that a solve in cells has estimated, or why it has not.
+        """Return the trial with the errors that a march or a solve in cells has estimated.
 
-        Trials with other networks are returned as they are.
+        If a solve in cells has not, the trial gets the reason. Other trials are returned as they
+        are.
         """
-        if not self.solution.network.estimates_error:
-            return self
         errors = error_estimate.own_errors(self.solution)
+        if errors is None and not self.solution.network.estimates_error:
+            return self
         _, _, reason = self.solution.status.partition(": ")
         why, _, _ = (reason or self.solution.status).partition(";")
         return self.estimated(errors, None, "" if errors else why)
@@ -328,10 +329,12 @@ def _by_residuals(
     decrease more slowly than residuals, most of all near a resonance. If the second residual is
     rounding error, the second error is √ρ times the first error. If the first residual is rounding
     error, both errors are d. No error is smaller than the machine epsilon. If the distance does not
-    measure the error, as for ρ > 0.7, the second error is not known. The first error then stays
-    the error of an earlier comparison; but it becomes unknown if the second residual is smaller
-    and the distance is more than three times that error. If the second trial is clearly the poorer
-    one, as another kind of network may be, the roles of the trials are exchanged.
+    measure the error, as for ρ > 0.7, the second error is not known, unless a march has estimated
+    it itself and the distance is at most three times the sum of both errors. The first error then
+    stays the error of an earlier comparison or the march's own; but it becomes unknown if the
+    second residual is smaller and the distance is more than three times that error. If the second
+    trial is clearly the poorer one, as another kind of network may be, the roles of the trials are
+    exchanged.
 
     Args:
         one: the first trial.
@@ -345,10 +348,13 @@ def _by_residuals(
             poorer, better = _by_residuals(other, one, turned, turned.contraction)
             return (better if math.isinf(one.error) else one), poorer
     if found.doubt:
-        refuted = ratio < 1 and not found.overfitted and found.norms.l2_relative > 3 * one.error
+        gap = 0.0 if found.overfitted else found.norms.l2_relative
+        refuted = ratio < 1 and gap > 3 * one.error
         if one.solution.estimate is None or refuted:
             one = one.estimated(None, ratio, found.doubt)
-        return one, other.estimated(None, ratio, found.doubt)
+        if math.isinf(other.error) or gap > 3 * (one.error + other.error):
+            other = other.estimated(None, ratio, found.doubt)
+        return one, other
     larger, smaller = 1.0, 1.0
     if not found.is_rounding:
         larger = 1 / (1 - ratio)
@@ -467,8 +473,8 @@ class TrialSearch:
     second error is only a rough estimate, which may be 100 times too high. So if this estimate is
     within the tolerance, and also at the end of the search, the second solution is compared with a
     solution with 1.25 times the hidden units, as in `estimate_error`, provided that time is left.
-    Networks in cells estimate their own errors; if no time is left to compare a solution in cells
-    with a better one, the status is "stopped". For energies, ρ is the ratio of successive
+    Marches and solves in cells estimate their own errors; if no time is left to compare such a
+    solution with a better one, the status is "stopped". For energies, ρ is the ratio of successive
     distances, and the second error is ρ times the first error.
 
     An overfitted trial is repeated with more points. With noisy data, the search keeps the smallest
@@ -741,7 +747,8 @@ class TrialSearch:
             known: the trial before; None for the first trial.
             trial: the trial.
         """
-        begun, verdict = self.seconds, Verdict(None, trial.by_itself())
+        begun, trial = self.seconds, trial.by_itself()
+        verdict = Verdict(None, trial)
         alike = known is not None and known.choice.loss.form == trial.choice.loss.form
         if known is not None and alike and trial.is_minimum >= known.is_minimum:
             verdict = judge(known, trial)
@@ -829,8 +836,8 @@ class TrialSearch:
     def _finished(self, best: Trial) -> Solution:
         """Return the best trial's solution with the log, and a status by its estimated error.
 
-        A solution in cells that was not compared with a better solution does not get the status
-        "converged", since its error estimate is extrapolated.
+        A solution in cells or a march that was not compared with another solution does not get the
+        status "converged", since only its own solve has estimated its error.
         """
         if self.announce is not None:
             self.announce(best.choice, "kept", self.state)
@@ -842,12 +849,14 @@ class TrialSearch:
             if status.startswith(f"{FAILED}: the budget"):  # what was left of the budget
                 status = f"{FAILED}: the budget of {self.budget:g} s is too small for a first trial"
             return replace(solution, status=status)
-        ended, uncompared = "", UNCOMPARED in status
+        ended, known = "", solution.estimate
+        alone = solution.network.in_windows and known is not None and known.contraction is None
+        uncompared = alone or UNCOMPARED in status
         if self.left <= 0 or self.late or status.startswith(OUT_OF_TIME):
             ended = f"the budget of {self.budget:g} s ended the search"
             if not status.startswith(OVERFITTED):
                 solution = replace(solution, status=f"stopped: {ended}")
-        if solution.estimate is None:
+        if known is None:
             why = "its error is not known, since no other trial followed"
             return replace(solution, status=f"stopped: {why} ({ended or solution.status})")
         judged = error_estimate.judged_by_tolerance(solution, self.tolerance)
