@@ -19,6 +19,8 @@ polygons, slits and domains with holes, some with coefficients that jump, are so
 chosen. Finite elements on meshes that are graded to all corners know their solutions.
 `eigenvalues`: random eigenvalue problems of twenty kinds, whose eigenvalues are known, are solved
 with nothing chosen, also near a real or complex number.
+`evolutions`: random evolutions of twenty kinds, in one and two dimensions, with known solutions,
+some with data that contradict each other, are solved with nothing chosen.
 `budgets`: problems of fifteen kinds, with nothing chosen or with given networks, get random budgets
 from 2 to 60 s: nothing may exceed its budget by both 20 % and 5 s. Budgets are seconds of the
 processor here.
@@ -43,6 +45,7 @@ from hostile.bounds import bodies, certified
 from hostile.bounds import figures as bounded
 from hostile.drawn import figures as drawn
 from hostile.eigenvalues import figures as of_eigenvalues
+from hostile.evolutions import figures as of_evolutions
 from hostile.numbers import figures as numbered
 from hostile.sections import Section, measure
 
@@ -75,6 +78,13 @@ SECTIONS = {
         {
             "eigenvalues": (40, 5, "random eigenvalue problems"),
             "eigen_budget": (30, 2, "seconds of each search"),
+        },
+    ),
+    "evolutions": Section(
+        of_evolutions,
+        {
+            "evolutions": (40, 1, "random evolutions in one and two dimensions"),
+            "evolution_budget": (15, 2, "seconds of each search"),
         },
     ),
     "budgets": Section(budgets.figures, {"budgets": (100, 1, "random tasks with random budgets")}),
