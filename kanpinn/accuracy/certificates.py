@@ -1209,7 +1209,8 @@ class PartsOfBound:
     Args:
         misfit: ‖A^(-1/2) (q - A∇v)‖, plus bounds of what -div q + c s - f, the fluxes on sides and
             the errors of the data contribute, (T,).
-        lower: the L2 norm of √c (s - v), together with that of √α (λ - v) on sides, (T,).
+        lower: the L2 norm of √c (s - v), plus that of (-div q + c s - f) / √c where c is so large
+            that it is not in `misfit`, together with that of √α (λ - v) on sides, (T,).
         missed: Friedrichs' constant times the L2 norm of the largest error that c and the remaining
             convection b in `MeshData.lost` cause in the equation for v, (T,).
         extension: a bound of the energy norm of a function that is equal to u - v on sides with
@@ -1314,12 +1315,15 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
     divergence = np.einsum("tqab,aib->tqi", steep_q, rules.tensors)
     reaction = found.reaction[..., None]
     rest = found.source - reaction * values["s"] + divergence
-    misfit += korn * reach / math.pi / root * norm(rest)
     lost_f, lost_c, lost_a, drift, lost_rigid = data.lost
     steep = norm(gradient)
-    misfit += (korn * reach / math.pi * lost_f + lost_a * steep) / root
+    # What the equation misses is tested with w minus a rigid motion or, where c is large, with w.
+    rough, by_slopes = (norm(rest) + lost_f) / root, korn * reach / math.pi
+    by_values = root / np.sqrt(data.reaction.min(axis=1).clip(1e-300))
+    misfit += np.where(by_slopes < by_values, by_slopes, 0) * rough + lost_a * steep / root
     missed = friedrichs * (drift * steep + lost_c * norm(values["v"]) + lost_rigid)
-    lower = norm(np.sqrt(reaction.clip(0)) * (values["s"] - values["v"])) ** 2
+    lower = norm(np.sqrt(reaction.clip(0)) * (values["s"] - values["v"]))
+    lower = (lower + np.where(by_slopes < by_values, 0, by_values) * rough) ** 2
     square = (conormal * gradient).sum(axis=2) + found.reaction * (values["v"] ** 2).sum(axis=2)
     square = areas * (square @ rules.weights)
     rigid = np.einsum(

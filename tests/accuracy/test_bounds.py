@@ -453,6 +453,14 @@ def test_korns_constants_hold_for_polynomials_on_triangles_and_in_a_clamped_squa
     assert 2**0.5 < clamped.korn < 50 and (2 / 5) ** 0.5 / numpy.pi < clamped.friedrichs < 3
 
 
+def test_the_bound_is_near_the_error_where_the_reaction_dominates():
+    """What the equation misses is divided by √c, not multiplied by the size of a triangle."""
+    problem = known(lambda p, u: 1e6 * u.value - kp.laplacian(u))
+    found = certificate(problem, given(problem, problem.exact), most=10)
+    assert 1 <= found.total / found.distance[0] < 60
+    assert script("check_certificate").check(found.arrays())[0] >= found.total
+
+
 def test_a_mesh_that_is_graded_to_a_vertex_is_conforming_and_nested():
     mesh = triangulated(known(poisson, SQUARE - HOLE))
     mesh = mesh.refined(numpy.ones(len(mesh.triangles), bool))
