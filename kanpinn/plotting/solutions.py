@@ -376,7 +376,7 @@ def plot_unknown(
     Args:
         ax: the axes to draw in.
         solution: the solution of an inverse problem.
-        name: the name of the number.
+        name: the name of the parameter.
         limits: the limits of the vertical axis; by default all values are shown.
 
     Returns:
@@ -493,8 +493,8 @@ def figures(solution: Solution, fields: GridFields | None = None) -> Iterator[tu
     """Yield pairs of a name and a figure for a solution.
 
     The names are "solution", or "solution_u" for each field u of a system; "residuals" for a
-    system; "history" after several steps; "edges" for KANs; "unknowns" for unknown
-    numbers, and "interval_a" for the confidence intervals of a coefficient field a; "drifts" for
+    system; "history" after several steps; "edges" for KANs; "unknowns" for unknown parameters, and
+    "interval_a" for the confidence intervals of a coefficient field a; "drifts" for
     the relative changes of invariants over time; "cells" for cells in the plane; "streamlines" for
     flows in the plane. For solutions in time, "snapshots" has the fields over space at some times,
     and the figures of `evolution_figures` follow. Above two dimensions, a solution is drawn on a

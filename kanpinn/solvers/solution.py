@@ -644,9 +644,9 @@ class Solution(Solved):
     def _compare(
         self, density: Callable[..., Tensor] | None
     ) -> tuple[Callable[[Points], Tensor], float] | None:
-        """Return a density, evaluated for the better solution, as a function of points.
+        """Return a density of the better solution, as a function of points, and the error factor.
 
-        The error factor follows it; `_better` defines both. The result is None if there is no
+        The property `_better` has this solution and this factor. The result is None if there is no
         better solution.
 
         Args:

@@ -94,7 +94,10 @@ class GradedAxis:
 
     @cached_property
     def rule(self) -> tuple[Tensor, Tensor]:
-        """Gauss points, scaled to [-1, 1], and physical weights, (q,) each; p + 1 an interval."""
+        """A Gauss rule with p + 1 points in each interval: q points in [-1, 1], and q weights.
+
+        The sum of the weights is the length of the axis.
+        """
         unit, weights = (one.double() for one in gauss_legendre(self.degree + 1))
         widths = self.breaks.diff()[:, None]
         points = self.breaks[:-1, None] + unit * widths

@@ -39,8 +39,8 @@ class SplineState:
             element, (E,); None if the state is the end of a window with these functions.
         latest: the last window that has been solved, with these functions: the window that ends at
             this time, or a window that starts here and was not accepted; None at the initial time.
-        lasting: the fraction of the duration for which an error in each element lasts, (E,),
-            known at the initial time; None for the whole duration.
+        lasting: for each element the fraction of the evolution's duration after which an error in
+            it has decayed, (E,), computed at the initial time; None if errors last to the end.
     """
 
     time: float

@@ -160,7 +160,7 @@ def library(draw: Random, names: Sequence[str] = ()) -> Task:
 
 
 def unknown(draw: Random) -> Task:
-    """Unknown numbers or coefficients from data, with nothing chosen or as in the files."""
+    """Unknown parameters or coefficients from data, with nothing chosen or as in the files."""
     names = sorted(path.stem for path in PROBLEMS.glob("inverse_*.toml"))
     return library(draw, names)
 
