@@ -206,8 +206,10 @@ class Tape:
         Returns:
             scale · ∂r/∂coefficients, (n, parameters), stored by columns as LAPACK needs it.
         """
+        with torch.enable_grad():
+            total = scale * residual.sum()
         deltas = torch.autograd.grad(
-            scale * residual.sum(),
+            total,
             [product for _, _, product in self.records],
             retain_graph=retain,
             allow_unused=True,
