@@ -82,19 +82,19 @@ class Mesh:
         return np.where(self.reverse[..., None, None], values[:, :, ::-1], values)
 
 
-def negative(local, edges):
+def negative(local, edges, tries=0):
     """An upper bound of the number of negative eigenvalues of a sum of matrices, (T, 3, 3).
 
-    Edges at one distance from the first edge are a block; the sum is block tridiagonal. Minus a
-    multiple of the identity it is L D Lᵀ, but for errors smaller than this multiple. Sylvester's
-    law permits to count the negative eigenvalues of D instead.
+    Edges at one distance from one of them are a block; the sum is block tridiagonal. It is L D Lᵀ
+    plus a multiple of the identity, but for smaller errors. The negative eigenvalues of D are
+    counted (Sylvester). If errors are larger, distances are those from another edge.
     """
-    slack, blocks, found, missed = 2e-11 * abs(local).max(), 0, 0, np.zeros(3)
-    level, place = np.full(edges.max() + 1, -1), np.zeros(edges.max() + 1, int)
+    slack, found, missed = 1e-8 * abs(local).max(), 0, np.zeros(3)
+    level, place = np.full(edges.max() + 1, -2), np.zeros(edges.max() + 1, int)
+    level[tries * len(level) // 10], blocks = 0, 1
     while level.min() < 0:
-        fresh = np.zeros(len(level), bool)
-        fresh[edges[(level[edges] == blocks - 1).any(axis=1)]] = True
-        fresh &= level < 0
+        touched = edges[(level[edges] == blocks - 1).any(axis=1)]
+        fresh = np.isin(np.arange(len(level)), touched) & (level < 0)
         fresh[level.argmin()] |= not fresh.any()
         level[fresh], place[fresh], blocks = blocks, np.arange(fresh.sum()), blocks + 1
     rows, columns = np.repeat(edges, 3, axis=1).ravel(), np.tile(edges, 3).ravel()
@@ -114,8 +114,8 @@ def negative(local, edges):
         missed = np.maximum(missed, [x.max(initial=0) for x in sums])
         values, before = np.linalg.eigvalsh(after), after
         found += (values <= 1e-12 * abs(values).max()).sum()
-    require(missed.sum() < slack, "rounding errors of the factors of a matrix are too large")
-    return found
+    require(missed.sum() < slack or tries < 9, "rounding errors of a matrix are too large")
+    return found if missed.sum() < slack else negative(local, edges, tries + 1)
 
 
 def form(weights, left, right):

@@ -11,8 +11,8 @@ from library import script
 from scipy.optimize import brentq
 
 import kanpinn as kp
-from kanpinn.accuracy.certificates import digest
-from kanpinn.accuracy.eigenvalue_bounds import eigenvalue_certificate
+from kanpinn.accuracy.certificates import Rules, digest
+from kanpinn.accuracy.eigenvalue_bounds import PencilReader, eigenvalue_certificate
 from kanpinn.pde.coefficients import Unsuitable
 
 
@@ -153,6 +153,20 @@ def test_a_script_with_numpy_alone_proves_intervals_and_finds_out_each_changed_a
     doubled["digest"] = numpy.array(digest(doubled))
     with pytest.raises(ValueError, match="not positive"):
         checker.check(doubled)
+
+
+@pytest.mark.parametrize("shift", [20.0, 150.0])
+def test_the_script_counts_negative_eigenvalues_by_blocks(shift):
+    mesh = PencilReader(L_SHAPE, Rules(4)).coarse
+    for _ in range(3):
+        mesh = mesh.refined(numpy.linalg.norm(mesh.corners, axis=2).min(axis=1) < 0.5)
+    slopes = 2 * numpy.roll(mesh.slopes, -2, axis=1)
+    local = numpy.einsum("tia,tja,t->tij", slopes, slopes, mesh.areas)
+    local -= shift * numpy.eye(3) * mesh.areas[:, None, None] / 3
+    matrix = numpy.zeros((len(mesh.ends), len(mesh.ends)))
+    numpy.add.at(matrix, (mesh.edges[:, :, None], mesh.edges[:, None]), local)
+    found = script("check_eigenvalue_certificate").negative(local, mesh.edges)
+    assert found == (numpy.linalg.eigvalsh(matrix) < 0).sum() > 3
 
 
 @pytest.mark.parametrize(
