@@ -724,3 +724,21 @@ def test_a_march_has_the_error_that_it_estimates_until_a_comparison_confirms_it(
     monkeypatch.setattr("kanpinn.solvers.auto.search.finer_solution", lambda *_: None)
     solution = kp.solve(rod, tolerance=1e-2, errors=False)
     assert solution.estimated_error < 1e-2 and "no comparison" in solution.status
+
+
+def test_a_search_solves_a_nonlinear_system_in_time_by_marches_alone():
+    """Lorenz's attractor, to a tolerance that rounding forbids; a finer march is the reference."""
+    time = kp.Box(t=(0, 5))
+
+    def residual(p, x, y, z):
+        a, b, c = x.value, y.value, z.value
+        rates = 10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c
+        return tuple(kp.partial(u, "t") - rate for u, rate in zip((x, y, z), rates, strict=True))
+
+    start = [kp.Initial(time, 1.0, field=name) for name in "xyz"]
+    lorenz = Stated(time, residual, start, fields=("x", "y", "z"))
+    found = kp.solve(lorenz, tolerance=1e-16, budget=9)
+    exact, at = kp.solve(lorenz, kp.Windows(), kp.March(1e-14)), torch.linspace(0, 5, 99)[:, None]
+    gap = torch.dist(found(at.double()), exact(at.double())) / exact(at.double()).norm()
+    assert gap < min(1e-9, 3 * found.estimate.errors.l2_relative)
+    assert all(line.startswith(("Windows", "windows")) for line in found.log)

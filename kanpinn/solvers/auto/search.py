@@ -458,6 +458,9 @@ class TrialSearch:
     functions of one coordinate, linear inner functions, and inner functions that are found by
     variable projection.
 
+    Systems in time alone are solved in windows in time only, unless their first trial has failed:
+    least squares over all times have minima far from the solution of a nonlinear system.
+
     The families race. Each has a forecast from its own errors and seconds, see `Climb.needed`. The
     family with the least forecast goes on if the forecast is at most four times the time of the
     search so far; otherwise the next family makes its first trial. So a family that does not
@@ -639,6 +642,8 @@ class TrialSearch:
             for other in self.climbs:
                 other.learn(verdict.first)
             climb.see(verdict, planned)
+            if climb.family.alone:
+                self.climbs = [climb]
         climb.ended = climb.ended or late
 
     def _fitting(
@@ -1029,7 +1034,7 @@ class Climb:
 def next_turn(climbs: Sequence[Climb], search: TrialSearch) -> tuple[Climb, float] | None:
     """Return the family that makes the next trial, and its share of the time left.
 
-    The first trial of a family gets half of the time left if networks of other kinds are to come.
+    The first trial of a family gets half of the time left if networks of other kinds may follow.
 
     Args:
         climbs: the climbs of all families, in the order of their first trials.
@@ -1045,7 +1050,7 @@ def next_turn(climbs: Sequence[Climb], search: TrialSearch) -> tuple[Climb, floa
     soonest = min(needed, default=math.inf)
     if fresh and soonest > max(least, patience * search.seconds):
         kinds = {climb.family.choices[0].kind for climb in (*fresh, *tried)}
-        return fresh[0], 0.5 if len(kinds) > 1 else 1.0
+        return fresh[0], 0.5 if len(kinds) > 1 and not fresh[0].family.alone else 1.0
     if math.isfinite(soonest):
         return tried[needed.index(soonest)], 1.0
     return (min(tried, key=lambda climb: climb.loss), 1.0) if tried else None
