@@ -460,9 +460,9 @@ def judge(seed: int, budget: float, smoke: bool = False) -> int:
 def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
     """Solve random evolutions, and compare with their known solutions."""
     first, budget = 1000 * options.seed, float(options.evolution_budget)
-    if options.smoke:  # the draws of all kinds, and a solve
-        for seed in range(len(KINDS)):
-            drawn(seed)
+    if options.smoke:  # draws of all kinds, 74 the first of hot sides, and a solve
+        for seed in (*range(len(KINDS)), 74):
+            drawn(seed).truth(True)
     rows: list[dict[str, Any]] = []
     for seed in range(first, first + options.evolutions):
         done = forked(partial(judge, seed, budget, options.smoke), 20 * budget + 200)
