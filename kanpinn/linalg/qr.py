@@ -3,6 +3,7 @@
 With several ranks (processes) each rank has some of the rows.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -390,7 +391,7 @@ def _over_ranks(factor: Tensor) -> Tensor:
     return whole(tree(padded[upper], combined))
 
 
-def undetermined(responses: Tensor, residual: float) -> float:
+def undetermined(responses: Tensor, residual: float, is_affine: bool) -> float:
     """Return the relative error that a residual permits in nearly singular directions.
 
     The responses are singular values of the inverse of a linearised problem. Without a nearly
@@ -400,21 +401,23 @@ def undetermined(responses: Tensor, residual: float) -> float:
     layer inside a domain, on which the boundary acts with exponentially small forces: a shift
     hardly changes the residual, so that different spaces may agree on the same wrong place.
 
-    The error is at most the largest response times the residual, if the layer is resolved. While it
-    is not, the response is too small: of 30 solutions with layers at wrong places (errors of 0.1 to
-    1) the products of response and residual were 3e-3 to 0.2, with responses from fourteen times
-    the following ones on. So products above 1e-4 are raised by `beyond_linear`, and where the
-    result is 1, ten times the following response is enough.
+    The error is at most the largest response times the residual. For a nonlinear equation this
+    holds only if the layer is resolved; otherwise the response is too small. In 30 solutions with
+    layers at wrong places (errors of 0.1 to 1) the products of response and residual were 3e-3 to
+    0.2, with responses from fourteen times the following ones on. So products above 1e-4 are raised
+    by `beyond_linear`, and where the result is 1, ten times the following response is enough.
 
     Args:
         responses: the singular values in descending order, (n,), divided by the norm of the
             solution.
         residual: the norm of the residual, rounding errors included.
+        is_affine: whether the equation is linear, so that the responses do not depend on the place
+            of a layer.
 
     Returns:
         The error; 0 without a nearly singular direction, 1 if the response is not resolved.
     """
-    few, resolved = 3, 1e-4
+    few, resolved = 3, math.inf if is_affine else 1e-4
     first, following = responses[:-1][:few], responses[1:][:few]
     error = min(beyond_linear(float(responses[0]) * residual, resolved), 1.0)
     gap = 50.0 if error < 1 else 10.0

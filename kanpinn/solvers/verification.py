@@ -805,9 +805,8 @@ def resonance(
     if not size:
         return Resonance(residual, coefficient, math.inf, 0.0)
     left = math.sqrt(found.fresh + found.rounding)
-    return Resonance(
-        residual, coefficient, left / residual / size, undetermined(responses / size, left)
-    )
+    error = undetermined(responses / size, left, linear.is_affine())
+    return Resonance(residual, coefficient, left / residual / size, error)
 
 
 def _value(_: Points, fields: Jet, *, field: int) -> Tensor:

@@ -257,7 +257,8 @@ def undetermined_error(solved: SolvedTree) -> float:
         samples = norms.coordinates(found.coefficients[:, :, fields])
     responses = torch.linalg.svdvals(samples) / (count**0.5 * solved.size)
     rounding = rounding_shares(system, solved.solution.coefficients[..., None])
-    return undetermined(responses, float((solved.unweighted.sum() + rounding.sum()).sqrt()))
+    residual = float((solved.unweighted.sum() + rounding.sum()).sqrt())
+    return undetermined(responses, residual, system.is_linear(found.one(0)))
 
 
 def with_means_of(solved: SolvedTree, better: SolvedTree) -> CellFunctions:

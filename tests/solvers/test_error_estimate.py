@@ -120,13 +120,14 @@ def test_a_layer_that_its_data_hardly_hold_in_place_has_no_small_error(viscosity
 def test_the_error_in_a_nearly_singular_direction_grows_steadily_with_the_residual():
     one, other = (torch.tensor([g, 1.0, 0.5, 0.3]) for g in (100.0, 15.0))
     residuals = [10.0**-n for n in range(9, 1, -1)]
-    errors = [undetermined(one, r) for r in residuals]
+    errors = [undetermined(one, r, False) for r in residuals]
     assert errors[:4] == pytest.approx([100 * r for r in residuals[:4]]) and errors[-1] == 1
+    assert undetermined(one, 1e-3, True) == pytest.approx(0.1)
     assert all(e >= 100 * r for e, r in zip(errors[:-1], residuals, strict=False))
     assert errors == sorted(errors)
-    assert undetermined(one, 3e-6) == pytest.approx(3e-4 * 9)
+    assert undetermined(one, 3e-6, False) == pytest.approx(3e-4 * 9)
     # While a layer is not resolved, its response is not much larger than the following ones.
-    assert [undetermined(other, r) for r in (1e-5, 1e-3)] == [0, 1]
+    assert [undetermined(other, r, False) for r in (1e-5, 1e-3)] == [0, 1]
 
 
 def test_a_large_error_of_a_nonlinear_equation_is_not_estimated_by_a_linear_one():
