@@ -9,10 +9,9 @@ import itertools
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-import numpy
 import torch
 from torch import Tensor
 
@@ -577,7 +576,6 @@ class Grid:
     Each cell has a Gauss rule with r points.
 
     Args:
-        low: the lower corner of the box, (d,).
         h: the lengths of the sides of a cell, (d,).
         shape: the number of cells along each axis, d equal numbers.
         points: the points of the Gauss rules of all cells that lie in the domain, (k, d).
@@ -590,7 +588,6 @@ class Grid:
             numbers b_i. In cells that are not `touched`, a_i is infinite and b_i is 0.
     """
 
-    low: Tensor
     h: Tensor
     shape: tuple[int, ...]
     points: Points
@@ -653,7 +650,7 @@ def grid_over(operator: Operator) -> Grid | None:
     lowest = tuple(torch.where(touched, a, math.inf) for a in least)
     highest = tuple(torch.where(touched, a, 0.0) for a in most)
     points = Points(coords[within], domain.names)
-    return Grid(low, h, shape, points, within, weights, touched, lowest, highest)
+    return Grid(h, shape, points, within, weights, touched, lowest, highest)
 
 
 def _diffusion(operator: Operator, coords: Tensor, within: Tensor) -> tuple[Tensor, Tensor]:
@@ -759,127 +756,6 @@ def residual_of(problem: Problem, jet: JetFunction, points: Points) -> Tensor:
     return torch.cat([problem.equation(p, jet(p, channels))[:, 0] for p in parts])
 
 
-@dataclass(frozen=True, eq=False)
-class Multilinear:
-    """A continuous function ψ that is multilinear in each cell of a grid.
-
-    Args:
-        grid: the grid of cells.
-        nodes: the values at the corners of the cells, (n + 1, …).
-    """
-
-    grid: Grid
-    nodes: Tensor
-
-    def at(self, coords: Tensor) -> Tensor:
-        """Return the values (n,) of the function at points (n, d)."""
-        rows, columns, weights = _interpolation(self.grid, coords)
-        values = torch.zeros(len(coords), dtype=torch.float64)
-        return values.index_add(0, rows, weights * self.nodes.flatten()[columns])
-
-    def norms(self) -> tuple[float, float, float]:
-        """Return ‖∇ψ‖, an upper bound of ‖A^½ ∇ψ‖, and ‖ψ‖ for this function ψ.
-
-        The norms are over all cells that may intersect the domain.
-        """
-        grid = self.grid
-        corners = torch.stack([self.nodes[place] for place in _corners(grid.shape)], dim=-1)
-        stiffness, mass = _element_matrices(grid)
-        forms = (((corners @ m) * corners).sum(dim=-1) for m in (*stiffness, mass))
-        *slopes, squares = (form[grid.touched] for form in forms)
-        weighed = [a[grid.touched] * s for a, s in zip(grid.most, slopes, strict=True)]
-        sums = (torch.stack(slopes), torch.stack(weighed), squares)
-        gradient, flux, value = (math.sqrt(float(part.sum())) for part in sums)
-        return gradient, flux, value
-
-
-def _corners(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
-    """Return slices of the array of nodes, for each of the 2^d corners that a cell has.
-
-    For example, the slices of the lower left corner select the nodes at the lower left corners of
-    all cells.
-
-    Args:
-        shape: the number of cells along each axis.
-    """
-    return list(itertools.product((slice(None, -1), slice(1, None)), repeat=len(shape)))
-
-
-def _element_matrices(grid: Grid) -> tuple[list[Tensor], Tensor]:
-    """Return the element matrices of multilinear functions ψ on a cell, (2^d, 2^d) each.
-
-    Returns:
-        The stiffness matrices of ∫ (∂_i ψ)² for each axis i, and the mass matrix of ∫ ψ².
-    """
-    unit = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
-    slope = [unit / h for h in grid.h]
-    mass = [(3 * torch.eye(2, dtype=torch.float64) - unit) * h / 6 for h in grid.h]
-    axes = range(len(grid.shape))
-    mixed = [[slope[i] if i == axis else mass[i] for i in axes] for axis in axes]
-    return [reduce(torch.kron, parts) for parts in mixed], reduce(torch.kron, mass)
-
-
-def _interpolation(grid: Grid, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sparse matrix that maps values at nodes to interpolated values at points.
-
-    The row is the number of the point, and the column is the number of the node. At a point outside
-    the grid, the function of the nearest cell continues.
-
-    Args:
-        grid: the grid of nodes.
-        coords: the points, (n, d).
-
-    Returns:
-        The row indices, the column indices and the values of the matrix's entries, (2^d n,) each.
-    """
-    d, counts = len(grid.shape), torch.tensor(grid.shape)
-    scaled = (coords - grid.low) / grid.h
-    cells = scaled.floor().long().clamp_min(0).minimum(counts - 1)
-    part = scaled - cells
-    strides = torch.tensor([math.prod(n + 1 for n in grid.shape[i + 1 :]) for i in range(d)])
-    rows, columns, weights = [], [], []
-    for corner in itertools.product((0, 1), repeat=d):
-        upper = torch.tensor(corner)
-        rows.append(torch.arange(len(coords)))
-        columns.append((cells + upper) @ strides)
-        weights.append(torch.where(upper.bool(), part, 1 - part).prod(dim=1))
-    return torch.cat(rows), torch.cat(columns), torch.cat(weights)
-
-
-def harmonic(grid: Grid, coords: Tensor, values: Tensor) -> Multilinear:
-    """Return a multilinear function ψ of small energy that nearly has given boundary values.
-
-    The function minimises ∫ A∇ψ·∇ψ over the cells that may intersect the domain, plus a large
-    multiple of the sum of the squared misfits at the boundary points.
-
-    Args:
-        grid: the grid of cells.
-        coords: n points of the boundary, (n, d).
-        values: the given values at these points, (n,).
-    """
-    from scipy.sparse import coo_array  # the imports take a tenth of a second
-    from scipy.sparse.linalg import spsolve
-
-    nodes = tuple(n + 1 for n in grid.shape)
-    index = torch.arange(math.prod(nodes)).view(nodes)
-    corners = torch.stack([index[place] for place in _corners(grid.shape)], dim=-1).flatten(0, -2)
-    outside = 1e-6 * float(torch.stack(grid.most).max())  # the weight of cells outside the domain
-    most = torch.stack(grid.most).clamp_min(outside).flatten(1)
-    stiffness, count = torch.stack(_element_matrices(grid)[0]), corners.shape[1]
-    entries = torch.einsum("ac,aij->cij", most, stiffness)
-    rows = corners[:, :, None].expand(-1, -1, count).flatten().numpy()
-    columns = corners[:, None, :].expand(-1, count, -1).flatten().numpy()
-    size = index.numel()
-    energy = coo_array((entries.flatten().numpy(), (rows, columns)), (size, size)).tocsr()
-    at, where, shares = (part.numpy() for part in _interpolation(grid, coords))
-    sampling = coo_array((shares, (at, where)), (len(coords), size)).tocsr()
-    stiff = 1e3 * float(entries.max())  # so large that misfits at these points are negligible
-    scale = float(values.abs().max())
-    right = stiff * (sampling.T @ (values / scale).numpy())
-    solved = spsolve((energy + stiff * (sampling.T @ sampling)).tocsc(), right)
-    return Multilinear(grid, scale * torch.from_numpy(numpy.asarray(solved)).view(nodes))
-
-
 @dataclass(frozen=True)
 class Extension:
     """Bounds of the norms of an extension φ of boundary values m into the domain.
@@ -898,19 +774,19 @@ class Extension:
 
 
 def extension(
-    operator: Operator, grid: Grid | None, sides: Sides, jet: JetFunction, met: Collection[int]
+    operator: Operator, sides: Sides, jet: JetFunction, met: Collection[int]
 ) -> Extension:
-    """Bound the norms of an extension φ = ψ + χ of boundary misfits m into the domain.
+    """Bound the norms of an extension φ of boundary misfits m into the domain.
 
-    A misfit m is the difference of a prescribed value and the value of an approximation. The
-    function ψ is multilinear in the cells, nearly harmonic, and has nearly the boundary values m.
-    The rest m - ψ has a largest absolute value M and a Lipschitz constant K on the boundary. It can
-    be extended to the whole space with the same K. This extension times max(0, 1 - d/δ) is χ, where
-    d is the distance from the boundary and δ = √3 M / K. Therefore |∇χ| ≤ K (1 - d/δ) + M/δ.
+    A misfit m is the difference of a prescribed value and the value of an approximation. It has a
+    Lipschitz constant K on the boundary, and can be extended to the whole space with the same K.
+    This extension times the factor max(0, 1 - d/δ), with the distance d from the boundary, is φ.
+    At a point at the distance r from a point y of the boundary, the extension is at most
+    |m(y)| + K r, and |∇φ| at most K (1 - d/δ) plus this number divided by δ. Among several lengths
+    δ the one is taken for which the bound of ‖∇φ‖ is smallest.
 
     Args:
         operator: the operator, with the domain and the diffusion A.
-        grid: the grid of cells; None above three dimensions.
         sides: the pieces of the boundary with prescribed values.
         jet: returns the jet of the approximation at points.
         met: the indices of the conditions that the approximation satisfies exactly.
@@ -923,9 +799,9 @@ def extension(
     """
     if all(number in met for _, number in sides.fixed):
         return Extension(0.0, 0.0, 0.0, 0.0)
-    if grid is None:
-        raise Unsuitable("boundary values must be built in above three dimensions")
     problem, count, domain = operator.problem, 2048, operator.problem.domain
+    if domain.dim > 3:
+        raise Unsuitable("boundary values must be built in above three dimensions")
     whole, places, values = sum(piece.measure for piece, _ in sides.fixed), [], []
     for index, (piece, number) in enumerate(sides.fixed):
         draws = max(16, round(count * piece.measure / whole))
@@ -939,24 +815,21 @@ def extension(
     largest = float(misfit.abs().max())
     if largest == 0:
         return Extension(0.0, 0.0, 0.0, 0.0)
-    psi = harmonic(grid, coords[::2], misfit[::2])  # ψ is tested at the other points
-    gradient, flux, value = psi.norms()
-    rest = misfit - psi.at(coords)
-    if (most := float(rest.abs().max())) == 0:
-        return Extension(largest, gradient, flux, value)
     apart = torch.cdist(coords, coords)
-    steepest = float(torch.where(apart > 0, (rest[:, None] - rest).abs() / apart, 0.0).max())
+    steepest = float(torch.where(apart > 0, (misfit[:, None] - misfit).abs() / apart, 0.0).max())
     apart.fill_diagonal_(math.inf)
     spacing = float(apart.amin(dim=1).quantile(0.99))
     inside = sample(domain, 4096, "sobol", torch.Generator().manual_seed(59)).coords
-    distance = (torch.cdist(inside, coords).amin(dim=1) - spacing).clamp_min(0)
-    width = math.sqrt(3) * most / steepest if steepest else math.inf
-    share = (1 - distance / width).clamp_min(0)
-    slopes = torch.where(share > 0, steepest * share + most / width, 0.0)
-    root = math.sqrt(domain.measure)
-    slope, height = (root * float(part.square().mean().sqrt()) for part in (slopes, most * share))
-    steep = math.sqrt(operator.largest_diffusion) * slope
-    return Extension(largest, gradient + slope, flux + steep, value + height)
+    distance, nearest = torch.cdist(inside, coords).min(dim=1)
+    size = (misfit[nearest].abs() + steepest * distance).clamp_max(largest)
+    distance, norms = (distance - spacing).clamp_min(0), []
+    for factor in 2.0 ** torch.arange(-2, 3.5, 0.5, dtype=torch.float64):
+        width = float(factor) * largest / steepest if steepest else math.inf
+        share = (1 - distance / width).clamp_min(0)
+        slopes = torch.where(share > 0, steepest * share + size / width, 0.0)
+        norms.append([float(part.square().mean().sqrt()) for part in (slopes, size * share)])
+    slope, height = (math.sqrt(domain.measure) * norm for norm in min(norms))
+    return Extension(largest, slope, math.sqrt(operator.largest_diffusion) * slope, height)
 
 
 def flux_bound(grid: Grid, operator: Operator, sides: Sides, residual: Tensor) -> float | None:
@@ -1138,7 +1011,7 @@ class Majorant:
         Raises:
             Unsuitable: if v misses boundary values in more than three dimensions.
         """
-        extended = partial(extension, self.operator, self.grid, self.sides)
+        extended = partial(extension, self.operator, self.sides)
         dual, misfit, measure = self._dual(v), extended(v.jet, v.met), self.problem.domain.measure
         best = self._remaining(dual, misfit)
         if finer is not None:

@@ -236,7 +236,7 @@ def test_the_flux_bounds_the_dual_norm_of_a_residual_on_any_domain():
 
 
 @pytest.mark.parametrize("order", [1, 4])
-def test_the_extension_has_nearly_the_least_energy(order):
+def test_the_extension_has_at_most_four_times_the_least_energy(order):
     """That of Re z^k on the unit disk is π k, and no extension has less."""
     problem = known(poisson, kp.Disk((0, 0), 1))
     operator = operator_of(problem)
@@ -246,9 +246,9 @@ def test_the_extension_has_nearly_the_least_energy(order):
             lambda t: t - torch.cos(order * torch.atan2(p.y, p.x))
         )
 
-    found = extension(operator, grid_over(operator), sides_of(problem, operator), missing, ())
+    found = extension(operator, sides_of(problem, operator), missing, ())
     assert found.largest == pytest.approx(1, abs=1e-4)
-    assert 1 <= found.flux / math.sqrt(math.pi * order) < 1.4
+    assert 1 <= found.flux / math.sqrt(math.pi * order) < 2
 
 
 def test_the_constants_are_those_of_the_least_eigenvalues():
