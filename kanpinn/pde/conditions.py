@@ -99,7 +99,6 @@ class Condition(ABC):
     data: ClassVar[tuple[str, ...]] = ()  # arguments that are numbers, formulas or functions
     is_at_boundary: ClassVar[bool] = False  # whether the points must be on a boundary
     is_natural: ClassVar[bool] = False  # whether minimisers of the energy satisfy the condition
-    is_initial: ClassVar[bool] = False  # whether the condition prescribes initial values
     fixes_constant: ClassVar[bool] = False  # whether adding a constant to u violates the condition
 
     _: KW_ONLY
@@ -148,6 +147,11 @@ class Condition(ABC):
         They are () for `Periodic`, which compares two points, and for `Observed`.
         """
         return ()
+
+    @property
+    def is_initial(self) -> bool:
+        """True if all of `pieces` are at the lower end of the last coordinate, the time."""
+        return bool(self.pieces) and all(p.side == (len(p.names) - 1, False) for p in self.pieces)
 
     @property
     def mass(self) -> Callable[..., Tensor | tuple[Tensor, ...]] | None:
@@ -787,7 +791,6 @@ class Initial(Condition):
 
     data: ClassVar = ("value", "rate")
     is_at_boundary: ClassVar[bool] = True
-    is_initial: ClassVar[bool] = True
     fixes_constant: ClassVar[bool] = True
 
     @property

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer, of_class
 from kanpinn.geometry import Box
-from kanpinn.jets import Jet
+from kanpinn.jets import Jet, Linearised, coefficients_along, random_jets
 from kanpinn.networks.basis import Basis, BSplines
-from kanpinn.networks.constraints import at_start, choose_imposition, periodic_axes, refuse_unfit
+from kanpinn.networks.constraints import choose_imposition, periodic_axes, refuse_unfit
 from kanpinn.networks.kan import KAN, KANLayer, ProductLayer
 from kanpinn.networks.layer import Layer, Sensitivities, Tape
 from kanpinn.networks.network import Imposition, Network
-from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, prescribed_data
+from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
 from kanpinn.spaces.jets_in_time import Inputs, by_windows
 
 
@@ -171,6 +171,22 @@ def like(member: Member, tensor: Tensor) -> Member:
     return copy.deepcopy(member).to(tensor.device, tensor.dtype)  # other networks share its tables
 
 
+def with_initial_rates(problem: BoundaryValueProblem) -> Tensor:
+    """Which of a problem's fields have a derivative in time in an initial condition, (m,).
+
+    Args:
+        problem: the problem, with m fields.
+    """
+    found = torch.zeros(len(problem.fields), dtype=torch.bool)
+    for condition in filter(lambda one: one.is_initial, problem.conditions()):
+        points, residual = condition.few_points(), condition.stacked_residual
+        jet, _ = random_jets(residual, points, len(found) + len(condition.numbers))
+        slopes, axis = Linearised.at(residual, points, jet).slopes, len(points.names) - 1
+        by_rate = coefficients_along(slopes, jet.channels, axis, order=1)
+        found |= (by_rate[..., : len(found)] != 0).any(dim=0).any(dim=0)
+    return found
+
+
 class NetworkOfWindows(Network, Generic[Member]):
     """A list of networks, one for each window of time; the scaled time is the last input.
 
@@ -180,7 +196,7 @@ class NetworkOfWindows(Network, Generic[Member]):
     Attributes:
         ends: the start of the first window and the ends of all windows in scaled time,
             (windows + 1,), from 0 up to 2.
-        order: the order of the equation in time, 2 if its initial data have rates, otherwise 1.
+        order: the order in time, 2 if initial conditions contain rates, otherwise 1.
     """
 
     ends: Tensor
@@ -228,7 +244,7 @@ class NetworkOfWindows(Network, Generic[Member]):
         return sum(layer.coefficients.numel() for layer in layers)
 
     def _take_order(self, problem: BoundaryValueProblem, form: str) -> None:
-        """Set the order in time for a problem: 2 with initial rates, 1 without.
+        """Set the order in time for a problem: 2 if conditions contain initial rates, otherwise 1.
 
         Args:
             problem: the problem.
@@ -240,11 +256,7 @@ class NetworkOfWindows(Network, Generic[Member]):
         """
         unusable = {"inputs": problem.inputs(), "enrichment": problem.enrichment()}
         refuse_unfit(problem, unusable, form, "a network in time windows")
-        data = prescribed_data(problem)
-        rates = {
-            any(datum.rate is not None for datum in data[f] if at_start(datum))
-            for f in problem.fields
-        }
+        rates = set(with_initial_rates(problem).tolist())
         if len(rates) > 1:
             raise InputError(
                 f"a network in time windows takes initial rates for all fields or for none, "

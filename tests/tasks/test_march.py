@@ -100,6 +100,18 @@ def test_a_solution_that_is_zero():
     assert solution(torch.tensor([[0.3, 0.4]], dtype=F)) == 0
 
 
+def test_a_search_marches_from_a_rate_that_a_constraint_prescribes():
+    start = kp.Constraint(
+        ROD.boundary["t_min"], lambda p, u: d(u, "t") - torch.sin(math.pi * p.x), field="u"
+    )
+    others = [kp.Initial(ROD, 0.0), kp.Dirichlet(ROD.boundary["x_min", "x_max"])]
+    string = Stated(ROD, lambda p, u: d(u, "t", "t") - d(u, "x", "x"), [start, *others])
+    found, points = kp.solve(string, tolerance=1e-8), sample(ROD, 99)
+    exact = torch.sin(math.pi * points.x) * torch.sin(math.pi * points.t) / math.pi
+    assert found.log[0].startswith("Windows")
+    assert torch.dist(found(points), exact) < 1e-7 * exact.norm()
+
+
 def squared(exact):
     """The square of the temperature is given at one end."""
     problem = warm(boundary={"x_min": "neumann", "x_max": "none"}, exact=exact)
