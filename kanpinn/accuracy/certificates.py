@@ -670,6 +670,8 @@ class Reader:
         found = [np.concatenate(part) for part in zip(*parts, strict=True)]
         found = [part.reshape(*coords.shape[:2], *part.shape[1:]) for part in found]
         for one in self.interfaces:
+            if one.coefficient is None:
+                raise Unsuitable("an interface has a law in place of a coefficient")
             given = values_of(one.coefficient, Points(flat, self.names), 1, "a").numpy()
             a = given.reshape(*coords.shape[:2], 1, 1) * np.eye(2)
             if not np.allclose(a, found[0], 1e-9, 1e-12 * abs(a).max()):

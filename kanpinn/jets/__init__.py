@@ -1,5 +1,12 @@
 """Jets, which hold a field's values and derivatives at points, and operators on them."""
 
+from kanpinn.jets.fluxes import Law as Law
+from kanpinn.jets.fluxes import Levels as Levels
+from kanpinn.jets.fluxes import derivatives as derivatives
+from kanpinn.jets.fluxes import div as div
+from kanpinn.jets.fluxes import fluxes_seen as fluxes_seen
+from kanpinn.jets.fluxes import jets_of_levels as jets_of_levels
+from kanpinn.jets.fluxes import normal_flux as normal_flux
 from kanpinn.jets.jet import SECOND_KINDS as SECOND_KINDS
 from kanpinn.jets.jet import Channels as Channels
 from kanpinn.jets.jet import Coordinates as Coordinates
@@ -30,7 +37,6 @@ from kanpinn.jets.linearised import random_jets as random_jets
 from kanpinn.jets.linearised import refusing_changes as refusing_changes
 from kanpinn.jets.operators import biharmonic as biharmonic
 from kanpinn.jets.operators import directional as directional
-from kanpinn.jets.operators import div as div
 from kanpinn.jets.operators import grad as grad
 from kanpinn.jets.operators import hessian as hessian
 from kanpinn.jets.operators import laplacian as laplacian

@@ -80,26 +80,6 @@ def hessian(u: Jet) -> Tensor:
     return full[..., 0] if full.shape[-1] == 1 else full
 
 
-def div(*components: Jet) -> Tensor:
-    """The divergence Σ_a ∂_a u_a, (n, 1): `div(u, v)`, or `div(u)` of a jet with d components.
-
-    Example:
-        >>> import torch
-        >>> import kanpinn as kp
-        >>> from kanpinn.jets import Channels, jet_of
-        >>> slopes = Channels(("x", "y"), gradient=True)
-        >>> kp.div(jet_of(lambda x: x**2, torch.tensor([[1.0, 2.0]]), slopes))
-        tensor([[6.]])
-    """
-    for u in components:
-        _require_jet(u, "div")
-    dim, count = components[0].channels.dim, sum(u.value.shape[1] for u in components)
-    if count != dim:
-        raise InputError(f"div needs {dim} components, the field has {count}")
-    gradient = torch.cat([_gradient(u) for u in components], dim=2)
-    return gradient.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True)
-
-
 def normal_derivative(u: Jet, p: Points) -> Tensor:
     """The normal derivative ∂u/∂n = n·∇u at points with outward unit normals, (n, m).
 

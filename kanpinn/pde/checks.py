@@ -760,32 +760,34 @@ def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
     for condition in probe.conditions:
         for piece in condition.pieces:
             p, weights = piece.quadrature(nodes)
-            flux = _normal_coefficient(equation, p) * values(condition.stacked_residual, p)
+            slopes = _normal_coefficient(condition.stacked_residual, p, 1)  # 1 without a law
+            ratio = _normal_coefficient(equation, p, 2) / slopes
+            flux = ratio * values(condition.stacked_residual, p)
             total -= float(weights @ flux)
             size += float(weights @ flux.abs())
     return total, size
 
 
-def _normal_coefficient(equation: ResidualFunction, p: Points) -> Tensor:
-    """Return the coefficient A of ∂²u/∂n² in the equation at boundary points, (n,).
+def _normal_coefficient(residual: ResidualFunction, p: Points, order: int) -> Tensor:
+    """Return the coefficient of the normal derivative ∂_n^r u in a residual at boundary points.
 
-    It is the equation's residual for u = s²/2 minus the residual for u = 0, where s is the distance
-    from the boundary along the normal.
+    It is the residual for u = s^r / r! minus the residual for u = 0, where s is the distance from
+    the boundary along the normal.
 
     Args:
-        equation: the residual of the equation, for one field.
-        p: the boundary points, with normals.
+        residual: the residual of an equation or a condition, for one field.
+        p: the n boundary points, with normals.
+        order: the order r of the derivative.
+
+    Returns:
+        (n,).
     """
-    normals = p.normals
-    assert normals is not None
+    normals = p.outward
 
-    def parabola(channels: Channels) -> Jet:
-        """Return the jet (values and derivatives) of s²/2 at the boundary points.
-
-        s is the distance from the boundary along the normal.
-        """
+    def power(channels: Channels) -> Jet:
+        """Return the jet (values and derivatives) of s^r / r! at the boundary points."""
         along = lambda x: ((x - p.coords) * normals).sum(dim=1, keepdim=True)  # noqa: E731
-        return jet_of(lambda x: along(x) ** 2 / 2, p.coords, channels)
+        return jet_of(lambda x: along(x) ** order / math.factorial(order), p.coords, channels)
 
-    channels, values = find_channels(lambda c: equation(p, parabola(c)), p.names)
-    return (values - equation(p, parabola(channels) * 0))[:, 0]
+    channels, values = find_channels(lambda c: residual(p, power(c)), p.names)
+    return (values - residual(p, power(channels) * 0))[:, 0]

@@ -18,7 +18,7 @@ from kanpinn.geometry import Boundary, Domain, Piece, Points
 from kanpinn.geometry.division import parts_inside
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import Collocation, sample
-from kanpinn.jets import Jet, directional, normal_derivative, stack_equations
+from kanpinn.jets import Jet, Law, directional, normal_derivative, normal_flux, stack_equations
 from kanpinn.pde.expressions import Expression
 
 
@@ -417,13 +417,64 @@ class Dirichlet(OnBoundary):
 
 
 @dataclass(frozen=True)
-class Neumann(OnBoundary):
-    """Neumann condition ∂u/∂n = value, with n the outward unit normal.
+class FluxCondition(OnBoundary):
+    """Base class of conditions on the normal flux, ∂u/∂n or the normal component of a law.
+
+    Args:
+        boundary: the boundary, or a part of it.
+        law: the flux as a function (p, u, …), as `div` takes it; None for ∇u.
+
+    Raises:
+        InputError: if the law is no function.
+    """
+
+    _: KW_ONLY
+    law: Law | None = None
+
+    is_natural: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_law(self)
+
+
+def check_law(condition: "FluxCondition | Interface") -> None:
+    """Refuse the law of a condition if it is neither None nor a function.
+
+    Raises:
+        InputError: naming the class of the condition.
+    """
+    if not (condition.law is None or callable(condition.law)):
+        raise InputError(
+            f"{type(condition).__name__}'s law must be a flux as a function (p, u, …), got "
+            f"{condition.law!r}"
+        )
+
+
+def flux_through(law: Law | None, p: Points, fields: Sequence[Jet]) -> Tensor:
+    """Return the normal component of a flux at n points with normals, (n, m) for m equations.
+
+    Args:
+        law: the flux, a function (p, u, …); None for ∇u of each field.
+        p: the points.
+        fields: the jets of the fields at the points.
+    """
+    if law is not None:
+        return normal_flux(law, p, fields)
+    return torch.cat([normal_derivative(f, p) for f in fields], dim=1)
+
+
+@dataclass(frozen=True)
+class Neumann(FluxCondition):
+    """Neumann condition ∂u/∂n = value or n · F = value, with n the outward unit normal.
 
     Args:
         boundary: the boundary, or a part of it.
         value: a number, a formula, or a function of points → (n, m) for m fields, or (n, 1); the
             function may use `p.normals`.
+        law: the flux F, the function (p, u, …) whose divergence `div` computes, such as the stress
+            of a fluid. The condition then prescribes n · F, with a value for each of its equations.
+            None for F = ∇u.
 
     Raises:
         InputError: for data that are no number, formula or function.
@@ -435,12 +486,15 @@ class Neumann(OnBoundary):
         >>> heated = kp.Neumann(box.boundary["y_min"], "sin(pi*x)")
         >>> insulated.surface, heated.surface
         (2.0, 1.0)
+        >>> def conduction(p, u):
+        ...     return (1 + u.value**2) * kp.grad(u)
+        >>> kp.Neumann(box.boundary["y_max"], -3.0, law=conduction).surface
+        1.0
     """
 
     value: Data = 0.0
 
     data: ClassVar = ("value",)
-    is_natural: ClassVar[bool] = True
 
     @property
     def needs_energy(self) -> bool:
@@ -448,19 +502,20 @@ class Neumann(OnBoundary):
         return self.value != 0
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return ∂u/∂n - value, (n, m)."""
-        flux = torch.cat([normal_derivative(f, p) for f in fields], dim=1)
+        """Return n · F - value, (n, m)."""
+        flux = flux_through(self.law, p, fields)
         return flux - values_of(self.value, p, flux.shape[1], "a Neumann value")
 
 
 @dataclass(frozen=True)
-class Robin(OnBoundary):
-    """Robin condition alpha u + beta ∂u/∂n = value, with n the outward unit normal.
+class Robin(FluxCondition):
+    """Robin condition alpha u + beta n · F = value, with n the outward unit normal.
 
     Args:
         boundary: the boundary, or a part of it.
         alpha, beta, value: each a number, a formula, or a function of points → (n, m) for m
             fields, or (n, 1).
+        law: the flux F, the function (p, u, …) whose divergence `div` computes; None for F = ∇u.
 
     Raises:
         InputError: for data that are no number, formula or function.
@@ -478,13 +533,12 @@ class Robin(OnBoundary):
     value: Data = 0.0
 
     data: ClassVar = ("alpha", "beta", "value")
-    is_natural: ClassVar[bool] = True
     fixes_constant: ClassVar[bool] = True
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return alpha u + beta ∂u/∂n - value, (n, m)."""
+        """Return alpha u + beta n · F - value, (n, m)."""
         u = torch.cat([f.value for f in fields], dim=1)
-        flux = torch.cat([normal_derivative(f, p) for f in fields], dim=1)
+        flux = flux_through(self.law, p, fields)
         alpha, beta, value = (
             values_of(getattr(self, name), p, u.shape[1], f"Robin's {name}") for name in self.data
         )
@@ -702,7 +756,7 @@ class TangentialDirichlet(ComponentDirichlet):
 
 @dataclass(frozen=True)
 class Interface(Condition):
-    """Flux condition (a ∂u/∂n)_outside - (a ∂u/∂n)_inside = flux on an interface.
+    """Flux condition n · F_outside - n · F_inside = flux on an interface, such as F = a ∇u.
 
     The interface is the boundary of a part of the domain, and the normal n points out of this part.
     The condition does not hold where the part's boundary lies on the boundary of the domain.
@@ -715,13 +769,16 @@ class Interface(Condition):
     Args:
         domain: the whole domain.
         on: the boundary of the part of the domain, or some pieces of this boundary.
-        coefficient: a, a number, a formula or a function of points; the values on the two sides of
-            the interface may differ.
+        coefficient: a of F = a ∇u: a number, a formula or a function of points; the values on the
+            two sides of the interface may differ. None with a law.
         flux: a number, a formula or a function of points, such as a heat source on the interface.
+        law: the flux F, the function (p, u, …) whose divergence `div` computes; it may jump at the
+            interface. None for F = a ∇u.
 
     Raises:
-        InputError: for an interface outside the domain, for data of another kind, and in a solve in
-            float32, in which the points on the two sides coincide.
+        InputError: for an interface outside the domain, for data of another kind, with both or none of
+            coefficient and law, and in a solve in float32, in which the points on the two sides
+            coincide.
 
     Example:
         >>> import kanpinn as kp
@@ -733,14 +790,18 @@ class Interface(Condition):
 
     domain: Domain
     on: Boundary
-    coefficient: Data
+    coefficient: Data | None = None
     flux: Data = 0.0
+    law: Law | None = None
 
     places: ClassVar = {"on": (Boundary,)}
     data: ClassVar = ("coefficient", "flux")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_law(self)
+        if (self.coefficient is None) == (self.law is None):
+            raise InputError("Interface takes either the coefficient a of a ∇u, or the law")
         pieces = parts_inside(self.domain, self.on.pieces)
         surface = Boundary(pieces).measure
         vars(self).update(sites=2, surface=surface)  # a point on each side
@@ -750,16 +811,17 @@ class Interface(Condition):
         return drawn.on_both_sides(self.domain.bounds)
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return (a ∂u/∂n)_outside - (a ∂u/∂n)_inside - flux for each of m fields, (rows, m).
+        """Return n · F_outside - n · F_inside - flux for each of m equations, (rows, m).
 
         A row belongs to two points of p: first the point inside, then the point outside. The flux
         is the mean of its values at the two points.
         """
         if torch.equal(p.coords[0::2], p.coords[1::2]):
             raise InputError(f"Interface needs float64: in {p.coords.dtype} its two sides coincide")
-        slopes = torch.cat([normal_derivative(u, p) for u in fields], dim=1)
-        m = slopes.shape[1]
-        across = values_of(self.coefficient, p, m, "Interface's coefficient") * slopes
+        across = flux_through(self.law, p, fields)
+        m = across.shape[1]
+        if self.coefficient is not None:
+            across = values_of(self.coefficient, p, m, "Interface's coefficient") * across
         flux = values_of(self.flux, p, m, "Interface's flux")
         return across[1::2] - across[0::2] - (flux[1::2] + flux[0::2]) / 2
 

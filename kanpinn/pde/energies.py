@@ -13,7 +13,6 @@ then no conditions are derived.
 Reference: Courant and Hilbert, Methods of Mathematical Physics I (1953), chapter IV.
 """
 
-import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -30,8 +29,10 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.jets import (
     Channels,
     Jet,
+    Levels,
     MissingChannel,
-    partial,
+    derivatives,
+    jets_of_levels,
     random_jets,
     refusing_changes,
     stack_equations,
@@ -40,7 +41,6 @@ from kanpinn.pde.conditions import Condition, OnBoundary
 
 Density = Callable[..., Tensor]
 BoundaryEnergies = Sequence[tuple[Boundary, Density]]
-Levels = Sequence[Sequence[Tensor]]  # for each order r the derivatives of each field, (n, d^r)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +80,10 @@ class Integrand:
         traced = p.once(_traced, lambda: _traced(p))
         order, directions = 0, Channels(p.names)
         while True:
-            levels = [[_entry(_derivatives(u, r)) for u in fields] for r in range(order + 1)]
+            levels = [[_entry(derivatives(u, r)) for u in fields] for r in range(order + 1)]
             try:
                 with refusing_changes(what):
-                    values = density(traced, *_jets(levels, directions))
+                    values = density(traced, *jets_of_levels(levels, directions))
                 break
             except MissingChannel as missing:
                 needed = missing.needed
@@ -100,7 +100,7 @@ class Integrand:
         if values.shape[1] != 1:
             raise InputError(f"{what} must have shape (n, 1), got {tuple(values.shape)}")
         for r in range(order + 1, 2 * order + 1) if further else ():
-            levels.append([_entry(_derivatives(u, r)) for u in fields])
+            levels.append([_entry(derivatives(u, r)) for u in fields])
         return cls(values, traced.coords, levels, order)
 
     def slopes(self, of: Tensor) -> tuple[Tensor, Levels]:
@@ -149,50 +149,6 @@ def _traced(p: Points) -> Points:
 def _entry(part: Tensor) -> Tensor:
     """Return a copy of a tensor as a new node of autograd's graph, to differentiate by it."""
     return part.view_as(part) if part.requires_grad else part.detach().requires_grad_()
-
-
-def _derivatives(u: Jet, order: int) -> Tensor:
-    """Return all partial derivatives of one order of one field, (n, d^order).
-
-    Args:
-        u: the jet of the field.
-        order: the order.
-
-    Raises:
-        MissingChannel: if the jet does not contain these derivatives.
-    """
-    names = u.channels.names
-    if order == 0:
-        return u.value
-    by = functools.cache(functools.partial(partial, u))
-    orders = itertools.product(names, repeat=order)
-    return torch.cat([by(*sorted(which, key=names.index)) for which in orders], dim=1)
-
-
-def _jets(levels: Levels, directions: Channels) -> list[Jet]:
-    """Return the jets (values and derivatives) of fields from their partial derivatives.
-
-    Args:
-        levels: for each order r = 0, 1, … a list with a tensor (n, d^r) for each field, which holds
-            all its derivatives of order r.
-        directions: the directions along which the jets contain derivatives, too.
-    """
-    order, names = len(levels) - 1, directions.names
-    second = "hessian" if order > 1 else "none"
-    channels = directions | Channels(names, gradient=order > 0, second=second)
-    jets = []
-    for k, value in enumerate(levels[0]):
-        parts = [level[k][..., None] for level in levels[1:]] + [None, None]
-        lines = None
-        if channels.directions:
-            steps = value.new_tensor(channels.directions)
-            along = [levels[1][k] @ steps.T]
-            if channels.order > 1:
-                bends = levels[2][k].unflatten(1, (len(names), -1))
-                along.append(torch.einsum("nab,la,lb->nl", bends, steps, steps))
-            lines = torch.stack(along, dim=2)[..., None]
-        jets.append(Jet(channels, value, parts[0], parts[1], lines))
-    return jets
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,306 @@
+"""Divergences of jets and of fluxes, which are functions of points and fields.
+
+A flux F(x, u, ∇u, …) is differentiated by the chain rule: its total derivative along a coordinate
+is the derivative of F along the vector (e_i, ∂_i u, ∂_i ∇u, …), with the unit vector e_i of the
+coordinate. It is computed by forward-mode automatic differentiation and is exact.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from kanpinn._support.errors import InputError, calling
+from kanpinn.geometry import Points
+from kanpinn.jets.jet import Channels, Jet, MissingChannel
+from kanpinn.jets.operators import partial
+
+Law = Callable[..., Tensor | Sequence[Tensor]]  # a flux, a function (p, u, …)
+Levels = Sequence[Sequence[Tensor]]  # for each order r the derivatives of each field, (n, d^r)
+T = TypeVar("T")
+_seen: ContextVar["list[Flux] | None"] = ContextVar("_seen", default=None)
+
+
+def div(field: Jet | Law, *others: Jet | Points) -> Tensor:
+    """The divergence of a vector field, or of a flux that is a function of points and fields.
+
+    `div(u, v)`, or `div(u)` of a jet with d components, is Σ_a ∂_a u_a, (n, 1).
+
+    `div(flux, p, u)` is Σ_a d/dx_a F_a, where F = flux(p, u) may depend on the point and on the
+    values and derivatives of the fields, such as a coefficient times `grad(u)`. The flux is
+    differentiated automatically and exactly, with its coefficients. The sum is over the coordinates
+    of space: a component of F along the time t, which `grad(u)` has, is left out.
+
+    Args:
+        field: the jet of a field, or the flux: a function (p, u, …) with the arguments of a
+            problem's residual. It computes F from its own arguments, point by point, and F has to
+            be continuous. It returns a tensor (n, d) or, for m equations, (n, d, m) with the
+            components along the d coordinates on the second axis, or a tuple of these components,
+            (n, 1) or (n, m) each. Components along the coordinates of space alone are enough.
+        others: further jets of scalar fields; for a flux the n points, then the jets of the fields.
+
+    Returns:
+        (n, 1), or (n, m) for a flux of m equations.
+
+    Raises:
+        InputError: for other arguments, a jet without d components, or a flux of another shape.
+
+    Example:
+        >>> import torch
+        >>> import kanpinn as kp
+        >>> from kanpinn.jets import Channels, jet_of
+        >>> p = kp.Points(torch.tensor([[1.0, 2.0]]), ("x", "y"))
+        >>> kp.div(jet_of(lambda x: x**2, p.coords, Channels(p.names, gradient=True)))
+        tensor([[6.]])
+        >>> u = jet_of(lambda x: x[:, :1] ** 2, p.coords, Channels(p.names, second="hessian"))
+        >>> kp.div(lambda p, u: u.value * kp.grad(u), p, u)  # (2 x³)' at x = 1
+        tensor([[6.]])
+    """
+    if not isinstance(field, Jet) and callable(field):
+        match others:
+            case (Points() as p, *fields) if fields and all(isinstance(u, Jet) for u in fields):
+                return _divergence(field, p, fields)  # type: ignore[arg-type]
+        raise InputError(
+            "div takes a flux with its points and the jets of its fields, div(flux, p, u), got "
+            f"{', '.join(type(one).__name__ for one in others) or 'the flux alone'}"
+        )
+    for u in (field, *others):
+        if not isinstance(u, Jet):
+            raise InputError(
+                "div takes jets, or a flux as a function with its points and fields, "
+                f"div(flux, p, u), got {type(u).__name__}: the derivatives of a plain tensor are "
+                "not known"
+            )
+    jets: list[Jet] = [field, *others]  # type: ignore[list-item]
+    names, count = jets[0].channels.names, sum(u.value.shape[1] for u in jets)
+    if count != len(names):
+        raise InputError(f"div needs {len(names)} components, the field has {count}")
+    columns = [c for u in jets for c in u.components()]
+    terms = [partial(u, name) for u, name in zip(columns, names, strict=True)]
+    return functools.reduce(torch.add, terms)
+
+
+def normal_flux(flux: Law, p: Points, fields: Sequence[Jet]) -> Tensor:
+    """The normal component Σ_a n_a F_a of a flux at n boundary points, (n, m) for m equations.
+
+    Args:
+        flux: the flux F as in `div`.
+        p: the points, with normals. A component of the flux along the time is left out.
+        fields: the jets of the fields at the points.
+
+    Raises:
+        InputError: for a flux of another shape.
+    """
+    space = _space(p.names)
+    values = _components(flux, flux(p, *fields), p)
+    return torch.einsum("na,nam->nm", p.outward[:, space], values)
+
+
+@dataclass(frozen=True, eq=False)
+class Flux:
+    """A flux at n points as a function of the points and of all derivatives of its fields.
+
+    Args:
+        name: the name of the flux in messages.
+        law: the function (p, u, …) as in `div`.
+        p: the points.
+        levels: for each order r = 0, 1, … a list with a tensor (n, d^r) for each field, which holds
+            all its derivatives of order r.
+        directions: the directions along which the function takes derivatives of the fields.
+    """
+
+    name: str
+    law: Law
+    p: Points
+    levels: Levels
+    directions: Channels
+
+    @property
+    def entries(self) -> list[Tensor]:
+        """The tensors of all levels in one list."""
+        return [entry for level in self.levels for entry in level]
+
+    def at(self, coords: Tensor, *entries: Tensor) -> Tensor:
+        """Return the flux in space, (n, s, m), for s coordinates of space and m equations.
+
+        Args:
+            coords: points, (n, d).
+            entries: the derivatives of the fields at these points, in the order of `entries`.
+        """
+        p, m = Points(coords, self.p.names), len(self.levels[0])
+        p = p.with_numbers(self.p.numbers) if self.p.numbers else p
+        levels = [entries[i : i + m] for i in range(0, len(entries), m)]
+        with calling(self.name, f"points of the shape {tuple(coords.shape)}"):
+            try:
+                values = self.law(p, *jets_of_levels(levels, self.directions))
+            except MissingChannel as missing:
+                raise _Wider(missing) from None
+        return _components(self.law, values, p)
+
+
+class _Wider(InputError):
+    """Raised if a flux takes a derivative that is not among its levels."""
+
+    def __init__(self, missing: MissingChannel) -> None:
+        super().__init__("a flux takes a derivative that it does not have")
+        self.needed = missing.needed
+
+
+@contextmanager
+def fluxes_seen() -> Iterator[list[Flux]]:
+    """Collect the fluxes whose divergence `div` computes within the block, for checks of them."""
+    found: list[Flux] = []
+    token = _seen.set(found)
+    try:
+        yield found
+    finally:
+        _seen.reset(token)
+
+
+def _divergence(law: Law, p: Points, fields: Sequence[Jet]) -> Tensor:
+    """Return the divergence of a flux over the coordinates of space, (n, m); see `div`.
+
+    Raises:
+        MissingChannel: if derivatives are needed that the jets of the fields do not carry.
+    """
+    space, directions = _space(p.names), Channels(p.names)
+    axes, order = len(space), int(all(_has_second(u, space) for u in fields))
+    name = f"the flux {getattr(law, '__name__', type(law).__name__)}"
+    repeated = [p.coords.repeat(axes, 1)]  # the points once for each coordinate of space
+    units = torch.eye(len(p.names)).to(p.coords)[space].repeat_interleave(len(p), dim=0)
+    while True:
+        levels = [[derivatives(u, r) for u in fields] for r in range(order + 1)]
+        flux = Flux(name, law, p, levels, directions)
+        rates = [_rates(u, r, space) for r in range(order + 1) for u in fields]
+        primals = (*repeated, *(entry.repeat(axes, 1) for entry in flux.entries))
+        try:
+            changes = torch.func.jvp(flux.at, primals, (units, *rates))[1]
+            break
+        except _Wider as wider:
+            needed = wider.needed
+            if needed.derivative_order > 2:
+                raise InputError(
+                    f"{name} takes derivatives of order {needed.derivative_order}: the divergence "
+                    "is that of fluxes of values and of derivatives up to second order"
+                ) from None
+            order = max(order, needed.derivative_order)
+            directions = directions | Channels(
+                p.names, directions=needed.directions, order=needed.order
+            )
+    if (seen := _seen.get()) is not None:
+        seen.append(flux)
+    changes = changes.unflatten(0, (axes, -1))
+    return functools.reduce(torch.add, (changes[i, :, i] for i in range(axes)))
+
+
+def _has_second(u: Jet, space: Sequence[int]) -> bool:
+    """Return whether a jet carries all second derivatives along the coordinates of space."""
+    return u.second is not None and (u.channels.second == "hessian" or len(space) == 1)
+
+
+def _rates(u: Jet, order: int, space: Sequence[int]) -> Tensor:
+    """Return the rates of all derivatives of one order of a field along each coordinate of space.
+
+    A flux does not depend on derivatives by the time; their rates are 0 here.
+
+    Args:
+        u: the jet of the field.
+        order: the order r of the derivatives.
+        space: the indices of the s coordinates of space.
+
+    Returns:
+        (s n, d^r): for each coordinate, one after the other, n rows in the order of `derivatives`.
+    """
+    names, by = u.channels.names, functools.cache(functools.partial(partial, u))
+    zero = torch.zeros_like(u.value)
+    which = [*itertools.product(range(len(names)), repeat=order)]
+    columns = [
+        by(*(names[a] for a in sorted((axis, *axes)))) if {*axes} <= {*space} else zero
+        for axes in which
+        for axis in space
+    ]
+    return torch.cat([torch.cat(columns[i :: len(space)], dim=1) for i in range(len(space))])
+
+
+def _space(names: Sequence[str]) -> list[int]:
+    """Return the indices of the coordinates of space, which are those that are not the time t."""
+    return [i for i, name in enumerate(names) if name != "t"]
+
+
+def _components(law: Law, values: object, p: Points) -> Tensor:
+    """Return the values of a flux as one tensor (n, s, m), for s coordinates of space.
+
+    Args:
+        law: the flux, for messages.
+        values: what the flux returns.
+        p: the n points.
+
+    Raises:
+        InputError: for another shape.
+    """
+    space, n, d = _space(p.names), len(p), len(p.names)
+    if isinstance(values, tuple | list) and all(isinstance(one, Tensor) for one in values):
+        shapes = {tuple(one.shape) for one in values}
+        values = torch.stack([*values], dim=1) if len(shapes) == 1 else values
+    if isinstance(values, Tensor) and values.ndim == 2:
+        values = values[..., None]
+    if not isinstance(values, Tensor) or values.ndim != 3 or len(values) != n:
+        shape = tuple(getattr(values, "shape", ())) or type(values).__name__
+    elif values.shape[1] in (d, len(space)):
+        return values if values.shape[1] == len(space) else values[:, space]
+    else:
+        shape = tuple(values.shape[: 3 if values.shape[2] > 1 else 2])
+    raise InputError(
+        f"the flux {getattr(law, '__name__', type(law).__name__)} must have shape "
+        f"(n, {len(space)}) or (n, {len(space)}, equations) with n = {n} points here, got {shape}"
+    )
+
+
+def derivatives(u: Jet, order: int) -> Tensor:
+    """Return all partial derivatives of one order of one field, (n, d^order).
+
+    Args:
+        u: the jet of the field.
+        order: the order.
+
+    Raises:
+        MissingChannel: if the jet does not contain these derivatives.
+    """
+    names = u.channels.names
+    if order == 0:
+        return u.value
+    by = functools.cache(functools.partial(partial, u))
+    orders = itertools.product(names, repeat=order)
+    return torch.cat([by(*sorted(which, key=names.index)) for which in orders], dim=1)
+
+
+def jets_of_levels(levels: Levels, directions: Channels) -> list[Jet]:
+    """Return the jets (values and derivatives) of fields from their partial derivatives.
+
+    Args:
+        levels: for each order r = 0, 1, … a list with a tensor (n, d^r) for each field, which holds
+            all its derivatives of order r.
+        directions: the directions along which the jets contain derivatives, too.
+    """
+    order, names = len(levels) - 1, directions.names
+    second = "hessian" if order > 1 else "none"
+    channels = directions | Channels(names, gradient=order > 0, second=second)
+    jets = []
+    for k, value in enumerate(levels[0]):
+        parts = [level[k][..., None] for level in levels[1:]] + [None, None]
+        lines = None
+        if channels.directions:
+            steps = value.new_tensor(channels.directions)
+            along = [levels[1][k] @ steps.T]
+            if channels.order > 1:
+                bends = levels[2][k].unflatten(1, (len(names), -1))
+                along.append(torch.einsum("nab,la,lb->nl", bends, steps, steps))
+            lines = torch.stack(along, dim=2)[..., None]
+        jets.append(Jet(channels, value, parts[0], parts[1], lines))
+    return jets
