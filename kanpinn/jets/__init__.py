@@ -1,5 +1,6 @@
 """Jets, which hold a field's values and derivatives at points, and operators on them."""
 
+from kanpinn.jets.fluxes import Flux as Flux
 from kanpinn.jets.fluxes import Law as Law
 from kanpinn.jets.fluxes import Levels as Levels
 from kanpinn.jets.fluxes import derivatives as derivatives

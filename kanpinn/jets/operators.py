@@ -11,7 +11,6 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError

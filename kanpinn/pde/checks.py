@@ -19,7 +19,7 @@ boundary value problems for hyperbolic systems (1970).
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,26 +28,34 @@ import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError, of_class
-from kanpinn.geometry import Piece, Points
+from kanpinn.geometry import Boundary, Piece, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.quadrature import domain_rule
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import (
     CHANGES,
     Channels,
+    Flux,
     Jet,
     Linearised,
     ResidualFunction,
     find_channels,
+    fluxes_seen,
     jet_of,
     largest_of_orders,
     random_jets,
     stack_equations,
 )
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
+from kanpinn.pde.breaks import scan
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.symbols import BoundaryModes, modes
+
+LOST = (
+    "otherwise than its derivative by PyTorch says, as where detach(), .data or NumPy cut a value "
+    "off from its derivative: compute with tensors of PyTorch all the way"
+)
 
 
 def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None:
@@ -66,6 +74,8 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
     - Every field is determined completely, not only up to a constant, unless `free_constant`
       names the field.
     - The data of a pure Neumann problem balance (`imbalance`).
+    - Fluxes whose divergence is computed are functions of the fields and of the point alone, can be
+      differentiated, and jump at interfaces only (`flux_fault`).
     - The residuals at a point depend only on the point and on the jet (values and derivatives) of
       the fields at the point. The residuals do not change points or jets in place, and PyTorch can
       differentiate them with respect to the jet (`ProbedEquation.fault`).
@@ -184,6 +194,8 @@ class ProbedEquation:
                 f"{str(points.coords.dtype).removeprefix('torch.')}: convert neither fields nor "
                 "coordinates"
             )
+        if torch.equal(first, self.residual(points, self.jets[1])):
+            return "does not depend on the fields"
         if _differ(first, self.residual(points, jet)):
             return (
                 "has other values at each call, as random numbers have: draw them once, or make "
@@ -219,11 +231,7 @@ class ProbedEquation:
         rounding = 1e-8 * linear.values.abs()  # the rounding error of difference quotients
         if not bool((smooth & ((changes[0] - expected).abs() > 0.01 * size + rounding)).any()):
             return None
-        return (
-            "changes with the fields otherwise than its derivative by PyTorch says, as where "
-            "detach(), .data or NumPy cut a value off from its derivative: compute with tensors "
-            "of PyTorch all the way"
-        )
+        return f"changes with the fields {LOST}"
 
 
 def _differ(a: Tensor, b: Tensor) -> bool:
@@ -460,6 +468,13 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
         if condition.sites == 1 and (fault := trial.fault()):
             yield Fault(f"{condition.title}, {of_class(condition)}, {fault}")
     trials = (probe.equation, *probe.trials, *probe.masses)
+    for trial in trials if strong else ():
+        with fluxes_seen() as fluxes:
+            for jet in trial.jets:
+                trial.residual(trial.points, jet)
+        for both in zip(fluxes[: len(fluxes) // 2], fluxes[len(fluxes) // 2 :], strict=True):
+            if fault := flux_fault(probe, *both):
+                yield Fault(f"{both[0].name} in {name} {fault}")
     seen = {i for i, _ in enumerate(fields) if any(trial.sees(i) for trial in trials)}
     if strong and len(fields) > 1 and not any(c.measurements for c in probe.conditions):
         both = zip(probe.conditions, probe.trials, strict=True)
@@ -515,6 +530,82 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
                 yield Fault(text)
             else:
                 yield Fault(f"{text}, which limits the accuracy", is_sure=False)
+
+
+def flux_fault(probe: Probe, flux: Flux, other: Flux) -> str | None:
+    """Return the reason, as text, why the divergence of a flux is wrong; None if there is none.
+
+    Args:
+        probe: the problem.
+        flux, other: the flux at a few points, for two random jets of the fields.
+    """
+    x, entries, names = flux.p.coords, flux.entries, probe.domain.names
+    first, backwards = flux.at(x, *entries), torch.arange(len(x) - 1, 0, -1)
+    if torch.equal(first, flux.at(x, *other.entries)):
+        return "is no function of the fields: add its divergence to the source"
+    try:
+        local = flux.at(x[backwards], *(entry[backwards] for entry in entries))
+    except InputError:
+        local = first[:0]
+    if len(local) < len(backwards) or _differ(first[backwards], local):
+        return (
+            "uses values at points other than its own arguments, which are then constants for its "
+            "derivatives: compute everything that varies from p and the fields in its arguments"
+        )
+    if probe.time is not None:
+        hidden = [entry.clone() for entry in entries]
+        for k, entry in enumerate(hidden):
+            rank = k // len(flux.levels[0])  # the order of the derivatives in this entry
+            if rank:
+                view = entry.view(len(x), *(len(names),) * rank)
+                for axis in range(rank):
+                    view.select(axis + 1, probe.time).fill_(math.nan)
+        if bool((flux.at(x, *hidden).isnan() & ~first.isnan()).any()):
+            return (
+                f"depends on a derivative by {names[probe.time]}, such as in the norm of the whole "
+                "gradient: take the derivatives in space alone"
+            )
+    for axis, step in enumerate(1e-5 * probe.lengths):
+        unit = torch.zeros_like(x)
+        unit[:, axis] = 1.0
+        at = lambda coords: flux.at(coords, *entries)  # noqa: E731
+        slope = torch.func.jvp(at, (x,), (unit,))[1]
+        near, far = (
+            (at(x + s * step * unit) - at(x - s * step * unit)) / (2 * s * step) for s in (1, 2)
+        )
+        size = torch.stack([slope, near, far]).abs().amax(dim=0)
+        smooth = (near - far).abs() <= 1e-4 * size
+        rounding = 1e-8 * first.abs() / probe.lengths[axis]
+        if bool((smooth & ((near - slope).abs() > 0.01 * size + rounding)).any()):
+            return f"changes with {names[axis]} {LOST}"
+    return _jump(probe, (flux, other))
+
+
+def _jump(probe: Probe, fluxes: Sequence[Flux]) -> str | None:
+    """Return a text on a jump of a flux apart from interfaces; None if no jump is found.
+
+    Args:
+        probe: the problem.
+        fluxes: the flux for two random jets of the fields, which are taken as constant in space.
+    """
+    domain = probe.domain
+
+    def values(coords: Tensor) -> Tensor:
+        """The fluxes at points, (n, k)."""
+        found = (
+            one.at(coords, *(e[:1].expand(len(coords), -1) for e in one.entries)) for one in fluxes
+        )
+        return torch.cat([one.detach().flatten(1) for one in found], dim=1)
+
+    kinks = [piece for condition in probe.conditions for piece in condition.kinks]
+    apart = sample(Boundary(tuple(kinks)), 2**12).coords if kinks else None
+    jumps = scan(domain, values, 2**12 if domain.dim == 2 else 2**14, 31, "", apart).jumps
+    if not jumps:
+        return None
+    return (
+        f"{jumps[0].strip()}, where no condition says that its normal component is continuous: add "
+        "kp.Interface(domain, part.boundary, law=flux), with the part of the domain beyond the jump"
+    )
 
 
 @dataclass(frozen=True)

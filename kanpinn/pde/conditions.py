@@ -776,8 +776,8 @@ class Interface(Condition):
             interface. None for F = a ∇u.
 
     Raises:
-        InputError: for an interface outside the domain, for data of another kind, with both or none of
-            coefficient and law, and in a solve in float32, in which the points on the two sides
+        InputError: for an interface outside the domain, for data of another kind, with both or none
+            of coefficient and law, and in a solve in float32, in which the points on the two sides
             coincide.
 
     Example:

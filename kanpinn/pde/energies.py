@@ -135,8 +135,8 @@ class Integrand:
         by_coords, by_levels = self.slopes(of)
         change, d = by_coords[:, axis, None], self.coords.shape[1]
         for slopes, higher in zip(by_levels, self.levels[1:], strict=False):
-            for slope, derivatives in zip(slopes, higher, strict=True):
-                rate = derivatives.unflatten(1, (d, -1))[:, axis]
+            for slope, entry in zip(slopes, higher, strict=True):
+                rate = entry.unflatten(1, (d, -1))[:, axis]
                 change = change + (slope * rate).sum(dim=1, keepdim=True)
         return change
 
