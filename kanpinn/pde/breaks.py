@@ -149,7 +149,7 @@ def _steepest(
     none = found.new_full((count, found.shape[1]), -math.inf)
     top, negated = (none.scatter_reduce(0, number, each, "amax") for each in (found, -found))
     spans = torch.where(top >= -negated, top + negated, 0.0)
-    usual, steepness, where = _steepest_of(spans, found)
+    usual, steepness, where = steepest_of(spans, found)
     places, jumps, poles = [points[:0]], list[str | None](), list[str | None]()
     largest, filled = found.abs().amax(dim=0), steepness > 0
     for rank, (box, steepest) in enumerate(zip(where[filled], steepness[filled], strict=True)):
@@ -169,11 +169,15 @@ def _steepest(
                 jumps.append(_jump_between(domain, values, largest, near, scaled))
         except InputError:  # a source that is derived from `exact` fails next to a pole
             continue
-    both = (tuple(f"{what} {one}" for one in found if one is not None) for found in (jumps, poles))
-    return DataScan(torch.cat(places), *both)
+
+    def sentences(found: list[str | None]) -> tuple[str, ...]:
+        """The sentences about what was found."""
+        return tuple(f"{what} {one}" for one in found if one is not None)
+
+    return DataScan(torch.cat(places), sentences(jumps), sentences(poles))
 
 
-def _steepest_of(spans: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def steepest_of(spans: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the steepest boxes of a scan, at most 8.
 
     Args:

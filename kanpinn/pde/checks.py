@@ -468,13 +468,13 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
         if condition.sites == 1 and (fault := trial.fault()):
             yield Fault(f"{condition.title}, {of_class(condition)}, {fault}")
     trials = (probe.equation, *probe.trials, *probe.masses)
-    for trial in trials if strong else ():
+    for one in trials if strong else ():
         with fluxes_seen() as fluxes:
-            for jet in trial.jets:
-                trial.residual(trial.points, jet)
-        for both in zip(fluxes[: len(fluxes) // 2], fluxes[len(fluxes) // 2 :], strict=True):
-            if fault := flux_fault(probe, *both):
-                yield Fault(f"{both[0].name} in {name} {fault}")
+            for jet in one.jets:
+                one.residual(one.points, jet)
+        for flux, other in zip(fluxes[: len(fluxes) // 2], fluxes[len(fluxes) // 2 :], strict=True):
+            if fault := flux_fault(probe, flux, other):
+                yield Fault(f"{flux.name} in {name} {fault}")
     seen = {i for i, _ in enumerate(fields) if any(trial.sees(i) for trial in trials)}
     if strong and len(fields) > 1 and not any(c.measurements for c in probe.conditions):
         both = zip(probe.conditions, probe.trials, strict=True)

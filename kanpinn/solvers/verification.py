@@ -27,7 +27,7 @@ from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers.method import Balance
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.breaks import DataScan, scan_data
+from kanpinn.pde.breaks import DataScan, scan_data, steepest_of
 from kanpinn.pde.energies import Density, Integrand
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization, Loss
@@ -311,7 +311,7 @@ def misfit_of_spikes(discretization: Discretization) -> float:
         data = rows_of(term, surrogate, term.points, zero=True)
         whole = len(data) // stretch
         boxes = data[: whole * stretch].unflatten(0, (whole, stretch))
-        _, steepness, steepest = _steepest_of(boxes.amax(dim=1) - boxes.amin(dim=1), data)
+        _, steepness, steepest = steepest_of(boxes.amax(dim=1) - boxes.amin(dim=1), data)
         for box in steepest[steepness > 10].tolist():
             inside = term.points[box * stretch : (box + 1) * stretch]
             squares = rows_of(term, surrogate, inside).square().sum()
