@@ -209,6 +209,49 @@ def test_gradient_divergence_and_hessian_have_the_documented_shapes(sample_of_je
     assert apply(kp.hessian, scalar, sample_of_jet)[0].shape == (2, 3, 3)
 
 
+def stress(p, u, v):
+    slopes = torch.stack([kp.grad(u), kp.grad(v)], dim=2)
+    return (1 + p.x + slopes[:, :1, 0] * u.value)[:, None] * slopes
+
+
+FLUXES = {  # functions of points and of the first one or two components of `vector`
+    "of the gradient": (lambda p, u: (kp.grad(u) ** 2).sum(1, keepdim=True) ** 0.6 * kp.grad(u), 1),
+    "with coefficients": (lambda p, u: (torch.sin(p.x * p.z) + u.value**2) * kp.grad(u), 1),
+    "as a tuple": (lambda p, u: (partial(u, "y"), p.x * u.value, p.z), 1),
+    "of the Laplacian": (lambda p, u: kp.laplacian(u) * kp.grad(u), 1),
+    "of two equations": (stress, 2),
+}
+
+
+@pytest.mark.parametrize(("flux", "fields"), FLUXES.values(), ids=FLUXES)
+def test_the_divergence_of_a_flux_agrees_with_torch_func(flux, fields, sample_of_jet):
+    def components(x):
+        """The flux at one point, (3, equations)."""
+        jet = reference.jet_of_point(vector, x[None], XYZ)
+        values = flux(kp.Points(x[None], XYZ), *jet.components()[:fields])
+        values = torch.stack(values, dim=1) if isinstance(values, tuple) else values
+        return values.reshape(3, -1)
+
+    true = torch.stack(
+        [jacrev(components)(x).diagonal(dim1=0, dim2=2).sum(-1) for x in sample_of_jet]
+    )
+    p = kp.Points(sample_of_jet, XYZ)
+    found, _ = apply(lambda u: kp.div(flux, p, *u.components()[:fields]), vector, sample_of_jet)
+    assert reference.distance(found, true) < TOLERANCE * float(1 + true.abs().max())
+
+
+def test_a_flux_may_contain_a_divergence_and_takes_no_derivatives_by_the_time(sample_of_jet):
+    p, gradient = kp.Points(sample_of_jet, XYZ), lambda p, u: kp.grad(u)
+    flux = lambda p, u: kp.div(gradient, p, u) * kp.grad(u)  # noqa: E731
+    found, _ = apply(lambda u: kp.div(flux, p, u[0]), vector, sample_of_jet)
+    true, _ = apply(lambda u: kp.div(FLUXES["of the Laplacian"][0], p, u[0]), vector, sample_of_jet)
+    assert reference.distance(found, true) < TOLERANCE * float(1 + true.abs().max())
+    moving = Channels(("x", "t"), second="diagonal")
+    u = jet_of(lambda x: x[:, :1] ** 2 * x[:, 1:], sample_of_jet[:, :2], moving)
+    heat = kp.div(gradient, kp.Points(sample_of_jet[:, :2], moving.names), u)
+    assert reference.distance(heat, 2 * sample_of_jet[:, 1:2]) < TOLERANCE
+
+
 @pytest.mark.parametrize("kind", ["laplacian", "diagonal", "hessian"])
 def test_the_laplacian_is_the_same_from_each_kind_of_second_channel(kind, sample_of_jet):
     field = lambda rows: torch.stack([vector(row) for row in rows])  # noqa: E731
@@ -253,6 +296,9 @@ def test_what_is_not_carried_is_asked_for(sample_of_jet):
         kp.laplacian(u)
 
 
+ORIGIN = kp.Points(torch.zeros(2, 3, dtype=torch.float64), XYZ)
+
+
 @pytest.mark.parametrize(
     ("operator", "words"),
     [
@@ -261,6 +307,12 @@ def test_what_is_not_carried_is_asked_for(sample_of_jet):
         (lambda u: partial(u, *"xxxxx"), "1 to 4"),
         (lambda u: directional(u, (1.0, 0.0)), "3 numbers"),
         (lambda u: kp.div(u), "3 components"),
+        (lambda u: kp.div(kp.grad(u)), "got Tensor"),
+        (lambda u: kp.div(kp.grad), "got the flux alone"),
+        (lambda u: kp.div(lambda p, u: u.value, ORIGIN, u), r"must have shape \(n, 3\)"),
+        (lambda u: kp.div(lambda p, u: 1.0, ORIGIN, u), "got float"),
+        (lambda u: kp.div(lambda p: p.x, ORIGIN, u), "raises an exception"),
+        (lambda u: kp.div(lambda p, u: partial(u, *"xyz"), ORIGIN, u), "derivatives of order 3"),
         (lambda u: Channels(NAMES, second="trace"), "'trace'"),
         (lambda u: u.gradient[:, 0], r"write kp.grad\(u\)"),
     ],

@@ -405,3 +405,38 @@ def test_energies_without_an_equation_are_refused(changes, message):
 def test_conditions_that_couple_fields_are_refused():
     with pytest.raises(kp.InputError, match="couples the fields u, v"):
         stated(Twisted())
+
+
+def of_step(p, u):
+    return torch.where(p.x < 0.7, 1.0, 3.0) * kp.grad(u)
+
+
+def outside(p, u):
+    k = 1 + p.x**2
+    return kp.div(lambda q, w: k * kp.grad(w), p, u)
+
+
+@pytest.mark.parametrize(
+    ("domain", "residual", "message"),
+    [
+        (SQUARE, of_step, "flux of_step .* jumps at x = 0.7, y"),
+        (LINE, of_step, "flux of_step .* jumps at x = 0.7, "),
+        (SQUARE, lambda p, u: p.coords, "is no function of the fields"),
+        (SQUARE, lambda p, u: (1 + p.y).detach() * kp.grad(u), "changes with y otherwise"),
+        (FILM, lambda p, u: (kp.grad(u) ** 2).sum(1, keepdim=True), "depends on a derivative by t"),
+        (LINE, None, "uses values at points other than its own"),
+    ],
+)
+def test_fluxes_that_cannot_be_differentiated_are_refused(domain, residual, message):
+    equation = outside if residual is None else lambda p, u: kp.div(residual, p, u) - u.value
+    with pytest.raises(kp.InputError, match=message):
+        check_well_posed(stated(Stated(domain, equation, [kp.Dirichlet(domain.boundary)])))
+
+
+def test_at_an_interface_a_flux_may_jump():
+    part = kp.Box(x=(0, 0.7), y=(-1, 1))
+    conditions = [
+        kp.Dirichlet(SQUARE.boundary),
+        kp.Interface(SQUARE, part.boundary["x_max"], law=of_step),
+    ]
+    check_well_posed(stated(Stated(SQUARE, lambda p, u: kp.div(of_step, p, u), conditions)))
