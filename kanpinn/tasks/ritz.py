@@ -104,7 +104,9 @@ class RitzStage(Stage):
         if before is not None:
             coarse = self._space(self.level)
             start = space.prolonged(before, coarse)
-        accuracy = max(self.settings.accuracy, min(1e-5, 1e-3 * self.error))
+        accuracy = self.settings.accuracy
+        if math.isfinite(self.error):  # the first spaces are small, and their change is compared
+            accuracy = max(accuracy, min(1e-5, 1e-3 * self.error))
         values = system.solve(start, accuracy)
         function, left_out = space.in_cells(values, network.polynomials)
         network.assign(function)
@@ -117,7 +119,7 @@ class RitzStage(Stage):
             ratio = change / self.change if math.isfinite(self.change) else first
             ratio = min(max(ratio, least), most) if self.change else least
             factor = ratio / (1 - ratio)
-            self.change, self.error = change, factor * change + left_out / size
+            self.change, self.error = change, factor * change + left_out / size + accuracy
             network.compare_with(coarse.in_cells(before, network.polynomials)[0], factor)
             notes["estimated_error"] = self.error
         self.level, self.values = self.level + 1, values
@@ -206,7 +208,8 @@ class Ritz(Method):
     def accuracy(self) -> float:
         """The relative error, in the norm of the energy, that conjugate gradients may leave.
 
-        In spaces whose errors are larger they may leave a thousandth of the error before.
+        In spaces whose errors are larger they may leave a thousandth of the error before. What they
+        leave is a part of the estimated error.
         """
         return max(1e-12, min(1e-5, 1e-2 * self.tolerance))
 
