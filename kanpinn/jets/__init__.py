@@ -6,6 +6,7 @@ from kanpinn.jets.fluxes import Levels as Levels
 from kanpinn.jets.fluxes import derivatives as derivatives
 from kanpinn.jets.fluxes import div as div
 from kanpinn.jets.fluxes import fluxes_seen as fluxes_seen
+from kanpinn.jets.fluxes import is_recorded as is_recorded
 from kanpinn.jets.fluxes import jets_of_levels as jets_of_levels
 from kanpinn.jets.fluxes import normal_flux as normal_flux
 from kanpinn.jets.jet import SECOND_KINDS as SECOND_KINDS

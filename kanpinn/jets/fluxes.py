@@ -2,7 +2,7 @@
 
 A flux F(x, u, ∇u, …) is differentiated by the chain rule: its total derivative along a coordinate
 is the derivative of F along the vector (e_i, ∂_i u, ∂_i ∇u, …), with the unit vector e_i of the
-coordinate. It is computed by forward-mode automatic differentiation and is exact.
+coordinate. It is computed by automatic differentiation and is exact.
 """
 
 import functools
@@ -19,6 +19,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError, calling
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import Channels, Jet, MissingChannel
+from kanpinn.jets.linearised import refusing_changes
 from kanpinn.jets.operators import partial
 
 Law = Callable[..., Tensor | Sequence[Tensor]]  # a flux, a function (p, u, …)
@@ -167,37 +168,58 @@ def fluxes_seen() -> Iterator[list[Flux]]:
 def _divergence(law: Law, p: Points, fields: Sequence[Jet]) -> Tensor:
     """Return the divergence of a flux over the coordinates of space, (n, m); see `div`.
 
+    The flux is evaluated at s n points: at each point once for each of the s coordinates of space.
+    A backward pass for each equation then gives the slopes of all components along their own
+    coordinates.
+
     Raises:
         MissingChannel: if derivatives are needed that the jets of the fields do not carry.
     """
     space, directions = _space(p.names), Channels(p.names)
-    axes, order = len(space), int(all(_has_second(u, space) for u in fields))
+    copies, order = len(space), int(all(_has_second(u, space) for u in fields))
     name = f"the flux {getattr(law, '__name__', type(law).__name__)}"
-    repeated = [p.coords.repeat(axes, 1)]  # the points once for each coordinate of space
-    units = torch.eye(len(p.names)).to(p.coords)[space].repeat_interleave(len(p), dim=0)
+    recorded = is_recorded(fields)
     while True:
         levels = [[derivatives(u, r) for u in fields] for r in range(order + 1)]
         flux = Flux(name, law, p, levels, directions)
-        rates = [_rates(u, r, space) for r in range(order + 1) for u in fields]
-        primals = (*repeated, *(entry.repeat(axes, 1) for entry in flux.entries))
-        try:
-            changes = torch.func.jvp(flux.at, primals, (units, *rates))[1]
-            break
-        except _Wider as wider:
-            needed = wider.needed
-            if needed.derivative_order > 2:
-                raise InputError(
-                    f"{name} takes derivatives of order {needed.derivative_order}: the divergence "
-                    "is that of fluxes of values and of derivatives up to second order"
-                ) from None
-            order = max(order, needed.derivative_order)
-            directions = directions | Channels(
-                p.names, directions=needed.directions, order=needed.order
+        units = torch.eye(len(p.names)).to(p.coords)[space].repeat_interleave(len(p), dim=0)
+        rates = [units, *(_rates(u, r, space) for r in range(order + 1) for u in fields)]
+        with torch.enable_grad():
+            entries = [entry.repeat(copies, 1) for entry in (p.coords, *flux.entries)]
+            entries = [one if one.requires_grad else one.requires_grad_() for one in entries]
+            try:
+                with refusing_changes(name):
+                    values = flux.at(*entries).unflatten(0, (copies, -1))
+                break
+            except _Wider as wider:
+                needed = wider.needed
+        if needed.derivative_order > 2:
+            raise InputError(
+                f"{name} takes derivatives of order {needed.derivative_order}: the divergence "
+                "is that of fluxes of values and of derivatives up to second order"
             )
+        order = max(order, needed.derivative_order)
+        directions |= Channels(p.names, directions=needed.directions, order=needed.order)
     if (seen := _seen.get()) is not None:
         seen.append(flux)
-    changes = changes.unflatten(0, (axes, -1))
-    return functools.reduce(torch.add, (changes[i, :, i] for i in range(axes)))
+    with torch.enable_grad():
+        along = sum(values[i, :, i].sum(dim=0) for i in range(copies))
+        columns = []
+        for total in along.unbind() if along.requires_grad else ():
+            slopes = torch.autograd.grad(
+                total, entries, create_graph=recorded, retain_graph=True, materialize_grads=True
+            )
+            changes = (slope * rate for slope, rate in zip(slopes, rates, strict=True))
+            columns.append(functools.reduce(torch.add, (one.sum(dim=1) for one in changes)))
+        if not columns:  # the flux is constant
+            return torch.zeros_like(values[0, :, 0])
+        found = torch.stack(columns, dim=1).unflatten(0, (copies, -1)).sum(dim=0)
+    return found if recorded else found.detach()
+
+
+def is_recorded(fields: Sequence[Jet]) -> bool:
+    """Return whether autograd records computations with the jets of the fields."""
+    return torch.is_grad_enabled() and any(t.requires_grad for u in fields for t in u.parts())
 
 
 def _has_second(u: Jet, space: Sequence[int]) -> bool:

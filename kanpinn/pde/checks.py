@@ -565,17 +565,25 @@ def flux_fault(probe: Probe, flux: Flux, other: Flux) -> str | None:
                 f"depends on a derivative by {names[probe.time]}, such as in the norm of the whole "
                 "gradient: take the derivatives in space alone"
             )
-    for axis, step in enumerate(1e-5 * probe.lengths):
-        unit = torch.zeros_like(x)
-        unit[:, axis] = 1.0
-        at = lambda coords: flux.at(coords, *entries)  # noqa: E731
-        slope = torch.func.jvp(at, (x,), (unit,))[1]
+    traced = x.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        columns = flux.at(traced, *entries).flatten(1).unbind(dim=1)
+        slopes = [
+            torch.autograd.grad(one.sum(), traced, retain_graph=True, materialize_grads=True)[0]
+            if one.requires_grad
+            else torch.zeros_like(x)
+            for one in columns
+        ]
+    for axis, step in enumerate(torch.diag(1e-5 * probe.lengths)):
+        slope = torch.stack([one[:, axis] for one in slopes], dim=1)
         near, far = (
-            (at(x + s * step * unit) - at(x - s * step * unit)) / (2 * s * step) for s in (1, 2)
+            (flux.at(x + s * step, *entries) - flux.at(x - s * step, *entries)).flatten(1)
+            / (2 * s * step[axis])
+            for s in (1, 2)
         )
         size = torch.stack([slope, near, far]).abs().amax(dim=0)
         smooth = (near - far).abs() <= 1e-4 * size
-        rounding = 1e-8 * first.abs() / probe.lengths[axis]
+        rounding = 1e-8 * first.flatten(1).abs() / probe.lengths[axis]
         if bool((smooth & ((near - slope).abs() > 0.01 * size + rounding)).any()):
             return f"changes with {names[axis]} {LOST}"
     return _jump(probe, (flux, other))

@@ -32,6 +32,7 @@ from kanpinn.jets import (
     Levels,
     MissingChannel,
     derivatives,
+    is_recorded,
     jets_of_levels,
     random_jets,
     refusing_changes,
@@ -177,7 +178,7 @@ class Energy:
         Raises:
             InputError: if the density has another shape than (n, 1), or contains third derivatives.
         """
-        recorded, axes, fields = _recorded(columns), range(len(p.names)), len(self.fields)
+        recorded, axes, fields = is_recorded(columns), range(len(p.names)), len(self.fields)
         with torch.enable_grad():
             integrand = Integrand.at(self.density, p, columns, self.what, further=True)
             by_values, *others = integrand.slopes(integrand.density)[1][: integrand.order + 1]
@@ -268,11 +269,6 @@ class Energy:
         return [*essential, *natural]
 
 
-def _recorded(fields: Sequence[Jet]) -> bool:
-    """Return whether autograd records computations with the jets of the fields."""
-    return torch.is_grad_enabled() and any(t.requires_grad for u in fields for t in u.parts())
-
-
 @dataclass(frozen=True, eq=False)
 class Natural(OnBoundary):
     """The condition that the first variation of an energy vanishes on a part of the boundary.
@@ -325,7 +321,7 @@ class Natural(OnBoundary):
                 and for a density on the boundary that contains derivatives.
         """
         assert p.normals is not None
-        recorded = _recorded(columns)
+        recorded = is_recorded(columns)
         with torch.enable_grad():
             inside = Integrand.at(self.energy.density, p, columns, self.energy.what)
             residuals = [torch.zeros_like(value) for value in inside.levels[0]]
