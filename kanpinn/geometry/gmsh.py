@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.spatial import cKDTree
 
 from kanpinn._support.errors import InputError
@@ -22,7 +21,6 @@ from kanpinn.geometry.ball import coordinate_names
 from kanpinn.geometry.curves import TURN, Arc, Curve, Pair, Segment
 from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.surface import Surface
-from kanpinn.geometry.triangles import Triangles
 
 Ways = list[list[tuple[int, ...]]]
 HALVES: Ways = [[(0, 1, 2), (0, 2, 3)], [(0, 1, 3), (1, 2, 3)]]
@@ -82,7 +80,6 @@ class _Filling:
             (k, d + 1).
         faces: the node indices of the corners of the boundary's faces, (b, d): edges with the
             domain on their left, or triangles that are counter-clockwise seen from outside.
-        sides: the index of each boundary face among the k (d + 1) faces of all cells, (b,).
         names: the name of the boundary piece to which each face belongs, (b,).
         entities: Gmsh's number of the CAD curve or surface that contains each face, (b,); 0 if this
             curve or surface is unknown.
@@ -93,7 +90,6 @@ class _Filling:
     coords: np.ndarray
     cells: np.ndarray
     faces: np.ndarray
-    sides: np.ndarray
     names: tuple[str, ...]
     entities: np.ndarray
     middles: np.ndarray
@@ -121,7 +117,7 @@ def Mesh(
 
     The physical groups of curves in the plane, and of surfaces in space, are the pieces of the
     boundary; a group 7 without a name becomes "group_7". Groups inside the domain are ignored.
-    `quadrature` consists of Gauss rules on the triangles or tetrahedra.
+    `quadrature` of a solid consists of Gauss rules on the tetrahedra.
 
     Meshes have straight edges where the drawing has curves. In the plane the curves are restored:
     if a curve of the drawing has five or more nodes, all on one circle, its edges become one arc of
@@ -199,7 +195,6 @@ def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) ->
         label: the repr of the domain.
     """
     near = SAME * float(np.ptp(domain.coords[domain.cells.ravel()], axis=0).max())
-    centers = np.full((3 * len(domain.cells), 2), np.nan)
     curves: list[Curve] = []
     for path in _paths(domain):
         groups = groupby(path, key=lambda i: (domain.names[i], domain.entities[i]))
@@ -207,7 +202,6 @@ def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) ->
         for edges in _round_together(domain, [list(edges) for _, edges in groups], near):
             for edge, center in zip(edges, _centers(domain, edges, arcs, near), strict=True):
                 ends, name = domain.coords[domain.faces[edge]], domain.names[edge]
-                centers[domain.sides[edge]] = center
                 ((x, y), (u, v)), (cx, cy) = ends.tolist(), center.tolist()
                 if math.isnan(cx):
                     parts.append(Segment((x, y), (u, v), name, names))
@@ -217,9 +211,7 @@ def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) ->
                 last = first + _sweep((cx, cy), (x, y), (u, v))
                 parts.append(Arc((cx, cy), (radius, radius), 0.0, first, last, name, names))
         curves += _joined(parts, near)
-    corners = torch.from_numpy(domain.coords[domain.cells])
-    triangles = Triangles(corners, torch.from_numpy(centers).view(-1, 3, 2))
-    return Planar(tuple(curves), label=label, triangles=triangles if triangles.proper else None)
+    return Planar(tuple(curves), label=label)
 
 
 def _filling(mesh: "MshFile", rest: str) -> _Filling:
@@ -252,7 +244,7 @@ def _filling(mesh: "MshFile", rest: str) -> _Filling:
         index[j] = index[i]
     blocks = [replace(block, nodes=index[block.nodes]) for block in mesh.blocks]
     cells = _simplices([block for block in blocks if block.dim == dim], coords)
-    faces, sides = _boundary(cells)
+    faces = _boundary(cells)
     marks = _marks([one for one in blocks if one.dim == dim - 1], mesh.names)
     own = [marks.get(key, (None, 0)) for key in _keys(faces)]
     names = tuple(rest if name is None else name for name, _ in own)
@@ -263,7 +255,7 @@ def _filling(mesh: "MshFile", rest: str) -> _Filling:
             ends = _keys(block.nodes[:, [start, stop]])
             middles |= zip(ends, block.nodes[:, middle].tolist(), strict=True)
     between = np.array([middles.get(key, -1) for key in _keys(faces)])
-    return _Filling(coords, cells, faces, sides, names, entities, between)
+    return _Filling(coords, cells, faces, names, entities, between)
 
 
 def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
@@ -308,15 +300,14 @@ def _simplices(blocks: Sequence[Block], coords: np.ndarray) -> np.ndarray:
     return cells
 
 
-def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _boundary(cells: np.ndarray) -> np.ndarray:
     """Return the faces of triangles or tetrahedra that belong to a single cell.
 
     Args:
         cells: the node indices of the cells' corners, oriented positively, (k, d + 1).
 
     Returns:
-        The node indices of the corners of the b boundary faces, (b, d), and the index of each
-        boundary face among the k (d + 1) faces of all cells, (b,).
+        The node indices of the corners of the b boundary faces, (b, d).
 
     Raises:
         InputError: if cells overlap: more than two cells have a common face, or two cells are on
@@ -332,8 +323,8 @@ def _boundary(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if wrong:
         where = f"at {wrong} faces two elements are on the same side; one may be inverted"
         raise InputError(f"its elements overlap: {where}")
-    outer = np.flatnonzero(uses[number] == 1)
-    return faces[outer], outer
+    outer: np.ndarray = faces[uses[number] == 1]
+    return outer
 
 
 def _marks(

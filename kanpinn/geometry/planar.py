@@ -16,7 +16,7 @@ import shapely
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError, NumericalError, integer, number
+from kanpinn._support.errors import InputError, NumericalError, number
 from kanpinn._support.shapes import Column, Coords, Mask, Vector, Weights
 from kanpinn.geometry.box import Box
 from kanpinn.geometry.curves import (
@@ -36,7 +36,6 @@ from kanpinn.geometry.curves import (
 from kanpinn.geometry.domain import Boundary, Domain
 from kanpinn.geometry.points import Points
 from kanpinn.geometry.rules import gauss_legendre
-from kanpinn.geometry.triangles import Triangles
 
 # The distance within which ends of curves count as one point, relative to the coordinates.
 JOINT = 1e-9
@@ -88,7 +87,7 @@ class Slab:
     high: float
 
 
-def slab_rule(parts: Sequence[Slab], nodes: int) -> tuple[Coords, Weights]:
+def slab_rule(parts: Sequence[Slab], nodes: int, width: float = 0.0) -> tuple[Coords, Weights]:
     """Return points (n, 2) and positive weights (n,) of products of Gauss rules in slabs.
 
     A substitution in y removes square-root singularities at the ends of a slab.
@@ -96,12 +95,17 @@ def slab_rule(parts: Sequence[Slab], nodes: int) -> tuple[Coords, Weights]:
     Args:
         parts: the slabs.
         nodes: the number of nodes of each one-dimensional rule.
+        width: the width of the domain, for fewer nodes in y where the sides of a slab are straight
+            and shorter than a quarter of the width; 0 for `nodes` nodes in all slabs.
     """
     unit, weights = gauss_legendre(nodes)
     coords, areas = [], []
     for cell in parts:
-        size = cell.high - cell.low
-        share, along = _heights_rule(cell, unit, weights)
+        size, count = cell.high - cell.low, nodes
+        if width and not (cell.left.q or cell.right.q):
+            longest = size * max(1, abs(cell.left.p), abs(cell.right.p))
+            count = min(nodes, max(4, math.ceil(4 * nodes * longest / width)))
+        share, along = _heights_rule(cell, *gauss_legendre(count))
         y = cell.low + size * share
         left, right = cell.left.x(y)[:, None], cell.right.x(y)[:, None]
         x = left + (right - left) * unit
@@ -238,8 +242,6 @@ class Planar(Domain):
     Args:
         curves: the pieces of the boundary.
         label: the repr of the domain; None lists the curves.
-        triangles: triangles that fill the domain; `quadrature` then consists of Gauss rules on each
-            triangle. None for Gauss rules on horizontal slabs between the curves.
 
     Raises:
         InputError: if the curves do not form closed loops, cross each other, have different
@@ -255,7 +257,6 @@ class Planar(Domain):
 
     curves: tuple[Curve, ...]
     label: str | None = field(default=None, compare=False)
-    triangles: Triangles | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.curves:
@@ -361,20 +362,13 @@ class Planar(Domain):
         return torch.where(self.encloses(coords)[:, None], 1 / inverse, -1 / inverse)
 
     def quadrature(self, nodes: int) -> tuple[Points, Weights]:
-        """Return a rule with nodes² points in each slab, or about 4 nodes² points in all triangles.
+        """Return a rule with at most nodes² points in each horizontal slab between the curves.
 
         The points are in float64, with positive weights (n,) for n points.
         """
-        if self.triangles is None:
-            coords, weights = slab_rule(self._slabs, nodes)
-        else:
-            each = math.ceil(2 * integer("nodes", nodes) / len(self.triangles) ** 0.5)
-            coords, weights = self.triangles.rule(max(2, each))
+        (lx, ly), (hx, hy) = self._box
+        coords, weights = slab_rule(self._slabs, nodes, min(hx - lx, hy - ly))
         return Points(coords, self.names), weights * (self.measure / weights.sum())
-
-    @property
-    def simplices(self) -> int:
-        return 0 if self.triangles is None else len(self.triangles)
 
     @cached_property
     def sides(self) -> list[Side]:
