@@ -348,10 +348,9 @@ class SingularCorners:
 
     The second derivatives of r^λ are not square integrable for λ < 1, and then the least-squares
     functional has no minimum close to the solution. Therefore the least-squares rows (equations) of
-    each cell are multiplied by the power β of the cell's distance from the nearest corner. For
-    cells of the width h at a corner, the error far from the corner is like h^(2λ) for β ≥ 1, and
-    like h^(2(λ + β - 1)) for smaller β. On four domains with λ from 0.54 to 0.81 errors were least
-    for β from 1.25 to 1.75.
+    each cell are multiplied by the power β of the cell's distance from the nearest corner. Errors
+    far from a corner are like h^p for cells of the width h at the corner, see `rates`. On four
+    domains with λ from 0.54 to 0.81 errors were least for β from 1.25 to 1.75.
 
     This is for equations of second order whose solutions have square integrable first derivatives.
     In general, let o be the order of the equation, and let solutions of finite energy be like r^λ
@@ -422,6 +421,18 @@ class SingularCorners:
         their derivatives of the order o are square integrable.
         """
         return self.orders - 1 - self.centres
+
+    @property
+    def rates(self) -> Tensor:
+        """The power p for each corner: cells of the width h cause errors like h^p far away, (c,).
+
+        Residuals in these cells are like r^(λ - o), and a source at the distance r has an effect
+        like r^(c + m), with the margin m. So p is λ - c + m, but at most 2 (λ - c). For Laplace's
+        equation with given values p is 2 λ. With given fluxes and at interfaces p is λ, because
+        least squares do not make the integral of the residuals at a corner zero. Where cells and
+        solution are symmetric, the integral is zero, and errors are like h^(2λ).
+        """
+        return self.excess + torch.minimum(self.margins, self.excess)
 
     @property
     def strong(self) -> Tensor:
@@ -547,12 +558,12 @@ class SingularCorners:
     def pollution(self, geometry: CellGeometry) -> Tensor:
         """For each cell the ratio of the error that it causes everywhere to its own error, (N,).
 
-        A cell of the width h at a corner has an error like h^(λ+1), and causes an error like
-        h^(2λ) in the whole domain, so that its ratio is h^(λ-1) for λ < 1. Other cells have the
-        ratio 1. If c is not 0, the ratio is h^(λ - 2 c - 1).
+        A cell of the width h at a corner has an error like h^(λ+1), and causes an error like h^p in
+        the whole domain, with p from `rates`. So its ratio is h^(p - λ - 1) if that exceeds 1.
+        Other cells have the ratio 1.
         """
         parts = geometry.tree.widths.amax(dim=1)
-        growth = parts[:, None] ** (self.excess - self.centres - 1).clamp_max(0)
+        growth = parts[:, None] ** (self.rates - self.exponents - 1).clamp_max(0)
         ones = torch.ones_like(parts[:, None])
         return torch.cat([ones, torch.where(self.touched(geometry), growth, 1)], dim=1).amax(dim=1)
 
@@ -617,10 +628,8 @@ class SingularCorners:
         if chosen is not None:
             left, near, spare = max(self.least, min(self.contraction, left)), self.near, 0
             marked = touched & chosen.any(dim=1, keepdim=True)
-        # The error is the power 2 (λ + β - 1) of the width of cells at a corner.
-        rates = 2 * (self.excess + (self.powers - self.least_powers).clamp_max(0))
         deepest = torch.where(touched, level, 0).amax(dim=0)
-        goal = deepest + (-math.log2(left) / rates).ceil().long()
+        goal = deepest + (-math.log2(left) / self.rates).ceil().long()
         goal = torch.where(marked.any(dim=0), goal, 0)
         goal = goal.clamp_max(self.finest(geometry.tree) + spare)
 

@@ -349,10 +349,14 @@ def test_cells_at_an_edge_become_thin_and_stay_long():
 
 
 SQUARE = kp.Box(x=(-1, 1), y=(-1, 1))
-CROSS = (
-    kp.Box(x=(-1, 0), y=(-1, 1)).boundary["x_max"],
-    kp.Box(x=(-1, 1), y=(-1, 0)).boundary["y_max"],
-)
+
+
+def cross(at):
+    left, lower = kp.Box(x=(-1, at[0]), y=(-1, 1)), kp.Box(x=(-1, 1), y=(-1, at[1]))
+    return left.boundary["x_max"], lower.boundary["y_max"]
+
+
+CROSS = cross((0, 0))
 
 
 def divided(domain, a, *interfaces, values="x"):
@@ -367,8 +371,9 @@ def exponents_junctions(problem):
     return junctions(found.division, found.flux_sizes, found.conditions)
 
 
-def chequered(ratio):
-    return lambda p: torch.where(p.x * p.y > 0, p.x.new_tensor(ratio), 1.0)
+def chequered(ratio, at=(0.0, 0.0)):
+    first, second = at
+    return lambda p: torch.where((p.x - first) * (p.y - second) > 0, p.x.new_tensor(ratio), 1.0)
 
 
 @pytest.mark.parametrize("ratio", [161.4476387975881, 5.0])
@@ -419,20 +424,21 @@ def test_an_interface_that_ends_at_a_wall_with_a_flux_is_solved():
     assert error_of(solution) < 1e-4
 
 
-def kellogg(ratio):
-    """u = r^λ φ(θ) on a chequerboard: φ is even in quadrants with a = R and odd in the others."""
+def kellogg(ratio, at=(0.0, 0.0)):
+    """u = r^λ φ(θ) about `at` on a chequerboard: φ is even in quadrants with a = R, else odd."""
     power = 4 / math.pi * math.atan(ratio**-0.5)
 
     def exact(p):
-        angle = torch.atan2(p.y, p.x)
+        x, y = p.x - at[0], p.y - at[1]
+        angle = torch.atan2(y, x)
         sign = torch.where(angle < 0, -1.0, 1.0)  # φ(θ + π) = -φ(θ)
         angle = torch.where(angle < 0, angle + math.pi, angle)
         even = torch.cos(power * (angle - math.pi / 4))
         odd = -torch.sin(power * (angle - 3 * math.pi / 4)) / math.tan(power * math.pi / 4)
         shape = torch.where(angle < math.pi / 2, even, odd)
-        return sign * (p.x**2 + p.y**2) ** (power / 2) * shape
+        return sign * (x**2 + y**2) ** (power / 2) * shape
 
-    problem = divided(SQUARE, chequered(ratio), *CROSS, values=exact)
+    problem = divided(SQUARE, chequered(ratio, at), *cross(at), values=exact)
     problem.exact = exact
     return problem
 
@@ -440,6 +446,14 @@ def kellogg(ratio):
 def test_a_singular_solution_at_a_crossing_is_found():
     solution = solved_in_cells(kellogg(3.0), 4, 4, tolerance=3e-2, steps=20)  # λ = 2/3
     check_estimate(solution, 3e-2, 0.3)
+
+
+def test_errors_at_a_crossing_are_of_the_order_of_the_solution():
+    problem = kellogg(3.0, (0.13, 0.07))  # λ = 2/3; the cells at the crossing are not symmetric
+    coarse, fine = (solved_in_cells(problem, 5, 2, steps=steps) for steps in (1, 2))
+    error = error_of(fine)
+    assert math.log2(error_of(coarse) / error) / 10 == pytest.approx(2 / 3, abs=0.2)  # ten halvings
+    assert error < 3 * fine.history.column("indicated_error")[-1]
 
 
 class Clamped(kp.Problem):
