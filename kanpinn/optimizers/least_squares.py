@@ -360,7 +360,8 @@ class LeastSquaresStage(Stage):
         set_coefficients(layers, present + change)
         scale = (self.residuals.loss() - done.before) / change**2
         set_coefficients(layers, present)
-        if done.before <= (100 * torch.finfo(present.dtype).eps) ** 2 * scale < math.inf:
+        rounding = (100 * torch.finfo(present.dtype).eps) ** 2 * scale
+        if self.residuals.are_squares and done.before <= rounding < math.inf:
             return (
                 f"{CONVERGED}: no step lowers the loss {done.before:.3g}, which is rounding error"
             )

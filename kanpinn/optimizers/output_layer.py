@@ -80,7 +80,9 @@ def solve_output(
     """
     layers = residuals.surrogate.network.output_layers
     triangle = residuals.model(layers)
-    old, before = get_coefficients(layers), triangle.loss()
+    old = get_coefficients(layers)
+    # Where an energy hardly curves, the parts of its model are so large that they round its value.
+    before = triangle.loss() if residuals.are_squares else residuals.loss()
     # Solve for the coefficients, not their change: the minimum-norm coefficients are wanted.
     new, rank = triangle.solve(old, rcond)
     predicted, rounding = triangle.loss(new - old), rounding_of(residuals, triangle, new)

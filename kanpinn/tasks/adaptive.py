@@ -617,12 +617,13 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         """Shorten a Newton step that has made the least-squares functional ten times larger.
 
         The functional is infinite where the equation is not finite, such as log u at u < 0. If a
-        step of less than 1/64 would be left, the full step is taken, provided that the equation is
-        finite after it: near a local minimum of the functional, steps would become shorter and
-        shorter. With the rule of output layers (see `falls_short`), the flow behind a step at Re =
-        800 still changed by 19 % in step 31; with the present rule its error was 2e-3 in step
-        29. While unknown parameters change as well, functionals before and after the step cannot be
-        compared, and every step after which the equation is finite is taken in full.
+        step of less than 1/64 would be left, the full step is taken: near a local minimum of the
+        functional, steps would become shorter and shorter. But the full step is not taken if the
+        equation is not finite after it, or so large that its rounding errors exceed the residual
+        before the step. With the rule of output layers (see `falls_short`), the flow behind a step
+        at Re = 800 still changed by 19 % in step 31; with the present rule its error was 2e-3 in
+        step 29. While unknown parameters change as well, functionals before and after the step
+        cannot be compared, and every step after which the equation is finite is taken in full.
 
         Args:
             solved: the solution after the full step.
@@ -639,7 +640,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             return system.about.towards(full, share)
 
         share, _ = shortened(lambda share: system.misfit(after(share)), before)
-        if share >= least or (share and not math.isfinite(reached)):
+        useful = reached * torch.finfo(torch.float64).eps ** 2 <= before  # both are squares
+        if share >= least or (share and not useful):
             self.network.assign(after(share))
 
     def _better(self, solved: cell_errors.SolvedTree) -> cell_errors.SolvedTree:

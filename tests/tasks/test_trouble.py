@@ -303,6 +303,8 @@ def test_steps_are_shortened_until_the_loss_rises():
 
     assert shortened(loss_at, 1.0) == (1 / 8, 1 / 16) and tried == [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16]
     assert shortened(lambda share: 1 + share, 1.0) == (0, 1)
+    share, least = shortened(lambda share: (1 - 1e9 * share) ** 2, 1.0)
+    assert 0.5e-9 < share < 2e-9 and least < 1
     assert falls_short(1.0, 0.0, math.inf) and not falls_short(1.0, 0.0, 0.4)
 
 
@@ -316,6 +318,26 @@ def test_p_laplacian_as_an_energy_has_no_curvature_at_zero():
     solution = kp.solve(problem, network, loss=kp.Loss(form="energy"))
     middle = float(solution(torch.tensor([[0.5]]).double()))
     assert middle == pytest.approx(0.75 * 0.5 ** (4 / 3), abs=5e-3)
+
+
+def test_p_laplacian_with_hardly_any_curvature_at_zero():
+    """For p = 5 the first step from zero is 1e44 times too long in cells."""
+    p = 5.0
+
+    def energy(points, u):
+        return (d(u, "x") ** 2 + 1e-30) ** (p / 2) / p - u.value
+
+    x, q = torch.linspace(0, 1, 101, dtype=torch.float64)[:, None], p / (p - 1)
+    exact = (0.5**q - (x - 0.5).abs() ** q) / q
+
+    def strong(points, u):
+        return (p - 1) * (d(u, "x") ** 2 + 1e-30) ** (p / 2 - 1) * xx(u) + 1
+
+    problem = Stated(LINE, strong, dirichlet(LINE, 0.0), energy=energy)
+    minimum = kp.solve(problem, kp.KAN([1, 8, 1], degree=5, grid=4), loss=kp.Loss(form="energy"))
+    cells = kp.solve(problem, kp.Cells(degree=8), tolerance=1e-4)
+    assert minimum.success and (minimum(x) - exact).norm() < 1e-2 * exact.norm()
+    assert cells.success and (cells(x) - exact).norm() < 1e-4 * exact.norm()
 
 
 def test_a_breakdown_is_a_sentence_with_a_remedy():

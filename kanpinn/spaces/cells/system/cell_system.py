@@ -253,7 +253,7 @@ class CellSystem:
         values: dict[AnyTerm, Tensor] = {one: one.residuals(function)[..., None] for one in both}
         rows = (torch.from_numpy(self._of_group(group, values)) for group in self.groups)
         own = sum(float(one.square().sum()) for one in rows)
-        return float(summed([torch.tensor(own)])[0])
+        return float(summed([torch.tensor(own, dtype=torch.float64)])[0])
 
     @property
     def right_hand_sides(self) -> dict[AnyTerm, Tensor]:
