@@ -332,6 +332,7 @@ def on_edge(shares: Array, edge: int) -> Array:
 
 
 EXTRA = 3  # the degree of data above that of the flux
+INTERPOLATION = 0.1893  # ‖u - Iu‖ ≤ 0.1893 h ‖∇(u - Iu)‖ for Crouzeix and Raviart's interpolant Iu
 
 
 TENSORS = {
@@ -368,6 +369,7 @@ class Rules:
         sides: the values of a triangle's polynomials on its three edges, (3, k, n).
         fit: the matrix that maps values in a triangle to coefficients of "d" by least squares,
             (n, Q).
+        edge_fit: such matrices for an edge, (n, k), by name.
         others: the barycentric coordinates (Q', 3) and weights (Q',) of a second rule in a
             triangle, at whose points data are compared with the polynomials fitted to them.
         others_along: the barycentric coordinates (k', 2) and weights (k',) of a second rule on an
@@ -394,9 +396,9 @@ class Rules:
         self.sides = {name: np.stack([bernstein(degrees[name], x) for x in at]) for name in "qv"}
         steep = [bernstein_slopes(degrees["v"], x) for x in at]
         self.side_slopes = [x[..., (j + 1) % 3] - x[..., j] for j, x in enumerate(steep)]
-        root = np.sqrt(self.weights)
         # The coefficients of data from their values: what they miss has no mean.
-        self.fit = np.linalg.pinv(root[:, None] * self.of["d"]) * root
+        self.fit = _fit(self.of["d"], self.weights)
+        self.edge_fit = {name: _fit(at, self.along) for name, at in self.edge.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -458,6 +460,12 @@ def chebyshev_points(degree: int) -> Array:
     """Return degree + 1 Chebyshev points in [0, 1], which include 0 and 1."""
     found: Array = (1 - np.cos(np.pi * np.arange(degree + 1) / degree)) / 2
     return found
+
+
+def _fit(values: Array, weights: Array) -> Array:
+    """Return the matrix (n, k) that fits n functions with values (k, n) to data at k points."""
+    root = np.sqrt(weights)
+    return np.linalg.pinv(root[:, None] * values) * root
 
 
 def _line(t: Array) -> Array:
@@ -742,8 +750,7 @@ class Reader:
         fixed, lost = np.zeros((count, m), bool), np.zeros((count, 4))
         given, robin = np.zeros((count, degree + 1, m)), np.zeros((count, degree + 1))
         lengths = np.linalg.norm(np.diff(mesh.vertices[mesh.ends], axis=1)[:, 0], axis=1)
-        root = np.sqrt(self.rules.along)
-        fit = np.linalg.pinv(root[:, None] * self.rules.edge["d"]) * root
+        fit = self.rules.edge_fit["d"]
         t, fine = chebyshev_points(degree), chebyshev_points(2 * degree)
         nodal, at_fine = np.linalg.inv(bernstein(degree, _line(t))), bernstein(degree, _line(fine))
         wave = chebyshev.chebvander(2 * fine - 1, len(fine) - 1)
@@ -999,8 +1006,8 @@ class Discrete:
         number = mesh.edges[..., None] * edge
         number = number + np.where(mesh.reverse[..., None], along[::-1], along)
         number = (number[..., None] * m + np.arange(m)).reshape(cells, -1)
-        known, root = np.repeat(self.data.fixed, edge, axis=0).ravel(), np.sqrt(rules.along)
-        fit = np.linalg.pinv(root[:, None] * trace) * root @ rules.edge["d"]
+        known, fit = np.repeat(self.data.fixed, edge, axis=0).ravel(), rules.edge_fit["t"]
+        fit = fit @ rules.edge["d"]
         values = np.einsum("en,inm->iem", fit, self.data.given).reshape(-1, 1)
         values = np.repeat(values, r, axis=1)
         found = _condensed(matrix, right, number, len(known), known, values)
@@ -1262,6 +1269,17 @@ class Constants:
     friedrichs: float
     korn: float = 1.0
 
+    def of_traces(self, reach: float) -> float:
+        """Return F in Σ |T| / |E| ‖w‖² ≤ F |||w|||², a sum over the edges E of all triangles T.
+
+        The norms ‖w‖ are over edges, on which ‖w‖² ≤ |E| / |T| (‖w‖² + h ‖w‖ ‖∇w‖) with norms over
+        the triangle and its longest edge h.
+
+        Args:
+            reach: the largest h / √a, with the least eigenvalue a of A.
+        """
+        return 3 * self.friedrichs * (self.friedrichs + reach * self.korn)
+
     def scaled(self, least: float, reaction: float) -> "Constants":
         """Return the constants for A ≥ `least` and c ≥ `reaction`, from those for A = 1, c = 0."""
         known = least / self.friedrichs**2 + max(reaction, 0.0)
@@ -1332,7 +1350,6 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
         "q,tqi,tqri->tr", rules.weights, rest, rigid_motions(mesh, rules.shares, rest)
     )
     spoilt = friedrichs * math.sqrt(float(areas @ (rigid**2).sum(axis=1)))
-    # Traces on an edge E of a triangle T: ‖w‖² ≤ |E|/|T| (‖w‖² + h ‖w‖ ‖∇w‖).
     edge, along = rules.edge["d"], rules.along
     natural, g, alpha = found.on_sides()
     trace = rules.edge["t"] @ found.flipped(fields.trace)
@@ -1381,14 +1398,26 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
         some_fixed = fixed[:, j].any(axis=1)
         extension += some_fixed * np.sqrt(data.most * spread + most * high / 4 * value**2)
     # what is left of the flux through edges is the same on both sides but for rounding
-    ratio = np.zeros(len(mesh.ends))
-    ratio[mesh.edges] = mesh.lengths**2 / areas[:, None]
-    squares = ratio * ((jumps_of_flux**2).sum(axis=2) @ along)
-    factor = 3 * (friedrichs**2 + reach.max() * friedrichs * constants.korn / root.min())
-    spoilt += math.sqrt(factor * float(squares.sum()))
+    factor = constants.of_traces(float(reach.max() / root.min()))
+    spoilt += math.sqrt(factor * float(squared_jumps(mesh, jumps_of_flux, along).sum()))
     spoilt += 1e-13 * math.sqrt(float(square.sum()))
     lower, on_sides, stretch = np.sqrt(lower), np.sqrt(factor * on_sides), factor * trace_factor
     return PartsOfBound(misfit, lower, missed, extension, on_sides, spoilt, stretch, square)
+
+
+def squared_jumps(mesh: Triangulation, jumps: Array, along: Array) -> Array:
+    """Return Σ |E|² / |T| ∫ j² for each component of jumps j of a flux, (m,), over all edges E.
+
+    T is one of the triangles at the edge, and the mean over the edge stands for the integral.
+
+    Args:
+        mesh: the mesh.
+        jumps: the jumps at the k points of a rule on each edge, (E, k, m).
+        along: the weights of the rule, (k,), with the sum 1.
+    """
+    ratio = np.zeros(len(mesh.ends))
+    ratio[mesh.edges] = mesh.lengths**2 / mesh.areas[:, None]
+    return ratio @ (along @ jumps**2)
 
 
 def rigid_motions(mesh: Triangulation, shares: Array, like: Array) -> Array:
@@ -1486,7 +1515,7 @@ def domain_constants(mesh: Triangulation, fixed: Array) -> Constants:
     start = np.ones(len(free))
     found = float(eigsh(reduced, 1, sigma=0.0, v0=start, return_eigenvectors=False)[0])
     found *= 1 - 1e-8  # rounding
-    return Constants(math.sqrt(1 / found + (0.1893 * float(mesh.lengths.max())) ** 2))
+    return Constants(math.sqrt(1 / found + (INTERPOLATION * float(mesh.lengths.max())) ** 2))
 
 
 def rigid_constants(mesh: Triangulation, fixed: Array) -> Constants:
@@ -1828,9 +1857,8 @@ def _interval(
     (loads, rest), (other_loads, other_rest) = (
         at_edges(line[:, 1]) for line in (rules.line, others_line)
     )
-    root, edge = np.sqrt(rules.along), bernstein(degrees["d"], others_line)
-    fit = np.linalg.pinv(root[:, None] * rules.edge["d"]) * root
-    traction = np.einsum("nk,eki->eni", fit, loads) * ~data.fixed[:, None]
+    edge = bernstein(degrees["d"], others_line)
+    traction = np.einsum("nk,eki->eni", rules.edge_fit["d"], loads) * ~data.fixed[:, None]
     gap_given = other_loads * ~data.fixed[:, None] - edge @ traction
     lengths = np.linalg.norm(np.diff(mesh.vertices[mesh.ends], axis=1)[:, 0], axis=1)
     lost, lost_given = data.lost.copy(), data.lost_given * ~data.fixed.any(axis=1, keepdims=True)

@@ -20,7 +20,9 @@ from scipy.sparse.linalg import eigsh, splu
 
 from kanpinn.accuracy.bounds import read_scalar
 from kanpinn.accuracy.certificates import (
+    INTERPOLATION,
     Array,
+    Constants,
     Discrete,
     MeshData,
     Reader,
@@ -32,6 +34,7 @@ from kanpinn.accuracy.certificates import (
     edge_numbers,
     gradient_of,
     numbering,
+    squared_jumps,
 )
 from kanpinn.geometry import Points
 from kanpinn.pde.boundary_value_problem import stated
@@ -44,7 +47,6 @@ MOST = 1500  # triangles
 HIGHEST = 64  # eigenvalues
 SHARPEST = 1e-10  # the relative width of an interval below which rounding errors dominate
 ROUNDING = 1e-13  # a bound of the relative rounding error of a sum over all triangles
-INTERPOLATION = 0.1893  # ‖u - Iu‖ ≤ 0.1893 h ‖∇(u - Iu)‖ for Crouzeix and Raviart's interpolant Iu
 
 
 class PencilReader:
@@ -365,12 +367,9 @@ def spectral_bounds(pencil: Pencil, v: Array, bound: float) -> SpectralBounds:
         some = ~data.fixed[mesh.edges[:, j], 0] & ~robin
         turned = np.where(mesh.reverse[:, [j], None], normal[:, ::-1], normal)
         np.add.at(jumps, mesh.edges[some, j], turned[some])
-    ratio = np.zeros(len(mesh.ends))
-    ratio[mesh.edges] = mesh.lengths**2 / areas[:, None]
-    constant = 1 / math.sqrt(float(data.reaction.min()))
-    reach = float(mesh.lengths.max()) / math.sqrt(float(data.least.min()))
-    factor = 3 * (constant**2 + reach * constant)
-    spoilt = factor * np.einsum("e,k,eki->i", ratio, rules.along, jumps**2)
+    constants = Constants(1 / math.sqrt(float(data.reaction.min())))
+    factor = constants.of_traces(float(mesh.lengths.max()) / math.sqrt(float(data.least.min())))
+    spoilt = factor * squared_jumps(mesh, jumps, rules.along)
     lower, upper = lehmann_goerisch(a0, a1, a2, spoilt, bound)
     known = np.diag(a0) / np.diag(a1)
     gaps = known * flux - np.einsum("tqab,tqbi->tqai", found.diffusion, steep)
