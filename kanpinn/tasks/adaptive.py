@@ -346,10 +346,12 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         network = require_cells(residuals.surrogate.network)
         super().__init__(network, settings.tolerance, settings.cells, int(settings.corrects))
         self.settings, self.residuals = settings, residuals
-        self.means = [*filter(cell_problem.is_mean, residuals.terms)]
+        self.given = [*filter(cell_problem.is_number, residuals.terms)]
         self.parameters: ParametersInCells | None = None
         if network.constants is None and network.coefficient is None:
             network.forget_numbers()  # which may be there from another problem
+        else:  # measurements are for the unknown parameters
+            self.given = [term for term in self.given if not term.measured]
         self.newton = NewtonProgress()
         self.stated = cell_problem.problem_in_cells(residuals)  # it caches what boxes cut
         self._place()
@@ -608,8 +610,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             least = 1e-12  # the derivatives by the parameters need this accuracy
             field, shares = self.parameters.solved(system, min(least, settings.accuracy))
         self.network.assign(field)
-        if system.free_fields or self.means:
-            cell_problem.set_constants(system, self.residuals.surrogate, self.means, field.numbers)
+        if system.free_fields or self.given:
+            cell_problem.set_constants(system, self.residuals.surrogate, self.given, field.numbers)
             field = replace(field, coefficients=self._field().coefficients)
         return cell_errors.SolvedTree(system, field, shares)
 

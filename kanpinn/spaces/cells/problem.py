@@ -71,16 +71,16 @@ from kanpinn.spaces.cells.system.terms import SampledTerm
 from kanpinn.spaces.cells.tree import Tree
 
 
-def is_mean(term: Term) -> TypeGuard[ResidualTerm]:
-    """Return whether a term prescribes a single number, such as an integral over the domain."""
-    return isinstance(term, ResidualTerm) and term.rows == 1 and term.sites > 1
+def is_number(term: Term) -> TypeGuard[ResidualTerm]:
+    """Return whether a term prescribes one number: an integral, or a value at one point."""
+    return isinstance(term, ResidualTerm) and term.rows == 1 and (term.sites > 1 or term.measured)
 
 
 @torch.no_grad()
 def set_constants(
     system: CellSystem,
     surrogate: Surrogate,
-    means: Sequence[ResidualTerm],
+    given: Sequence[ResidualTerm],
     numbers: Sequence[Tensor],
 ) -> None:
     """Set the constants of fields that are determined only up to a constant, in the network.
@@ -88,15 +88,16 @@ def set_constants(
     Args:
         system: the least-squares problem.
         surrogate: the surrogate whose network has the solution.
-        means: terms that prescribe a single number each, such as an integral, and so determine the
-            constant of a field. A field on which no term depends gets the mean zero.
+        given: terms that prescribe a single number each, an integral or a value at one point, and
+            so determine the constant of a field. A field on which no term depends gets the mean
+            zero.
         numbers: the coefficients of the functions that cells share, a tensor (count,) for each kind
             of these functions.
 
     Raises:
         InputError: if a term depends on no field that is determined only up to a constant.
     """
-    network, left = require_cells(surrogate.network), list(means)
+    network, left = require_cells(surrogate.network), list(given)
     for number in system.free_fields:
         residuals = [
             [float(_residual(t, surrogate, [number], c)) for c in (0.0, 1.0)] for t in left
@@ -1029,7 +1030,7 @@ def problem_in_cells(residuals: Residuals) -> CellProblem:
         loss = [one for one in loss if not one.measured]  # `ParametersInCells` takes the data
         loss = [
             replace(one, equation=WithParameters(one.equation, parameters))
-            if isinstance(one, ResidualTerm) and not is_mean(one)
+            if isinstance(one, ResidualTerm) and not is_number(one)
             else one
             for one in loss
         ]
@@ -1056,14 +1057,15 @@ def problem_of_terms(
     for term in loss:
         if not isinstance(term, ResidualTerm):
             raise InputError(f"cells: the term {term.name} is no mean of squared residuals")
-        if not is_mean(term):
+        if not is_number(term):
             terms.append(term)
     equation, *others = terms
     for term in (one for one in others if not one.kinks):
         if term.measured:
             raise InputError(
                 f"the term {term.name} has measurements: cells take them for problems with unknown "
-                "parameters only; a KAN takes them for all, and kp.Integral determines a constant"
+                "parameters only; a KAN takes them for all, and a value at one point, or "
+                "kp.Integral, determines a constant"
             )
         if term.sites > 1 or not term.pieces or not pieces.issuperset(term.pieces):
             raise InputError(

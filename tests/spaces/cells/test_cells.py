@@ -94,11 +94,13 @@ def test_systems_high_orders_and_three_dimensions(problem, degree, cells, bound)
     assert error_of(solved_in_cells(problem, degree, cells)) < bound
 
 
-def closed():
-    """Fluxes on all walls, and a given integral."""
+def closed(at_a_point=False):
+    """Fluxes on all walls, and a given integral or a given value at a point."""
     p, weights = SMOOTH.domain.quadrature(40)
     total = kp.Integral(SMOOTH.domain, float(weights @ SMOOTH.exact(p)[:, 0]))
-    return Manufactured(SMOOTH.domain, SMOOTH.operator, SMOOTH.known, "neumann", also=[total])
+    value = kp.Observed(SMOOTH.domain, p[:1].coords, SMOOTH.exact(p[:1]))
+    also = [value if at_a_point else total]
+    return Manufactured(SMOOTH.domain, SMOOTH.operator, SMOOTH.known, "neumann", also=also)
 
 
 def line(low, high, operator, exact, **settings):
@@ -137,6 +139,7 @@ HALVED = {  # a problem, with degree, cells, tolerance, and whether the estimate
         *(12, 4, 1e-5, False),
     ),
     "fluxes and an integral": (closed(), 10, 2, 1e-8, False),
+    "fluxes and a value at a point": (closed(at_a_point=True), 10, 2, 1e-8, False),
 }
 
 
