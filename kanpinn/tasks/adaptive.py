@@ -736,6 +736,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         errors, factor = cell_errors.errors_by_comparison(*given)
         errors = errors / solved.size
         self.network.compare_with(cell_errors.with_means_of(solved, better), factor)
+        errors = errors + self._error_of_constants(solved, better) / solved.size
         self.error.compare(float(errors.norm()))
         if self.parameters is None:
             self.balance = self._balanced(better)
@@ -753,6 +754,30 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         if not self.balance.is_small and self.error.estimate > self.tolerance:
             self.error.estimate = max(self.error.estimate, min(1.0, self.balance.value))
         return errors
+
+    def _error_of_constants(
+        self, solved: cell_errors.SolvedTree, better: cell_errors.SolvedTree
+    ) -> Tensor | float:
+        """Return the errors of constants that are given at a point: an L2 norm for each cell, (N,).
+
+        The copy of the better solution in the network has the means of the present solution. It is
+        shifted to the values that are given at points, and the errors are its shifts.
+
+        Args:
+            solved: the solution on the present tree.
+            better: the better solution.
+        """
+        if self.network.better is None or not any(term.measured for term in self.given):
+            return 0.0
+        made = require_cells(self.network.better[0])
+        first = made.layer.coefficients.detach()[:, 0]  # changes with the constants
+        before = first[0].clone()
+        surrogate = self.residuals.surrogate.with_network(made)
+        numbers = better.solution.numbers
+        cell_problem.set_constants(better.system, surrogate, self.given, numbers)
+        shift = torch.zeros_like(solved.solution.coefficients)
+        shift[:, 0] = (first[0] - before).to(shift)
+        return solved.system.norms.of_cells(solved.solution.of(shift))
 
     def _balanced(self, better: cell_errors.SolvedTree) -> Balance:
         """Return whether a solution balances the terms of the equation in its cells.
