@@ -29,7 +29,7 @@ from numpy import ndarray
 from references import spectral
 from references.spectral import Equation, factors_of, solve, step_of
 
-from kanpinn.accuracy.references.data_file import GridData
+from kanpinn.accuracy.references import GridData
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels
 

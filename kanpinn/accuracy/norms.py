@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanpinn._support.distributed import share, summed, together
 from kanpinn.accuracy.errors import Errors, compared, errors_of
-from kanpinn.accuracy.references.reference import FunctionReference, Reference
+from kanpinn.accuracy.references import FunctionReference, Reference
 from kanpinn.geometry import Points
 from kanpinn.geometry.quadrature import domain_rule, rule_of_pieces
 from kanpinn.jets import Channels, Jet, JetFunction

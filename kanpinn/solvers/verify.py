@@ -25,8 +25,14 @@ from kanpinn._support.errors import (
 )
 from kanpinn._support.shown import Shown
 from kanpinn.accuracy import ErrorNorm, Errors
-from kanpinn.accuracy.references import DataFile, FunctionReference, Recipe, Reference
-from kanpinn.accuracy.references.data_file import DataColumns, renamed
+from kanpinn.accuracy.references import (
+    DataColumns,
+    DataFile,
+    FunctionReference,
+    Recipe,
+    Reference,
+    renamed,
+)
 from kanpinn.geometry import Points
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import Channels, Jet, jet_of

@@ -127,7 +127,7 @@ INSIDES = {
     "imaging": {"solvers.state"},
     "knots": {"networks.basis", "solvers.fit"},
     "machinery": {"geometry.sampling", "loss.terms"},
-    "make_references": {"accuracy.references.data_file"},
+    "make_references": {"accuracy.references"},
     "trust_files": {"cli.screen", "runs.results"},
 }
 SOURCES = sorted([*(ROOT / "scripts").rglob("*.py"), *(ROOT / "problems").glob("*.py")])
