@@ -671,7 +671,7 @@ class Arc(Curve):
 
     def joined(self, other: "Arc") -> "Arc | None":
         # If the other arc gives the same ellipse by other axes, its angles have another origin.
-        same = self.axes == other.axes and self.angle == other.angle
+        same = self.angle == other.angle and np.allclose(self.axes, other.axes, 1e-9, 0.0)
         if not same or self.sweep * other.sweep < 0:
             return None
         sweep = self.sweep + other.sweep

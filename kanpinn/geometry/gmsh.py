@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.ball import coordinate_names
-from kanpinn.geometry.curves import TURN, Arc, Curve, Pair, Segment
+from kanpinn.geometry.curves import Arc, Curve, Pair, Segment, merged
 from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.surface import Surface
 
@@ -210,7 +210,7 @@ def _planar(domain: _Filling, names: tuple[str, ...], arcs: bool, label: str) ->
                 first = math.atan2(y - cy, x - cx)
                 last = first + _sweep((cx, cy), (x, y), (u, v))
                 parts.append(Arc((cx, cy), (radius, radius), 0.0, first, last, name, names))
-        curves += _joined(parts, near)
+        curves += merged(parts, near)
     return Planar(tuple(curves), label=label)
 
 
@@ -485,52 +485,6 @@ def _sweep(center: Pair, start: Pair, stop: Pair) -> float:
     """Return the angle in radians, from -π to π, from `start` to `stop` as seen from a centre."""
     (x, y), (u, v) = ((px - center[0], py - center[1]) for px, py in (start, stop))
     return math.atan2(x * v - y * u, x * u + y * v)
-
-
-def _joined(curves: list[Curve], near: float) -> list[Curve]:
-    """Join neighbouring curves that have one name and lie on one line or circle; return all curves.
-
-    Args:
-        curves: the curves of a path, in order; if the path is closed, the last and the first curve
-            are neighbours, too.
-        near: the distance within which points count as equal, or as on a line or circle.
-    """
-    found = curves[:1]
-    for curve in curves[1:]:
-        whole = _continued(found[-1], curve, near)
-        found[-1:] = [found[-1], curve] if whole is None else [whole]
-    if len(found) > 1 and math.dist(found[-1].stop, found[0].start) <= near:
-        whole = _continued(found[-1], found[0], near)
-        if whole is not None:
-            found = [*found[1:-1], whole]
-    return found
-
-
-def _continued(curve: Curve, other: Curve, near: float) -> Curve | None:
-    """Return one curve that consists of two, if they have one name, line or circle, and direction.
-
-    Args:
-        curve: a curve.
-        other: the curve that starts where `curve` stops.
-        near: the distance within which points count as on a line or circle.
-
-    Returns:
-        The joined curve; None if the two cannot be joined.
-    """
-    if curve.name != other.name:
-        return None
-    if isinstance(curve, Segment) and isinstance(other, Segment):
-        return curve.joined(other) if curve.same_carrier(other, near) else None
-    if not isinstance(curve, Arc) or not isinstance(other, Arc):
-        return None
-    points = [other.start, other.point((other.first + other.last) / 2), other.stop]
-    sweep = sum(_sweep(curve.center, *pair) for pair in pairwise(points))
-    gaps = [abs(math.dist(curve.center, point) - curve.axes[0]) for point in points]
-    if max(gaps) > near or curve.sweep * sweep < 0 or curve.sweep * other.sweep < 0:
-        return None
-    total = curve.sweep + sweep
-    total = math.copysign(TURN, total) if abs(total) > TURN - 1e-9 else total
-    return replace(curve, last=curve.first + total)
 
 
 class MshFile:
