@@ -338,6 +338,7 @@ def test_the_first_choice_is_that_of_the_problem_s_traits():
         (Stated(cube, both, [kp.Dirichlet(cube.boundary)], ("u", "v")), Cells),
         (kp.Wave(ring.over(t=(0, 1)), exact="sin(x + t)"), kp.CellWindows),
         (kp.Heat(square, exact="exp(-t) * sin(x)"), kp.Windows),
+        (kp.Heat(kp.Box(x=(0, 1), y=(0, 1), z=(0, 1), t=(0, 1)), exact="exp(-t) * x"), kp.Windows),
         (with_interface(DISK), Cells),
         (kinked, Cells),  # which needs no input with a kink
         (NOTCH, Cells),
@@ -720,7 +721,11 @@ def test_a_march_has_the_error_that_it_estimates_until_a_comparison_confirms_it(
     first, second = (Trial(first_choice(rod), one, seconds=0.1) for one in (march, poor))
     known = first.by_itself()
     assert known.error == march.own_estimate and second.by_itself() is second
-    assert judge(known, second).first.error == pytest.approx(known.error)
+    verdict = judge(known, second)  # residuals of marches say little about their errors
+    assert verdict.first is known and verdict.second.error == pytest.approx(
+        poor.errors.l2_relative, rel=0.01
+    )
+    assert judge(second, known).second is known
     monkeypatch.setattr("kanpinn.solvers.auto.search.finer_solution", lambda *_: None)
     solution = kp.solve(rod, tolerance=1e-2, errors=False)
     assert solution.estimated_error < 1e-2 and "no comparison" in solution.status

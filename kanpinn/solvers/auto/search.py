@@ -253,8 +253,11 @@ def judge(one: Trial, other: Trial) -> Verdict:
     """Estimate the errors of two successive trials with the same form of the loss.
 
     The errors of an energy's trials are estimated from distances, since an energy has no residual.
-    Trials that fit measurements are judged by their fit. If the second network is in cells, its own
-    error estimate is used. All other errors are estimated from the residuals.
+    Trials that fit measurements are judged by their fit. If one of the trials is a march, it keeps
+    the error that it has estimated itself, and the error of the other trial is their distance: the
+    residual of a march may be larger than that of a network whose error is a thousand times larger.
+    If the second network is in cells, its own error estimate is used. All other errors are
+    estimated from the residuals.
 
     Args:
         one: the first trial.
@@ -266,6 +269,11 @@ def judge(one: Trial, other: Trial) -> Verdict:
         return _by_distances(one, other, distance)
     if one.observed:
         return _by_fit(one, other, distance, ratio)
+    marched = [one.solution.network.in_windows, other.solution.network.in_windows]
+    if marched == [True, False] and math.isfinite(one.error):
+        return Verdict(one, other.estimated(distance.norms, None), ratio)
+    if marched == [False, True] and math.isfinite(other.error):
+        return Verdict(one.estimated(distance.norms, None), other, ratio)
     if other.own_error is not None:  # an overfitted first trial says nothing against the second
         return _by_own_error(one, other, distance, other.own_error)
     if other.solution.network.estimates_error:  # residuals do not show wrong limits
@@ -454,9 +462,9 @@ class TrialSearch:
     space, for evolutions in the plane; splines, in one dimension; cells; random inner functions;
     random inner functions on finer grids; and sums of functions of one coordinate. In space and for
     evolutions, cells come after random inner functions, except for many waves, outflow layers,
-    interfaces, and edges that point inwards. Above three dimensions the families are sums of
-    functions of one coordinate, linear inner functions, and inner functions that are found by
-    variable projection.
+    interfaces, and edges that point inwards. Above three dimensions the families are windows in
+    time, for evolutions in a box in space; sums of functions of one coordinate; linear inner
+    functions; and inner functions that are found by variable projection.
 
     Systems in time alone are solved in windows in time only, unless their first trial has failed:
     least squares over all times have minima far from the solution of a nonlinear system.
