@@ -31,6 +31,7 @@ from kanpinn._support.errors import InputError, of_class
 from kanpinn.geometry import Boundary, Piece, Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.quadrature import domain_rule
+from kanpinn.geometry.rules import gauss_legendre
 from kanpinn.geometry.sampling import sample
 from kanpinn.jets import (
     CHANGES,
@@ -47,7 +48,6 @@ from kanpinn.jets import (
     stack_equations,
 )
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
-from kanpinn.pde.breaks import scan
 from kanpinn.pde.conditions import Condition
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.symbols import BoundaryModes, modes
@@ -592,31 +592,72 @@ def flux_fault(probe: Probe, flux: Flux, other: Flux) -> str | None:
 def _jump(probe: Probe, fluxes: Sequence[Flux]) -> str | None:
     """Return a text on a jump of a flux apart from interfaces; None if no jump is found.
 
-    Above four dimensions there is no search, since the boxes would have too few points.
+    Random chords of the domain are divided into short segments. Along a segment, the change of a
+    differentiable flux is the integral of its slope, which Gauss's rule gives. Segments where the
+    two differ are halved again and again: the difference vanishes where the flux is continuous,
+    and stays at a jump.
 
     Args:
         probe: the problem.
         fluxes: the flux for two random jets of the fields, which are taken as constant in space.
     """
-    domain = probe.domain
-    if domain.dim > 4:
-        return None
+    domain, (low, high) = probe.domain, probe.domain.bounds
+    chords, parts = (1, 2**12) if domain.dim == 1 else (2**7, 2**6)
+    ends = sample(domain, 2 * chords, "uniform", Generator().manual_seed(31)).coords
+    if domain.dim == 1:
+        ends = torch.stack([low, high])
+    share = torch.linspace(0, 1, parts + 1).to(ends)[:, None, None]
+    grid = ends[:chords] + share * (ends[chords:] - ends[:chords])
+    start, end = grid[:-1].flatten(0, 1), grid[1:].flatten(0, 1)
+    inside = domain.contains(start) & domain.contains(end) & domain.contains((start + end) / 2)
+    start, end, nodes, weights = start[inside], end[inside], *gauss_legendre(4)
 
     def values(coords: Tensor) -> Tensor:
         """The fluxes at points, (n, k)."""
-        found = (
+        found = [
             one.at(coords, *(e[:1].expand(len(coords), -1) for e in one.entries)) for one in fluxes
-        )
-        return torch.cat([one.detach().flatten(1) for one in found], dim=1)
+        ]
+        return torch.cat([one.flatten(1) for one in found], dim=1)
 
-    kinks = [piece for condition in probe.conditions for piece in condition.kinks]
-    apart = sample(Boundary(tuple(kinks)), 2**12).coords if kinks else None
-    jumps = scan(domain, values, 2**12 if domain.dim == 2 else 2**14, 31, "", apart).jumps
-    if not jumps:
+    def gaps(start: Tensor, end: Tensor) -> Tensor:
+        """The largest change along each segment that is not the integral of the slope, (n,)."""
+        x = (start + (end - start) * nodes.view(-1, 1, 1)).flatten(0, 1).requires_grad_()
+        step = (end - start).repeat(len(nodes), 1)
+        changes = values(end).detach() - values(start).detach()
+        with torch.enable_grad():
+            columns = values(x).unbind(dim=1)
+            for k, column in enumerate(columns):
+                if column.requires_grad:
+                    (slope,) = torch.autograd.grad(column.sum(), x, retain_graph=True)
+                    along = (slope * step).sum(dim=1).view(len(nodes), -1)
+                    changes[:, k] -= weights @ along
+        return changes.abs().nan_to_num(0.0, 0.0, 0.0).amax(dim=1)
+
+    first = gaps(start, end)
+    size = float(values(start).detach().abs().nan_to_num(0.0, 0.0, 0.0).max())
+    order = first.argsort(descending=True)[:256]
+    order = order[first[order] > 1e-8 * size]
+    start, end, first, last = start[order], end[order], first[order], first[order]
+    for _ in range(30 if len(order) else 0):
+        middle = (start + end) / 2
+        both = torch.stack([gaps(start, middle), gaps(middle, end)])
+        last, half = both.max(dim=0)
+        start = torch.where(half[:, None] == 0, start, middle)
+        end = torch.where(half[:, None] == 0, middle, end)
+    jumps = last > first / 2
+    for condition in probe.conditions:
+        for piece in condition.kinks if bool(jumps.any()) else ():
+            known = sample(Boundary((piece,)), 2**12, "sobol").coords
+            spacing = (piece.measure / 2**12) ** (1 / max(1, domain.dim - 1))
+            near = 1e-6 * domain.diameter if domain.dim == 1 else 4 * spacing
+            jumps &= torch.cdist(start, known).amin(dim=1) > near
+    if not bool(jumps.any()):
         return None
+    place, by = Points(start[jumps], domain.names).show(0), float(last[jumps][0])
     return (
-        f"{jumps[0].strip()}, where no condition says that its normal component is continuous: add "
-        "kp.Interface(domain, part.boundary, law=flux), with the part of the domain beyond the jump"
+        f"jumps at {place}, by {by:.2g}, where no condition says that its normal component is "
+        "continuous: add kp.Interface(domain, part.boundary, law=flux), with the part of the "
+        "domain beyond the jump"
     )
 
 

@@ -35,7 +35,7 @@ from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.solvers.solution import Solution
 from kanpinn.solvers.state import UNKNOWN, Least, Losses, Observer, SolverState, as_methods, copied
-from kanpinn.solvers.verification import judged, scan_of, warn_of_breaks
+from kanpinn.solvers.verification import judged, scan_data, warn_of_breaks
 
 LOG = logging.getLogger("kanpinn")
 # A function that returns the quantities that the history records, by name. Its first argument is a
@@ -98,7 +98,7 @@ def solve_discretized(
         scan = None
         if verified and discretization.loss.form == "strong":
             with together():
-                scan = scan_of(discretization)
+                scan = scan_data(discretization)
             state.remedy = scan.undefined or state.remedy
             if scan.breaks:
                 warn_of_breaks(discretization.problem, scan)

@@ -17,34 +17,237 @@ import torch
 from torch import Generator, Tensor
 
 from kanpinn._support.distributed import together, world
-from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED
+from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, SampleTree, sample, weighted_sample
-from kanpinn.jets import Channels, Jet, Linearised, find_channels
+from kanpinn.jets import Channels, Jet, Linearised, find_channels, random_jets
 from kanpinn.linalg.qr import undetermined
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers.method import Balance
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem
-from kanpinn.pde.breaks import DataScan, scan_data, steepest_of
 from kanpinn.pde.energies import Density, Integrand
 from kanpinn.pde.problem import Problem
 from kanpinn.solvers.discretization import Discretization, Loss
 from kanpinn.solvers.state import SolverState, perturbed
 
 CHUNK = 4096  # points in one evaluation, which bounds the memory
+Values = Callable[[Tensor], Tensor]  # coordinates (n, d) → values (n, k)
 
 
-def scan_of(discretization: Discretization) -> DataScan:
-    """Scan the source and the coefficients of a discretized problem, as `scan_data` describes.
+@dataclass(frozen=True)
+class DataScan:
+    """The findings of a scan of a problem's data, which are its source and coefficients.
 
-    The number of points is 16 times the number of interior points of the solve (at least 4096 and
-    at most 65536, in one dimension always 131072).
+    Args:
+        places: the coordinates of at most 8 places where the data vary more than ten times as fast
+            as in most of the domain, (places, d).
+        breaks: sentences, one for each jump and pole that was found.
+        undefined: a sentence on a place where the equation is not finite for any of the random
+            jets, although it is finite at other places; "" if there is none.
     """
-    problem, interior = discretization.problem, discretization.collocation.interior
-    count = 2**17 if problem.domain.dim == 1 else min(max(16 * interior, 2**12), 2**16)
-    return scan_data(problem, count, discretization.seed + 29)
+
+    places: Tensor
+    breaks: tuple[str, ...]
+    undefined: str = ""
+
+
+def scan_data(discretization: Discretization) -> DataScan:
+    """Scan the source and the coefficients of a problem's equation.
+
+    The equation's residual is evaluated for random values and derivatives of the fields, which are
+    constant in space, so that only the data make the residual vary. The number of points is 16
+    times the number of interior points of the solve (at least 4096 and at most 65536, in one
+    dimension always 131072). The points are sorted into equal boxes. A box is steep if the
+    range of the residuals in the box, their maximum minus minimum, is more than ten times the 90 %
+    quantile of the ranges of all boxes. In the steepest boxes the equation is evaluated at ever
+    closer points: the differences between neighbours vanish for smooth data and stay at a jump, and
+    the values grow at a pole.
+
+    Args:
+        discretization: the discretized problem, with the number of interior points and the seed.
+
+    Returns:
+        The findings; empty above three dimensions, where the boxes would have too few points.
+    """
+    problem, seed = discretization.problem, discretization.seed + 29
+    domain = problem.domain
+    low, high = domain.bounds
+    if domain.dim > 3:
+        return DataScan(low.new_zeros(0, domain.dim), ())
+    count = min(max(16 * discretization.collocation.interior, 2**12), 2**16)
+    count = 2**17 if domain.dim == 1 else count
+    points = sample(domain, count, "sobol", torch.Generator().manual_seed(seed)).coords
+    jets = random_jets(problem.equation, sample(domain, 5, "uniform"), len(problem.columns))
+
+    def values(coords: Tensor) -> Tensor:
+        """The residuals at points for all random jets, (n, equations · jets)."""
+        found = []
+        for part in coords.split(8 * CHUNK):
+            p = Batch.made_of(Points(part, domain.names))
+            same = (jet.map(lambda t: t[:1].expand(len(part), *t.shape[1:])) for jet in jets)  # noqa: B023
+            found.append(torch.cat([problem.equation(p, jet).detach() for jet in same], dim=1))
+        return torch.cat(found)
+
+    found = values(points)
+    undefined, bad = "", ~found.isfinite().any(dim=1)
+    if 0 < int(bad.sum()) < len(points):
+        where = Points(points, domain.names).show(int(bad.byte().argmax()))
+        undefined = f"the source or a coefficient is not finite at {where}: define it there"
+    finite = found.isfinite().all(dim=1)
+    if not bool(finite.all()):
+        points, found = points[finite], found[finite]
+    if not len(points):
+        return DataScan(points, (), undefined)
+    if domain.dim == 1:  # to see jumps between boxes, each box gets the first point of the next box
+        order = torch.from_numpy(points[:, 0].numpy().argsort())  # four times as fast as torch's
+        points, found = points[order], found[order]
+    per_axis = max(2, round((len(points) / 8) ** (1 / domain.dim)))
+    cells = ((points - low) / (high - low) * per_axis).long().clamp(0, per_axis - 1)
+    index = cells @ per_axis ** torch.arange(domain.dim)
+    if domain.dim == 1:
+        last = (index.diff() > 0).nonzero()[:, 0]
+        points, found = (torch.cat([t, t[last + 1]]) for t in (points, found))
+        index = torch.cat([index, index[last]])
+    return replace(_steepest(problem, values, points, found, index), undefined=undefined)
+
+
+def _steepest(
+    problem: BoundaryValueProblem, values: Values, points: Tensor, found: Tensor, index: Tensor
+) -> DataScan:
+    """Return the places where the data are steepest, and sentences on jumps and poles there.
+
+    Args:
+        problem: the problem.
+        values: evaluates the residuals at further points, (n, d) → (n, k).
+        points: the points of the scan, (n, d).
+        found: the residuals at these points, (n, k): one column for each equation and each random
+            jet, see `scan_data`.
+        index: the index of the box in which each point lies, (n,).
+    """
+    number, count = index[:, None].expand_as(found), int(index.max()) + 1
+    none = found.new_full((count, found.shape[1]), -math.inf)
+    top, negated = (none.scatter_reduce(0, number, each, "amax") for each in (found, -found))
+    spans = torch.where(top >= -negated, top + negated, 0.0)
+    usual, steepness, where = _steepest_of(spans, found)
+    places, breaks = [points[:0]], []
+    largest, filled = found.abs().amax(dim=0), steepness > 0
+    for rank, (box, steepest) in enumerate(zip(where[filled], steepness[filled], strict=True)):
+        inside = (index == box).nonzero()[:, 0]
+        near, scaled, steep = points[inside], found[inside] / usual, bool(steepest > 10)
+        far = (scaled - scaled.median(dim=0).values).abs()
+        place, column = divmod(int(far.argmax()), far.shape[1])
+        # True if there is a gap between two groups of values, as for values beside a jump.
+        gaps, span = scaled.sort(dim=0).values.diff(dim=0), scaled.amax(dim=0) - scaled.amin(dim=0)
+        apart = bool((gaps > 0.5 * span).any())
+        if steep:
+            places.append(near[[place]])
+        try:
+            if steep and rank < 2:
+                breaks.append(_pole_near(problem, values, near, found[inside, column], column))
+            if (steep or apart) and rank < 4:
+                breaks.append(_jump_between(problem, values, largest, near, scaled))
+        except InputError:  # a source that is derived from `exact` fails next to a pole
+            continue
+    return DataScan(torch.cat(places), tuple(one for one in breaks if one is not None))
+
+
+def _steepest_of(spans: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the steepest boxes of a scan, at most 8.
+
+    Args:
+        spans: for each box and each of k functions, the range (maximum minus minimum) of the
+            function in the box, (boxes, k).
+        values: the values of the functions at all points, (n, k).
+
+    Returns:
+        The usual range of each function, (k,): the 90 % quantile of its ranges. The steepness of
+        the steepest boxes, in descending order, (8,): the largest ratio of a range to the usual
+        range. The indices of these boxes, (8,).
+    """
+    usual = spans.quantile(0.9, dim=0) + 1e-12 * values.abs().amax(dim=0) + 1e-300
+    return usual, *(spans / usual).amax(dim=1).topk(min(8, len(spans)))
+
+
+def _jump_between(
+    problem: BoundaryValueProblem, values: Values, largest: Tensor, points: Tensor, scaled: Tensor
+) -> str | None:
+    """Return a sentence on a jump between points in a box; None if there is no jump.
+
+    The search starts at the two points with the steepest difference quotient. It divides the line
+    between them into 16 parts, goes on with the part with the largest difference, and so on.
+
+    Args:
+        problem: the problem.
+        values: evaluates the residuals at points, (n, d) → (n, k), see `scan_data`.
+        largest: the largest absolute value of each of the k residuals in the domain, (k,).
+        points: the points in the box, (n, d).
+        scaled: the residuals at these points, divided by their usual ranges, (n, k).
+    """
+    parts, kept, low, high = 16, 0.25, *problem.domain.bounds
+    column = int((scaled.amax(dim=0) - scaled.amin(dim=0)).argmax())
+    slopes = (scaled[:, None, column] - scaled[:, column]).abs()
+    apart = torch.cdist(points, points)
+    slopes = torch.where(apart > 0, slopes / apart, 0.0)
+    i, j = divmod(int(slopes.argmax()), len(points))
+    start, end, first = points[i], points[j], 0.0
+    share = torch.linspace(0, 1, parts + 1).to(start)[:, None]
+    while float(((end - start) / (high - low)).norm()) > 1e-12:
+        line = start + share * (end - start)
+        found = values(line)[:, column]
+        steps = found.diff().abs().nan_to_num()
+        at, first = int(steps.argmax()), first or float((found[-1] - found[0]).abs())
+        if not float(steps[at]) > max(kept * first, 1e-6 * float(largest[column])):
+            return None  # the differences vanish: the data are smooth
+        start, end = line[at], line[at + 1]
+    if not _is_inside(problem, start):
+        return None
+    place = Points(start[None], problem.domain.names).show(0)
+    return f"the source or a coefficient jumps at {place}, by {float(steps[at]):.2g}"
+
+
+def _pole_near(
+    problem: BoundaryValueProblem, values: Values, points: Tensor, found: Tensor, column: int
+) -> str | None:
+    """Return a sentence on a pole in a box; None if there is no pole.
+
+    The search evaluates points around a place, moves to the point with the largest value, and
+    repeats this with half the distances. At a spike the largest value stops growing when the
+    distances resolve the spike; at a pole of 1/r, and even of log r, the largest value goes on
+    growing.
+
+    Args:
+        problem: the problem.
+        values: evaluates the residuals at points, (n, d) → (n, k), see `scan_data`.
+        points: the points in the box, (n, d).
+        found: one of the k residuals at these points, (n,).
+        column: the index of this residual.
+    """
+    usual, size = found.median(), points.amax(dim=0) - points.amin(dim=0)
+    place = points[(found - usual).abs().argmax()]
+    directions = torch.randn(24, len(place), generator=torch.Generator().manual_seed(5)).to(place)
+    around = torch.cat([torch.zeros_like(place)[None], directions * size])
+    peaks, apart = [], 10  # the number of halvings between two compared values
+    for halvings in range(3 * apart):
+        tried = place + 0.5**halvings * around
+        sizes = (values(tried)[:, column] - usual).abs().nan_to_num(math.inf)
+        place = tried[sizes.argmax()]
+        peaks.append(float(sizes.max()))
+        if math.isinf(peaks[-1]):
+            break
+    lag = min(apart, len(peaks) - 1)
+    early, late = peaks[lag], peaks[-1] - peaks[-1 - lag]
+    if not (late > 0.3 * early > 0 and _is_inside(problem, place)):
+        return None
+    where = Points(place[None], problem.domain.names).show(0)
+    return f"the source or a coefficient has a pole near {where}"
+
+
+def _is_inside(problem: BoundaryValueProblem, place: Tensor) -> bool:
+    """Return whether a point (d,) is inside the domain, not on its boundary."""
+    low, high = problem.domain.bounds
+    return bool(problem.domain.contains(place[None], -1e-6 * float((high - low).max())).all())
 
 
 def warn_of_breaks(problem: BoundaryValueProblem, scan: DataScan) -> None:
@@ -311,7 +514,7 @@ def misfit_of_spikes(discretization: Discretization) -> float:
         data = rows_of(term, surrogate, term.points, zero=True)
         whole = len(data) // stretch
         boxes = data[: whole * stretch].unflatten(0, (whole, stretch))
-        _, steepness, steepest = steepest_of(boxes.amax(dim=1) - boxes.amin(dim=1), data)
+        _, steepness, steepest = _steepest_of(boxes.amax(dim=1) - boxes.amin(dim=1), data)
         for box in steepest[steepness > 10].tolist():
             inside = term.points[box * stretch : (box + 1) * stretch]
             squares = rows_of(term, surrogate, inside).square().sum()
@@ -352,7 +555,7 @@ def verification_of(
     surrogate, term = residuals.surrogate, residuals.terms[0]
     assert isinstance(term, ResidualTerm)
     with together():
-        scan = scan_of(discretization) if scan is None else scan
+        scan = scan_data(discretization) if scan is None else scan
         found = _mean_in_domain(discretization, term, surrogate, scan.places)
         mean, error, where, points, evaluations = found
         conditions = misfits(discretization, surrogate)

@@ -13,7 +13,7 @@ import kanpinn as kp
 from kanpinn.data.column_files import read_columns
 from kanpinn.jets import Channels
 from kanpinn.solvers.discretization import SolveSettings, discretize
-from kanpinn.solvers.verification import resonance, scan_of, verification_of
+from kanpinn.solvers.verification import resonance, scan_data, verification_of
 from kanpinn.solvers.verify import _by_differences
 
 
@@ -162,7 +162,7 @@ def test_steep_data_are_found():
 
 def scanned(problem):
     network = kp.KAN([problem.domain.dim, 2, 1], degree=7, grid=3)
-    return scan_of(discretize(problem, network, SolveSettings(points=kp.Collocation(300, 60))))
+    return scan_data(discretize(problem, network, SolveSettings(points=kp.Collocation(300, 60))))
 
 
 def given(f, dim=1):
