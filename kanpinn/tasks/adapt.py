@@ -424,7 +424,20 @@ class SolvePace:
         yield
         self.dearer = (self.spent - before) / self.seconds
 
-    def _comparison(self, system: CellSystem) -> float:
+    def rise(self, polynomials: LocalPolynomials) -> None:
+        """Record that the better solution of the last comparison becomes the present solution.
+
+        Its comparison with a solution of a still higher degree takes longer: the time grows with
+        the square of the number of polynomials.
+
+        Args:
+            polynomials: the polynomials of the solution before.
+        """
+        sizes = [one.size for one in (polynomials, polynomials.richer, polynomials.richer.richer)]
+        self.seconds *= self.dearer
+        self.dearer *= (sizes[0] * sizes[2] / sizes[1] ** 2) ** 2
+
+    def cost_of_better(self, system: CellSystem) -> float:
         """The expected time of a comparison on a mesh, divided by the time of a solve on the mesh.
 
         After the first comparison it is `dearer`. Before, it is `comparison` or, without a
@@ -451,7 +464,8 @@ class SolvePace:
         power = 2  # the largest: a comparison on a small tree takes little of the budget
         solve = self.seconds * (following / self.cells) ** power
         return (
-            not self.dearer and solve * (self.solves + self._comparison(system)) > left - self.spent
+            not self.dearer
+            and solve * (self.solves + self.cost_of_better(system)) > left - self.spent
         )
 
     def too_late(self, system: CellSystem, left: float) -> str:
@@ -459,13 +473,13 @@ class SolvePace:
 
         Args:
             system: the problem on the last mesh, which has been solved.
-            left: the seconds that were left before this solve.
+            left: the seconds that were left when the present step began.
 
         Returns:
             The reason; "" if there is time.
         """
-        present, left = system.polynomials, max(left - self.seconds, 0.0)
-        seconds = self.seconds * self._comparison(system)
+        present, left = system.polynomials, max(left - self.spent, 0.0)
+        seconds = self.seconds * self.cost_of_better(system)
         if seconds <= left:
             return ""
         return (

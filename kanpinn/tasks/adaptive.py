@@ -76,11 +76,13 @@ class AdaptiveStage(Stage, Generic[S]):
         pace: the time of the solves.
         marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
             None before the first solve on the tree.
+        raised: whether the next step takes a higher degree in place of halving cells.
         beside: the number of systems of the present degree whose factors stay in memory during a
             comparison.
     """
 
     steady = False  # the solve on the last tree may take longer than all earlier steps together
+    raised = False
     beside: ClassVar[int] = 0
     problem: cell_problem.CellProblem
     geometry: CellGeometry
@@ -103,6 +105,8 @@ class AdaptiveStage(Stage, Generic[S]):
         None before the first solve.
         """
         tree, marked = self.network.tree, self.marked
+        if self.raised:  # the next step compares the better solution, which is known
+            return self.pace.seconds * self.pace.dearer
         return self.pace.on(len(tree) if marked is None else tree.count_when_split(marked))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -140,6 +144,15 @@ class AdaptiveStage(Stage, Generic[S]):
         Returns:
             The errors of the cells from the comparison, (N,).
         """
+
+    def _rises(self, solved: S, errors: Tensor) -> bool:
+        """Return whether a higher degree of the polynomials follows in place of smaller cells.
+
+        Args:
+            solved: the solution on the present tree.
+            errors: the errors of the cells from indicators, (N,).
+        """
+        return False
 
     def _compare_roughly(self, solved: S) -> None:
         """Store an estimate of the error that takes less time than `_compared`, if there is one.
@@ -189,10 +202,10 @@ class AdaptiveStage(Stage, Generic[S]):
     ) -> Step:
         """Compare the solution if necessary, mark cells, and return the result of the step.
 
-        If `settled` is true, the solution is compared with a better solution in four cases: `last`
+        If `settled` is true, the solution is compared with a better solution in five cases: `last`
         is true; no further tree can follow; this is the last tree with time for a comparison; the
-        expected error is within the tolerance. Without enough memory or time there is no
-        comparison, and the result says so.
+        expected error is within the tolerance; a higher degree follows. Without enough memory or
+        time there is no comparison, and the result says so.
 
         Args:
             system: the least-squares problem on the tree.
@@ -212,7 +225,8 @@ class AdaptiveStage(Stage, Generic[S]):
         early = not progress.compared and self.pace.is_last_chance(
             system, following, self.seconds_left
         )
-        if settled and (last or stopped or early or progress.expected <= self.tolerance):
+        rises = settled and not stopped and self._rises(solved, errors)
+        if settled and (last or stopped or early or rises or progress.expected <= self.tolerance):
             uncompared = no_comparison(system, kept=self.beside, again=self.kept_systems > 0)
             uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
             if uncompared and not progress.is_known:
@@ -220,8 +234,11 @@ class AdaptiveStage(Stage, Generic[S]):
             if not uncompared:
                 with self.pace.comparing():
                     errors = self._compared(solved, errors)
-                progress.compared = not early
-                stopped = self._mark(solved, errors)
+                progress.compared = not (early or rises)
+                stopped = "" if rises else self._mark(solved, errors)
+                self.raised = rises
+                if rises:
+                    self.pace.rise(system.polynomials)
         error, words, notes = progress.estimate, step.words, {"cells": float(self.network.count)}
         reached = "Newton's method does not converge on these"
         if uncompared:
@@ -335,11 +352,15 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             (see `CellFunctions`).
         parameters: the unknown parameters with the search for them; None if there are none.
         undetermined: the last result of `cell_errors.undetermined_error`.
+        better: the better solution of the last comparison; None before it, and after a resume.
+        linear: whether the problem was linear in the last step.
     """
 
     undetermined = 0.0
     first: CellSystem | None = None
-    kept = ("error", "newton", "pace", "origin", "marked", "parameters", "balance")
+    better: cell_errors.SolvedTree | None = None
+    linear = False
+    kept = ("error", "newton", "pace", "origin", "marked", "raised", "parameters", "balance")
     origin: tuple[Tensor, Sequence[Tensor]]
 
     def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
@@ -481,13 +502,38 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         if self.parameters is not None:
             self.parameters.on_new_tree()
 
+    def _rise(self) -> cell_errors.SolvedTree | None:
+        """Replace the solution by the better solution, whose degree is higher by 2.
+
+        Returns:
+            The better solution if it solves the problem, which must be linear. None if the problem
+            has to be solved, from the better solution or, after a resume, from the present one.
+        """
+        better, before, self.better = self.better, self._field(), None
+        geometry = self.geometry if better is None else better.system.geometry
+        before = before.on(geometry).richer
+        self.geometry = geometry
+        if better is None:
+            self.network.assign(before)
+        else:
+            better = replace(better, solution=self._assigned(better.system, better.solution))
+        self.origin = before.coefficients, before.numbers
+        self.newton, self.marked, self.raised = self.newton.on_new_tree(), None, False
+        # The weights and sources of a witness must not be those of the solution that it checks.
+        return better if better and self.linear and better.system.is_plain else None
+
     def step(self) -> Step:
-        if self.first is None:
-            self._begin_step()
-        system, self.first = self.first or self._system(), None
-        solved = self._solved(system)
+        self.pace.begin()
+        known = self._rise() if self.raised else None
+        if known is None:
+            if self.first is None:
+                self._begin_step()
+            system, self.first = self.first or self._system(), None
+            solved = self._solved(system)
+            self.pace.see(len(system.geometry.tree), self.pace.spent)
+        else:
+            solved, system = known, known.system
         field = solved.solution
-        self.pace.see(len(system.geometry.tree), self.pace.spent)
         words = f"{self.network.count} cells, {field.coefficients.numel()} unknowns"
         newton, parameters, size = self.newton, self.parameters, solved.size
         loss = float(solved.unweighted.sum())
@@ -495,7 +541,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         # part: the fraction of the error that Newton's method may leave.
         part, ratio = 0.1, self.error.ratio or self.error.usual
         enough = max(1e-13, part * ratio * float(solved.indicators.norm()))
-        settled = min(newton.change, newton.left) <= enough or system.is_linear(field)
+        self.linear = known is not None or system.is_linear(field)
+        settled = self.linear or min(newton.change, newton.left) <= enough
         if not settled:
             self._shorten(solved)
         if parameters is not None and not (parameters.settled or newton.stagnates):
@@ -609,11 +656,20 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         else:
             least = 1e-12  # the derivatives by the parameters need this accuracy
             field, shares = self.parameters.solved(system, min(least, settings.accuracy))
+        return cell_errors.SolvedTree(system, self._assigned(system, field), shares)
+
+    def _assigned(self, system: CellSystem, field: CellFunctions) -> CellFunctions:
+        """Store functions in the network, and return them with the constants of `set_constants`.
+
+        Args:
+            system: the least-squares problem that they solve.
+            field: the functions.
+        """
         self.network.assign(field)
-        if system.free_fields or self.given:
-            cell_problem.set_constants(system, self.residuals.surrogate, self.given, field.numbers)
-            field = replace(field, coefficients=self._field().coefficients)
-        return cell_errors.SolvedTree(system, field, shares)
+        if not (system.free_fields or self.given):
+            return field
+        cell_problem.set_constants(system, self.residuals.surrogate, self.given, field.numbers)
+        return replace(field, coefficients=self._field().coefficients)
 
     def _shorten(self, solved: cell_errors.SolvedTree) -> None:
         """Shorten a Newton step that has made the least-squares functional ten times larger.
@@ -736,6 +792,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         errors, factor = cell_errors.errors_by_comparison(*given)
         errors = errors / solved.size
         self.network.compare_with(cell_errors.with_means_of(solved, better), factor)
+        self.better = better
         errors = errors + self._error_of_constants(solved, better) / solved.size
         self.error.compare(float(errors.norm()))
         if self.parameters is None:
@@ -797,6 +854,27 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         where = dict(zip(self.problem.domain.names, middle.tolist(), strict=True))
         return Balance(value, 0.3 * self.tolerance**0.75, where)
 
+    def _rises(self, solved: cell_errors.SolvedTree, errors: Tensor) -> bool:
+        """Return whether a degree higher by 2 promises more digits for its time than smaller cells.
+
+        A higher degree multiplies the error by the ratio of the terms of the two highest degrees to
+        those of the two degrees before, see `cell_errors.SolvedTree.decay`. Smaller cells leave the
+        errors of the cells that are not marked, and multiply those of marked cells by 2^-(k + 1)
+        for the degree k.
+        """
+        system, degree, tree = solved.system, solved.system.polynomials.degree, self.network.tree
+        if self.parameters is not None or degree + 2 > (self.settings.highest or 0):
+            return False
+        if no_comparison(system, again=self.kept_systems > 0):
+            return False
+        assert self.marked is not None
+        share = errors[self.marked.any(dim=1)].norm().square() / errors.norm().square()
+        left = 1 - float(share) * (1 - 0.25 ** (degree + 1))
+        growth = tree.count_when_split(self.marked) / len(tree)
+        halved = -0.5 * math.log(left) / (self.pace.power * math.log(growth))
+        raised = -math.log(solved.decay) / math.log(max(2.0, self.pace.cost_of_better(system)))
+        return raised > halved and not self.pace.too_late(system, self.seconds_left)
+
     def _mark(self, solved: cell_errors.SolvedTree, errors: Tensor) -> str:
         """Mark the cells with the largest errors for refinement, or fewer if time is short.
 
@@ -853,6 +931,9 @@ class AdaptiveLeastSquares(Method):
         marking: the fraction of the sum of squared indicators for which the cells to be halved
             account, above 0 and up to 1, while the error is more than 100 times the tolerance.
         steps: the largest number of least-squares solves.
+        highest: the highest degree to which the polynomials may be raised; None to keep the degree
+            of the network. The degree is raised by 2 in place of halving cells where the decay of
+            the coefficients promises more digits for the time, except with unknown parameters.
 
     Raises:
         InputError: for values out of range; in a solve, for another kind of network, or a problem
@@ -873,6 +954,7 @@ class AdaptiveLeastSquares(Method):
     cells: int = 20_000
     marking: float = 0.99
     steps: int = 100
+    highest: int | None = None
     needs_fixed_points = True
     lowers_loss = False
     fits_points = False
@@ -881,6 +963,8 @@ class AdaptiveLeastSquares(Method):
         number("tolerance", self.tolerance, above=True)
         integer("cells", self.cells)
         integer("steps", self.steps)
+        if self.highest is not None:
+            integer("highest", self.highest)
         number("marking", self.marking, above=True)
         if self.marking > 1:
             raise InputError(f"marking must be at most 1, got {self.marking}")
@@ -917,7 +1001,7 @@ class AdaptiveLeastSquares(Method):
 
     def finer(self) -> "AdaptiveLeastSquares":
         """The method for a solve with a network of higher degree, as a check: no cell is halved."""
-        return replace(self, steps=1)
+        return replace(self, steps=1, highest=None)
 
     def better(
         self, residuals: Residuals, seconds: float = math.inf

@@ -135,6 +135,20 @@ class SolvedTree:
         return float(left_out(system.polynomials, own, volumes).norm()) / self.size
 
     @property
+    def decay(self) -> float:
+        """The norm of the terms of the two highest degrees, divided by that of the two before.
+
+        It is at least the machine epsilon, and at most 1. The norms are those in L2 over all cells,
+        of the fields that error norms include.
+        """
+        own, least = self.system.polynomials, torch.finfo(torch.float64).eps
+        squares = self.solution.coefficients[..., list(self.system.counted)].square().sum(dim=2)
+        squares = squares * self.system.geometry.extents.prod(dim=1)[:, None]
+        last, middle, first = (own.count(own.degree - n) for n in (0, 2, 4))
+        ratio = squares[:, middle:last].sum() / squares[:, first:middle].sum().clamp_min(1e-300)
+        return min(1.0, max(least, float(ratio.sqrt())))
+
+    @property
     def unweighted(self) -> Tensor:
         """The contribution of each cell to the functional without the cells' weights, (N,)."""
         return self.shares / self.system.weights**2

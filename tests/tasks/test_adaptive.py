@@ -1,6 +1,7 @@
 """Adaptive least squares in cells: Newton steps, which cells are halved, and for which fields."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -239,6 +240,27 @@ def test_a_smooth_source_costs_no_solve_with_other_integrals(monkeypatch, cube):
     degrees = [own.polynomials.degree for own in solves]
     assert degrees[-2:] == [6, 8]
     assert degrees.count(6) == len(solution.history.rows) - 1  # the first row is the start
+
+
+def test_the_degree_of_a_smooth_solution_is_raised_and_each_degree_is_solved_once(monkeypatch):
+    degrees, solve = [], CellSystem.solve
+
+    def counted(own, *data, **how):
+        degrees.append(own.polynomials.degree)
+        return solve(own, *data, **how)
+
+    monkeypatch.setattr(CellSystem, "solve", counted)
+    method = kp.AdaptiveLeastSquares(1e-7, highest=7)
+    for exact, smooth in (("exp(x) * sin(3*y)", True), ("abs(x - 0.31)**2.5", False)):
+        degrees.clear()
+        network, problem = kp.Cells([2, 1], 3, 4), kp.Poisson(SQUARE, exact=exact)
+        solution = kp.solve(
+            problem, network, replace(method, cells=20_000 if smooth else 160), verified=False
+        )
+        assert error_of(solution) < 3 * solution.history.rows[-1]["estimated_error"]
+        if smooth:
+            assert degrees == [3, 5, 7, 9] and solution.network.degree == 7
+    assert solution.network.count > 16  # a kink of slopes: smaller cells
 
 
 # --- Which cells cause an error that is shown elsewhere

@@ -34,21 +34,19 @@ FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that choose their ow
 
 
 @torch.no_grad()
-def steepness(problem: Problem) -> tuple[bool, float, bool]:
-    """Estimate how steep the solutions of a problem are, and see whether it is linear.
+def mean_phase(problem: Problem) -> tuple[float, bool]:
+    """Estimate the phase of waves over the domain of a problem, and see whether it is linear.
 
-    For the operator c₂ u_xx + c₁ u_x + c₀ u and a domain of the width L, waves have the phase
-    √(c₀/c₂) L over the domain, and an outflow layer has the width c₂ / c₁. The equations are
-    linearised about zero fields, and the largest coefficients over all equations count.
+    For the operator c₂ u_xx + c₀ u and a domain of the width L, waves have the phase √(c₀/c₂) L
+    over the domain. The equations are linearised about zero fields, and the largest coefficients
+    over all equations count.
 
     Args:
         problem: the problem.
 
     Returns:
-        Whether solutions are too steep for a network without cells, the mean phase of waves, and
-        whether the equation is linear. Solutions are too steep if the largest phase is above 15, or
-        if L is above 225 layer widths. The first two results are False and 0 if the highest order
-        of derivatives is not 2, if the coefficients of the second derivatives are 0, or if a
+        The mean phase, and whether the equation is linear. The phase is 0 if the highest order of
+        derivatives is not 2, if the coefficients of the second derivatives are 0, or if a
         coefficient is not finite.
     """
     few = 64
@@ -62,20 +60,14 @@ def steepness(problem: Problem) -> tuple[bool, float, bool]:
     found = Linearised.at_zero(problem.equation, p, channels, fields)
     linear, parts = found.is_affine(), found.slopes
     if channels.derivative_order != 2:
-        return False, 0.0, linear
+        return 0.0, linear
     axes = range(channels.dim)
-    first, second = (
-        max(float(coefficients_along(parts, channels, axis, r).abs().max()) for axis in axes)
-        for r in (1, 2)
-    )
+    second = max(float(coefficients_along(parts, channels, a, 2).abs().max()) for a in axes)
     waves = torch.stack([waves_along(parts, channels, axis) for axis in axes]).amax(dim=0)
     low, high = problem.domain.bounds
-    width = float((high - low).max())
-    if not (0 < second < math.inf and float(waves.max()) + first < math.inf):
-        return False, 0.0, linear
-    phases = waves * width
-    steep = float(phases.max()) > 15 or first * width / second > 15**2
-    return steep, float(phases.mean()), linear
+    if not (0 < second < math.inf and float(waves.max()) < math.inf):
+        return 0.0, linear
+    return float(waves.mean() * (high - low).max()), linear
 
 
 class Traits:
@@ -114,12 +106,11 @@ class Traits:
             solutions like r^0.7 are usual, so that continuous functions that minimise the energy
             are tried before least squares in cells. A single field is like r or smoother there:
             least squares found it as well, in a fifth of the time.
-        early_cells: whether cells are tried before random inner functions. They are in one and two
-            dimensions, except for evolutions that can be marched: on 17 problems in the plane they
-            were faster throughout. In space they are for kinks at interfaces that divide the domain
-            into cells; for edges that point inwards, where solutions are singular; for steep
-            solutions; and for several fields, such as displacements or a flow, of which a network
-            without cells gave an answer later and without an estimate of its error.
+        early_cells: whether cells are tried before random inner functions. They are except for
+            evolutions that can be marched, unless kinks at interfaces divide the domain into cells,
+            or solutions are singular at corners or edges that point inwards. On 17 problems in the
+            plane cells were faster throughout. In space networks without cells gave an answer
+            later, and often without an estimate of its error.
         waves: the mean phase of waves over the domain, for problems that take cells; otherwise 0.
     """
 
@@ -152,12 +143,11 @@ class Traits:
                 if known is None:
                     raise
                 self.takes_cells = False
-        found = steepness(problem) if self.takes_cells else (False, 0.0, True)
-        steep, self.waves, self.linear = found
+        self.waves, self.linear = mean_phase(problem) if self.takes_cells else (0.0, True)
         self.mixed = self.boxed and self.dim == 3 and self.fields > 1
         self.mixed = self.mixed and not self.energetic and _is_mixed(problem)
-        self.early_cells = self.dim == 1 or bool(kinks) or is_reentrant(domain)
-        self.early_cells |= (steep or self.dim == 2 or self.fields > 1) and not self.marches
+        self.early_cells = self.dim == 1 or not self.marches
+        self.early_cells |= bool(kinks) or is_reentrant(domain)
 
 
 def _is_mixed(problem: Problem) -> bool:
@@ -417,7 +407,8 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         # The error is like N^(-(degree + 1) / d) for N cells, and the time like N^1.5.
         found = tuple(_cells(traits, tolerance))
         rate = (found[-1].arguments["degree"] + 1) / (1.5 * traits.dim)
-        cells.append(Family("cells", found, rate=rate))
+        alone = traits.dim == 3 and traits.early_cells  # later networks were less accurate
+        cells.append(Family("cells", found, rate=rate, alone=alone))
     early = traits.early_cells
     if traits.mixed:
         cells.insert(0, by_energy)
@@ -437,18 +428,24 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
 def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
     """Yield networks in cells, to be solved to smaller and smaller tolerances.
 
-    Each solve starts with the cells and the function of the solve before. In space, and for
-    nonlinear equations in the plane, the first solve has polynomials of a low degree, so that there
-    is an early answer. For the flow in a cavity this solve took a fifth of the time of the next
-    solve, and did not shorten it. The last tolerance is half of the wanted tolerance, since errors
-    were up to 1.1 times their estimates. There is no other tolerance between 1e-7 and the last
-    tolerance: its solve would not be corrected for rounding, which the error estimate does not see.
+    In space there is a single solve, which begins with a low degree, so that there is an early
+    answer, and raises the degree where the solution is smooth. Otherwise each solve starts with the
+    cells and the function of the solve before. For nonlinear equations in the plane, the first
+    solve has polynomials of a low degree. For the flow in a cavity this solve took a fifth of the
+    time of the next solve, and did not shorten it. The last tolerance is half of the wanted
+    tolerance, since errors were up to 1.1 times their estimates. There is no other tolerance
+    between 1e-7 and the last tolerance: its solve would not be corrected for rounding, which the
+    error estimate does not see.
 
     Args:
         traits: the traits of the problem.
         wanted: the relative L2 error at which the search for a solution ends.
     """
-    degree, count = {1: 14, 2: 12, 3: 7}[traits.dim], 4
+    if traits.dim == 3:
+        method = AdaptiveLeastSquares(0.5 * wanted, highest=14)
+        yield _placing(Cells, traits, method, 1.0, degree=4, cells=4)
+        return
+    degree, count = {1: 14, 2: 12}[traits.dim], 4
     if traits.dim == 2 and traits.waves > degree:
         # Measured: waves are resolved if the degree is at least their phase over a cell plus 10.
         most = 14
@@ -456,8 +453,8 @@ def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
         count = min(largest, max(count, 2 ** math.ceil(math.log2(traits.waves / most))))
         degree = min(Cells.highest, max(degree, math.ceil(traits.waves / count) + 10))
     aims = [(degree, aim) for aim in (1e-4, 1e-7) if aim > wanted]
-    rough, low = 1e-2, {1: degree, 2: 6, 3: 4}[traits.dim]
-    if rough > wanted and (traits.dim == 3 or not traits.linear) and low < degree and count == 4:
+    rough, low = 1e-2, 6
+    if rough > wanted and traits.dim == 2 and not traits.linear and count == 4:
         aims.insert(0, (low, rough))
     for k, aim in (*aims, (degree, 0.5 * wanted)):
         size = math.comb(k + traits.dim, traits.dim)  # polynomials in a cell

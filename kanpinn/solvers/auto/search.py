@@ -460,11 +460,12 @@ class TrialSearch:
     are: networks that minimise an energy, if the problem's class has an energy; windows in time,
     for evolutions in no or one space dimension or in a rectangle; windows in time with cells in
     space, for evolutions in the plane; splines, in one dimension; cells; random inner functions;
-    random inner functions on finer grids; and sums of functions of one coordinate. In space and for
-    evolutions, cells come after random inner functions, except for many waves, outflow layers,
-    interfaces, and edges that point inwards. Above three dimensions the families are windows in
-    time, for evolutions in a box in space; sums of functions of one coordinate; linear inner
-    functions; and inner functions that are found by variable projection.
+    random inner functions on finer grids; and sums of functions of one coordinate. For evolutions
+    that can be marched, cells come after random inner functions, except for interfaces and corners
+    that point inwards. In space no other family follows a solve in cells that has not failed. Above
+    three dimensions the families are windows in time, for evolutions in a box in space; sums of
+    functions of one coordinate; linear inner functions; and inner functions that are found by
+    variable projection.
 
     Systems in time alone are solved in windows in time only, unless their first trial has failed:
     least squares over all times have minima far from the solution of a nonlinear system.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, ClassVar, cast
 
 import torch
@@ -477,8 +478,7 @@ class Cells(Network):
     def take(self, known: Network) -> bool:
         """Copy the cells and the function of another network, singular functions included.
 
-        Polynomials of a lower degree are copied as they are. Of polynomials of a higher degree the
-        terms of this network's degree are copied.
+        The degree of this network becomes that of the other one if the latter is higher.
 
         Returns:
             Whether `known` is a network in cells with the same boxes of level 0, and with
@@ -489,10 +489,8 @@ class Cells(Network):
         if replace(known.polynomials, degree=self.polynomials.degree) != self.polynomials:
             return False
         self.better = None
-        terms, known_terms = self.polynomials.size, known.layer.coefficients
-        shared = known_terms[:, :terms]
-        coefficients = shared.new_zeros(len(shared), terms, shared.shape[2])
-        coefficients[:, : shared.shape[1]] = shared
+        polynomials = max(self.polynomials, known.polynomials, key=attrgetter("size"))
+        coefficients = polynomials.padded(known.layer.coefficients.detach())
         self.layer.reset(known.tree, known.layer.frames, coefficients)
         self.corners = deepcopy(known.corners)
         if self.enrichment is not None and known.enrichment is not None:

@@ -251,10 +251,13 @@ class LocalPolynomials:
 
         The halves arise when the box is halved in all coordinates; the shape is (2^d, L, L).
         """
-        low = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0]).double()] * self.dim)
-        low = low.view(-1, self.dim)
-        unit = torch.eye(self.size, dtype=torch.float64).expand(len(low), -1, -1)
-        return self.restricted(low, torch.ones_like(low), unit)
+        line, low = LocalPolynomials(self.degree, 1), torch.tensor([[-1.0], [0.0]]).double()
+        unit = torch.eye(line.size, dtype=torch.float64).expand(2, -1, -1)
+        halves = line.restricted(low, torch.ones_like(low), unit)
+        each = [halves[:, own[:, None], own] for own in self.powers.T]  # (2, L, L)
+        sides = itertools.product((0, 1), repeat=self.dim)
+        parts = ([one[k] for one, k in zip(each, side, strict=True)] for side in sides)
+        return torch.stack([reduce(torch.mul, own) for own in parts])
 
     @cached_property
     def _places(self) -> Tensor:

@@ -198,6 +198,14 @@ class CellSystem:
         parts = [one.slopes[..., 0, :].flatten(0, -2) for one in (*self.equation, *self.boundary)]
         return (~torch.cat(parts).any(dim=0)).nonzero()[:, 0].tolist()
 
+    @property
+    def is_plain(self) -> bool:
+        """True if all cells have the weight 1, and the source is taken from its values at points.
+
+        Then a solve as a witness (see `CellProblem.linearised`) is like any other solve.
+        """
+        return bool((self.weights == 1).all()) and not any(t.is_corrected for t in self.equation)
+
     @cached_property
     def coupling(self) -> Coupling:
         """The weights of jumps between cells, from the sizes of the equation's coefficients."""

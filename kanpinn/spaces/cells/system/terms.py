@@ -62,6 +62,11 @@ class SampledTerm:
         """Add corrections of the source to the right-hand side, (c, q, equations)."""
         self.right, self._added = self.right + added, self._added + added
 
+    @property
+    def is_corrected(self) -> bool:
+        """True if the source has corrections, see `correct`."""
+        return bool(self._added.any())
+
     @torch.no_grad()
     def residuals(self, function: CellFunctions) -> Tensor:
         """The residuals of the term at its points for a given function, (c, q, equations).
@@ -86,8 +91,8 @@ class SampledTerm:
             function: the function in cells.
             at: other points in cells.
         """
-        channels = self.term.channels
-        found = function.jets(self.at if at is None else at, channels)
+        channels, kept = self.term.channels, self._jets if at is None else None
+        found = function.jets(self.at if at is None else at, channels, kept)
         return jet_of_stacked(channels, found.flatten(0, 1))
 
     def jets(self, coefficients: Tensor) -> Tensor:
@@ -127,7 +132,10 @@ class SampledTerm:
         kind = tuple(scale.tolist())
         if self.at.alike and kind in self._functions:  # cells of one size share the jets
             return self._functions[kind]
-        found = self.polynomials.stacked(self.term.channels, at, scale, self.parts)
+        if self.at.alike and kind in self._jets:
+            found = self._jets[kind][:, self.parts]
+        else:
+            found = self.polynomials.stacked(self.term.channels, at, scale, self.parts)
         if self.at.alike:
             self._functions[kind] = found
         return found
