@@ -19,6 +19,7 @@ from kanpinn.networks import Surrogate
 from kanpinn.networks.layer import get_coefficients, set_coefficients
 from kanpinn.optimizers.gradient import LinePoint, strong_wolfe, updated
 from kanpinn.optimizers.method import Kept
+from kanpinn.pde.checks import ProbedEquation
 
 WEIGHTS = {"interior": 1.0, "boundary": 1.0}
 OPTIMIZERS = {
@@ -565,7 +566,7 @@ def test_points_of_an_estimate_do_not_adapt():
 # --- A residual that does not depend on the solution: no optimizer may say that it converged
 
 
-# A residual without u.
+# A residual without u, which the check before a solve refuses.
 FREE = Stated(Line.domain, lambda p, u: 0 * u.value + p.x, Line().conditions())
 OPTIMIZERS_SINGULAR = {
     "least_squares": kp.LeastSquares(6),
@@ -578,7 +579,10 @@ OPTIMIZERS_SINGULAR = {
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS_SINGULAR.values(), ids=OPTIMIZERS_SINGULAR)
-def test_a_residual_without_the_solution_is_told(optimizer):
+def test_a_residual_without_the_solution_is_told(optimizer, monkeypatch):
+    with pytest.raises(kp.InputError, match="does not depend on the fields"):
+        kp.solve(FREE)
+    monkeypatch.setattr(ProbedEquation, "fault", lambda _: None)
     network = kp.KAN([1, 3, 1], [3, 5], [2, 4], seed=0)
     solution = kp.solve(FREE, network, optimizer, kp.Collocation(40, 2), errors=False)
     words = "stopped: to first order the residual does not depend on the"
