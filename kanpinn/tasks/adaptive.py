@@ -933,7 +933,8 @@ class AdaptiveLeastSquares(Method):
         steps: the largest number of least-squares solves.
         highest: the highest degree to which the polynomials may be raised; None to keep the degree
             of the network. The degree is raised by 2 in place of halving cells where the decay of
-            the coefficients promises more digits for the time, except with unknown parameters.
+            the coefficients promises more digits for the time. Eigenvalues and unknown parameters
+            are found with the degree of the network.
 
     Raises:
         InputError: for values out of range; in a solve, for another kind of network, or a problem
