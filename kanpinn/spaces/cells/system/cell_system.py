@@ -515,12 +515,15 @@ class CellSystem:
         """The square roots of the weights of jumps on each of F faces, (2, F, j, m).
 
         The first index is 0 for the lower cell and 1 for the upper cell; j counts the orders of
-        normal derivatives.
+        normal derivatives. Both cells have the larger of their weights: where the coefficients of
+        one cell vanish, as at a front of the porous medium equation, its trace would be free, and
+        the solution would jump.
         """
         faces, geometry = self.geometry.faces, self.geometry
         normals = torch.eye(self.polynomials.dim, dtype=geometry.half.dtype)[faces.axis]
         both = (faces.lower, faces.upper)
-        return torch.stack([self.coupling.weights(one, normals, geometry.lengths) for one in both])
+        each = [self.coupling.weights(one, normals, geometry.lengths) for one in both]
+        return torch.maximum(*each).expand(2, -1, -1, -1)
 
     def _weights_at(self, at: SideTrace) -> Tensor:
         """The square roots of the weights of a cell's differences from a trace, (j, m).
