@@ -253,11 +253,11 @@ def judge(one: Trial, other: Trial) -> Verdict:
     """Estimate the errors of two successive trials with the same form of the loss.
 
     The errors of an energy's trials are estimated from distances, since an energy has no residual.
-    Trials that fit measurements are judged by their fit. If one of the trials is a march, it keeps
-    the error that it has estimated itself, and the error of the other trial is their distance: the
-    residual of a march may be larger than that of a network whose error is a thousand times larger.
-    If the second network is in cells, its own error estimate is used. All other errors are
-    estimated from the residuals.
+    Trials that fit measurements are judged by their fit. If one of the trials is a march, and the
+    distance is more than three times the error that the march has estimated itself, the march keeps
+    this error and the distance is the error of the other trial: the residual of a march may be
+    larger than that of a network whose error is a thousand times larger. If the second network is
+    in cells, its own error estimate is used. All other errors are estimated from the residuals.
 
     Args:
         one: the first trial.
@@ -269,11 +269,12 @@ def judge(one: Trial, other: Trial) -> Verdict:
         return _by_distances(one, other, distance)
     if one.observed:
         return _by_fit(one, other, distance, ratio)
-    marched = [one.solution.network.in_windows, other.solution.network.in_windows]
-    if marched == [True, False] and math.isfinite(one.error):
-        return Verdict(one, other.estimated(distance.norms, None), ratio)
-    if marched == [False, True] and math.isfinite(other.error):
-        return Verdict(one.estimated(distance.norms, None), other, ratio)
+    marched, gap = one.solution.network.in_windows, distance.norms.l2_relative
+    if marched != other.solution.network.in_windows:
+        if marched and gap > 3 * one.error:
+            return Verdict(one, other.estimated(distance.norms, None), ratio)
+        if not marched and gap > 3 * other.error:
+            return Verdict(one.estimated(distance.norms, None), other, ratio)
     if other.own_error is not None:  # an overfitted first trial says nothing against the second
         return _by_own_error(one, other, distance, other.own_error)
     if other.solution.network.estimates_error:  # residuals do not show wrong limits
