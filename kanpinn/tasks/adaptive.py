@@ -523,8 +523,10 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return better if better and self.linear and better.system.is_plain else None
 
     def step(self) -> Step:
-        self.pace.begin()
-        known = self._rise() if self.raised else None
+        known = None
+        if self.raised:
+            self.pace.begin()
+            known = self._rise()
         if known is None:
             if self.first is None:
                 self._begin_step()
