@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from kanpinn.plotting import style
 from kanpinn.plotting.style import STYLE
@@ -57,7 +57,7 @@ def history_figure(solution: Solution) -> Figure | None:
         plot_history(more[0], history, titles, "step", curves=CELLS)
         more[0].set_ylabel("cells")
         more[0].yaxis.set_major_formatter("{x:.0f}")
-        more[0].yaxis.set_minor_formatter(lambda x, _: f"{x:.0f}" if f"{x:.0e}"[0] in "25" else "")
+        more[0].yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.8)))
         more[0].tick_params(which="both", labelsize=STYLE.small)
     style.legend_beside(figure, left, "upper center", 3)
     return figure
