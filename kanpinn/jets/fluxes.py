@@ -22,8 +22,8 @@ from kanpinn.jets.jet import Channels, Jet, MissingChannel
 from kanpinn.jets.linearised import refusing_changes
 from kanpinn.jets.operators import partial
 
-Law = Callable[..., Tensor | Sequence[Tensor]]  # a flux, a function (p, u, …)
-Levels = Sequence[Sequence[Tensor]]  # for each order r the derivatives of each field, (n, d^r)
+Law = Callable[..., Tensor | Sequence[Tensor]]  # a flux as a function (p, u, …), see `div`
+Levels = Sequence[Sequence[Tensor]]  # for each order r all derivatives of each field, (n, d^r)
 T = TypeVar("T")
 _seen: ContextVar["list[Flux] | None"] = ContextVar("_seen", default=None)
 
@@ -31,26 +31,31 @@ _seen: ContextVar["list[Flux] | None"] = ContextVar("_seen", default=None)
 def div(field: Jet | Law, *others: Jet | Points) -> Tensor:
     """The divergence of a vector field, or of a flux that is a function of points and fields.
 
-    `div(u, v)`, or `div(u)` of a jet with d components, is Σ_a ∂_a u_a, (n, 1).
+    `div(u, v)`, or `div(u)` of a jet with d components, is Σ_a ∂_a u_a, (n, 1), over all d
+    coordinates.
 
-    `div(flux, p, u)` is Σ_a d/dx_a F_a, where F = flux(p, u) may depend on the point and on the
-    values and derivatives of the fields, such as a coefficient times `grad(u)`. The flux is
-    differentiated automatically and exactly, with its coefficients. The sum is over the coordinates
-    of space: a component of F along the time t, which `grad(u)` has, is left out.
+    `div(flux, p, u)` is Σ_a d/dx_a F_a, where F = flux(p, u) may depend on the point, and on the
+    values and derivatives of the fields up to second order in space. An example is a coefficient
+    times `grad(u)`. The flux is differentiated automatically and exactly, with its coefficients.
+    The sum is over the coordinates of space: a component of F along the time t, which `grad(u)`
+    has, is left out.
 
     Args:
-        field: the jet of a field, or the flux: a function (p, u, …) with the arguments of a
-            problem's residual. It computes F from its own arguments, point by point, and F has to
-            be continuous. It returns a tensor (n, d) or, for m equations, (n, d, m) with the
-            components along the d coordinates on the second axis, or a tuple of these components,
-            (n, 1) or (n, m) each. Components along the coordinates of space alone are enough.
-        others: further jets of scalar fields; for a flux the n points, then the jets of the fields.
+        field: the jet (values and derivatives) of a field, or the flux: a function (p, u, …) with
+            the arguments of a problem's residual. The function computes F at each point from its
+            arguments at this point. F has to be continuous. The function returns a tensor (n, d)
+            or, for m equations, (n, d, m) with the components along the d coordinates on the second
+            axis; or a tuple of these components, (n, 1) or (n, m) each. Components along the
+            coordinates of space alone are enough.
+        others: further jets of scalar fields; for a flux the n points, then the jets of the scalar
+            fields.
 
     Returns:
         (n, 1), or (n, m) for a flux of m equations.
 
     Raises:
-        InputError: for other arguments, a jet without d components, or a flux of another shape.
+        InputError: for arguments of other kinds, for jets that do not have d components together,
+            and for a flux of another shape or with derivatives of an order above 2.
 
     Example:
         >>> import torch
@@ -105,7 +110,7 @@ def normal_flux(flux: Law, p: Points, fields: Sequence[Jet]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Flux:
-    """A flux at n points as a function of the points and of all derivatives of its fields.
+    """A flux at n points, as a function of the points and of all derivatives of the fields.
 
     Args:
         name: the name of the flux in messages.
@@ -113,7 +118,8 @@ class Flux:
         p: the points.
         levels: for each order r = 0, 1, … a list with a tensor (n, d^r) for each field, which holds
             all its derivatives of order r.
-        directions: the directions along which the function takes derivatives of the fields.
+        directions: channels with the directions along which the function takes derivatives of the
+            fields.
     """
 
     name: str
@@ -128,11 +134,16 @@ class Flux:
         return [entry for level in self.levels for entry in level]
 
     def at(self, coords: Tensor, *entries: Tensor) -> Tensor:
-        """Return the flux in space, (n, s, m), for s coordinates of space and m equations.
+        """Return the components of the flux along the s coordinates of space, (n, s, m).
 
         Args:
-            coords: points, (n, d).
-            entries: the derivatives of the fields at these points, in the order of `entries`.
+            coords: n points, (n, d), which may differ from `p`.
+            entries: the derivatives of the fields at these points, in the order of the property
+                `entries`.
+
+        Raises:
+            InputError: if the function raises an exception, returns another shape than those in
+                `div`, or takes a derivative that is not among `levels`.
         """
         p, m = Points(coords, self.p.names), len(self.levels[0])
         p = p.with_numbers(self.p.numbers) if self.p.numbers else p
@@ -147,16 +158,16 @@ class Flux:
 
 
 class _Wider(InputError):
-    """Raised if a flux takes a derivative that is not among its levels."""
+    """Raised if a flux takes a derivative that is not among the levels of a `Flux`."""
 
     def __init__(self, missing: MissingChannel) -> None:
-        super().__init__("a flux takes a derivative that it does not have")
+        super().__init__("a flux takes other derivatives than in its first evaluation")
         self.needed = missing.needed
 
 
 @contextmanager
 def fluxes_seen() -> Iterator[list[Flux]]:
-    """Collect the fluxes whose divergence `div` computes within the block, for checks of them."""
+    """Yield a list to which `div` appends each flux that it differentiates within the block."""
     found: list[Flux] = []
     token = _seen.set(found)
     try:
@@ -228,9 +239,9 @@ def _has_second(u: Jet, space: Sequence[int]) -> bool:
 
 
 def _rates(u: Jet, order: int, space: Sequence[int]) -> Tensor:
-    """Return the rates of all derivatives of one order of a field along each coordinate of space.
+    """Return the slopes of a field's derivatives of one order along each coordinate of space.
 
-    A flux does not depend on derivatives by the time; their rates are 0 here.
+    A flux does not depend on derivatives by the time, so 0 stands for the slopes of these.
 
     Args:
         u: the jet of the field.
@@ -261,11 +272,11 @@ def _components(law: Law, values: object, p: Points) -> Tensor:
 
     Args:
         law: the flux, for messages.
-        values: what the flux returns.
+        values: the values that the flux returned.
         p: the n points.
 
     Raises:
-        InputError: for another shape.
+        InputError: if the shape is none of those in `div`.
     """
     space, n, d = _space(p.names), len(p), len(p.names)
     if isinstance(values, tuple | list) and all(isinstance(one, Tensor) for one in values):
@@ -309,7 +320,7 @@ def jets_of_levels(levels: Levels, directions: Channels) -> list[Jet]:
     Args:
         levels: for each order r = 0, 1, … a list with a tensor (n, d^r) for each field, which holds
             all its derivatives of order r.
-        directions: the directions along which the jets contain derivatives, too.
+        directions: channels with further directions along which the jets contain derivatives.
     """
     order, names = len(levels) - 1, directions.names
     second = "hessian" if order > 1 else "none"

@@ -53,8 +53,8 @@ from kanpinn.pde.problem import Problem
 from kanpinn.pde.symbols import BoundaryModes, modes
 
 LOST = (
-    "otherwise than its derivative by PyTorch says, as where detach(), .data or NumPy cut a value "
-    "off from its derivative: compute with tensors of PyTorch all the way"
+    "otherwise than its derivative by PyTorch says, such as where detach(), .data or NumPy hide a "
+    "value from PyTorch: compute with tensors of PyTorch all the way"
 )
 
 
@@ -74,11 +74,12 @@ def check_well_posed(problem: BoundaryValueProblem, strong: bool = True) -> None
     - Every field is determined completely, not only up to a constant, unless `free_constant`
       names the field.
     - The data of a pure Neumann problem balance (`imbalance`).
-    - Fluxes whose divergence is computed are functions of the fields and of the point alone, can be
-      differentiated, and jump at interfaces only (`flux_fault`).
-    - The residuals at a point depend only on the point and on the jet (values and derivatives) of
-      the fields at the point. The residuals do not change points or jets in place, and PyTorch can
-      differentiate them with respect to the jet (`ProbedEquation.fault`).
+    - Fluxes whose divergence is computed depend on the fields, and at each point on nothing but the
+      point and the fields there. PyTorch can differentiate them, and they jump at interfaces only
+      (`flux_fault`).
+    - The residuals at a point depend on the jet (values and derivatives) of the fields at the
+      point, and otherwise on the point only. The residuals do not change points or jets in place,
+      and PyTorch can differentiate them with respect to the jet (`ProbedEquation.fault`).
 
     If the user's own functions raise an exception, the remaining checks are skipped.
 
@@ -180,7 +181,8 @@ class ProbedEquation:
         """Return the reason, as text, why the residual is unfit for a solve; None if it is fit.
 
         The residual at a point has to be a differentiable function of the point and of the jet at
-        the point. Values that are not finite, such as log det F at random jets, prove nothing.
+        the point, and to depend on the jet. Values that are not finite, such as log det F at random
+        jets, prove nothing.
         """
         points, jet = self.points[:], self.jets[0]  # a slice of a batch has no cache
         given = [points.coords, *jet.parts()]
@@ -533,7 +535,10 @@ def _faults(probe: Probe, strong: bool) -> Iterator[Fault]:
 
 
 def flux_fault(probe: Probe, flux: Flux, other: Flux) -> str | None:
-    """Return the reason, as text, why the divergence of a flux is wrong; None if there is none.
+    """Return the reason, as text, why the divergence of a flux would be wrong; None if it is right.
+
+    A flux has to depend on the fields, but not on derivatives by the time, on other points or on
+    values that PyTorch does not differentiate. It must not jump apart from interfaces.
 
     Args:
         probe: the problem.
@@ -542,15 +547,15 @@ def flux_fault(probe: Probe, flux: Flux, other: Flux) -> str | None:
     x, entries, names = flux.p.coords, flux.entries, probe.domain.names
     first, backwards = flux.at(x, *entries), torch.arange(len(x) - 1, 0, -1)
     if torch.equal(first, flux.at(x, *other.entries)):
-        return "is no function of the fields: add its divergence to the source"
+        return "does not depend on the fields: add its divergence to the source"
     try:
         local = flux.at(x[backwards], *(entry[backwards] for entry in entries))
     except InputError:
         local = first[:0]
     if len(local) < len(backwards) or _differ(first[backwards], local):
         return (
-            "uses values at points other than its own arguments, which are then constants for its "
-            "derivatives: compute everything that varies from p and the fields in its arguments"
+            "uses values at points other than its own arguments, which count as constants when it "
+            "is differentiated: compute everything that varies from the arguments p and fields"
         )
     if probe.time is not None:
         hidden = [entry.clone() for entry in entries]
@@ -562,8 +567,8 @@ def flux_fault(probe: Probe, flux: Flux, other: Flux) -> str | None:
                     view.select(axis + 1, probe.time).fill_(math.nan)
         if bool((flux.at(x, *hidden).isnan() & ~first.isnan()).any()):
             return (
-                f"depends on a derivative by {names[probe.time]}, such as in the norm of the whole "
-                "gradient: take the derivatives in space alone"
+                f"depends on a derivative by {names[probe.time]}, such as the norm of the whole "
+                "gradient does: take the derivatives in space alone"
             )
     traced = x.detach().clone().requires_grad_()
     with torch.enable_grad():
@@ -590,12 +595,12 @@ def flux_fault(probe: Probe, flux: Flux, other: Flux) -> str | None:
 
 
 def _jump(probe: Probe, fluxes: Sequence[Flux]) -> str | None:
-    """Return a text on a jump of a flux apart from interfaces; None if no jump is found.
+    """Return a message on a jump of a flux apart from interfaces; None if no jump is found.
 
     Random chords of the domain are divided into short segments. Along a segment, the change of a
     differentiable flux is the integral of its slope, which Gauss's rule gives. Segments where the
-    two differ are halved again and again: the difference vanishes where the flux is continuous,
-    and stays at a jump.
+    change and the integral differ are halved again and again: the difference vanishes where the
+    flux is continuous, and stays at a jump.
 
     Args:
         probe: the problem.
@@ -613,14 +618,14 @@ def _jump(probe: Probe, fluxes: Sequence[Flux]) -> str | None:
     start, end, nodes, weights = start[inside], end[inside], *gauss_legendre(4)
 
     def values(coords: Tensor) -> Tensor:
-        """The fluxes at points, (n, k)."""
+        """The components of all fluxes at n points, (n, k)."""
         found = [
             one.at(coords, *(e[:1].expand(len(coords), -1) for e in one.entries)) for one in fluxes
         ]
         return torch.cat([one.flatten(1) for one in found], dim=1)
 
     def gaps(start: Tensor, end: Tensor) -> Tensor:
-        """The largest change along each segment that is not the integral of the slope, (n,)."""
+        """The largest difference of change and integral of the slope on each segment, (n,)."""
         x = (start + (end - start) * nodes.view(-1, 1, 1)).flatten(0, 1).requires_grad_()
         step = (end - start).repeat(len(nodes), 1)
         changes = values(end).detach() - values(start).detach()
@@ -656,8 +661,8 @@ def _jump(probe: Probe, fluxes: Sequence[Flux]) -> str | None:
     place, by = Points(start[jumps], domain.names).show(0), float(last[jumps][0])
     return (
         f"jumps at {place}, by {by:.2g}, where no condition says that its normal component is "
-        "continuous: add kp.Interface(domain, part.boundary, law=flux), with the part of the "
-        "domain beyond the jump"
+        "continuous: add kp.Interface(domain, part.boundary, law=flux), where part is the part of "
+        "the domain on one side of the jump"
     )
 
 
@@ -872,7 +877,8 @@ def pure_fluxes(probe: Probe) -> bool:
 def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
     """Return ∫ R(v) - ∮ A (∂v/∂n - g), and ∫ |R(v)| + ∮ |A (∂v/∂n - g)|, for a wave v.
 
-    R is the residual of the equation, A ∂v/∂n its normal flux, and ∂v/∂n = g are the conditions.
+    R is the residual of the equation, A ∂v/∂n its normal flux, and ∂v/∂n = g are the conditions; if
+    a condition has a law, its residual is divided by the coefficient of ∂v/∂n.
     The wave v is a product of sines of the coordinates, with one period over the domain in each
     periodic coordinate.
 
@@ -904,7 +910,7 @@ def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
     for condition in probe.conditions:
         for piece in condition.pieces:
             p, weights = piece.quadrature(nodes)
-            slopes = _normal_coefficient(condition.stacked_residual, p, 1)  # 1 without a law
+            slopes = _normal_coefficient(condition.stacked_residual, p, 1)
             ratio = _normal_coefficient(equation, p, 2) / slopes
             flux = ratio * values(condition.stacked_residual, p)
             total -= float(weights @ flux)
@@ -915,8 +921,8 @@ def _integral(probe: Probe, nodes: int, height: float) -> tuple[float, float]:
 def _normal_coefficient(residual: ResidualFunction, p: Points, order: int) -> Tensor:
     """Return the coefficient of the normal derivative ∂_n^r u in a residual at boundary points.
 
-    It is the residual for u = s^r / r! minus the residual for u = 0, where s is the distance from
-    the boundary along the normal.
+    The coefficient is the residual for u = s^r / r! minus the residual for u = 0, where s is the
+    distance from the boundary along the normal.
 
     Args:
         residual: the residual of an equation or a condition, for one field.
@@ -924,7 +930,7 @@ def _normal_coefficient(residual: ResidualFunction, p: Points, order: int) -> Te
         order: the order r of the derivative.
 
     Returns:
-        (n,).
+        The coefficient at the points, (n,).
     """
     normals = p.outward
 

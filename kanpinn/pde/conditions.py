@@ -150,7 +150,10 @@ class Condition(ABC):
 
     @property
     def is_initial(self) -> bool:
-        """True if all of `pieces` are at the lower end of the last coordinate, the time."""
+        """True if all `pieces` are at the lower end of the last coordinate.
+
+        In an evolution the last coordinate is the time, and the condition is an initial condition.
+        """
         return bool(self.pieces) and all(p.side == (len(p.names) - 1, False) for p in self.pieces)
 
     @property
@@ -418,11 +421,11 @@ class Dirichlet(OnBoundary):
 
 @dataclass(frozen=True)
 class FluxCondition(OnBoundary):
-    """Base class of conditions on the normal flux, ∂u/∂n or the normal component of a law.
+    """Base class of conditions on the normal component n · F of a flux F, by default F = ∇u.
 
     Args:
         boundary: the boundary, or a part of it.
-        law: the flux as a function (p, u, …), as `div` takes it; None for ∇u.
+        law: the flux F as a function (p, u, …), see `div`; None for F = ∇u.
 
     Raises:
         InputError: if the law is no function.
@@ -455,7 +458,7 @@ def flux_through(law: Law | None, p: Points, fields: Sequence[Jet]) -> Tensor:
     """Return the normal component of a flux at n points with normals, (n, m) for m equations.
 
     Args:
-        law: the flux, a function (p, u, …); None for ∇u of each field.
+        law: the flux as a function (p, u, …), see `div`; None for ∇u of each field.
         p: the points.
         fields: the jets of the fields at the points.
     """
@@ -472,12 +475,14 @@ class Neumann(FluxCondition):
         boundary: the boundary, or a part of it.
         value: a number, a formula, or a function of points → (n, m) for m fields, or (n, 1); the
             function may use `p.normals`.
-        law: the flux F, the function (p, u, …) whose divergence `div` computes, such as the stress
-            of a fluid. The condition then prescribes n · F, with a value for each of its equations.
-            None for F = ∇u.
+        law: the flux F as a function (p, u, …), whose divergence `div` computes, such as the stress
+            in a fluid; None for F = ∇u. The function gets the jets of all fields, or of `field`
+            alone. If it returns m equations, n · F has m components, and m replaces the number of
+            fields in the shape of `value`.
 
     Raises:
-        InputError: for data that are no number, formula or function.
+        InputError: for data that are no number, formula or function, and for a law that is no
+            function.
 
     Example:
         >>> import kanpinn as kp
@@ -509,16 +514,19 @@ class Neumann(FluxCondition):
 
 @dataclass(frozen=True)
 class Robin(FluxCondition):
-    """Robin condition alpha u + beta n · F = value, with n the outward unit normal.
+    """Robin condition alpha u + beta (n · F) = value, with n the outward unit normal.
 
     Args:
         boundary: the boundary, or a part of it.
         alpha, beta, value: each a number, a formula, or a function of points → (n, m) for m
             fields, or (n, 1).
-        law: the flux F, the function (p, u, …) whose divergence `div` computes; None for F = ∇u.
+        law: the flux F as a function (p, u, …), whose divergence `div` computes, with one equation
+            for each field; None for F = ∇u. The function gets the jets of all fields, or of `field`
+            alone.
 
     Raises:
-        InputError: for data that are no number, formula or function.
+        InputError: for data that are no number, formula or function, and for a law that is no
+            function.
 
     Example:
         >>> import kanpinn as kp
@@ -536,7 +544,7 @@ class Robin(FluxCondition):
     fixes_constant: ClassVar[bool] = True
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
-        """Return alpha u + beta n · F - value, (n, m)."""
+        """Return alpha u + beta (n · F) - value, (n, m)."""
         u = torch.cat([f.value for f in fields], dim=1)
         flux = flux_through(self.law, p, fields)
         alpha, beta, value = (
@@ -756,7 +764,7 @@ class TangentialDirichlet(ComponentDirichlet):
 
 @dataclass(frozen=True)
 class Interface(Condition):
-    """Flux condition n · F_outside - n · F_inside = flux on an interface, such as F = a ∇u.
+    """Condition n · F_outside - n · F_inside = flux on an interface, by default with F = a ∇u.
 
     The interface is the boundary of a part of the domain, and the normal n points out of this part.
     The condition does not hold where the part's boundary lies on the boundary of the domain.
@@ -769,16 +777,16 @@ class Interface(Condition):
     Args:
         domain: the whole domain.
         on: the boundary of the part of the domain, or some pieces of this boundary.
-        coefficient: a of F = a ∇u: a number, a formula or a function of points; the values on the
-            two sides of the interface may differ. None with a law.
+        coefficient: the coefficient a of F = a ∇u: a number, a formula or a function of points; the
+            values on the two sides of the interface may differ. None if `law` is given.
         flux: a number, a formula or a function of points, such as a heat source on the interface.
-        law: the flux F, the function (p, u, …) whose divergence `div` computes; it may jump at the
+        law: the flux F as a function (p, u, …), whose divergence `div` computes; F may jump at the
             interface. None for F = a ∇u.
 
     Raises:
-        InputError: for an interface outside the domain, for data of another kind, with both or none
-            of coefficient and law, and in a solve in float32, in which the points on the two sides
-            coincide.
+        InputError: for an interface outside the domain, for data of another kind, if both or
+            neither of `coefficient` and `law` are given, and in a solve in float32, in which the
+            points on the two sides coincide.
 
     Example:
         >>> import kanpinn as kp
@@ -801,7 +809,9 @@ class Interface(Condition):
         super().__post_init__()
         check_law(self)
         if (self.coefficient is None) == (self.law is None):
-            raise InputError("Interface takes either the coefficient a of a ∇u, or the law")
+            raise InputError(
+                "Interface takes either the coefficient a of the flux a ∇u, or another flux as law"
+            )
         pieces = parts_inside(self.domain, self.on.pieces)
         surface = Boundary(pieces).measure
         vars(self).update(sites=2, surface=surface)  # a point on each side
@@ -892,6 +902,9 @@ class Initial(Condition):
 @dataclass(frozen=True)
 class Observed(Condition):
     """Measurements: u = values at given points.
+
+    A single value also fixes the constant of a field that the other conditions determine only up to
+    a constant, such as a pressure.
 
     Args:
         domain: the domain in which the points lie.

@@ -421,7 +421,7 @@ def outside(p, u):
     [
         (SQUARE, of_step, "flux of_step .* jumps at x = 0.7, y"),
         (LINE, of_step, "flux of_step .* jumps at x = 0.7, "),
-        (SQUARE, lambda p, u: p.coords, "is no function of the fields"),
+        (SQUARE, lambda p, u: p.coords, "does not depend on the fields"),
         (SQUARE, lambda p, u: (1 + p.y).detach() * kp.grad(u), "changes with y otherwise"),
         (FILM, lambda p, u: (kp.grad(u) ** 2).sum(1, keepdim=True), "depends on a derivative by t"),
         (LINE, None, "uses values at points other than its own"),
