@@ -148,7 +148,7 @@ class Flux:
         p, m = Points(coords, self.p.names), len(self.levels[0])
         p = p.with_numbers(self.p.numbers) if self.p.numbers else p
         levels = [entries[i : i + m] for i in range(0, len(entries), m)]
-        given = f"other points than the residual gets, of the shape {tuple(coords.shape)}"
+        given = f"points of the shape {tuple(coords.shape)}, other than those of the residual"
         with calling(self.name, given):
             try:
                 values = self.law(p, *jets_of_levels(levels, self.directions))

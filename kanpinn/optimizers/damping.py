@@ -18,9 +18,10 @@ def falls_short(before: float, predicted: float, loss: float) -> bool:
 def shortened(loss_at: Callable[[float], float], before: float) -> tuple[float, float]:
     """Shorten a step: try 1, 1/2, 1/4, … of it, until the loss rises after it has fallen.
 
-    If no share lowers the loss, twelve shares after which the loss is at most twice the loss before
-    are tried. Where an equation hardly depends on the solution, as ∇·(|∇u|² ∇u) = f does near u =
-    0, the full step may be too long by a factor of 1e15 or more.
+    Shares are also no longer tried after twelve shares with a loss of at most twice the loss before
+    the step; shares with a larger loss do not count. Where an equation hardly depends on the
+    solution, such as ∇·(|∇u|² ∇u) = f near u = 0, the full step may be too long by a factor of 1e15
+    or more.
 
     Args:
         loss_at: returns the loss after a share of the step.
@@ -39,7 +40,7 @@ def shortened(loss_at: Callable[[float], float], before: float) -> tuple[float, 
             best, least = share, loss
         elif best:
             break
-        left -= not loss > before + abs(before)  # NaN counts as well
+        left -= not loss > before + abs(before)  # a loss that is NaN counts, too
         share /= 2
     return best, least
 

@@ -81,7 +81,8 @@ def solve_output(
     layers = residuals.surrogate.network.output_layers
     triangle = residuals.model(layers)
     old = get_coefficients(layers)
-    # Where an energy hardly curves, the parts of its model are so large that they round its value.
+    # If an energy has hardly any curvature, the terms of its quadratic model are so large that the
+    # model's value is lost in rounding.
     before = triangle.loss() if residuals.are_squares else residuals.loss()
     # Solve for the coefficients, not their change: the minimum-norm coefficients are wanted.
     new, rank = triangle.solve(old, rcond)

@@ -427,11 +427,12 @@ class SolvePace:
     def rise(self, polynomials: LocalPolynomials) -> None:
         """Record that the better solution of the last comparison becomes the present solution.
 
-        Its comparison with a solution of a still higher degree takes longer: the time grows with
-        the square of the number of polynomials.
+        Then `seconds` is the time of this comparison, in which the better solution was computed.
+        The time of a solve is taken to grow with the square of the number of polynomials in a cell,
+        so that `dearer`, the ratio of the times for two successive degrees, becomes smaller.
 
         Args:
-            polynomials: the polynomials of the solution before.
+            polynomials: the polynomials of the present solution before the change.
         """
         sizes = [one.size for one in (polynomials, polynomials.richer, polynomials.richer.richer)]
         self.seconds *= self.dearer

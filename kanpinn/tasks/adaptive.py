@@ -76,7 +76,7 @@ class AdaptiveStage(Stage, Generic[S]):
         pace: the time of the solves.
         marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
             None before the first solve on the tree.
-        raised: whether the next step takes a higher degree in place of halving cells.
+        raised: whether the degree rises in the next step, in place of halving cells.
         beside: the number of systems of the present degree whose factors stay in memory during a
             comparison.
     """
@@ -102,10 +102,11 @@ class AdaptiveStage(Stage, Generic[S]):
     def expected_seconds(self) -> float | None:  # type: ignore[override]
         """The expected seconds of the next solve, on the mesh after the marked cells are refined.
 
-        None before the first solve.
+        If the degree rises in the next step, they are those of the next comparison with a better
+        solution. None before the first solve.
         """
         tree, marked = self.network.tree, self.marked
-        if self.raised:  # the next step compares the better solution, which is known
+        if self.raised:
             return self.pace.seconds * self.pace.dearer
         return self.pace.on(len(tree) if marked is None else tree.count_when_split(marked))
 
@@ -146,7 +147,7 @@ class AdaptiveStage(Stage, Generic[S]):
         """
 
     def _rises(self, solved: S, errors: Tensor) -> bool:
-        """Return whether a higher degree of the polynomials follows in place of smaller cells.
+        """Return whether the degree rises in the next step, in place of halving the marked cells.
 
         Args:
             solved: the solution on the present tree.
@@ -204,8 +205,8 @@ class AdaptiveStage(Stage, Generic[S]):
 
         If `settled` is true, the solution is compared with a better solution in five cases: `last`
         is true; no further tree can follow; this is the last tree with time for a comparison; the
-        expected error is within the tolerance; a higher degree follows. Without enough memory or
-        time there is no comparison, and the result says so.
+        expected error is within the tolerance; the degree rises in the next step. Without enough
+        memory or time there is no comparison, and the result says so.
 
         Args:
             system: the least-squares problem on the tree.
@@ -352,7 +353,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             (see `CellFunctions`).
         parameters: the unknown parameters with the search for them; None if there are none.
         undetermined: the last result of `cell_errors.undetermined_error`.
-        better: the better solution of the last comparison; None before it, and after a resume.
+        better: the better solution of the last comparison; None before the first comparison, after
+            a resume, and once the degree has risen to that of this solution.
         linear: whether the problem was linear in the last step.
     """
 
@@ -503,11 +505,13 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             self.parameters.on_new_tree()
 
     def _rise(self) -> cell_errors.SolvedTree | None:
-        """Replace the solution by the better solution, whose degree is higher by 2.
+        """Raise the degree by 2: the better solution of the last comparison becomes the solution.
 
         Returns:
-            The better solution if it solves the problem, which must be linear. None if the problem
-            has to be solved, from the better solution or, after a resume, from the present one.
+            The better solution, if a further solve would give the same solution. This requires a
+            linear problem, and in the comparison the weights and sources of an ordinary solve.
+            None if the problem has to be solved. Newton's method then starts from the better
+            solution or, after a resume, from the present solution.
         """
         better, before, self.better = self.better, self._field(), None
         geometry = self.geometry if better is None else better.system.geometry
@@ -519,7 +523,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             better = replace(better, solution=self._assigned(better.system, better.solution))
         self.origin = before.coefficients, before.numbers
         self.newton, self.marked, self.raised = self.newton.on_new_tree(), None, False
-        # The weights and sources of a witness must not be those of the solution that it checks.
+        # The next comparison shows nothing if its weights and sources are those of this solution.
         return better if better and self.linear and better.system.is_plain else None
 
     def step(self) -> Step:
@@ -661,10 +665,10 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return cell_errors.SolvedTree(system, self._assigned(system, field), shares)
 
     def _assigned(self, system: CellSystem, field: CellFunctions) -> CellFunctions:
-        """Store functions in the network, and return them with the constants of `set_constants`.
+        """Store functions in the network, and return them with the constants by `set_constants`.
 
         Args:
-            system: the least-squares problem that they solve.
+            system: the least-squares problem that the functions solve.
             field: the functions.
         """
         self.network.assign(field)
@@ -678,8 +682,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
 
         The functional is infinite where the equation is not finite, such as log u at u < 0. If a
         step of less than 1/64 would be left, the full step is taken: near a local minimum of the
-        functional, steps would become shorter and shorter. But the full step is not taken if the
-        equation is not finite after it, or so large that its rounding errors exceed the residual
+        functional, steps would become shorter and shorter. But the full step is not taken if after
+        it the equation is not finite, or so large that its rounding errors exceed the residual
         before the step. With the rule of output layers (see `falls_short`), the flow behind a step
         at Re = 800 still changed by 19 % in step 31; with the present rule its error was 2e-3 in
         step 29. While unknown parameters change as well, functionals before and after the step
@@ -817,19 +821,23 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _error_of_constants(
         self, solved: cell_errors.SolvedTree, better: cell_errors.SolvedTree
     ) -> Tensor | float:
-        """Return the errors of constants that are given at a point: an L2 norm for each cell, (N,).
+        """Return the errors of the constants that values at single points fix, (N,).
 
-        The copy of the better solution in the network has the means of the present solution. It is
-        shifted to the values that are given at points, and the errors are its shifts.
+        The copy of the better solution in the network has the means of the present solution.
+        Constants are added to the fields of the copy until they have the given values at the
+        points. These constants are the errors.
 
         Args:
             solved: the solution on the present tree.
             better: the better solution.
+
+        Returns:
+            The L2 norm of the errors over each of N cells; 0.0 if no value at a point is given.
         """
         if self.network.better is None or not any(term.measured for term in self.given):
             return 0.0
         made = require_cells(self.network.better[0])
-        first = made.layer.coefficients.detach()[:, 0]  # changes with the constants
+        first = made.layer.coefficients.detach()[:, 0]  # a view, which `set_constants` changes
         before = first[0].clone()
         surrogate = self.residuals.surrogate.with_network(made)
         numbers = better.solution.numbers
@@ -859,10 +867,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _rises(self, solved: cell_errors.SolvedTree, errors: Tensor) -> bool:
         """Return whether a degree higher by 2 promises more digits for its time than smaller cells.
 
-        A higher degree multiplies the error by the ratio of the terms of the two highest degrees to
-        those of the two degrees before, see `cell_errors.SolvedTree.decay`. Smaller cells leave the
-        errors of the cells that are not marked, and multiply those of marked cells by 2^-(k + 1)
-        for the degree k.
+        A degree higher by 2 is expected to multiply the error by the ratio of the terms of the two
+        highest degrees to those of the two degrees before, see `cell_errors.SolvedTree.decay`.
+        Halving the marked cells of degree k is expected to multiply their errors by 2^-(k + 1), and
+        leaves the errors of all other cells. If the error is multiplied by e and the time of a
+        solve by t, the promise is log(1/e) / log t.
         """
         system, degree, tree = solved.system, solved.system.polynomials.degree, self.network.tree
         if self.parameters is not None or degree + 2 > (self.settings.highest or 0):
@@ -933,10 +942,10 @@ class AdaptiveLeastSquares(Method):
         marking: the fraction of the sum of squared indicators for which the cells to be halved
             account, above 0 and up to 1, while the error is more than 100 times the tolerance.
         steps: the largest number of least-squares solves.
-        highest: the highest degree to which the polynomials may be raised; None to keep the degree
-            of the network. The degree is raised by 2 in place of halving cells where the decay of
-            the coefficients promises more digits for the time. Eigenvalues and unknown parameters
-            are found with the degree of the network.
+        highest: the highest degree to which the polynomials of all cells may be raised; None to
+            keep the degree of the network. The degree is raised by 2, in place of halving cells, if
+            the decay of the coefficients promises more digits for the time. Eigenvalues and unknown
+            parameters are found with the degree of the network.
 
     Raises:
         InputError: for values out of range; in a solve, for another kind of network, or a problem

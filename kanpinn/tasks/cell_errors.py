@@ -136,10 +136,10 @@ class SolvedTree:
 
     @property
     def decay(self) -> float:
-        """The norm of the terms of the two highest degrees, divided by that of the two before.
+        """The ratio of the terms of the two highest degrees to those of the two degrees before.
 
-        It is at least the machine epsilon, and at most 1. The norms are those in L2 over all cells,
-        of the fields that error norms include.
+        The ratio is limited to the range from the machine epsilon to 1. Terms are
+        measured in L2 over all cells, for the fields that error norms include.
         """
         own, least = self.system.polynomials, torch.finfo(torch.float64).eps
         squares = self.solution.coefficients[..., list(self.system.counted)].square().sum(dim=2)

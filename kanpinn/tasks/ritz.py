@@ -105,7 +105,7 @@ class RitzStage(Stage):
             coarse = self._space(self.level)
             start = space.prolonged(before, coarse)
         accuracy = self.settings.accuracy
-        if math.isfinite(self.error):  # the first spaces are small, and their change is compared
+        if math.isfinite(self.error):  # before, spaces are small and solves to `accuracy` are fast
             accuracy = max(accuracy, min(1e-5, 1e-3 * self.error))
         values = system.solve(start, accuracy)
         function, left_out = space.in_cells(values, network.polynomials)
@@ -166,8 +166,9 @@ class Ritz(Method):
     conditions on its fluxes, from which the energy follows.
 
     Minima in larger and larger spaces converge to the solution, whatever its singularities are. The
-    changes from one space to the next estimate the error. Cells hold the result up to polynomials
-    of a total degree, and what they leave out is a part of the estimated error.
+    changes from one space to the next estimate the error. The cells of the network hold the result
+    as polynomials of a total degree. The terms that they leave out, and the error that conjugate
+    gradients may leave, are parts of the estimated error.
 
     Args:
         tolerance: the relative error, in L2, at which to stop.
@@ -208,8 +209,8 @@ class Ritz(Method):
     def accuracy(self) -> float:
         """The relative error, in the norm of the energy, that conjugate gradients may leave.
 
-        In spaces whose errors are larger they may leave a thousandth of the error before. What they
-        leave is a part of the estimated error.
+        Once the error of a space has been estimated, they may leave a thousandth of this error in
+        the next space if that is more, but at most 1e-5.
         """
         return max(1e-12, min(1e-5, 1e-2 * self.tolerance))
 
