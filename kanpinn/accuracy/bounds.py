@@ -779,11 +779,12 @@ def extension(
     """Bound the norms of an extension φ of boundary misfits m into the domain.
 
     A misfit m is the difference of a prescribed value and the value of an approximation. It has a
-    Lipschitz constant K on the boundary, and can be extended to the whole space with the same K.
-    This extension times the factor max(0, 1 - d/δ), with the distance d from the boundary, is φ.
-    At a point at the distance r from a point y of the boundary, the extension is at most
-    |m(y)| + K r, and |∇φ| at most K (1 - d/δ) plus this number divided by δ. Among several lengths
-    δ the one is taken for which the bound of ‖∇φ‖ is smallest.
+    Lipschitz constant K on the boundary, and a function with the same constant K extends it to the
+    whole space (McShane). φ is this function times max(0, 1 - d/δ), with the distance d from the
+    boundary and a width δ. At a point at the distance r from a point y of the boundary, the
+    absolute value of the function is at most s = |m(y)| + K r. So where d < δ, |∇φ| is at most
+    K (1 - d/δ) + s/δ; elsewhere φ is 0. Of eleven widths δ the one with the least bound of ‖∇φ‖ is
+    taken.
 
     Args:
         operator: the operator, with the domain and the diffusion A.

@@ -332,7 +332,9 @@ def on_edge(shares: Array, edge: int) -> Array:
 
 
 EXTRA = 3  # the degree of data above that of the flux
-INTERPOLATION = 0.1893  # ‖u - Iu‖ ≤ 0.1893 h ‖∇(u - Iu)‖ for Crouzeix and Raviart's interpolant Iu
+# ‖u - Iu‖ ≤ 0.1893 h ‖∇(u - Iu)‖ on triangles, for Crouzeix and Raviart's interpolant Iu and the
+# longest edge h.
+INTERPOLATION = 0.1893
 
 
 TENSORS = {
@@ -369,7 +371,7 @@ class Rules:
         sides: the values of a triangle's polynomials on its three edges, (3, k, n).
         fit: the matrix that maps values in a triangle to coefficients of "d" by least squares,
             (n, Q).
-        edge_fit: such matrices for an edge, (n, k), by name.
+        edge_fit: the matrices that map values on an edge to coefficients by least squares, (n, k).
         others: the barycentric coordinates (Q', 3) and weights (Q',) of a second rule in a
             triangle, at whose points data are compared with the polynomials fitted to them.
         others_along: the barycentric coordinates (k', 2) and weights (k',) of a second rule on an
@@ -463,7 +465,12 @@ def chebyshev_points(degree: int) -> Array:
 
 
 def _fit(values: Array, weights: Array) -> Array:
-    """Return the matrix (n, k) that fits n functions with values (k, n) to data at k points."""
+    """Return the matrix (n, k) that maps data at k points to coefficients by least squares.
+
+    Args:
+        values: the values of n functions at the points, (k, n).
+        weights: the weights of the squared differences at the points, (k,).
+    """
     root = np.sqrt(weights)
     return np.linalg.pinv(root[:, None] * values) * root
 
@@ -1270,13 +1277,13 @@ class Constants:
     korn: float = 1.0
 
     def of_traces(self, reach: float) -> float:
-        """Return F in Σ |T| / |E| ‖w‖² ≤ F |||w|||², a sum over the edges E of all triangles T.
+        """Return F in Σ_T Σ_E |T| / |E| ‖w‖_E² ≤ F |||w|||², with the energy norm |||w|||.
 
-        The norms ‖w‖ are over edges, on which ‖w‖² ≤ |E| / |T| (‖w‖² + h ‖w‖ ‖∇w‖) with norms over
-        the triangle and its longest edge h.
+        The sum is over the three edges E of each triangle T. With the longest edge h of T,
+        ‖w‖_E² ≤ |E| / |T| (‖w‖_T² + h ‖w‖_T ‖∇w‖_T).
 
         Args:
-            reach: the largest h / √a, with the least eigenvalue a of A.
+            reach: the largest h / √a of all triangles, with the least eigenvalue a of A.
         """
         return 3 * self.friedrichs * (self.friedrichs + reach * self.korn)
 
@@ -1406,9 +1413,9 @@ def parts_of_bound(found: Discrete, fields: Fields, constants: Constants) -> Par
 
 
 def squared_jumps(mesh: Triangulation, jumps: Array, along: Array) -> Array:
-    """Return Σ |E|² / |T| ∫ j² for each component of jumps j of a flux, (m,), over all edges E.
+    """Return Σ |E| / |T| ∫ j² over all edges E, for each component j of a flux's jumps, (m,).
 
-    T is one of the triangles at the edge, and the mean over the edge stands for the integral.
+    T is one of the triangles at the edge E, and the integral is over E.
 
     Args:
         mesh: the mesh.

@@ -117,7 +117,7 @@ def Mesh(
 
     The physical groups of curves in the plane, and of surfaces in space, are the pieces of the
     boundary; a group 7 without a name becomes "group_7". Groups inside the domain are ignored.
-    `quadrature` of a solid consists of Gauss rules on the tetrahedra.
+    In space, `quadrature` consists of Gauss rules on the tetrahedra.
 
     Meshes have straight edges where the drawing has curves. In the plane the curves are restored:
     if a curve of the drawing has five or more nodes, all on one circle, its edges become one arc of

@@ -95,8 +95,9 @@ def slab_rule(parts: Sequence[Slab], nodes: int, width: float = 0.0) -> tuple[Co
     Args:
         parts: the slabs.
         nodes: the number of nodes of each one-dimensional rule.
-        width: the width of the domain, for fewer nodes in y where the sides of a slab are straight
-            and shorter than a quarter of the width; 0 for `nodes` nodes in all slabs.
+        width: the width of the domain. Slabs whose sides are straight and shorter than a quarter of
+            the width have fewer nodes in y, in proportion to the length of the sides, but at least
+            4. 0 for `nodes` nodes in y in all slabs.
     """
     unit, weights = gauss_legendre(nodes)
     coords, areas = [], []

@@ -172,7 +172,7 @@ def like(member: Member, tensor: Tensor) -> Member:
 
 
 def with_initial_rates(problem: BoundaryValueProblem) -> Tensor:
-    """Which of a problem's fields have a derivative in time in an initial condition, (m,).
+    """A mask (m,) of the fields whose derivative in time is in an initial condition.
 
     Args:
         problem: the problem, with m fields.
@@ -196,7 +196,8 @@ class NetworkOfWindows(Network, Generic[Member]):
     Attributes:
         ends: the start of the first window and the ends of all windows in scaled time,
             (windows + 1,), from 0 up to 2.
-        order: the order in time, 2 if initial conditions contain rates, otherwise 1.
+        order: the order of the equation in time: 2 if initial conditions contain derivatives in
+            time, otherwise 1.
     """
 
     ends: Tensor
@@ -244,7 +245,7 @@ class NetworkOfWindows(Network, Generic[Member]):
         return sum(layer.coefficients.numel() for layer in layers)
 
     def _take_order(self, problem: BoundaryValueProblem, form: str) -> None:
-        """Set the order in time for a problem: 2 if conditions contain initial rates, otherwise 1.
+        """Set `order` for a problem: 2 if initial conditions contain rates in time, otherwise 1.
 
         Args:
             problem: the problem.

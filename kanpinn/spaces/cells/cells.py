@@ -478,7 +478,7 @@ class Cells(Network):
     def take(self, known: Network) -> bool:
         """Copy the cells and the function of another network, singular functions included.
 
-        The degree of this network becomes that of the other one if the latter is higher.
+        If the other network has a higher degree, this network gets that degree.
 
         Returns:
             Whether `known` is a network in cells with the same boxes of level 0, and with

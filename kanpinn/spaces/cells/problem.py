@@ -88,9 +88,9 @@ def set_constants(
     Args:
         system: the least-squares problem.
         surrogate: the surrogate whose network has the solution.
-        given: terms that prescribe a single number each, an integral or a value at one point, and
-            so determine the constant of a field. A field on which no term depends gets the mean
-            zero.
+        given: terms that prescribe one number each, an integral or a value at one point, and so
+            determine the constant of a field. A field on which none of these terms depends gets the
+            mean zero.
         numbers: the coefficients of the functions that cells share, a tensor (count,) for each kind
             of these functions.
 
@@ -1049,9 +1049,9 @@ def problem_of_terms(
         fields: the number of fields.
 
     Raises:
-        InputError: for an energy, for measurements, for a condition, other than on an interface,
-            that couples several points or does not hold on whole pieces of the boundary, or for a
-            domain that cells cannot fill.
+        InputError: for an energy, for several measurements, for a condition, other than on an
+            interface, that couples several points or does not hold on whole pieces of the boundary,
+            or for a domain that cells cannot fill.
     """
     terms, pieces = [], set(domain.boundary.pieces)
     for term in loss:
@@ -1063,9 +1063,9 @@ def problem_of_terms(
     for term in (one for one in others if not one.kinks):
         if term.measured:
             raise InputError(
-                f"the term {term.name} has measurements: cells take them for problems with unknown "
-                "parameters only; a KAN takes them for all, and a value at one point, or "
-                "kp.Integral, determines a constant"
+                f"the term {term.name} has measurements: cells take several measurements only for "
+                "problems with unknown parameters; a KAN takes them for all problems. For the "
+                "constant of a field take a single measurement, or kp.Integral"
             )
         if term.sites > 1 or not term.pieces or not pieces.issuperset(term.pieces):
             raise InputError(

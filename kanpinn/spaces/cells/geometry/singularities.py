@@ -348,9 +348,10 @@ class SingularCorners:
 
     The second derivatives of r^λ are not square integrable for λ < 1, and then the least-squares
     functional has no minimum close to the solution. Therefore the least-squares rows (equations) of
-    each cell are multiplied by the power β of the cell's distance from the nearest corner. Errors
-    far from a corner are like h^p for cells of the width h at the corner, see `rates`. On four
-    domains with λ from 0.54 to 0.81 errors were least for β from 1.25 to 1.75.
+    each cell are multiplied by the power β of the cell's distance from the nearest corner. The
+    error far from a corner is then like h^p, with the width h of the cells at the corner and the
+    power p of `rates`. On four domains with λ from 0.54 to 0.81 errors were least for β from 1.25
+    to 1.75.
 
     This is for equations of second order whose solutions have square integrable first derivatives.
     In general, let o be the order of the equation, and let solutions of finite energy be like r^λ
@@ -424,13 +425,18 @@ class SingularCorners:
 
     @property
     def rates(self) -> Tensor:
-        """The power p for each corner: cells of the width h cause errors like h^p far away, (c,).
+        """The power p for each corner: cells of the width h there cause an error like h^p far away.
 
-        Residuals in these cells are like r^(λ - o), and a source at the distance r has an effect
-        like r^(c + m), with the margin m. So p is λ - c + m, but at most 2 (λ - c). For Laplace's
-        equation with given values p is 2 λ. With given fluxes and at interfaces p is λ, because
-        least squares do not make the integral of the residuals at a corner zero. Where cells and
-        solution are symmetric, the integral is zero, and errors are like h^(2λ).
+        Residuals in the cells at a corner are like r^(λ - o), with the distance r from the corner.
+        A source at the distance r has an effect like r^(c + m) far away, with the margin m. So p is
+        λ - c + m, but at most 2 (λ - c). For Laplace's equation p is 2λ at corners with given
+        values. At corners with given fluxes, and at points of interfaces inside the domain, p is λ:
+        there m is 0, because the integral of the residuals around the corner has an effect, and
+        least squares do not make it zero. If cells and solution are symmetric, this integral is
+        zero, and errors are like h^(2λ).
+
+        Returns:
+            (c,).
         """
         return self.excess + torch.minimum(self.margins, self.excess)
 
@@ -559,8 +565,8 @@ class SingularCorners:
         """For each cell the ratio of the error that it causes everywhere to its own error, (N,).
 
         A cell of the width h at a corner has an error like h^(λ+1), and causes an error like h^p in
-        the whole domain, with p from `rates`. So its ratio is h^(p - λ - 1) if that exceeds 1.
-        Other cells have the ratio 1.
+        the whole domain, with the power p of `rates`. So the ratio is h^(p - λ - 1), but at least
+        1. Other cells have the ratio 1.
         """
         parts = geometry.tree.widths.amax(dim=1)
         growth = parts[:, None] ** (self.rates - self.exponents - 1).clamp_max(0)

@@ -200,9 +200,10 @@ class CellSystem:
 
     @property
     def is_plain(self) -> bool:
-        """True if all cells have the weight 1, and the source is taken from its values at points.
+        """True if all cells have the weight 1, and the source has no corrections by its integrals.
 
-        Then a solve as a witness (see `CellProblem.linearised`) is like any other solve.
+        Then the weights and the source of a solve that serves to estimate the error are those of
+        any other solve, see the argument `limit` of `CellProblem.linearised`.
         """
         return bool((self.weights == 1).all()) and not any(t.is_corrected for t in self.equation)
 
@@ -515,9 +516,10 @@ class CellSystem:
         """The square roots of the weights of jumps on each of F faces, (2, F, j, m).
 
         The first index is 0 for the lower cell and 1 for the upper cell; j counts the orders of
-        normal derivatives. Both cells have the larger of their weights: where the coefficients of
-        one cell vanish, as at a front of the porous medium equation, its trace would be free, and
-        the solution would jump.
+        normal derivatives. Both cells get the larger of their two weights. Otherwise, where the
+        equation's coefficients vanish in one of two cells, such as at a front of the porous medium
+        equation, the function in this cell could differ freely from the trace on the face, and the
+        solution would jump.
         """
         faces, geometry = self.geometry.faces, self.geometry
         normals = torch.eye(self.polynomials.dim, dtype=geometry.half.dtype)[faces.axis]

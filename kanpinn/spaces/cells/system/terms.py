@@ -64,7 +64,7 @@ class SampledTerm:
 
     @property
     def is_corrected(self) -> bool:
-        """True if the source has corrections, see `correct`."""
+        """True if `correct` has added corrections to the source that are not zero."""
         return bool(self._added.any())
 
     @torch.no_grad()
