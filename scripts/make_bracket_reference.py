@@ -51,9 +51,10 @@ def nearest(domain: Planar, x: ndarray) -> tuple[ndarray, ndarray]:
 
 
 def mesh_of(domain: Planar, refinements: int) -> MeshTri2:
-    """Return the triangles of the bracket's file, divided in four some times, with curved edges.
+    """Return the triangles of the bracket's Gmsh file, refined, with curved edges at the boundary.
 
-    The vertices on the boundary and the middles of its edges are on the curves.
+    Each refinement divides each triangle in four. The vertices on the boundary and the middles of
+    the boundary's edges are on the curves of the domain.
     """
     loaded = MeshTri.load(PROBLEMS / "bracket.msh")
     mesh, onto = MeshTri(loaded.p, loaded.t), lambda x: nearest(domain, x)[0]

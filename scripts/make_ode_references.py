@@ -301,9 +301,10 @@ def rule(equation: Equation, solution: Solution, points: int = 6) -> tuple[ndarr
 
 
 def timed(call: Callable[[], ndarray]) -> tuple[ndarray, float]:
-    """The result of a call and its processor time in seconds, the mean of calls for 0.1 s.
+    """The result of a call and its processor time in seconds.
 
-    Some systems count processor time in hundredths of a second.
+    The time is the mean over all calls within 0.1 s, because some systems count processor time in
+    hundredths of a second.
     """
     begun, calls = time.process_time(), 0
     while (seconds := time.process_time() - begun) < 0.1:

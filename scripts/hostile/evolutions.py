@@ -460,7 +460,7 @@ def judge(seed: int, budget: float, smoke: bool = False) -> int:
 def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
     """Solve random evolutions, and compare with their known solutions."""
     first, budget = 1000 * options.seed, float(options.evolution_budget)
-    if options.smoke:  # draws of all kinds, 74 the first of hot sides, and a solve
+    if options.smoke:  # a problem of each kind, one with hot sides (seed 74), and a solve
         for seed in (*range(len(KINDS)), 74):
             drawn(seed).truth(True)
     rows: list[dict[str, Any]] = []

@@ -566,7 +566,7 @@ def test_points_of_an_estimate_do_not_adapt():
 # --- A residual that does not depend on the solution: no optimizer may say that it converged
 
 
-# A residual without u, which the check before a solve refuses.
+# A residual that does not depend on u; the check before a solve refuses it.
 FREE = Stated(Line.domain, lambda p, u: 0 * u.value + p.x, Line().conditions())
 OPTIMIZERS_SINGULAR = {
     "least_squares": kp.LeastSquares(6),

@@ -718,7 +718,7 @@ def test_a_march_has_the_error_that_it_estimates_until_a_comparison_confirms_it(
     first, second = (Trial(first_choice(rod), one, seconds=0.1) for one in (march, poor))
     known = first.by_itself()
     assert known.error == march.own_estimate and second.by_itself() is second
-    verdict = judge(known, second)  # residuals of marches say little about their errors
+    verdict = judge(known, second)  # by the distance, since a march may have a large residual
     assert verdict.first is known and verdict.second.error == pytest.approx(
         poor.errors.l2_relative, rel=0.01
     )

@@ -21,7 +21,7 @@ from kanpinn.tasks.cell_errors import attributed
 
 
 def test_a_front_where_the_diffusion_vanishes_does_not_rest_between_cells():
-    """u_t = (u²)_xx from a kink at the side x = 0.5 of cells; jumps there had no weight."""
+    """u_t = (u²)_xx; the initial values have a kink at x = 0.5, a side of cells."""
     box = kp.Box(x=(0, 2), t=(0, 1))
 
     def wave(p):
@@ -281,7 +281,7 @@ def test_the_degree_of_a_smooth_solution_is_raised_and_each_degree_is_solved_onc
         assert error_of(solution) < 3 * solution.history.rows[-1]["estimated_error"]
         if smooth:
             assert degrees == [3, 5, 7, 9] and solution.network.degree == 7
-    assert solution.network.count > 16  # a kink of slopes: smaller cells
+    assert solution.network.count > 16  # the second solution is rough, so cells are halved
 
 
 # --- Which cells cause an error that is shown elsewhere

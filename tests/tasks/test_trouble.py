@@ -321,7 +321,7 @@ def test_p_laplacian_as_an_energy_has_no_curvature_at_zero():
 
 
 def test_p_laplacian_with_hardly_any_curvature_at_zero():
-    """For p = 5 the first step from zero is 1e44 times too long in cells."""
+    """In cells the first Newton step from u = 0 is 1e44 times too long."""
     p = 5.0
 
     def energy(points, u):

@@ -35,19 +35,20 @@ FEW_POINTS = Collocation(1681, 164, "gauss")  # for methods that choose their ow
 
 @torch.no_grad()
 def mean_phase(problem: Problem) -> tuple[float, bool]:
-    """Estimate the phase of waves over the domain of a problem, and see whether it is linear.
+    """Return the mean phase of waves over a problem's domain, and whether the problem is linear.
 
-    For the operator c₂ u_xx + c₀ u and a domain of the width L, waves have the phase √(c₀/c₂) L
-    over the domain. The equations are linearised about zero fields, and the largest coefficients
-    over all equations count.
+    For the operator c₂ u_xx + c₀ u with c₀/c₂ > 0 and a domain of the width L, waves have the phase
+    √(c₀/c₂) L over the domain. The equations are linearised about zero fields. At each point the
+    largest phase over all equations, fields and coordinates counts, and the result is the mean over
+    points.
 
     Args:
         problem: the problem.
 
     Returns:
         The mean phase, and whether the equation is linear. The phase is 0 if the highest order of
-        derivatives is not 2, if the coefficients of the second derivatives are 0, or if a
-        coefficient is not finite.
+        derivatives is not 2, if the coefficients of the second derivatives are 0, or if a phase is
+        not finite.
     """
     few = 64
     p, fields = sample(problem.domain, few, "sobol"), len(problem.fields)
@@ -106,11 +107,11 @@ class Traits:
             solutions like r^0.7 are usual, so that continuous functions that minimise the energy
             are tried before least squares in cells. A single field is like r or smoother there:
             least squares found it as well, in a fifth of the time.
-        early_cells: whether cells are tried before random inner functions. They are except for
-            evolutions that can be marched, unless kinks at interfaces divide the domain into cells,
-            or solutions are singular at corners or edges that point inwards. On 17 problems in the
-            plane cells were faster throughout. In space networks without cells gave an answer
-            later, and often without an estimate of its error.
+        early_cells: whether cells are tried before random inner functions. This is so for problems
+            that cannot be marched, and for those with kinks at interfaces, or with singular
+            solutions at corners or edges that point inwards. On 17 problems in the plane cells were
+            always faster. In space networks without cells gave an answer later, and often without
+            an estimate of its error.
         waves: the mean phase of waves over the domain, for problems that take cells; otherwise 0.
     """
 
@@ -407,7 +408,7 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
         # The error is like N^(-(degree + 1) / d) for N cells, and the time like N^1.5.
         found = tuple(_cells(traits, tolerance))
         rate = (found[-1].arguments["degree"] + 1) / (1.5 * traits.dim)
-        alone = traits.dim == 3 and traits.early_cells  # later networks were less accurate
+        alone = traits.dim == 3 and traits.early_cells  # all other networks were less accurate
         cells.append(Family("cells", found, rate=rate, alone=alone))
     early = traits.early_cells
     if traits.mixed:
@@ -428,14 +429,14 @@ def families(traits: Traits, tolerance: float = 1e-9) -> Iterator[Family]:
 def _cells(traits: Traits, wanted: float) -> Iterator[Choice]:
     """Yield networks in cells, to be solved to smaller and smaller tolerances.
 
-    In space there is a single solve, which begins with a low degree, so that there is an early
-    answer, and raises the degree where the solution is smooth. Otherwise each solve starts with the
+    In space there is a single solve. It begins with a low degree, so that there is an early answer,
+    and raises the degree if the solution is smooth. In fewer dimensions each solve starts with the
     cells and the function of the solve before. For nonlinear equations in the plane, the first
-    solve has polynomials of a low degree. For the flow in a cavity this solve took a fifth of the
-    time of the next solve, and did not shorten it. The last tolerance is half of the wanted
-    tolerance, since errors were up to 1.1 times their estimates. There is no other tolerance
-    between 1e-7 and the last tolerance: its solve would not be corrected for rounding, which the
-    error estimate does not see.
+    solve has polynomials of a low degree. For the flow in a cavity this first solve took a fifth of
+    the time of the second solve, and did not shorten the second solve. The last tolerance is half
+    of the wanted tolerance, since errors were up to 1.1 times their estimates. There is no other
+    tolerance between 1e-7 and the last tolerance: its solve would not be corrected for rounding,
+    which the error estimate does not see.
 
     Args:
         traits: the traits of the problem.
@@ -483,10 +484,10 @@ def _windows(traits: Traits, kind: Callable[[float], Method]) -> tuple[Choice, .
 
     A window is a span of time that is solved at once. In the plane the first tolerance is 1e-2. If
     initial and boundary values contradict each other, a march to 1e-4 takes minutes, and a march to
-    1e-2 takes seconds. In space, where marches begin with few intervals and refine them, a march to
-    1e-6 took at most twice as long as a march to 1e-2, on ten problems. For systems in time alone
-    there are only three tolerances: a march to 1e-12 took 1.2 times as long as a march to 1e-4, in
-    the median of twelve systems.
+    1e-2 takes seconds. In space marches begin with few intervals and refine them. There 1e-6 follows
+    1e-2 at once: on ten problems a march to 1e-6 took at most twice as long as a march to 1e-2. For
+    systems in time alone there are only three tolerances: a march to 1e-12 took 1.2 times as long
+    as a march to 1e-4, in the median of twelve systems.
 
     Args:
         traits: the traits of the problem.

@@ -253,11 +253,12 @@ def judge(one: Trial, other: Trial) -> Verdict:
     """Estimate the errors of two successive trials with the same form of the loss.
 
     The errors of an energy's trials are estimated from distances, since an energy has no residual.
-    Trials that fit measurements are judged by their fit. If one of the trials is a march, and the
-    distance is more than three times the error that the march has estimated itself, the march keeps
-    this error and the distance is the error of the other trial: the residual of a march may be
-    larger than that of a network whose error is a thousand times larger. If the second network is
-    in cells, its own error estimate is used. All other errors are estimated from the residuals.
+    Trials that fit measurements are judged by their fit. If just one of the two trials is a march,
+    and the distance of the solutions is more than three times the estimated error of the march, the
+    march keeps this estimate, and the error of the other trial is the distance. Residuals do not
+    decide here: that of a march may exceed that of a network whose error is a thousand times
+    larger. If the second network is in cells, its own error estimate is used. All other errors are
+    estimated from the residuals.
 
     Args:
         one: the first trial.
@@ -458,14 +459,15 @@ class TrialSearch:
     """The search for a solution by trials of networks, points and optimizers.
 
     Trials run in families, each from small to large networks. Up to three dimensions the families
-    are: networks that minimise an energy, if the problem's class has an energy; windows in time,
-    for evolutions in no or one space dimension or in a rectangle; windows in time with cells in
-    space, for evolutions in the plane; splines, in one dimension; cells; random inner functions;
-    random inner functions on finer grids; and sums of functions of one coordinate. For evolutions
-    that can be marched, cells come after random inner functions, except for interfaces and corners
-    that point inwards. In space no other family follows a solve in cells that has not failed. Above
-    three dimensions the families are windows in time, for evolutions in a box in space; sums of
-    functions of one coordinate; linear inner functions; and inner functions that are found by
+    are: networks that minimise an energy, if the problem's class has an energy, or if an energy
+    follows from the equation of several fields in a box in space; windows in time, for evolutions
+    in no or one space dimension or in a rectangle; windows in time with cells in space, for
+    evolutions in the plane; splines, in one dimension; cells; random inner functions; random inner
+    functions on finer grids; and sums of functions of one coordinate. For evolutions that can be
+    marched, cells come after random inner functions, unless there are interfaces, or corners that
+    point inwards. For other problems in space no family follows cells unless their solve failed.
+    Above three dimensions the families are windows in time, for evolutions in a box in space; sums
+    of functions of one coordinate; linear inner functions; and inner functions that are found by
     variable projection.
 
     Systems in time alone are solved in windows in time only, unless their first trial has failed:

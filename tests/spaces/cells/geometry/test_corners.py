@@ -425,7 +425,7 @@ def test_an_interface_that_ends_at_a_wall_with_a_flux_is_solved():
 
 
 def kellogg(ratio, at=(0.0, 0.0)):
-    """u = r^λ φ(θ) about `at` on a chequerboard: φ is even in quadrants with a = R, else odd."""
+    """u = r^λ φ(θ) about the point `at`; φ is even in quadrants with a = R, odd in the others."""
     power = 4 / math.pi * math.atan(ratio**-0.5)
 
     def exact(p):
