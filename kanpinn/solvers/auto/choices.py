@@ -484,10 +484,10 @@ def _windows(traits: Traits, kind: Callable[[float], Method]) -> tuple[Choice, .
 
     A window is a span of time that is solved at once. In the plane the first tolerance is 1e-2. If
     initial and boundary values contradict each other, a march to 1e-4 takes minutes, and a march to
-    1e-2 takes seconds. In space marches begin with few intervals and refine them. There 1e-6 follows
-    1e-2 at once: on ten problems a march to 1e-6 took at most twice as long as a march to 1e-2. For
-    systems in time alone there are only three tolerances: a march to 1e-12 took 1.2 times as long
-    as a march to 1e-4, in the median of twelve systems.
+    1e-2 takes seconds. In space marches begin with few intervals and refine them. There 1e-6 is the
+    second tolerance: on ten problems a march to 1e-6 took at most twice as long as a march to 1e-2.
+    For systems in time alone there are only three tolerances: a march to 1e-12 took 1.2 times as
+    long as a march to 1e-4, in the median of twelve systems.
 
     Args:
         traits: the traits of the problem.
