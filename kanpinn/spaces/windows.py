@@ -355,9 +355,9 @@ class Windows(NetworkOfWindows[Separable]):
 
     Args:
         width: units per layer, the inputs first, with time as the last input: [2, 1] in one space
-            dimension, [3, 1] in a rectangle, [3, 48, 1] in other domains of the plane, [1, 2] for
-            two fields in time; by default the numbers of inputs and outputs of the problem, without
-            hidden layers.
+            dimension, [3, 1] in a rectangle, [4, 1] in a box in space, [3, 48, 1] in other domains
+            of the plane, [1, 2] for two fields in time; by default the numbers of inputs and
+            outputs of the problem, without hidden layers.
         degree: the spline degree of each layer, or one number for all layers; not used without
             space.
         grid: the number of spline intervals of each layer (without hidden layers of each

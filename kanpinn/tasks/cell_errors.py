@@ -138,8 +138,8 @@ class SolvedTree:
     def decay(self) -> float:
         """The ratio of the terms of the two highest degrees to those of the two degrees before.
 
-        The ratio is limited to the range from the machine epsilon to 1. Terms are
-        measured in L2 over all cells, for the fields that error norms include.
+        The ratio is limited to the range from the machine epsilon to 1. Terms are measured in L2
+        over all cells, for the fields that error norms include.
         """
         own, least = self.system.polynomials, torch.finfo(torch.float64).eps
         squares = self.solution.coefficients[..., list(self.system.counted)].square().sum(dim=2)
