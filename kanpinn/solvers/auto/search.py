@@ -470,8 +470,9 @@ class TrialSearch:
     of functions of one coordinate; linear inner functions; and inner functions that are found by
     variable projection.
 
-    Systems in time alone are solved in windows in time only, unless their first trial has failed:
-    least squares over all times have minima far from the solution of a nonlinear system.
+    Systems in time alone, and evolutions in a box in space, are solved in windows in time only,
+    unless their first trial has failed: least squares over all times have minima far from the
+    solution of a nonlinear system, and in space networks for all times are coarse.
 
     The families race. Each has a forecast from its own errors and seconds, see `Climb.needed`. The
     family with the least forecast goes on if the forecast is at most four times the time of the
