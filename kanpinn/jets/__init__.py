@@ -26,6 +26,7 @@ from kanpinn.jets.jet import orders_of_parts as orders_of_parts
 from kanpinn.jets.jet import parts_along as parts_along
 from kanpinn.jets.jet import parts_from as parts_from
 from kanpinn.jets.jet import parts_of_wave as parts_of_wave
+from kanpinn.jets.jet import slopes_of as slopes_of
 from kanpinn.jets.jet import stack as stack
 from kanpinn.jets.jet import stack_equations as stack_equations
 from kanpinn.jets.jet import total as total

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, calling
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet, MissingChannel
+from kanpinn.jets.jet import Channels, Jet, MissingChannel, slopes_of, total
 from kanpinn.jets.linearised import refusing_changes
 from kanpinn.jets.operators import partial
 
@@ -88,8 +88,7 @@ def div(field: Jet | Law, *others: Jet | Points) -> Tensor:
     if count != len(names):
         raise InputError(f"div needs {len(names)} components, the field has {count}")
     columns = [c for u in jets for c in u.components()]
-    terms = [partial(u, name) for u, name in zip(columns, names, strict=True)]
-    return functools.reduce(torch.add, terms)
+    return total(partial(u, name) for u, name in zip(columns, names, strict=True))
 
 
 def normal_flux(flux: Law, p: Points, fields: Sequence[Jet]) -> Tensor:
@@ -214,16 +213,12 @@ def _divergence(law: Law, p: Points, fields: Sequence[Jet]) -> Tensor:
     if (seen := _seen.get()) is not None:
         seen.append(flux)
     with torch.enable_grad():
-        along = sum(values[i, :, i].sum(dim=0) for i in range(copies))
+        along = total(values[i, :, i].sum(dim=0) for i in range(copies))
         columns = []
-        for total in along.unbind() if along.requires_grad else ():
-            slopes = torch.autograd.grad(
-                total, entries, create_graph=recorded, retain_graph=True, materialize_grads=True
-            )
+        for equation in along.unbind():
+            slopes = slopes_of(equation, *entries, further=recorded)
             changes = (slope * rate for slope, rate in zip(slopes, rates, strict=True))
-            columns.append(functools.reduce(torch.add, (one.sum(dim=1) for one in changes)))
-        if not columns:  # the flux is constant
-            return torch.zeros_like(values[0, :, 0])
+            columns.append(total(one.sum(dim=1) for one in changes))
         found = torch.stack(columns, dim=1).unflatten(0, (copies, -1)).sum(dim=0)
     return found if recorded else found.detach()
 

@@ -518,10 +518,10 @@ def jet_of(function: Callable[[Tensor], Tensor], coords: Tensor, channels: Chann
         for j in range(value.shape[1]):
             u = value[:, [j]]
             if channels.gradient:
-                first = _derivative(u, x, further=channels.second != "none")
+                (first,) = slopes_of(u, x, further=channels.second != "none")
                 gradients.append(first[..., None])
             if channels.second != "none":
-                rows = [_derivative(first[:, [a]], x, further=False) for a in range(channels.dim)]
+                rows = [slopes_of(first[:, [a]], x)[0] for a in range(channels.dim)]
                 if channels.second == "hessian":
                     seconds.append(torch.cat(rows, dim=1)[..., None])
                 else:
@@ -582,25 +582,27 @@ def _line(u: Tensor, x: Tensor, step: Tensor, order: int) -> Tensor:
     """
     terms = []
     for k in range(1, order + 1):
-        u = _derivative(u, x, further=k < order) @ step[:, None]
+        u = slopes_of(u, x, further=k < order)[0] @ step[:, None]
         terms.append(u)
     return torch.stack(terms, dim=1)
 
 
-def _derivative(u: Tensor, x: Tensor, *, further: bool) -> Tensor:
-    """The gradient (n, d) of the values u (n, 1) by the points x (n, d); zero if u is constant.
+def slopes_of(values: Tensor, *entries: Tensor, further: bool = False) -> list[Tensor]:
+    """The derivatives of a sum of values by tensors, in their shapes; zero without a dependence.
+
+    If each value depends on one row of the tensors, the rows are the derivatives of this value.
 
     Args:
-        u: the values.
-        x: the points.
-        further: whether the gradient is differentiated, too.
+        values: the values, computed from the tensors with gradients enabled.
+        entries: the tensors.
+        further: whether the derivatives are differentiated, too.
     """
-    if not u.requires_grad:
-        return torch.zeros_like(x)
-    (grad,) = torch.autograd.grad(
-        u.sum(), x, create_graph=further, retain_graph=True, allow_unused=True
+    if not values.requires_grad:
+        return [torch.zeros_like(entry) for entry in entries]
+    sums = values.sum(), entries
+    return list(
+        torch.autograd.grad(*sums, create_graph=further, retain_graph=True, materialize_grads=True)
     )
-    return torch.zeros_like(x) if grad is None else grad
 
 
 def orders_of_parts(channels: Channels) -> Tensor:

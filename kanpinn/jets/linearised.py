@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet, MissingChannel, parts_of_wave, zero_jet
+from kanpinn.jets.jet import Channels, Jet, MissingChannel, parts_of_wave, slopes_of, zero_jet
 
 ROUNDING = 1e-9  # relative difference of two values that are equal but for rounding
 ResidualFunction = Callable[[Points, Jet], Tensor]  # gives (n, equations) at n points
@@ -144,13 +144,7 @@ class Linearised:
         parts = [part.detach().requires_grad_() for part in jet.parts()]
         with torch.enable_grad(), refusing_changes("the residual"):
             values = equation(points, jet.with_parts(parts))
-            if values.requires_grad:
-                slopes = [
-                    torch.autograd.grad(row.sum(), parts, retain_graph=True, materialize_grads=True)
-                    for row in values.unbind(dim=1)
-                ]
-            else:  # the equations do not depend on the jet
-                slopes = [tuple(map(torch.zeros_like, parts))] * values.shape[1]
+            slopes = [slopes_of(row, *parts) for row in values.unbind(dim=1)]
         stacked = torch.stack([jet.with_parts(column).stacked() for column in slopes], dim=1)
         return cls(equation, points, jet, values.detach(), stacked)
 

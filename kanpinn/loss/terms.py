@@ -12,7 +12,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Piece, Points
 from kanpinn.geometry.points import Batch
-from kanpinn.jets import Channels, Jet, find_channels, parts_of_wave, stack_equations
+from kanpinn.jets import Channels, Jet, find_channels, parts_of_wave, slopes_of, stack_equations
 from kanpinn.loss.scales import Scales
 from kanpinn.networks.layer import Tape
 from kanpinn.networks.surrogate import Surrogate
@@ -301,14 +301,8 @@ def density_hessian(density: Callable[[Jet], Tensor], u: Jet) -> Tensor:
     """
     q = u.stacked().detach().requires_grad_()
 
-    def slopes(of: Tensor) -> Tensor:
-        """Return the gradient of a scalar at each point by the entries q, (n, len(q))."""
-        if not of.requires_grad:
-            return torch.zeros_like(q).flatten(1)
-        (gradient,) = torch.autograd.grad(of.sum(), q, create_graph=True, materialize_grads=True)
-        return gradient.flatten(1)
-
-    columns = [slopes(slope) for slope in slopes(density(u.unstacked(q))).unbind(1)]
+    (gradient,) = slopes_of(density(u.unstacked(q)), q, further=True)
+    columns = [slopes_of(slope, q)[0].flatten(1) for slope in gradient.flatten(1).unbind(1)]
     return torch.stack(columns, dim=1).detach()
 
 

@@ -15,7 +15,7 @@ from kanpinn.geometry import Domain, Piece, Points
 from kanpinn.geometry.box import coordinate_beyond
 from kanpinn.geometry.planar import Planar
 from kanpinn.geometry.sampling import sample
-from kanpinn.jets import Channels, Jet, find_channels, jet_of, join, zero_jet
+from kanpinn.jets import Channels, Jet, find_channels, jet_of, join, slopes_of, zero_jet
 from kanpinn.networks.basis.chebyshev import chebyshev_polynomials
 from kanpinn.networks.layer import Function
 from kanpinn.networks.network import Imposition, Network, OutputMap
@@ -157,7 +157,6 @@ def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, 
         along = torch.cos(angles)[:, None].requires_grad_()
         with torch.enable_grad():
             values = function(Points(centre + along * half, names))
-            total = values.sum()
         waves = torch.cos(torch.arange(order, dtype=torch.float64)[:, None] * angles)
         coefficients = 2 / order * (waves @ values.detach())
         largest = coefficients.abs().max()
@@ -171,9 +170,8 @@ def _smooth_between(a: Tensor, b: Tensor, function: Function, names: tuple[str, 
     numbers = torch.arange(len(angles), dtype=torch.float64)
     expected = (torch.sin(angles[:, None] * numbers) * numbers) @ coefficients
     expected = expected / torch.sin(angles)[:, None]
-    slopes = torch.zeros_like(along)
-    if values.requires_grad:
-        (slopes,) = torch.autograd.grad(total, along)
+    with torch.enable_grad():
+        (slopes,) = slopes_of(values, along)
     # Rounding is amplified near the ends of the chord, so only the middle half is compared.
     middle = slice(len(angles) // 4, math.ceil(3 * len(angles) / 4))
     size = expected[middle].abs().max() + coefficients.abs().max() * 1e-3

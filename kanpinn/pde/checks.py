@@ -45,6 +45,7 @@ from kanpinn.jets import (
     jet_of,
     largest_of_orders,
     random_jets,
+    slopes_of,
     stack_equations,
 )
 from kanpinn.pde.boundary_value_problem import BoundaryValueProblem, stated
@@ -573,12 +574,7 @@ def flux_fault(probe: Probe, flux: Flux, other: Flux) -> str | None:
     traced = x.detach().clone().requires_grad_()
     with torch.enable_grad():
         columns = flux.at(traced, *entries).flatten(1).unbind(dim=1)
-        slopes = [
-            torch.autograd.grad(one.sum(), traced, retain_graph=True, materialize_grads=True)[0]
-            if one.requires_grad
-            else torch.zeros_like(x)
-            for one in columns
-        ]
+        slopes = [slopes_of(one, traced)[0] for one in columns]
     for axis, step in enumerate(torch.diag(1e-5 * probe.lengths)):
         slope = torch.stack([one[:, axis] for one in slopes], dim=1)
         near, far = (
@@ -630,12 +626,9 @@ def _jump(probe: Probe, fluxes: Sequence[Flux]) -> str | None:
         step = (end - start).repeat(len(nodes), 1)
         changes = values(end).detach() - values(start).detach()
         with torch.enable_grad():
-            columns = values(x).unbind(dim=1)
-            for k, column in enumerate(columns):
-                if column.requires_grad:
-                    (slope,) = torch.autograd.grad(column.sum(), x, retain_graph=True)
-                    along = (slope * step).sum(dim=1).view(len(nodes), -1)
-                    changes[:, k] -= weights @ along
+            for k, column in enumerate(values(x).unbind(dim=1)):
+                along = (slopes_of(column, x)[0] * step).sum(dim=1)
+                changes[:, k] -= weights @ along.view(len(nodes), -1)
         return changes.abs().nan_to_num(0.0, 0.0, 0.0).amax(dim=1)
 
     first = gaps(start, end)

@@ -36,6 +36,7 @@ from kanpinn.jets import (
     jets_of_levels,
     random_jets,
     refusing_changes,
+    slopes_of,
     stack_equations,
 )
 from kanpinn.pde.conditions import Condition, OnBoundary
@@ -114,16 +115,9 @@ class Integrand:
             The derivatives with respect to the coordinates, (n, d), and with respect to each tensor
             of `levels` (the fields with their derivatives), in the structure of `levels`.
         """
-        entries = [self.coords, *(entry for level in self.levels for entry in level)]
-        gradients = [torch.zeros_like(entry) for entry in entries]
-        if of.requires_grad:
-            gradients = list(
-                torch.autograd.grad(
-                    of.sum(), entries, create_graph=True, allow_unused=True, materialize_grads=True
-                )
-            )
-        m = len(self.levels[0])
-        return gradients[0], [gradients[i : i + m] for i in range(1, len(gradients), m)]
+        m, entries = len(self.levels[0]), [entry for level in self.levels for entry in level]
+        by_coords, *others = slopes_of(of, self.coords, *entries, further=True)
+        return by_coords, [others[i : i + m] for i in range(0, len(others), m)]
 
     def along(self, of: Tensor, axis: int) -> Tensor:
         """Return the total derivative (n, 1) of a column (n, 1) along a coordinate.

@@ -16,7 +16,7 @@ from torch import Tensor
 from kanpinn._support.errors import InputError
 from kanpinn.geometry import Boundary, Box, Points
 from kanpinn.geometry.rules import gauss_legendre, tensor_grid
-from kanpinn.jets import Channels, Jet, MissingChannel, stack_equations, zero_jet
+from kanpinn.jets import Channels, Jet, MissingChannel, slopes_of, stack_equations, zero_jet
 from kanpinn.loss.terms import density_hessian
 from kanpinn.pde.problem import Problem
 from kanpinn.pde.weak_form import WeakForm
@@ -328,9 +328,8 @@ class QuadraticDensity:
                 some = points[rows]
                 with torch.enable_grad():
                     zero = torch.zeros(len(rows), size, dtype=torch.float64, requires_grad=True)
-                    base, slope = at(some, zero), torch.zeros_like(zero)
-                    if base.requires_grad:
-                        (slope,) = torch.autograd.grad(base.sum(), zero, materialize_grads=True)
+                    base = at(some, zero)
+                    (slope,) = slopes_of(base, zero)
                 own = hessian_at(some) if constant is None else constant
                 expected, exact = (
                     slope @ draw + 0.5 * draw @ own @ draw,
