@@ -9,6 +9,7 @@ from kanpinn.jets.fluxes import fluxes_seen as fluxes_seen
 from kanpinn.jets.fluxes import is_recorded as is_recorded
 from kanpinn.jets.fluxes import jets_of_levels as jets_of_levels
 from kanpinn.jets.fluxes import normal_flux as normal_flux
+from kanpinn.jets.fluxes import with_levels as with_levels
 from kanpinn.jets.jet import SECOND_KINDS as SECOND_KINDS
 from kanpinn.jets.jet import Channels as Channels
 from kanpinn.jets.jet import Coordinates as Coordinates

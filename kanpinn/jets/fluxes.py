@@ -18,7 +18,7 @@ from torch import Tensor
 
 from kanpinn._support.errors import InputError, calling
 from kanpinn.geometry import Points
-from kanpinn.jets.jet import Channels, Jet, MissingChannel, slopes_of, total
+from kanpinn.jets.jet import SECOND_KINDS, Channels, Jet, MissingChannel, slopes_of, total
 from kanpinn.jets.linearised import refusing_changes
 from kanpinn.jets.operators import partial
 
@@ -141,27 +141,17 @@ class Flux:
                 `entries`.
 
         Raises:
-            InputError: if the function raises an exception, returns another shape than those in
-                `div`, or takes a derivative that is not among `levels`.
+            InputError: if the function raises an exception, or returns another shape than those in
+                `div`.
+            MissingChannel: if the function takes a derivative that is not among `levels`.
         """
         p, m = Points(coords, self.p.names), len(self.levels[0])
         p = p.with_numbers(self.p.numbers) if self.p.numbers else p
         levels = [entries[i : i + m] for i in range(0, len(entries), m)]
         given = f"points of the shape {tuple(coords.shape)}, other than those of the residual"
         with calling(self.name, given):
-            try:
-                values = self.law(p, *jets_of_levels(levels, self.directions))
-            except MissingChannel as missing:
-                raise _Wider(missing) from None
+            values = self.law(p, *jets_of_levels(levels, self.directions))
         return _components(self.law, values, p)
-
-
-class _Wider(InputError):
-    """Raised if a flux takes a derivative that is not among the levels of a `Flux`."""
-
-    def __init__(self, missing: MissingChannel) -> None:
-        super().__init__("a flux takes other derivatives than in its first evaluation")
-        self.needed = missing.needed
 
 
 @contextmanager
@@ -185,34 +175,23 @@ def _divergence(law: Law, p: Points, fields: Sequence[Jet]) -> Tensor:
     Raises:
         MissingChannel: if derivatives are needed that the jets of the fields do not carry.
     """
-    space, directions = _space(p.names), Channels(p.names)
-    copies, order = len(space), int(all(_has_second(u, space) for u in fields))
-    name = f"the flux {getattr(law, '__name__', type(law).__name__)}"
-    recorded = is_recorded(fields)
-    while True:
-        levels = [[derivatives(u, r) for u in fields] for r in range(order + 1)]
+    space, recorded = _space(p.names), is_recorded(fields)
+    kinds = ("hessian",) if len(space) > 1 else SECOND_KINDS
+    order = int(all(u.second is not None and u.channels.second in kinds for u in fields))
+    copies, name = len(space), f"the flux {getattr(law, '__name__', type(law).__name__)}"
+
+    def evaluated(levels: Levels, directions: Channels) -> tuple[Flux, list[Tensor], Tensor]:
         flux = Flux(name, law, p, levels, directions)
-        units = torch.eye(len(p.names)).to(p.coords)[space].repeat_interleave(len(p), dim=0)
-        rates = [units, *(_rates(u, r, space) for r in range(order + 1) for u in fields)]
-        with torch.enable_grad():
-            entries = [entry.repeat(copies, 1) for entry in (p.coords, *flux.entries)]
-            entries = [one if one.requires_grad else one.requires_grad_() for one in entries]
-            try:
-                with refusing_changes(name):
-                    values = flux.at(*entries).unflatten(0, (copies, -1))
-                break
-            except _Wider as wider:
-                needed = wider.needed
-        if needed.derivative_order > 2:
-            raise InputError(
-                f"{name} takes derivatives of order {needed.derivative_order}: the divergence "
-                "is that of fluxes of values and of derivatives up to second order"
-            )
-        order = max(order, needed.derivative_order)
-        directions |= Channels(p.names, directions=needed.directions, order=needed.order)
-    if (seen := _seen.get()) is not None:
-        seen.append(flux)
+        entries = [entry.repeat(copies, 1) for entry in (p.coords, *flux.entries)]
+        entries = [one if one.requires_grad else one.requires_grad_() for one in entries]
+        return flux, entries, flux.at(*entries).unflatten(0, (copies, -1))
+
     with torch.enable_grad():
+        flux, entries, values = with_levels(evaluated, fields, name, order)
+        units = torch.eye(len(p.names)).to(p.coords)[space].repeat_interleave(len(p), dim=0)
+        rates = [units, *(_rates(u, r, space) for r, _ in enumerate(flux.levels) for u in fields)]
+        if (seen := _seen.get()) is not None:
+            seen.append(flux)
         along = total(values[i, :, i].sum(dim=0) for i in range(copies))
         columns = []
         for equation in along.unbind():
@@ -226,11 +205,6 @@ def _divergence(law: Law, p: Points, fields: Sequence[Jet]) -> Tensor:
 def is_recorded(fields: Sequence[Jet]) -> bool:
     """Return whether autograd records computations with the jets of the fields."""
     return torch.is_grad_enabled() and any(t.requires_grad for u in fields for t in u.parts())
-
-
-def _has_second(u: Jet, space: Sequence[int]) -> bool:
-    """Return whether a jet carries all second derivatives along the coordinates of space."""
-    return u.second is not None and (u.channels.second == "hessian" or len(space) == 1)
 
 
 def _rates(u: Jet, order: int, space: Sequence[int]) -> Tensor:
@@ -289,6 +263,41 @@ def _components(law: Law, values: object, p: Points) -> Tensor:
         f"the flux {getattr(law, '__name__', type(law).__name__)} must have shape "
         f"(n, {len(space)}) or (n, {len(space)}, equations) with n = {n} points here, got {shape}"
     )
+
+
+def with_levels(
+    evaluate: Callable[[Levels, Channels], T], fields: Sequence[Jet], what: str, order: int = 0
+) -> T:
+    """Return the result of a user's function of fields and of all their derivatives that it takes.
+
+    The function is evaluated with derivatives of more and more orders until none is missing.
+
+    Args:
+        evaluate: evaluates the function with the jets that `jets_of_levels` makes of its arguments.
+        fields: the jet of each field.
+        what: the name of the function in messages.
+        order: the order up to which the function gets derivatives at first.
+
+    Raises:
+        InputError: if the function takes third derivatives.
+        MissingChannel: if derivatives are needed that the jets of the fields do not carry.
+    """
+    names = fields[0].channels.names
+    directions = Channels(names)
+    while True:
+        levels = [[derivatives(u, r) for u in fields] for r in range(order + 1)]
+        try:
+            with refusing_changes(what):
+                return evaluate(levels, directions)
+        except MissingChannel as missing:
+            needed = missing.needed
+        if needed.derivative_order > 2:
+            raise InputError(
+                f"{what} takes derivatives of order {needed.derivative_order}: functions of values "
+                "and of derivatives up to second order are differentiated"
+            )
+        order = max(order, needed.derivative_order)
+        directions |= Channels(names, directions=needed.directions, order=needed.order)
 
 
 def derivatives(u: Jet, order: int) -> Tensor:

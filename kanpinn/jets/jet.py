@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from kanpinn._support.errors import InputError
+from kanpinn._support.errors import InputError, KanpinnError
 
 SECOND_KINDS = ("none", "laplacian", "diagonal", "hessian")
 
@@ -87,7 +87,7 @@ class Channels:
 
 
 @dataclass(eq=False)
-class MissingChannel(Exception):
+class MissingChannel(KanpinnError):
     """Raised for a derivative that a jet does not carry.
 
     Args:

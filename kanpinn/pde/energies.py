@@ -35,9 +35,9 @@ from kanpinn.jets import (
     is_recorded,
     jets_of_levels,
     random_jets,
-    refusing_changes,
     slopes_of,
     stack_equations,
+    with_levels,
 )
 from kanpinn.pde.conditions import Condition, OnBoundary
 
@@ -80,25 +80,13 @@ class Integrand:
             MissingChannel: if derivatives are needed that the jets do not contain.
         """
         traced = p.once(_traced, lambda: _traced(p))
-        order, directions = 0, Channels(p.names)
-        while True:
-            levels = [[_entry(derivatives(u, r)) for u in fields] for r in range(order + 1)]
-            try:
-                with refusing_changes(what):
-                    values = density(traced, *jets_of_levels(levels, directions))
-                break
-            except MissingChannel as missing:
-                needed = missing.needed
-                if needed.derivative_order > 2:
-                    raise InputError(
-                        f"{what} contains derivatives of order {needed.derivative_order}: an "
-                        "equation is derived from densities with derivatives up to second order"
-                    ) from None
-                order = max(order, needed.derivative_order)
-                directions = directions | Channels(
-                    p.names, directions=needed.directions, order=needed.order
-                )
-        values = stack_equations(values, len(p), what)
+
+        def evaluated(levels: Levels, directions: Channels) -> tuple[Tensor, list[list[Tensor]]]:
+            entries = [[_entry(one) for one in level] for level in levels]
+            return density(traced, *jets_of_levels(entries, directions)), entries
+
+        values, levels = with_levels(evaluated, fields, what)
+        values, order = stack_equations(values, len(p), what), len(levels) - 1
         if values.shape[1] != 1:
             raise InputError(f"{what} must have shape (n, 1), got {tuple(values.shape)}")
         for r in range(order + 1, 2 * order + 1) if further else ():
