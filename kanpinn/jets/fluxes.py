@@ -20,7 +20,7 @@ from kanpinn._support.errors import InputError, calling
 from kanpinn.geometry import Points
 from kanpinn.jets.jet import SECOND_KINDS, Channels, Jet, MissingChannel, slopes_of, total
 from kanpinn.jets.linearised import refusing_changes
-from kanpinn.jets.operators import partial
+from kanpinn.jets.operators import normal_derivative, partial
 
 Law = Callable[..., Tensor | Sequence[Tensor]]  # a flux as a function (p, u, …), see `div`
 Levels = Sequence[Sequence[Tensor]]  # for each order r all derivatives of each field, (n, d^r)
@@ -91,19 +91,20 @@ def div(field: Jet | Law, *others: Jet | Points) -> Tensor:
     return total(partial(u, name) for u, name in zip(columns, names, strict=True))
 
 
-def normal_flux(flux: Law, p: Points, fields: Sequence[Jet]) -> Tensor:
+def normal_flux(law: Law | None, p: Points, fields: Sequence[Jet]) -> Tensor:
     """The normal component Σ_a n_a F_a of a flux at n boundary points, (n, m) for m equations.
 
     Args:
-        flux: the flux F as in `div`.
-        p: the points, with normals. A component of the flux along the time is left out.
+        law: the flux F as in `div`; None for ∇u of each field.
+        p: the points, with normals. A component of a law along the time is left out.
         fields: the jets of the fields at the points.
 
     Raises:
         InputError: for a flux of another shape.
     """
-    space = _space(p.names)
-    values = _components(flux, flux(p, *fields), p)
+    if law is None:
+        return torch.cat([normal_derivative(u, p) for u in fields], dim=1)
+    space, values = _space(p.names), _components(law, law(p, *fields), p)
     return torch.einsum("na,nam->nm", p.outward[:, space], values)
 
 

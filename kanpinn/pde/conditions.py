@@ -97,6 +97,7 @@ class Condition(ABC):
     # The arguments that say where the condition holds, with their permitted types.
     places: ClassVar[Mapping[str, tuple[type, ...]]] = {}
     data: ClassVar[tuple[str, ...]] = ()  # arguments that are numbers, formulas or functions
+    of_fields: ClassVar[tuple[str, ...]] = ()  # arguments that are functions (p, u, …)
     is_at_boundary: ClassVar[bool] = False  # whether the points must be on a boundary
     is_natural: ClassVar[bool] = False  # whether minimisers of the energy satisfy the condition
     fixes_constant: ClassVar[bool] = False  # whether adding a constant to u violates the condition
@@ -126,13 +127,15 @@ class Condition(ABC):
             if not isinstance(given := getattr(self, name), types):
                 known = " or ".join(f"a {one.__name__.lower()}" for one in types)
                 raise InputError(f"{kind} takes {known}, got {type(given).__name__}")
-        for name in self.data:
+        for name in (*self.data, *self.of_fields):
             given = getattr(self, name)
+            if callable(given) or (given is self.__dataclass_fields__[name].default is None):
+                continue  # an optional argument may be None
+            if name in self.of_fields:
+                raise InputError(f"{kind}'s {name} must be a function (p, u, …), got {given!r}")
             if isinstance(given, str):
                 vars(self)[name] = Expression(given)
-            elif given is None and self.__dataclass_fields__[name].default is None:
-                continue  # an optional argument
-            elif not callable(given) and not (isinstance(given, Real) and math.isfinite(given)):
+            elif not (isinstance(given, Real) and math.isfinite(given)):
                 what = kind if name == "value" else f"{kind}'s {name}"
                 raise InputError(f"{what} takes a number or a function of points, got {given!r}")
         about = () if self.field is None else (self.field,)
@@ -434,37 +437,8 @@ class FluxCondition(OnBoundary):
     _: KW_ONLY
     law: Law | None = None
 
+    of_fields: ClassVar = ("law",)
     is_natural: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_law(self)
-
-
-def check_law(condition: "FluxCondition | Interface") -> None:
-    """Refuse the law of a condition if it is neither None nor a function.
-
-    Raises:
-        InputError: naming the class of the condition.
-    """
-    if not (condition.law is None or callable(condition.law)):
-        raise InputError(
-            f"{type(condition).__name__}'s law must be a flux as a function (p, u, …), got "
-            f"{condition.law!r}"
-        )
-
-
-def flux_through(law: Law | None, p: Points, fields: Sequence[Jet]) -> Tensor:
-    """Return the normal component of a flux at n points with normals, (n, m) for m equations.
-
-    Args:
-        law: the flux as a function (p, u, …), see `div`; None for ∇u of each field.
-        p: the points.
-        fields: the jets of the fields at the points.
-    """
-    if law is not None:
-        return normal_flux(law, p, fields)
-    return torch.cat([normal_derivative(f, p) for f in fields], dim=1)
 
 
 @dataclass(frozen=True)
@@ -508,7 +482,7 @@ class Neumann(FluxCondition):
 
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return n · F - value, (n, m)."""
-        flux = flux_through(self.law, p, fields)
+        flux = normal_flux(self.law, p, fields)
         return flux - values_of(self.value, p, flux.shape[1], "a Neumann value")
 
 
@@ -546,7 +520,7 @@ class Robin(FluxCondition):
     def residual(self, p: Points, *fields: Jet) -> Tensor:
         """Return alpha u + beta (n · F) - value, (n, m)."""
         u = torch.cat([f.value for f in fields], dim=1)
-        flux = flux_through(self.law, p, fields)
+        flux = normal_flux(self.law, p, fields)
         alpha, beta, value = (
             values_of(getattr(self, name), p, u.shape[1], f"Robin's {name}") for name in self.data
         )
@@ -585,13 +559,10 @@ class Constraint(Condition):
     mass: Callable[..., Tensor | tuple[Tensor, ...]] | None = None
 
     places: ClassVar = {"on": (Boundary, Domain, Piece)}
+    of_fields: ClassVar = ("equation", "mass")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not callable(self.equation):
-            raise InputError(f"Constraint takes a function (p, u, …), got {self.equation!r}")
-        if not (self.mass is None or callable(self.mass)):
-            raise InputError(f"Constraint's mass must be a function (p, u, …), got {self.mass!r}")
         if self.mass is not None and isinstance(self.on, Domain):
             raise InputError(
                 "Constraint takes a mass on a boundary only: in the domain the problem's operator "
@@ -804,10 +775,10 @@ class Interface(Condition):
 
     places: ClassVar = {"on": (Boundary,)}
     data: ClassVar = ("coefficient", "flux")
+    of_fields: ClassVar = ("law",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_law(self)
         if (self.coefficient is None) == (self.law is None):
             raise InputError(
                 "Interface takes either the coefficient a of the flux a ∇u, or another flux as law"
@@ -828,7 +799,7 @@ class Interface(Condition):
         """
         if torch.equal(p.coords[0::2], p.coords[1::2]):
             raise InputError(f"Interface needs float64: in {p.coords.dtype} its two sides coincide")
-        across = flux_through(self.law, p, fields)
+        across = normal_flux(self.law, p, fields)
         m = across.shape[1]
         if self.coefficient is not None:
             across = values_of(self.coefficient, p, m, "Interface's coefficient") * across
