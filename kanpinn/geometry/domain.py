@@ -219,6 +219,11 @@ class Piece(Region):
         return None
 
     @property
+    def is_initial(self) -> bool:
+        """True if the piece is at the lower end of the last coordinate, in evolutions the time."""
+        return self.side == (len(self.names) - 1, False)
+
+    @property
     def at_time(self) -> float | None:
         """The time of the piece "initial" or "final" of space × time; None for other pieces."""
         return None

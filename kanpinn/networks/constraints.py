@@ -526,7 +526,7 @@ def choose_imposition(
         return Imposition(None)
     data = prescribed_data(problem)
     if in_windows:
-        data = {name: [d for d in given if not at_start(d)] for name, given in data.items()}
+        data = {name: [d for d in given if not d.piece.is_initial] for name, given in data.items()}
     lifting = in_windows or boundary == "exact"
     try:
         if jumping:
@@ -552,14 +552,9 @@ def choose_imposition(
     met = set[int]()
     for index, condition in enumerate(problem.conditions()):
         given = [] if condition.numbers else condition.prescribed(problem.fields)
-        if given and all(d.rate is None and not (in_windows and at_start(d)) for d in given):
+        if given and all(d.rate is None and not (in_windows and d.piece.is_initial) for d in given):
             met.add(index)
     return Imposition(maps[0] if len(maps) == 1 else Groupwise(tuple(maps)), frozenset(met))
-
-
-def at_start(data: Prescribed) -> bool:
-    """Return whether data are prescribed at the lower end of the last coordinate, the time."""
-    return data.piece.side == (len(data.piece.names) - 1, False)
 
 
 def describe_imposition(problem: BoundaryValueProblem, boundary: str, rough: bool = False) -> str:

@@ -153,11 +153,8 @@ class Condition(ABC):
 
     @property
     def is_initial(self) -> bool:
-        """True if all `pieces` are at the lower end of the last coordinate.
-
-        In an evolution the last coordinate is the time, and the condition is an initial condition.
-        """
-        return bool(self.pieces) and all(p.side == (len(p.names) - 1, False) for p in self.pieces)
+        """True if there are `pieces`, and all of them are at the initial time."""
+        return bool(self.pieces) and all(piece.is_initial for piece in self.pieces)
 
     @property
     def mass(self) -> Callable[..., Tensor | tuple[Tensor, ...]] | None:

@@ -500,8 +500,7 @@ class Windows(NetworkOfWindows[Separable]):
             )
         domain, dim = problem.domain, problem.domain.dim
         for condition in problem.conditions():
-            starts = [piece for piece in condition.pieces if piece.side == (dim - 1, False)]
-            if condition.numbers and starts:
+            if condition.numbers and any(piece.is_initial for piece in condition.pieces):
                 raise InputError(
                     f"{condition.title}, {of_class(condition)}, has initial values that depend on "
                     "unknown parameters: a march takes them in the equation and in boundary "
