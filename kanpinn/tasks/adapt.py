@@ -272,7 +272,7 @@ class ErrorProgress:
             change: the relative change from the solution on the previous mesh; not used without an
                 indicator of a previous mesh.
             rest: the relative error due to missing polynomials above the highest degree, see
-                `cell_errors.left_out`.
+                `SolvedTree.left_out`.
         """
         self.before = self.estimate
         if math.isfinite(self.indicated):

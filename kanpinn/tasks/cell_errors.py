@@ -4,8 +4,10 @@ They come from a comparison with a solution of higher degree, from residuals bet
 points, and from the decay of coefficients.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -14,36 +16,10 @@ from kanpinn.jets import Channels
 from kanpinn.linalg.qr import undetermined
 from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints, physical
 from kanpinn.spaces.cells.geometry.plane import CellCutter
-from kanpinn.spaces.cells.polynomials import LocalPolynomials, closed_rule
+from kanpinn.spaces.cells.polynomials import closed_rule
 from kanpinn.spaces.cells.problem import CellProblem
 from kanpinn.spaces.cells.system.cell_system import AnyTerm, CellSystem
 from kanpinn.spaces.cells.system.functions import CellFunctions
-
-
-def left_out(polynomials: LocalPolynomials, coefficients: Tensor, volumes: Tensor) -> Tensor:
-    """Estimate the error in each cell due to the missing polynomials of higher degrees, (N,).
-
-    It is an L2 norm. The norms of the terms of each degree are assumed to decay geometrically from
-    each pair of degrees to the next pair. For polynomials of the degree k, the factor of this decay
-    is that from the degrees k - 3 and k - 2 to the highest degrees k - 1 and k. Below the degree 3
-    no factor is known, and the norm of the last terms is the estimate. The errors of 30 solutions
-    were 0.05 to 30 times the estimate. They exceeded it where errors in some cells disturb all
-    other cells.
-
-    Args:
-        polynomials: the functions of each cell.
-        coefficients: the coefficients of a solution in N cells of L polynomials for m fields,
-            (N, L, m).
-        volumes: the volumes of the boxes on which the cells' polynomials are defined, (N,).
-    """
-    slowest = 0.9  # the largest factor per degree
-    degree, squares = polynomials.degree, coefficients.square().sum(dim=2)
-    highest, middle, lowest = (polynomials.count(degree - n) for n in (0, 2, 4))
-    last, before = squares[:, middle:highest].sum(dim=1), squares[:, lowest:middle].sum(dim=1)
-    factors = (last / before.clamp_min(1e-300)).clamp_max(slowest**2)
-    if degree < 3:
-        return (last * volumes / 2**polynomials.dim).sqrt()
-    return (last * factors / (1 - factors) * volumes / 2**polynomials.dim).sqrt()
 
 
 def above_rounding(system: CellSystem, solutions: Tensor, shares: Tensor) -> Tensor:
@@ -121,18 +97,35 @@ class SolvedTree:
         own = self.solution.coefficients[..., None], self.shares[:, None]
         return above_rounding(self.system, *own)[:, 0]
 
+    @cached_property
+    def _highest_terms(self) -> list[Tensor]:
+        """The squared L2 norms of terms of high degrees in each cell, (N,) each.
+
+        The first are those of the degrees k - 3 and k - 2, the second those of the highest degrees
+        k - 1 and k. Only the fields that error norms include count.
+        """
+        own, geometry = self.system.polynomials, self.system.geometry
+        squares = self.solution.coefficients[..., list(self.system.counted)].square().sum(dim=2)
+        squares = squares * geometry.extents.prod(dim=1)[:, None] / 2**own.dim
+        counts = [own.count(own.degree - n) for n in (4, 2, 0)]
+        return [squares[:, low:high].sum(dim=1) for low, high in pairwise(counts)]
+
     @property
     def left_out(self) -> float:
         """The relative error due to the missing polynomials of degrees above the highest degree.
 
-        The function `left_out` in this module estimates this error in each cell. The result is the
-        Euclidean norm of these estimates, divided by `size`. Only the fields that error norms
-        include count.
+        The norms of the terms of each degree are assumed to decay geometrically in each cell from
+        each pair of degrees to the next pair. For polynomials of the degree k, the factor of this
+        decay is that from the degrees k - 3 and k - 2 to the highest degrees k - 1 and k. Below the
+        degree 3 no factor is known, and the norm of the last terms is the estimate. The errors of
+        30 solutions were 0.05 to 30 times the estimate. They exceeded it where errors in some cells
+        disturb all other cells.
         """
-        system, geometry = self.system, self.system.geometry
-        own = self.solution.coefficients[..., list(system.counted)]
-        volumes = geometry.extents.prod(dim=1)
-        return float(left_out(system.polynomials, own, volumes).norm()) / self.size
+        slowest, (before, last) = 0.9, self._highest_terms  # slowest: the largest factor per degree
+        factors = (last / before.clamp_min(1e-300)).clamp_max(slowest**2)
+        if self.system.polynomials.degree >= 3:
+            last = last * factors / (1 - factors)
+        return float(last.sum().sqrt()) / self.size
 
     @property
     def decay(self) -> float:
@@ -141,12 +134,8 @@ class SolvedTree:
         The ratio is limited to the range from the machine epsilon to 1. Terms are measured in L2
         over all cells, for the fields that error norms include.
         """
-        own, least = self.system.polynomials, torch.finfo(torch.float64).eps
-        squares = self.solution.coefficients[..., list(self.system.counted)].square().sum(dim=2)
-        squares = squares * self.system.geometry.extents.prod(dim=1)[:, None]
-        last, middle, first = (own.count(own.degree - n) for n in (0, 2, 4))
-        ratio = squares[:, middle:last].sum() / squares[:, first:middle].sum().clamp_min(1e-300)
-        return min(1.0, max(least, float(ratio.sqrt())))
+        before, last = (float(squares.sum()) for squares in self._highest_terms)
+        return min(1.0, max(torch.finfo(torch.float64).eps, math.sqrt(last / max(before, 1e-300))))
 
     @property
     def unweighted(self) -> Tensor:
