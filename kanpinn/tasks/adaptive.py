@@ -149,6 +149,8 @@ class AdaptiveStage(Stage, Generic[S]):
     def _rises(self, solved: S, errors: Tensor) -> bool:
         """Return whether the degree rises in the next step, in place of halving the marked cells.
 
+        Time and memory suffice for a comparison with the solution of the higher degree.
+
         Args:
             solved: the solution on the present tree.
             errors: the errors of the cells from indicators, (N,).
@@ -226,10 +228,11 @@ class AdaptiveStage(Stage, Generic[S]):
         early = not progress.compared and self.pace.is_last_chance(
             system, following, self.seconds_left
         )
-        rises = settled and not stopped and self._rises(solved, errors)
+        why = no_comparison(system, kept=self.beside, again=self.kept_systems > 0)
+        why = why or self.pace.too_late(system, self.seconds_left)
+        rises = settled and not (stopped or why) and self._rises(solved, errors)
         if settled and (last or stopped or early or rises or progress.expected <= self.tolerance):
-            uncompared = no_comparison(system, kept=self.beside, again=self.kept_systems > 0)
-            uncompared = uncompared or self.pace.too_late(system, self.seconds_left)
+            uncompared = why
             if uncompared and not progress.is_known:
                 self._compare_roughly(solved)
             if not uncompared:
@@ -876,15 +879,13 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         system, degree, tree = solved.system, solved.system.polynomials.degree, self.network.tree
         if self.parameters is not None or degree + 2 > (self.settings.highest or 0):
             return False
-        if no_comparison(system, again=self.kept_systems > 0):
-            return False
         assert self.marked is not None
         share = errors[self.marked.any(dim=1)].norm().square() / errors.norm().square()
         left = 1 - float(share) * (1 - 0.25 ** (degree + 1))
         growth = tree.count_when_split(self.marked) / len(tree)
         halved = -0.5 * math.log(left) / (self.pace.power * math.log(growth))
         raised = -math.log(solved.decay) / math.log(max(2.0, self.pace.cost_of_better(system)))
-        return raised > halved and not self.pace.too_late(system, self.seconds_left)
+        return raised > halved
 
     def _mark(self, solved: cell_errors.SolvedTree, errors: Tensor) -> str:
         """Mark the cells with the largest errors for refinement, or fewer if time is short.
