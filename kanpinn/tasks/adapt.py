@@ -362,9 +362,7 @@ class SolvePace:
         the operations of an elimination at the speed of this machine. A comparison in smaller cells
         takes two solves. The time of linearising there is taken to be proportional to n + 60 for n
         cells, and a third of the present seconds for as many cells, since results such as cuts of
-        cells are kept. Measured comparisons took 0.2 to 0.4 times this forecast, because similar
-        cells share their elimination and some systems are solved by conjugate gradients. So half of
-        it is returned.
+        cells are kept.
 
         Args:
             system: the least-squares problem, linearised in this step.
@@ -372,17 +370,17 @@ class SolvePace:
             degree: the degree of the solve, which may differ from that of `system`.
         """
         present, each, more, assembly, least = system.polynomials, 5e-3, 2, self.spent, 60
-        self.cells, models = len(system.geometry.tree), len({one.model for one in system.groups})
+        self.cells = len(system.geometry.tree)
 
         def solve(degree: int, cells: CellGeometry | None = None) -> float:
             points = ((degree + 3) / (present.degree + 3)) ** present.dim
             points *= (least + len(cells.tree)) / (least + self.cells) / 3 if cells else 1.0
-            work = system.operations(degree, cells) / operations_per_second()
-            return points * assembly + each * (len(cells.tree) if cells else models) + work
+            models, work = system.operations(degree, cells)
+            return points * assembly + each * models + work / operations_per_second()
 
         compare = solve(degree + more)
         if len(finer.tree) > self.cells:
-            compare = (solve(degree + more, finer) + solve(degree, finer)) / 2
+            compare = solve(degree + more, finer) + solve(degree, finer)
         expected = torch.tensor([[solve(degree), compare]], dtype=torch.float64)
         self.seconds, seconds = extremes(expected)[1].tolist()
         self.comparison = seconds / self.seconds

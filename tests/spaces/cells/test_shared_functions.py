@@ -13,6 +13,7 @@ import kanpinn as kp
 from kanpinn.geometry.points import Points
 from kanpinn.jets import Channels, jet_of
 from kanpinn.spaces.cells.geometry.corner_functions import CornerFunctions, Power
+from kanpinn.spaces.cells.system.cell_system import CellSystem
 
 F = torch.float64
 
@@ -222,6 +223,26 @@ def test_known_functions_need_no_small_cells():
     assert solution.status == "converged" and solution.network.count <= 16
     assert error_of(solution) < 1e-8
     assert solution.network.enrichment.coefficients[0].item() == pytest.approx(2, abs=1e-7)
+
+
+def test_operations_count_shared_functions_as_columns_of_each_cell(monkeypatch):
+    """A cell of r rows, c coefficients and q shared functions takes 2 r (c + q)² operations."""
+    systems, solve = [], CellSystem.solve
+
+    def counted(own, *data, **how):
+        systems.append(own)
+        return solve(own, *data, **how)
+
+    monkeypatch.setattr(CellSystem, "solve", counted)
+    method = kp.AdaptiveLeastSquares(1e-2, steps=1)
+    kp.solve(KnownPeak(), kp.Cells(degree=6, cells=1), method, verified=False, errors=False)
+    system, count = systems[0], 2
+    (group,) = system.groups
+    points = ((8 + 3) / (6 + 3)) ** 2
+    for degree, rows in ((6, group.rows), (8, points * group.rows)):
+        wanted = 2 * rows * (math.comb(degree + 2, 2) + count) ** 2 + 4 / 3 * count**3
+        assert system.operations(degree) == (1, pytest.approx(wanted))
+        assert system.operations(degree, system.geometry) == (1, pytest.approx(wanted))
 
 
 def test_known_functions_and_periodic_coordinates_are_refused():

@@ -142,11 +142,18 @@ def _legendre(s: Tensor, degree: int, order: int) -> Tensor:
     Args:
         s: the arguments of the polynomials, (n,).
     """
-    factors = s.new_zeros(degree + 1, degree + 1)  # of the powers of s in each polynomial
+    powers = s[:, None] ** torch.arange(degree + 1, device=s.device)
+    return powers @ powers.new_tensor(_of_powers(degree, order))
+
+
+@lru_cache(maxsize=100)
+def _of_powers(degree: int, order: int) -> list[list[float]]:
+    """The coefficients of each power of s in the polynomials of `_legendre`, a list for a power."""
+    factors = np.zeros((degree + 1, degree + 1))
     for number, row in enumerate(np.eye(degree + 1)):
         derived = legendre.leg2poly(legendre.legder(row, order))
-        factors[: len(derived), number] = s.new_tensor(derived)
-    return s[:, None] ** torch.arange(degree + 1, device=s.device) @ factors
+        factors[: len(derived), number] = derived
+    return factors.tolist()
 
 
 def _derivatives(

@@ -433,12 +433,14 @@ class SingularCorners:
         values. At corners with given fluxes, and at points of interfaces inside the domain, p is λ:
         there m is 0, because the integral of the residuals around the corner has an effect, and
         least squares do not make it zero. If cells and solution are symmetric, this integral is
-        zero, and errors are like h^(2λ).
+        zero, and errors are like h^(2λ). If the power β of the weights is below b, which is defined
+        at `least_powers`, p is at most 2 (λ - c + β - b).
 
         Returns:
             (c,).
         """
-        return self.excess + torch.minimum(self.margins, self.excess)
+        lacking = (self.powers - self.least_powers).clamp_max(0)
+        return self.excess + torch.minimum(self.margins, self.excess + 2 * lacking)
 
     @property
     def strong(self) -> Tensor:

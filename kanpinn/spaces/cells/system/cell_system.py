@@ -6,7 +6,7 @@ least-squares problem.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -613,9 +613,9 @@ class CellSystem:
         kinds, parts = [self.about.shared[block] for block in self._shared_blocks[cell]], []
         for one in self.terms[cell]:
             term, points = one.term, one.term.at.some(torch.tensor([one.place])).points[one.used]
-            jets = torch.cat([kind.stacked(points, term.term.channels) for kind in kinds], dim=3)
+            jets = torch.cat([kind.stacked(points, term.term.channels) for kind in kinds], dim=2)
             own = one.slopes[:, :, term.parts], jets[:, term.parts]
-            parts.append(torch.einsum("qepm,qpmk->qek", *own).flatten(0, 1))
+            parts.append(torch.einsum("qepm,qpk->kmqe", *own).flatten(2).flatten(0, 1).T)
         if cell == 0:  # the rows for free constants contain no shared functions
             parts.append(parts[0].new_zeros(len(self.free_fields), parts[0].shape[1]))
         parts.append(self._bounds(cell))
@@ -697,7 +697,8 @@ class CellSystem:
             jets = kind.stacked(where.points, channels)
             for number, j, rows in self.traces.unknowns(shared):
                 part, count = 0 if j == 0 else j - 1 - order, rows.stop - rows.start
-                found[-1][rows] = weights[j, number] * (onto[:, :count].T @ jets[:, part, number])
+                own = weights[j, number] * (onto[:, :count].T @ jets[:, part])
+                found[-1][rows, number :: kind.fields] = own
         return torch.cat(found, dim=1)
 
     def _triangle(self, cell: int, equation: PlacedTerm) -> Reflections:
@@ -758,7 +759,8 @@ class CellSystem:
             rows += int(sizes[blocks[model][blocks[model] < first]].sum())
             heights.append(rows + len(self._without_right(model)))
             cells = [cell for group, _ in those for cell in group]
-            work[cells] = 2 * heights[-1] * self._columns**2 / len(cells)
+            columns = self._columns + int(sizes[blocks[model][blocks[model] >= first]].sum())
+            work[cells] = 2 * heights[-1] * columns**2 / len(cells)
         tree = elimination_order(self.geometry.tree, blocks, sizes, work)
         starts, local, groups = np.cumsum(sizes) - sizes, set(tree.local), list[CellGroup]()
         for those, count in zip(similar, heights, strict=True):
@@ -778,28 +780,50 @@ class CellSystem:
             counts += [interface.size] * interface.parts
         return np.array(counts + [one.count for one in self.about.shared], dtype=np.int64)
 
-    def operations(self, degree: int, geometry: CellGeometry | None = None) -> float:
-        """The number of operations of a solve by elimination.
+    def operations(self, degree: int, geometry: CellGeometry | None = None) -> tuple[int, float]:
+        """The number of cells that a solve eliminates by themselves, and the solve's operations.
+
+        Cells that share an elimination count once.
 
         Args:
             degree: the degree of the polynomials, which may differ from the present degree.
-            geometry: other cells, each of which is eliminated by itself, and whose interfaces and
-                shared functions do not count; by default the present cells.
+            geometry: other cells, whose interfaces do not count; by default the present cells. Of
+                these cells those of one size with equal neighbours are taken to be alike.
         """
         tree, own, fields = self._plan[1], self.polynomials, tuple(self.traces.orders)
         polynomials = replace(own, degree=degree)
         growth = ((degree + 3) / (own.degree + 3)) ** own.dim  # of the number of points
-        work = tree.work * growth * (polynomials.size / own.size) ** 2
+        counts = np.array([one.count for one in self.about.shared], dtype=np.int64)
         if geometry is None:
             count = len(self.geometry.tree), polynomials.size, len(fields)
             about = replace(self.about, polynomials=polynomials, coefficients=torch.zeros(count))
-            return replace(
-                tree, sizes=replace(self, about=about)._block_sizes, work=work
-            ).operations
-        sizes = np.array(Traces(polynomials, fields).sizes_on(geometry.traces), dtype=np.int64)
-        blocks = [np.array([at.trace for at in sides], dtype=np.int64) for sides in geometry.sides]
-        work = np.full(len(blocks), work.max())
-        return elimination_order(geometry.tree, blocks, sizes, work).operations
+            shared = counts @ about.members.numpy()
+            wider = (polynomials.size * len(fields) + shared) / (self._columns + shared)
+            sizes = replace(self, about=about)._block_sizes
+            found = replace(tree, sizes=sizes, work=tree.work * growth * wider**2)
+            return len({one.model for one in self.groups}), found.operations
+        sides, members = geometry.sides, replace(self.about, geometry=geometry).members
+        known = [members[:, cell].nonzero()[:, 0].numpy() for cell in range(len(sides))]
+        alike = all(term.is_alike for term in (*self.equation, *self.boundary))
+        keys: list[Any] = [
+            (tuple(level), tuple((at.side, at.within) for at in around))
+            if alike and not len(kinds)
+            else cell
+            for cell, (level, around, kinds) in enumerate(
+                zip(geometry.tree.level.tolist(), sides, known, strict=True)
+            )
+        ]
+        number = Counter(keys)
+        columns = polynomials.size * len(fields) + counts @ members.numpy()
+        rows = growth * max((one.rows for one in self.groups), default=0)
+        work = 2 * rows * columns**2 / np.array([number[key] for key in keys])
+        faces = Traces(polynomials, fields).sizes_on(geometry.traces)
+        sizes = np.array([*faces, *counts], dtype=np.int64)
+        blocks = [
+            np.array([*(at.trace for at in around), *(len(faces) + kinds)], dtype=np.int64)
+            for around, kinds in zip(sides, known, strict=True)
+        ]
+        return len(number), elimination_order(geometry.tree, blocks, sizes, work).operations
 
     def _similar(self, equal: Mapping[Any, list[int]]) -> list[list[tuple[list[int], float]]]:
         """Collect groups of equal cells in lists of similar groups, which share one elimination.

@@ -242,7 +242,7 @@ class FaceSolver:
     ) -> None:
         many = 1e10 * times  # the most operations of an elimination that is cheap
         self._tree, self._fronts, self._again = tree, fronts, times > 1
-        is_cheap = tree.operations < many and self._bytes <= machine_memory()
+        is_cheap = tree.operations - tree.work.sum() < many and self._bytes <= machine_memory()
         # One level: no unknowns are coarse (as for a single cell), or most unknowns are coarse.
         one_level = not coarse.any() or 2 * coarse.sum() > len(coarse)
         self._coarse, self._by_elimination = coarse, one_level or is_cheap

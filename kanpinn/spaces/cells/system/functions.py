@@ -20,22 +20,6 @@ from kanpinn.spaces.cells.polynomials import LocalPolynomials
 from kanpinn.spaces.cells.tree import Tree
 
 
-def for_each_field(jets: Tensor, fields: int) -> Tensor:
-    """Turn scalar functions into functions of m fields that are nonzero in one field.
-
-    Each scalar function has m copies. A copy equals the scalar function in one of the m fields, and
-    is zero in the other fields. The last index runs over the m copies of the first function, then
-    the m copies of the second function, and so on.
-
-    Args:
-        jets: the values and derivatives (parts) of the scalar functions, (n, parts, count).
-
-    Returns:
-        Those of the functions of m fields, (n, parts, m, count·m).
-    """
-    return torch.einsum("npk,mf->npmkf", jets, torch.eye(fields, dtype=jets.dtype)).flatten(3)
-
-
 @dataclass(frozen=True, eq=False)
 class CornerPatch:
     """The singular functions of a corner or an edge, with the cells around it that have them.
@@ -63,14 +47,17 @@ class CornerPatch:
         return geometry.tree.inside(self.boxes)
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
-        """The values and derivatives (parts) of all functions at n points, (n, parts, m, count).
+        """The values and derivatives (parts) of the scalar functions at n points, (n, parts, k).
+
+        Each of the k scalar functions has m copies: a copy equals the function in one of the m
+        fields, and is zero in the others. Coefficients and their columns begin with the m copies of
+        the first function, so that count is k m.
 
         Args:
             points: the points, in cells that have the functions.
             channels: the derivatives that are computed.
         """
-        jets = self.functions.stacked(points.coords - self.at, channels)
-        return for_each_field(jets, self.fields)
+        return self.functions.stacked(points.coords - self.at, channels)
 
     def cut(self, tree: Tree) -> Tensor:
         """A mask (N, d) of the coordinates in which cells are wider than a box in `boxes`.
@@ -108,8 +95,8 @@ class EnrichmentInCells:
         return torch.ones(len(geometry.tree), dtype=torch.bool)
 
     def stacked(self, points: Points, channels: Channels) -> Tensor:
-        """The values and derivatives (parts) of all functions at n points, (n, parts, m, count)."""
-        return for_each_field(self.layer.known.jet(points, channels).stacked(), self.fields)
+        """As `CornerPatch.stacked`, (n, parts, count / m)."""
+        return self.layer.known.jet(points, channels).stacked()
 
 
 SharedFunctions = CornerPatch | EnrichmentInCells
@@ -256,9 +243,10 @@ class CellFunctions:
         for functions, members, numbers in kinds:
             here = members[at.cells].nonzero()[:, 0]
             if len(here) and bool(numbers.any()):
-                together = max(1, most // (found[0].numel() * functions.count))
+                coefficients = numbers.view(-1, functions.fields)
+                together = max(1, most // (found[0, ..., 0].numel() * len(coefficients)))
                 for some in here.split(together):
-                    jets = functions.stacked(at.some(some).points, channels) @ numbers
+                    jets = functions.stacked(at.some(some).points, channels) @ coefficients
                     found[some] += jets.unflatten(0, (len(some), -1))
         return found
 

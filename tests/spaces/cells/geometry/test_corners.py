@@ -326,6 +326,8 @@ def test_exponents_are_those_of_even_and_odd_solutions_around_an_edge(ratio):
 
     least = brentq(even if ratio > 1 else odd, 2 / 3 + 1e-9, 1 - 1e-9)
     assert exponents.tolist() == pytest.approx([least] * 3, abs=1e-4)
+    vertex = problem.singularities.vertices  # errors are like h^(2 (q + β - 1/2)), for q = 1/2
+    assert vertex.rates.tolist() == [2 * vertex.power] == [1.5]
 
 
 def test_an_edge_on_the_boundary_or_without_a_jump_is_not_singular():
