@@ -291,14 +291,16 @@ def with_levels(
             with refusing_changes(what):
                 return evaluate(levels, directions)
         except MissingChannel as missing:
-            needed = missing.needed
-        if needed.derivative_order > 2:
+            needed, before = missing.needed, (order, directions)
+            order = max(order, needed.derivative_order)
+            directions |= Channels(names, directions=needed.directions, order=needed.order)
+            if (order, directions) == before:  # it is missing in a jet that is no argument
+                raise
+        if order > 2:
             raise InputError(
-                f"{what} takes derivatives of order {needed.derivative_order}: functions of values "
-                "and of derivatives up to second order are differentiated"
+                f"{what} takes derivatives of order {order}: functions of values and of "
+                "derivatives up to second order are differentiated"
             )
-        order = max(order, needed.derivative_order)
-        directions |= Channels(names, directions=needed.directions, order=needed.order)
 
 
 def derivatives(u: Jet, order: int) -> Tensor:

@@ -294,6 +294,13 @@ def test_what_is_not_carried_is_asked_for(sample_of_jet):
     u = jet_of(lambda rows: rows[:, :1], sample_of_jet, Channels(XYZ))
     with pytest.raises(MissingChannel):
         kp.laplacian(u)
+    second = jet_of(lambda rows: rows[:, :1], sample_of_jet, Channels(XYZ, second="hessian"))
+    with pytest.raises(MissingChannel):  # by a law that takes a derivative of another jet
+        kp.div(
+            lambda p, v: kp.directional(u, (1, 1, 0)) * kp.grad(v),
+            kp.Points(sample_of_jet, XYZ),
+            second,
+        )
 
 
 ORIGIN = kp.Points(torch.zeros(2, 3, dtype=torch.float64), XYZ)
