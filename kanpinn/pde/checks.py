@@ -17,9 +17,10 @@ Reference: Agmon, Douglis and Nirenberg, Estimates near the boundary II (1964); 
 boundary value problems for hyperbolic systems (1970).
 """
 
+import itertools
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -216,25 +217,28 @@ class ProbedEquation:
         return self._lost_derivative()
 
     def _lost_derivative(self) -> str | None:
-        """Return a message if the residual's automatic derivative is wrong; None if it is right.
+        """Return a message if the residual's automatic derivative is wrong; None if it is right."""
+        linear, along = self.linearised(), self.jets[1].map(lambda part: part - 0.75)
+        moved = lambda share: self.residual(self.points, linear.jet + share * along)  # noqa: E731
+        is_lost = _is_lost(linear.values, linear.change(along), moved)
+        return f"changes with the fields {LOST}" if is_lost else None
 
-        The derivative is compared with difference quotients. The difference quotients for two steps
-        agree where the residual is smooth; elsewhere there is no comparison.
-        """
-        linear, other = self.linearised(), self.jets[1]
-        along = other.map(lambda part: part - 0.75)
-        expected, changes = linear.change(along), list[Tensor]()
-        for step in (1e-5, 2e-5):
-            near, far = (linear.jet + (s * step) * along for s in (1, -1))
-            changes.append(
-                (self.residual(self.points, near) - self.residual(self.points, far)) / (2 * step)
-            )
-        size = torch.stack([expected, *changes]).abs().amax(dim=0)
-        smooth = (changes[0] - changes[1]).abs() <= 1e-4 * size
-        rounding = 1e-8 * linear.values.abs()  # the rounding error of difference quotients
-        if not bool((smooth & ((changes[0] - expected).abs() > 0.01 * size + rounding)).any()):
-            return None
-        return f"changes with the fields {LOST}"
+
+def _is_lost(values: Tensor, slopes: Tensor, moved: Callable[[float], Tensor]) -> bool:
+    """Return whether automatic derivatives of a function of one number differ from its changes.
+
+    The derivatives are compared with difference quotients. The difference quotients for two steps
+    agree where the function is smooth; elsewhere there is no comparison.
+
+    Args:
+        values, slopes: the values of the function at 0 and the automatic derivatives, (n, k) each.
+        moved: the function.
+    """
+    quotients = [(moved(step) - moved(-step)) / (2 * step) for step in (1e-5, 2e-5)]
+    size = torch.stack([slopes, *quotients]).abs().amax(dim=0)
+    smooth = (quotients[0] - quotients[1]).abs() <= 1e-4 * size
+    rounding = 1e-8 * values.abs()  # the rounding error of difference quotients
+    return bool((smooth & ((quotients[0] - slopes).abs() > 0.01 * size + rounding)).any())
 
 
 def _differ(a: Tensor, b: Tensor) -> bool:
@@ -559,13 +563,10 @@ def flux_fault(probe: Probe, flux: Flux, other: Flux) -> str | None:
             "is differentiated: compute everything that varies from the arguments p and fields"
         )
     if probe.time is not None:
-        hidden = [entry.clone() for entry in entries]
-        for k, entry in enumerate(hidden):
-            rank = k // len(flux.levels[0])  # the order of the derivatives in this entry
-            if rank:
-                view = entry.view(len(x), *(len(names),) * rank)
-                for axis in range(rank):
-                    view.select(axis + 1, probe.time).fill_(math.nan)
+        hidden, axes = list[Tensor](), range(len(names))
+        for order, level in enumerate(flux.levels):
+            by_time = [probe.time in which for which in itertools.product(axes, repeat=order)]
+            hidden += [entry.masked_fill(torch.tensor(by_time), math.nan) for entry in level]
         if bool((flux.at(x, *hidden).isnan() & ~first.isnan()).any()):
             return (
                 f"depends on a derivative by {names[probe.time]}, such as the norm of the whole "
@@ -575,18 +576,11 @@ def flux_fault(probe: Probe, flux: Flux, other: Flux) -> str | None:
     with torch.enable_grad():
         columns = flux.at(traced, *entries).flatten(1).unbind(dim=1)
         slopes = [slopes_of(one, traced)[0] for one in columns]
-    for axis, step in enumerate(torch.diag(1e-5 * probe.lengths)):
-        slope = torch.stack([one[:, axis] for one in slopes], dim=1)
-        near, far = (
-            (flux.at(x + s * step, *entries) - flux.at(x - s * step, *entries)).flatten(1)
-            / (2 * s * step[axis])
-            for s in (1, 2)
-        )
-        size = torch.stack([slope, near, far]).abs().amax(dim=0)
-        smooth = (near - far).abs() <= 1e-4 * size
-        rounding = 1e-8 * first.flatten(1).abs() / probe.lengths[axis]
-        if bool((smooth & ((near - slope).abs() > 0.01 * size + rounding)).any()):
-            return f"changes with {names[axis]} {LOST}"
+    for name, step in zip(names, torch.diag(probe.lengths), strict=True):
+        moved = lambda share, step=step: flux.at(x + share * step, *entries).flatten(1)  # noqa: E731
+        along = torch.stack([slope @ step for slope in slopes], dim=1)
+        if _is_lost(first.flatten(1), along, moved):
+            return f"changes with {name} {LOST}"
     return _jump(probe, (flux, other))
 
 
