@@ -129,16 +129,12 @@ class SampledTerm:
             place: the index of the cell among the cells of the term.
         """
         at, scale = self.at.at(place), self.at.scale[place]
-        kind = tuple(scale.tolist())
-        if self.at.alike and kind in self._functions:  # cells of one size share the jets
-            return self._functions[kind]
-        if self.at.alike and kind in self._jets:
-            found = self._jets[kind][:, self.parts]
-        else:
-            found = self.polynomials.stacked(self.term.channels, at, scale, self.parts)
-        if self.at.alike:
-            self._functions[kind] = found
-        return found
+        if not self.at.alike:
+            return self.polynomials.stacked(self.term.channels, at, scale, self.parts)
+        kind = tuple(scale.tolist())  # cells of one size share the jets
+        if kind not in self._functions:
+            self._functions[kind] = self._jets[kind][:, self.parts]
+        return self._functions[kind]
 
     def with_slopes(self, slopes: Tensor) -> "SampledTerm":
         """A copy of the term with other slopes (derivatives of residuals) at the same points.
