@@ -389,7 +389,7 @@ def with_data():
 
 
 REFUSED = {
-    "measurements: cells take them for problems with unknown": lambda: solved(with_data()),
+    "measurements: cells take several measurements only": lambda: solved(with_data()),
     "no data from which the unknown parameter k": lambda: solved(without_data(absorbed())),
     "coefficient field": lambda: solved(coefficient_field()),
     "only up to a constant": lambda: solved(
