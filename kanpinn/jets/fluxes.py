@@ -104,8 +104,8 @@ def normal_flux(law: Law | None, p: Points, fields: Sequence[Jet]) -> Tensor:
     """
     if law is None:
         return torch.cat([normal_derivative(u, p) for u in fields], dim=1)
-    space, values = _space(p.names), _components(law, law(p, *fields), p)
-    return torch.einsum("na,nam->nm", p.outward[:, space], values)
+    normals = p.outward[:, _space(p.names)]
+    return torch.einsum("na,nam->nm", normals, _components(law, p, fields))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +151,7 @@ class Flux:
         levels = [entries[i : i + m] for i in range(0, len(entries), m)]
         given = f"points of the shape {tuple(coords.shape)}, other than those of the residual"
         with calling(self.name, given):
-            values = self.law(p, *jets_of_levels(levels, self.directions))
-        return _components(self.law, values, p)
+            return _components(self.law, p, jets_of_levels(levels, self.directions))
 
 
 @contextmanager
@@ -237,29 +236,26 @@ def _space(names: Sequence[str]) -> list[int]:
     return [i for i, name in enumerate(names) if name != "t"]
 
 
-def _components(law: Law, values: object, p: Points) -> Tensor:
-    """Return the values of a flux as one tensor (n, s, m), for s coordinates of space.
+def _components(law: Law, p: Points, fields: Sequence[Jet]) -> Tensor:
+    """Return a flux as one tensor (n, s, m), for s coordinates of space.
 
     Args:
-        law: the flux, for messages.
-        values: the values that the flux returned.
+        law: the flux.
         p: the n points.
+        fields: the jets of the fields at the points.
 
     Raises:
         InputError: if the shape is none of those in `div`.
     """
-    space, n, d = _space(p.names), len(p), len(p.names)
+    space, n, values = _space(p.names), len(p), law(p, *fields)
     if isinstance(values, tuple | list) and all(isinstance(one, Tensor) for one in values):
         shapes = {tuple(one.shape) for one in values}
         values = torch.stack([*values], dim=1) if len(shapes) == 1 else values
-    if isinstance(values, Tensor) and values.ndim == 2:
-        values = values[..., None]
-    if not isinstance(values, Tensor) or values.ndim != 3 or len(values) != n:
-        shape = tuple(getattr(values, "shape", ())) or type(values).__name__
-    elif values.shape[1] in (d, len(space)):
-        return values if values.shape[1] == len(space) else values[:, space]
-    else:
-        shape = tuple(values.shape[: 3 if values.shape[2] > 1 else 2])
+    if isinstance(values, Tensor) and values.ndim in (2, 3) and len(values) == n:
+        if values.shape[1] in (len(space), len(p.names)):
+            values = values if values.shape[1] == len(space) else values[:, space]
+            return values if values.ndim == 3 else values[..., None]
+    shape = tuple(getattr(values, "shape", ())) or type(values).__name__
     raise InputError(
         f"the flux {getattr(law, '__name__', type(law).__name__)} must have shape "
         f"(n, {len(space)}) or (n, {len(space)}, equations) with n = {n} points here, got {shape}"
