@@ -147,8 +147,7 @@ class Traits:
         self.waves, self.linear = mean_phase(problem) if self.takes_cells else (0.0, True)
         self.mixed = self.boxed and self.dim == 3 and self.fields > 1
         self.mixed = self.mixed and not self.energetic and _is_mixed(problem)
-        self.early_cells = self.dim == 1 or not self.marches
-        self.early_cells |= bool(kinks) or is_reentrant(domain)
+        self.early_cells = self.dim == 1 or not self.marches or bool(kinks) or is_reentrant(domain)
 
 
 def _is_mixed(problem: Problem) -> bool:
