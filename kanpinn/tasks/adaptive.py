@@ -799,10 +799,9 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         enough, better = self.tolerance * solved.size, self._better(solved)
         given = self.problem, solved, better, enough, self.settings.accuracy
         errors, factor = cell_errors.errors_by_comparison(*given)
-        errors = errors / solved.size
-        self.network.compare_with(cell_errors.with_means_of(solved, better), factor)
+        made = self.network.compare_with(cell_errors.with_means_of(solved, better), factor)
         self.better = better
-        errors = errors + self._error_of_constants(solved, better) / solved.size
+        errors = (errors + self._error_of_constants(solved, better, made)) / solved.size
         self.error.compare(float(errors.norm()))
         if self.parameters is None:
             self.balance = self._balanced(better)
@@ -822,24 +821,24 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return errors
 
     def _error_of_constants(
-        self, solved: cell_errors.SolvedTree, better: cell_errors.SolvedTree
+        self, solved: cell_errors.SolvedTree, better: cell_errors.SolvedTree, made: Cells
     ) -> Tensor | float:
         """Return the errors of the constants that values at single points fix, (N,).
 
-        The copy of the better solution in the network has the means of the present solution.
-        Constants are added to the fields of the copy until they have the given values at the
-        points. These constants are the errors.
+        Constants are added to the fields of a network with the better solution, which have the
+        means of the present solution, until they have the given values at the points. These
+        constants are the errors.
 
         Args:
             solved: the solution on the present tree.
             better: the better solution.
+            made: the network.
 
         Returns:
             The L2 norm of the errors over each of N cells; 0.0 if no value at a point is given.
         """
-        if self.network.better is None or not any(term.measured for term in self.given):
+        if not any(term.measured for term in self.given):
             return 0.0
-        made = require_cells(self.network.better[0])
         first = made.layer.coefficients.detach()[:, 0]  # a view, which `set_constants` changes
         before = first[0].clone()
         surrogate = self.residuals.surrogate.with_network(made)

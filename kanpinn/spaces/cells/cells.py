@@ -566,8 +566,8 @@ class Cells(Network):
         return made
 
     @torch.no_grad()
-    def compare_with(self, function: CellFunctions, factor: float) -> None:
-        """Store a better solution as `better`, until the coefficients are replaced.
+    def compare_with(self, function: CellFunctions, factor: float) -> "Cells":
+        """Store a better solution as `better`, until the coefficients are replaced; return it.
 
         Args:
             function: the better solution, in the same or smaller cells of any degree.
@@ -579,6 +579,7 @@ class Cells(Network):
         )
         made.assign(function)
         self.better = made, factor
+        return made
 
     @torch.no_grad()
     def follow_numbers(self, directions: Tensor) -> None:
