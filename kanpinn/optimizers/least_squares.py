@@ -1,6 +1,7 @@
 """Least squares on the output layer, from the present coefficients and from other starts."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.breakdowns import LINALG_ERRORS
+from kanpinn._support.distributed import from_first
 from kanpinn._support.errors import CONVERGED, InputError, integer, number
 from kanpinn.geometry import Points
 from kanpinn.jets import Channels, Jet
@@ -112,6 +114,7 @@ class SeveralStarts(Stage):
         layers = self.residuals.surrogate.network.output_layers
         before = get_coefficients(layers)
         try:
+            self.descent.seconds_left = self.seconds_left
             done = self.descent.step()
         except LINALG_ERRORS:
             if self.last or not self.starts:
@@ -267,35 +270,40 @@ class LeastSquaresStage(Stage):
 
     Args:
         residuals: the terms of the loss.
-        solve: a function that takes one step for given residuals and rcond.
+        solve: a function that takes one step for given residuals, rcond and seconds left.
         rcond: singular values below rcond times the largest one are cut off; None for 50 times the
             machine epsilon.
         begun: whether the first step was taken; only the first step is tried from several starts.
     """
 
     residuals: Residuals
-    solve: Callable[[Residuals, float | None], OutputStep]
+    solve: Callable[[Residuals, float | None, float], OutputStep]
     rcond: float | None
     begun: bool = False
     kept = ("begun",)
 
     def step(self) -> Step:
-        """Take a step; the first step is tried from several starts.
+        """Take a step; the first step is tried from several starts, as far as there is time.
 
         Raises:
             LinAlgError: if the residual is not finite at any start.
         """
         layers = self.residuals.surrogate.network.output_layers
-        present = get_coefficients(layers)
+        present, began = get_coefficients(layers), time.perf_counter()
         tried: list[tuple[OutputStep, Tensor]] = []
         for place, start in enumerate([present] if self.begun else self._starts(present)):
             set_coefficients(layers, start)
+            left = self.seconds_left - (time.perf_counter() - began)
             try:
-                tried.append((self.solve(self.residuals, self.rcond), get_coefficients(layers)))
+                step = self.solve(self.residuals, self.rcond, left)
+                tried.append((step, get_coefficients(layers)))
             except LINALG_ERRORS as error:
                 broken = error  # for example log u at u = 0
             regular = [step for step, _ in tried if step.rank and math.isfinite(step.loss)]
             if regular and (place > 0 or regular[0].linear or not bool(present.any())):
+                break
+            spent = from_first(time.perf_counter() - began)
+            if tried and spent * (1 + 1 / (place + 1)) > self.seconds_left:
                 break
         if not tried:
             raise broken

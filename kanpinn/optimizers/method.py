@@ -134,11 +134,25 @@ def dense_cost(residuals: Residuals, layers: Sequence[Layer], *, damped: bool) -
     square, right, held = block[:size], block[:size, 0], 6 * width**2  # memory of six matrices
     if damped:
         seconds *= 1.5  # for the losses at trial steps
-        seconds += larger * _timed(lambda: torch.linalg.svd(square))
+        seconds += svd_seconds(width, block)
         held = 8 * width**2
     else:
         seconds += larger * _timed(lambda: minimum_norm(square, right, 0.0))
     return StepCost(seconds, held * block.element_size())
+
+
+def svd_seconds(width: int, like: torch.Tensor) -> float:
+    """Return the expected seconds of a singular value decomposition of a matrix (p, p).
+
+    They are extrapolated from a matrix with at most 256 columns.
+
+    Args:
+        width: the number p of columns.
+        like: a tensor of the matrix's type, on its device.
+    """
+    size, generator = min(width, 256), torch.Generator().manual_seed(0)
+    square = torch.randn(size, size, generator=generator, dtype=torch.float64).to(like)
+    return (width / size) ** 3 * _timed(lambda: torch.linalg.svd(square))
 
 
 def _few(residuals: Residuals, most: int) -> tuple[Residuals, float]:

@@ -1,5 +1,7 @@
 """Gauss–Newton steps on the output layer, for all its coefficients or by variable projection."""
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -7,12 +9,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from kanpinn._support.distributed import from_first
 from kanpinn.linalg.qr import TriangularFactor, column_scale, outside_range
 from kanpinn.loss.parameters import Parameters
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.layer import Layer, get_coefficients, set_coefficients
 from kanpinn.networks.surrogate import Surrogate
 from kanpinn.optimizers.damping import best_damping, falls_short, is_stationary, shortened
+from kanpinn.optimizers.method import svd_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,10 @@ class OutputStep:
 
 
 def solve_output(
-    residuals: Residuals, rcond: float | None = None, linear: bool | None = None
+    residuals: Residuals,
+    rcond: float | None = None,
+    seconds: float = math.inf,
+    linear: bool | None = None,
 ) -> OutputStep:
     """Take one Gauss–Newton step on the output layers' coefficients.
 
@@ -68,6 +75,8 @@ def solve_output(
         residuals: the terms of the loss; the surrogate's output layers are changed.
         rcond: singular values below rcond times the largest singular value are cut off; None for 50
             times the machine epsilon.
+        seconds: the seconds that the step may take. Damped steps are not tried if their singular
+            value decomposition would take longer.
         linear: True if the residual is known to be affine in the coefficients; the full step is
             then taken without evaluating the loss. None or False if this is to be found out from
             the loss after the step.
@@ -78,7 +87,7 @@ def solve_output(
     Raises:
         LinAlgError: if the residual or a derivative is not finite.
     """
-    layers = residuals.surrogate.network.output_layers
+    layers, begun = residuals.surrogate.network.output_layers, time.perf_counter()
     triangle = residuals.model(layers)
     old = get_coefficients(layers)
     # If an energy has hardly any curvature, the terms of its quadratic model are so large that the
@@ -98,7 +107,7 @@ def solve_output(
         linear = rank > 0 and trials.are_affine(taken, predicted, rounding)
         if not linear and falls_short(before, predicted, taken.loss):
             if not before - predicted <= floor:
-                taken = trials.best(new)
+                taken = trials.best(new, seconds - (time.perf_counter() - begun))
             elif not taken.loss < before:
                 taken = _Trial(old, before, share=0.0)
     set_coefficients(layers, taken.coefficients)
@@ -188,13 +197,17 @@ class _Trials:
         at_zero = self.triangle.loss(-self.old)
         return abs(self.loss_at(torch.zeros_like(self.old)) - at_zero) <= 1e-8 * abs(at_zero)
 
-    def best(self, new: Tensor) -> _Trial:
+    def best(self, new: Tensor, seconds: float) -> _Trial:
         """Return the trial with the lowest loss among shortened steps, damped steps and no step.
 
         Args:
             new: the coefficients after the full step, (p,).
+            seconds: the seconds that are left for the damped steps.
         """
         share, least = shortened(lambda s: self.loss_at(self._towards(new, s)), self.before)
+        late = math.isfinite(seconds) and svd_seconds(len(new), new) > seconds
+        if from_first(late):  # so that all ranks take the same step
+            return _Trial(self._towards(new, share), least, share)
         steps = self.triangle.damped()
         damping, loss, _ = best_damping(
             lambda damping: self.loss_at(self.old + steps.step(damping)), 1e-6, self.before
@@ -226,7 +239,9 @@ def rounding_of(residuals: Residuals, triangle: TriangularFactor, coefficients: 
     return terms * (rounding**2 if residuals.are_squares else rounding)
 
 
-def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputStep:
+def solve_reduced(
+    residuals: Residuals, rcond: float | None = None, seconds: float = math.inf
+) -> OutputStep:
     """Take one Gauss–Newton step in the unknowns of an inverse problem, and solve for the fields.
 
     The unknowns are the scalar parameters and coefficient fields that the inverse problem
@@ -240,6 +255,8 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
         residuals: the terms of the loss; the surrogate's output layers are changed.
         rcond: singular values below rcond times the largest singular value are cut off; None for 50
             times the machine epsilon.
+        seconds: the seconds that the step may take. Damped steps are not tried later, unless the
+            full step raises the loss.
 
     Returns:
         The result of the step.
@@ -247,7 +264,7 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
     Reference: Golub and Pereyra (1973), variable projection; Haber, Ascher and Oldenburg (2000), on
     reduced-space methods for inverse problems.
     """
-    reduced = _Reduced(residuals, rcond)
+    reduced, begun = _Reduced(residuals, rcond), time.perf_counter()
     triangle = residuals.model(reduced.layers)
     before = triangle.loss()
     old = get_coefficients(reduced.layers)
@@ -263,7 +280,8 @@ def solve_reduced(residuals: Residuals, rcond: float | None = None) -> OutputSte
         change = reduced.parameters.limited(old, new - old)
         new = torch.where(change == new - old, new, old + change)  # `new` avoids rounding
         loss = reduced.follow(new)
-        if falls_short(before, predicted, loss):
+        late = from_first(time.perf_counter() - begun > seconds)
+        if falls_short(before, predicted, loss) and not (late and loss < before):
             loss, damping = reduced.damped(triangle, old, (loss, new), before)
     return OutputStep(
         before=before,

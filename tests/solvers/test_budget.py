@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import Line
+from cases import Line, Stated
 
 import kanpinn as kp
+from kanpinn.linalg.qr import TriangularFactor
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers import Method, Stage, Step
 from kanpinn.optimizers.method import StepCost
@@ -124,6 +125,29 @@ def test_a_sparse_step_is_not_foreseen():
     discretization = discretize(Line(), network, SolveSettings(points=kp.Collocation(900, 2)))
     discretization.prepare()
     assert kp.LeastSquares().cost(discretization.residuals()) is None
+
+
+def test_other_starts_and_damped_steps_are_left_out_where_they_take_too_long(monkeypatch):
+    decomposed, damped = [], TriangularFactor.damped
+    monkeypatch.setattr(
+        TriangularFactor, "damped", lambda own: [damped(own), decomposed.append(own)][0]
+    )
+    box = kp.Box(x=(0, 1))
+    front = Stated(
+        box,
+        lambda p, u: kp.partial(u, "x", "x") - 100 * (u.value**3 - u.value),
+        [kp.Dirichlet(box.boundary, lambda p: 2 * p.x - 1)],
+    )
+    tries = []
+    for seconds in (math.inf, 0.0):
+        discretization = discretize(front, kp.KAN([1, 16, 1], degree=5), SolveSettings())
+        discretization.prepare()
+        stage = kp.LeastSquares().start(discretization.residuals(), 0)
+        stage.seconds_left = seconds
+        decomposed.clear()
+        tries.append((stage.step().evaluations, len(decomposed)))
+    (all_starts, steps), (one_start, none) = tries
+    assert all_starts > one_start > 1 and steps > none == 0
 
 
 class Slow(Line):
