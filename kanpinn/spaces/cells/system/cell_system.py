@@ -513,19 +513,18 @@ class CellSystem:
 
     @cached_property
     def _face_weights(self) -> Tensor:
-        """The square roots of the weights of jumps on each of F faces, (2, F, j, m).
+        """The square roots of the weights of jumps on each of F faces, (F, j, m).
 
-        The first index is 0 for the lower cell and 1 for the upper cell; j counts the orders of
-        normal derivatives. Both cells get the larger of their two weights. Otherwise, where the
-        equation's coefficients vanish in one of two cells, such as at a front of the porous medium
-        equation, the function in this cell could differ freely from the trace on the face, and the
-        solution would jump.
+        j counts the orders of normal derivatives. Both cells get the larger of their two weights.
+        Otherwise, where the equation's coefficients vanish in one of two cells, such as at a front
+        of the porous medium equation, the function in this cell could differ freely from the trace
+        on the face, and the solution would jump.
         """
         faces, geometry = self.geometry.faces, self.geometry
         normals = torch.eye(self.polynomials.dim, dtype=geometry.half.dtype)[faces.axis]
         both = (faces.lower, faces.upper)
         each = [self.coupling.weights(one, normals, geometry.lengths) for one in both]
-        return torch.maximum(*each).expand(2, -1, -1, -1)
+        return torch.maximum(*each)
 
     def _weights_at(self, at: SideTrace) -> Tensor:
         """The square roots of the weights of a cell's differences from a trace, (j, m).
@@ -536,7 +535,7 @@ class CellSystem:
         Args:
             at: the part of the cell's side, with its trace.
         """
-        return self._face_weights[0 if at.side.upper else 1, at.face] * at.area**0.5
+        return self._face_weights[at.face] * at.area**0.5
 
     def _rows(self, cell: int) -> tuple[Any, ...]:
         """The matrices of a cell's least-squares rows, as the arguments of `CellElimination.of`.
