@@ -75,7 +75,7 @@ class AdaptiveStage(Stage, Generic[S]):
         error: the estimated error on the last tree that was solved on.
         pace: the time of the solves.
         marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
-            None before the first solve on the tree.
+            None before the first solve on the tree, and if the degree rises.
         raised: whether the degree rises in the next step, in place of halving cells.
         beside: the number of systems of the present degree whose factors stay in memory during a
             comparison.
@@ -239,10 +239,11 @@ class AdaptiveStage(Stage, Generic[S]):
                 with self.pace.comparing():
                     errors = self._compared(solved, errors)
                 progress.compared = not (early or rises)
-                stopped = "" if rises else self._mark(solved, errors)
-                self.raised = rises
                 if rises:
+                    self.raised, self.marked = True, None
                     self.pace.rise(system.polynomials)
+                else:
+                    stopped = self._mark(solved, errors)
         error, words, notes = progress.estimate, step.words, {"cells": float(self.network.count)}
         reached = "Newton's method does not converge on these"
         if uncompared:
@@ -525,18 +526,15 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         else:
             better = replace(better, solution=self._assigned(better.system, better.solution))
         self.origin = before.coefficients, before.numbers
-        self.newton, self.marked, self.raised = self.newton.on_new_tree(), None, False
+        self.newton, self.raised = self.newton.on_new_tree(), False
         # The next comparison shows nothing if its weights and sources are those of this solution.
         return better if better and self.linear and better.system.is_plain else None
 
     def step(self) -> Step:
-        known = None
-        if self.raised:
-            self.pace.begin()
-            known = self._rise()
+        if self.first is None:
+            self._begin_step()
+        known = self._rise() if self.raised else None
         if known is None:
-            if self.first is None:
-                self._begin_step()
             system, self.first = self.first or self._system(), None
             solved = self._solved(system)
             self.pace.see(len(system.geometry.tree), self.pace.spent)
