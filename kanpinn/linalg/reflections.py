@@ -190,7 +190,7 @@ def operations_per_second() -> float:
 
     A decomposition of a matrix (r, c) has 2 c² (r - c / 3) operations.
     """
-    rows, columns, seconds = 200, 100, math.inf  # as for most cells and fronts
+    rows, columns, seconds = 400, 200, math.inf  # as for cells of a system in space
     matrix = np.random.default_rng(0).standard_normal((rows, columns))
     for _ in range(9):
         begun = time.perf_counter()

@@ -451,12 +451,12 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def _assembly(self, degree: int) -> float:
         """The expected seconds in which the least-squares problem is linearised.
 
-        They are those of 200 operations (measured) for each point, polynomial and field.
+        They are those of 300 operations (measured) for each point, polynomial and field.
 
         Args:
             degree: the degree of the polynomials.
         """
-        count, dim, each = len(self.geometry.tree), self.network.tree.dim, 200
+        count, dim, each = len(self.geometry.tree), self.network.tree.dim, 300
         size = math.comb(degree + dim, dim) * (degree + 3) ** dim
         return each * count * size * self.network.own_fields / operations_per_second()
 
