@@ -437,13 +437,15 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
                 break
             roots = fewer
             self._restart(roots, degree)
+        forecast: int | None = lower
         if not (within or known):
             roots, lower = alone or (roots, lower)
         if (roots, lower) != (network.tree.roots, network.degree):
-            same = roots == network.tree.roots
+            same, forecast = roots == network.tree.roots, None
             self._restart(roots, lower)
             system = self._first_system()
             finer = finer if same else self.problem.deeper(system.geometry)
+        if forecast != lower:
             solve, compare = self.pace.forecast(system, finer, lower)
         memory = system_bytes(system, len(system.geometry.tree), again=self.settings.corrects)
         return StepCost(solve + compare if within else solve, memory)

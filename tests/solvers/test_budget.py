@@ -264,6 +264,20 @@ def test_fewer_first_cells_are_cut_anew_by_the_boundary():
     assert network.count == 2**3 - 1
 
 
+def test_the_last_forecast_is_that_of_the_degree_that_is_solved_with(monkeypatch):
+    """No degree leaves time for a comparison, and the first degree for the solve alone."""
+    degrees, forecast = [], SolvePace.forecast
+
+    def long(pace, system, finer, degree):
+        degrees.append(degree)
+        return forecast(pace, system, finer, degree)[0], math.inf
+
+    monkeypatch.setattr(SolvePace, "forecast", long)
+    method = kp.AdaptiveLeastSquares(steps=1)
+    solution = kp.solve(PLATE, kp.Cells(degree=8, cells=1), method, budget=60, verified=False)
+    assert degrees == [8, 7, 6, 5, 8] and solution.network.degree == 8
+
+
 def test_indicators_of_a_solve_without_a_comparison_are_no_estimate():
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-20*(x - y)**2)")
     method = kp.AdaptiveLeastSquares(tolerance=1e-9, steps=2)
