@@ -77,6 +77,9 @@ class AdaptiveStage(Stage, Generic[S]):
         marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
             None before the first solve on the tree, and if the degree rises.
         raised: whether the degree rises in the next step, in place of halving cells.
+        unseen: the errors of the cells by what collocation points miss, see `quadrature_defects`:
+            (N,), or (N, count) for eigenvalues; 0 before a comparison. The functional does not show
+            these errors.
         beside: the number of systems of the present degree whose factors stay in memory during a
             comparison.
     """
@@ -92,6 +95,7 @@ class AdaptiveStage(Stage, Generic[S]):
         self.most, self.kept_systems = most, kept_systems
         self.error, self.pace = ErrorProgress(), SolvePace()
         self.marked: Tensor | None = None
+        self.unseen = torch.zeros(())
 
     @property
     def part(self) -> float:  # type: ignore[override]
@@ -177,6 +181,7 @@ class AdaptiveStage(Stage, Generic[S]):
     def _begin_step(self) -> None:
         """Refine the cells that were marked in the last step."""
         self.pace.begin()
+        self.unseen = torch.zeros(())
         if self.marked is not None:
             self._refine(self.marked)
 
@@ -812,10 +817,9 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
                 square = errors.new_tensor(self.undetermined**2)
                 squares = cell_errors.distributed(square, solved.indicators.square())
                 errors, self.error.estimate = errors + squares.sqrt(), self.undetermined
-        unseen = cell_errors.errors_by_missed_residuals(solved) / solved.size
-        if float(unseen.norm()) > self.tolerance:
-            errors = errors + unseen
-            self.error.estimate = float(errors.norm())
+        self.unseen = cell_errors.errors_by_quadrature(solved) / solved.size
+        errors = errors + self.unseen
+        self.error.estimate += float(self.unseen.norm())
         if not self.balance.is_small and self.error.estimate > self.tolerance:
             self.error.estimate = max(self.error.estimate, min(1.0, self.balance.value))
         return errors
@@ -899,7 +903,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         geometry, singular = solved.system.geometry, self.problem.singularities
         steep = coordinates_to_refine(solved.system.polynomials, solved.solution.coefficients)
         steep = singular.coordinates(geometry, steep)
-        divisible = singular.divisible(geometry) & solved.is_above_rounding
+        above = solved.is_above_rounding | (self.unseen > solved.indicators)
+        divisible = singular.divisible(geometry) & above
         shares = (1.0, 0.9, 0.8, 0.65, 0.5, 0.35) if math.isfinite(most) else (1.0,)
         masks = [dorfler_marking(errors * divisible, s * part)[:, None] & steep for s in shares]
         few = (one for one in masks if geometry.tree.count_when_split(one) <= most)

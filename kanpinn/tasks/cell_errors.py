@@ -1,10 +1,11 @@
 """Estimates of the error of a solution in cells.
 
-They come from a comparison with a solution of higher degree, from residuals between the collocation
-points, and from the decay of coefficients.
+They come from a comparison with a solution of higher degree, from what quadrature at the
+collocation points misses, and from the decay of coefficients.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from kanpinn.jets import Channels
 from kanpinn.linalg.qr import undetermined
-from kanpinn.spaces.cells.geometry.cell_geometry import CellPoints, physical
+from kanpinn.spaces.cells.geometry.cell_geometry import physical
 from kanpinn.spaces.cells.geometry.plane import CellCutter
 from kanpinn.spaces.cells.polynomials import closed_rule
 from kanpinn.spaces.cells.problem import CellProblem
@@ -416,27 +417,70 @@ def _difference(solved: SolvedTree, before: CellFunctions) -> Tensor:
     return norms.of_cells(norms.without_means(change, solved.system.free_fields))
 
 
-def errors_by_missed_residuals(solved: SolvedTree) -> Tensor:
-    """The L2 norm of the error in each cell from residuals between the collocation points, (N,).
+def quadrature_defects(system: CellSystem, functions: Sequence[CellFunctions]) -> list[Tensor]:
+    """The mean residuals that collocation points miss in whole cells, by terms of the equation.
 
-    The squared residual is integrated over each whole cell by a rule with points on its sides. If
-    the integral is more than 100 times the cell's share of the functional, the collocation points
-    have missed the residual. The error is then the root of the integral times the factor by which
-    the cell's residual causes errors; in all other cells it is zero.
+    The mean of the residual over a cell is computed by the collocation points, and by a rule with
+    more points, the outermost of them on the cell's sides. The difference of the means is the error
+    of the first one, such as at a jump of a coefficient inside the cell. Where coefficients are
+    polynomials both rules are exact.
+
+    Args:
+        system: the least-squares problem.
+        functions: n functions in its cells.
+
+    Returns:
+        For each term of the equation the differences, (c, equations, n).
+    """
+    many, dim, found = max(300, 2**14 // len(system.geometry.tree)), system.polynomials.dim, []
+    count = max(system.polynomials.degree + 4, int(many ** (1 / dim)))
+    local, weights = closed_rule(count, dim)
+    # A jump at a cell's side is in no cell. Near an interface a point may be in another region.
+    inwards = 4 * CellCutter.sliver if system.interfaces else 1e-9
+    for term in system.equation:
+        if term.at.alike:
+            own = [term.defects(local, weights, one, inwards) for one in functions]
+            found.append(torch.stack(own, dim=2))
+        else:
+            found.append(term.right.new_zeros(len(term.right), term.right.shape[2], len(functions)))
+    return found
+
+
+def defects_in_cells(system: CellSystem, defects: Sequence[Tensor]) -> Tensor:
+    """The sizes of the defects, multiplied by the cells' volumes, (N, n).
+
+    Args:
+        system: the least-squares problem.
+        defects: the result of `quadrature_defects` for n functions.
+    """
+    found = torch.zeros(len(system.geometry.tree), defects[0].shape[2], dtype=torch.float64)
+    for term, factors, own in zip(system.equation, system.factors, defects, strict=True):
+        sizes = torch.einsum("e,cen->cn", factors, own.abs())
+        found[term.at.cells] = term.at.weights.sum(dim=1)[:, None] * sizes
+    return found
+
+
+def errors_by_quadrature(solved: SolvedTree) -> Tensor:
+    """The L2 norm of the error in each cell from what collocation points miss, (N,).
+
+    The linearised problem is solved for the defects of `quadrature_defects` in place of the source.
+    The norm of this solution is attributed to the cells in proportion to their defects. Without a
+    cell whose defect is comparable with the residual at the collocation points there is no solve,
+    and all errors are zero.
 
     Args:
         solved: the solution on a tree.
     """
-    system, found = solved.system, solved.solution
-    far, many, dim = 100.0, 300, system.polynomials.dim
-    count = max(system.polynomials.degree + 2, int(many ** (1 / dim)))
-    local, weights = closed_rule(count, dim)
-    if system.interfaces:  # points on a cell's side may be in a sliver of another region
-        local = local * (1 - 4 * CellCutter.sliver)
-    squares = torch.zeros_like(solved.shares)
-    for term, factors in zip(system.equation, system.factors, strict=True):
-        if term.at.alike:
-            at = CellPoints.inside(system.geometry, term.at.cells, local, weights)
-            squares[term.at.cells] = term.squared_residuals(at, found, factors)
-    missed = torch.where(squares > far * solved.unweighted, squares, 0)
-    return missed.sqrt() * system.coupling.errors
+    system = solved.system
+    defects = quadrature_defects(system, [solved.solution])
+    parts, comparable = defects_in_cells(system, defects)[:, 0], 1e-3
+    shown = solved.unweighted * system.geometry.extents.prod(dim=1)
+    if not bool((parts.square() > comparable * shown).any()):
+        return torch.zeros_like(parts)
+    data: dict[AnyTerm, Tensor] = {
+        term: own[:, None].expand(-1, term.right.shape[1], -1, -1)
+        for term, own in zip(system.equation, defects, strict=True)
+    }
+    change = system.solve(data).one(0)
+    change = system.norms.without_means(change, system.free_fields)
+    return distributed(parts.new_tensor(system.norms.total(change) ** 2), parts.square()).sqrt()

@@ -1,10 +1,12 @@
 """Eigenvalue problems: eigenvalues against exact ones, modes, bounds, and what is refused."""
 
+import cmath
 import functools
 import math
 
 import pytest
 import reference
+import scipy.optimize
 import scipy.special
 import torch
 from eigen_cases import (
@@ -560,6 +562,24 @@ def test_modes_of_narrow_wells_are_not_missed(depth, width):
     level = (math.sqrt(1 + 4 * depth * width**2) - 1) / 2
     assert first.success
     assert float(first.values[0]) == pytest.approx(-((level / width) ** 2), rel=1e-6)
+
+
+@pytest.mark.parametrize("edge", [0.503, 0.4985])
+def test_the_edge_of_a_well_beside_the_side_of_a_cell_is_found(edge):
+    """All collocation points of the two cells are on one side of the edge."""
+    depth = 100.0
+
+    def mismatch(value):  # of the solutions that vanish at 0 and at 1, at the edge
+        k, q = (complex(value + depth) ** 0.5, complex(value) ** 0.5)
+        inside, outside = cmath.sin(k * edge) / k, cmath.sin(q * (1 - edge)) / q
+        return (inside * cmath.cos(q * (1 - edge)) + cmath.cos(k * edge) * outside).real
+
+    exact = [scipy.optimize.brentq(mismatch, a, b) for a, b in ((-90, -60), (-20, 20))]
+    well = Potential(0, 1, lambda x: -depth * (x < edge))
+    found = kp.eigen(well, count=2, tolerance=1e-3)
+    errors = (found.values - torch.tensor(exact)).abs()
+    assert found.success and (errors < 3 * found.estimates).all()
+    assert (errors / found.values.abs() < 1e-3).all()
 
 
 def test_a_mode_that_a_boundary_attracts_is_not_missed():

@@ -450,3 +450,36 @@ def test_an_estimate_above_the_tolerance_is_at_least_the_imbalance_that_was_foun
         solution = kp.solve(problem, kp.Cells(degree=6, cells=2), method, errors=False)
         estimates.append(solution.estimated_error)
     assert estimates[0] < 0.1 and estimates[1] == 0.7
+
+
+def test_a_coefficient_that_jumps_beside_the_side_of_a_cell_is_found():
+    """All collocation points of the two cells are on one side of the jump."""
+    edge, rate = 0.503, 10.0
+
+    class Layers(kp.Problem):
+        """-u'' + k² u = 1 for x < a, -u'' = 1 for x > a."""
+
+        domain = kp.Box(x=(0, 1))
+
+        def residual(self, p, u):
+            return -kp.laplacian(u) + rate**2 * (p.x < edge) * u.value - 1
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary)]
+
+        def exact(self, p):
+            # u = (1 - cosh kx) / k² + A sinh kx, and u = (1 - x) (x / 2 + B).
+            cosh, sinh = math.cosh(rate * edge), math.sinh(rate * edge)
+            rows = torch.tensor([[sinh, edge - 1], [rate * cosh, 1.0]], dtype=torch.float64)
+            known = torch.tensor(
+                [(1 - edge) * edge / 2 - (1 - cosh) / rate**2, 0.5 - edge + sinh / rate],
+                dtype=torch.float64,
+            )
+            a, b = torch.linalg.solve(rows, known)
+            inner = (1 - torch.cosh(rate * p.x)) / rate**2 + a * torch.sinh(rate * p.x)
+            return torch.where(p.x < edge, inner, (1 - p.x) * (p.x / 2 + b))
+
+    method = kp.AdaptiveLeastSquares(1e-4)
+    solution = kp.solve(Layers(), kp.Cells([1, 1], 10, 2), method, verified=False)
+    assert solution.success and error_of(solution) < 1e-4
+    assert error_of(solution) < 3 * solution.history.rows[-1]["estimated_error"]

@@ -538,8 +538,9 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         """Return the errors of the eigenvalues by comparison with a finer space, (count,).
 
         The error of an eigenvalue is its relative change in the finer space, or the error in
-        `errors` if that is larger; it is infinite if the search has missed eigenvalues. The degree
-        of the finer space is higher by 2. Cells at singular corners are smaller, and their weights
+        `errors` if that is larger, plus the error by quadrature at the collocation points. It is
+        infinite if the search has missed eigenvalues. The degree of the finer space is higher by 2.
+        Cells at singular corners are smaller, and their weights
         are the weights for an error estimate, see `SingularCorners.weights`.
 
         Args:
@@ -553,7 +554,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         values = found.values[: self.count]
         others = spectrum.paired(values, other.spectrum.values[: self.count + self.spare])
         changes = (values - others).abs() + spectrum.rounding(values, found)
-        errors = torch.maximum(changes / self._sizes(values), errors)
+        self.unseen = solved[0].quadrature_errors(self.count) * self._factors(solved[0])
+        errors = torch.maximum(changes / self._sizes(values), errors) + self.unseen.sum(dim=0)
         errors = self._without_others(errors, values)
         if self.near is None and (beyond := self._missed(solved[0], errors)) is not None:
             self.shift, errors = beyond, torch.full_like(errors, math.inf)
@@ -574,12 +576,13 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         Returns:
             The reason, as text, why there would be too many cells; empty if there would not.
         """
-        shares, worst = solved[1], float(errors.max())
+        shares, worst = solved[1] + self.unseen, float(errors.max())
         errors = torch.where(errors > min(self.tolerance, worst / 2), errors, 0)
         sums, krylov = shares.sum(dim=0), solved[0].errors * self._factors(solved[0])
         squares = shares * (errors / sums)
         # Where the Krylov space is too small for the modes, a cell's share does not matter.
         divisible = solved[0].above_rounding(self.count) | (krylov > sums)
+        divisible |= self.unseen > solved[1]
         divisible &= self.problem.singularities.divisible(self.geometry)[:, None]
         left, squares = (squares * ~divisible).sum(), (squares * divisible).sum(dim=1)
         part = part_to_refine(self.tolerance**0.5, worst**0.5, self.settings.marking)

@@ -29,7 +29,7 @@ from kanpinn.pde.problem import EigenProblem
 from kanpinn.solvers.discretization import Discretization
 from kanpinn.spaces.cells.problem import CellProblem, problem_in_cells
 from kanpinn.spaces.cells.system.cell_system import ShiftedCells
-from kanpinn.tasks.cell_errors import above_rounding
+from kanpinn.tasks.cell_errors import above_rounding, defects_in_cells, quadrature_defects
 
 RESOLVED = 0.1  # a mode u is resolved if ‖(L - λM) u‖ is below this fraction of ‖(L - σM) u‖
 REAL = 1e-8  # a smaller imaginary part, relative to |λ - σ|, is rounding of a double eigenvalue
@@ -942,6 +942,39 @@ class CellPairs:
             sizes += torch.einsum("cq,ce,cqen->n", *squares)
         shares, sizes = (t.unflatten(-1, (-1, 2)).sum(dim=-1) for t in (shares, sizes))
         return shares / sizes
+
+    def quadrature_errors(self, count: int) -> Tensor:
+        """Return each cell's contribution to the eigenvalues' errors by quadrature, (N, count).
+
+        A mode u satisfies L u - λ M u = r, where r is what the collocation points have missed, see
+        `quadrature_defects`. The relative error of the eigenvalue μ of the inverse operator T is
+        then the component of (L - σM)⁻¹ r in the mode, for the decomposition into eigenvectors of
+        T. The components in all of the first modes are taken together, since modes of multiple
+        eigenvalues are not unique.
+
+        Args:
+            count: the number of eigenvalues.
+        """
+        found, base = self.spectrum, self.cells.base
+        modes = found.modes(torch.arange(count))
+        own = self._by_cells(modes.coefficients)
+        both = torch.view_as_real(torch.cat([own, modes.values * own], dim=2)).flatten(3)
+        functions = [base.about.of(one) for one in both.unbind(3)]
+        defects = quadrature_defects(base, functions)
+        data = [torch.zeros(*term.right.shape, 2 * count) for term in self.cells.terms]
+        data = [one.double() for one in data]
+        for one, known in zip(data, defects, strict=False):
+            one += known[:, None]
+        zero = torch.zeros_like(both[:, :, : self.cells.fields])
+        images, _ = self.cells.solve(found.shift, zero, data)
+        images, basis = (
+            base.norms.coordinates(one) for one in (images, self._by_cells(found.basis))
+        )
+        changes = torch.view_as_complex((basis.T @ images).unflatten(1, (-1, 2)).contiguous())
+        inverse = torch.linalg.pinv(found.vectors, rtol=1e-10)[:count]
+        errors = torch.linalg.vector_norm(inverse @ changes, dim=0)
+        parts = defects_in_cells(base, defects).unflatten(1, (-1, 2)).sum(dim=2)
+        return parts * (errors / parts.sum(dim=0).clamp_min(1e-300))
 
 
 def nearest_pairs(

@@ -9,6 +9,7 @@ from functools import cache, cached_property, lru_cache, reduce
 import numpy as np
 import torch
 from numpy.polynomial import legendre
+from scipy.fft import dct
 from torch import Tensor
 
 from kanpinn.geometry.rules import gauss_product, tensor_grid
@@ -290,6 +291,7 @@ def closed_rule(count: int, dim: int) -> tuple[Tensor, Tensor]:
     nodes = np.cos(np.pi * np.arange(count) / (count - 1))
     integrals = np.zeros(count)
     integrals[::2] = 2 / (1 - np.arange(0, count, 2.0) ** 2)  # of Chebyshev polynomials
-    weights = np.linalg.solve(np.polynomial.chebyshev.chebvander(nodes, count - 1).T, integrals)
+    weights = dct(integrals, type=1) / (count - 1)
+    weights[[0, -1]] /= 2
     axes = [torch.from_numpy(nodes)] * dim
     return tensor_grid(axes), tensor_grid([torch.from_numpy(weights)] * dim).prod(dim=1)

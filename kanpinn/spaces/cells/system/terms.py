@@ -180,23 +180,41 @@ class SampledTerm:
                 found[:, axis, order] = torch.maximum(found[:, axis, order], own)
         return found.sqrt()
 
-    def squared_residuals(self, at: CellPoints, solution: CellFunctions, factors: Tensor) -> Tensor:
-        """The integrals of the squared residual over c cells, (c,), by a given quadrature rule.
+    @torch.no_grad()
+    def defects(
+        self, local: Tensor, weights: Tensor, function: CellFunctions, inwards: float
+    ) -> Tensor:
+        """The mean residuals over c cells by a given rule, minus those by the own rule, (c, e).
+
+        They are the errors of the term's own quadrature rule if the given rule is exact. They are
+        zero in cells whose source is corrected by its integrals, see `correct`, and in cells with a
+        pole of the residual on a side, near which values at points show no integrals.
 
         Args:
-            at: the points and weights of the rule; the points have the same own coordinates in each
-                of the c cells.
-            solution: the solution.
-            factors: a factor for each equation, (equations,).
+            local, weights: a rule on [-1, 1]^d with points on the sides, (q, d) and (q,).
+            function: the function in cells.
+            inwards: the part of half a cell by which the points on sides are moved into the cell.
         """
-        found = []
-        for some in torch.arange(len(at.cells)).split(max(1, 2**17 // len(at.local))):
-            own = at.some(some)
-            residual = self.term.equation(own.points, self.jet(solution, own))
-            squares = (residual * factors).square().sum(dim=1).view(own.weights.shape)
-            squares = torch.where(squares.isfinite(), squares, 0)  # e.g. a source at a corner
-            found.append((own.weights * squares).sum(dim=1))
-        return torch.cat(found)
+        geometry, cells = function.geometry, self.at.cells
+        sides = (local.abs() == 1).any(dim=1)
+
+        def values(some: Tensor, local: Tensor) -> Tensor:
+            """The residuals at points with the own coordinates `local` in some cells, (c, q, e)."""
+            at = CellPoints.inside(geometry, some, local, weights[: len(local)])
+            return self.term.equation(at.points, self.jet(function, at)).unflatten(
+                0, at.weights.shape
+            )
+
+        means = []
+        for some in cells.split(max(1, 2**17 // len(local))):
+            mean = torch.einsum("q,cqe->ce", weights, values(some, local * (1 - inwards)))
+            poles = ~values(some, local[sides]).isfinite().flatten(1).all(dim=1)
+            means.append(torch.where(poles[:, None] | ~mean.isfinite(), torch.nan, mean))
+        volumes = self.at.weights.sum(dim=1, keepdim=True)
+        own = torch.einsum("cq,cqe->ce", self.at.weights, self.residuals(function)) / volumes
+        missed = torch.cat(means) / weights.sum() - own
+        known = self._added.flatten(1).any(dim=1, keepdim=True)
+        return torch.where(known | missed.isnan(), 0, missed)
 
     @cached_property
     def is_alike(self) -> bool:
