@@ -432,7 +432,7 @@ def quadrature_defects(system: CellSystem, functions: Sequence[CellFunctions]) -
     Returns:
         For each term of the equation the differences, (c, equations, n).
     """
-    many, dim, found = max(300, 2**14 // len(system.geometry.tree)), system.polynomials.dim, []
+    many, dim, found = max(300, 2**15 // len(system.geometry.tree)), system.polynomials.dim, []
     count = max(system.polynomials.degree + 4, int(many ** (1 / dim)))
     local, weights = closed_rule(count, dim)
     # A jump at a cell's side is in no cell. Near an interface a point may be in another region.

@@ -564,22 +564,47 @@ def test_modes_of_narrow_wells_are_not_missed(depth, width):
     assert float(first.values[0]) == pytest.approx(-((level / width) ** 2), rel=1e-6)
 
 
+def level_of_steps(edge, below, above, ends):
+    """An eigenvalue of -u'' + V u on (0, 1), for V = below, above on the sides of an edge."""
+
+    def mismatch(value):  # of the solutions that vanish at 0 and at 1, at the edge
+        k, q, rest = complex(value - below) ** 0.5, complex(value - above) ** 0.5, 1 - edge
+        inner, outer = cmath.sin(k * edge) / k, cmath.sin(q * rest) / q
+        return (inner * cmath.cos(q * rest) + cmath.cos(k * edge) * outer).real
+
+    return scipy.optimize.brentq(mismatch, *ends)
+
+
 @pytest.mark.parametrize("edge", [0.503, 0.4985])
 def test_the_edge_of_a_well_beside_the_side_of_a_cell_is_found(edge):
     """All collocation points of the two cells are on one side of the edge."""
-    depth = 100.0
-
-    def mismatch(value):  # of the solutions that vanish at 0 and at 1, at the edge
-        k, q = (complex(value + depth) ** 0.5, complex(value) ** 0.5)
-        inside, outside = cmath.sin(k * edge) / k, cmath.sin(q * (1 - edge)) / q
-        return (inside * cmath.cos(q * (1 - edge)) + cmath.cos(k * edge) * outside).real
-
-    exact = [scipy.optimize.brentq(mismatch, a, b) for a, b in ((-90, -60), (-20, 20))]
-    well = Potential(0, 1, lambda x: -depth * (x < edge))
+    exact = [level_of_steps(edge, -100.0, 0.0, ends) for ends in ((-90, -60), (-20, 20))]
+    well = Potential(0, 1, lambda x: -100.0 * (x < edge))
     found = kp.eigen(well, count=2, tolerance=1e-3)
     errors = (found.values - torch.tensor(exact)).abs()
     assert found.success and (errors < 3 * found.estimates).all()
     assert (errors / found.values.abs() < 1e-3).all()
+
+
+def test_the_first_mode_is_not_lost_if_the_cells_do_not_tell_it_from_the_shift():
+    """On the first cells the first shift is 0.1 from an eigenvalue with an error of 0.5."""
+
+    class Steps(kp.EigenProblem):
+        domain = kp.Box(x=(0, 1), y=(0, 1))
+
+        def operator(self, p, u):
+            along_x = torch.where(p.x < 0.1356505, 172.108818, 171.904917)
+            along_y = torch.where(p.y < 0.6774111, 56.199945, 124.768397)
+            return -kp.laplacian(u) + (along_x + along_y) * u.value
+
+        def conditions(self):
+            return [kp.Dirichlet(self.domain.boundary)]
+
+    exact = level_of_steps(0.1356505, 172.108818, 171.904917, (175, 195))
+    exact += level_of_steps(0.6774111, 56.199945, 124.768397, (60, 90))
+    found = kp.eigen(Steps(), count=1, tolerance=1e-2)
+    assert found.success
+    assert abs(float(found.values[0]) - exact) < 3 * float(found.estimates[0])
 
 
 def test_a_mode_that_a_boundary_attracts_is_not_missed():

@@ -320,12 +320,14 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
             shares, found = pairs.shares(self.count), pairs.spectrum
             if self.near is None:
                 # Krylov spaces are small for a shift that is close to the first eigenvalues, but
-                # outside of the spectrum.
+                # outside of the spectrum. Modes whose residual in the cells exceeds their distance
+                # from the shift have hardly a part in the least-squares inverse.
                 values = found.values[: self.count + 1]
                 values = values[spectrum.order(values, None, self.up)]
                 closer = spectrum.closer_shift(values, self.shift, self.up)
-                unsure = float((shares.sum(dim=0) * found.distances[: self.count]).max())
-                moves = closer is not None and abs(closer - float(values[0].real)) > 5 * unsure
+                sums, far = shares.sum(dim=0), found.distances[: self.count]
+                unsure = max(5 * float((sums * far).max()), 2 * float((sums.sqrt() * far).max()))
+                moves = closer is not None and abs(closer - float(values[0].real)) > unsure
                 if closer is not None and moves and not self._is_late():
                     self.shift = closer
                     pairs = self._nearest(replace(pairs.cells), tolerance)
