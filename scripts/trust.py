@@ -63,7 +63,7 @@ SECTIONS = {
     ),
     "units": Section(units.figures, {"units": (2, 1, "drawn for each problem of the library")}),
     "bounds": Section(bounded, {"bounded": (150, 2, "random problems with bounds")}),
-    "certified": Section(certified, {"certified": (300, 2, "random problems in polygons")}),
+    "certified": Section(certified, {"certified": (300, 1, "random problems in polygons")}),
     "bodies": Section(bodies, {"bodies": (100, 1, "random elastic bodies in the plane")}),
     "numbers": Section(numbered, {"numbers": (100, 1, "random problems with known numbers")}),
     "drawn": Section(
