@@ -932,9 +932,10 @@ class AdaptiveLeastSquares(Method):
     are halved in the coordinates in which the terms of the highest degrees are large. The ratio of
     errors to indicators follows from the change of the solution from one tree to the next. Before
     the solve ends, the solution is compared with a solution of a degree higher by 2, in smaller
-    cells at singular corners and with more accurate integrals of a singular source. Residuals
-    between the collocation points are estimated as well, and the integrals of the residual over
-    the cells have to be small (`Balance`).
+    cells at singular corners and with more accurate integrals of a singular source. What the
+    collocation points miss of the residual's integrals, as where a coefficient jumps inside a cell,
+    is added to the estimate. The integrals of the residual over the cells have to be small
+    (`Balance`).
 
     Unknown parameters of the problem are found from data by steps of the Levenberg–Marquardt
     method. At each step the fields are the solution for the present parameters, and other

@@ -542,8 +542,8 @@ class CellStage(EigenStage, AdaptiveStage[tuple[spectrum.CellPairs, Tensor]]):
         The error of an eigenvalue is its relative change in the finer space, or the error in
         `errors` if that is larger, plus the error by quadrature at the collocation points. It is
         infinite if the search has missed eigenvalues. The degree of the finer space is higher by 2.
-        Cells at singular corners are smaller, and their weights
-        are the weights for an error estimate, see `SingularCorners.weights`.
+        Cells at singular corners are smaller, and their weights are the weights for an error
+        estimate, see `SingularCorners.weights`.
 
         Args:
             solved: the eigenpairs, and the contributions of the cells to their errors, (N, count).

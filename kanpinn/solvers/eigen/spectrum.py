@@ -961,15 +961,16 @@ class CellPairs:
         both = torch.view_as_real(torch.cat([own, modes.values * own], dim=2)).flatten(3)
         functions = [base.about.of(one) for one in both.unbind(3)]
         defects = quadrature_defects(base, functions)
-        data = [torch.zeros(*term.right.shape, 2 * count) for term in self.cells.terms]
-        data = [one.double() for one in data]
+        data = [
+            torch.zeros(*term.right.shape, 2 * count, dtype=torch.float64)
+            for term in self.cells.terms
+        ]
         for one, known in zip(data, defects, strict=False):
             one += known[:, None]
         zero = torch.zeros_like(both[:, :, : self.cells.fields])
         images, _ = self.cells.solve(found.shift, zero, data)
-        images, basis = (
-            base.norms.coordinates(one) for one in (images, self._by_cells(found.basis))
-        )
+        images = base.norms.coordinates(images)
+        basis = base.norms.coordinates(self._by_cells(found.basis))
         changes = torch.view_as_complex((basis.T @ images).unflatten(1, (-1, 2)).contiguous())
         inverse = torch.linalg.pinv(found.vectors, rtol=1e-10)[:count]
         errors = torch.linalg.vector_norm(inverse @ changes, dim=0)
