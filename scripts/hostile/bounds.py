@@ -407,8 +407,9 @@ def certified(options: argparse.Namespace, failures: list[str]) -> dict[str, Ver
     """Bound errors and integrals of random problems in polygons, and compare with the true ones."""
     rows, lines, first = dict[str, list[float]](), [], 1000 * options.seed
     refused, budget = 0, 1 if options.smoke else 5  # in seconds
-    if options.smoke:  # a coefficient that jumps
-        drawn_in_polygon(1)
+    if options.smoke:  # the solve is that of a coefficient that jumps
+        drawn_in_polygon(first)
+        first += 1
     for seed in range(first, first + options.certified):
         problem, network, words = drawn_in_polygon(seed)
         tolerance = None if isinstance(network, kp.KAN) else 10 ** -Random(seed).uniform(2, 4)
