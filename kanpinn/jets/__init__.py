@@ -23,6 +23,7 @@ from kanpinn.jets.jet import jet_of as jet_of
 from kanpinn.jets.jet import jet_of_stacked as jet_of_stacked
 from kanpinn.jets.jet import join as join
 from kanpinn.jets.jet import largest_of_orders as largest_of_orders
+from kanpinn.jets.jet import of_lower_order as of_lower_order
 from kanpinn.jets.jet import orders_of_parts as orders_of_parts
 from kanpinn.jets.jet import parts_along as parts_along
 from kanpinn.jets.jet import parts_from as parts_from

@@ -630,6 +630,26 @@ def largest_of_orders(sizes: Tensor, channels: Channels) -> Tensor:
     return torch.stack([sizes[..., orders == r, :].amax(dim=-2) for r in counted], dim=-2)
 
 
+def of_lower_order(slopes: Tensor, channels: Channels) -> Tensor:
+    """Return the coefficients of linear equations below the highest order; the others are zero.
+
+    The coefficients of values count always. Those of a derivative count if the same equation has a
+    higher derivative of the same field. Only with such terms can a function that is not zero nearly
+    solve an elliptic equation with zero data, as at a resonance or with a layer in the interior.
+
+    Args:
+        slopes: the equations' coefficients of the value and of each derivative in a jet at n
+            points, (n, k, parts, m), in the order of `Jet.stacked`.
+        channels: the derivatives that the jet carries.
+
+    Returns:
+        The coefficients, (n, k, parts, m).
+    """
+    orders = orders_of_parts(channels)[:, None]
+    highest = (orders * (slopes != 0).any(dim=0)).amax(dim=1, keepdim=True)
+    return torch.where((orders == 0) | (orders < highest), slopes, 0.0)
+
+
 def parts_along(channels: Channels, axis: int) -> list[tuple[int, int, float]]:
     """Find the derivatives by one coordinate that a jet carries, alone or within a sum.
 

@@ -190,7 +190,7 @@ def _best_comparison(
     return min(known or made[-1:], key=lambda one: one[0].contraction or 0.0)
 
 
-def with_undetermined(estimate: Estimate, solution: Solution) -> Estimate:
+def with_undetermined(estimate: Estimate, solution: Solution, left: float = math.inf) -> Estimate:
     """Return an estimate that includes the error that a finer solution does not show.
 
     A finer solution starts from the solution, and does not show the error in nearly singular
@@ -206,6 +206,8 @@ def with_undetermined(estimate: Estimate, solution: Solution) -> Estimate:
     Args:
         estimate: the estimate from a comparison.
         solution: the solution whose errors are estimated.
+        left: the seconds left. A nearly singular direction is compared with that of a finer network
+            if four times the seconds of the solve's steps are left.
     """
     errors, found, problem = estimate.errors, own_verification(solution), solution.problem
     steady = problem.domain.time_name is None and not problem.unknowns
@@ -214,9 +216,20 @@ def with_undetermined(estimate: Estimate, solution: Solution) -> Estimate:
     if errors.l2_relative > LARGEST_LINEAR and not _is_affine(solution):
         raised = beyond_linear(errors.l2_relative, LARGEST_LINEAR)
         estimate = at_least(estimate, raised, FAR)
-    if solution.network.estimates_error or not (solution.network.output_layers and found.reacts):
+    if solution.network.estimates_error or not solution.network.output_layers:
         return estimate
-    nearest = resonance(solution.discretization, solution.residuals, found)
+
+    def finer() -> Residuals:
+        """The loss of a network that resolves more."""
+        network, _, settings = next(finer_solves(solution, 1.5, solution.discretization.seed))
+        made = discretize(problem, network, settings, solution.discretization.seed)
+        made.prepare()
+        return made.residuals()
+
+    in_time = 4.0 * sum(solution.optimizer_seconds) <= left
+    nearest = resonance(
+        solution.discretization, solution.residuals, found, finer if in_time else None
+    )
     return estimate if nearest is None else at_least(estimate, nearest.undetermined)
 
 

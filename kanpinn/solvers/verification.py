@@ -21,7 +21,14 @@ from kanpinn._support.errors import CONVERGED, FAILED, OVERFITTED, InputError
 from kanpinn.geometry import Points
 from kanpinn.geometry.points import Batch
 from kanpinn.geometry.sampling import Collocation, SampleTree, sample, weighted_sample
-from kanpinn.jets import Channels, Jet, Linearised, find_channels, random_jets
+from kanpinn.jets import (
+    Channels,
+    Jet,
+    Linearised,
+    find_channels,
+    of_lower_order,
+    random_jets,
+)
 from kanpinn.linalg.qr import undetermined
 from kanpinn.loss import Residuals, ResidualTerm
 from kanpinn.networks.surrogate import Surrogate
@@ -286,7 +293,6 @@ class Verification:
         measured: the mean squared residual of the measurements, for the boundary weight 1.
         relative: the largest ratio, over the equation and the conditions, of the root mean square
             residual to the root mean square of the largest term of the equation or condition.
-        reacts: whether the equation contains the fields themselves, not only their derivatives.
         negligible: the loss for a residual of 1e-8 times the largest term of the equation.
         rounding: the loss of the rounding errors in the residuals: of the changes of the residuals
             by rounding errors of the coefficients, and of rounding errors of the terms.
@@ -312,7 +318,6 @@ class Verification:
     boundary: float
     measured: float
     relative: float
-    reacts: bool
     negligible: float
     rounding: float
     where: dict[str, float]
@@ -593,7 +598,6 @@ def verification_of(
         boundary=boundary,
         measured=data / outer_weight if data else 0.0,
         relative=math.sqrt(max(shares)),
-        reacts=any(parts[: len(discretization.problem.columns)]),
         negligible=1e-16 * term.weight * largest,
         rounding=rounding,
         where=dict(zip(term.points.names, where.tolist(), strict=True)),
@@ -701,7 +705,7 @@ def judged(
             )
     # Cells (`fitted` is False) also represent discontinuous functions, which are no modes.
     single = fitted and state.history.steps == 1 and problem.domain.time_name is None
-    if found is not None and found.reacts and single and status.startswith(CONVERGED):
+    if found is not None and single and status.startswith(CONVERGED):
         nearest = resonance(discretization, state.residuals, found)
         if nearest is not None and nearest.matters:
             status = f"{FAILED}: {nearest.words}"
@@ -738,6 +742,8 @@ class Resonance:
         This is the case if `residual` / `coefficient` is at most 1e-9, so that rounding errors of
         the data are amplified by 1e9, or if it is at most 1e-3 and `error` is above 5 %.
         """
+        if not self.coefficient:  # no multiple of the fields, and so no resonance
+            return False
         ratio = self.residual / self.coefficient  # a singular value without units
         return ratio <= 1e-9 or (ratio <= 1e-3 and self.error > 0.05)
 
@@ -751,26 +757,25 @@ class Resonance:
 
 
 def resonance(
-    discretization: Discretization, residuals: Residuals, found: Verification
+    discretization: Discretization,
+    residuals: Residuals,
+    found: Verification,
+    finer: Callable[[], Residuals] | None = None,
 ) -> Resonance | None:
     """Find the function in the span of the output layer's basis with the smallest residual.
 
-    The coefficients c of the function minimise ‖J c‖ / ‖Φ c‖. Here J is the matrix of the
-    least-squares problem for the output layer, linearised about the solution, and Φ is the matrix
-    of the values of the basis functions at points of the equation. Fields that error norms leave
-    out are left out of Φ, and so are means of fields that are determined only up to a constant. The
-    triangular factor of J is bounded from below at the rounding errors of J. Then its inverse is
-    applied to Φ, which costs less than the least-squares solve.
+    The functions of root mean square 1 with the smallest residuals come from `_responses`.
 
     Args:
         discretization: the discretization of a steady problem.
         residuals: the loss.
         found: the verification of the solution.
+        finer: returns the loss of a finer network, from which the error in a nearly singular
+            direction is found if the problem is linear, see `kanpinn.linalg.qr.undetermined`.
 
     Returns:
         The residual of the function, and its comparison with the solution. None with several ranks,
-        and for an equation that contains only derivatives of the fields, since a resonance needs a
-        term in the fields themselves.
+        and for an equation without terms below its highest order, see `of_lower_order`.
     """
     if world() > 1:
         return None
@@ -779,9 +784,42 @@ def resonance(
     points = term.points[:: max(1, len(term.points) // 256)]
     batch = Batch.made_of(points)
     linear = Linearised.at(term.equation, batch, surrogate.evaluate(batch, term.channels))
-    coefficient = float(linear.slopes[:, :, 0].square().sum(dim=(1, 2)).mean().sqrt())
-    if not 0 < coefficient < math.inf:
+    if not bool(of_lower_order(linear.slopes, term.channels).any()):
         return None
+    coefficient = float(linear.slopes[:, :, 0].square().sum(dim=(1, 2)).mean().sqrt())
+    responses = _responses(problem, residuals)
+    size = float(surrogate(points).square().sum(dim=1).mean().sqrt())
+    residual = 1 / float(responses[0]) if responses[0] else math.inf
+    if not size:
+        return Resonance(residual, coefficient, math.inf, 0.0)
+    left, affine = math.sqrt(found.fresh + found.rounding), linear.is_affine()
+
+    def resolved() -> Tensor:
+        """The responses of the finer network."""
+        assert finer is not None
+        return _responses(problem, finer()) / size
+
+    known = resolved if finer is not None and affine else None
+    error = undetermined(responses / size, left, affine, known)
+    return Resonance(residual, coefficient, left / residual / size, error)
+
+
+def _responses(problem: Problem, residuals: Residuals) -> Tensor:
+    """Singular values of the inverse of the least-squares problem for the output layer, (n,).
+
+    They are those of Φ J⁺ for the matrix J of the least-squares problem, linearised about the
+    solution, and the matrix Φ of the values of the basis functions at points of the equation.
+    Fields that error norms leave out are left out of Φ, and so are means of fields that are
+    determined only up to a constant. The triangular factor of J is bounded from below at the
+    rounding errors of J. Then its inverse is applied to Φ, which costs less than the least-squares
+    solve.
+
+    Args:
+        problem: the problem.
+        residuals: the loss.
+    """
+    surrogate, term = residuals.surrogate, residuals.terms[0]
+    points = term.points[:: max(1, len(term.points) // 256)]
     layers = surrogate.network.output_layers
     matrix = residuals.model(layers).matrix
     length = torch.linalg.vector_norm(matrix, dim=0)
@@ -799,14 +837,7 @@ def resonance(
     sized = torch.linalg.solve_triangular(
         triangle, torch.cat(values) / scale, upper=True, left=False
     )
-    responses = torch.linalg.svdvals(sized)
-    size = float(surrogate(points).square().sum(dim=1).mean().sqrt())
-    residual = 1 / float(responses[0]) if responses[0] else math.inf
-    if not size:
-        return Resonance(residual, coefficient, math.inf, 0.0)
-    left = math.sqrt(found.fresh + found.rounding)
-    error = undetermined(responses / size, left, linear.is_affine())
-    return Resonance(residual, coefficient, left / residual / size, error)
+    return torch.linalg.svdvals(sized)
 
 
 def _value(_: Points, fields: Jet, *, field: int) -> Tensor:

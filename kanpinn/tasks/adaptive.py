@@ -810,9 +810,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         self.error.compare(float(errors.norm()))
         if self.parameters is None:
             self.balance = self._balanced(better)
-        steady = self.problem.domain.time_name is None
-        if steady and (self.undetermined or self.error.estimate <= self.tolerance):
-            self.undetermined = cell_errors.undetermined_error(solved)
+        if self.problem.domain.time_name is None:
+            self.undetermined = cell_errors.undetermined_error(solved, better)
             if self.undetermined > self.error.estimate:
                 square = errors.new_tensor(self.undetermined**2)
                 squares = cell_errors.distributed(square, solved.indicators.square())

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from kanpinn.jets import Channels
+from kanpinn.jets import Channels, of_lower_order
 from kanpinn.linalg.qr import undetermined
 from kanpinn.spaces.cells.geometry.cell_geometry import physical
 from kanpinn.spaces.cells.geometry.plane import CellCutter
@@ -223,26 +223,45 @@ def errors_by_comparison(
     return factor * (squares + attributed(shown, indicated)).sqrt(), factor
 
 
-def undetermined_error(solved: SolvedTree) -> float:
+def undetermined_error(solved: SolvedTree, better: SolvedTree) -> float:
     """The relative error that the residual permits if the linearised problem is nearly singular.
 
-    The problem is solved for six vectors of random numbers in place of the equation's right-hand
-    sides. The responses are sums of all singular directions, each one divided by its singular
-    value, from which `undetermined` gets the error. A comparison does not show this error: the
-    better solution starts from the present solution, and its residual hardly depends on a shift of
-    a layer. Equations without the fields themselves have no such directions.
+    A comparison does not show this error: the better solution starts from the present solution, and
+    its residual hardly depends on a shift of a layer. See `kanpinn.linalg.qr.undetermined`.
+    Equations with derivatives of the highest order alone have no nearly singular directions.
 
     Args:
         solved: the solution on the present cells.
+        better: the better solution, whose space resolves more.
 
     Returns:
         The error; 0 without a nearly singular direction.
     """
+    system = solved.system
+    lower = (of_lower_order(one.slopes.flatten(0, 1), one.term.channels) for one in system.equation)
+    if set(system.counted) <= set(system.free_fields) or not any(bool(one.any()) for one in lower):
+        return 0.0
+    rounding = rounding_shares(system, solved.solution.coefficients[..., None])
+    residual = float((solved.unweighted.sum() + rounding.sum()).sqrt())
+    responses, one = _responses(solved)
+    return undetermined(responses, residual, system.is_linear(one), lambda: _responses(better)[0])
+
+
+def _responses(solved: SolvedTree) -> tuple[Tensor, CellFunctions]:
+    """The responses of a linearised problem to random data, see `kanpinn.linalg.qr.undetermined`.
+
+    The problem is solved for n = 6 vectors of random numbers in place of the equation's right-hand
+    sides. The responses are sums of all singular directions, each one divided by its singular
+    value. Their singular values are those of the inverse up to the scatter of the random numbers.
+
+    Args:
+        solved: the solution on a tree.
+
+    Returns:
+        The singular values, divided by the norm of the solution, (n,); and one of the responses.
+    """
     system, count, data = solved.system, 6, dict[AnyTerm, Tensor]()
     fields = [one for one in system.counted if one not in system.free_fields]
-    reacts = any(bool(term.slopes[..., 0, :].any()) for term in system.equation)
-    if not (fields and reacts):
-        return 0.0
     generator = torch.Generator().manual_seed(0)
     for term, factors in zip(system.equation, system.equation_factors, strict=True):
         size = term.at.weights.sqrt()[:, :, None] * factors[:, None]
@@ -259,10 +278,7 @@ def undetermined_error(solved: SolvedTree) -> float:
         samples = torch.cat(parts)
     else:
         samples = norms.coordinates(found.coefficients[:, :, fields])
-    responses = torch.linalg.svdvals(samples) / (count**0.5 * solved.size)
-    rounding = rounding_shares(system, solved.solution.coefficients[..., None])
-    residual = float((solved.unweighted.sum() + rounding.sum()).sqrt())
-    return undetermined(responses, residual, system.is_linear(found.one(0)))
+    return torch.linalg.svdvals(samples) / (count**0.5 * solved.size), found.one(0)
 
 
 def with_means_of(solved: SolvedTree, better: SolvedTree) -> CellFunctions:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from cases import Known, Manufactured, Stated, Waves, formulas
 from commands import solved
+from scipy.special import dawsn
 
 import kanpinn as kp
 from kanpinn.accuracy import Errors, Estimate
@@ -128,6 +129,39 @@ def test_the_error_in_a_nearly_singular_direction_grows_steadily_with_the_residu
     assert undetermined(one, 3e-6, False) == pytest.approx(3e-4 * 9)
     # While a layer is not resolved, its response is not much larger than the following ones.
     assert [undetermined(other, r, False) for r in (1e-5, 1e-3)] == [0, 1]
+
+
+def test_a_nearly_singular_direction_that_a_finer_space_still_changes_leaves_everything_open():
+    one = torch.tensor([100.0, 1.0, 0.5, 0.3])
+    for growth, error in ((2.0, 0.02), (4.0, 1.0)):
+        assert undetermined(one, 2e-4, True, lambda g=growth: g * one) == pytest.approx(error)
+    plain = torch.tensor([1.0, 0.25, 0.1])
+    assert undetermined(plain, 2e-4, True, lambda: 9 * plain) == 0
+
+
+def turning(viscosity):
+    """ε u'' = x u' from 1 to 2: the equation holds a constant between layers at both ends."""
+    line = kp.Box(x=(-1, 1.3))
+    values = kp.Dirichlet(line.boundary, lambda p: 1 + (p.x > 0).to(p.x))
+
+    def equation(p, u):
+        return viscosity * kp.laplacian(u) - p.x * kp.partial(u, "x")
+
+    return Stated(line, equation, [values])
+
+
+@pytest.mark.parametrize(
+    "network", [lambda: kp.Cells([1, 1], 14, 4), lambda: kp.KAN([1, 1], 9, 128)]
+)
+def test_a_constant_that_only_layers_at_both_ends_determine_has_no_small_error(network):
+    """u(0) = 1 + G(1) / (G(1) + G(1.3)) with the integral G(b) of exp(x² / 2ε) from 0 to b."""
+    middle, epsilon = torch.zeros(1, 1, dtype=torch.float64), 0.05
+    wrong, right = (kp.solve(turning(one), network(), tolerance=1e-6) for one in (0.01, epsilon))
+    assert wrong.estimated_error > 0.3 and "hardly determine" in wrong.status
+    scale = math.sqrt(2 * epsilon)
+    left, rest = (math.exp((b / scale) ** 2) * dawsn(b / scale) for b in (1.0, 1.3))
+    error = abs(float(right(middle)) - 1 - left / (left + rest))
+    assert error < right.estimated_error < 1e-4
 
 
 def test_a_large_error_of_a_nonlinear_equation_is_not_estimated_by_a_linear_one():

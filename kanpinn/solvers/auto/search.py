@@ -829,7 +829,7 @@ class TrialSearch:
         if known is None or known.errors is None:
             return trial
         estimate, finest = (
-            error_estimate.with_undetermined(known, trial.solution),
+            error_estimate.with_undetermined(known, trial.solution, self.left),
             self.undetermined,
         )
         if finest is not None and finest.loss < trial.loss:
