@@ -572,8 +572,8 @@ class CellMarch(TimeState[CellAttempt]):
     The arguments are those of `TimeState`.
 
     Attributes:
-        size: the largest L2 norm of the solution so far.
-        expected: the largest L2 norm of the solution so far and in the next window.
+        size: the size of the solution over space so far, see `TimeState`.
+        expected: the larger of `size` and the L2 norm of the solution in the next window.
         geometry: the present cells.
         functions: the coefficients of the solution, of its estimated error in time and of its
             estimated error in space, (3, N, L, p m).
@@ -583,7 +583,7 @@ class CellMarch(TimeState[CellAttempt]):
         first_errors: the L2 norm of the error of the initial values in each cell, (N,).
     """
 
-    kept = ("time", "size", "expected", "beyond", "limited")
+    kept = (*TimeState.kept, "time", "size", "expected", "beyond")
     choice = CellNewton.choice
     keeps_factors = True
     watches_growth = False  # to examine places in all cells would cost too much
@@ -942,25 +942,22 @@ class CellMarch(TimeState[CellAttempt]):
         made.layer.reset(geometry.tree, geometry.frames, series.movedim(0, 2).flatten(2))
         return made
 
-    def accept(self, done: CellAttempt, time: float) -> float:
+    def accept(self, done: CellAttempt, time: float) -> None:
         window, added, before, value = done.window, done.added, self.error, self.functions[0]
         assert added is not None
         in_time, in_space = done.equations.propagated(self.functions[1:])
         errors = (together(in_time, window.in_time.view_as(value)), together(in_space, added.shape))
         self._take(self.geometry, torch.stack([window.end().view_as(value), *errors]))
-        self.size, self.beyond = max(self.size, window.size), added.beyond
-        self.time, self.latest = time, window
+        self.beyond, self.time, self.latest = added.beyond, time, window
+        own = window.error * max(self.size, window.size)
+        self.size = self._add(window, window.length * max(before, self.error, own) ** 2)
         if self.settings.windows is None:
-            self.limited |= self._error_in_space > self.settings.tolerance
-        return window.length * max(before, self.error, window.error) ** 2
+            self.limited |= self._error_in_space > self.settings.tolerance * self.size
 
     @property
     def error(self) -> float:
-        """The estimated L2 error at the present time, relative to the largest solution so far.
-
-        It is the norm of the error in time plus the norm of the error in space, divided by `size`.
-        """
-        return self.places.norm(self.functions[1]) / (self.size or 1.0) + self._error_in_space
+        """The L2 norm of the estimated error at the present time, in time plus in space."""
+        return self.places.norm(self.functions[1]) + self._error_in_space
 
     @property
     def _error_in_space(self) -> float:
@@ -968,7 +965,7 @@ class CellMarch(TimeState[CellAttempt]):
 
         It is the norm of the error that the cells can represent, together with `beyond`.
         """
-        return math.hypot(self.places.norm(self.functions[2]), self.beyond) / (self.size or 1.0)
+        return math.hypot(self.places.norm(self.functions[2]), self.beyond)
 
     def follow(self, control: Control, window: Window) -> None:
         """Choose the length and the number of stages of the next window; store them in `control`.

@@ -72,12 +72,13 @@ class March(MarchSettings, Method):
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
-            polynomials in time, and by its splines in space, in the root mean square. The
-            linearised equation propagates these errors to later windows, and may damp or amplify
-            them. The status tells the sum of all errors if this sum is much larger than the
-            tolerance; where the equation amplifies errors much, like in chaos, the sum is an upper
-            estimate. The functions of a network with hidden layers are not adapted: the status
-            tells if they do not reach the tolerance.
+            polynomials in time, and by its splines in space, in the root mean square. The solution
+            is the one at the end of the window or, if that is larger, the root mean square of the
+            solution so far. The linearised equation propagates these errors to later windows, and
+            may damp or amplify them. The status tells the sum of all errors if this sum is much
+            larger than the tolerance; where the equation amplifies errors much, like in chaos, the
+            sum is an upper estimate. The functions of a network with hidden layers are not adapted:
+            the status tells if they do not reach the tolerance.
         windows: the number of windows of equal length, whose errors are not limited; None to choose
             the lengths by the tolerance.
         stages: the number of stages of each window, from 1 to 11, or to 39 for at most 100 fields
@@ -161,12 +162,11 @@ class MarchStage(Stage):
         latest: the last attempt that was accepted.
         accepted: the number of windows so far.
         refused: the number of attempts in a row that have failed.
-        squares: the integral over time of the squared relative errors.
         begun: whether the initial values are resolved.
     """
 
     all_or_nothing = True  # a window is added only when it is solved
-    kept = ("accepted", "refused", "squares", "begun", "control")
+    kept = ("accepted", "refused", "begun", "control")
     latest: Attempt
 
     def __init__(self, settings: March, residuals: Residuals) -> None:
@@ -191,17 +191,12 @@ class MarchStage(Stage):
         self.scales = TimeScales()
         if windows is None:
             self.scales = time_scales_of(self.terms, state.surrogate, fields, settings.tolerance)
-        self.accepted, self.refused, self.squares, self.begun = 0, 0, 0.0, False
+        self.accepted, self.refused, self.begun = 0, 0, False
 
     @property
     def part(self) -> float:  # type: ignore[override]
         """The fraction of the duration up to which the solution is known."""
         return (self.state.time - self.begin) / self.duration
-
-    @property
-    def spent(self) -> float:
-        """The estimated relative error so far, in the root mean square over time."""
-        return math.sqrt(self.squares / max(self.state.time - self.begin, 1e-300))
 
     @property
     def is_hopeless(self) -> bool:
@@ -226,14 +221,14 @@ class MarchStage(Stage):
         done = None if state.stopped else state.attempt(scheme, length, control.allowed)
         if done is None and not state.stopped:
             words = f"the budget ends before the window from {self._at(state.time)} on is resolved"
-            return Step(self.spent**2, words=words, until=state.time)
+            return Step(state.spent**2, words=words, until=state.time)
         if done is None:
             finished = (
                 f"{FAILED}: from {self._at(state.time)} on the solution is not resolved to the "
                 f"tolerance {self.settings.tolerance:g}: {state.stopped}; it may have jumps there, "
                 f"or cease to exist; {KEPT}"
             )
-            return Step(self.spent**2, finished=finished, words=finished, until=state.time)
+            return Step(state.spent**2, finished=finished, words=finished, until=state.time)
         window = done.window
         if control.accepts(window):
             ends, words = self._accepted(done, last)
@@ -246,9 +241,9 @@ class MarchStage(Stage):
             "stages": float(window.stages.count),
             "newton": float(window.iterations),
             "window_error": window.error,
-            "estimated_error": self.spent,
+            "estimated_error": state.spent,
         } | done.notes
-        return Step(self.spent**2, window.iterations, ends or None, notes, words, until=state.time)
+        return Step(state.spent**2, window.iterations, ends or None, notes, words, until=state.time)
 
     def _length(self) -> tuple[float, bool]:
         """Return the length of the next window of time, and whether this window is the last.
@@ -282,7 +277,7 @@ class MarchStage(Stage):
         time = self.begin + self.duration if last else window.start + window.length
         end = 2.0 if last else 2 * (time - self.begin) / self.duration  # scaled time, 0 to 2
         self.network.add(end, state.member(done), not self.accepted)
-        self.squares += state.accept(done, time)
+        state.accept(done, time)
         self.latest, self.accepted, self.refused = done, self.accepted + 1, 0
         state.follow(control, window)
         if settings.windows is not None:
@@ -315,10 +310,10 @@ class MarchStage(Stage):
         else:
             much = 3.0  # times the tolerance
             status = CONVERGED if last else ""
-            if last and self.spent > much * settings.tolerance:
-                status += f": the errors of {self.accepted} windows add up to {self.spent:.1e}"
-            if last and self.spent >= max(1, much * settings.tolerance):
-                status = f"stopped: the windows' errors are {self.spent:.1e}: nothing is resolved"
+            if last and state.spent > much * settings.tolerance:
+                status += f": the errors of {self.accepted} windows add up to {state.spent:.1e}"
+            if last and state.spent >= max(1, much * settings.tolerance):
+                status = f"stopped: the windows' errors are {state.spent:.1e}: nothing is resolved"
         steps = "1 Newton step" if window.iterations == 1 else f"{window.iterations} Newton steps"
         words = [
             f"window {self.accepted} up to {self._at(window.start + window.length)}",
@@ -326,7 +321,7 @@ class MarchStage(Stage):
             f"{window.stages.count} stages",
             steps,
             done.space,
-            f"estimated error so far {self.spent:.1e}",
+            f"estimated error so far {state.spent:.1e}",
         ]
         return status, ", ".join(filter(None, words))
 

@@ -321,8 +321,8 @@ class ParametrisedMarch:
             most: the largest number of windows.
 
         Returns:
-            The windows, the largest root mean square of the solution, and whether the functions
-            of space are too coarse to resolve the solution.
+            The windows, the size of the solution, and whether the functions of space are too coarse
+            to resolve the solution.
 
         Raises:
             NumericalError: if the march stops earlier.
@@ -361,7 +361,7 @@ class ParametrisedMarch:
             parameters: the new values of the parameters, (K,), already assigned to the equations.
 
         Returns:
-            The windows with the new solution, the largest root mean square of the known and the new
+            The windows with the new solution, the larger of the sizes of the known and the new
             solution, and whether the functions of space were too coarse for the known solution.
             None if the windows do not suit the new parameters, so that a new march is needed:
 

@@ -33,7 +33,7 @@ class SplineState:
         space: the functions of space.
         state: the coefficients of the value at this time, and for second order the rate,
             (order, n, m).
-        size: the largest root mean square of the solution so far.
+        size: the size of the solution over space, see `TimeState`.
         error: the coefficients of the estimated error of the state, (order, n, m).
         errors: the root mean square error with which the functions represent the state in each
             element, (E,); None if the state is the end of a window with these functions.
@@ -148,8 +148,8 @@ class SplineAttempt(Attempt):
             and the error of the state at the start. Each is weighted by the time for which it
             lasts.
         splines: the relative error `felt` of all intervals together.
-        squares: the integral over time of squared relative errors: those of the window, and those
-            of the state at the start as long as they last.
+        squares: the integral over time of squared errors: those of the window, and those of the
+            state at the start as long as they last.
     """
 
     state: SplineState
@@ -257,7 +257,8 @@ class SplineMarch(TimeState[SplineAttempt]):
             size = max(state.size, window.size)
             done = self._judged(state, window, newton, size)
             if state is not start and not start.is_first:  # the state has been projected
-                squares = done.squares + (self.end - window.start) * start.change**2
+                squares = (self.end - window.start) * (start.change * start.size) ** 2
+                squares += done.squares
                 done = replace(done, squares=squares)
             if done.splines <= self.tolerated or not self._grades(state.space):
                 return done
@@ -280,7 +281,7 @@ class SplineMarch(TimeState[SplineAttempt]):
             state: the state at the start of the window.
             window: the solved window.
             newton: the Newton method that has solved it.
-            size: the largest root mean square of the solution.
+            size: the size of the solution.
         """
         errors, lifetimes = newton.splines(window)
         if not float(errors.sum()) < 1e100:
@@ -300,20 +301,18 @@ class SplineMarch(TimeState[SplineAttempt]):
             felt = felt * share
         most = max(float(space.system.norms(error[:1])), space.error(errors))
         squares += window.length * most**2
-        size = size or math.inf
-        relative, squares = space.error(felt) / size, squares / size**2
+        relative = space.error(felt) / (size or math.inf)
         told = _intervals_in_words(space, relative)
         return SplineAttempt(window, *told, state, error, errors, felt, relative, squares)
 
     def member(self, done: SplineAttempt) -> Separable:
         return done.state.space.member(done.window.series())
 
-    def accept(self, done: SplineAttempt, time: float) -> float:
+    def accept(self, done: SplineAttempt, time: float) -> None:
         window, space = done.window, done.state.space
-        size = max(done.state.size, window.size)
+        size = self._add(window, done.squares)
         self._go_on(SplineState(time, space, window.end(), size, done.error, latest=window))
         self.limited |= self.settings.windows is None and done.splines > self.allowed
-        return done.squares
 
     def lighten(self, done: SplineAttempt, length: float) -> None:
         """Replace the intervals by fewer intervals if they are much finer than needed.

@@ -109,6 +109,8 @@ class TimeState(Kept, ABC, Generic[Tried]):
         order: the order of the equation in time.
         time: the time up to which the solution is known.
         latest: the last window that has been solved; None at the initial time.
+        error_squares, squares: the integrals over time so far of the squared norms of the estimated
+            error and of the solution.
         limited: whether the space has been too coarse for the tolerance.
         stopped: the reason, in words, why no further window can be tried; "" if there is none.
         deadline: the reading of `time.perf_counter` at which the step must end, by the budget.
@@ -120,13 +122,15 @@ class TimeState(Kept, ABC, Generic[Tried]):
     order: int
     time: float
     latest: Window | None = None
+    error_squares: float = 0.0
+    squares: float = 0.0
     limited: bool = False
     stopped: str = ""
     deadline: float = math.inf
     choice: StageChoice
     keeps_factors: ClassVar[bool] = False
     watches_growth: ClassVar[bool] = True
-    kept: tuple[str, ...] = ("limited",)
+    kept: tuple[str, ...] = ("error_squares", "squares", "limited")
 
     @classmethod
     def check(cls, settings: MarchSettings) -> None:
@@ -142,6 +146,27 @@ class TimeState(Kept, ABC, Generic[Tried]):
         self.settings, self.surrogate, self.terms = settings, residuals.surrogate, terms
         self.begin, self.end = self.surrogate.domain.time_span
         self.time = self.begin
+
+    @property
+    def spent(self) -> float:
+        """The estimated error so far, relative to the solution, in L2 over space and time."""
+        return math.sqrt(self.error_squares / max(self.squares, 1e-300))
+
+    def _add(self, window: Window, error_squares: float) -> float:
+        """Add an accepted window (span of time) to the integrals over time.
+
+        Args:
+            window: the window.
+            error_squares: the integral over its time of the squared norms of the error.
+
+        Returns:
+            The size of the solution, to which the errors of the next window are relative: the norm
+            at the present time or, if that is larger, the root mean square of the norms so far.
+        """
+        self.error_squares += error_squares
+        self.squares += window.length * window.mean**2
+        passed = window.start + window.length - self.begin
+        return max(window.size, math.sqrt(self.squares / passed))
 
     @property
     def is_late(self) -> bool:
@@ -184,15 +209,12 @@ class TimeState(Kept, ABC, Generic[Tried]):
         """The network that represents the solution in the window (span of time) of an attempt."""
 
     @abstractmethod
-    def accept(self, done: Tried, time: float) -> float:
+    def accept(self, done: Tried, time: float) -> None:
         """Advance the state to the end of an accepted window.
 
         Args:
             done: the accepted attempt.
             time: the end of the window.
-
-        Returns:
-            The integral over the window's time of the squared relative errors.
         """
 
     def follow(self, control: Control, window: Window) -> None:

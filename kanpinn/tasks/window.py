@@ -32,6 +32,7 @@ from kanpinn.spaces.time_schemes import (
     at_stages,
     error_form,
     lagrange,
+    legendre_series,
     series_in_time,
 )
 
@@ -53,7 +54,8 @@ class Window:
         lower: the error, in the same measure, that two stages fewer would leave; 0 if not known.
         in_time: an estimate of the error in time of the value at the end, as coefficients
             (1, n, m), see `Newton.error`.
-        size: the root mean square of the solution at the end.
+        size: the root mean square of the solution over space, at the last stage.
+        mean: the root mean square of the solution over space and the time of the window.
         iterations: the number of Newton steps.
         converged: whether Newton's method has converged.
         rate: the mean ratio of the size of a Newton step to the size of the step before. It is 0 if
@@ -69,6 +71,7 @@ class Window:
     lower: float = 0.0
     in_time: Tensor = field(default_factory=lambda: torch.zeros(0))
     size: float = 0.0
+    mean: float = 0.0
     iterations: int = 0
     converged: bool = False
     rate: float = 0.0
@@ -244,9 +247,10 @@ class Newton(ABC):
         """
         return float(self.norms(change).max())
 
-    def size_at_end(self, window: Window) -> float:
-        """The root mean square over space of the solution at the end of a window."""
-        return float(self.norms(window.end()[:1]))
+    def sizes(self, window: Window) -> Tensor:
+        """The root mean squares over space of the solution at the stages of a window, (s,)."""
+        rates = at_stages(self.stages, self.length, window.order, 0)[0]
+        return self.norms(torch.tensordot(torch.from_numpy(rates), window.states, dims=1))
 
     def solve(self, unknowns: Tensor, size: float, precision: float) -> Window:
         """Solve the collocation equations of the window by at most 12 Newton steps from a guess.
@@ -334,22 +338,24 @@ def solve_window(
             newton, window = newton.restarted(replace(window, states=states), size, precision)
         if not window.converged:
             return window, newton
-        size_at_end = newton.size_at_end(window)
-        size = max(size, size_at_end) or 1.0
-        mean, in_time = newton.error(window.unknowns)
+        sizes = newton.sizes(window).numpy()
+        size = max(size, float(sizes[-1])) or 1.0
+        in_window, in_time = newton.error(window.unknowns)
     except LINALG_ERRORS:
         states = torch.cat([newton.initial, guess])
         return Window(scheme, newton.start, newton.length, states), newton
     modes = newton.norms(window.series()).numpy()
     modes = modes / np.sqrt(2 * np.arange(len(modes)) + 1)  # root mean squares over the window
-    error, lower = errors_by_decay(mean / size, modes / size)
+    error, lower = errors_by_decay(in_window / size, modes / size)
+    mean = float(legendre_series(scheme.nodes)[0] @ sizes**2) ** 0.5  # quadrature at the stages
     judged = replace(
         window,
-        converged=math.hypot(error, lower, size_at_end) < 1e100,
+        converged=math.hypot(error, lower, mean, sizes[-1]) < 1e100,
         error=error,
         lower=lower,
         in_time=in_time,
-        size=size_at_end,
+        size=float(sizes[-1]),
+        mean=mean,
     )
     return judged, newton
 
@@ -435,14 +441,15 @@ class GalerkinNewton(Newton):
         rates = self.moments.rates[0][:, self.system.order :]
         return float(self.norms(torch.tensordot(rates, change, dims=1)).max())
 
-    def size_at_end(self, window: Window) -> float:
-        values = self.system.space.values(window.end()[:1])
-        interior = self.system.interior
-        if interior.surrogate.output is not None:  # built-in data, at the last stage
-            inside = self.points[0]
-            known = inside.once("data", lambda: interior.data(inside))
-            values = values + known.value.unflatten(0, (self.stages.count, -1))[-1]
-        return float(self.system.root_mean_square(values))
+    def sizes(self, window: Window) -> Tensor:
+        interior, count = self.system.interior, self.stages.count
+        if interior.surrogate.output is None:
+            return super().sizes(window)
+        inside = self.points[0]
+        known = inside.once("data", lambda: interior.data(inside)).value.unflatten(0, (count, -1))
+        at_stages = torch.tensordot(self.moments.rates[0], window.states, dims=1)
+        values = self.system.space.values(at_stages).unflatten(1, (count, -1)).transpose(0, 1)
+        return self.system.root_mean_square(values + known)
 
     @abstractmethod
     def propagated(self, unknowns: Tensor, change: Tensor) -> Tensor:

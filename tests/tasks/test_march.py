@@ -576,6 +576,18 @@ def test_the_estimate_is_near_the_truth_where_errors_grow():
     assert added == (estimated > 3e-5) == (solution.status != "converged")
 
 
+@pytest.mark.parametrize("rate", [-20, 5])
+@pytest.mark.parametrize("network", [kp.Windows, kp.CellWindows])
+def test_the_estimate_is_relative_to_the_solution_at_all_times(network, rate):
+    """The largest value of e^(-20 t) is 6 times its root mean square over a unit of time."""
+    problem = Manufactured(
+        ROD, lambda p, u: d(u, "t") - d(u, "x", "x") / 2, f"exp({rate} * t) * sin(2 * x + 1)"
+    )
+    solution = solved(problem, 1e-3, network([2, 1], 7, 4), errors=False)
+    estimated = solution.history.column("estimated_error")[-1]
+    assert estimated / 10 < error_of(solution) < 1.5 * estimated
+
+
 # --- The controller of a march: what it learns of a window from its Legendre polynomials
 
 
