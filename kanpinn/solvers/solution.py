@@ -429,11 +429,21 @@ class Solution(Solved):
 
         Adaptive solves in cells estimate it, and marches that have reached the last moment.
         """
-        row, known = self.history.rows[-1], self.network.estimates_error
-        if self.network.in_windows:
-            begin, end = self.problem.domain.time_span
-            known = row.get("time", begin) >= end - 1e-9 * (end - begin)
-        return row.get("estimated_error") if known else None
+        known = self.marched == 1 if self.network.in_windows else self.network.estimates_error
+        return self.history.rows[-1].get("estimated_error") if known else None
+
+    @property
+    def marched(self) -> float:
+        """The part of the span of time that a march has solved, from 0 to 1.
+
+        At later times the solution keeps the values of the last moment that was solved. For
+        solutions that are no march the result is 1.
+        """
+        if not self.network.in_windows:
+            return 1.0
+        begin, end = self.problem.domain.time_span
+        part = (self.history.rows[-1].get("time", begin) - begin) / (end - begin)
+        return part if part < 1 - 1e-9 else 1.0
 
     @cached_property
     def covariance(self) -> Covariance:

@@ -13,7 +13,7 @@ from cases import Manufactured, OnWalls, Stated, error_of, formulas
 import kanpinn as kp
 from kanpinn.accuracy import Estimate
 from kanpinn.jets import Channels
-from kanpinn.optimizers.method import StepCost
+from kanpinn.optimizers.method import Step, StepCost
 from kanpinn.runs.config import Config
 from kanpinn.runs.results import RunFolder
 from kanpinn.runs.results.checkpoint import read_checkpoint, write_checkpoint
@@ -34,6 +34,7 @@ from kanpinn.solvers.auto.search import (
 from kanpinn.solvers.discretization import discretize
 from kanpinn.spaces.cells.cells import Cells
 from kanpinn.tasks.adapt import SolvePace
+from kanpinn.tasks.march import MarchStage
 
 
 class Ripple(kp.Problem):
@@ -156,6 +157,15 @@ def test_a_budget_that_is_too_small_is_named(monkeypatch):
     monkeypatch.setattr(TrialSearch, "left", -1.0)
     solution = kp.solve(SUM, budget=2)
     assert solution.status == "failed: the budget of 2 s is too small for a first trial"
+
+
+def test_no_network_for_all_times_follows_a_march_in_cells_that_the_budget_has_ended(monkeypatch):
+    ended = Step(0.0, finished="stopped: the budget of 1 s leaves no time for another step")
+    monkeypatch.setattr(MarchStage, "step", lambda _: ended)
+    disk = kp.Heat(kp.Disk((0, 0), 1.0).over(t=(0, 1)), exact="exp(-t) * x")
+    solution = kp.solve(disk, budget=5)
+    assert solution.status.startswith("stopped: the march has ended after 0.0% of the span of time")
+    assert all("march" in line or "windows in time" in line for line in solution.log)
 
 
 def test_families_in_very_many_dimensions_have_choices():

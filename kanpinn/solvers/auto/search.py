@@ -100,6 +100,12 @@ class Trial:
         return self.solution.status.startswith(FAILED)
 
     @property
+    def late(self) -> bool:
+        """True if the budget was too small for the first step, or has ended a march."""
+        small = self.solution.status.startswith(f"{FAILED}: the budget")
+        return small or (self.solution.marched < 1 and not self.failed)
+
+    @property
     def resolved(self) -> bool:
         """True if, for each unknown, the error due to the network is known or less than the noise.
 
@@ -165,8 +171,11 @@ class Trial:
             return self
         if known is None or known.errors is None:
             return self
-        errors = known.errors.scaled(own / (known.errors.l2_relative or own))
-        return self.estimated(replace(errors, l2_relative=own), known.contraction)
+        alike, distance = 10.0, known.errors.l2_relative  # up to 10 H1 errors grow like L2 errors
+        errors = error_estimate.own_errors(self.solution)
+        if own <= alike * distance:
+            errors = known.errors.scaled(own / distance)
+        return self.estimated(errors, known.contraction)
 
 
 def start(discretization: Discretization[Problem], known: Trial | None) -> None:
@@ -470,9 +479,10 @@ class TrialSearch:
     of functions of one coordinate; linear inner functions; and inner functions that are found by
     variable projection.
 
-    Systems in time alone, and evolutions in a box in space, are solved in windows in time only,
-    unless their first trial has failed: least squares over all times have minima far from the
-    solution of a nonlinear system, and in space networks for all times are coarse.
+    Systems in time alone, and evolutions in the plane and in a box in space, are solved in windows
+    in time only, unless their first trial has failed for another reason than a small budget: least
+    squares over all times have minima far from the solution of a nonlinear system, and in more
+    dimensions networks for all times are coarse.
 
     The families race. Each has a forecast from its own errors and seconds, see `Climb.needed`. The
     family with the least forecast goes on if the forecast is at most four times the time of the
@@ -648,15 +658,16 @@ class TrialSearch:
             self.refusal = self.refusal or error
             climb.ended = f"not for this problem ({error})"
             return
-        if trial.failed and self.best is not None:
+        if climb.family.alone and (trial.late or not trial.failed):
+            self.climbs = [one for one in self.climbs if one.trials or one is climb]
+        if trial.late or (trial.failed and self.best is not None):
+            self.best = self.best or trial
             climb.ended = trial.solution.status
         elif not self.interrupted or self.best is None:
             verdict = self._judge(climb, known, trial)
             for other in self.climbs:
                 other.learn(verdict.first)
             climb.see(verdict, planned)
-            if climb.family.alone:
-                self.climbs = [climb]
         climb.ended = climb.ended or late
 
     def _fitting(
@@ -767,7 +778,11 @@ class TrialSearch:
         """
         begun, trial = self.seconds, trial.by_itself()
         verdict = Verdict(None, trial)
-        alike = known is not None and known.choice.loss.form == trial.choice.loss.form
+        alike = (
+            known is not None
+            and not known.late
+            and known.choice.loss.form == trial.choice.loss.form
+        )
         if known is not None and alike and trial.is_minimum >= known.is_minimum:
             verdict = judge(known, trial)
             self._consider(verdict.first or known)
@@ -864,7 +879,7 @@ class TrialSearch:
         if self.interrupted:
             return replace(solution, status=STOPPED_BY_USER)
         if status.startswith(FAILED):
-            if status.startswith(f"{FAILED}: the budget"):  # what was left of the budget
+            if best.late:  # the trial's status names what was left of the budget
                 status = f"{FAILED}: the budget of {self.budget:g} s is too small for a first trial"
             return replace(solution, status=status)
         ended, known = "", solution.estimate
@@ -876,6 +891,8 @@ class TrialSearch:
                 solution = replace(solution, status=f"stopped: {ended}")
         if known is None:
             why = "its error is not known, since no other trial followed"
+            if solution.marched < 1:
+                why = f"the march has ended after {solution.marched:.1%} of the span of time"
             return replace(solution, status=f"stopped: {why} ({ended or solution.status})")
         judged = error_estimate.judged_by_tolerance(solution, self.tolerance)
         if uncompared and judged.status.startswith(CONVERGED):
@@ -1086,7 +1103,9 @@ def finer_solution(trial: Trial, left: float) -> Solution | None:
         with a finer solution, as all solutions in cells have, or if its error cannot be estimated.
     """
     fresh = trial.solution.verification
-    known = fresh is not None and not (fresh.overfitted or trial.failed or trial.observed)
+    known = fresh is not None and not (
+        fresh.overfitted or trial.failed or trial.late or trial.observed
+    )
     if trial.own_error is not None or trial.confirmed or not known or 4.0 * trial.seconds > left:
         return None
     return next(error_estimate.finer_solutions(trial.solution, 1.25, left))
