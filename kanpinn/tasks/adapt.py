@@ -213,6 +213,8 @@ class ErrorProgress:
         compared: whether a solution has been compared with a better solution because its error
             seemed to be within the tolerance; then all later solutions are compared as well.
         supposed: the error that is assumed from indicators if there is no estimate.
+        of_better: the estimated error of the better solution of the last comparison; infinite
+            before a comparison.
         before: the previous estimate; if the error hardly falls below it, rounding limits the
             error.
         usual: an upper bound of most ratios of an error to its indicator; it is assumed if no ratio
@@ -226,6 +228,7 @@ class ErrorProgress:
     is_known: bool = False
     compared: bool = False
     supposed: float = math.inf
+    of_better: float = math.inf
     before: float = math.inf
     usual: ClassVar[float] = 0.1
 

@@ -76,7 +76,7 @@ class AdaptiveStage(Stage, Generic[S]):
         pace: the time of the solves.
         marked: the coordinates in which cells are refined before the next solve, a mask (N, d);
             None before the first solve on the tree, and if the degree rises.
-        raised: whether the degree rises in the next step, in place of halving cells.
+        raised: whether the degree has risen at the end of the last step, in place of halving cells.
         unseen: the errors of the cells by what collocation points miss, see `quadrature_defects`:
             (N,), or (N, count) for eigenvalues; 0 before a comparison. The functional does not show
             these errors.
@@ -150,6 +150,32 @@ class AdaptiveStage(Stage, Generic[S]):
             The errors of the cells from the comparison, (N,).
         """
 
+    def _adopt(self, solved: S, *, rises: bool) -> float | None:
+        """Replace the solution by the better solution with which it has been compared.
+
+        The estimated error becomes that of the better solution. By default the solution stays.
+
+        Args:
+            solved: the solution on the present tree.
+            rises: whether the next step goes on with the better solution.
+
+        Returns:
+            The loss of the better solution; None if the solution stays.
+        """
+        return None
+
+    def _too_late(self) -> str:
+        """The reason, in words, why no time is left to solve on the next tree; "" if there is."""
+        assert self.marked is not None
+        count = self.network.tree.count_when_split(self.marked)
+        seconds, left = self.pace.on(count) or 0.0, max(self.seconds_left - self.pace.spent, 0.0)
+        if seconds <= left:
+            return ""
+        return (
+            f"the budget leaves no time for the next {count} cells ({left:.3g} s are left, they "
+            f"take some {seconds:.2g} s)"
+        )
+
     def _rises(self, solved: S, errors: Tensor) -> bool:
         """Return whether the degree rises in the next step, in place of halving the marked cells.
 
@@ -213,7 +239,8 @@ class AdaptiveStage(Stage, Generic[S]):
         If `settled` is true, the solution is compared with a better solution in five cases: `last`
         is true; no further tree can follow; this is the last tree with time for a comparison; the
         expected error is within the tolerance; the degree rises in the next step. Without enough
-        memory or time there is no comparison, and the result says so.
+        memory or time there is no comparison, and the result says so. If the error exceeds the
+        tolerance, and no smaller cells follow, the better solution replaces the solution.
 
         Args:
             system: the least-squares problem on the tree.
@@ -249,6 +276,13 @@ class AdaptiveStage(Stage, Generic[S]):
                     self.pace.rise(system.polynomials)
                 else:
                     stopped = self._mark(solved, errors)
+                late = "" if rises else self._too_late()
+                ends = stopped or late or progress.of_better <= self.tolerance
+                if progress.estimate > self.tolerance and (rises or ends):
+                    degree = system.polynomials.richer.degree
+                    if (loss := self._adopt(solved, rises=rises)) is not None:
+                        stopped = stopped or late
+                        step = replace(step, loss=loss, words=f"{step.words}, of degree {degree}")
         error, words, notes = progress.estimate, step.words, {"cells": float(self.network.count)}
         reached = "Newton's method does not converge on these"
         if uncompared:
@@ -363,7 +397,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         parameters: the unknown parameters with the search for them; None if there are none.
         undetermined: the last result of `cell_errors.undetermined_error`.
         better: the better solution of the last comparison; None before the first comparison, after
-            a resume, and once the degree has risen to that of this solution.
+            a resume, and if the degree has risen and the solution has to be solved for again.
         linear: whether the problem was linear in the last step.
     """
 
@@ -515,32 +549,30 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         if self.parameters is not None:
             self.parameters.on_new_tree()
 
-    def _rise(self) -> cell_errors.SolvedTree | None:
-        """Raise the degree by 2: the better solution of the last comparison becomes the solution.
-
-        Returns:
-            The better solution, if a further solve would give the same solution. This requires a
-            linear problem, and in the comparison the weights and sources of an ordinary solve.
-            None if the problem has to be solved. Newton's method then starts from the better
-            solution or, after a resume, from the present solution.
-        """
-        better, before, self.better = self.better, self._field(), None
-        geometry = self.geometry if better is None else better.system.geometry
-        before = before.on(geometry).richer
-        self.geometry = geometry
-        if better is None:
-            self.network.assign(before)
-        else:
-            better = replace(better, solution=self._assigned(better.system, better.solution))
-        self.origin = before.coefficients, before.numbers
-        self.newton, self.raised = self.newton.on_new_tree(), False
-        # The next comparison shows nothing if its weights and sources are those of this solution.
-        return better if better and self.linear and better.system.is_plain else None
+    def _adopt(self, solved: cell_errors.SolvedTree, *, rises: bool) -> float | None:
+        better, compared = self.better, self.network.better
+        if self.parameters is not None or better is None or compared is None:
+            return None
+        self.geometry = geometry = better.system.geometry
+        better = replace(better, solution=self._assigned(better.system, better.solution))
+        other = cell_errors.with_means_of(better, solved).on(geometry).richer
+        factor = compared[1] * self.error.of_better / self.error.estimate
+        self.network.compare_with(other, factor)
+        self.error.estimate = self.error.of_better
+        if rises:
+            self.origin, self.newton = (
+                (other.coefficients, other.numbers),
+                self.newton.on_new_tree(),
+            )
+            # A further solve would give the same solution if the problem is linear, and if the
+            # comparison has the weights and sources of an ordinary solve.
+            self.better = better if self.linear and better.system.is_plain else None
+        return float(better.unweighted.sum())
 
     def step(self) -> Step:
         if self.first is None:
             self._begin_step()
-        known = self._rise() if self.raised else None
+        known, self.raised = self.better if self.raised else None, False
         if known is None:
             system, self.first = self.first or self._system(), None
             solved = self._solved(system)
@@ -567,6 +599,8 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             origin = replace(field, coefficients=self.origin[0], numbers=self.origin[1])
             change = system.norms.total(field.minus(origin)) / size
             self.error.extrapolate(float(solved.indicators.norm()), change, solved.left_out)
+            if known is not None:
+                self.error.estimate = self.error.of_better
         else:
             words = f"{words}, change by Newton's method {newton.change:.1e}"
             if not newton.stagnates:
@@ -807,20 +841,23 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         made = self.network.compare_with(cell_errors.with_means_of(solved, better), factor)
         self.better = better
         errors = (errors + self._error_of_constants(solved, better, made)) / solved.size
-        self.error.compare(float(errors.norm()))
+        self.error.compare(shown := float(errors.norm()))
         if self.parameters is None:
             self.balance = self._balanced(better)
+        left = shown * (cell_errors.left_by(solved, better) if self.linear else 1.0)
         if self.problem.domain.time_name is None:
             self.undetermined = cell_errors.undetermined_error(solved, better)
-            if self.undetermined > self.error.estimate:
+            if self.undetermined > shown:
                 square = errors.new_tensor(self.undetermined**2)
                 squares = cell_errors.distributed(square, solved.indicators.square())
-                errors, self.error.estimate = errors + squares.sqrt(), self.undetermined
+                errors = errors + squares.sqrt()
         self.unseen = cell_errors.errors_by_quadrature(solved) / solved.size
-        errors = errors + self.unseen
-        self.error.estimate += float(self.unseen.norm())
-        if not self.balance.is_small and self.error.estimate > self.tolerance:
-            self.error.estimate = max(self.error.estimate, min(1.0, self.balance.value))
+        errors, unseen = errors + self.unseen, float(self.unseen.norm())
+        estimates = [max(error, self.undetermined) + unseen for error in (shown, left)]
+        if not self.balance.is_small:
+            least = min(1.0, self.balance.value)
+            estimates = [max(e, least) if e > self.tolerance else e for e in estimates]
+        self.error.estimate, self.error.of_better = estimates
         return errors
 
     def _error_of_constants(
@@ -931,7 +968,10 @@ class AdaptiveLeastSquares(Method):
     are halved in the coordinates in which the terms of the highest degrees are large. The ratio of
     errors to indicators follows from the change of the solution from one tree to the next. Before
     the solve ends, the solution is compared with a solution of a degree higher by 2, in smaller
-    cells at singular corners and with more accurate integrals of a singular source. What the
+    cells at singular corners and with more accurate integrals of a singular source. If the error of
+    the solution exceeds the tolerance, and no smaller cells follow, the better solution is kept,
+    with an estimate of its own error: the error of the first solution, reduced as the residual and
+    the terms of the highest degrees are from one solution to the other. What the
     collocation points miss of the residual's integrals, as where a coefficient jumps inside a cell,
     is added to the estimate. The integrals of the residual over the cells have to be small
     (`Balance`).
@@ -948,8 +988,9 @@ class AdaptiveLeastSquares(Method):
             account, above 0 and up to 1, while the error is more than 100 times the tolerance.
         steps: the largest number of least-squares solves.
         highest: the highest degree to which the polynomials of all cells may be raised; None to
-            keep the degree of the network. The degree is raised by 2, in place of halving cells, if
-            the decay of the coefficients promises more digits for the time. Eigenvalues and unknown
+            keep the degree of the network until the last comparison. The degree is raised by 2, in
+            place of halving cells, if the decay of the coefficients promises more digits for the
+            time. Eigenvalues and unknown
             parameters are found with the degree of the network.
 
     Raises:

@@ -280,8 +280,23 @@ def test_the_degree_of_a_smooth_solution_is_raised_and_each_degree_is_solved_onc
         )
         assert error_of(solution) < 3 * solution.history.rows[-1]["estimated_error"]
         if smooth:
-            assert degrees == [3, 5, 7, 9] and solution.network.degree == 7
+            assert degrees == [3, 5, 7] and solution.network.degree == 7
     assert solution.network.count > 16  # the second solution is rough, so cells are halved
+
+
+def test_a_solve_above_its_tolerance_keeps_the_better_solution_and_estimates_its_error():
+    """Errors of analytic functions decay geometrically with the degree, others far more slowly."""
+    few = kp.AdaptiveLeastSquares(1e-12, cells=4)
+    for exact, gain in (("exp(x) * sin(3*y)", 100), ("exp(x) * sin(3*y) + abs(x - 0.31)**3.5", 1)):
+        problem, errors = kp.Poisson(SQUARE, exact=exact), []
+        for method in (replace(few, steps=1, tolerance=0.5), few):
+            network = kp.Cells([2, 1], 6, 2)
+            solution = kp.solve(problem, network, method, verified=False)
+            errors.append(error_of(solution))
+            assert errors[-1] < 3 * solution.history.rows[-1]["estimated_error"]
+        assert solution.status.startswith("stopped") and solution.network.degree == 8
+        assert solution.history.rows[-1]["estimated_error"] < errors[0] / gain * 4
+        assert errors[1] < errors[0] / gain
 
 
 # --- Which cells cause an error that is shown elsewhere
