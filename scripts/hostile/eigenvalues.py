@@ -126,7 +126,7 @@ def collocated(
         values = scipy.linalg.eig(operator(x, d) @ free, mass(x, d) @ free, right=False)
         found.append(values[np.isfinite(values)])
     gaps = abs(found[1][:, None] - found[0]).min(axis=1)
-    kept = sorted(found[1][gaps < 1e-8 * (1 + abs(found[1]))], key=_real)
+    kept = sorted(found[1][gaps < 1e-6 * (1 + abs(found[1]))], key=_real)
     return [complex(value) for value in kept[:40]]
 
 

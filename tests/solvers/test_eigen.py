@@ -607,6 +607,18 @@ def test_the_first_mode_is_not_lost_if_the_cells_do_not_tell_it_from_the_shift()
     assert abs(float(found.values[0]) - exact) < 3 * float(found.estimates[0])
 
 
+def test_errors_of_a_krylov_space_grow_with_the_condition_of_an_eigenvalue():
+    """-u'' + b u' = λ u has the first eigenvalue π² + b²/4; its condition grows like exp(b/2)."""
+    ratios = []
+    for b in (9.0, 17.6, 23.2):
+        exact = math.pi**2 + b**2 / 4
+        carried = lambda _, p, u, b=b: -kp.laplacian(u) + b * kp.grad(u)  # noqa: E731
+        problem = with_exact(Interval, [exact], operator=carried)
+        found = kp.eigen(problem(), count=1, tolerance=1e-3)
+        ratios.append(abs(float(found.values[0].real) - exact) / float(found.estimates[0]))
+    assert max(ratios) < 2
+
+
 def test_a_mode_that_a_boundary_attracts_is_not_missed():
     strength = 100.0
 

@@ -992,8 +992,7 @@ def nearest_pairs(
     """Compute eigenpairs of the inverse operator T = (L - σM)⁻¹ M in cells, in a Krylov space.
 
     The Krylov space grows until the relative errors of the first `count` eigenvalues μ = 1/(λ - σ)
-    are below the tolerance, or until it is late. The errors are about r (r + δ) for relative
-    residuals r, where δ is the relative size of the part of T that is not normal.
+    are below the tolerance, or until it is late. See `_errors` for the errors.
 
     Args:
         cells: the evolution L u - M u' = 0 in the cells.
@@ -1035,14 +1034,18 @@ def nearest_pairs(
 def _errors(found: Spectrum, count: int) -> Tensor:
     """Return the estimated relative errors of the first eigenvalues μ of the inverse, (count,).
 
-    The error of an eigenvalue with the relative residual r is r · min(r' + δ, 1), where r' is the
-    largest of the first `count` residuals, and δ is the relative size of the part of the inverse
-    that is not normal. The errors are infinite if the Krylov space has fewer than 2 · `count`
-    dimensions.
+    The error of an eigenvalue with the relative residual r is κ r · min(r' + δ, 1), where r' is the
+    largest of the first `count` residuals, δ is the relative size of the part of the inverse that
+    is not normal, and κ is the norm of the spectral projection onto the first `count` modes: the
+    condition number of a single eigenvalue, 1 if the inverse is normal. Without κ the errors of
+    -u'' + b u' = λ u with b = 18 were 17 times too low. The errors are infinite if the Krylov space
+    has fewer than 2 · `count` dimensions.
 
     Args:
         found: the eigenpairs in the Krylov space.
         count: the number of eigenvalues.
+
+    Reference: Saad, Numerical methods for large eigenvalue problems (2011), on condition numbers.
     """
     if found.basis.shape[1] < 2 * count:
         return torch.full((count,), math.inf, dtype=torch.float64)
@@ -1051,4 +1054,6 @@ def _errors(found: Spectrum, count: int) -> Tensor:
     smallest = 1 / float(found.distances[:count].max())
     normal = torch.linalg.matrix_norm(image - columns @ (columns.T @ image), 2) / smallest
     residuals = found.residuals[:count]
-    return residuals * (residuals.max() + normal).clamp(max=1.0)
+    projection = found.vectors[:, :count] @ torch.linalg.pinv(found.vectors, rtol=1e-10)[:count]
+    condition = torch.linalg.matrix_norm(projection, 2)
+    return condition * residuals * (residuals.max() + normal).clamp(max=1.0)
