@@ -438,9 +438,9 @@ class SolidCutter:
         solid: the solid or the region.
         region: the index of the region.
         interfaces: the pieces of the interfaces between all regions.
-        known: a cache of the parts of the solid in boxes, by level and place; None for a box
+        known: a cache of the parts of the solid in boxes, by their `_keys`; None for a box
             without a part.
-        bounded: a cache for boxes that are no cells, by level and place: whether some of the
+        bounded: a cache for boxes that are no cells, by their `_keys`: whether some of the
             region's boundary is in the box.
 
     Attributes:
@@ -664,5 +664,6 @@ class SolidCutter:
 
 
 def _keys(tree: Tree) -> list[tuple[int, ...]]:
-    """The level and the place of each cell in each coordinate, as a tuple."""
-    return [tuple(key) for key in torch.cat([tree.level, tree.place], dim=1).tolist()]
+    """The numbers of boxes of level 0, the level and the place of each cell, as a tuple."""
+    own = torch.cat([tree.level, tree.place], dim=1).tolist()
+    return [(*tree.roots, *key) for key in own]

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 import trimesh
 from cases import Manufactured, Stated, cells_of, error_of
 
@@ -162,3 +163,10 @@ def test_cells_at_an_edge_that_points_inwards_are_thin_and_long():
     at_edge = ((tree.boxes[:, 0] <= 0) & (tree.boxes[:, 1] >= 0))[:, :2].all(dim=1)
     assert tree.level[at_edge, :2].min() >= 5 and tree.level[at_edge, 2].max() == 0
     assert error_of(solution) < 2e-2
+
+
+def test_cells_of_a_solid_do_not_depend_on_trees_that_were_cut_before():
+    problem = ProblemInSpace(kp.Ball((0, 0, 0), 1), None, [])
+    whole = [problem.start(Tree.uniform((n, n, n))) for n in (4, 2)]  # 2^3 boxes are halved
+    frames = [one.frames.flatten(1).round(decimals=6).unique(dim=0) for one in whole]
+    torch.testing.assert_close(*frames)
