@@ -168,6 +168,20 @@ def test_no_network_for_all_times_follows_a_march_in_cells_that_the_budget_has_e
     assert all("march" in line or "windows in time" in line for line in solution.log)
 
 
+def test_a_choice_that_is_too_dear_is_replaced_by_one_between_it_and_the_last_one():
+    disk = kp.Heat(kp.Disk((0, 0), 1.0).over(t=(0, 1)), exact="exp(-t) * x")
+    (marches,) = (one for one in families(Traits(disk)) if one.choices[0].kind is kp.CellWindows)
+    coarse, fine = marches.choices[:2]
+    between = fine.within(0.7, coarse)
+    assert coarse.work < between.work == pytest.approx(0.7 * fine.work)
+    assert fine.optimizers[0].tolerance < between.optimizers[0].tolerance < 1e-2 / 4
+    assert fine.within(1.1 * coarse.work / fine.work, coarse) is None
+    square = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="x*y")
+    units = next(one for one in families(Traits(square)) if one.name == "random inner functions")
+    few, more = units.choices[:2]
+    assert few.units < more.within(0.9, few).units < more.units and more.within(0.1, few) is None
+
+
 def test_families_in_very_many_dimensions_have_choices():
     box = kp.Box(**{f"x{i}": (0, 1) for i in range(45)})
     found = list(families(Traits(kp.Poisson(box, source="x0", boundary="0"))))

@@ -257,6 +257,28 @@ class Choice:
         """Return the settings of a solve with this choice; `boundary` is as for `solve`."""
         return SolveSettings(points=self.points, boundary=boundary, loss=self.loss)
 
+    def within(self, part: float, known: "Choice") -> "Choice | None":
+        """Return a choice between an earlier choice and this choice; None if it is not worthwhile.
+
+        A KAN with one hidden layer gets fewer units, but at least 1.1 times those of the earlier
+        choice. A march gets a larger tolerance, which is at most a quarter of the earlier one.
+
+        Args:
+            part: the ratio of the work of the new choice to the work of this choice, from 0 to 1.
+            known: the earlier choice of the same family.
+        """
+        if known.units:
+            fewer = part ** (1 / 3)
+            return self.smaller(fewer) if fewer * self.units >= 1.1 * known.units else None
+        method, before = self.optimizers[-1], known.optimizers[-1]
+        if not (isinstance(method, March) and isinstance(before, March)):
+            return None
+        steps = math.log(part * self.work / known.work) / math.log(self.work / known.work)
+        aim = before.tolerance * (method.tolerance / before.tolerance) ** steps
+        if aim > before.tolerance / 4:
+            return None
+        return replace(self, optimizers=(replace(method, tolerance=aim),), work=part * self.work)
+
     def smaller(self, part: float) -> "Choice":
         """Return this choice with fewer hidden units and fewer points.
 
@@ -323,7 +345,12 @@ class Choice:
             f"{name} with {', '.join(f'{k} {v}' for k, v in _without_type(table).items())}"
             for table in tables
         )
-        stages = ", ".join(optimizer.title.lower() for optimizer in self.optimizers)
+        stages = ", ".join(
+            f"{one.title.lower()} to {one.tolerance:.1e}"
+            if isinstance(one, March)
+            else one.title.lower()
+            for one in self.optimizers
+        )
         kind = "" if self.points.sampler == "gauss" else f" {self.points.sampler}"
         return f"{network}, {self.points.interior} + {self.points.boundary}{kind} points, {stages}"
 

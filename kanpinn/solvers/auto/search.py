@@ -681,7 +681,8 @@ class TrialSearch:
             climb: the trials of the family.
 
         Returns:
-            The choice, or the choice with fewer units, or None if neither fits into the time left.
+            The choice, or a choice between it and the earlier one, or None if neither fits into the
+            time left.
             The reason, as text, why the first result is not `choice`; "" if it is.
         """
         late = None if known is None else unaffordable(choice, known, self.left)
@@ -689,12 +690,10 @@ class TrialSearch:
             return choice, ""
         if choice.kind is known.choice.kind:
             self.late = self.late or f"{choice}, {late}"
-        if climb.last is not None and known.choice.units and known.choice.kind is choice.kind:
-            # Forecasts may be too low. A smaller network must have at least 1.1 times the units.
-            part = (0.9 * max(self.left, 0.0) / forecast(choice, known)) ** (1 / 3)
-            if part * choice.units >= 1.1 * known.choice.units:
-                return choice.smaller(part), late
-        return None, late
+        if climb.last is None or known.choice.kind is not choice.kind or self.left <= 0:
+            return None, late
+        part = 0.9 * self.left / forecast(choice, known)  # forecasts may be too low
+        return choice.within(part, known.choice), late
 
     def _try(self, choice: Choice, why: str, known: Trial | None, share: float = 1.0) -> Trial:
         """Solve with a choice, and return the trial with its solution.
