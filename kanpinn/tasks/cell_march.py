@@ -5,6 +5,7 @@ window, its errors in space and time, and the state of the march.
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,10 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kanpinn._support.distributed import from_first
 from kanpinn._support.errors import InputError
 from kanpinn.geometry.points import Batch, Points
 from kanpinn.geometry.product import at_one_time
 from kanpinn.jets import Jet, jet_of_stacked
+from kanpinn.linalg.reflections import operations_per_second
 from kanpinn.loss.residuals import Residuals
 from kanpinn.optimizers.method import Kept
 from kanpinn.spaces import cell_windows
@@ -623,6 +626,15 @@ class CellMarch(TimeState[CellAttempt]):
         return len(self.geometry.tree)
 
     @property
+    def work(self) -> float:
+        return self._work(self.count)
+
+    @staticmethod
+    def _work(count: int) -> float:
+        """The operations for a window with a number of cells, up to a factor."""
+        return count**1.25
+
+    @property
     def state_and_rate(self) -> Tensor:
         """The solution followed by zero for the derivative of order p, (N, L, (p + 1) m)."""
         return torch.nn.functional.pad(self.functions[0], (0, self.fields))
@@ -664,7 +676,30 @@ class CellMarch(TimeState[CellAttempt]):
         self.first_errors = squares.sqrt()
         self.size = self.expected = self.places.norm(functions[0])
 
+    def _lower_degree(self, scheme: Stages) -> None:
+        """Lower the degree of the polynomials until some windows fit into the time left.
+
+        Args:
+            scheme: the stages of the windows.
+        """
+        some = 5.0  # times the first window: about 8 windows of equal length, with a reserve
+        least = 1 + max(2, self.terms.equation.channels.derivative_order)
+        # Fitted to first windows in 64 to 1261 cells of degrees 3 to 16, with 3 stages.
+        each, speed = 2e7 * self.order * self.fields * (scheme.count + 2) / 5, math.inf
+        if math.isfinite(self.seconds_left):
+            speed = from_first(operations_per_second())
+        for degree in range(self.polynomials.degree, min(least, self.polynomials.degree) - 1, -1):
+            self.first = each * (1 + 0.1 * degree + 0.006 * degree**2) / speed
+            if some * self.first * self.work <= self.seconds_left:
+                break
+        self.polynomials = replace(self.polynomials, degree=degree)
+        self.functions = torch.zeros(
+            3, self.count, self.polynomials.size, *self.functions.shape[3:]
+        )
+        self.functions = self.functions.double()
+
     def start(self, scheme: Stages, length: float) -> None:
+        self._lower_degree(scheme)
         self._take_initial()
         tries, part = 30, 0.25  # part: of the tolerance
         allowed = part * self.settings.tolerance * self.size
@@ -687,7 +722,8 @@ class CellMarch(TimeState[CellAttempt]):
         Args:
             scheme: the collocation stages of the window.
             length: the length of the window.
-            allowed: the largest relative error in time.
+            allowed: the largest relative error in time. If it is infinite, for lack of time, cells
+                are refined before the first window only.
 
         Returns:
             The attempt. It has no error in space if Newton's method has failed or the error in time
@@ -697,11 +733,14 @@ class CellMarch(TimeState[CellAttempt]):
         """
         tries = 20
         while True:
-            self._resolve_early(scheme, length)
-            late = self.is_late
+            if math.isfinite(allowed) or self.latest is None:
+                self._resolve_early(scheme, length)
+                self.since = time.perf_counter()
+            late = self.seconds_left < self._least(scheme, length)
             if self.stopped or late or self._is_too_large(self.equations(scheme, length)):
                 return None
             window, equations = self._tried(scheme, length)
+            window = window.doubted(self.doubt)
             named, notes = f"{self.count} cells", {"cells": float(self.count)}
             if not (window.converged and window.error <= allowed):
                 return CellAttempt(window, named, notes, equations)
@@ -714,6 +753,19 @@ class CellMarch(TimeState[CellAttempt]):
                 notes["space_error"] = added.total / (max(self.size, window.size) or 1.0)
                 return CellAttempt(window, named, notes, equations, added)
             tries -= 1
+
+    def _least(self, scheme: Stages, length: float) -> float:
+        """The least seconds that a window is expected to take.
+
+        They are half of the expected seconds of a whole attempt, since forecasts may be too high,
+        and a part of the attempt may have been made.
+
+        Args:
+            scheme: the stages of the window.
+            length: the length of the window.
+        """
+        kept, window = self.linearised, (scheme.count, length)
+        return self.costs[kept is not None and kept.served > 0 and kept.window == window] / 2
 
     def _allowed(self, length: float) -> float:
         """The largest error in space that a window of some length may add, as an L2 norm.
@@ -765,13 +817,27 @@ class CellMarch(TimeState[CellAttempt]):
         self.stopped = why_too_many(equations.of_real, marked, self.settings.cells, kept=kept)
         if self.stopped:
             return False
+        if not self._fits(self.count + int(marked.sum()) * (2**self.geometry.tree.dim - 1)):
+            self.hurried = True
+            return False
         geometry = self.problem.refined(self.geometry, marked)
         functions = self.places.about.of(self._with_stages().movedim(0, -1)).on(geometry)
         if not self._moved(geometry, functions.coefficients.movedim(-1, 0).contiguous()):
             return False
         if self.time == self.begin:
             self._take_initial()
+        self.since = time.perf_counter()
         return True
+
+    def _fits(self, count: int) -> bool:
+        """Return whether the budget leaves time for about 8 windows with a number of cells.
+
+        Args:
+            count: the number of cells.
+        """
+        some = 3.5  # times the first window
+        spent = from_first(time.perf_counter() - self.since) / self.work
+        return some * max(spent, self.first) * self._work(count) <= self.seconds_left
 
     def _is_too_large(self, equations: CellNewton) -> bool:
         """Return whether a window has too many cells or needs too much memory.
@@ -998,7 +1064,9 @@ class CellMarch(TimeState[CellAttempt]):
         super().load_state_dict({name: state[name] for name in self.kept})
         start, (level, place, region) = self.network.start, state["tree"]
         tree = Tree(start.roots, level, place, region, start.around)
-        self._take(self.problem.cells(tree), state["functions"])
+        functions = state["functions"]
+        self.polynomials = self.polynomials.of_size(functions.shape[2])
+        self._take(self.problem.cells(tree), functions)
         self.compared = [SpaceError(**one) for one in state["compared"]]
         self.latest, self.linearised = state["latest"] and window_of(state["latest"]), None
         if (known := state["linearised"]) is not None:

@@ -5,12 +5,13 @@ accepted, and the length of the next window.
 """
 
 import math
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from kanpinn._support.errors import CONVERGED, FAILED, InputError
+from kanpinn._support.errors import CONVERGED, FAILED, OUT_OF_TIME, InputError
 from kanpinn.loss.residuals import Residuals
 from kanpinn.networks.network import Network
 from kanpinn.optimizers.method import Method, Stage, Step
@@ -69,6 +70,10 @@ class March(MarchSettings, Method):
     and with smaller cells at singular corners, and cells are halved where the error is large. The
     equation propagates the errors in space of all windows. If their sum exceeds the tolerance at
     any time, the status says that the cells do not resolve the solution.
+
+    If the budget leaves no time to reach the final time with the tolerance, windows are longer, and
+    cells are not refined; the degree of cells is lowered if the first window would take more than a
+    fifth of the time. The status then tells the estimated error.
 
     Args:
         tolerance: the largest error, relative to the solution, that a window may add by its
@@ -162,11 +167,13 @@ class MarchStage(Stage):
         latest: the last attempt that was accepted.
         accepted: the number of windows so far.
         refused: the number of attempts in a row that have failed.
+        longest: the largest length for which Newton's method is expected to converge.
+        budget: the seconds that were left before the first step; infinite without a limit.
         begun: whether the initial values are resolved.
     """
 
     all_or_nothing = True  # a window is added only when it is solved
-    kept = ("accepted", "refused", "begun", "control")
+    kept = ("accepted", "refused", "longest", "begun", "control")
     latest: Attempt
 
     def __init__(self, settings: March, residuals: Residuals) -> None:
@@ -192,6 +199,7 @@ class MarchStage(Stage):
         if windows is None:
             self.scales = time_scales_of(self.terms, state.surrogate, fields, settings.tolerance)
         self.accepted, self.refused, self.begun = 0, 0, False
+        self.longest, self.budget = math.inf, math.inf
 
     @property
     def part(self) -> float:  # type: ignore[override]
@@ -211,16 +219,19 @@ class MarchStage(Stage):
     def step(self) -> Step:
         control, state = self.control, self.state
         state.deadline = time.perf_counter() + self.seconds_left
-        length, last = self._length()
-        scheme = stages(control.stages, self.settings.scheme)
         if not self.begun:
-            state.start(scheme, length)
+            self.budget = self.seconds_left
+            state.start(stages(control.stages, self.settings.scheme), self._next()[0])
             if growth := unbounded_growth(state):
                 raise InputError(f"march cannot solve this problem: {growth}")
             self.begun = not state.is_late
-        done = None if state.stopped else state.attempt(scheme, length, control.allowed)
+        length, last, allowed = self._next()
+        scheme, same = stages(control.stages, self.settings.scheme), self._is_same(length)
+        state.since = time.perf_counter()
+        done = None if state.stopped else state.attempt(scheme, length, allowed)
         if done is None and not state.stopped:
             words = f"the budget ends before the window from {self._at(state.time)} on is resolved"
+            self.expected_seconds = state.costs[0] or None
             return Step(state.spent**2, words=words, until=state.time)
         if done is None:
             finished = (
@@ -230,10 +241,14 @@ class MarchStage(Stage):
             )
             return Step(state.spent**2, finished=finished, words=finished, until=state.time)
         window = done.window
-        if control.accepts(window):
+        if window.converged and window.error <= allowed:
+            state.hurried |= window.error > control.allowed
             ends, words = self._accepted(done, last)
+            state.learn(same)
         else:
             ends, words = self._refused(window)
+        if not last and math.isfinite(self.seconds_left):
+            self.expected_seconds = state.costs[self._is_same(self._next()[0])] or None
         notes = {
             "time": state.time,
             "window": float(self.accepted),
@@ -245,23 +260,68 @@ class MarchStage(Stage):
         } | done.notes
         return Step(state.spent**2, window.iterations, ends or None, notes, words, until=state.time)
 
-    def _length(self) -> tuple[float, bool]:
-        """Return the length of the next window of time, and whether this window is the last.
+    def _next(self) -> tuple[float, bool, float]:
+        """Return the length of the next window of time, whether it is the last, and its error.
 
-        The length is the one that `control` has chosen and `scales` permit, but at most half of the
-        rest of the time, or all of the rest if it fits into one window. If factors are kept for
-        windows of equal length, the rest is divided into equal windows instead.
+        The error is the largest with which the window will be accepted. The length is the one that
+        `control` has chosen and `scales` permit, but at most half of the rest of the time, or all
+        of the rest if it fits into one window. If factors are kept for windows of equal length, the
+        rest is divided into equal windows instead.
+
+        If the budget leaves no time for as many windows, the rest is divided into those for which
+        it does, whatever their errors. Windows may become longer where the solution becomes
+        smoother. So this is done only after a third of the budget, or if fewer than 30 windows fit;
+        without kept factors after two thirds, or if fewer than 3 fit.
+        Since such windows may be too long for the estimates of their errors, the errors are raised
+        to the geometric mean with those of two stages fewer or, in windows of more than twice the
+        length that `scales` permits, to the errors of two stages fewer.
         """
-        time, latest = self.state.time, self.state.latest
+        state, control, latest = self.state, self.control, self.state.latest
+        time, rounding = state.time, 1e-9
         left = self.begin + self.duration - time
-        reach = self.scales.reach(time, self.control.length, self.control.stages)
-        count = max(1, math.ceil(left / reach * (1 - 1e-9)))
-        if not self.state.keeps_factors:
-            return (left, True) if count == 1 else (min(reach, left / 2), False)
+        reach = self.scales.reach(time, control.length, control.stages)
+        count = max(1, math.ceil(left / reach * (1 - rounding)))
+        fitting, part, few, needed = self._fitting(left), 2 / 3, 30, count
+        if not state.keeps_factors:  # longer windows cost no more: each may be twice as long
+            part, few, needed = 1 / 3, 3, math.ceil(math.log2(1 + left / reach))
+        late = fitting < few or state.seconds_left < part * self.budget
+        hurries, state.doubt = needed > fitting and late and self.settings.windows is None, 0.0
+        if hurries:
+            count = max(fitting, math.ceil(left / self.longest * (1 - rounding)))
+            control.stages = control.stages if latest is None else latest.stages.count
+            permitted = self.scales.reach(time, left, control.stages)
+            state.doubt = 1.0 if left / count > 2 * permitted else 0.5
+        elif not state.keeps_factors:
+            part = left if count == 1 else min(reach, left / 2)
+            return part, count == 1, control.allowed
         length = left / count
-        if latest is not None and abs(length - latest.length) < 1e-9 * length:
+        if latest is not None and abs(length - latest.length) < rounding * length:
             length = latest.length  # equal up to rounding, so that the factors can be used again
-        return length, count == 1
+        return length, count == 1, math.inf if hurries else control.allowed
+
+    def _fitting(self, left: float) -> int:
+        """Return the number of equal windows for which the budget leaves time, at least 1.
+
+        Args:
+            left: the time from the present to the final time.
+        """
+        (first, again), latest = self.state.costs, self.state.latest
+        reserve = 0.1 if self.accepted else 0.35  # a first window may take twice its forecast
+        seconds = (1 - reserve) * self.state.seconds_left
+        if not again or math.isinf(seconds):
+            return sys.maxsize
+        fitting = max(1, 1 + math.floor((seconds - first) / again))
+        if latest is not None and self._is_same(latest.length):
+            same = math.ceil(left / latest.length * (1 - 1e-9))
+            fitting = max(fitting, same if same * again <= seconds else 1)
+        return fitting
+
+    def _is_same(self, length: float) -> bool:
+        """Return whether the next window, of a given length, can use the factors of the last."""
+        latest = self.state.latest
+        if latest is None or not self.state.keeps_factors:
+            return False
+        return (length, self.control.stages) == (latest.length, latest.stages.count)
 
     def _accepted(self, done: Attempt, last: bool) -> tuple[str, str]:
         """Add the window to the network, and continue from its end.
@@ -301,6 +361,11 @@ class MarchStage(Stage):
                 f"{window.length:.1e}, of which {left:.0e} are left: the solution may cease to "
                 f"exist there, or have jumps, which the equation does not smooth; {KEPT}"
             )
+        elif last and state.hurried and state.spent > settings.tolerance:
+            status = (
+                f"{OUT_OF_TIME} leaves no time for shorter windows or a finer space, the estimated "
+                f"error is {state.spent:.1e}"
+            )
         elif last and state.limited:
             functions = "the network's functions"
             status = (
@@ -336,6 +401,8 @@ class MarchStage(Stage):
         """
         self.refused, status = self.refused + 1, ""
         self.control.shorten(window, self.refused)
+        if not window.converged:
+            self.longest = self.control.length
         why = f"error {window.error:.1e}" if window.converged else "Newton's method fails"
         if self.is_hopeless and (growth := unbounded_growth(self.state)):
             status = f"{FAILED}: {growth}; {KEPT}"

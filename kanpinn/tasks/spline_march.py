@@ -250,6 +250,7 @@ class SplineMarch(TimeState[SplineAttempt]):
                 guess = state.latest.guess(scheme, state.time, length)
             newton = self.method(space.system, scheme, state.time, length, state.state, guess)
             window, newton = solve_window(newton, guess, state.size, precision, algebraic)
+            window = window.doubted(self.doubt)
             if not (window.converged and window.error <= allowed):
                 if window.converged and window.error < 0.1 and state is start:
                     self._go_on(replace(state, latest=window))  # for a guess in the next attempt

@@ -112,8 +112,15 @@ class TimeState(Kept, ABC, Generic[Tried]):
         error_squares, squares: the integrals over time so far of the squared norms of the estimated
             error and of the solution.
         limited: whether the space has been too coarse for the tolerance.
+        hurried: whether windows have been accepted that were too long for the tolerance, or whose
+            space was too coarse, for lack of time.
         stopped: the reason, in words, why no further window can be tried; "" if there is none.
         deadline: the reading of `time.perf_counter` at which the step must end, by the budget.
+        doubt: the share with which errors of windows are raised, see `Window.doubted`.
+        since: the reading at which the present attempt began, with the present functions of space.
+        first, again: the measured or expected seconds of a window whose length differs from that of
+            the window before, and of a window of the same length, divided by `work`; 0 if they are
+            not known.
         choice: the numbers of stages that windows may have.
         keeps_factors: whether windows of equal length share the factors of their matrices.
         watches_growth: whether waves that grow without bound are searched for after each window.
@@ -125,12 +132,17 @@ class TimeState(Kept, ABC, Generic[Tried]):
     error_squares: float = 0.0
     squares: float = 0.0
     limited: bool = False
+    hurried: bool = False
     stopped: str = ""
     deadline: float = math.inf
+    doubt: float = 0.0
+    since: float = 0.0
+    first: float = 0.0
+    again: float = 0.0
     choice: StageChoice
     keeps_factors: ClassVar[bool] = False
     watches_growth: ClassVar[bool] = True
-    kept: tuple[str, ...] = ("error_squares", "squares", "limited")
+    kept: tuple[str, ...] = ("error_squares", "squares", "limited", "hurried")
 
     @classmethod
     def check(cls, settings: MarchSettings) -> None:
@@ -169,9 +181,42 @@ class TimeState(Kept, ABC, Generic[Tried]):
         return max(window.size, math.sqrt(self.squares / passed))
 
     @property
+    def seconds_left(self) -> float:
+        """The seconds until `deadline` by the clock of rank 0, which all ranks read together."""
+        return self.deadline - from_first(time.perf_counter())
+
+    @property
     def is_late(self) -> bool:
-        """True if `deadline` has passed by the clock of rank 0, which all ranks read together."""
-        return from_first(time.perf_counter()) > self.deadline
+        """True if `deadline` has passed."""
+        return self.seconds_left < 0
+
+    @property
+    def work(self) -> float:
+        """The operations for a window with the present functions of space, up to a factor."""
+        return 1.0
+
+    @property
+    def costs(self) -> tuple[float, float]:
+        """The expected seconds of a window of another length, and of one of the same length.
+
+        The length is compared with that of the window before. If factors are kept, windows of the
+        same length are cheaper. Both numbers are 0 if they are not known.
+        """
+        share = 0.4  # of a window with kept factors: measured 0.25 to 0.4 for linear equations
+        again = self.again or (share if self.keeps_factors else 1.0) * self.first
+        return (self.first or self.again) * self.work, again * self.work
+
+    def learn(self, same: bool) -> None:
+        """Record the seconds that an accepted window has taken.
+
+        Args:
+            same: whether the window had the length and the stages of the window before.
+        """
+        seconds = from_first(time.perf_counter() - self.since) / self.work
+        if same or not self.keeps_factors:
+            self.again = seconds
+        if not (same and self.keeps_factors):
+            self.first = seconds
 
     @abstractmethod
     def start(self, scheme: Stages, length: float) -> None:

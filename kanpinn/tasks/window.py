@@ -86,6 +86,21 @@ class Window:
         """The unknowns of the collocation equations, one for each stage, (s, n, m)."""
         return self.states[self.order :]
 
+    def doubted(self, share: float) -> "Window":
+        """The window with larger errors, for a window that may be too long for their estimate.
+
+        The estimate holds for windows that are short beside the time scales of the solution. The
+        error becomes error^(1 - share) · lower^share, where `lower` is the error that two stages
+        fewer would leave.
+
+        Args:
+            share: from 0, for the present errors, to 1.
+        """
+        if not (share and 0 < self.error < self.lower):
+            return self
+        factor = (self.lower / self.error) ** share
+        return replace(self, error=factor * self.error, in_time=factor * self.in_time)
+
     def series(self, derivative: int = 0) -> Tensor:
         """The Legendre series in time of the value, or of a derivative in time, (s + order, n, m).
 

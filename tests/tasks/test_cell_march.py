@@ -233,6 +233,16 @@ def test_a_march_ends_where_cells_would_be_too_many():
     assert "would be more than cells = 6" in solution.status
 
 
+def test_on_a_slow_machine_the_degree_is_lowered_for_the_budget(monkeypatch):
+    """A first window of degree 8 would take 50 s by its forecast, and the budget is 30 s."""
+    monkeypatch.setattr(cell_march, "operations_per_second", lambda: 5e6)
+    network, method = kp.CellWindows([2, 1], 8, 4), kp.March(1e-3)
+    solution = kp.solve(TRANSPORT, network, method, errors=False, verified=False, budget=30)
+    assert {one.layer.polynomials.degree for one in solution.network.members} == {3}
+    error, estimated = error_of(solution)
+    assert error < 3 * estimated
+
+
 def stated(residual=advected, weight=1.0, **more):
     ends = kp.Dirichlet(ROD.boundary["x_min", "x_max"], 0.0, weight=weight)
     return Stated(ROD, residual, [kp.Initial(ROD, "sin(pi * x)"), ends], **more)

@@ -13,6 +13,7 @@ from kanpinn.geometry.sampling import sample
 from kanpinn.runs.progress import Progress
 from kanpinn.spaces.evolution_terms import TimeScales
 from kanpinn.spaces.time_schemes import stages
+from kanpinn.tasks.march import state_kind
 from kanpinn.tasks.window import Control, Window
 
 F = torch.float64
@@ -586,6 +587,27 @@ def test_the_estimate_is_relative_to_the_solution_at_all_times(network, rate):
     solution = solved(problem, 1e-3, network([2, 1], 7, 4), errors=False)
     estimated = solution.history.column("estimated_error")[-1]
     assert estimated / 10 < error_of(solution) < 1.5 * estimated
+
+
+@pytest.mark.parametrize(
+    ("network", "seconds"), [(kp.Windows, (2.0, 2.0)), (kp.CellWindows, (1.0, 0.5))]
+)
+def test_a_march_without_time_reaches_the_end_in_few_windows(network, seconds, monkeypatch):
+    """The budget is 5 s, and forecasts of windows are far too high."""
+    monkeypatch.setattr(state_kind(network([2, 1])), "costs", property(lambda _: seconds))
+    made = network([2, 1], 7, 4)
+    method = kp.March(1e-8, stages=3)
+    solution = kp.solve(warm(), made, method, errors=False, verified=False, budget=5)
+    assert solution.status.startswith("stopped: the budget leaves no time for shorter windows")
+    assert len(solution.network.ends) - 1 <= 25  # without a budget they are a few hundred
+    assert error_of(solution) < 3 * solution.estimated_error < 0.3
+
+
+def test_errors_of_doubtful_windows_are_between_those_of_s_and_of_s_minus_2_stages():
+    window = tried(3, 1e-6, 1e-2)
+    assert window.doubted(0.5).error == pytest.approx(1e-4)
+    assert (window.doubted(0).error, window.doubted(1).error) == pytest.approx((1e-6, 1e-2))
+    assert tried(3, 1e-2, 1e-6).doubted(0.5).error == 1e-2
 
 
 # --- The controller of a march: what it learns of a window from its Legendre polynomials
