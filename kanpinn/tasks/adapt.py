@@ -7,7 +7,7 @@ solves from one mesh (tree of cells) to the next.
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -357,22 +357,22 @@ class SolvePace:
         self.solves = self.solves + 1 if cells == self.cells and self.solves else 1
         self.cells, self.seconds = cells, seconds
 
-    def forecast(self, system: CellSystem, finer: CellGeometry, degree: int) -> tuple[float, float]:
-        """Forecast the seconds of the first solve, and of its comparison with a better solution.
+    def forecasts(self, system: CellSystem) -> Callable[..., float]:
+        """A function that forecasts the seconds of a solve from its degree and its cells.
 
-        The forecast of a solve has three parts: the seconds of the present step so far, in which
-        the least-squares problem was linearised; 5 ms for each cell whose rows are eliminated; and
-        the operations of an elimination at the speed of this machine. A comparison in smaller cells
-        takes two solves. The time of linearising there is taken to be proportional to n + 60 for n
-        cells, and a third of the present seconds for as many cells, since results such as cuts of
-        cells are kept.
+        The forecast has three parts: the seconds of the present step so far, in which the
+        least-squares problem was linearised; 5 ms for each cell whose rows are eliminated; and the
+        operations of an elimination at the speed of this machine. The time of linearising in other
+        cells is taken to be proportional to n + 60 for n cells, and a third of the present seconds
+        for as many cells, since results such as cuts of cells are kept.
 
         Args:
             system: the least-squares problem, linearised in this step.
-            finer: the cells of the better solution.
-            degree: the degree of the solve, which may differ from that of `system`.
+
+        Returns:
+            A function of the degree and of the cells, by default the present cells.
         """
-        present, each, more, assembly, least = system.polynomials, 5e-3, 2, self.spent, 60
+        present, each, assembly, least = system.polynomials, 5e-3, self.spent, 60
         self.cells = len(system.geometry.tree)
 
         def solve(degree: int, cells: CellGeometry | None = None) -> float:
@@ -381,6 +381,19 @@ class SolvePace:
             models, work = system.operations(degree, cells)
             return points * assembly + each * models + work / operations_per_second()
 
+        return solve
+
+    def forecast(self, system: CellSystem, finer: CellGeometry, degree: int) -> tuple[float, float]:
+        """Forecast the seconds of the first solve, and of its comparison with a better solution.
+
+        A comparison in smaller cells takes two solves. See `forecasts`.
+
+        Args:
+            system: the least-squares problem, linearised in this step.
+            finer: the cells of the better solution.
+            degree: the degree of the solve, which may differ from that of `system`.
+        """
+        more, solve = 2, self.forecasts(system)
         compare = solve(degree + more)
         if len(finer.tree) > self.cells:
             compare = solve(degree + more, finer) + solve(degree, finer)

@@ -436,20 +436,28 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
     def planned(self) -> StepCost:
         """Choose the cells and the degree of the first solve, and return its expected cost.
 
-        The solve and the comparison with a better solution should fit into `seconds_left`. If they
-        do not, and the network has no solution yet, the number of cells along each coordinate is
-        halved again and again. Once there is a single cell, or if boundaries or steep solutions
-        need all cells, the degree is lowered in place of this. If no choice leaves time for the
-        comparison, the first choice is taken whose solve alone fits into a third of the time, since
-        forecasts may be too low; if there is none, the last choice.
+        If the degree may rise, and the network has no solution yet, the choice begins with the
+        result of `_promising`. The solve and the comparison with a better solution should fit into
+        `seconds_left`. If they do not, and the network has no solution yet, the number of cells
+        along each coordinate is halved again and again. Once there is a single cell, or if
+        boundaries or steep solutions need all cells, the degree is lowered in place of this. If no
+        choice leaves time for the comparison, the first choice is taken whose solve alone fits into
+        a third of the time, since forecasts may be too low; if there is none, the last choice.
         """
-        network, tree, degree = self.network, self.network.tree, self.network.degree
+        network, degree = self.network, self.network.degree
         known = bool(network.layer.coefficients.any()) or self.parameters is not None
         alone: tuple[tuple[int, ...], int] | None = None
-        roots, least, begun = tree.roots, 5, time.perf_counter()  # cut cells need this degree
+        roots, least, begun = network.tree.roots, 5, time.perf_counter()  # cut cells need degree 5
+        raised = False
+        rises = self.settings.highest is not None and math.isfinite(self.seconds_left)
+        if rises and not known and self._assembly(degree) <= self.seconds_left / 8:
+            roots, promising = self._promising(degree)
+            raised, degree = promising > degree, promising
+            if (roots, degree) != (network.tree.roots, network.degree):
+                self._restart(roots, degree)
         while True:
             left = self.seconds_left - (time.perf_counter() - begun)
-            fewer = tuple(max(n // 2, 1 + (i in tree.around)) for i, n in enumerate(roots))
+            fewer = self._fewer(roots)
             last = known or fewer == roots or len(self.geometry.tree) > 2 * math.prod(roots)
             if not known and self._assembly(degree) > left / 8 and not (last and degree <= least):
                 if last:
@@ -460,11 +468,11 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
                 roots = roots if last else fewer
                 self._restart(roots, degree)
                 continue
-            system = self._first_system()
-            last |= len(system.geometry.tree) > 2 * math.prod(roots)
-            lowest = (
-                min(degree, max(least, *system.traces.orders)) if last and not known else degree
-            )
+            system = self.first or self._first_system()
+            last |= raised or len(system.geometry.tree) > 2 * math.prod(roots)
+            lowest = degree
+            if last and not (known or raised):
+                lowest = min(degree, max(least, *system.traces.orders))
             finer = self.problem.deeper(system.geometry)
             for lower in range(degree, lowest - 1, -1):
                 solve, compare = self.pace.forecast(system, finer, lower)
@@ -488,6 +496,61 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             solve, compare = self.pace.forecast(system, finer, lower)
         memory = system_bytes(system, len(system.geometry.tree), again=self.settings.corrects)
         return StepCost(solve + compare if within else solve, memory)
+
+    def _fewer(self, roots: tuple[int, ...]) -> tuple[int, ...]:
+        """Halve the numbers of cells along each coordinate, if that is possible."""
+        around = self.network.tree.around
+        return tuple(max(n // 2, 1 + (axis in around)) for axis, n in enumerate(roots))
+
+    def _promising(self, degree: int) -> tuple[tuple[int, ...], int]:
+        """Choose the cells and the degree of the first solve by the degree that is reached in time.
+
+        The choice is among the numbers of cells along each coordinate of the network, and these
+        numbers halved again and again, until the boundary needs more cells. The degree rises by 2
+        from solve to solve, up to the degree k at which the budget is spent. For n cells along each
+        coordinate the error of a smooth solution is expected to be (4 / (n (k + 1)))^(k + 1); in
+        solves for three solutions in a cube the number in place of 4 was 3 to 10. The choice with
+        the smallest error is taken. If no choice leaves time for two degrees, the first solve has
+        the highest degree that leaves time for a solve of a degree lower by 2 as well, from which
+        its error is estimated.
+
+        Args:
+            degree: the lowest degree.
+
+        Returns:
+            The numbers of cells along each coordinate, and the degree. They are those of the
+            network if boundary layers or waves need smaller cells.
+        """
+        network, highest, margin, usual = self.network, self.settings.highest or degree, 1.25, 4.0
+        begun, choices = time.perf_counter(), [(roots := network.tree.roots, self.geometry)]
+        while (fewer := self._fewer(roots)) != roots:
+            cells = self.problem.start(network.whole_boxes(fewer))
+            if len(cells.tree) > 2 * math.prod(fewer):
+                break
+            choices.append((roots := fewer, cells))
+        if len(choices) > 1:
+            self._restart(roots, degree)
+        count, system = len(self.geometry.tree), self._first_system()
+        if len(system.geometry.tree) > count:
+            return choices[0][0], degree
+        solve, best = self.pace.forecasts(system), (0, -math.inf, choices[0][0], degree)
+        left = (self.seconds_left - (time.perf_counter() - begun)) / margin  # they may be too low
+        for roots, cells in choices:
+            first, reached, spent, rank = degree, float(degree), solve(degree, cells), 0
+            while reached < highest:
+                more = spent + solve(round(reached) + 2, cells)
+                if more > left:
+                    break
+                reached, spent, rank = reached + 2, more, 2
+            if rank and reached < highest:
+                reached += 2 * math.log(left / spent) / math.log(more / spent)
+            for alone in range(highest, degree - 1, -1):
+                if not rank and solve(alone, cells) + solve(alone - 2, cells) <= left:
+                    first, reached, rank = alone, float(alone), 1
+            along = len(cells.tree) ** (1 / cells.tree.dim)
+            digits = (reached + 1) * math.log10(along * (reached + 1) / usual)
+            best = max(best, (rank, digits if rank else -spent, roots, first))
+        return best[2:]
 
     def _assembly(self, degree: int) -> float:
         """The expected seconds in which the least-squares problem is linearised.
@@ -524,6 +587,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             degree: the degree.
         """
         self.network.restart(roots, degree)
+        self.first = None
         self._place()
 
     def _field(self) -> CellFunctions:
@@ -780,21 +844,24 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         return cell_errors.solved_near(low, self.problem, self.settings.accuracy)
 
     def _compare_roughly(self, solved: cell_errors.SolvedTree) -> None:
-        """Estimate the error by twice the distance of the solution from one of a lower degree.
+        """Estimate the error by the distance of the solution from one of a lower degree.
 
-        If the degree is raised by 2, errors fall at least by a third, also at singular corners and
-        edges. So the error is at most two thirds of the error of the other solution, and at most
-        twice the distance. Without the time for the other solution the error stays unknown.
+        Let the error be ρ times the error of the other solution. Then it is at most ρ / (1 - ρ)
+        times the distance. If the degree is raised by 2, errors fall at least by a third, also at
+        singular corners and edges, so that the factor is at most 2. For linear problems ρ is the
+        result of `left_by`. Without the time for the other solution the error stays unknown.
 
         Args:
             solved: the solution on the present tree.
         """
-        factor, own = 2.0, solved.system.polynomials
+        most, own = 2 / 3, solved.system.polynomials
         share = (own.count(own.degree - 2) / own.size) ** 2
         late = self.pace.spent + share * self.pace.seconds > self.seconds_left + 1
         if late or self.parameters is not None or (poorer := self._poorer(solved.solution)) is None:
             return
         other = cell_errors.with_means_of(solved, poorer)
+        part = min(most, cell_errors.left_by(poorer, solved) if self.linear else most)
+        factor = part / (1 - part)
         padded = replace(other, polynomials=own, coefficients=own.padded(other.coefficients))
         self.error.compare(
             factor * solved.system.norms.total(solved.solution.minus(padded)) / solved.size

@@ -345,7 +345,7 @@ def left_by(solved: SolvedTree, better: SolvedTree) -> float:
         solved: the present solution.
         better: the better solution.
     """
-    if not better.system.is_plain:
+    if not (solved.system.is_plain and better.system.is_plain):
         return 1.0
     before, after = (float(one.unweighted.sum()) for one in (solved, better))
     return min(1.0, max(math.sqrt(after / max(before, 1e-300)), better.decay))

@@ -278,6 +278,29 @@ def test_the_last_forecast_is_that_of_the_degree_that_is_solved_with(monkeypatch
     assert degrees == [8, 7, 6, 5, 8] and solution.network.degree == 8
 
 
+def test_the_first_solve_has_the_cells_and_the_degree_that_reach_the_most_digits(monkeypatch):
+    """A solve of degree k in n cells takes n k^6 seconds; degrees rise from 4 to 14."""
+
+    def forecasts(pace, system):
+        pace.cells = len(system.geometry.tree)
+        return lambda k, cells=system.geometry: len(cells.tree) * k**6
+
+    monkeypatch.setattr(SolvePace, "forecasts", forecasts)
+    cube, chosen = kp.Box(x=(0, 1), y=(0, 1), z=(0, 1)), []
+    two, all_degrees = 4**6 + 6**6, sum(k**6 for k in range(4, 15, 2))
+    for seconds in (two / 2, 1.3 * two, all_degrees, 10 * all_degrees, 100 * all_degrees):
+        network = kp.Cells([3, 1], 4, 4)
+        problem = kp.Poisson(cube, source="1", boundary="0")
+        residuals = discretize(problem, network, SolveSettings(), 0).residuals()
+        stage = kp.AdaptiveLeastSquares(highest=14).start(residuals, 0)
+        stage.seconds_left = seconds
+        stage.planned()
+        chosen.append((network.count, network.degree))
+    assert chosen[0] == (1, 5)  # a degree of its own: there is no time for the degrees 4 and 6
+    assert chosen[1] == (1, 4) and chosen[-1] == (64, 4)
+    assert chosen[1:] == sorted(chosen[1:])
+
+
 def test_indicators_of_a_solve_without_a_comparison_are_no_estimate():
     problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), exact="exp(-20*(x - y)**2)")
     method = kp.AdaptiveLeastSquares(tolerance=1e-9, steps=2)

@@ -512,6 +512,16 @@ class Cells(Network):
             found.append(self.enrichment.coefficients.detach().double().cpu().flatten())
         return found
 
+    def whole_boxes(self, roots: Sequence[int]) -> Tree:
+        """The tree whose leaves are boxes that have not been halved.
+
+        Args:
+            roots: the numbers of boxes along each coordinate.
+        """
+        tree = replace(Tree.uniform(roots), around=self.layer.around)
+        return tree.divided(self.layer.regions.count)
+
+    @torch.no_grad()
     def restart(self, roots: Sequence[int], degree: int) -> None:
         """Replace the function by zero, on other cells and of another degree.
 
@@ -519,8 +529,7 @@ class Cells(Network):
             roots: the numbers of cells along each coordinate, none of which is halved.
             degree: the degree.
         """
-        layer = self.layer
-        tree = replace(Tree.uniform(roots), around=layer.around).divided(layer.regions.count)
+        layer, tree = self.layer, self.whole_boxes(roots)
         size = LocalPolynomials(degree, tree.dim).size
         layer.reset(
             tree, tree.boxes, layer.coefficients.new_zeros(len(tree), size, self.own_fields)

@@ -752,14 +752,21 @@ class CellSystem:
             own += [first + one for one in self._shared_blocks[cell]]
             blocks.append(np.array(own, dtype=np.int64))
         similar, work, heights = self._similar(equal), np.zeros(len(blocks)), list[int]()
-        for those in similar:
-            model = those[0][0][0]  # the cell whose rows are eliminated for all similar groups
-            rows = sum(one.row_count for one in self.terms[model])
-            rows += int(sizes[blocks[model][blocks[model] < first]].sum())
-            heights.append(rows + len(self._without_right(model)))
+        # The cells whose rows are eliminated for all similar groups; `_triangle` has the same keys.
+        models = [those[0][0][0] for those in similar]
+        owners: list[Any] = [
+            (own.term, self._size(model)) if own.term.is_alike else model
+            for model, (own, *_) in ((model, self.terms[model]) for model in models)
+        ]
+        number = Counter(owners)
+        for those, model, owner in zip(similar, models, owners, strict=True):
+            equation, *others = (one.row_count for one in self.terms[model])
+            rows = sum(others) + int(sizes[blocks[model][blocks[model] < first]].sum())
+            rows += len(self._without_right(model))
+            heights.append(equation + rows)
             cells = [cell for group, _ in those for cell in group]
             columns = self._columns + int(sizes[blocks[model][blocks[model] >= first]].sum())
-            work[cells] = 2 * heights[-1] * columns**2 / len(cells)
+            work[cells] = 2 * (equation / number[owner] + rows) * columns**2 / len(cells)
         tree = elimination_order(self.geometry.tree, blocks, sizes, work)
         starts, local, groups = np.cumsum(sizes) - sizes, set(tree.local), list[CellGroup]()
         for those, count in zip(similar, heights, strict=True):
@@ -813,9 +820,16 @@ class CellSystem:
             )
         ]
         number = Counter(keys)
+        # Cells of one size share the transformation of the equation's rows.
+        same = Counter(key[0] if isinstance(key, tuple) else key for key in number)
         columns = polynomials.size * len(fields) + counts @ members.numpy()
-        rows = growth * max((one.rows for one in self.groups), default=0)
-        work = 2 * rows * columns**2 / np.array([number[key] for key in keys])
+        of_equation = max((self.terms[one.model][0].row_count for one in self.groups), default=0)
+        others = max((one.rows for one in self.groups), default=0) - of_equation
+        rows = [
+            growth * (others + of_equation / same[key[0] if isinstance(key, tuple) else key])
+            for key in keys
+        ]
+        work = 2 * np.array(rows) * columns**2 / np.array([number[key] for key in keys])
         faces = Traces(polynomials, fields).sizes_on(geometry.traces)
         sizes = np.array([*faces, *counts], dtype=np.int64)
         blocks = [
