@@ -264,6 +264,20 @@ def test_fewer_first_cells_are_cut_anew_by_the_boundary():
     assert network.count == 2**3 - 1
 
 
+def test_fewer_first_cells_integrate_a_singular_source_anew():
+    problem = kp.Poisson(kp.Box(x=(0, 1), y=(0, 1)), source="abs(x - 0.31)**-0.5", boundary="0")
+    found = []
+    for many in (4, 2):
+        network = kp.Cells([2, 1], 4, many)
+        residuals = discretize(problem, network, SolveSettings(), 0).residuals()
+        stage = kp.AdaptiveLeastSquares().start(residuals, 0)
+        stage._first_system()
+        stage._restart((2, 2), 4)
+        found.append(stage._first_system().equation[0])
+    assert all(term.is_corrected for term in found)
+    assert torch.equal(*(term.right for term in found))
+
+
 def test_the_last_forecast_is_that_of_the_degree_that_is_solved_with(monkeypatch):
     """No degree leaves time for a comparison, and the first degree for the solve alone."""
     degrees, forecast = [], SolvePace.forecast

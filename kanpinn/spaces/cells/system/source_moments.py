@@ -219,11 +219,11 @@ class SourceMoments:
             boxes.
 
     Attributes:
-        known: for each cell that has been integrated, by degree, region, level and place, two
-            corrections of its moments, (2, L, e); None if the cell needs no correction. The first
-            correction is extrapolated to infinitely many halvings. The second correction serves to
-            estimate the error: it is the first correction plus the change of the correction by the
-            last halving.
+        known: for each cell that has been integrated, by degree, number of boxes of level 0 along
+            each coordinate, region, level and place, two corrections of its moments, (2, L, e);
+            None if the cell needs no correction. The first correction is extrapolated to infinitely
+            many halvings. The second correction serves to estimate the error: it is the first
+            correction plus the change of the correction by the last halving.
     """
 
     halvings: int = 6
@@ -272,7 +272,7 @@ class SourceMoments:
         """
         tree, cells = geometry.tree, term.at.cells
         names = torch.cat([tree.region[:, None], tree.level, tree.place], dim=1)[cells]
-        keys = [(term.polynomials.degree, *name) for name in names.tolist()]
+        keys = [(term.polynomials.degree, *tree.roots, *name) for name in names.tolist()]
         new = [place for place, key in enumerate(keys) if key not in self.known]
         if new:  # each rank integrates its share
             size, equations = term.polynomials.size, term.right.shape[2]
