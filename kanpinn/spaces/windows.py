@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from kanpinn._support.errors import InputError, integer, of_class
-from kanpinn.geometry import Box
 from kanpinn.jets import Jet, Linearised, coefficients_along, random_jets
 from kanpinn.networks.basis import Basis, BSplines
 from kanpinn.networks.constraints import choose_imposition, periodic_axes, refuse_unfit
@@ -510,7 +509,7 @@ class Windows(NetworkOfWindows[Separable]):
         if self.at_scattered_points:
             chosen = choose_imposition(problem, boundary, (), in_windows=True)
             return replace(chosen, follows=follows)
-        if dim > 2 and not (isinstance(domain, Box) and self.width[0] == dim):
+        if dim > 2 and not (domain.is_box and self.width[0] == dim):
             fitting = [dim, 64, self.width[-1]]
             raise InputError(
                 f"network.width must have a hidden layer here, such as {fitting}, got "

@@ -360,6 +360,7 @@ def test_the_first_choice_is_that_of_the_problem_s_traits():
         (Stated(cube, both, [kp.Dirichlet(cube.boundary)], ("u", "v")), Cells),
         (kp.Wave(ring.over(t=(0, 1)), exact="sin(x + t)"), kp.CellWindows),
         (kp.Heat(square, exact="exp(-t) * sin(x)"), kp.Windows),
+        (kp.Heat(kp.Box(x=(0, 1), y=(0, 1)).over(t=(0, 1)), exact="exp(-t) * x"), kp.Windows),
         (kp.Heat(kp.Box(x=(0, 1), y=(0, 1), z=(0, 1), t=(0, 1)), exact="exp(-t) * x"), kp.Windows),
         (with_interface(DISK), Cells),
         (kinked, Cells),  # which needs no input with a kink

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kanpinn._support.errors import InputError
-from kanpinn.geometry import Box, Domain, Planar
+from kanpinn.geometry import Domain, Planar
 from kanpinn.geometry.sampling import Collocation, sample
 from kanpinn.jets import Channels, Linearised, coefficients_along, find_channels, zero_jet
 from kanpinn.networks import KAN, Beside, Network
@@ -120,7 +120,7 @@ class Traits:
         unknowns, names = problem.unknowns, problem.fields
         self.dim, self.fields = domain.dim, len(names)
         self.inputs = input_counts(problem, known)[0]
-        self.boxed = isinstance(domain, Box) and known is None
+        self.boxed = domain.is_box and known is None
         self.widths = domain.bounds[1] - domain.bounds[0]
         self.energetic = type(problem).energy is not Problem.energy and not unknowns
         self.observed = any(c.measurements for c in conditions)
@@ -130,7 +130,7 @@ class Traits:
         self.sampler = "sobol" if uneven or self.dim > 3 else "gauss"
         kinks = [piece for condition in conditions for piece in condition.kinks]
         evolves = known is None and _is_evolution(problem)
-        most = 4 if isinstance(domain, Box) and not unknowns else 2
+        most = 4 if domain.is_box and not unknowns else 2
         self.marches = evolves and self.dim <= most and not any(self.unknown)
         self.marches_in_cells = evolves and self.dim == 3 and not (kinks or unknowns)
         cut = isinstance(domain, Planar) or (self.dim == 3 and domain.time_name is None)
