@@ -150,7 +150,8 @@ class Points:
             bounds: the lower and the upper corner of the domain's bounding box, (d,) each.
         """
         low, high = bounds
-        step = 1e-11 * float((high - low).max()) * self.outward
+        size, place = float((high - low).max()), float(torch.maximum(low.abs(), high.abs()).max())
+        step = max(1e-13 * size, 1e-14 * place) * self.outward
         coords = torch.stack([self.coords - step, self.coords + step], dim=1).flatten(0, 1)
         return Points(coords, self.names, self.outward.repeat_interleave(2, dim=0))
 

@@ -110,8 +110,15 @@ class BoundaryValueProblem(ABC):
 
         The function maps n points to inputs (n, q) in [-1, 1], and the list of the network's layer
         widths then starts with q. With None the inputs are the coordinates, scaled to [-1, 1].
+
+        By default they are the coordinates, but on a line with interfaces the coordinate and the
+        distance from each interface, so that the network has kinks there.
         """
-        return None
+        kinks = {piece for condition in self.conditions() for piece in condition.kinks}
+        if self.domain.dim > 1 or not kinks:
+            return None
+        places = sorted(float(piece.quadrature(1)[0].coords) for piece in kinks)
+        return functools.partial(_distances, self.domain, places)
 
     def cells(self) -> Sequence[Domain]:
         """Return domains whose union is the domain, without overlaps.
@@ -345,3 +352,16 @@ def parameter_of(problem: BoundaryValueProblem, name: str) -> float:
             f"are {there}"
         )
     return float(numbers[name])
+
+
+def _distances(line: Domain, places: Sequence[float], p: Points) -> Tensor:
+    """The coordinate of n points and their distances from some places, in [-1, 1], (n, 1 + places).
+
+    Args:
+        line: the domain of one coordinate.
+        places: the coordinates of the places.
+        p: the points.
+    """
+    low, high = (end.to(p.coords) for end in line.bounds)
+    apart = (p.coords - p.coords.new_tensor(places)).abs() / (high - low)
+    return 2 * torch.cat([(p.coords - low) / (high - low), apart], dim=1) - 1

@@ -737,17 +737,18 @@ class Interface(Condition):
     The interface is the boundary of a part of the domain, and the normal n points out of this part.
     The condition does not hold where the part's boundary lies on the boundary of the domain.
     The surrogate has to have a kink at the interface: give the network the distance |φ(x)| from the
-    interface as a further input, by `Problem.inputs`. Networks in cells (`Cells`) need no such
-    input and ignore it, because the interface divides the cells; in space the interface must then
-    consist of spheres and faces of boxes. In the energy form the condition with flux = 0 is natural
-    and need not be listed.
+    interface as a further input, by `Problem.inputs`; on a line this is done by default. Networks
+    in cells (`Cells`) need no such input and ignore it, because the interface divides the cells; in
+    space the interface must then consist of spheres and faces of boxes. In the energy form the
+    condition with flux = 0 is natural and need not be listed.
 
     Args:
         domain: the whole domain.
         on: the boundary of the part of the domain, or some pieces of this boundary.
         coefficient: the coefficient a of F = a ∇u: a number, a formula or a function of points; the
             values on the two sides of the interface may differ. None if `law` is given.
-        flux: a number, a formula or a function of points, such as a heat source on the interface.
+        flux: a number, a formula or a function of points, such as minus the power per area of a
+            heat source on the interface for F = a ∇u.
         law: the flux F as a function (p, u, …), whose divergence `div` computes; F may jump at the
             interface. None for F = a ∇u.
 

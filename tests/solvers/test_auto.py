@@ -380,6 +380,24 @@ def test_waves_are_solved_by_cells():
     assert solution.log[0].startswith("Cells with")
 
 
+def test_a_wall_of_two_layers_is_solved_with_nothing_chosen():
+    """-(k u')' = 1 with k = 100 and 1: u' = (c - x) / k, and u = 0 at both ends gives c."""
+    line, a, k = kp.Box(x=(0, 1)), 0.3, lambda p: torch.where(p.x < 0.3, 100.0, 1.0)
+    c = (a**2 / 200 + (1 - a**2) / 2) / (a / 100 + 1 - a)
+
+    def exact(p):
+        left = lambda x: (c * x - x**2 / 2) / 100  # noqa: E731
+        right = lambda x: c * x - x**2 / 2  # noqa: E731
+        beyond = right(p.x) - right(a) + left(a)
+        return torch.where(p.x < a, left(p.x), beyond)
+
+    interface = kp.Interface(line, kp.Box(x=(0, a)).boundary["x_max"], k)
+    conditions = [kp.Dirichlet(line.boundary), interface]
+    wall = Stated(line, lambda p, u: -k(p) * kp.laplacian(u) - 1, conditions, exact=exact)
+    solution = kp.solve(wall, tolerance=1e-9)
+    assert solution.success and error_of(solution) < 1e-11
+
+
 def with_interface(interface, **values):
     """Laplace's equation with a coefficient of 10 on one side of an interface."""
 
