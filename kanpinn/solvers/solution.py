@@ -693,7 +693,7 @@ class Solution(Solved):
             rules = rules or [over.quadrature(nodes)]
         else:
             if cells is not None and over in (None, domain):
-                rules = cells.inside(finer=finer)
+                rules = cells.finer if finer else cells.coarser
             rules = rules or domain_rule(over or domain, nodes, draws=2**16 if finer else 2**15)
         found = []
         for p, weights in rules:

@@ -63,11 +63,11 @@ def function(expressions: Sequence[Any], names: Sequence[str]) -> tuple[Any, Any
     return of_coords, of_points
 
 
-def within(domain: Any) -> Array:
-    """Return random points in a domain, (n, d)."""
+def within(domain: Any, most: int = POINTS) -> Array:
+    """Return at most `most` random points in a domain, (n, d)."""
     low, high = (one.numpy() for one in domain.bounds)
     found = low + (high - low) * np.random.default_rng(0).random((8 * POINTS, len(low)))
-    return found[domain.contains(torch.from_numpy(found)).numpy()][:POINTS]
+    return found[domain.contains(torch.from_numpy(found)).numpy()][:most]
 
 
 def known(domain: Any, exact: Callable[[Array], Array]) -> Callable[[bool], Truth]:

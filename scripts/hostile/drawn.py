@@ -445,7 +445,9 @@ class Reference:
     def of(cls, problem: Any, smoke: bool = False) -> "Reference":
         """Solve on a mesh and on a finer one; in a smoke run on coarse ones."""
         shape, plane = problem.shape, problem.domain.dim == 2
-        element = skfem.ElementTriP4() if plane else skfem.ElementHex2()
+        element = skfem.ElementHex2()
+        if plane:
+            element = skfem.ElementTriP2() if smoke else skfem.ElementTriP4()
         levels = (4 if smoke else 36) if plane else 0
         mesh = shape.mesh(1 if smoke else 2 if shape.circles else 3, levels)
         coarse, first, _ = solve_weakly(problem, mesh, element)

@@ -19,7 +19,7 @@ import sympy
 import torch
 from classes.meshes import heat as moving_source
 from classes.periods import periodic, porous
-from classes.task import Array, Operator, Task, Truth, function, within
+from classes.task import POINTS, Array, Operator, Task, Truth, function, within
 from common.elements import relative
 from common.script import Verdict, verdict
 from hostile.drawn import FOUND, faults
@@ -41,8 +41,8 @@ def walls(domain: Domain) -> Any:
 def truth_of(domain: Domain, values: Callable[[Array], Array], known_to: float = 0.0) -> Any:
     """Return the truth at random points in space and time."""
 
-    def truth(_: bool) -> Truth:
-        coords = within(domain)
+    def truth(smoke: bool) -> Truth:
+        coords = within(domain, 20 if smoke else POINTS)
         return Truth(coords, values(coords), known_to)
 
     return truth

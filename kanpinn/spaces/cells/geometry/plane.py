@@ -324,7 +324,7 @@ class CellCutter:
             values = tree.boxes[:, :, axis].flatten().unique()
             kept = torch.cat([torch.tensor([True]), values.diff() > same])
             lines.append(low[axis] + (values[kept] + 1) * half[axis])
-        found: list[tuple[Tensor, ...]] = []
+        cuts: list[Tensor] = []
         meets: list[list[Tensor]] = [[], []]
         for number, curve in enumerate(curves):
             parts = _crossings(curve, breaks[number], lines)
@@ -332,12 +332,17 @@ class CellCutter:
                 meets[axis].append(curve.at(torch.cat([parts[axis], breaks[number]])))
             ts = torch.cat([*parts, breaks[number]]).unique()
             tiny = 1e-12  # shorter parameter intervals are rounding errors
-            ts = ts[torch.cat([torch.tensor([True]), ts.diff() > tiny])]
-            middle = curve.points_at((ts[1:] + ts[:-1]) / 2)
-            region = torch.full((len(middle),), self.region)
-            local = in_trees(self.domain, middle.coords)
-            widths = tree.widths[tree.locate(local, region)]
-            cells = tree.locate(local - self.sliver * middle.outward * widths, region)
+            cuts.append(ts[torch.cat([torch.tensor([True]), ts.diff() > tiny])])
+        middle = Points.cat(
+            [one.points_at((ts[1:] + ts[:-1]) / 2) for one, ts in zip(curves, cuts, strict=True)]
+        )
+        region = torch.full((len(middle),), self.region)
+        local = in_trees(self.domain, middle.coords)
+        widths = tree.widths[tree.locate(local, region)]
+        inner = tree.locate(local - self.sliver * middle.outward * widths, region)
+        found: list[tuple[Tensor, ...]] = []
+        owners = inner.split([len(ts) - 1 for ts in cuts])
+        for number, (curve, ts, cells) in enumerate(zip(curves, cuts, owners, strict=True)):
             # An arc is not divided where it crosses only lines of other cells.
             starts = torch.isin(ts[1:-1], breaks[number]) | (cells[1:] != cells[:-1])
             at = torch.cat([torch.tensor([True]), starts]).nonzero()[:, 0]
@@ -571,20 +576,18 @@ def _divided(corners: Tensor, points: Tensor, axis: int) -> tuple[Tensor, Tensor
     at, low, high = corners[:, 0, axis], corners[:, 0, 1 - axis], corners[:, 1, 1 - axis]
     gap = torch.maximum(near * (high - low), rounding * corners.abs().amax(dim=(1, 2)))
     points = points[points[:, axis].argsort()]
-    first = torch.searchsorted(points[:, axis].contiguous(), at - gap).tolist()
-    last = torch.searchsorted(points[:, axis].contiguous(), at + gap).tolist()
-    number, lows, highs = [], [], []
-    for face, (i, j) in enumerate(zip(first, last, strict=True)):
-        along = points[i:j, 1 - axis]
-        inner = along[(along > low[face] + gap[face]) & (along < high[face] - gap[face])]
-        ends = torch.cat([low[face : face + 1], inner.sort().values, high[face : face + 1]])
-        wide = ends.diff() > gap[face]
-        lows.append(ends[:-1][wide])
-        highs.append(ends[1:][wide])
-        number.append(torch.full((int(wide.sum()),), face))
-    if not number:
-        return torch.zeros(0, dtype=torch.long), at, at
-    return torch.cat(number), torch.cat(lows), torch.cat(highs)
+    first = torch.searchsorted(points[:, axis].contiguous(), at - gap)
+    counts = torch.searchsorted(points[:, axis].contiguous(), at + gap) - first
+    face = torch.arange(len(at)).repeat_interleave(counts)
+    along = points[torch.arange(len(face)) + (first - counts.cumsum(0) + counts)[face], 1 - axis]
+    inner = (along > low[face] + gap[face]) & (along < high[face] - gap[face])
+    faces = torch.cat([torch.arange(len(at)).repeat(2), face[inner]])
+    ends = torch.cat([low, high, along[inner]])
+    order = ends.argsort()
+    order = order[faces[order].argsort(stable=True)]
+    faces, ends = faces[order], ends[order]
+    parts = (faces[1:] == faces[:-1]) & (ends.diff() > gap[faces[1:]])
+    return faces[1:][parts], ends[:-1][parts], ends[1:][parts]
 
 
 def bends(domain: Planar) -> tuple[Tensor, Tensor]:
