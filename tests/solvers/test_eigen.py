@@ -619,6 +619,28 @@ def test_errors_of_a_krylov_space_grow_with_the_condition_of_an_eigenvalue():
     assert max(ratios) < 2
 
 
+def test_the_tones_of_a_rod_of_two_materials_need_no_choice():
+    """-(k u')' = λ u, with k = 9 on (0, 0.4) and 1 beyond, and w = √λ."""
+
+    def mismatch(w):
+        left, right = 0.4 * w / 3, 0.6 * w
+        return 3 * math.cos(left) * math.sin(right) + math.sin(left) * math.cos(right)
+
+    def k(p):
+        return torch.where(p.x < 0.4, 9.0, 1.0)
+
+    line = kp.Box(x=(0, 1))
+    exact = scipy.optimize.brentq(mismatch, 4, 6) ** 2
+    interface = kp.Interface(line, kp.Box(x=(0, 0.4)).boundary["x_max"], k)
+    rod = with_exact(
+        Interval,
+        [exact],
+        operator=lambda _, p, u: -k(p) * kp.laplacian(u),
+        conditions=lambda _: [kp.Dirichlet(line.boundary), interface],
+    )
+    assert float(kp.eigen(rod(), count=1).values[0].real) == pytest.approx(exact, rel=1e-9)
+
+
 def test_a_mode_that_a_boundary_attracts_is_not_missed():
     strength = 100.0
 

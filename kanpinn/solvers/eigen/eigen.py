@@ -1065,11 +1065,14 @@ def eigen(
 def default_eigen_network(problem: EigenProblem) -> Network:
     """Return the default network of `eigen`: cells for up to three coordinates, else a KAN.
 
-    For problems with known singular functions (`enrichment`) and for periodic problems, which cells
-    cannot solve, the network is a KAN as well.
+    The network is a KAN as well for problems that cells cannot solve: with known singular functions
+    (`enrichment`), periodic ones, and those with `inputs`, as on a line with interfaces. In the
+    plane and in space cells ignore inputs that have kinks at interfaces.
     """
-    dim, periodic = problem.domain.dim, any(one.tied for one in problem.conditions())
-    if dim > 3 or periodic or problem.enrichment():
+    dim, conditions = problem.domain.dim, problem.conditions()
+    periodic, kinks = (any(getattr(one, key) for one in conditions) for key in ("tied", "kinks"))
+    chosen = problem.inputs() is not None and (dim == 1 or not kinks)
+    if dim > 3 or periodic or chosen or problem.enrichment():
         return KAN(hidden=[64], degree=9, grid=[4, 8])
     return Cells(degree=10 if dim < 3 else 6, cells=2)
 
