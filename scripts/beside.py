@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, product
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -46,8 +46,8 @@ from classes.task import Array, Task, Truth
 from common import script
 from common.elements import relative
 from common.pieces import Pieces
-from hostile.drawn import FOUND
 from hostile.eigenvalues import Drawn as Spectrum
+from hostile.judging import FOUND, by_processor
 from hostile.sections import forked, prepare
 from march_peers import seconds_to
 from matplotlib.figure import Figure
@@ -105,9 +105,7 @@ NONE = {"setting": "", "seconds": 0.0, "error": math.inf}  # of a solve that fai
 
 def by_kanpinn(task: Task, truth: Truth, budget: float, tolerance: float) -> dict[str, Any]:
     """Solve with nothing chosen."""
-    # Budgets are in seconds of the processor, by a clock that never shows the same time twice.
-    clock, ticks = time.process_time, count(1)
-    time.perf_counter = lambda: clock() + 1e-9 * next(ticks)
+    by_processor()
     begun = time.process_time()
     if isinstance(task.problem, Spectrum):
         skipped, sought = task.problem.skipped, task.problem.sought  # type: ignore[attr-defined]

@@ -21,6 +21,8 @@ chosen. Finite elements on meshes that are graded to all corners know their solu
 with nothing chosen, also near a real or complex number.
 `evolutions`: random evolutions of twenty kinds, in one and two dimensions, with known solutions,
 some with data that contradict each other, are solved with nothing chosen.
+`nonlinear`: random problems of twenty kinds with known solutions, with layers, several solutions or
+coefficients that vanish, are solved with nothing chosen.
 `budgets`: problems of fifteen kinds, with nothing chosen or with given networks, get random budgets
 from 2 to 60 s: nothing may exceed its budget by both 20 % and 5 s. Budgets are seconds of the
 processor here.
@@ -31,7 +33,7 @@ the truth in 90 to 99%, and be as wide as the Cramér–Rao bound.
 How: a section that has been measured by the same sources of kanpinn, with the same options, is not
 measured again. trust_files.py does the same for what kanpinn says of files.
 
-How long: some seven hours on one core; --only SECTION ... measures some of the sections; --smoke:
+How long: some eight hours on one core; --only SECTION ... measures some of the sections; --smoke:
 a minute of the processor.
 
 Writes to --output: trust.json, failures.md, and tables of the solves.
@@ -46,6 +48,7 @@ from hostile.bounds import figures as bounded
 from hostile.drawn import figures as drawn
 from hostile.eigenvalues import figures as of_eigenvalues
 from hostile.evolutions import figures as of_evolutions
+from hostile.nonlinear import figures as of_nonlinear
 from hostile.numbers import figures as numbered
 from hostile.sections import Section, measure
 
@@ -85,6 +88,13 @@ SECTIONS = {
         {
             "evolutions": (40, 1, "random evolutions in one and two dimensions"),
             "evolution_budget": (15, 2, "seconds of each search"),
+        },
+    ),
+    "nonlinear": Section(
+        of_nonlinear,
+        {
+            "nonlinear": (40, 1, "random nonlinear problems"),
+            "nonlinear_budget": (15, 1, "seconds of each solve"),
         },
     ),
     "budgets": Section(budgets.figures, {"budgets": (100, 1, "random tasks with random budgets")}),

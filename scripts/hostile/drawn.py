@@ -5,14 +5,12 @@ import json
 import logging
 import math
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from random import Random
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -20,8 +18,8 @@ import shapely
 import skfem
 import torch
 from common.elements import bent, elasticity, relative
-from common.script import Verdict, verdict
-from hostile.sections import forked
+from common.script import Verdict
+from hostile import judging
 from scipy.sparse import block_array, coo_array
 from scipy.sparse.linalg import spsolve
 from skfem.helpers import dot, grad
@@ -34,7 +32,6 @@ from kanpinn.jets import Jet
 Array = np.ndarray
 Pair = tuple[float, float]
 logging.getLogger("skfem").setLevel(logging.ERROR)
-FOUND = "found: "  # what a fork prints before its figures
 
 
 @dataclass(frozen=True)
@@ -480,88 +477,49 @@ def drawn(kind: str, seed: int) -> Any:
     return Conductor(draw) if kind == "conductor" else Body(draw, kind == "solid")
 
 
-def judge(kind: str, seed: int, budget: float, smoke: bool = False) -> int:
-    """Solve a problem, print what was found as JSON, and return an exit code."""
-    try:
-        problem = drawn(kind, seed)
-        reference = Reference.of(problem, smoke)
-        least, most = (2, 3) if kind == "solid" else (3, 6)
-        tolerance = 10 ** -Random(seed).uniform(least, most)
-        clocks = time.process_time(), time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            solution = kp.solve(problem, tolerance=tolerance, budget=budget)
-            spent = time.process_time() - clocks[0], time.perf_counter() - clocks[1]
-            values = solution(torch.from_numpy(reference.coords)).numpy()
-            mean = solution.integral()
-        true = reference.weights @ reference.values
-        row = {
-            "name": f"{seed}: {problem.words}",
-            "status": solution.status,
-            "tolerance": tolerance,
-            "known_to": reference.error,
-            "true": reference.relative(values),
-            "estimate": solution.estimated_error,
-            "mean_true": float(abs(mean.value.numpy() - true).max()),
-            # In space the error of a number takes a further solve.
-            "mean_estimate": float(mean.error.max()) if problem.domain.dim == 2 else 0.0,
-            "seconds": min(spent),
-        }
-        print(FOUND + json.dumps(row))
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
-
-
-def faults(row: dict[str, Any], budget: float) -> list[str]:
-    """Return what is wrong with what a solve says."""
-    if "traceback" in row:
-        return ["traceback"]
-    true, estimate = max(0.0, row["true"] - row["known_to"]), row["estimate"]
-    found = {
-        "too low": estimate is not None and not true <= 3 * estimate,
-        "wrongly converged": row["status"].startswith("converged")
-        and not true <= 3 * row["tolerance"],
-        "overrun": row["seconds"] > max(1.2 * budget, budget + 5),
+def solved(kind: str, seed: int, budget: float, smoke: bool) -> judging.Row:
+    """Solve a problem, and return its row."""
+    problem = drawn(kind, seed)
+    reference = Reference.of(problem, smoke)
+    least, most = (2, 3) if kind == "solid" else (3, 6)
+    tolerance = 10 ** -Random(seed).uniform(least, most)
+    clocks = time.process_time(), time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        solution = kp.solve(problem, tolerance=tolerance, budget=budget)
+        spent = time.process_time() - clocks[0], time.perf_counter() - clocks[1]
+        values = solution(torch.from_numpy(reference.coords)).numpy()
+        mean = solution.integral()
+    true, estimate = reference.relative(values), solution.estimated_error
+    integral = reference.weights @ reference.values
+    # In space the error of a number takes a further solve.
+    known = estimate is not None and problem.domain.dim == 2
+    error = float(mean.error.max()) if known else None
+    return {
+        "name": f"{seed}: {problem.words}",
+        "status": solution.status,
+        "tolerance": tolerance,
+        "known_to": reference.error,
+        "true": true,
+        "estimate": estimate,
+        "ratio": judging.ratio(true, reference.error, estimate),
+        "of_mean": judging.ratio(float(abs(mean.value.numpy() - integral).max()), 0.0, error),
+        "seconds": min(spent),
     }
-    return [fault for fault, is_so in found.items() if is_so]
 
 
 def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
     """Solve random problems, and compare with finite elements."""
     first, budget = 1000 * options.seed, float(options.drawn_budget)
     counts = {"conductor": options.drawn, "body": options.drawn, "solid": -(-options.drawn // 8)}
-    rows: list[dict[str, Any]] = []
     chosen = [(kind, first + i) for kind, n in counts.items() for i in range(n)]
     if options.smoke:  # an L with rollers; a solve with a round hole or in space takes longer
         chosen = [("conductor", 0), ("body", 6)]
         for kind in ("body", "solid"):
             Reference.of(drawn(kind, 0), smoke=True)
-    for kind, seed in chosen:
-        done = forked(partial(judge, kind, seed, budget, options.smoke), 20 * budget + 200)
-        *_, last = done.said.strip().splitlines() or ["killed"]
-        row = {"name": f"{kind} {seed}", "status": "", "traceback": done.said[-2000:]}
-        if last.startswith(FOUND):
-            row = json.loads(last.removeprefix(FOUND))
-        rows.append(row | {"faults": faults(row, budget)})
-        failures += [f"{row['name']}: {fault}; {row}" for fault in rows[-1]["faults"]]
-        print(f"{kind} {json.dumps(rows[-1])}", flush=True)
+    solves = {f"{k} {n}": partial(solved, k, n, budget, options.smoke) for k, n in chosen}
+    rows = judging.judged(solves, budget, failures)
     (options.output / "drawn.json").write_text(json.dumps(rows, indent=1), "utf-8")
-    known = [row for row in rows if row.get("estimate")]
-    converged = [row for row in rows if row["status"].startswith("converged")]
-    found = {
-        "drawn: converged": verdict(len(converged), f"of {len(rows)}"),
-        "drawn: without an estimate": verdict(len(rows) - len(known), f"of {len(rows)}"),
-    }
-    for fault in ("too low", "wrongly converged", "traceback", "overrun"):
-        count = sum(fault in row["faults"] for row in rows)
-        found[f"drawn: {fault}"] = verdict(count, "0", not count)
-    for what, true, estimate in (
-        ("errors", "true", "estimate"),
-        ("means", "mean_true", "mean_estimate"),
-    ):
-        ratios = [row[true] / row[estimate] for row in known if row[estimate]] or [math.nan]
-        words = f"median {median(ratios):.2g}, most {max(ratios):.2g}"
-        found[f"drawn: true over estimated {what}"] = verdict(words, "reported")
-    return found
+    means = [row["of_mean"] for row in rows if row.get("of_mean") is not None]
+    more = {"drawn: true over estimated means": judging.spread(means)}
+    return judging.summary("drawn", rows) | more

@@ -1,16 +1,13 @@
 """Random eigenvalue problems, and what theory or Chebyshev collocation knows of their spectra."""
 
 import argparse
-import json
 import math
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise, product
 from random import Random
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -18,8 +15,8 @@ import scipy.linalg
 import scipy.optimize
 import scipy.special
 import torch
-from common.script import Verdict, verdict
-from hostile.sections import forked
+from common.script import Verdict
+from hostile import judging
 from numpy.polynomial import chebyshev
 
 import kanpinn as kp
@@ -27,7 +24,6 @@ from kanpinn.geometry import Domain
 from kanpinn.solvers.eigen.spectrum import paired
 
 PI = math.pi
-FOUND = "found: "  # what a fork prints before its figures
 L_DIRICHLET = (9.6397238440219, 15.197251926454, 2 * PI**2, 29.5214811141506, 31.9126359571263)
 L_MAXWELL = (1.47562182, 3.53403137, PI**2, PI**2, 11.3894794)  # Dauge (2004)
 
@@ -641,57 +637,39 @@ def drawn(seed: int) -> tuple[Drawn, dict[str, Any], Any]:
     return problem, options, known[order <= last + 1e-9 * (1 + abs(last))]
 
 
-def judge(seed: int, budget: float, smoke: bool = False) -> int:
-    """Solve a problem, print what was found as JSON, and return an exit code."""
-    try:
-        problem, options, asked = drawn(seed)
-        if smoke:
-            options, budget = {"count": 1, "tolerance": 0.3}, 0.2
-        clocks = time.process_time(), time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            solution = kp.eigen(problem, budget=budget, **options)
-        seconds = min(time.process_time() - clocks[0], time.perf_counter() - clocks[1])
-        values = solution.values.to(torch.complex128)
-        exact = paired(values, torch.tensor(asked)) if len(values) else values
-        scale = max(1e-3, float(np.abs(asked).max()))
-        sizes = torch.where(exact.abs() > 1e-6 * scale, exact.abs(), scale).real
-        true, known_to = (values - exact).abs() / sizes, 2e-9
-        row = {
-            "name": f"{seed}: {problem.words}",
-            **options,
-            "near": str(options.get("near")),
-            "status": solution.status,
-            "found": len(values),
-            "true": max(true.tolist(), default=math.inf),
-            "estimate": None,
-            "ratio": None,
-            "values": [str(complex(v)) for v in values.tolist()],
-            "asked": [str(complex(v)) for v in asked],
-            "seconds": seconds,
-        }
-        if solution.estimates is not None and len(values):
-            estimates = solution.estimates / sizes
-            row["estimate"] = float(estimates.max())
-            row["ratio"] = float(((true - known_to).clamp_min(0) / estimates).max())
-        print(FOUND + json.dumps(row))
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
-
-
-def faults(row: dict[str, Any], budget: float) -> list[str]:
-    """Return what is wrong with what a search says."""
-    if "traceback" in row:
-        return ["traceback"]
-    good = row["status"].startswith("converged")
-    found = {
-        "too low": row["ratio"] is not None and row["ratio"] > 3,
-        "wrongly converged": good and not row["true"] <= max(3 * row["tolerance"], 2e-9),
-        "overrun": row["seconds"] > max(1.2 * budget, budget + 5),
+def solved(seed: int, budget: float, smoke: bool) -> judging.Row:
+    """Search for eigenvalues, and return the row of the search."""
+    problem, options, asked = drawn(seed)
+    if smoke:
+        options, budget = {"count": 1, "tolerance": 0.3}, 0.2
+    clocks = time.process_time(), time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        solution = kp.eigen(problem, budget=budget, **options)
+    seconds = min(time.process_time() - clocks[0], time.perf_counter() - clocks[1])
+    values = solution.values.to(torch.complex128)
+    exact = paired(values, torch.tensor(asked)) if len(values) else values
+    scale = max(1e-3, float(np.abs(asked).max()))
+    sizes = torch.where(exact.abs() > 1e-6 * scale, exact.abs(), scale).real
+    true, known_to = ((values - exact).abs() / sizes).tolist(), 2e-9
+    estimates: list[float | None] = [None] * len(true)
+    if solution.estimates is not None:
+        estimates = (solution.estimates / sizes).tolist()
+    ratios = (judging.ratio(t, known_to, e) for t, e in zip(true, estimates, strict=True))
+    return {
+        "name": f"{seed}: {problem.words}",
+        **options,
+        "near": str(options.get("near")),
+        "status": solution.status,
+        "found": len(values),
+        "known_to": known_to,
+        "true": max(true, default=math.inf),
+        "estimate": max((one for one in estimates if one is not None), default=None),
+        "ratio": max((one for one in ratios if one is not None), default=None),
+        "values": [str(complex(v)) for v in values.tolist()],
+        "asked": [str(complex(v)) for v in asked],
+        "seconds": seconds,
     }
-    return [fault for fault, is_so in found.items() if is_so]
 
 
 def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
@@ -701,22 +679,6 @@ def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdi
         for seed in range(len(KINDS)):
             drawn(seed)
         first = KINDS.index(plate)
-    rows: list[dict[str, Any]] = []
-    for seed in range(first, first + options.eigenvalues):
-        done = forked(partial(judge, seed, budget, options.smoke), 20 * budget + 200)
-        *_, last = done.said.strip().splitlines() or ["killed"]
-        row = {"name": f"{seed}", "status": "", "traceback": done.said[-2000:]}
-        if last.startswith(FOUND):
-            row = json.loads(last.removeprefix(FOUND))
-        rows.append(row | {"faults": faults(row, budget)})
-        failures += [f"{row['name']}: {fault}; {row}" for fault in rows[-1]["faults"]]
-        print(json.dumps(rows[-1]), flush=True)
-    converged = [row for row in rows if row["status"].startswith("converged")]
-    found = {"eigenvalues: converged": verdict(len(converged), f"of {len(rows)}")}
-    for fault in ("too low", "wrongly converged", "traceback", "overrun"):
-        count = sum(fault in row["faults"] for row in rows)
-        found[f"eigenvalues: {fault}"] = verdict(count, "0", not count)
-    ratios = [row["ratio"] for row in rows if row.get("ratio") is not None] or [math.nan]
-    words = f"median {median(ratios):.2g}, most {max(ratios):.2g}"
-    found["eigenvalues: true over estimated errors"] = verdict(words, "reported")
-    return found
+    seeds = range(first, first + options.eigenvalues)
+    solves = {f"{seed}": partial(solved, seed, budget, options.smoke) for seed in seeds}
+    return judging.summary("eigenvalues", judging.judged(solves, budget, failures))

@@ -1,16 +1,10 @@
 """Random evolutions with known solutions, in one and two dimensions, solved with nothing chosen."""
 
 import argparse
-import json
 import math
-import time
-import traceback
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
 from random import Random
-from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,11 +14,9 @@ import torch
 from classes.meshes import heat as moving_source
 from classes.periods import periodic, porous
 from classes.task import POINTS, Array, Operator, Task, Truth, function, within
-from common.elements import relative
-from common.script import Verdict, verdict
-from hostile.drawn import FOUND, faults
+from common.script import Verdict
+from hostile import judging
 from hostile.ill_posed import Drawn
-from hostile.sections import forked
 from scipy.special import erfc, erfcx
 
 import kanpinn as kp
@@ -426,63 +418,17 @@ def drawn(seed: int) -> Task:
     return KINDS[seed % len(KINDS)](Random(f"evolution {seed}"))
 
 
-def judge(seed: int, budget: float, smoke: bool = False) -> int:
-    """Solve a problem, print what was found as JSON, and return an exit code."""
-    try:
-        task, tolerance = drawn(seed), 10 ** -Random(seed).uniform(2, 8)
-        truth = task.truth(smoke)
-        # Budgets are in seconds of the processor, by a clock that never shows the same time twice.
-        clock, ticks = time.process_time, count(1)
-        time.perf_counter = lambda: clock() + 1e-9 * next(ticks)
-        begun = clock()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            solution = kp.solve(task.problem, tolerance=tolerance, budget=budget)
-            seconds = clock() - begun
-            values = solution(torch.from_numpy(truth.coords)).detach().numpy()
-        row = {
-            "name": f"{seed}: {task.words}",
-            "status": solution.status,
-            "tolerance": tolerance,
-            "known_to": truth.known_to,
-            "true": relative(values - truth.values, truth.values, np.ones(len(values))),
-            "estimate": solution.estimated_error,
-            "seconds": seconds,
-            "log": solution.log,
-        }
-        print(FOUND + json.dumps(row))
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
-
-
 def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdict]:
     """Solve random evolutions, and compare with their known solutions."""
     first, budget = 1000 * options.seed, float(options.evolution_budget)
     if options.smoke:  # a problem of each kind, one with hot sides (seed 74), and a solve
         for seed in (*range(len(KINDS)), 74):
             drawn(seed).truth(True)
-    rows: list[dict[str, Any]] = []
-    for seed in range(first, first + options.evolutions):
-        done = forked(partial(judge, seed, budget, options.smoke), 20 * budget + 200)
-        *_, last = done.said.strip().splitlines() or ["killed"]
-        row = {"name": f"{seed}", "status": "", "traceback": done.said[-2000:]}
-        if last.startswith(FOUND):
-            row = json.loads(last.removeprefix(FOUND))
-        found = faults(row, budget) + ["failed"] * row["status"].startswith("failed")
-        rows.append(row | {"faults": found})
-        failures += [f"{row['name']}: {fault}; {row}" for fault in found]
-        print(json.dumps(rows[-1]), flush=True)
-    known = [row for row in rows if row.get("estimate")]
-    converged = [row for row in rows if row["status"].startswith("converged")]
-    counts = {
-        "evolutions: converged": verdict(len(converged), f"of {len(rows)}"),
-        "evolutions: without an estimate": verdict(len(rows) - len(known), f"of {len(rows)}"),
-    }
-    for fault in ("too low", "wrongly converged", "failed", "traceback", "overrun"):
-        count_of = sum(fault in row["faults"] for row in rows)
-        counts[f"evolutions: {fault}"] = verdict(count_of, "0", not count_of)
-    ratios = [row["true"] / row["estimate"] for row in known] or [math.nan]
-    words = f"median {median(ratios):.2g}, most {max(ratios):.2g}"
-    return counts | {"evolutions: true over estimated errors": verdict(words, "reported")}
+
+    def solve(seed: int) -> judging.Row:
+        tolerance = 10 ** -Random(seed).uniform(2, 8)
+        return judging.solved(drawn(seed), f"{seed}", tolerance, budget, options.smoke)
+
+    seeds = range(first, first + options.evolutions)
+    rows = judging.judged({f"{seed}": partial(solve, seed) for seed in seeds}, budget, failures)
+    return judging.summary("evolutions", rows)
