@@ -10,16 +10,17 @@ Start = Callable[[Tensor], Tensor]  # points (n, d) in [-1, 1]^d → values of m
 
 
 def other_starts(dim: int, fields: int) -> Iterator[Start]:
-    """Yield three smooth random initial functions, with values around 1, around 0 and around -1.
+    """Yield the function 1 + |x|²/2, and smooth random functions around 1, around 0 and around -1.
 
-    They are starts of Newton's method. The function around 1 is positive, for equations such as
-    Δu = log u. The gradients of the functions do not vanish in whole regions, for equations such as
-    ∇·(|∇u|² ∇u) = f.
+    They are starts of Newton's method. The first function is convex, for the Monge–Ampère equation.
+    The functions around 1 are positive, for equations such as Δu = log u. The gradients of all
+    functions do not vanish in whole regions, for equations such as ∇·(|∇u|² ∇u) = f.
 
     Args:
         dim: the number of coordinates d.
         fields: the number of fields m.
     """
+    yield lambda x: (1 + x.square().sum(dim=1, keepdim=True) / 2).expand(-1, fields)
     waves = 4
     generator = torch.Generator().manual_seed(0)
     for offset in (1.0, 0.0, -1.0):

@@ -399,13 +399,19 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         better: the better solution of the last comparison; None before the first comparison, after
             a resume, and if the degree has risen and the solution has to be solved for again.
         linear: whether the problem was linear in the last step.
+        last_comparison: the error that the last comparison with a better solution has shown, and
+            the least-squares functional of the present solution then; zeros before it.
     """
 
     undetermined = 0.0
+    last_comparison = 0.0, 0.0
     first: CellSystem | None = None
     better: cell_errors.SolvedTree | None = None
     linear = False
-    kept = ("error", "newton", "pace", "origin", "marked", "raised", "parameters", "balance")
+    kept = (
+        *("error", "newton", "pace", "origin", "marked", "raised", "parameters", "balance"),
+        "last_comparison",
+    )
     origin: tuple[Tensor, Sequence[Tensor]]
 
     def __init__(self, settings: "AdaptiveLeastSquares", residuals: Residuals, seed: int) -> None:
@@ -863,9 +869,12 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
         part = min(most, cell_errors.left_by(poorer, solved) if self.linear else most)
         factor = part / (1 - part)
         padded = replace(other, polynomials=own, coefficients=own.padded(other.coefficients))
-        self.error.compare(
-            factor * solved.system.norms.total(solved.solution.minus(padded)) / solved.size
-        )
+        error = factor * solved.system.norms.total(solved.solution.minus(padded)) / solved.size
+        if not self.linear:
+            before, residual = self.last_comparison
+            now = float(solved.unweighted.sum())
+            error = max(error, before * math.sqrt(min(1.0, now / residual)) if residual else 0.0)
+        self.error.compare(error)
         self.network.compare_with(other, factor)
 
     def compare_with_poorer(self, seconds: float) -> str:
@@ -925,6 +934,7 @@ class AdaptiveLeastSquaresStage(AdaptiveStage[cell_errors.SolvedTree]):
             least = min(1.0, self.balance.value)
             estimates = [max(e, least) if e > self.tolerance else e for e in estimates]
         self.error.estimate, self.error.of_better = estimates
+        self.last_comparison = estimates[0], float(solved.unweighted.sum())
         return errors
 
     def _error_of_constants(

@@ -49,7 +49,7 @@ class Task:
 
 def function(expressions: Sequence[Any], names: Sequence[str]) -> tuple[Any, Any]:
     """Return functions of coordinates (n, d) and of `kp.Points`, both with values (n, m)."""
-    symbols, exact = sympy.symbols(list(names)), [sympy.sympify(e) for e in expressions]
+    symbols, exact = sympy.symbols(list(names)), [sympy.N(e, 17) for e in expressions]
     by_numpy = sympy.lambdify(symbols, exact, modules=[{"erf": scipy.special.erf}, "numpy"])
     by_torch = sympy.lambdify(symbols, exact, modules=[TORCH, "math"])
 

@@ -282,6 +282,17 @@ def test_an_equation_without_terms_about_zero_is_solved_in_cells():
     assert solution.success and solution.errors.l2_relative < 3e-3
 
 
+def test_the_convex_solution_of_the_monge_ampere_equation_is_found():
+    """det D²u has no linear terms about zero, and a concave solution besides the convex one."""
+
+    def determinant(p, u):
+        return d(u, "x", "x") * d(u, "y", "y") - d(u, "x", "y") ** 2
+
+    problem = Manufactured(kp.Disk((0, 0), 1), determinant, "exp((x**2 + y**2) / 3)")
+    solution = kp.solve(problem, kp.Cells(degree=6), tolerance=1e-5)
+    assert solution.success and solution.errors.l2_relative < 1e-5
+
+
 def test_a_step_that_overshoots_is_shortened_in_cells():
     """The first full step gives e^u a size of 10^40 or more."""
 
