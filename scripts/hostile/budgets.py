@@ -5,7 +5,6 @@ import contextlib
 import json
 import math
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,8 +13,7 @@ from typing import Any
 
 import numpy as np
 from common.script import PROBLEMS, Verdict, solve_job, verdict
-from hostile import adversarial, bounds, domains, drawn, eigenvalues, ill_posed
-from hostile.sections import forked
+from hostile import adversarial, bounds, domains, drawn, eigenvalues, ill_posed, judging
 
 import kanpinn as kp
 from kanpinn.geometry import Domain
@@ -226,31 +224,24 @@ def begin() -> None:
     BEGUN[:] = time.process_time(), time.monotonic()
 
 
-def judge(seed: int) -> int:
-    """Do a task within a random budget, print how long it took as JSON, and return an exit code."""
-    try:
-        draw = Random(f"budget {seed}")
-        kind, budget = [*KINDS][seed % len(KINDS)], 2 * 30 ** draw.random()
-        words, task = KINDS[kind](draw)
-        # Budgets are seconds of the processor here, which do not depend on what else is running.
-        time.perf_counter = time.process_time
-        begin()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                status = task(budget)
-            except kp.InputError as refused:
-                status = f"refused: {refused}"
-        spent, by_clock = time.process_time() - BEGUN[0], time.monotonic() - BEGUN[1]
-        row = {"kind": kind, "seed": seed, "budget": round(budget, 1), "seconds": round(spent, 1)}
-        print(
-            drawn.FOUND
-            + json.dumps(row | {"wall": round(by_clock, 1), "words": words, "status": status})
-        )
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
+def done(seed: int) -> judging.Row:
+    """Do a task within a random budget, and return how long it took."""
+    draw = Random(f"budget {seed}")
+    kind, budget = [*KINDS][seed % len(KINDS)], 2 * 30 ** draw.random()
+    words, task = KINDS[kind](draw)
+    judging.by_processor()
+    begin()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            status = task(budget)
+        except kp.InputError as refused:
+            status = f"refused: {refused}"
+    spent, by_clock = time.process_time() - BEGUN[0], time.monotonic() - BEGUN[1]
+    return {
+        **{"kind": kind, "seed": seed, "budget": round(budget, 1), "seconds": round(spent, 1)},
+        **{"wall": round(by_clock, 1), "words": words, "status": status},
+    }
 
 
 def overruns(row: dict[str, Any]) -> bool:
@@ -264,20 +255,12 @@ def figures(options: argparse.Namespace, failures: list[str]) -> dict[str, Verdi
     if options.smoke:  # a task of each kind is drawn, and one is done
         for seed in range(len(KINDS)):
             [*KINDS.values()][seed](Random(seed))
-    for seed in range(first, first + options.budgets):
-        done = forked(partial(judge, seed), 1500)
-        *_, last = done.said.strip().splitlines() or ["killed"]
-        row = {
-            "seed": seed,
-            "budget": math.nan,
-            "seconds": done.seconds,
-            "status": done.said[-2000:],
-        }
-        if last.startswith(drawn.FOUND):
-            row = json.loads(last.removeprefix(drawn.FOUND))
-        rows.append(row | {"overrun": overruns(row), "ended": last.startswith(drawn.FOUND)})
+    tasks = {f"{seed}": partial(done, seed) for seed in range(first, first + options.budgets)}
+    for row in judging.found(tasks, 1500):
+        ended = "traceback" not in row
+        rows.append(row | {"overrun": ended and overruns(row), "ended": ended})
         print(json.dumps(rows[-1]), flush=True)
-        failures += [f"budget {row}"] if rows[-1]["overrun"] or not rows[-1]["ended"] else []
+        failures += [f"budget {row}"] if rows[-1]["overrun"] or not ended else []
     (options.output / "budgets.json").write_text(json.dumps(rows, indent=1), "utf-8")
     over, count = sum(row["overrun"] for row in rows), len(rows)
     failed = sum(not row["ended"] for row in rows)

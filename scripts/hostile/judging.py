@@ -5,7 +5,7 @@ import math
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
 from statistics import median
@@ -80,17 +80,27 @@ def faults(row: Row, budget: float) -> list[str]:
     return [fault for fault, is_so in found.items() if is_so]
 
 
+def found(solves: Mapping[str, Callable[[], Row]], seconds: float) -> Iterator[Row]:
+    """Yield the row of each solve, which is made in a fork and killed after a number of seconds.
+
+    The row of a solve that fails has its name, seconds of the processor, and "traceback".
+    """
+    for name, solve in solves.items():
+        done = forked(partial(_printed, solve), seconds)
+        *_, last = done.said.strip().splitlines() or ["killed"]
+        if last.startswith(FOUND):
+            yield json.loads(last.removeprefix(FOUND))
+        else:
+            said = done.said[-2000:] or last
+            yield {"name": name, "status": "", "seconds": done.seconds, "traceback": said}
+
+
 def judged(
     solves: Mapping[str, Callable[[], Row]], budget: float, failures: list[str]
 ) -> list[Row]:
     """Solve in forks, and return the rows with their faults, which are added to a list as well."""
     rows: list[Row] = []
-    for name, solve in solves.items():
-        done = forked(partial(_printed, solve), 20 * budget + 200)
-        *_, last = done.said.strip().splitlines() or ["killed"]
-        row: Row = {"name": name, "status": "", "traceback": done.said[-2000:]}
-        if last.startswith(FOUND):
-            row = json.loads(last.removeprefix(FOUND))
+    for row in found(solves, 20 * budget + 200):
         rows.append(row | {"faults": faults(row, budget)})
         failures += [f"{row['name']}: {fault}; {row}" for fault in rows[-1]["faults"]]
         print(json.dumps(rows[-1]), flush=True)
