@@ -265,18 +265,24 @@ def _upright(region: Planar, box: Tensor, ends: Tensor) -> list[Segment]:
         box: the lower and the upper corner of the cell, (2, 2).
         ends: the ends of the boundary's arcs in the cell, (n, 2).
     """
-    near = CellCutter.sliver * (box[1] - box[0])
+    near = CellCutter.sliver * float(box[1, 0] - box[0, 0])
     low, high = box[:, 1].tolist()
     parts = []
     for x in box[:, 0].tolist():
-        met = ends[(ends[:, 0] - x).abs() <= near[0], 1].clamp(low, high).tolist()
-        for first, last in itertools.pairwise(sorted({low, high, *met})):
+        away = (ends[:, 0] - x).abs()
+        met = ends[away <= near, 1].clamp(low, high).tolist()
+        stops = sorted(
+            [(low, 0.0), (high, 0.0), *zip(met, away[away <= near].tolist(), strict=True)]
+        )
+        for (first, before), (last, after) in itertools.pairwise(stops):
             if last - first > 1e-12 * (high - low):
-                parts.append((x, first, last))
+                # An arc that crosses the edge is close to it at the end of a part.
+                beside = min(near, max(1e-3 * (last - first), 2 * before, 2 * after))
+                parts.append((x, first, last, beside))
     if not parts:
         return []
-    x, first, last = torch.tensor(parts, dtype=torch.float64).T
+    x, first, last, beside = torch.tensor(parts, dtype=torch.float64).T
     middle = (first + last) / 2
-    both = [region.encloses(torch.stack([x + s * near[0], middle], dim=1)) for s in (-1, 1)]
+    both = [region.encloses(torch.stack([x + s * beside, middle], dim=1)) for s in (-1, 1)]
     kept = (both[0] & both[1]).tolist()
-    return [Segment((x, a), (x, b)) for (x, a, b), keep in zip(parts, kept, strict=True) if keep]
+    return [Segment((x, a), (x, b)) for (x, a, b, _), keep in zip(parts, kept, strict=True) if keep]

@@ -80,6 +80,19 @@ def test_the_parts_of_cells_fill_a_slit_domain_whose_tip_is_beside_a_grid_line(a
     assert float(weights.sum() + whole) == pytest.approx(domain.measure, rel=1e-14)
 
 
+@pytest.mark.parametrize("above", [1e-7, -1e-7, 1e-9])
+@pytest.mark.parametrize("angle", [0.3, 1.2, 1.45])
+def test_the_parts_of_cells_fill_a_domain_whose_boundary_passes_beside_a_corner(above, angle):
+    across = (0.21 * math.cos(angle), 0.21 * math.sin(angle))
+    for side in (-1, 1):
+        domain = SQUARE - kp.Disk((0.5 + side * across[0], 0.5 + above - across[1]), 0.21)
+        edges = [DivisionEdge(curve, curve) for curve in domain.curves]
+        found = CellCutter(Outline(domain), domain, 0, edges).cut(Tree.uniform([4, 4]))
+        _, weights = slab_rule(slabs_in_cells(found, [domain]), 20)
+        whole = found.tree.boxes[~found.is_cut].diff(dim=1).prod(dim=2).sum() / 4
+        assert float(weights.sum() + whole) == pytest.approx(domain.measure, rel=1e-12)
+
+
 @pytest.mark.parametrize("name", DOMAINS)
 def test_a_smooth_solution_is_found_on_any_domain(name):
     assert error_of(solved_in_cells(harmonic(DOMAINS[name]), 4, 4)) < 1e-3
